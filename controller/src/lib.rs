@@ -1,0 +1,12 @@
+//! Reprise: a controller that turns a disaster-recovery runbook into a reconciled record.
+//!
+//! Arrows between the modules point down only: `cli`, `http` → `recovery` → `backup` → `providers`, `store` → `runtime`.
+
+pub mod backup;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod providers;
+pub mod recovery;
+pub mod runtime;
+pub mod store;

@@ -1,0 +1,1 @@
+//! The outside: one folder a provider over one shared HTTP layer.

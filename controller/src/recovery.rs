@@ -1,0 +1,1 @@
+//! The state machine: milestones, steps, the supervisor that runs them.

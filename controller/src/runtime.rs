@@ -1,0 +1,1 @@
+//! Kube-like machinery: work queue, lease, reconcile loop, backoff, clock, tasks. Knows nothing of recoveries.

@@ -1,0 +1,1 @@
+//! The PostgreSQL tables behind the kinds. Nothing outside this module writes SQL to them.

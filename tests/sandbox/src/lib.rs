@@ -1,0 +1,8 @@
+//! A small real world to recover in.
+//!
+//! The vendors' *APIs* are simulated, from their documentation and never from a client's wishes; behind them stands the real
+//! thing wherever there is one: `PostgreSQL`, Redis, git, SSH, TLS, DNS packets and S3 over HTTP. This crate depends on
+//! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
+
+pub mod plane;
+pub mod world;

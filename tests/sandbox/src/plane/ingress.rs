@@ -1,0 +1,1 @@
+//! TLS by the local CA, routing by host name, forced HTTPS.

@@ -1,0 +1,1 @@
+//! One real redis-server per addon.

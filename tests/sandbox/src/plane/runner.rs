@@ -1,0 +1,1 @@
+//! An app's processes, started from its Procfile in the world's namespace.

@@ -1,0 +1,1 @@
+//! The SSH server: tunnels to databases, git over SSH.

@@ -1,0 +1,82 @@
+//! Durations run `speed` times faster than the wall, and can be pushed forward by hand. What a client compares with its own
+//! clock (dates in answers, JWT `exp`, X.509, `SigV4`) stays wall time: use [`Clock::wall`].
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The sandbox's clock.
+#[derive(Debug)]
+pub struct Clock {
+    speed: f64,
+    start: Instant,
+    /// How much world time was added by hand.
+    advanced: watch::Sender<Duration>,
+}
+
+impl Clock {
+    /// A clock whose durations are divided by `speed` (1 = as at the vendor's).
+    pub fn new(speed: f64) -> Self {
+        Self { speed: speed.max(0.001), start: Instant::now(), advanced: watch::Sender::new(Duration::ZERO) }
+    }
+
+    /// The factor given at the start.
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
+    /// World time since the start: real time times speed, plus what was advanced.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed().mul_f64(self.speed) + *self.advanced.borrow()
+    }
+
+    /// Pushes the world `by` forward: what waits longer than that wakes up later, the rest now.
+    pub fn advance(&self, by: Duration) {
+        self.advanced.send_modify(|total| *total += by);
+    }
+
+    /// Waits for `duration` of *world* time; returns early when the world is advanced past it.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.elapsed() + duration).await;
+    }
+
+    /// Waits until [`Clock::elapsed`] reaches `deadline`.
+    pub async fn sleep_until(&self, deadline: Duration) {
+        let mut advanced = self.advanced.subscribe();
+        while let Some(left) = deadline.checked_sub(self.elapsed()).filter(|left| !left.is_zero()) {
+            tokio::select! {
+                () = tokio::time::sleep(left.div_f64(self.speed)) => {}
+                changed = advanced.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// The wall's date, for what a client compares with its own.
+    pub fn wall(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn speed_divides_a_wait() {
+        let (clock, before) = (Clock::new(60.0), Instant::now());
+        clock.sleep(Duration::from_secs(60)).await;
+        assert!(before.elapsed() < Duration::from_millis(1_100), "waited {:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn advancing_wakes_what_is_due() {
+        let (clock, before) = (std::sync::Arc::new(Clock::new(1.0)), Instant::now());
+        let ((), ()) = tokio::join!(clock.sleep(Duration::from_secs(3_600)), async {
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(3_601));
+        });
+        assert!(before.elapsed() < Duration::from_secs(1), "waited {:?}", before.elapsed());
+    }
+}
