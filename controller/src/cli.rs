@@ -1,1 +1,137 @@
 //! The command line: one file a command.
+//!
+//! Commands talk to the store, not to the daemon: what psql can do, they can do, and they work while the daemon is down.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::store::Store;
+
+mod apply;
+mod cancel;
+mod connect;
+mod describe;
+mod error;
+mod file;
+mod get;
+mod output;
+mod plan;
+mod report;
+mod serve;
+mod watch;
+
+pub use error::CliError;
+
+/// Exit codes, part of the interface.
+pub mod exit {
+    /// Done; `watch`: the request succeeded.
+    pub const OK: u8 = 0;
+    /// It did not work; `watch`: the request failed.
+    pub const FAILED: u8 = 1;
+    /// The command or a document is wrong; nothing was changed.
+    pub const USAGE: u8 = 2;
+    /// There is no plan or request of that name.
+    pub const NOT_FOUND: u8 = 3;
+    /// The store does not answer.
+    pub const UNAVAILABLE: u8 = 4;
+    /// `watch`: the request was cancelled.
+    pub const CANCELLED: u8 = 5;
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done (watch: the request succeeded)
+  1  it did not work (watch: the request failed)
+  2  the command or a document is wrong; nothing was changed
+  3  there is no plan or request of that name
+  4  the store does not answer
+  5  watch: the request was cancelled
+
+The store is the PostgreSQL at DATABASE_URL or, without it, the private one that `reprise serve` runs under --data-dir.";
+
+/// Brings a lost web application back, and keeps proving that it could.
+#[derive(Debug, Parser)]
+#[command(name = "reprise", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// Where the daemon keeps its state [default: /var/lib/reprise as root, else ~/.local/share/reprise]
+    #[arg(long, global = true, env = "REPRISE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs: one JSON document, or one a line where a command follows something
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Serve(serve::Args),
+    /// Check a plan and store it; every problem is listed, and nothing is stored unless all is well
+    Apply(apply::Args),
+    /// File a request: an order to run a plan now
+    File(file::Args),
+    /// Show what a recovery would do: every external call, nothing sent
+    Plan(plan::Args),
+    /// List requests and plans
+    Get(get::Args),
+    /// Show everything that is known of one request
+    Describe(describe::Args),
+    /// Follow a request until it ends
+    Watch(watch::Args),
+    /// Stop a request; with --clean, also tear down what the ledger proves to be its own
+    Cancel(cancel::Args),
+    /// Try a failed or cancelled request again; what is done stays done
+    Resume(cancel::ResumeArgs),
+}
+
+impl Cli {
+    /// Runs the command; the result is the exit code.
+    pub async fn run(self) -> u8 {
+        let output = self.common.output;
+        match self.execute().await {
+            Ok(code) => code,
+            Err(error) => {
+                output::complain(output, &error);
+                error.exit_code()
+            }
+        }
+    }
+
+    async fn execute(self) -> Result<u8, CliError> {
+        let Self { common, command } = self;
+        match command {
+            Command::Serve(args) => serve::run(&common, args).await,
+            Command::Apply(args) => apply::run(&common, &args).await,
+            Command::File(args) => file::run(&common, &args).await,
+            Command::Plan(args) => plan::run(&common, &args).await,
+            Command::Get(args) => get::run(&common, &args).await,
+            Command::Describe(args) => describe::run(&common, &args).await,
+            Command::Watch(args) => watch::run(&common, &args).await,
+            Command::Cancel(args) => cancel::run(&common, &args).await,
+            Command::Resume(args) => cancel::resume(&common, &args).await,
+        }
+    }
+}
+
+impl Common {
+    async fn store(&self) -> Result<Store, CliError> {
+        connect::store(self.data_dir.as_deref()).await
+    }
+}

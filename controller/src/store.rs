@@ -1,1 +1,141 @@
-//! The PostgreSQL tables behind the kinds. Nothing outside this module writes SQL to them.
+//! The `PostgreSQL` tables behind the kinds. Nothing outside this module writes SQL to them.
+//!
+//! Rows can hold nonsense (people write them with psql, newer releases add words): each row type converts into what the code
+//! uses, and what cannot be converted is *that row's* error. Writes about a request carry the lease's epoch; a stale one is
+//! refused by the database ([`StoreError::Fenced`]).
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+
+use crate::runtime::{Class, Classified};
+
+pub mod embedded;
+mod events;
+mod lease;
+mod ledger;
+mod plans;
+mod requests;
+mod steps;
+mod verdicts;
+
+pub use events::{Event, Severity};
+pub use lease::Epoch;
+pub use ledger::{Intent, LedgerRow, LedgerState};
+pub use plans::{Applied, PlanRow};
+pub use requests::{Desired, RequestRow, StatusUpdate};
+pub use steps::{Span, SpanKind, StepPhase, StepRow};
+pub use verdicts::{Rung, Verdict};
+
+/// The channel on which people's changes of requests are told: the payload is the request's name.
+pub const ASKED: &str = "reprise_asked";
+/// The channel on which every change of a request or its steps is told.
+pub const CHANGED: &str = "reprise_changed";
+
+/// What can go wrong between us and our own tables.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or refused a statement. Retry with backoff.
+    #[error("no answer from the store to {op}")]
+    Query {
+        /// What was being done.
+        op: &'static str,
+        /// The database's answer.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Another replica owns the request by now: stop at once.
+    #[error("the lease on request {request} is no longer ours")]
+    Fenced {
+        /// The request's name.
+        request: String,
+    },
+    /// A stored value that this release does not understand.
+    #[error("{table} {key}: cannot read {column}: {value}")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// The column.
+        column: &'static str,
+        /// What is in it, or what is wrong with it.
+        value: String,
+    },
+    /// The schema could not be brought up to date.
+    #[error("cannot bring the store's schema up to date")]
+    Migrate {
+        /// Why.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+impl StoreError {
+    fn query(op: &'static str) -> impl Fn(sqlx::Error) -> Self {
+        move |source| Self::Query { op, source }
+    }
+
+    /// The database's own words for a refused constraint, if that is what happened.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Query { source: sqlx::Error::Database(error), .. } => error.constraint(),
+            _ => None,
+        }
+    }
+}
+
+impl Classified for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Query { .. } => Class::Transient,
+            Self::Fenced { .. } => Class::Cancelled,
+            Self::Unreadable { .. } | Self::Migrate { .. } => Class::Terminal,
+        }
+    }
+}
+
+/// A result of the store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// The tables. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects to `options` with a bounded pool; does not touch the schema.
+    pub async fn connect(options: PgConnectOptions) -> Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(12)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.application_name("reprise"))
+            .await
+            .map_err(StoreError::query("connect"))?;
+        Ok(Self { pool })
+    }
+
+    /// Applies the migrations that are missing. Safe to repeat, and for two daemons at once (it takes a lock).
+    pub async fn migrate(&self) -> Result<()> {
+        sqlx::migrate!("./migrations").run(&self.pool).await.map_err(|source| StoreError::Migrate { source })
+    }
+
+    /// A listener on `channels`. What was told while it was disconnected is lost: resync now and then.
+    pub async fn listen(&self, channels: &[&str]) -> Result<PgListener> {
+        let failed = StoreError::query("listen");
+        let mut listener = PgListener::connect_with(&self.pool).await.map_err(&failed)?;
+        listener.listen_all(channels.iter().copied()).await.map_err(&failed)?;
+        Ok(listener)
+    }
+
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(StoreError::query("ping"))
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,102 @@
+//! Why a command did not work, for the person who typed it.
+
+use std::path::PathBuf;
+
+use reprise_crds::Problem;
+
+use super::exit;
+use crate::config::ConfigError;
+use crate::store::StoreError;
+
+/// Why a command did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A document has problems; all of them are listed.
+    #[error("{what} has {} problem{}; nothing was changed", problems.len(), if problems.len() == 1 { "" } else { "s" })]
+    Invalid {
+        /// Which document.
+        what: String,
+        /// What is wrong with it.
+        problems: Vec<Problem>,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is no such thing.
+    #[error("there is no {kind} called {name}{}", known(names))]
+    NotFound {
+        /// `plan` or `request`.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The names that there are.
+        names: Vec<String>,
+    },
+    /// The name is taken.
+    #[error("a request called {0} was filed before; choose another name")]
+    NameTaken(String),
+    /// The name would be refused.
+    #[error("`{0}` is not a name: use 1 to 63 lower-case letters, digits and inner hyphens")]
+    BadName(String),
+    /// There is no store to talk to.
+    #[error("no store: {advice}")]
+    NoStore {
+        /// What to do.
+        advice: String,
+    },
+    /// The store failed.
+    #[error("the store does not answer")]
+    Store(#[source] StoreError),
+    /// The private store cannot be run.
+    #[error("cannot run the private store")]
+    Embedded(#[source] crate::store::embedded::EmbeddedError),
+    /// The daemon's configuration is wrong.
+    #[error("the configuration cannot be used")]
+    Config(#[source] ConfigError),
+    /// The daemon could not start.
+    #[error("cannot start: {what}")]
+    Start {
+        /// What failed.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Nobody reads what we print.
+    #[error("cannot print")]
+    Print(#[source] std::io::Error),
+}
+
+fn known(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; there is: {}", names.join(", ")) }
+}
+
+impl CliError {
+    /// The exit code that tells scripts what happened.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Invalid { .. } | Self::Read { .. } | Self::NameTaken(_) | Self::BadName(_) | Self::Config(_) => exit::USAGE,
+            Self::NotFound { .. } => exit::NOT_FOUND,
+            Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
+            Self::Embedded(_) | Self::Start { .. } | Self::Print(_) => exit::FAILED,
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(source: StoreError) -> Self {
+        Self::Store(source)
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(source: std::io::Error) -> Self {
+        Self::Print(source)
+    }
+}

@@ -1,0 +1,47 @@
+//! `reprise plan PLAN`: the dry run.
+
+use reprise_crds::{RecoveryPlanSpec, Scope};
+
+use super::{CliError, Common, Format, exit, output};
+use crate::recovery::dry_run::{PlannedStep, dry_run};
+use crate::recovery::graph::Graph;
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plan
+    plan: String,
+}
+
+pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
+    let store = common.store().await?;
+    let Some(row) = store.plan(&args.plan).await? else {
+        let names = store.plans().await?.into_iter().map(|plan| plan.name).collect();
+        return Err(CliError::NotFound { kind: "plan", name: args.plan.clone(), names });
+    };
+    let invalid = |problems| CliError::Invalid { what: format!("plan {}", args.plan), problems };
+    let plan = RecoveryPlanSpec::from_json(row.spec).map_err(invalid)?;
+    let steps = dry_run(&plan, &Graph::compile(&plan, &Scope::default()));
+    match common.output {
+        Format::Json => output::json(&steps)?,
+        Format::Text => print(&steps)?,
+    }
+    Ok(exit::OK)
+}
+
+fn print(steps: &[PlannedStep]) -> Result<(), CliError> {
+    let mut milestone = "";
+    for step in steps {
+        if step.milestone != milestone {
+            milestone = step.milestone;
+            output::line(format!("{milestone}"))?;
+        }
+        let needs = if step.needs.is_empty() { String::new() } else { format!("  (after {})", step.needs.join(", ")) };
+        output::line(format!("  {}{needs}", step.step))?;
+        for call in &step.calls {
+            let mark = if call.changes { '!' } else { ' ' };
+            output::line(format!("    {mark} {:<10} {}", call.to, call.call))?;
+        }
+    }
+    output::line("\nNothing was sent. Calls marked ! change something; a resource that is there already and ours is adopted, not made twice.")
+}

@@ -1,0 +1,114 @@
+//! The report of a request that has ended: where the time went, which backup was taken, and what that costs.
+
+use serde_json::{Value, json};
+
+use super::describe::Records;
+use super::get::moment;
+use super::{CliError, output};
+use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup};
+use crate::recovery::report::{RtoSplit, rpo_minutes, split};
+use crate::recovery::step::Step;
+use crate::store::StepRow;
+
+/// The report for programs.
+pub(super) fn json(records: &Records) -> Value {
+    let outputs = Outputs::read(&records.steps);
+    let backup = outputs.find::<ChosenBackup>(&Step::ChooseBackup).ok().flatten();
+    let objects = outputs.find::<ChosenObjects>(&Step::ChooseObjects).ok().flatten();
+    let rpo = backup.as_ref().map(|backup| rpo_minutes(backup.taken_at, records.request.created_at));
+    json!({ "rto": times(records), "backup": backup, "objects": objects, "rpoMinutes": rpo })
+}
+
+/// The report for people.
+pub(super) fn print(records: &Records) -> Result<(), CliError> {
+    let request = &records.request;
+    output::line(format!("\nReport of {} (plan {}): {}, state {}", request.name, request.plan, request.phase, request.state))?;
+    milestones(records)?;
+    let outputs = Outputs::read(&records.steps);
+    if let Ok(Some(backup)) = outputs.find::<ChosenBackup>(&Step::ChooseBackup) {
+        database(records, &backup)?;
+    }
+    if let Ok(Some(objects)) = outputs.find::<ChosenObjects>(&Step::ChooseObjects) {
+        documents(&objects)?;
+    }
+    let RtoSplit { total_seconds, data_movement_seconds, dns_wait_seconds, provider_wait_seconds, own_overhead_seconds } = times(records);
+    output::line(format!("\nTotal time (RTO): {}", seconds(total_seconds)))?;
+    for (what, spent) in [
+        ("provider wait", provider_wait_seconds),
+        ("data movement", data_movement_seconds),
+        ("DNS wait", dns_wait_seconds),
+        ("own overhead", own_overhead_seconds),
+    ] {
+        let share = if total_seconds > 0.0 { 100.0 * spent / total_seconds } else { 0.0 };
+        output::line(format!("  {what:<14} {:>9}  {share:>3.0} %", seconds(spent)))?;
+    }
+    Ok(())
+}
+
+fn times(records: &Records) -> RtoSplit {
+    let end = records.request.finished_at.unwrap_or_else(chrono::Utc::now);
+    split(&records.steps, records.request.created_at, end)
+}
+
+fn milestones(records: &Records) -> Result<(), CliError> {
+    output::line("\nMilestones and steps:")?;
+    let reached = records.events.iter().filter(|event| event.reason == "MilestoneReached");
+    for event in reached {
+        let after = (event.at - records.request.created_at).to_std().unwrap_or_default().as_secs_f64();
+        output::line(format!("  after {:>9}  {}", seconds(after), event.message))?;
+    }
+    let rows: Vec<Vec<String>> = records
+        .steps
+        .iter()
+        .filter_map(|row| {
+            let begin = (row.started_at? - records.request.created_at).to_std().unwrap_or_default().as_secs_f64();
+            Some(vec![format!("  {}", row.step), seconds(begin), took(row).map(seconds).unwrap_or_default(), format!("{:?}", row.phase)])
+        })
+        .collect();
+    output::table(&["  STEP", "BEGAN AFTER", "TOOK", "PHASE"], &rows)
+}
+
+fn database(records: &Records, backup: &ChosenBackup) -> Result<(), CliError> {
+    let minutes = rpo_minutes(backup.taken_at, records.request.created_at);
+    output::line(format!("\nDatabase backup: {} of {}, {} bytes", backup.name, moment(backup.taken_at), backup.size_bytes))?;
+    output::line(format!("  data of {minutes:.0} minutes before the order is lost (RPO)"))?;
+    for refused in &backup.refused {
+        let cost = refused.taken_at.map(|taken| (taken - backup.taken_at).num_minutes());
+        lost(refused, cost)?;
+    }
+    Ok(())
+}
+
+fn documents(objects: &ChosenObjects) -> Result<(), CliError> {
+    let (what, taken, refused) = match objects {
+        ChosenObjects::Artifact { run, taken_at, objects, bytes, refused, .. } => {
+            (format!("artifact of run {run}, {objects} objects, {bytes} bytes"), Some(*taken_at), refused)
+        }
+        ChosenObjects::Mirror { objects, bytes, taken_at, refused, .. } => {
+            (format!("mirror bucket, {objects} objects, {bytes} bytes"), *taken_at, refused)
+        }
+    };
+    output::line(format!("\nDocuments: {what}{}", taken.map(|at| format!(", of {}", moment(at))).unwrap_or_default()))?;
+    refused.iter().try_for_each(|refused| {
+        lost(refused, refused.taken_at.zip(taken).map(|(newer, taken)| (newer - taken).num_minutes()))
+    })
+}
+
+fn lost(refused: &RefusedBackup, cost_minutes: Option<i64>) -> Result<(), CliError> {
+    let cost = cost_minutes.map(|minutes| format!("; that costs {minutes} minutes of data")).unwrap_or_default();
+    let taken = refused.taken_at.map(|at| format!(" of {}", moment(at))).unwrap_or_default();
+    output::line(format!("  refused {}{taken} ({}): {}{cost}", refused.backup, refused.reason, refused.message))
+}
+
+/// How long a step took, first beginning to end.
+pub(super) fn took(row: &StepRow) -> Option<f64> {
+    Some((row.finished_at? - row.started_at?).to_std().unwrap_or_default().as_secs_f64())
+}
+
+/// Seconds for people.
+pub(super) fn seconds(seconds: f64) -> String {
+    if seconds < 120.0 {
+        return format!("{seconds:.1} s");
+    }
+    humantime::format_duration(std::time::Duration::from_secs(seconds.round() as u64)).to_string()
+}

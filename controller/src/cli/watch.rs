@@ -1,0 +1,185 @@
+//! `reprise watch NAME`: follow a request until it ends. On a terminal one live line per running step; elsewhere plain lines.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use reprise_crds::Phase;
+use serde_json::json;
+use sqlx::postgres::PgListener;
+
+use super::describe::{self, Records};
+use super::get::moment;
+use super::{CliError, Common, Format, cancel, exit, output, report};
+use crate::store::{CHANGED, Event, RequestRow, StepPhase, StepRow, Store};
+
+mod rate;
+
+use rate::Rates;
+
+/// The look without a notification.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Arguments of `watch`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The request
+    name: String,
+    /// Give up after this long (the request goes on), for example 30m [default: never]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+}
+
+pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
+    let store = common.store().await?;
+    let live = common.output == Format::Text && std::io::stdout().is_terminal();
+    let mut screen = if live { Screen::Live(Live::default()) } else { Screen::Plain(common.output) };
+    let follow = follow(&store, &args.name, &mut screen);
+    let ended = match args.timeout {
+        None => follow.await?,
+        Some(limit) => match tokio::time::timeout(limit, follow).await {
+            Ok(ended) => ended?,
+            Err(_) => {
+                output::line(format!("{} has not ended within {}; it goes on", args.name, humantime::format_duration(limit)))?;
+                return Ok(exit::FAILED);
+            }
+        },
+    };
+    let records = describe::read(&store, &args.name).await?;
+    if common.output == Format::Text {
+        report::print(&records)?;
+    }
+    Ok(match ended {
+        Phase::Succeeded => exit::OK,
+        Phase::Cancelled => exit::CANCELLED,
+        _ => exit::FAILED,
+    })
+}
+
+/// Shows what changes until the request has ended.
+async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase, CliError> {
+    let mut listener = store.listen(&[CHANGED]).await?;
+    let mut seen = 0;
+    loop {
+        let Some(request) = store.request(name).await? else { return Err(cancel::not_found(store, name).await?) };
+        let events = store.events_after(name, seen).await?;
+        seen = events.last().map_or(seen, |event| event.id);
+        let steps = store.steps(name).await?;
+        screen.show(&request, &steps, &events)?;
+        if request.is_finished() {
+            screen.end();
+            return Ok(request.phase);
+        }
+        told(&mut listener, name).await;
+    }
+}
+
+/// Waits until the request changed, or for the next look.
+async fn told(listener: &mut PgListener, name: &str) {
+    let ours = async {
+        loop {
+            match listener.recv().await {
+                Ok(told) if told.payload() == name => return,
+                Ok(_) => {}
+                // The connection is gone: the next look makes it plain.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    };
+    // Several changes come in one breath: one look serves them all.
+    if tokio::time::timeout(LOOK, ours).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+enum Screen {
+    Plain(Format),
+    Live(Live),
+}
+
+#[derive(Default)]
+struct Live {
+    bars: MultiProgress,
+    head: Option<ProgressBar>,
+    steps: std::collections::BTreeMap<String, ProgressBar>,
+    rates: Rates,
+}
+
+impl Screen {
+    fn show(&mut self, request: &RequestRow, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
+        match self {
+            Self::Plain(Format::Json) => events.iter().try_for_each(|event| {
+                output::json_line(&json!({
+                    "at": event.at, "state": request.state.as_str(), "phase": request.phase.as_str(),
+                    "reason": event.reason, "step": event.step, "message": event.message,
+                }))
+            }),
+            Self::Plain(Format::Text) => plain(request, steps, events),
+            Self::Live(live) => live.show(request, steps, events),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Self::Live(live) = self {
+            live.steps.values().for_each(ProgressBar::finish_and_clear);
+            if let Some(head) = &live.head {
+                head.finish_and_clear();
+            }
+        }
+    }
+}
+
+fn plain(request: &RequestRow, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
+    for event in events {
+        let step = event.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();
+        output::line(format!("{} {:<16} {step}{}", moment(event.at), request.state, event.message))?;
+    }
+    if events.is_empty() {
+        return Ok(());
+    }
+    for step in steps.iter().filter(|step| step.phase == StepPhase::Running) {
+        output::line(format!("    {}", rate::line(step, None)))?;
+    }
+    Ok(())
+}
+
+impl Live {
+    fn show(&mut self, request: &RequestRow, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
+        for event in events {
+            let step = event.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();
+            self.bars.println(format!("{} {step}{}", moment(event.at), event.message))?;
+        }
+        let bars = &self.bars;
+        let head = self.head.get_or_insert_with(|| bars.add(bar()));
+        let done = steps.iter().filter(|step| step.phase == StepPhase::Done).count();
+        let total = request.status["steps"].as_object().map_or(0, |steps| steps.values().filter_map(serde_json::Value::as_u64).sum());
+        head.set_message(format!("{}  {}  {done}/{total} steps", request.phase, request.state));
+        let running: Vec<&StepRow> = steps.iter().filter(|step| step.phase == StepPhase::Running).collect();
+        self.steps.retain(|key, line| {
+            let stays = running.iter().any(|step| step.step == *key);
+            if !stays {
+                line.finish_and_clear();
+            }
+            stays
+        });
+        for step in running {
+            let rate = self.rates.update(step, tokio::time::Instant::now());
+            let line = self.steps.entry(step.step.clone()).or_insert_with(|| bars.add(bar()));
+            line.set_message(format!("  {}", rate::line(step, rate)));
+        }
+        Ok(())
+    }
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").field("request", &self.request.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+use super::*;
+
+fn load(file: &str, dev: bool, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let path = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(path.path(), file).expect("written");
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(Some(path.path()), dev, &References::new(environment))
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let file = "[github]\napi_url = \"https://one.example\"";
+    let config = load(file, false, &[("GITHUB_API_URL", "https://two.example")]).expect("valid");
+    assert_eq!(config.github.api_url, "https://two.example");
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused() {
+    let error = load("[scalingo]\ntoken = \"tk-us-visible\"", false, &[]).expect_err("refused");
+    assert!(error.to_string().contains("SCALINGO_API_TOKEN"), "{error}");
+    assert!(!error.to_string().contains("visible"), "{error}");
+}
+
+#[test]
+fn no_secret_is_in_the_debug_text() {
+    let config = load("", false, &[("SCALINGO_API_TOKEN", "tk-us-hidden"), ("ALWAYSDATA_API_KEY", "hidden-too")]).expect("valid");
+    let text = format!("{config:?}");
+    assert!(!text.contains("hidden"), "{text}");
+}
+
+#[test]
+fn time_runs_faster_only_with_dev() {
+    let environment = [("REPRISE_TIME_SCALE", "60")];
+    assert!(load("", false, &environment).is_err());
+    assert_eq!(load("", true, &environment).expect("valid").dev.time_scale, 60.0);
+}
+
+#[test]
+fn an_unknown_key_is_refused() {
+    assert!(load("[scalingo]\ntokn = \"env:X\"", false, &[]).is_err());
+}

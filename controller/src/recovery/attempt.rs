@@ -1,0 +1,142 @@
+//! One attempt at one step: begun in the store, watched for silence, ended in the store.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::error::{Result, StepError};
+use super::steps::{self, Ctx};
+use crate::runtime::{Chain, Class, Classified as _};
+use crate::store::{Severity, StepPhase, StepRow};
+
+/// How often signs of life are written down, in wall time.
+const FLUSH: Duration = Duration::from_millis(400);
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Done, or failed for good: it is in the store.
+    Settled,
+    /// Another attempt may help.
+    Again(Class),
+    /// Somebody asked it to stop, or the lease is gone.
+    Stopped,
+}
+
+/// Runs one attempt. `last`: a failure now is final.
+pub async fn run(ctx: &Ctx, last: bool) -> End {
+    let store = &ctx.tools.store;
+    let key = ctx.step.to_string();
+    if let Err(error) = store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str()).await {
+        return not_recorded(&error);
+    }
+    let began = tokio::time::Instant::now();
+    let result = watched(ctx).await;
+    ctx.tools.metrics.step_ended(ctx.step.kind(), outcome(&result), began.elapsed());
+    let (end, row) = conclude(ctx, result, last).await;
+    match store.finish_step(&ctx.run.request, ctx.run.epoch, &row).await {
+        Ok(()) => end,
+        Err(error) => not_recorded(&error),
+    }
+}
+
+/// Without a record nothing was concluded: the next owner, or the next attempt, looks again.
+fn not_recorded(error: &crate::store::StoreError) -> End {
+    tracing::warn!(error = %Chain(error), "a step's record could not be written");
+    match error.class() {
+        Class::Cancelled => End::Stopped,
+        class => End::Again(class),
+    }
+}
+
+fn outcome(result: &Result<Value>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(error) => error.class().label(),
+    }
+}
+
+/// Runs the step, writes its signs of life down, and ends it when nothing moves for too long.
+async fn watched(ctx: &Ctx) -> Result<Value> {
+    let limit = ctx.tools.clock.scaled(ctx.run.plan.limits.stall.duration()).max(Duration::from_secs(5));
+    let work = steps::run(ctx);
+    tokio::pin!(work);
+    let mut tick = tokio::time::interval(FLUSH);
+    loop {
+        tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => return Err(StepError::Stopped),
+            result = &mut work => return result,
+            _ = tick.tick() => {
+                flush(ctx).await?;
+                let silence = ctx.pulse.silence();
+                if silence > limit {
+                    let doing = ctx.pulse.report(ctx.tools.clock.now()).message;
+                    return Err(StepError::Stalled { silence, doing });
+                }
+            }
+        }
+    }
+}
+
+async fn flush(ctx: &Ctx) -> Result<()> {
+    if ctx.pulse.changed(ctx.tools.clock.now()).is_none() {
+        return Ok(());
+    }
+    let row = row(ctx, StepPhase::Running, None, None);
+    match ctx.tools.store.heartbeat(&ctx.run.request, ctx.run.epoch, &row).await {
+        Err(error) if error.class() == Class::Cancelled => Err(error.into()),
+        // The work goes on: the next beat tells the same.
+        Err(_) | Ok(()) => Ok(()),
+    }
+}
+
+async fn conclude(ctx: &Ctx, result: Result<Value>, last: bool) -> (End, StepRow) {
+    let error = match result {
+        Ok(output) => {
+            tracing::info!(step = %ctx.step, "step done");
+            return (End::Settled, row(ctx, StepPhase::Done, None, Some(output)));
+        }
+        Err(error) => error,
+    };
+    let sentence = Chain(&error).to_string();
+    match error.class() {
+        Class::Cancelled => (End::Stopped, row(ctx, StepPhase::Pending, Some("stopped".to_owned()), None)),
+        class @ (Class::Transient | Class::Throttled(_)) if !last => {
+            tracing::warn!(step = %ctx.step, error = sentence, class = class.label(), "step will be tried again");
+            tell(ctx, "StepRetrying", &sentence).await;
+            (End::Again(class), row(ctx, StepPhase::Pending, Some(format!("{sentence}; it will be tried again")), None))
+        }
+        class => {
+            tracing::error!(step = %ctx.step, error = sentence, class = class.label(), "step failed");
+            tell(ctx, "StepFailed", &sentence).await;
+            (End::Settled, row(ctx, StepPhase::Failed, Some(sentence), None))
+        }
+    }
+}
+
+/// An event that cannot be written is no reason to stop: the step's own row says the same.
+async fn tell(ctx: &Ctx, reason: &str, sentence: &str) {
+    if let Err(error) = ctx.event(Severity::Warning, reason, sentence).await {
+        tracing::warn!(error = %Chain(&error), "an event could not be written");
+    }
+}
+
+fn row(ctx: &Ctx, phase: StepPhase, message: Option<String>, output: Option<Value>) -> StepRow {
+    let report = ctx.pulse.report(ctx.tools.clock.now());
+    let told = if phase == StepPhase::Running { Some(report.message) } else { None };
+    StepRow {
+        step: ctx.step.to_string(),
+        phase,
+        attempt: 0,
+        done: i64::try_from(report.done).unwrap_or(i64::MAX),
+        total: report.total.map(|total| i64::try_from(total).unwrap_or(i64::MAX)),
+        unit: report.unit.map(str::to_owned),
+        message: message.or(told),
+        output,
+        spans: report.spans,
+        started_at: None,
+        heartbeat_at: None,
+        finished_at: None,
+    }
+}

@@ -1,0 +1,86 @@
+//! What to do next with a request: a pure function of what is wanted, what the steps say and what runs. No I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reprise_crds::{Milestone, Phase};
+
+use super::graph::Graph;
+use super::step::Step;
+use crate::store::{Desired, StepPhase};
+
+/// What is known when deciding.
+#[derive(Debug)]
+pub struct Situation<'a> {
+    /// The steps in scope.
+    pub graph: &'a Graph,
+    /// What people want.
+    pub desired: Desired,
+    /// The stored milestone: a floor.
+    pub state: Milestone,
+    /// What the store says of each step; absent means never begun.
+    pub phases: &'a BTreeMap<Step, StepPhase>,
+    /// The steps that a task of *this* process is at, or that wait for their next try.
+    pub busy: &'a BTreeSet<Step>,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Steps to start now, all at once.
+    pub start: Vec<Step>,
+    /// Whether every running task is to be stopped.
+    pub stop: bool,
+    /// The milestone to record.
+    pub state: Milestone,
+    /// The phase to record.
+    pub phase: Phase,
+}
+
+/// Decides. Steps that the store calls running but that no task of ours is at were cut off: they start again.
+pub fn decide(now: &Situation<'_>) -> Decision {
+    let done = |step: &Step| now.phase_of(step) == StepPhase::Done;
+    let failed = now.graph.steps().any(|step| now.phase_of(step) == StepPhase::Failed);
+    match now.desired {
+        Desired::Run if now.graph.steps().all(done) => now.settled(Phase::Succeeded),
+        Desired::Run if failed => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
+        Desired::Run => Decision { start: ready(now, done), ..now.settled(Phase::Running) },
+        Desired::Cancel => now.closing(Step::Cleanup, Phase::Running, Phase::Cancelled),
+        Desired::TearDown => match now.phase_of(&Step::TearDown) {
+            StepPhase::Failed => now.settled(Phase::Failed),
+            _ => now.closing(Step::TearDown, Phase::TearingDown, Phase::Cancelled),
+        },
+    }
+}
+
+impl Situation<'_> {
+    fn phase_of(&self, step: &Step) -> StepPhase {
+        self.phases.get(step).copied().unwrap_or(StepPhase::Pending)
+    }
+
+    fn settled(&self, phase: Phase) -> Decision {
+        let reached = self.graph.reached(|step| self.phase_of(step) == StepPhase::Done);
+        Decision { start: Vec::new(), stop: false, state: reached.max(self.state), phase }
+    }
+
+    /// Stops everything else, then runs the closing step once, then ends in `end`, also where the closing step failed.
+    fn closing(&self, last: Step, meanwhile: Phase, end: Phase) -> Decision {
+        if self.busy.contains(&last) {
+            return self.settled(meanwhile);
+        }
+        if !self.busy.is_empty() {
+            return Decision { stop: true, ..self.settled(meanwhile) };
+        }
+        match self.phase_of(&last) {
+            StepPhase::Done | StepPhase::Failed => self.settled(end),
+            StepPhase::Pending | StepPhase::Running => Decision { start: vec![last], ..self.settled(meanwhile) },
+        }
+    }
+}
+
+fn ready(now: &Situation<'_>, done: impl Fn(&Step) -> bool) -> Vec<Step> {
+    let waiting = |step: &&Step| !done(step) && !now.busy.contains(*step);
+    now.graph.steps().filter(waiting).filter(|step| now.graph.needs(step).all(&done)).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+use reprise_crds::{RecoveryPlan, Scope};
+
+use super::*;
+
+fn graph() -> Graph {
+    let text = include_str!("../../../../deploy/examples/apilos.yaml");
+    Graph::compile(&RecoveryPlan::parse_yaml(text).expect("the example is valid").spec, &Scope::default())
+}
+
+fn situation<'a>(
+    graph: &'a Graph,
+    desired: Desired,
+    phases: &'a BTreeMap<Step, StepPhase>,
+    busy: &'a BTreeSet<Step>,
+) -> Situation<'a> {
+    Situation { graph, desired, state: Milestone::Pending, phases, busy }
+}
+
+/// Runs the recovery on paper: every step that is started is done by the next turn.
+fn walk(graph: &Graph) -> Vec<Vec<Step>> {
+    let (mut phases, busy, mut turns) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+    loop {
+        let decision = decide(&situation(graph, Desired::Run, &phases, &busy));
+        if decision.phase == Phase::Succeeded {
+            assert_eq!(decision.state, Milestone::DnsOk);
+            return turns;
+        }
+        assert!(!decision.start.is_empty(), "stuck after {turns:?}");
+        phases.extend(decision.start.iter().map(|step| (step.clone(), StepPhase::Done)));
+        turns.push(decision.start);
+    }
+}
+
+#[test]
+fn nothing_is_created_before_both_sources_are_chosen() {
+    let turns = walk(&graph());
+    assert_eq!(turns[0], [Step::ChooseBackup, Step::ChooseObjects]);
+}
+
+#[test]
+fn the_bucket_is_refilled_while_the_database_is_prepared() {
+    let turns = walk(&graph());
+    let turn_of = |wanted: &Step| turns.iter().position(|turn| turn.contains(wanted)).expect("it is run");
+    assert!(turn_of(&Step::Refill) < turn_of(&Step::Restore));
+}
+
+#[test]
+fn every_step_is_run_exactly_once() {
+    let graph = graph();
+    let mut run: Vec<Step> = walk(&graph).into_iter().flatten().collect();
+    run.sort_unstable();
+    assert_eq!(run, graph.steps().cloned().collect::<Vec<_>>());
+}
+
+#[test]
+fn two_apps_never_migrate_the_database_at_once() {
+    let graph = graph();
+    let deploys: Vec<&Step> = graph.steps().filter(|step| matches!(step, Step::Deploy(_))).collect();
+    assert_eq!(deploys.len(), 2);
+    assert!(walk(&graph).iter().all(|turn| turn.iter().filter(|step| matches!(step, Step::Deploy(_))).count() < 2));
+}
+
+#[test]
+fn a_milestone_needs_all_of_its_steps_and_all_before_it() {
+    let graph = graph();
+    let late: BTreeSet<Step> = graph.steps().filter(|step| step.milestone() > Milestone::Addons).cloned().collect();
+    assert_eq!(graph.reached(|step| late.contains(step)), Milestone::Pending);
+    let early = |step: &Step| step.milestone() <= Milestone::Addons;
+    assert_eq!(graph.reached(early), Milestone::Addons);
+}
+
+#[test]
+fn a_step_that_was_cut_off_starts_again() {
+    let (graph, busy) = (graph(), BTreeSet::new());
+    let phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Running), (Step::ChooseObjects, StepPhase::Done)]);
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &busy)).start, [Step::ChooseBackup]);
+}
+
+#[test]
+fn a_failure_stops_the_others_then_cleans_up_then_is_final() {
+    let graph = graph();
+    let mut phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]);
+    let running = BTreeSet::from([Step::ChooseObjects]);
+    let first = decide(&situation(&graph, Desired::Run, &phases, &running));
+    assert_eq!((first.stop, first.start.len(), first.phase), (true, 0, Phase::Running));
+    let idle = BTreeSet::new();
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).start, [Step::Cleanup]);
+    let cleaning = BTreeSet::from([Step::Cleanup]);
+    assert!(!decide(&situation(&graph, Desired::Run, &phases, &cleaning)).stop);
+    phases.insert(Step::Cleanup, StepPhase::Failed);
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).phase, Phase::Failed);
+}
+
+#[test]
+fn a_reached_milestone_is_kept_when_a_step_reopens() {
+    let (graph, phases, busy) = (graph(), BTreeMap::new(), BTreeSet::new());
+    let now = Situation { state: Milestone::Restored, ..situation(&graph, Desired::Run, &phases, &busy) };
+    assert_eq!(decide(&now).state, Milestone::Restored);
+}
+
+#[test]
+fn a_cancelled_request_starts_nothing_but_its_cleanup() {
+    let (graph, phases, idle) = (graph(), BTreeMap::new(), BTreeSet::new());
+    assert_eq!(decide(&situation(&graph, Desired::Cancel, &phases, &idle)).start, [Step::Cleanup]);
+    let clean = decide(&situation(&graph, Desired::TearDown, &phases, &idle));
+    assert_eq!((clean.start, clean.phase), (vec![Step::TearDown], Phase::TearingDown));
+}

@@ -1,0 +1,187 @@
+//! What a recovery would do: every external call of every step, in the order of the milestones, nothing sent. No I/O.
+
+use reprise_crds::RecoveryPlanSpec;
+use reprise_crds::plan::ObjectSource;
+use serde::Serialize;
+
+use super::graph::Graph;
+use super::step::{Site, Step};
+
+/// One step of the dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedStep {
+    /// Its key.
+    pub step: String,
+    /// The milestone of which it is a part.
+    pub milestone: &'static str,
+    /// The steps that it waits for.
+    pub needs: Vec<String>,
+    /// What it would send.
+    pub calls: Vec<PlannedCall>,
+}
+
+/// One external call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedCall {
+    /// To whom: `scalingo`, `github`, `s3`, `alwaysdata`, `ssh`, `git`, `dns`, `https`, `postgresql`.
+    pub to: &'static str,
+    /// What.
+    pub call: String,
+    /// Whether it changes something there.
+    pub changes: bool,
+}
+
+/// The dry run of `graph` for `plan`.
+pub fn dry_run(plan: &RecoveryPlanSpec, graph: &Graph) -> Vec<PlannedStep> {
+    let planned = |step: &Step| PlannedStep {
+        step: step.to_string(),
+        milestone: step.milestone().as_str(),
+        needs: graph.needs(step).map(ToString::to_string).collect(),
+        calls: calls(plan, step),
+    };
+    graph.steps().map(planned).collect()
+}
+
+fn read(to: &'static str, call: impl Into<String>) -> PlannedCall {
+    PlannedCall { to, call: call.into(), changes: false }
+}
+
+fn change(to: &'static str, call: impl Into<String>) -> PlannedCall {
+    PlannedCall { to, call: call.into(), changes: true }
+}
+
+fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
+    let (target, first) = (&plan.target, plan.apps[0].name.as_str());
+    match step {
+        Step::ChooseBackup => vec![
+            read("scalingo", format!("GET /apps/{}/addons", plan.source.app)),
+            read("scalingo", "GET /databases/{addon}/backups"),
+            read("scalingo", "GET /databases/{addon}/backups/{newest first}/archive, and download until one is whole"),
+        ],
+        Step::ChooseObjects => plan.source.objects.iter().flat_map(objects).collect(),
+        Step::Project => vec![
+            read("scalingo", "GET /projects"),
+            change("scalingo", format!("POST /projects {{name: {}}}", target.project)),
+        ],
+        Step::SshKey => vec![
+            read("scalingo", "GET /keys"),
+            change("scalingo", "POST /keys, only if the configured key is not registered; removed at the end"),
+        ],
+        Step::App(app) => vec![
+            read("scalingo", format!("GET /apps/{app}")),
+            change("scalingo", format!("POST /apps {{name: {app}, project: {}}}", target.project)),
+            change("scalingo", format!("PUT /apps/{app}/variables {{REPRISE_REQUEST}}")),
+        ],
+        Step::Collaborators(app) => {
+            let invite = |email| change("scalingo", format!("POST /apps/{app}/collaborators {{{email}, not limited}}"));
+            std::iter::once(read("scalingo", format!("GET /apps/{app}/collaborators")))
+                .chain(target.collaborators.iter().map(invite))
+                .collect()
+        }
+        Step::Postgres => addon(first, "postgresql", &target.postgresql.plan),
+        Step::Redis(app) => addon(app, "redis", target.redis.as_ref().map_or("", |redis| redis.plan.as_str())),
+        Step::ReadOnlyUser => vec![
+            read("scalingo", "GET /databases/{addon}/users"),
+            change(
+                "scalingo",
+                format!("POST /databases/{{addon}}/users {{{}, read only}}", target.read_only_user.as_deref().unwrap_or_default()),
+            ),
+            change("scalingo", "PUT /apps/{each app}/variables {its credentials}"),
+        ],
+        Step::Restore => vec![
+            read("scalingo", format!("GET /apps/{first}/variables")),
+            change("ssh", "tunnel to the new database, host key pinned"),
+            change("postgresql", format!("pg_restore --jobs={} into the empty database", plan.limits.restore_jobs)),
+        ],
+        Step::CheckDatabase => vec![
+            change("postgresql", "ANALYZE; GRANT SELECT to the read-only user"),
+            read("postgresql", format!("counts, sequences, indexes, constraints, grants; {} checks of the plan", plan.data_checks.len())),
+        ],
+        Step::Bucket => bucket(plan),
+        Step::Refill => vec![
+            read("s3", "ListObjectsV2 of the new bucket"),
+            change("s3", format!("PutObject of each object, {} at once", plan.limits.copy_concurrency)),
+        ],
+        Step::Variables(app) => vec![change("scalingo", format!("PUT /apps/{app}/variables, all in one call"))],
+        Step::Deploy(app) => {
+            let code = plan.app(app).map(|spec| format!("{} at {}", spec.code.repository, spec.code.git_ref));
+            vec![
+                read("git", format!("fetch {}", code.unwrap_or_default())),
+                change("git", format!("push the commit to {app} over SSH, host key pinned")),
+                read("scalingo", format!("GET /apps/{app}/deployments/{{id}}, until it is finished")),
+            ]
+        }
+        Step::Formation(app) => vec![
+            read("scalingo", format!("GET /apps/{app}/containers")),
+            change("scalingo", format!("POST /apps/{app}/scale")),
+        ],
+        Step::Health(app) => vec![read("https", format!("GET {} on the default host of {app}", health_path(plan, app)))],
+        Step::ForceHttps(app) => vec![change("scalingo", format!("PUT /apps/{app} {{force_https}}"))],
+        Step::Cleanup => vec![change("scalingo", "DELETE /keys/{ephemeral key}, if one was registered")],
+        Step::TearDown => Vec::new(),
+        Step::Domain(site) | Step::Cname(site) | Step::Authoritative(site) | Step::Resolver(site) | Step::Certificate(site) | Step::Probe(site) => {
+            of_site(plan, step, site)
+        }
+    }
+}
+
+fn of_site(plan: &RecoveryPlanSpec, step: &Step, site: &Site) -> Vec<PlannedCall> {
+    let Site { app, domain } = site;
+    match step {
+        Step::Domain(_) => vec![
+            read("scalingo", format!("GET /apps/{app}/domains")),
+            change("scalingo", format!("POST /apps/{app}/domains {{{domain}}}")),
+        ],
+        Step::Cname(_) => vec![
+            read("alwaysdata", format!("GET /record/ of {domain}")),
+            change("alwaysdata", format!("PATCH or POST /record/ {{CNAME {domain} → default host of {app}, TTL {}}}", plan.dns.ttl)),
+        ],
+        Step::Authoritative(_) => vec![read("dns", format!("CNAME {domain} at every authoritative server"))],
+        Step::Resolver(_) => vec![read("dns", format!("CNAME {domain} at the resolvers, once the old TTL is over"))],
+        Step::Certificate(_) => vec![
+            read("scalingo", format!("GET /apps/{app}/domains, until the certificate is there")),
+            read("https", format!("TLS handshake for {domain}")),
+        ],
+        _ => vec![read("https", format!("GET https://{domain}{}", health_path(plan, app)))],
+    }
+}
+
+fn health_path<'a>(plan: &'a RecoveryPlanSpec, app: &str) -> &'a str {
+    plan.app(app).map_or("/", |spec| spec.health_path.as_str())
+}
+
+fn addon(app: &str, provider: &str, plan: &str) -> Vec<PlannedCall> {
+    vec![
+        read("scalingo", format!("GET /addon_providers/{provider}/plans")),
+        read("scalingo", format!("GET /apps/{app}/addons")),
+        change("scalingo", format!("POST /apps/{app}/addons {{{plan}}}")),
+    ]
+}
+
+fn bucket(plan: &RecoveryPlanSpec) -> Vec<PlannedCall> {
+    let Some(bucket) = &plan.target.bucket else { return Vec::new() };
+    let mut calls = vec![
+        read("s3", format!("HeadBucket {}", bucket.name)),
+        change("s3", format!("CreateBucket {}, then its access list and its tags", bucket.name)),
+    ];
+    if bucket.versioning {
+        calls.push(change("s3", format!("PutBucketVersioning {} Enabled", bucket.name)));
+    }
+    calls
+}
+
+fn objects(source: &ObjectSource) -> Vec<PlannedCall> {
+    let artifact = source.artifact.iter().flat_map(|artifact| {
+        [
+            read("github", format!("GET /repos/{}/actions/workflows/{}/runs", artifact.repository, artifact.workflow)),
+            read("github", format!("GET the artifact {} of the newest run, and download until one is whole", artifact.name)),
+        ]
+    });
+    let mirror = source.mirror.iter().flat_map(|mirror| {
+        [
+            read("s3", format!("ListObjectsV2 {}", mirror.bucket)),
+            change("s3", format!("RestoreObject of what is in GLACIER in {}", mirror.bucket)),
+        ]
+    });
+    artifact.chain(mirror).collect()
+}

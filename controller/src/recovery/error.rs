@@ -1,0 +1,94 @@
+//! Why a step did not end well, and whether another try may.
+
+use std::time::Duration;
+
+use crate::runtime::{Class, Classified};
+use crate::store::StoreError;
+
+/// The failure of a step. Its text says what failed; what is known and what to do follow in the same sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Something below failed, classified where it was made.
+    #[error("{doing}")]
+    Failed {
+        /// What this step was doing.
+        doing: String,
+        /// Whether another try may help.
+        class: Class,
+        /// Whether a mutating call may have taken effect although its answer was lost.
+        in_doubt: bool,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The world is not as the plan assumes, and no retry will change that: a person has to decide.
+    #[error("{what}. What to do: {advice}")]
+    Refused {
+        /// What was found.
+        what: String,
+        /// What a person can do about it.
+        advice: String,
+    },
+    /// Nothing moved for longer than the plan allows.
+    #[error("nothing moved for {} s while {doing}", silence.as_secs())]
+    Stalled {
+        /// For how long.
+        silence: Duration,
+        /// What it was at.
+        doing: String,
+    },
+    /// Asked to stop.
+    #[error("stopped")]
+    Stopped,
+    /// A stored output of an earlier step is missing or unreadable: a defect, or an older release's row.
+    #[error("the output of step {step} is missing or of an unknown shape")]
+    Output {
+        /// The earlier step's key.
+        step: String,
+    },
+    /// Our own records could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A result of a step.
+pub type Result<T, E = StepError> = std::result::Result<T, E>;
+
+impl StepError {
+    /// Wraps a classified error with what was being done.
+    pub fn failed<E>(doing: impl Into<String>) -> impl FnOnce(E) -> Self
+    where
+        E: Classified + std::error::Error + Send + Sync + 'static,
+    {
+        let doing = doing.into();
+        move |source| Self::Failed { doing, class: source.class(), in_doubt: false, source: Box::new(source) }
+    }
+
+    /// Wraps an I/O error of this machine: another try may help (disk space comes back), a person sees it meanwhile.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
+    }
+
+    /// A refusal.
+    pub fn refused(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::Refused { what: what.into(), advice: advice.into() }
+    }
+
+    /// Whether a mutating call may have taken effect although nobody told us.
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self, Self::Failed { in_doubt: true, .. })
+    }
+}
+
+impl Classified for StepError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Failed { class, .. } => class.clone(),
+            Self::Refused { .. } | Self::Output { .. } => Class::Terminal,
+            Self::Stalled { .. } => Class::Transient,
+            Self::Stopped => Class::Cancelled,
+            Self::Store(error) => error.class(),
+        }
+    }
+}

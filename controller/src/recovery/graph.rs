@@ -1,0 +1,152 @@
+//! The steps as a graph: compiled from plan and scope, without I/O. Milestones are its cuts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reprise_crds::{Milestone, Part, RecoveryPlanSpec, Scope};
+
+use super::step::{Site, Step};
+
+/// Every step in scope with the steps that it needs first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    needs: BTreeMap<Step, BTreeSet<Step>>,
+}
+
+impl Graph {
+    /// Compiles the plan. A step that the scope leaves out is also left out of what others need.
+    pub fn compile(plan: &RecoveryPlanSpec, scope: &Scope) -> Self {
+        let mut needs = BTreeMap::new();
+        let mut add = |step: Step, after: &[Step]| {
+            needs.insert(step, after.iter().cloned().collect::<BTreeSet<_>>());
+        };
+        estate(plan, &mut add);
+        for (index, app) in plan.apps.iter().enumerate() {
+            let before = index.checked_sub(1).map(|previous| plan.apps[previous].name.as_str());
+            app_steps(plan, &app.name, before, &mut add);
+            for domain in &app.domains {
+                site_steps(&Site { app: app.name.clone(), domain: domain.clone() }, has_documents(plan), &mut add);
+            }
+        }
+        let last: Vec<Step> = needs.keys().cloned().collect();
+        needs.insert(Step::Cleanup, last.into_iter().collect());
+        Self { needs }.within(scope)
+    }
+
+    /// The steps, in their order of milestones.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.needs.keys()
+    }
+
+    /// What `step` needs first.
+    pub fn needs(&self, step: &Step) -> impl Iterator<Item = &Step> {
+        self.needs.get(step).into_iter().flatten()
+    }
+
+    /// The longest prefix of milestones all of whose steps are `done`. One without steps holds vacuously.
+    pub fn reached(&self, done: impl Fn(&Step) -> bool) -> Milestone {
+        let open = self.needs.keys().filter(|step| !done(step)).map(Step::milestone).min();
+        let reached = Milestone::ALL.iter().take_while(|milestone| open.is_none_or(|open| **milestone < open));
+        reached.last().copied().unwrap_or_default()
+    }
+
+    fn within(mut self, scope: &Scope) -> Self {
+        self.needs.retain(|step, _| scope.is_whole() || scope.includes(part(step)) || *step == Step::Cleanup);
+        let kept: BTreeSet<Step> = self.needs.keys().cloned().collect();
+        self.needs.values_mut().for_each(|needs| needs.retain(|need| kept.contains(need)));
+        self
+    }
+}
+
+/// The part of the estate to which a step belongs.
+fn part(step: &Step) -> Part {
+    match step {
+        Step::ChooseBackup | Step::Postgres | Step::ReadOnlyUser | Step::Restore | Step::CheckDatabase => Part::Database,
+        Step::ChooseObjects | Step::Bucket | Step::Refill => Part::Bucket,
+        Step::Project
+        | Step::SshKey
+        | Step::App(_)
+        | Step::Collaborators(_)
+        | Step::Redis(_)
+        | Step::Variables(_)
+        | Step::Deploy(_)
+        | Step::Formation(_)
+        | Step::Health(_) => Part::App,
+        Step::Domain(_)
+        | Step::Cname(_)
+        | Step::Authoritative(_)
+        | Step::Resolver(_)
+        | Step::Certificate(_)
+        | Step::ForceHttps(_)
+        | Step::Probe(_) => Part::Dns,
+        Step::Cleanup | Step::TearDown => Part::All,
+    }
+}
+
+/// The steps that are not about one app. Nothing is created before both sources are chosen: a request whose backups are all bad must leave nothing behind.
+fn estate(plan: &RecoveryPlanSpec, add: &mut impl FnMut(Step, &[Step])) {
+    let first = Step::App(plan.apps[0].name.clone());
+    let mut chosen = vec![Step::ChooseBackup];
+    add(Step::ChooseBackup, &[]);
+    if has_documents(plan) {
+        add(Step::ChooseObjects, &[]);
+        chosen.push(Step::ChooseObjects);
+    }
+    add(Step::Project, &chosen);
+    add(Step::SshKey, &chosen);
+    add(Step::Postgres, &[first]);
+    let mut restored = vec![Step::Postgres, Step::SshKey, Step::ChooseBackup];
+    if plan.target.read_only_user.is_some() {
+        let apps = plan.apps.iter().map(|app| Step::App(app.name.clone()));
+        add(Step::ReadOnlyUser, &apps.chain([Step::Postgres]).collect::<Vec<_>>());
+        restored.push(Step::ReadOnlyUser);
+    }
+    add(Step::Restore, &restored);
+    add(Step::CheckDatabase, &[Step::Restore]);
+    if plan.target.bucket.is_some() {
+        add(Step::Bucket, &chosen);
+    }
+    if has_documents(plan) {
+        add(Step::Refill, &[Step::Bucket, Step::ChooseObjects]);
+    }
+}
+
+fn has_documents(plan: &RecoveryPlanSpec) -> bool {
+    plan.target.bucket.is_some() && !plan.source.objects.is_empty()
+}
+
+/// The steps of one app. Deployments follow each other: both fronts run their migrations on the one database.
+fn app_steps(plan: &RecoveryPlanSpec, app: &str, before: Option<&str>, add: &mut impl FnMut(Step, &[Step])) {
+    let app = || app.to_owned();
+    add(Step::App(app()), &[Step::Project]);
+    add(Step::Collaborators(app()), &[Step::App(app())]);
+    let mut configured = vec![Step::App(app()), Step::Postgres];
+    configured.extend(plan.target.bucket.is_some().then_some(Step::Bucket));
+    if plan.target.redis.is_some() {
+        add(Step::Redis(app()), &[Step::App(app())]);
+        configured.push(Step::Redis(app()));
+    }
+    if plan.target.read_only_user.is_some() {
+        configured.push(Step::ReadOnlyUser);
+    }
+    add(Step::Variables(app()), &configured);
+    let mut ready = vec![Step::Variables(app()), Step::CheckDatabase, Step::SshKey];
+    ready.extend(before.map(|before| Step::Deploy(before.to_owned())));
+    add(Step::Deploy(app()), &ready);
+    add(Step::Formation(app()), &[Step::Deploy(app())]);
+    add(Step::Health(app()), &[Step::Formation(app())]);
+    add(Step::ForceHttps(app()), &[Step::Health(app())]);
+}
+
+/// The steps of one domain. The name is switched only when the app behind it is healthy and its documents are back.
+fn site_steps(site: &Site, documents: bool, add: &mut impl FnMut(Step, &[Step])) {
+    let app = site.app.clone();
+    let site = || site.clone();
+    let mut behind = vec![Step::Health(app.clone())];
+    behind.extend(documents.then_some(Step::Refill));
+    add(Step::Domain(site()), &behind);
+    add(Step::Cname(site()), &[Step::Domain(site())]);
+    add(Step::Authoritative(site()), &[Step::Cname(site())]);
+    add(Step::Resolver(site()), &[Step::Authoritative(site())]);
+    add(Step::Certificate(site()), &[Step::Authoritative(site())]);
+    add(Step::Probe(site()), &[Step::Resolver(site()), Step::Certificate(site()), Step::ForceHttps(app)]);
+}

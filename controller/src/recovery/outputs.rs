@@ -1,0 +1,232 @@
+//! What steps leave for later ones: typed, stored as JSON, free of secrets.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::{Result, StepError};
+use super::step::Step;
+use crate::store::{StepPhase, StepRow};
+
+/// The database backup that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChosenBackup {
+    /// The source addon's id.
+    pub addon: String,
+    /// The backup's id at the platform.
+    pub backup: String,
+    /// Its name there.
+    pub name: String,
+    /// When it was taken.
+    pub taken_at: DateTime<Utc>,
+    /// Size of the download, in bytes.
+    pub size_bytes: u64,
+    /// Digest of the download.
+    pub archive_sha256: String,
+    /// Digest of the dump inside.
+    pub dump_sha256: String,
+    /// The major version of the server that was dumped.
+    pub server_version: String,
+    /// Exact rows of each table in the dump, by `schema.table`.
+    pub rows: BTreeMap<String, u64>,
+    /// Large objects in the dump.
+    pub large_objects: u64,
+    /// The newer ones, and why each lost.
+    pub refused: Vec<RefusedBackup>,
+}
+
+/// A backup that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedBackup {
+    /// Its id at the provider.
+    pub backup: String,
+    /// When it was taken.
+    pub taken_at: Option<DateTime<Utc>>,
+    /// The class of the refusal.
+    pub reason: String,
+    /// The refusal in a sentence.
+    pub message: String,
+}
+
+/// The copy of the bucket that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "from")]
+pub enum ChosenObjects {
+    /// A workflow's artifact.
+    #[serde(rename_all = "camelCase")]
+    Artifact {
+        /// Index of the source in the plan.
+        source: usize,
+        /// The run.
+        run: u64,
+        /// The artifact.
+        artifact: u64,
+        /// When the run began.
+        taken_at: DateTime<Utc>,
+        /// Size of the download, in bytes.
+        size_bytes: u64,
+        /// Digest of the download.
+        sha256: String,
+        /// Objects inside.
+        objects: u64,
+        /// Their total size, in bytes.
+        bytes: u64,
+        /// The newer ones, and why each lost.
+        refused: Vec<RefusedBackup>,
+    },
+    /// A mirror bucket.
+    #[serde(rename_all = "camelCase")]
+    Mirror {
+        /// Index of the source in the plan.
+        source: usize,
+        /// When its newest object was written.
+        taken_at: Option<DateTime<Utc>>,
+        /// Objects inside.
+        objects: u64,
+        /// Their total size, in bytes.
+        bytes: u64,
+        /// What was tried before.
+        refused: Vec<RefusedBackup>,
+    },
+}
+
+/// Something that was created, with the provider's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Made {
+    /// The provider's id.
+    pub id: String,
+}
+
+/// An application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeApp {
+    /// The provider's id.
+    pub id: String,
+    /// `git@host:name.git`.
+    pub git_url: String,
+    /// `name.region.provider`.
+    pub default_host: String,
+}
+
+/// An addon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MadeAddon {
+    /// The provider's id.
+    pub id: String,
+    /// The resource's name: default user and database of a PostgreSQL addon.
+    pub resource: String,
+    /// The plan that it really has.
+    pub plan: String,
+}
+
+/// How the SSH server knows us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SshIdentity {
+    /// Whether the key was made for this request, and goes with it.
+    pub ephemeral: bool,
+    /// The key's id at the platform.
+    pub id: String,
+}
+
+/// What a restore accounted for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoredDatabase {
+    /// Entries of the archive.
+    pub entries: u64,
+    /// Entries seen in the database.
+    pub restored: u64,
+    /// Entries left out for a named reason: rule → how many.
+    pub benign: BTreeMap<String, u64>,
+}
+
+/// What the checks of the restored database saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckedDatabase {
+    /// Tables compared with the dump.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// Sequences found at or past the largest value.
+    pub sequences: u64,
+    /// The plan's own checks that hold.
+    pub data_checks: u64,
+}
+
+/// What is in the new bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refilled {
+    /// Objects compared and found right.
+    pub objects: u64,
+    /// Their total size, in bytes.
+    pub bytes: u64,
+}
+
+/// What was deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployed {
+    /// The exact commit.
+    pub commit: String,
+    /// The platform's deployment.
+    pub deployment: String,
+}
+
+/// The switch of a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchedName {
+    /// The record's id at the DNS provider.
+    pub record: String,
+    /// Where the name points now.
+    pub target: String,
+    /// Where it pointed before, if it existed.
+    pub old_value: Option<String>,
+    /// How long caches may hold the old answer after the switch, in seconds.
+    pub old_ttl_seconds: u64,
+}
+
+/// What a client saw under the public name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probed {
+    /// The HTTP status.
+    pub status: u16,
+    /// Who issued the certificate.
+    pub issuer: String,
+    /// Until when it is valid.
+    pub not_after: DateTime<Utc>,
+}
+
+/// The outputs of the steps that are done.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs(BTreeMap<String, Value>);
+
+impl Outputs {
+    /// From the stored rows.
+    pub fn read(rows: &[StepRow]) -> Self {
+        let done = rows.iter().filter(|row| row.phase == StepPhase::Done);
+        Self(done.filter_map(|row| Some((row.step.clone(), row.output.clone()?))).collect())
+    }
+
+    /// The output of `step`, as the type that it leaves.
+    pub fn get<T: for<'de> Deserialize<'de>>(&self, step: &Step) -> Result<T> {
+        self.find(step)?.ok_or_else(|| StepError::Output { step: step.to_string() })
+    }
+
+    /// The output of `step`, if it is done.
+    pub fn find<T: for<'de> Deserialize<'de>>(&self, step: &Step) -> Result<Option<T>> {
+        let value = self.0.get(&step.to_string());
+        value.map(T::deserialize).transpose().map_err(|_| StepError::Output { step: step.to_string() })
+    }
+}

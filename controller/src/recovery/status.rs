@@ -1,0 +1,115 @@
+//! The status that a reconcile writes: one sentence, the conditions, the counts. No I/O.
+
+use chrono::{DateTime, Utc};
+use reprise_crds::conditions::{self, Observation, time_from_micros};
+use reprise_crds::{Phase, RecoveryRequestStatus, StepsSummary};
+use serde_json::Value;
+
+use super::accept::Refusal;
+use super::decide::Decision;
+use super::graph::Graph;
+use super::report;
+use super::supervisor::BusyStep;
+use crate::store::{RequestRow, StatusUpdate, StepPhase, StepRow};
+
+/// The sentence of a stored status.
+pub fn message(status: &Value) -> &str {
+    status.get("message").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The generation that the stored status speaks of.
+pub fn observed(row: &RequestRow) -> i64 {
+    row.status.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on.
+pub fn refused(row: &RequestRow, refusal: &Refusal, now: DateTime<Utc>) -> StatusUpdate {
+    let mut status = known(row);
+    let accepted = Observation {
+        kind: "Accepted",
+        holds: Some(false),
+        reason: refusal.reason,
+        message: refusal.message.clone(),
+        generation: Some(row.generation),
+    };
+    conditions::observe(&mut status.conditions, accepted, time_from_micros(now.timestamp_micros()));
+    status.message = Some(refusal.message.clone());
+    status.observed_generation = Some(row.generation);
+    StatusUpdate { state: row.state, phase: row.phase, status: written(&status, None) }
+}
+
+/// The status after a decision.
+pub fn of(
+    row: &RequestRow,
+    decision: &Decision,
+    graph: &Graph,
+    steps: &[StepRow],
+    busy: &[BusyStep],
+    now: DateTime<Utc>,
+) -> StatusUpdate {
+    let mut status = known(row);
+    (status.state, status.phase, status.observed_generation) = (decision.state, decision.phase, Some(row.generation));
+    status.steps = summary(graph, steps);
+    let sentence = sentence(decision, steps, busy);
+    let mut say = |kind, holds, reason, message: String| {
+        let observation = Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
+        conditions::observe(&mut status.conditions, observation, time_from_micros(now.timestamp_micros()));
+    };
+    say("Accepted", true, "Valid", "the plan and the request can be run".to_owned());
+    say("Progressing", !decision.phase.is_final(), decision.phase.as_str(), sentence.clone());
+    if decision.phase.is_final() {
+        say("Succeeded", decision.phase == Phase::Succeeded, decision.phase.as_str(), sentence.clone());
+    }
+    status.message = Some(sentence);
+    let split = decision.phase.is_final().then(|| report::split(steps, row.created_at, now));
+    StatusUpdate { state: decision.state, phase: decision.phase, status: written(&status, split) }
+}
+
+/// What was written before, or nothing where it cannot be read: it is ours to write anew.
+fn known(row: &RequestRow) -> RecoveryRequestStatus {
+    serde_json::from_value(row.status.clone()).unwrap_or_default()
+}
+
+fn written(status: &RecoveryRequestStatus, split: Option<report::RtoSplit>) -> Value {
+    let mut value = serde_json::to_value(status).unwrap_or_default();
+    if let Some(split) = split {
+        value["rto"] = serde_json::to_value(split).unwrap_or_default();
+    }
+    value
+}
+
+fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
+    let mut summary = StepsSummary::default();
+    for step in graph.steps() {
+        let key = step.to_string();
+        let phase = steps.iter().find(|row| row.step == key).map_or(StepPhase::Pending, |row| row.phase);
+        match phase {
+            StepPhase::Pending => summary.waiting += 1,
+            StepPhase::Running => summary.running += 1,
+            StepPhase::Done => summary.done += 1,
+            StepPhase::Failed => summary.failed += 1,
+        }
+    }
+    summary
+}
+
+/// What it does, what it waits for, or why it ended.
+fn sentence(decision: &Decision, steps: &[StepRow], busy: &[BusyStep]) -> String {
+    let failure = steps.iter().find(|row| row.phase == StepPhase::Failed);
+    match decision.phase {
+        Phase::Succeeded => "every post-condition was observed".to_owned(),
+        Phase::Cancelled => "cancelled on request".to_owned(),
+        Phase::Failed => failure.map_or_else(
+            || "failed".to_owned(),
+            |row| format!("step {} failed: {}", row.step, row.message.as_deref().unwrap_or("no reason was recorded")),
+        ),
+        _ => {
+            let doing = busy.iter().filter_map(|step| {
+                let report = step.report.as_ref()?;
+                Some(format!("{}: {}", step.step, if report.message.is_empty() { "beginning" } else { &report.message }))
+            });
+            let doing: Vec<String> = doing.collect();
+            if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") }
+        }
+    }
+}

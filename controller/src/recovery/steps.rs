@@ -1,0 +1,171 @@
+//! What each step does: one file a step, all of the same shape. Observe the world, decide by a pure function, act at most once,
+//! observe again; done only when the post-condition was seen.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reprise_crds::RecoveryPlanSpec;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{Result, StepError};
+use super::outputs::Outputs;
+use super::pulse::Pulse;
+use super::step::Step;
+use super::tools::Tools;
+use crate::store::{Epoch, Intent, LedgerRow, LedgerState, Severity, SpanKind};
+
+mod addon;
+mod app;
+mod bucket;
+mod certificate;
+mod check_database;
+mod choose_backup;
+mod choose_objects;
+mod cleanup;
+mod cname;
+mod collaborators;
+mod deploy;
+mod domain;
+mod force_https;
+mod formation;
+mod health;
+mod names;
+mod probe;
+mod project;
+mod read_only_user;
+mod refill;
+mod restore;
+mod ssh_key;
+mod teardown;
+mod variables;
+
+/// One request that is being run: what does not change while it runs.
+#[derive(Debug)]
+pub struct Run {
+    /// The request's name.
+    pub request: String,
+    /// The plan's name.
+    pub plan_name: String,
+    /// The plan, valid, as it was when the run began.
+    pub plan: RecoveryPlanSpec,
+    /// The lease's epoch.
+    pub epoch: Epoch,
+    /// A private folder (mode 0700) for dumps, keys and sockets; deleted at the end.
+    pub dir: PathBuf,
+    /// When the request was filed.
+    pub filed_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// What one attempt at one step works with.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// What lives as long as the process.
+    pub tools: Arc<Tools>,
+    /// The request.
+    pub run: Arc<Run>,
+    /// The step.
+    pub step: Step,
+    /// Its signs of life.
+    pub pulse: Arc<Pulse>,
+    /// What earlier steps left.
+    pub outputs: Arc<Outputs>,
+    /// Fires when this attempt must stop.
+    pub stop: CancellationToken,
+}
+
+impl Ctx {
+    /// Says what is being done or waited for, and what the time counts as.
+    pub fn doing(&self, kind: SpanKind, what: impl Into<String>) {
+        self.pulse.doing(self.tools.clock.now(), kind, what);
+    }
+
+    /// Now, on the clock that waits.
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// The instant that lies `after` from now, in scaled time.
+    pub fn deadline(&self, after: Duration) -> Instant {
+        Instant::now() + self.tools.clock.scaled(after)
+    }
+
+    /// Waits `for_` in scaled time, unless stopped.
+    pub async fn pause(&self, for_: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(StepError::Stopped),
+            () = self.tools.clock.sleep(for_) => Ok(()),
+        }
+    }
+
+    /// Writes the intent to create or change a resource, before the call.
+    pub async fn intend(&self, kind: &str, name: &str, parent: Option<&str>, detail: Value) -> Result<LedgerRow> {
+        let step = self.step.to_string();
+        let intent = Intent { step: &step, kind, name, parent, detail };
+        Ok(self.tools.store.intend(&self.run.request, self.run.epoch, &intent).await?)
+    }
+
+    /// Records that the resource of `row` was seen under this id.
+    pub async fn saw(&self, row: &LedgerRow, id: &str) -> Result<()> {
+        if row.state == LedgerState::Present && row.external_id.as_deref() == Some(id) {
+            return Ok(());
+        }
+        Ok(self.tools.store.observed(&self.run.request, self.run.epoch, row.nonce, id).await?)
+    }
+
+    /// Records that the resource of `row` is gone.
+    pub async fn gone(&self, row: &LedgerRow) -> Result<()> {
+        Ok(self.tools.store.gone(&self.run.request, self.run.epoch, row.nonce).await?)
+    }
+
+    /// Tells people something.
+    pub async fn event(&self, severity: Severity, reason: &str, message: &str) -> Result<()> {
+        let step = self.step.to_string();
+        let store = &self.tools.store;
+        Ok(store.record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message).await?)
+    }
+
+    /// The app that owns the database.
+    pub fn first_app(&self) -> &str {
+        &self.run.plan.apps[0].name
+    }
+}
+
+/// Runs one step to its post-condition and returns what it leaves for later ones. Safe to repeat at any point.
+pub async fn run(ctx: &Ctx) -> Result<Value> {
+    match &ctx.step {
+        Step::ChooseBackup => output(choose_backup::run(ctx).await?),
+        Step::ChooseObjects => output(choose_objects::run(ctx).await?),
+        Step::Project => output(project::run(ctx).await?),
+        Step::SshKey => output(ssh_key::run(ctx).await?),
+        Step::App(app) => output(app::run(ctx, app).await?),
+        Step::Collaborators(app) => output(collaborators::run(ctx, app).await?),
+        Step::Postgres => output(addon::postgresql(ctx).await?),
+        Step::Redis(app) => output(addon::redis(ctx, app).await?),
+        Step::ReadOnlyUser => output(read_only_user::run(ctx).await?),
+        Step::Restore => output(restore::run(ctx).await?),
+        Step::CheckDatabase => output(check_database::run(ctx).await?),
+        Step::Bucket => output(bucket::run(ctx).await?),
+        Step::Refill => output(refill::run(ctx).await?),
+        Step::Variables(app) => output(variables::run(ctx, app).await?),
+        Step::Deploy(app) => output(deploy::run(ctx, app).await?),
+        Step::Formation(app) => output(formation::run(ctx, app).await?),
+        Step::Health(app) => output(health::run(ctx, app).await?),
+        Step::Domain(site) => output(domain::run(ctx, site).await?),
+        Step::Cname(site) => output(cname::run(ctx, site).await?),
+        Step::Authoritative(site) => output(names::authoritative(ctx, site).await?),
+        Step::Resolver(site) => output(names::resolver(ctx, site).await?),
+        Step::Certificate(site) => output(certificate::run(ctx, site).await?),
+        Step::ForceHttps(app) => output(force_https::run(ctx, app).await?),
+        Step::Probe(site) => output(probe::run(ctx, site).await?),
+        Step::Cleanup => output(cleanup::run(ctx).await?),
+        Step::TearDown => output(teardown::run(ctx).await?),
+    }
+}
+
+fn output(value: impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(value).map_err(|_| StepError::Output { step: "this one".to_owned() })
+}

@@ -1,0 +1,160 @@
+//! Addons: provisioned once, of the plan that was asked for, and running with their variables there.
+
+use super::{Ctx, Result, StepError};
+use crate::providers::scalingo::Scalingo;
+use crate::providers::scalingo::addons::{Addon, AddonStatus};
+use crate::providers::scalingo::variables::Aliases;
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::MadeAddon;
+use crate::store::LedgerState;
+
+/// An addon as the plan wants it.
+#[derive(Debug, Clone, Copy)]
+struct Wanted<'a> {
+    app: &'a str,
+    provider: &'static str,
+    plan: &'a str,
+    version: Option<&'a str>,
+    /// The variable that comes when it can be used.
+    variable: &'static str,
+}
+
+/// What the platform says.
+#[derive(Debug)]
+struct Seen {
+    addons: Vec<Addon>,
+    has_variable: bool,
+}
+
+pub(super) async fn postgresql(ctx: &Ctx) -> Result<MadeAddon> {
+    let wanted = &ctx.run.plan.target.postgresql;
+    provision(
+        ctx,
+        Wanted {
+            app: ctx.first_app(),
+            provider: "postgresql",
+            plan: &wanted.plan,
+            version: wanted.version.as_deref(),
+            variable: "SCALINGO_POSTGRESQL_URL",
+        },
+    )
+    .await
+}
+
+pub(super) async fn redis(ctx: &Ctx, app: &str) -> Result<MadeAddon> {
+    let plan = ctx.run.plan.target.redis.as_ref().map(|redis| redis.plan.as_str()).unwrap_or_default();
+    provision(ctx, Wanted { app, provider: "redis", plan, version: None, variable: "SCALINGO_REDIS_URL" }).await
+}
+
+async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let plan_id = plan_id(&platform, wanted).await?;
+    let detail = serde_json::json!({ "plan": wanted.plan });
+    let intent = ctx.intend("addon", wanted.provider, Some(wanted.app), detail).await?;
+    let observe = async || observe(&platform, wanted).await;
+    let act = async |()| {
+        let made = platform.provision_addon(wanted.app, wanted.provider, &plan_id, wanted.version).await;
+        let addon = made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
+        ctx.saw(&intent, &addon.id).await
+    };
+    let doubt = ctx.is_retry() && intent.state == LedgerState::Intended;
+    let addon = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(wanted, seen), act).await?;
+    ctx.saw(&intent, &addon.id).await?;
+    Ok(MadeAddon { resource: addon.resource_id.unwrap_or_default(), id: addon.id, plan: addon.plan.name })
+}
+
+async fn observe(platform: &Scalingo, wanted: Wanted<'_>) -> Result<Seen> {
+    let listed = platform.addons(wanted.app).await;
+    let mut addons = listed.map_err(StepError::provider(format!("listing the addons of {}", wanted.app)))?;
+    addons.retain(|addon| addon.addon_provider.id == wanted.provider);
+    let running = addons.iter().any(|addon| addon.status == AddonStatus::Running);
+    let has_variable = running && {
+        let listed = platform.variables(wanted.app, Aliases::Resolved).await;
+        let variables = listed.map_err(StepError::provider(format!("reading the variables of {}", wanted.app)))?;
+        variables.iter().any(|variable| variable.name == wanted.variable)
+    };
+    Ok(Seen { addons, has_variable })
+}
+
+/// The app is ours (its marker says so) and nobody else adds to it: whatever addon of this kind is on it is ours too.
+fn decide(wanted: Wanted<'_>, seen: &Seen) -> Result<Next<(), Addon>> {
+    let addon = match seen.addons.as_slice() {
+        [] => return Ok(Next::Act(())),
+        [only] => only,
+        several => {
+            return Err(StepError::refused(
+                format!("{} has {} {} addons: each one is billed, and which holds the data is not known", wanted.app, several.len(), wanted.provider),
+                "remove all but one in the platform's dashboard, then resume the request",
+            ));
+        }
+    };
+    if addon.plan.name != wanted.plan {
+        return Err(StepError::refused(
+            format!("the platform provisioned {} for {} where {} was asked for", addon.plan.name, wanted.app, wanted.plan),
+            "put the plan that you want under target in the plan; change it in the dashboard, or remove the addon; then resume",
+        ));
+    }
+    Ok(match (&addon.status, seen.has_variable) {
+        (AddonStatus::Running, true) => Next::Done(addon.clone()),
+        (AddonStatus::Running, false) => Next::Wait(format!("{} runs; its variables have not arrived yet", wanted.provider)),
+        (status, _) => Next::Wait(format!("{} is {status}", wanted.provider)),
+    })
+}
+
+async fn plan_id(platform: &Scalingo, wanted: Wanted<'_>) -> Result<String> {
+    let listed = platform.addon_plans(wanted.provider, false).await;
+    let plans = listed.map_err(StepError::provider(format!("listing the plans of {}", wanted.provider)))?;
+    let offered = || plans.iter().filter(|plan| !plan.disabled).map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ");
+    match plans.iter().find(|plan| plan.name == wanted.plan) {
+        Some(plan) if plan.is_free() == Some(true) => Err(StepError::refused(
+            format!("{} costs nothing: it has no backups, and the platform may replace it by a paid one", wanted.plan),
+            format!("choose one of: {}", offered()),
+        )),
+        Some(plan) if !plan.disabled => Ok(plan.id.clone()),
+        _ => Err(StepError::refused(
+            format!("the platform does not offer the plan {}", wanted.plan),
+            format!("choose one of: {}", offered()),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const WANTED: Wanted<'static> = Wanted {
+        app: "apilos-pra",
+        provider: "postgresql",
+        plan: "postgresql-starter-512",
+        version: None,
+        variable: "SCALINGO_POSTGRESQL_URL",
+    };
+
+    fn addon(plan: &str, status: &str) -> Addon {
+        serde_json::from_value(json!({
+            "id": "ad-1", "resource_id": "apilos_1", "addon_provider": {"id": "postgresql"},
+            "plan": {"id": "p", "name": plan}, "status": status
+        }))
+        .expect("an addon")
+    }
+
+    #[test]
+    fn a_running_addon_without_its_variable_is_not_there_yet() {
+        let seen = Seen { addons: vec![addon(WANTED.plan, "running")], has_variable: false };
+        assert!(matches!(decide(WANTED, &seen), Ok(Next::Wait(_))));
+    }
+
+    #[test]
+    fn another_plan_than_asked_for_is_refused() {
+        let seen = Seen { addons: vec![addon("postgresql-starter-1024", "running")], has_variable: true };
+        assert!(decide(WANTED, &seen).is_err());
+    }
+
+    #[test]
+    fn two_addons_of_a_kind_are_never_picked_from() {
+        let seen = Seen { addons: vec![addon(WANTED.plan, "running"), addon(WANTED.plan, "running")], has_variable: true };
+        assert!(decide(WANTED, &seen).is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! One domain, attached to its app. No DNS is needed for that.
+//!
+//! The platform routes a name to one app only, and the lost app may still hold it. It is taken from there only if the plan names
+//! that very app as the one that is replaced; the ledger keeps where it was.
+
+use super::{Ctx, Result, StepError};
+use crate::providers::ProviderError;
+use crate::providers::scalingo::domains::Domain;
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::Made;
+use crate::recovery::step::Site;
+use crate::store::{LedgerState, Severity};
+
+/// Who holds the name.
+#[derive(Debug)]
+struct Seen {
+    ours: Option<Domain>,
+    /// The domain on the app that ours stands in for.
+    replaced: Option<Domain>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Detach(String),
+    Attach,
+}
+
+pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
+    let (app, name) = (site.app.as_str(), site.domain.as_str());
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let replaced = ctx.run.plan.app(app).and_then(|spec| spec.replaces.as_deref());
+    let intent = ctx.intend("domain", name, Some(app), serde_json::json!({})).await?;
+    let observe = async || {
+        let old = match replaced {
+            Some(replaced) => held_by(ctx, replaced, name).await?,
+            None => None,
+        };
+        Ok(Seen { ours: held_by(ctx, app, name).await?, replaced: old })
+    };
+    let act = async |action| match action {
+        Action::Detach(id) => detach(ctx, replaced.unwrap_or_default(), name, &id).await,
+        Action::Attach => {
+            platform.add_domain(app, name).await.map(drop).map_err(|error| not_attached(app, name, error))
+        }
+    };
+    let doubt = ctx.is_retry() && intent.state == LedgerState::Intended;
+    let domain = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await?;
+    ctx.saw(&intent, &domain.id).await?;
+    Ok(Made { id: domain.id })
+}
+
+fn decide(seen: &Seen) -> Next<Action, Domain> {
+    match (&seen.ours, &seen.replaced) {
+        (Some(domain), _) => Next::Done(domain.clone()),
+        (None, Some(old)) => Next::Act(Action::Detach(old.id.clone())),
+        (None, None) => Next::Act(Action::Attach),
+    }
+}
+
+async fn held_by(ctx: &Ctx, app: &str, name: &str) -> Result<Option<Domain>> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    match platform.domains(app).await {
+        Ok(domains) => Ok(domains.into_iter().find(|domain| domain.name.eq_ignore_ascii_case(name))),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(StepError::provider(format!("listing the domains of {app}"))(error)),
+    }
+}
+
+/// Takes the name from the app that is replaced: a change of something that is not ours, by the plan's word, and remembered.
+async fn detach(ctx: &Ctx, from: &str, name: &str, id: &str) -> Result<()> {
+    let detail = serde_json::json!({ "from": from });
+    let row = ctx.intend("detached-domain", name, Some(from), detail).await?;
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let gone = platform.delete_domain(from, id).await;
+    gone.map_err(StepError::provider(format!("detaching {name} from the lost app {from}")))?;
+    ctx.saw(&row, id).await?;
+    ctx.event(Severity::Normal, "DomainDetached", &format!("{name} was taken from {from}, which this recovery replaces")).await
+}
+
+fn not_attached(app: &str, name: &str, error: ProviderError) -> StepError {
+    if !matches!(error.status().map(|status| status.as_u16()), Some(409 | 422)) {
+        return StepError::provider(format!("attaching {name} to {app}"))(error);
+    }
+    let said = error.body().map(ToString::to_string).unwrap_or_default();
+    StepError::refused(
+        format!("the platform does not attach {name} to {app} ({said})"),
+        "most likely another app holds the name: detach it there, or name that app under `replaces` in the plan; then resume",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(id: &str) -> Option<Domain> {
+        serde_json::from_value(serde_json::json!({"id": id, "name": "www.example.org"})).ok()
+    }
+
+    #[test]
+    fn a_name_is_taken_from_the_replaced_app_before_it_is_attached() {
+        let seen = Seen { ours: None, replaced: domain("old") };
+        assert!(matches!(decide(&seen), Next::Act(Action::Detach(id)) if id == "old"));
+        assert!(matches!(decide(&Seen { ours: None, replaced: None }), Next::Act(Action::Attach)));
+    }
+}

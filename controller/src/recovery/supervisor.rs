@@ -1,0 +1,183 @@
+//! The step tasks of the requests that this process owns. Reconciles start, join and stop them here and never wait for them, so
+//! that an hour-long restore delays neither a cancel nor a look.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attempt::{self, End};
+use super::outputs::Outputs;
+use super::pulse::{Pulse, Report};
+use super::step::Step;
+use super::steps::{Ctx, Run};
+use super::tools::Tools;
+use crate::runtime::{Backoffs, Class, Policy, Random, Task, Tasks, WorkQueue};
+use crate::store::Span;
+
+/// The shape of the waits between two attempts at one step.
+const BETWEEN_ATTEMPTS: Policy =
+    Policy { base: Duration::from_secs(2), cap: Duration::from_mins(2), floor: Duration::from_millis(500) };
+
+/// A step that keeps failing is given up after this many stall limits without any success: by default two hours.
+const GIVE_UP_AFTER: u32 = 24;
+
+/// One owned request and its tasks.
+#[derive(Debug)]
+pub struct Live {
+    /// The request.
+    pub run: Arc<Run>,
+    tools: Arc<Tools>,
+    queue: WorkQueue<String>,
+    tasks: Tasks,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    busy: BTreeMap<Step, Busy>,
+    backoffs: Backoffs<Step>,
+    /// Since when a step has been failing in a row.
+    failing: HashMap<Step, Instant>,
+}
+
+#[derive(Debug)]
+enum Busy {
+    /// A task is at it.
+    Running(Arc<Pulse>, Task<()>),
+    /// Its next attempt is due then.
+    Resting(Instant),
+}
+
+/// What is known of a step that is busy now.
+#[derive(Debug, Clone)]
+pub struct BusyStep {
+    /// The step.
+    pub step: Step,
+    /// Its pulse, if a task is at it.
+    pub report: Option<Report>,
+    /// How long nothing has moved.
+    pub silence: Duration,
+}
+
+impl Live {
+    /// An owned request without tasks yet. `tasks` is a group of its own.
+    pub fn new(run: Arc<Run>, tools: Arc<Tools>, queue: WorkQueue<String>, tasks: Tasks) -> Arc<Self> {
+        let state = State {
+            busy: BTreeMap::new(),
+            backoffs: Backoffs::new(BETWEEN_ATTEMPTS, Random::system()),
+            failing: HashMap::new(),
+        };
+        Arc::new(Self { run, tools, queue, tasks, state: Mutex::new(state) })
+    }
+
+    /// The steps that a task is at or that rest before their next attempt. Rests that are over are forgotten.
+    pub fn busy(&self) -> BTreeSet<Step> {
+        let mut state = self.state();
+        state.busy.retain(|_, busy| match busy {
+            Busy::Running(_, task) => !task.is_finished(),
+            Busy::Resting(until) => *until > Instant::now(),
+        });
+        state.busy.keys().cloned().collect()
+    }
+
+    /// What the busy steps report.
+    pub fn reports(&self) -> Vec<BusyStep> {
+        let now = self.tools.clock.now();
+        let report = |(step, busy): (&Step, &Busy)| match busy {
+            Busy::Running(pulse, _) => {
+                BusyStep { step: step.clone(), report: Some(pulse.report(now)), silence: pulse.silence() }
+            }
+            Busy::Resting(_) => BusyStep { step: step.clone(), report: None, silence: Duration::ZERO },
+        };
+        self.state().busy.iter().map(report).collect()
+    }
+
+    /// When the next rest is over.
+    pub fn next_attempt(&self) -> Option<Duration> {
+        let state = self.state();
+        let rests = state.busy.values().filter_map(|busy| match busy {
+            Busy::Resting(until) => Some(*until),
+            Busy::Running(..) => None,
+        });
+        rests.min().map(|until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Starts an attempt at `step`, unless it is busy.
+    pub fn start(self: &Arc<Self>, step: Step, retry: bool, outputs: Arc<Outputs>, spans: Vec<Span>) {
+        let mut state = self.state();
+        if state.busy.contains_key(&step) {
+            return;
+        }
+        let pulse = Arc::new(Pulse::new(self.tools.clock.now(), spans));
+        let (live, of, beat) = (Arc::clone(self), step.clone(), Arc::clone(&pulse));
+        let task = self.tasks.spawn("step", |stop| async move {
+            let ctx = Ctx {
+                tools: Arc::clone(&live.tools),
+                run: Arc::clone(&live.run),
+                step: of,
+                pulse: beat,
+                outputs,
+                stop,
+                retry,
+            };
+            let end = attempt::run(&ctx, live.gives_up(&ctx.step)).await;
+            live.ended(&ctx.step, end);
+        });
+        state.busy.insert(step, Busy::Running(pulse, task));
+    }
+
+    /// Asks every task but a closing one to stop; rests end at once.
+    pub fn stop(&self) {
+        let mut state = self.state();
+        state.busy.retain(|step, busy| match busy {
+            Busy::Running(_, task) => {
+                if !matches!(step, Step::Cleanup | Step::TearDown) {
+                    task.stop();
+                }
+                true
+            }
+            Busy::Resting(_) => false,
+        });
+    }
+
+    /// Stops and waits for every task, at most `grace`.
+    pub async fn shut_down(&self, grace: Duration) {
+        self.tasks.shut_down(grace).await;
+    }
+
+    /// Whether another failure of `step` is the last one.
+    fn gives_up(&self, step: &Step) -> bool {
+        let limit = self.tools.clock.scaled(self.run.plan.limits.stall.duration() * GIVE_UP_AFTER);
+        self.state().failing.get(step).is_some_and(|since| since.elapsed() > limit)
+    }
+
+    fn ended(&self, step: &Step, end: End) {
+        let mut state = self.state();
+        state.busy.remove(step);
+        match end {
+            End::Settled => {
+                state.backoffs.succeeded(step);
+                state.failing.remove(step);
+            }
+            End::Again(class) => {
+                state.failing.entry(step.clone()).or_insert_with(Instant::now);
+                let delay = rest(&mut state.backoffs, step, class);
+                let until = self.tools.clock.after(delay);
+                state.busy.insert(step.clone(), Busy::Resting(until));
+            }
+            End::Stopped => {}
+        }
+        drop(state);
+        self.queue.add(self.run.request.clone(), "step ended");
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn rest(backoffs: &mut Backoffs<Step>, step: &Step, class: Class) -> Duration {
+    backoffs.failed(step.clone(), class)
+}

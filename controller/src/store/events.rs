@@ -1,0 +1,76 @@
+//! Events: what happened, in order, for people.
+
+use chrono::{DateTime, Utc};
+
+use super::{Epoch, Result, Store, StoreError};
+
+/// Whether a person should worry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "PascalCase")]
+pub enum Severity {
+    /// Things go on.
+    Normal,
+    /// Something was not as it should be.
+    Warning,
+}
+
+/// A row of `recovery_events`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Event {
+    /// Grows with time.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How bad.
+    #[sqlx(rename = "type")]
+    pub severity: Severity,
+    /// One word, `PascalCase`.
+    pub reason: String,
+    /// The step that it is about, if any.
+    pub step: Option<String>,
+    /// A sentence.
+    pub message: String,
+}
+
+impl Store {
+    /// Appends an event, unless the newest one of the request says just the same.
+    pub async fn record_event(
+        &self,
+        request: &str,
+        epoch: Epoch,
+        severity: Severity,
+        reason: &str,
+        step: Option<&str>,
+        message: &str,
+    ) -> Result<()> {
+        let failed = StoreError::query("event.record");
+        let mut transaction = self.fenced(request, epoch).await?;
+        sqlx::query(
+            "INSERT INTO recovery_events (request, type, reason, step, message)
+             SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (
+                SELECT 1 FROM (SELECT reason, step, message FROM recovery_events WHERE request = $1 ORDER BY id DESC LIMIT 1) AS newest
+                WHERE (newest.reason, newest.step, newest.message) IS NOT DISTINCT FROM ($3, $4, $5))",
+        )
+        .bind(request)
+        .bind(severity)
+        .bind(reason)
+        .bind(step)
+        .bind(message)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// The events of a request after `id`, oldest first.
+    pub async fn events_after(&self, request: &str, id: i64) -> Result<Vec<Event>> {
+        sqlx::query_as(
+            "SELECT id, at, type, reason, step, message FROM recovery_events WHERE request = $1 AND id > $2 ORDER BY id",
+        )
+        .bind(request)
+        .bind(id)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("event.list"))
+    }
+}

@@ -1,0 +1,200 @@
+//! Requests: the orders that people and schedules file, and what the daemon writes back.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use reprise_crds::{Milestone, Phase};
+use serde_json::Value;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::{Epoch, Result, Store, StoreError};
+
+/// What people want of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Desired {
+    /// Reach the last milestone.
+    Run,
+    /// Stop where it is and keep what was made.
+    Cancel,
+    /// Stop, then tear down what the ledger proves to be its own.
+    TearDown,
+}
+
+/// A row of `recovery_requests` whose words this release understands. Its `spec` is still unvalidated.
+#[derive(Debug, Clone)]
+pub struct RequestRow {
+    /// Its name.
+    pub name: String,
+    /// The plan that it runs.
+    pub plan: String,
+    /// `RecoveryRequest.spec` without the plan, not validated.
+    pub spec: Value,
+    /// What people want.
+    pub desired: Desired,
+    /// The milestone that was reached.
+    pub state: Milestone,
+    /// What is being done about it.
+    pub phase: Phase,
+    /// Conditions, message and report.
+    pub status: Value,
+    /// Grows with what people ask for.
+    pub generation: i64,
+    /// When it was filed.
+    pub created_at: DateTime<Utc>,
+    /// When the daemon accepted it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended, well or badly.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// When somebody last asked to try it again.
+    pub retry_requested_at: Option<DateTime<Utc>>,
+}
+
+/// What a reconcile writes back, in one statement.
+#[derive(Debug, Clone)]
+pub struct StatusUpdate {
+    /// The milestone; an earlier one than stored is refused by the database.
+    pub state: Milestone,
+    /// The phase.
+    pub phase: Phase,
+    /// Replaces the status.
+    pub status: Value,
+}
+
+const COLUMNS: &str = "SELECT name, plan, spec, desired, deletion_requested_at, state, phase, status, generation, created_at, \
+                       started_at, finished_at, retry_requested_at FROM recovery_requests";
+
+impl RequestRow {
+    fn read(row: &PgRow) -> Result<Self> {
+        let get = StoreError::query("request.read");
+        let name: String = row.try_get("name").map_err(&get)?;
+        let deletion: Option<DateTime<Utc>> = row.try_get("deletion_requested_at").map_err(&get)?;
+        let cancelled = row.try_get::<&str, _>("desired").map_err(&get)? == "cancel";
+        Ok(Self {
+            desired: match (deletion.is_some(), cancelled) {
+                (true, _) => Desired::TearDown,
+                (false, true) => Desired::Cancel,
+                (false, false) => Desired::Run,
+            },
+            state: word(row, &name, "state")?,
+            phase: word(row, &name, "phase")?,
+            plan: row.try_get("plan").map_err(&get)?,
+            spec: row.try_get("spec").map_err(&get)?,
+            status: row.try_get("status").map_err(&get)?,
+            generation: row.try_get("generation").map_err(&get)?,
+            created_at: row.try_get("created_at").map_err(&get)?,
+            started_at: row.try_get("started_at").map_err(&get)?,
+            finished_at: row.try_get("finished_at").map_err(&get)?,
+            retry_requested_at: row.try_get("retry_requested_at").map_err(&get)?,
+            name,
+        })
+    }
+
+    /// Whether nothing more will be done unless somebody asks.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Succeeded | Phase::Failed | Phase::Cancelled)
+    }
+}
+
+fn word<T: FromStr>(row: &PgRow, name: &str, column: &'static str) -> Result<T> {
+    let text: &str = row.try_get(column).map_err(StoreError::query("request.read"))?;
+    text.parse().map_err(|_| StoreError::Unreadable {
+        table: "recovery_requests",
+        key: name.to_owned(),
+        column,
+        value: text.to_owned(),
+    })
+}
+
+impl Store {
+    /// Files a request, exactly as a plain `INSERT` would. Not safe to repeat: the name is taken the second time.
+    pub async fn file_request(&self, name: &str, plan: &str, spec: &Value) -> Result<()> {
+        sqlx::query("INSERT INTO recovery_requests (name, plan, spec) VALUES ($1, $2, $3)")
+            .bind(name)
+            .bind(plan)
+            .bind(spec)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(StoreError::query("request.file"))
+    }
+
+    /// The request called `name`.
+    pub async fn request(&self, name: &str) -> Result<Option<RequestRow>> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1")))
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::query("request.get"))?;
+        row.as_ref().map(RequestRow::read).transpose()
+    }
+
+    /// Every request, newest first; one that cannot be read is an error of its own and hides no other.
+    pub async fn requests(&self) -> Result<Vec<Result<RequestRow>>> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{COLUMNS} ORDER BY created_at DESC, name")))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("request.list"))?;
+        Ok(rows.iter().map(RequestRow::read).collect())
+    }
+
+    /// The names of all requests that a daemon has to look at: unfinished ones, and finished ones about which somebody asked for something since.
+    pub async fn open_requests(&self) -> Result<Vec<String>> {
+        sqlx::query_scalar(
+            "SELECT name FROM recovery_requests
+             WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled')
+                OR generation > coalesce((status ->> 'observedGeneration')::bigint, 0)",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.open"))
+    }
+
+    /// Writes what a reconcile concluded; `started_at` and `finished_at` follow from the phase.
+    pub async fn set_status(&self, request: &str, epoch: Epoch, update: &StatusUpdate) -> Result<()> {
+        let mut transaction = self.fenced(request, epoch).await?;
+        let failed = StoreError::query("request.status");
+        sqlx::query(
+            "UPDATE recovery_requests SET state = $2, phase = $3, status = $4,
+                started_at = CASE WHEN $3 = 'Pending' THEN started_at ELSE coalesce(started_at, now()) END,
+                finished_at = CASE WHEN $3 IN ('Succeeded', 'Failed', 'Cancelled') THEN coalesce(finished_at, now()) END
+             WHERE name = $1 AND (state, phase, status) IS DISTINCT FROM ($2, $3, $4)",
+        )
+        .bind(request)
+        .bind(update.state.as_str())
+        .bind(update.phase.as_str())
+        .bind(&update.status)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Records that people want `desired`. `false` if there is no such request.
+    pub async fn ask(&self, request: &str, desired: Desired) -> Result<bool> {
+        let statement = match desired {
+            Desired::Run => {
+                "UPDATE recovery_requests SET desired = 'run', retry_requested_at = clock_timestamp() WHERE name = $1"
+            }
+            Desired::Cancel => "UPDATE recovery_requests SET desired = 'cancel' WHERE name = $1",
+            Desired::TearDown => {
+                "UPDATE recovery_requests SET desired = 'cancel',
+                    deletion_requested_at = coalesce(deletion_requested_at, clock_timestamp()) WHERE name = $1"
+            }
+        };
+        let done = sqlx::query(statement)
+            .bind(request)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("request.ask"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// The number of requests in each phase, for the metrics.
+    pub async fn phases(&self) -> Result<Vec<(String, i64)>> {
+        sqlx::query_as("SELECT phase, count(*) FROM recovery_requests GROUP BY phase")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("request.phases"))
+    }
+}

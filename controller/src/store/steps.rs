@@ -1,0 +1,150 @@
+//! Steps: what was done, what is being done, how far it is and where its time went.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{Epoch, Result, Store, StoreError};
+
+/// Where a step stands. Stored as text that is added to and never renamed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "PascalCase")]
+pub enum StepPhase {
+    /// Not begun, or to be begun again.
+    Pending,
+    /// A task is at it.
+    Running,
+    /// Its post-condition was observed.
+    Done,
+    /// It gave up; the message says why.
+    Failed,
+}
+
+/// What a stretch of time was spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpanKind {
+    /// Bytes were moving: download, restore, refill, push.
+    Data,
+    /// DNS caches and name servers.
+    Dns,
+    /// The platform was provisioning, building, restarting, or limiting our rate.
+    Provider,
+    /// Our own doing.
+    Own,
+}
+
+/// A stretch of time of one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span(pub SpanKind, pub DateTime<Utc>, pub DateTime<Utc>);
+
+/// A row of `recovery_steps`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct StepRow {
+    /// The step's key, such as `deploy/apilos-siap-pra`.
+    pub step: String,
+    /// Where it stands.
+    pub phase: StepPhase,
+    /// How often it was begun.
+    pub attempt: i32,
+    /// How far it is, in `unit`s.
+    pub done: i64,
+    /// How far it has to go, where that is known.
+    pub total: Option<i64>,
+    /// `bytes`, `objects`, `entries`, …
+    pub unit: Option<String>,
+    /// What it does, why it waits, why it failed.
+    pub message: Option<String>,
+    /// What later steps need to know.
+    pub output: Option<Value>,
+    /// Where the time went.
+    #[sqlx(json)]
+    pub spans: Vec<Span>,
+    /// The first beginning.
+    pub started_at: Option<DateTime<Utc>>,
+    /// The last sign of life.
+    pub heartbeat_at: Option<DateTime<Utc>>,
+    /// The end.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// All steps of a request, in the order in which they began.
+    pub async fn steps(&self, request: &str) -> Result<Vec<StepRow>> {
+        sqlx::query_as(
+            "SELECT step, phase, attempt, done, total, unit, message, output, spans, started_at, heartbeat_at, finished_at
+             FROM recovery_steps WHERE request = $1 ORDER BY started_at NULLS LAST, step",
+        )
+        .bind(request)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("step.list"))
+    }
+
+    /// Records that a step begins (again). Spans and the first beginning stay.
+    pub async fn begin_step(&self, request: &str, epoch: Epoch, step: &str, milestone: &str) -> Result<()> {
+        self.write(request, epoch, "step.begin", |statement| {
+            statement.bind(request.to_owned()).bind(step.to_owned()).bind(milestone.to_owned())
+        }, "INSERT INTO recovery_steps (request, step, milestone, phase, attempt, started_at, heartbeat_at)
+                VALUES ($1, $2, $3, 'Running', 1, clock_timestamp(), clock_timestamp())
+            ON CONFLICT (request, step) DO UPDATE SET phase = 'Running', attempt = recovery_steps.attempt + 1,
+                started_at = coalesce(recovery_steps.started_at, clock_timestamp()), heartbeat_at = clock_timestamp(),
+                finished_at = NULL, message = NULL")
+        .await
+    }
+
+    /// Records a sign of life of a running step.
+    pub async fn heartbeat(&self, request: &str, epoch: Epoch, beat: &StepRow) -> Result<()> {
+        self.write(request, epoch, "step.heartbeat", |statement| {
+            statement
+                .bind(request.to_owned())
+                .bind(beat.step.clone())
+                .bind(beat.done)
+                .bind(beat.total)
+                .bind(beat.unit.clone())
+                .bind(beat.message.clone())
+                .bind(Json(beat.spans.clone()))
+        }, "UPDATE recovery_steps SET done = $3, total = $4, unit = $5, message = $6, spans = $7, heartbeat_at = clock_timestamp()
+            WHERE request = $1 AND step = $2 AND phase = 'Running'")
+        .await
+    }
+
+    /// Records the end of a step: `Done` with its output, `Failed` or (interrupted) `Pending` with the reason.
+    pub async fn finish_step(&self, request: &str, epoch: Epoch, end: &StepRow) -> Result<()> {
+        self.write(request, epoch, "step.finish", |statement| {
+            statement
+                .bind(request.to_owned())
+                .bind(end.step.clone())
+                .bind(end.phase)
+                .bind(end.message.clone())
+                .bind(end.output.clone())
+                .bind(Json(end.spans.clone()))
+                .bind(end.done)
+                .bind(end.total)
+                .bind(end.unit.clone())
+        }, "UPDATE recovery_steps SET phase = $3, message = $4, output = $5, spans = $6, done = $7, total = $8, unit = $9,
+                heartbeat_at = clock_timestamp(),
+                finished_at = CASE WHEN $3 IN ('Done', 'Failed') THEN clock_timestamp() END
+            WHERE request = $1 AND step = $2")
+        .await
+    }
+
+    /// Takes failed steps back to pending, for another try. What is done stays done.
+    pub async fn reopen_steps(&self, request: &str, epoch: Epoch) -> Result<()> {
+        self.write(request, epoch, "step.reopen", |statement| statement.bind(request.to_owned()),
+            "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL WHERE request = $1 AND phase IN ('Failed', 'Running')")
+        .await
+    }
+
+    async fn write<F>(&self, request: &str, epoch: Epoch, op: &'static str, bind: F, sql: &'static str) -> Result<()>
+    where
+        F: FnOnce(Statement) -> Statement + Send,
+    {
+        let mut transaction = self.fenced(request, epoch).await?;
+        bind(sqlx::query(sql)).execute(&mut *transaction).await.map_err(StoreError::query(op))?;
+        transaction.commit().await.map_err(StoreError::query(op))
+    }
+}
+
+type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
