@@ -149,6 +149,7 @@ CREATE FUNCTION touch_plan() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.spec IS DISTINCT FROM OLD.spec THEN
         NEW.generation := OLD.generation + 1;
+        PERFORM pg_notify('reprise_asked', name) FROM recovery_requests WHERE plan = NEW.name;
     END IF;
     NEW.resource_version := nextval('resource_versions');
     RETURN NEW;

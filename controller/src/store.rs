@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 
-use crate::runtime::{Class, Classified};
+use crate::runtime::class::{Class, Classified};
+pub use crate::runtime::lease::Epoch;
 
 pub mod embedded;
 mod events;
@@ -20,7 +21,7 @@ mod steps;
 mod verdicts;
 
 pub use events::{Event, Severity};
-pub use lease::Epoch;
+pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use requests::{Desired, RequestRow, StatusUpdate};

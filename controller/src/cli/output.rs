@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{CliError, Format};
-use crate::runtime::Chain;
+use crate::runtime::chain::Chain;
 
 /// Prints one JSON document, pretty.
 pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {

@@ -80,7 +80,7 @@ fn walk(value: &Value, path: &str, references: &References, problems: &mut Vec<P
         Value::String(text) => {
             let Ok(reference) = text.parse::<Reference>() else { return };
             if let Err(error) = references.resolve(&reference) {
-                problems.push(Problem::new(path, crate::runtime::Chain(&error).to_string()));
+                problems.push(Problem::new(path, crate::runtime::chain::Chain(&error).to_string()));
             }
         }
         // A literal value of a variable is not a reference, whatever it looks like.

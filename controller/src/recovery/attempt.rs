@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::error::{Result, StepError};
 use super::steps::{self, Ctx};
-use crate::runtime::{Chain, Class, Classified as _};
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Severity, StepPhase, StepRow};
 
 /// How often signs of life are written down, in wall time.

@@ -76,7 +76,7 @@ fn settle(result: Result<()>) -> Result<bool> {
     match result {
         Ok(()) => Ok(false),
         Err(error) if error.is_in_doubt() => {
-            tracing::warn!(error = %crate::runtime::Chain(&error), "the answer to a mutating call was lost");
+            tracing::warn!(error = %crate::runtime::chain::Chain(&error), "the answer to a mutating call was lost");
             Ok(true)
         }
         Err(error) => Err(error),
@@ -85,11 +85,11 @@ fn settle(result: Result<()>) -> Result<bool> {
 
 impl StepError {
     /// Wraps a provider's error, and keeps whether a mutation may have taken effect.
-    pub fn provider(doing: impl Into<String>) -> impl FnOnce(crate::providers::ProviderError) -> Self {
+    pub fn provider(doing: impl Into<String>) -> impl FnOnce(crate::providers::http::ProviderError) -> Self {
         let doing = doing.into();
         move |source| Self::Failed {
             doing,
-            class: crate::runtime::Classified::class(&source),
+            class: crate::runtime::class::Classified::class(&source),
             in_doubt: source.outcome_unknown(),
             source: Box::new(source),
         }

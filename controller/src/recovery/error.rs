@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::runtime::{Class, Classified};
+use crate::runtime::class::{Class, Classified};
 use crate::store::StoreError;
 
 /// The failure of a step. Its text says what failed; what is known and what to do follow in the same sentence.
@@ -70,6 +70,17 @@ impl StepError {
         move |source| Self::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
     }
 
+    /// A reference of the plan leads nowhere any more.
+    pub fn reference(what: impl Into<String>) -> impl FnOnce(crate::config::ReferenceError) -> Self {
+        let what = what.into();
+        move |source| {
+            Self::refused(
+                format!("{what}: {}", crate::runtime::chain::Chain(&source)),
+                "set it where the daemon runs, restart the daemon, and resume the request",
+            )
+        }
+    }
+
     /// A refusal.
     pub fn refused(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::Refused { what: what.into(), advice: advice.into() }
@@ -84,7 +95,7 @@ impl StepError {
 impl Classified for StepError {
     fn class(&self) -> Class {
         match self {
-            Self::Failed { class, .. } => class.clone(),
+            Self::Failed { class, .. } => *class,
             Self::Refused { .. } | Self::Output { .. } => Class::Terminal,
             Self::Stalled { .. } => Class::Transient,
             Self::Stopped => Class::Cancelled,

@@ -172,6 +172,16 @@ pub struct Refilled {
     pub bytes: u64,
 }
 
+/// An app whose variables are set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfiguredApp {
+    /// The commit that the plan's ref meant; it is the one that will be deployed.
+    pub commit: String,
+    /// The names of its variables.
+    pub names: Vec<String>,
+}
+
 /// What was deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

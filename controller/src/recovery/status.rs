@@ -22,6 +22,14 @@ pub fn observed(row: &RequestRow) -> i64 {
     row.status.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// Whether the stored status already tells this refusal.
+pub fn says(row: &RequestRow, refusal: &Refusal) -> bool {
+    let stored = known(row);
+    let told = conditions::find(&stored.conditions, "Accepted");
+    observed(row) >= row.generation
+        && told.is_some_and(|told| told.status == "False" && told.reason == refusal.reason && told.message == refusal.message)
+}
+
 /// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on.
 pub fn refused(row: &RequestRow, refusal: &Refusal, now: DateTime<Utc>) -> StatusUpdate {
     let mut status = known(row);

@@ -74,6 +74,8 @@ pub struct Ctx {
     pub outputs: Arc<Outputs>,
     /// Fires when this attempt must stop.
     pub stop: CancellationToken,
+    /// Whether the step was begun before: a call of then may have taken effect.
+    pub retry: bool,
 }
 
 impl Ctx {

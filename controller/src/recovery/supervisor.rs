@@ -13,7 +13,10 @@ use super::pulse::{Pulse, Report};
 use super::step::Step;
 use super::steps::{Ctx, Run};
 use super::tools::Tools;
-use crate::runtime::{Backoffs, Class, Policy, Random, Task, Tasks, WorkQueue};
+use crate::runtime::backoff::{Backoffs, Policy, Random};
+use crate::runtime::class::Class;
+use crate::runtime::queue::WorkQueue;
+use crate::runtime::tasks::{Task, Tasks};
 use crate::store::Span;
 
 /// The shape of the waits between two attempts at one step.
@@ -140,6 +143,11 @@ impl Live {
             }
             Busy::Resting(_) => false,
         });
+    }
+
+    /// Resolves when every task was asked to stop.
+    pub async fn stopping(&self) {
+        self.tasks.stopping().cancelled().await;
     }
 
     /// Stops and waits for every task, at most `grace`.

@@ -2,46 +2,23 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{Result, Store, StoreError};
+use crate::runtime::lease::{Epoch, Lease, LeaseStore, Seen};
 
-/// The fencing token that a write about a request carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch(pub i64);
+/// The lease of one request, in its row. The database's clock judges it.
+#[derive(Debug, Clone)]
+pub struct RequestLease {
+    store: Store,
+    request: String,
+}
 
 impl Store {
-    /// Takes or renews the lease of `request` for `holder`, for `term` from now by the *database's* clock. `None`: somebody else
-    /// holds it. The epoch grows whenever the lease changes hands or had expired, so that a former self is fenced off as well.
-    pub async fn take_lease(&self, request: &str, holder: &str, term: Duration) -> Result<Option<Epoch>> {
-        sqlx::query_scalar::<_, i64>(
-            "UPDATE recovery_requests SET
-                lease_epoch = lease_epoch + CASE WHEN lease_holder = $2 AND lease_expires_at > clock_timestamp() THEN 0 ELSE 1 END,
-                lease_holder = $2,
-                lease_expires_at = clock_timestamp() + make_interval(secs => $3)
-             WHERE name = $1 AND (lease_holder IS NULL OR lease_holder = $2 OR lease_expires_at <= clock_timestamp())
-             RETURNING lease_epoch",
-        )
-        .bind(request)
-        .bind(holder)
-        .bind(term.as_secs_f64())
-        .fetch_optional(&self.pool)
-        .await
-        .map(|epoch| epoch.map(Epoch))
-        .map_err(StoreError::query("lease.take"))
-    }
-
-    /// Gives the lease back, if it is still `holder`'s, so that another daemon need not wait for its end.
-    pub async fn release_lease(&self, request: &str, holder: &str) -> Result<()> {
-        sqlx::query(
-            "UPDATE recovery_requests SET lease_holder = NULL, lease_expires_at = NULL WHERE name = $1 AND lease_holder = $2",
-        )
-        .bind(request)
-        .bind(holder)
-        .execute(&self.pool)
-        .await
-        .map(drop)
-        .map_err(StoreError::query("lease.release"))
+    /// The lease of `request`.
+    pub fn lease(&self, request: &str) -> RequestLease {
+        RequestLease { store: self.clone(), request: request.to_owned() }
     }
 
     /// Opens a transaction in which `epoch` is proved to be the current owner's: the row is locked until it ends, so no other
@@ -60,11 +37,79 @@ impl Store {
 async fn holds(connection: &mut PgConnection, request: &str, epoch: Epoch) -> sqlx::Result<bool> {
     let held = sqlx::query_scalar::<_, bool>(
         "SELECT lease_expires_at > clock_timestamp() FROM recovery_requests
-         WHERE name = $1 AND lease_epoch = $2 AND lease_holder IS NOT NULL FOR UPDATE",
+         WHERE name = $1 AND lease_epoch = $2 AND lease_holder IS NOT NULL FOR NO KEY UPDATE",
     )
     .bind(request)
     .bind(epoch.0)
     .fetch_optional(connection)
     .await?;
     Ok(held == Some(true))
+}
+
+/// A lease's columns: holder, epoch, end, and the database's clock.
+type Row = (Option<String>, i64, Option<DateTime<Utc>>, DateTime<Utc>);
+
+impl LeaseStore for RequestLease {
+    type Error = StoreError;
+
+    async fn read(&self) -> Result<Seen> {
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT lease_holder, lease_epoch, lease_expires_at, clock_timestamp() FROM recovery_requests WHERE name = $1",
+        )
+        .bind(&self.request)
+        .fetch_optional(&self.store.pool)
+        .await
+        .map_err(StoreError::query("lease.read"))?;
+        let (holder, epoch, expires_at, now) = row.unwrap_or((None, 0, None, Utc::now()));
+        let holder = holder.unwrap_or_default();
+        let lease = (epoch > 0).then(|| Lease { holder, epoch: Epoch(epoch), expires_at: expires_at.unwrap_or(now) });
+        Ok(Seen { lease, now })
+    }
+
+    async fn take(&self, me: &str, after: Epoch, term: Duration) -> Result<Option<Epoch>> {
+        sqlx::query_scalar::<_, i64>(
+            "UPDATE recovery_requests SET lease_epoch = lease_epoch + 1, lease_holder = $2,
+                lease_expires_at = clock_timestamp() + make_interval(secs => $4)
+             WHERE name = $1 AND lease_epoch = $3
+               AND (lease_holder IS NULL OR lease_holder = $2 OR lease_expires_at <= clock_timestamp())
+             RETURNING lease_epoch",
+        )
+        .bind(&self.request)
+        .bind(me)
+        .bind(after.0)
+        .bind(term.as_secs_f64())
+        .fetch_optional(&self.store.pool)
+        .await
+        .map(|epoch| epoch.map(Epoch))
+        .map_err(StoreError::query("lease.take"))
+    }
+
+    async fn renew(&self, me: &str, epoch: Epoch, term: Duration) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE recovery_requests SET lease_expires_at = clock_timestamp() + make_interval(secs => $4)
+             WHERE name = $1 AND lease_holder = $2 AND lease_epoch = $3 AND lease_expires_at > clock_timestamp()",
+        )
+        .bind(&self.request)
+        .bind(me)
+        .bind(epoch.0)
+        .bind(term.as_secs_f64())
+        .execute(&self.store.pool)
+        .await
+        .map_err(StoreError::query("lease.renew"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    async fn release(&self, me: &str, epoch: Epoch) -> Result<()> {
+        sqlx::query(
+            "UPDATE recovery_requests SET lease_holder = NULL, lease_expires_at = NULL
+             WHERE name = $1 AND lease_holder = $2 AND lease_epoch = $3",
+        )
+        .bind(&self.request)
+        .bind(me)
+        .bind(epoch.0)
+        .execute(&self.store.pool)
+        .await
+        .map(drop)
+        .map_err(StoreError::query("lease.release"))
+    }
 }

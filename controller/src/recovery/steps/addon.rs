@@ -57,7 +57,7 @@ async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
         let addon = made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
         ctx.saw(&intent, &addon.id).await
     };
-    let doubt = ctx.is_retry() && intent.state == LedgerState::Intended;
+    let doubt = ctx.retry && intent.state == LedgerState::Intended;
     let addon = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(wanted, seen), act).await?;
     ctx.saw(&intent, &addon.id).await?;
     Ok(MadeAddon { resource: addon.resource_id.unwrap_or_default(), id: addon.id, plan: addon.plan.name })

@@ -59,7 +59,7 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
             made.map(drop).map_err(StepError::provider(format!("marking app {name} as ours")))
         }
     };
-    let doubt = ctx.is_retry() && intent.state == LedgerState::Intended;
+    let doubt = ctx.retry && intent.state == LedgerState::Intended;
     let app = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(&intent, mark.expose_secret(), seen), act).await?;
     ctx.saw(&intent, &app.id).await?;
     Ok(MadeApp { default_host: default_host(&app, &ctx.run.plan.target.region), git_url: app.git_url.unwrap_or_default(), id: app.id })

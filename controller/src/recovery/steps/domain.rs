@@ -4,7 +4,7 @@
 //! that very app as the one that is replaced; the ledger keeps where it was.
 
 use super::{Ctx, Result, StepError};
-use crate::providers::ProviderError;
+use crate::providers::http::ProviderError;
 use crate::providers::scalingo::domains::Domain;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
@@ -43,7 +43,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
             platform.add_domain(app, name).await.map(drop).map_err(|error| not_attached(app, name, error))
         }
     };
-    let doubt = ctx.is_retry() && intent.state == LedgerState::Intended;
+    let doubt = ctx.retry && intent.state == LedgerState::Intended;
     let domain = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await?;
     ctx.saw(&intent, &domain.id).await?;
     Ok(Made { id: domain.id })

@@ -17,7 +17,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
         let made = platform.create_project(name).await;
         made.map(drop).map_err(StepError::provider(format!("creating project {name}")))
     };
-    let project = drive(ctx, Pace::PROVIDER, doubt && ctx.is_retry(), observe, |projects| Ok(decide(name, projects)), act).await?;
+    let project = drive(ctx, Pace::PROVIDER, doubt && ctx.retry, observe, |projects| Ok(decide(name, projects)), act).await?;
     ctx.saw(&intent, &project.id).await?;
     Ok(Made { id: project.id })
 }

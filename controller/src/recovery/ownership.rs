@@ -1,0 +1,124 @@
+//! The requests that this process owns: for each a lease that is kept, and the tasks that work under it.
+//!
+//! When a lease ends, whatever works under it is stopped before anybody else can take over.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::supervisor::Live;
+use super::tools::Tools;
+use crate::runtime::backoff::Random;
+use crate::runtime::lease::{Held, LeaseKeeper, Terms};
+use crate::runtime::queue::WorkQueue;
+use crate::runtime::tasks::Tasks;
+use crate::store::RequestLease;
+
+/// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s are cut off
+/// when the lease ends).
+pub const TERM: Duration = Duration::from_secs(30);
+/// How long a reconcile waits for a lease that can be had at once.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long stopped tasks may take to stop: less than the margin of a lease.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Every owned request.
+#[derive(Debug)]
+pub struct Ownership {
+    tools: Arc<Tools>,
+    tasks: Tasks,
+    queue: WorkQueue<String>,
+    owned: Mutex<HashMap<String, Owned>>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    held: watch::Receiver<Option<Held>>,
+    keeper: Tasks,
+    live: Option<Arc<Live>>,
+}
+
+impl Ownership {
+    /// Nothing is owned yet.
+    pub fn new(tools: Arc<Tools>, tasks: Tasks, queue: WorkQueue<String>) -> Self {
+        Self { tools, tasks, queue, owned: Mutex::default() }
+    }
+
+    /// The lease of `request`, if it is ours or can be had now. It is kept until [`Ownership::let_go`].
+    pub async fn lease(&self, request: &str) -> Option<Held> {
+        let mut held = self.keeper(request);
+        let there = tokio::time::timeout(PATIENCE, held.wait_for(Option::is_some)).await;
+        there.ok()?.ok()?.clone()
+    }
+
+    /// The tasks of `request` under the lease `held`; made by `new` if there are none. Those of an earlier lease are ended first.
+    pub async fn live(&self, request: &str, held: &Held, new: impl FnOnce(Tasks) -> Arc<Live>) -> Arc<Live> {
+        let known = self.owned().get(request).and_then(|owned| owned.live.clone());
+        match known {
+            Some(live) if live.run.epoch == held.epoch => return live,
+            Some(live) => live.shut_down(GRACE).await,
+            None => {}
+        }
+        let live = new(self.tasks.child());
+        self.stop_with(&live, held);
+        if let Some(owned) = self.owned().get_mut(request) {
+            owned.live = Some(Arc::clone(&live));
+        }
+        live
+    }
+
+    /// Stops what works for `request` and gives its lease back.
+    pub async fn let_go(&self, request: &str) {
+        let Some(owned) = self.owned().remove(request) else { return };
+        if let Some(live) = owned.live {
+            live.shut_down(GRACE).await;
+        }
+        owned.keeper.shut_down(GRACE).await;
+    }
+
+    /// Lets go of everything.
+    pub async fn shut_down(&self) {
+        let requests: Vec<String> = self.owned().keys().cloned().collect();
+        for request in requests {
+            self.let_go(&request).await;
+        }
+    }
+
+    fn keeper(&self, request: &str) -> watch::Receiver<Option<Held>> {
+        let mut owned = self.owned();
+        if let Some(owned) = owned.get(request) {
+            return owned.held.clone();
+        }
+        let store: Arc<RequestLease> = Arc::new(self.tools.store.lease(request));
+        let keeper = LeaseKeeper::new(store, &self.tools.identity, Terms::of(TERM), Random::system());
+        let (held, tasks) = (keeper.watch(), self.tasks.child());
+        drop(tasks.spawn("lease", |stop| keeper.run(stop)));
+        let (mut changes, queue, name) = (held.clone(), self.queue.clone(), request.to_owned());
+        drop(tasks.spawn("lease watch", |stop| async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
+                queue.add(name.clone(), "lease");
+            }
+        }));
+        owned.insert(request.to_owned(), Owned { held: held.clone(), keeper: tasks, live: None });
+        held
+    }
+
+    /// Stops `live` when its lease ends.
+    fn stop_with(&self, live: &Arc<Live>, held: &Held) {
+        let (live, ended) = (Arc::clone(live), held.ended.clone());
+        drop(self.tasks.spawn("lease end", |stop| async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = live.stopping() => {}
+                () = ended.cancelled() => live.shut_down(GRACE).await,
+            }
+        }));
+    }
+
+    fn owned(&self) -> MutexGuard<'_, HashMap<String, Owned>> {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

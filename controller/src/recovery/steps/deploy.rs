@@ -1,0 +1,114 @@
+//! The exact commit, pushed over SSH to the platform's git server, and its deployment followed to success.
+//!
+//! What the push's exit code says is not believed: the deployment that the platform lists is.
+
+use std::path::PathBuf;
+
+use reprise_crds::plan::AppSpec;
+
+use super::{Ctx, Result, StepError, ssh_key};
+use crate::providers::git::{Commit, GitError, Pushed, Repository, Source};
+use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
+use crate::providers::ssh::Identity;
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::{ConfiguredApp, Deployed, MadeApp};
+use crate::recovery::step::Step;
+use crate::runtime::class::Classified as _;
+use crate::store::{LedgerState, SpanKind};
+
+/// How many of the newest deployments are looked at.
+const ENOUGH: usize = 20;
+
+pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
+    let configured: ConfiguredApp = ctx.outputs.get(&Step::Variables(app.to_owned()))?;
+    let commit = Commit::parse(&configured.commit).ok_or_else(|| StepError::Output { step: format!("variables/{app}") })?;
+    let intent = ctx.intend("deployment", commit.as_str(), Some(app), serde_json::json!({})).await?;
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let observe = async || {
+        let listed = platform.deployments(app, ENOUGH).await;
+        let mut newest = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
+        newest.retain(|deployment| deployment.git_ref.as_deref().is_none_or(|known| known == commit.as_str()));
+        Ok(newest.into_iter().next())
+    };
+    // A deployment that had failed before this attempt began is why this attempt was asked for.
+    let failed_before = observe().await?.filter(|found| failed(&found.status)).map(|found| found.id);
+    let act = async |()| push(ctx, app, &commit).await;
+    let doubt = ctx.retry && intent.state == LedgerState::Intended;
+    let decide = |seen: &Option<Deployment>| decide(app, failed_before.as_deref(), seen.as_ref());
+    let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
+    ctx.saw(&intent, &deployment.id).await?;
+    Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+}
+
+fn decide(app: &str, failed_before: Option<&str>, seen: Option<&Deployment>) -> Result<Next<(), Deployment>> {
+    let Some(deployment) = seen else { return Ok(Next::Act(())) };
+    match &deployment.status {
+        DeploymentStatus::Success => Ok(Next::Done(deployment.clone())),
+        status if failed(status) && failed_before == Some(deployment.id.as_str()) => Ok(Next::Act(())),
+        status if failed(status) => Err(StepError::refused(
+            format!("deployment {} of {app} ended with {status}{}", deployment.id, meaning(status)),
+            format!("read its log (scalingo --app {app} deployment-logs {}), mend the code or its variables, then resume", deployment.id),
+        )),
+        status => Ok(Next::Wait(format!("deployment is {status}"))),
+    }
+}
+
+fn failed(status: &DeploymentStatus) -> bool {
+    status.is_finished() && *status != DeploymentStatus::Success
+}
+
+fn meaning(status: &DeploymentStatus) -> &'static str {
+    match status {
+        DeploymentStatus::BuildError => ": the build failed; nothing of it runs",
+        DeploymentStatus::HookError => ": its postdeploy hook failed; migrations may be half applied, the old version is still up",
+        DeploymentStatus::TimeoutError => ": it did not listen on PORT in time",
+        DeploymentStatus::CrashedError => ": it did not stay up",
+        _ => "",
+    }
+}
+
+async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<()> {
+    ctx.doing(SpanKind::Data, format!("pushing {commit}"));
+    let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
+    let spec = ctx.run.plan.app(app).ok_or_else(|| StepError::Output { step: format!("app/{app}") })?;
+    let repository = repository(ctx, spec).await?;
+    let config = ssh_key::config(ctx).await?;
+    let identity = Identity::prepare(&config).await.map_err(StepError::failed("connecting to the platform's git server"))?;
+    let remote = identity.remote(&made.git_url).map_err(StepError::failed("reading the app's git address"))?;
+    let mut lines = 0;
+    let told = |_: &str| {
+        lines += 1;
+        ctx.doing(SpanKind::Provider, "the platform builds and deploys");
+        ctx.pulse.progress(lines, None, "lines");
+    };
+    match repository.push(commit, &remote, Some(identity.command()), told).await {
+        Ok(Pushed::Moved | Pushed::UpToDate) => Ok(()),
+        // The list of deployments says what became of it, and why.
+        Err(GitError::Refused { reason }) => {
+            tracing::info!(reason, "the push was refused; the deployment tells why");
+            Ok(())
+        }
+        Err(error) => {
+            let (class, in_doubt) = (error.class(), error.outcome_unknown());
+            Err(StepError::Failed { doing: format!("pushing the code of {app}"), class, in_doubt, source: Box::new(error) })
+        }
+    }
+}
+
+/// The bare repository of ours that holds the app's code. Shared by the apps that are made of the same code.
+pub(super) async fn repository(ctx: &Ctx, app: &AppSpec) -> Result<Repository> {
+    let dir: PathBuf = ctx.tools.code_dir(&ctx.tools.setting(&app.code.repository, "code.repository")?);
+    let _turn = ctx.tools.code_turn.lock().await;
+    Repository::open(&dir).await.map_err(StepError::failed("opening the local copy of the code"))
+}
+
+/// The commit that the plan's ref means, fetched with its history.
+pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
+    ctx.doing(SpanKind::Data, "fetching the code");
+    let url = ctx.tools.setting(&app.code.repository, "code.repository")?;
+    let repository = repository(ctx, app).await?;
+    let source = Source { token: ctx.tools.code_token(&url), ca_file: None, url };
+    let _turn = ctx.tools.code_turn.lock().await;
+    let fetched = repository.fetch(&source, &app.code.git_ref).await;
+    fetched.map_err(StepError::failed(format!("fetching {} of the code of {}", app.code.git_ref, app.name)))
+}

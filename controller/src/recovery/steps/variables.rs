@@ -1,0 +1,192 @@
+//! All variables of one app, computed and put in one call, then read back and compared.
+
+use std::collections::BTreeMap;
+
+use reprise_crds::plan::{AppSpec, Computed};
+use reprise_crds::variables::{Planned, resolve};
+use reprise_crds::{Mode, Setting, template};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::read_only_user::is_read_only;
+use super::{Ctx, Result, StepError, deploy};
+use crate::providers::git::Commit;
+use crate::providers::scalingo::variables::Aliases;
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::{ConfiguredApp, MadeApp};
+use crate::recovery::step::Step;
+use crate::store::SpanKind;
+
+mod dsn;
+
+pub(super) use dsn::Dsn;
+
+/// Largest template that is read, in bytes.
+const TEMPLATE_LIMIT: usize = 256 << 10;
+
+pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
+    let gone = || StepError::refused(format!("the plan has no app {app} any more"), "file a new request");
+    let spec = ctx.run.plan.app(app).ok_or_else(gone)?;
+    let commit = deploy::commit(ctx, spec).await?;
+    let planned = planned(ctx, spec, &commit).await?;
+    let values = values(ctx, spec, &planned).await?;
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let observe = async || {
+        let listed = platform.variables(app, Aliases::Raw).await;
+        listed.map_err(StepError::provider(format!("reading the variables of {app}")))
+    };
+    let decide = |seen: &Vec<crate::providers::scalingo::variables::Variable>| {
+        let there = |(name, value): (&String, &SecretString)| {
+            seen.iter().any(|known| known.name == *name && known.value.expose_secret() == value.expose_secret())
+        };
+        Ok(if values.iter().all(there) { Next::Done(()) } else { Next::Act(()) })
+    };
+    let act = async |()| {
+        let put = platform.set_variables(app, values.iter().map(|(name, value)| (name.as_str(), value))).await;
+        put.map(drop).map_err(StepError::provider(format!("putting the variables of {app}")))
+    };
+    drive(ctx, Pace::PROVIDER, false, observe, decide, act).await?;
+    Ok(ConfiguredApp { commit: commit.to_string(), names: planned.into_keys().collect() })
+}
+
+/// Where each value comes from: the plan's word over the template's, read at the commit that will be deployed.
+async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<String, Planned>> {
+    let text = match &ctx.run.plan.variables.template {
+        None => None,
+        Some(path) => Some(read_template(ctx, app, commit, path).await?),
+    };
+    let parsed = text.as_deref().map(template::parse);
+    resolve(&ctx.run.plan, app, parsed.as_ref(), Mode::Recover).map_err(|problems| {
+        let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        StepError::refused(
+            format!("the variables of {} are not complete: {}", app.name, listed.join("; ")),
+            "give the values in the plan, apply it, and resume the request",
+        )
+    })
+}
+
+async fn read_template(ctx: &Ctx, app: &AppSpec, commit: &Commit, path: &str) -> Result<String> {
+    let doing = format!("reading {path} at {commit}");
+    let repository = deploy::repository(ctx, app).await?;
+    let bytes = repository.read(commit, path, TEMPLATE_LIMIT).await.map_err(StepError::failed(doing))?;
+    let advice = "correct variables.template in the plan, apply it, and resume the request";
+    let bytes = bytes.ok_or_else(|| StepError::refused(format!("the code at {commit} has no file {path}"), advice))?;
+    String::from_utf8(bytes).map_err(|_| StepError::refused(format!("{path} is not UTF-8 text"), advice))
+}
+
+/// The values themselves. Those of the read-only user are on the app already, and known nowhere else.
+async fn values(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<BTreeMap<String, SecretString>> {
+    ctx.doing(SpanKind::Own, "computing the variables");
+    let known = Known::gather(ctx, app, planned).await?;
+    let mut values = BTreeMap::new();
+    for (name, planned) in planned {
+        let value = match planned {
+            Planned::Literal(text) => SecretString::from(text.clone()),
+            Planned::Reference(reference) => {
+                ctx.tools.references.secret(reference).map_err(StepError::reference(format!("variable {name}")))?
+            }
+            Planned::Computed(computed) if is_read_only(*computed) => continue,
+            Planned::Computed(computed) => known.value(*computed)?,
+        };
+        values.insert(name.clone(), value);
+    }
+    Ok(values)
+}
+
+/// Everything that computed values are made of.
+struct Known {
+    database: Dsn,
+    redis: Option<SecretString>,
+    bucket: Option<Bucket>,
+    hosts: Vec<String>,
+}
+
+struct Bucket {
+    name: String,
+    endpoint: String,
+    region: String,
+    access_key_id: SecretString,
+    secret_access_key: SecretString,
+}
+
+impl Known {
+    async fn gather(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<Self> {
+        let made: MadeApp = ctx.outputs.get(&Step::App(app.name.clone()))?;
+        let wants_redis = planned.values().any(|planned| *planned == Planned::Computed(Computed::RedisUrl));
+        let redis = if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
+        let mut hosts = app.domains.clone();
+        hosts.push(made.default_host);
+        Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx)?, hosts })
+    }
+
+    fn value(&self, computed: Computed) -> Result<SecretString> {
+        let bucket = || self.bucket.as_ref().ok_or_else(|| lacks("a bucket"));
+        let default_host = || self.hosts.last().cloned().unwrap_or_default();
+        let primary = || self.hosts.first().cloned().unwrap_or_default();
+        Ok(match computed {
+            Computed::DatabaseUrl => self.database.url(),
+            Computed::DatabaseHost => self.database.host.clone().into(),
+            Computed::DatabasePort => self.database.port.to_string().into(),
+            Computed::DatabaseUser => self.database.user.clone().into(),
+            Computed::DatabasePassword => self.database.password.clone(),
+            Computed::DatabaseName => self.database.database.clone().into(),
+            Computed::RedisUrl => self.redis.clone().ok_or_else(|| lacks("Redis"))?,
+            Computed::BucketName => bucket()?.name.clone().into(),
+            Computed::BucketEndpoint => bucket()?.endpoint.clone().into(),
+            Computed::BucketRegion => bucket()?.region.clone().into(),
+            Computed::BucketAccessKeyId => bucket()?.access_key_id.clone(),
+            Computed::BucketSecretAccessKey => bucket()?.secret_access_key.clone(),
+            Computed::Hosts => self.hosts.join(",").into(),
+            Computed::DefaultHost => default_host().into(),
+            Computed::PrimaryHost => primary().into(),
+            Computed::PrimaryUrl => format!("https://{}", primary()).into(),
+            Computed::ReadOnlyUrl
+            | Computed::ReadOnlyHost
+            | Computed::ReadOnlyPort
+            | Computed::ReadOnlyUser
+            | Computed::ReadOnlyPassword
+            | Computed::ReadOnlyName => return Err(lacks("the read-only user's password, which is on the app alone")),
+        })
+    }
+}
+
+fn lacks(what: &str) -> StepError {
+    StepError::refused(format!("a variable is computed from {what}, and there is none"), "mend the plan, apply it, and resume")
+}
+
+fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
+    let Some(bucket) = &ctx.run.plan.target.bucket else { return Ok(None) };
+    let setting = |setting: &Setting, what: &str| ctx.tools.setting(setting, what);
+    let secret = |reference| ctx.tools.references.secret(reference).map_err(StepError::reference("the bucket's key pair"));
+    Ok(Some(Bucket {
+        name: bucket.name.clone(),
+        endpoint: setting(&bucket.endpoint, "target.bucket.endpoint")?,
+        region: setting(&bucket.region, "target.bucket.region")?,
+        access_key_id: secret(bucket.credentials.access_key_id.reference())?,
+        secret_access_key: secret(bucket.credentials.secret_access_key.reference())?,
+    }))
+}
+
+/// One variable of an app, aliases resolved.
+async fn variable(ctx: &Ctx, app: &str, name: &str) -> Result<SecretString> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let listed = platform.variables(app, Aliases::Resolved).await;
+    let variables = listed.map_err(StepError::provider(format!("reading the variables of {app}")))?;
+    let found = variables.into_iter().find(|variable| variable.name == name);
+    found.map(|variable| variable.value).ok_or_else(|| {
+        StepError::refused(
+            format!("{app} has no variable {name}"),
+            "the addon was probably removed: look at the app in the platform's dashboard, then resume",
+        )
+    })
+}
+
+/// How the first app reaches the restored database. Read each time: the platform may change it.
+pub(super) async fn database_dsn(ctx: &Ctx) -> Result<Dsn> {
+    let url = variable(ctx, ctx.first_app(), "SCALINGO_POSTGRESQL_URL").await?;
+    Dsn::parse(&url).ok_or_else(|| {
+        StepError::refused(
+            "SCALINGO_POSTGRESQL_URL is not a PostgreSQL URL",
+            "look at the variable in the platform's dashboard, then resume",
+        )
+    })
+}
