@@ -1,0 +1,36 @@
+//! How a restored database proves that its data is there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::text::Literal;
+
+/// A question to the restored database. It runs in a read-only transaction; the first column of the first row counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataCheck {
+    /// What is asked, in a few words; unique in the plan.
+    pub name: String,
+    /// One SELECT (or WITH, VALUES, TABLE).
+    pub sql: String,
+    /// The answer that counts as good.
+    pub expect: Expectation,
+}
+
+/// An answer: `equals` alone, or `atLeast` and `atMost` (one or both), or `notEmpty` alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expectation {
+    /// Exactly this. A decimal number is written in quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Literal>,
+    /// This number or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<i64>,
+    /// This number or less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<i64>,
+    /// `true`: at least one row, whose first column is not null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_empty: Option<bool>,
+}

@@ -1,0 +1,75 @@
+//! Rules about the source.
+
+use super::{names, settings};
+use crate::plan::{ArtifactSource, MirrorSource, ObjectSource, RecoveryPlanSpec, SourceBucket};
+use crate::problem::{At, Report};
+use crate::text::Setting;
+
+pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
+    let (source, at) = (&plan.source, at.member("source"));
+    for (field, wrong) in [
+        ("region", names::code(&source.region)),
+        ("app", names::app(&source.app)),
+        ("addon", names::code(&source.addon)),
+    ] {
+        if let Some(wrong) = wrong {
+            report.add(&at.member(field), wrong);
+        }
+    }
+    if let Some(SourceBucket { name, endpoint, region, .. }) = &source.bucket {
+        store(name, "name", endpoint, region, &at.member("bucket"), report);
+    }
+    let objects = at.member("objects");
+    for (index, object) in source.objects.iter().enumerate() {
+        object_source(object, &objects.item(index), report);
+        if source.objects.iter().take(index).any(|other| same(object, other)) {
+            report.add(&objects.item(index), "is a copy that was named before");
+        }
+    }
+}
+
+fn store(name: &Setting, field: &str, endpoint: &Setting, region: &Setting, at: &At, report: &mut Report) {
+    settings::check(name, settings::word, &at.member(field), report);
+    settings::check(endpoint, settings::endpoint, &at.member("endpoint"), report);
+    settings::check(region, names::code, &at.member("region"), report);
+}
+
+fn object_source(object: &ObjectSource, at: &At, report: &mut Report) {
+    match (&object.artifact, &object.mirror) {
+        (None, None) => report.add(at, "names neither an artifact nor a mirror"),
+        (Some(_), Some(_)) => {
+            report.add_with_hint(at, "names both an artifact and a mirror", "make it two items of the list");
+        }
+        _ => {}
+    }
+    if let Some(ArtifactSource { repository, workflow, branch, name }) = &object.artifact {
+        let at = at.member("artifact");
+        settings::check(repository, settings::github_repository, &at.member("repository"), report);
+        settings::check(workflow, settings::word, &at.member("workflow"), report);
+        settings::check(name, |_| None, &at.member("name"), report);
+        if let Some(wrong) = settings::git_ref(branch) {
+            report.add(&at.member("branch"), wrong);
+        }
+    }
+    if let Some(MirrorSource { endpoint, bucket, region, prefix, .. }) = &object.mirror {
+        let at = at.member("mirror");
+        store(bucket, "bucket", endpoint, region, &at, report);
+        if prefix.as_ref().is_some_and(|prefix| prefix.is_empty() || prefix.starts_with('/')) {
+            report.add_with_hint(
+                &at.member("prefix"),
+                "is empty or starts with /",
+                "keys start without one; leave it out for all keys",
+            );
+        }
+    }
+}
+
+/// Whether two entries name the same copy; entries that are blank, or only stand-ins, are never the same.
+fn same(a: &ObjectSource, b: &ObjectSource) -> bool {
+    let artifact = a.artifact.is_some() && a.artifact == b.artifact;
+    let mirror = a.mirror.as_ref().zip(b.mirror.as_ref()).is_some_and(|(a, b)| {
+        !a.bucket.as_str().is_empty()
+            && (&a.endpoint, &a.bucket, &a.prefix) == (&b.endpoint, &b.bucket, &b.prefix)
+    });
+    artifact && a.artifact.as_ref().is_some_and(|artifact| !artifact.name.as_str().is_empty()) || mirror
+}
