@@ -1,0 +1,88 @@
+//! How often one vendor account is spoken to. Shared by everything that uses the account's credentials.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+    state::{InMemoryState, NotKeyed},
+};
+use tokio::{sync::Mutex, time::Instant};
+
+/// A token bucket with a queue: first come, first served. Cheap to clone; clones share the bucket.
+///
+/// No window of one minute ever holds more than the configured number of requests: a sixth of them may come at once, the rest
+/// is spread, and both together stay within the number.
+#[derive(Clone)]
+pub struct Limiter(Arc<Inner>);
+
+struct Inner {
+    bucket: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
+    clock: DefaultClock,
+    turn: Mutex<()>,
+    per_minute: NonZeroU32,
+}
+
+impl Limiter {
+    /// At most `requests` in any minute. Below 2, a burst of one and one a minute are the floor.
+    pub fn per_minute(requests: NonZeroU32) -> Self {
+        let burst = (requests.get() / 6).max(1);
+        let sustained = requests.get().saturating_sub(burst).max(1);
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        let quota =
+            Quota::per_minute(NonZeroU32::new(sustained).unwrap_or(NonZeroU32::MIN)).allow_burst(burst);
+        Self(Arc::new(Inner {
+            bucket: RateLimiter::direct(quota),
+            clock: DefaultClock::default(),
+            turn: Mutex::new(()),
+            per_minute: requests,
+        }))
+    }
+
+    /// Waits for a place and returns how long that took. Cancelled by dropping.
+    pub async fn acquire(&self) -> Duration {
+        let since = Instant::now();
+        // Held while waiting on purpose: later callers queue behind instead of racing for each place.
+        let _turn = self.0.turn.lock().await;
+        while let Err(full) = self.0.bucket.check() {
+            tokio::time::sleep(full.wait_time_from(self.0.clock.now())).await;
+        }
+        since.elapsed()
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limiter").field("per_minute", &self.0.per_minute).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_passes_and_the_next_one_waits() {
+        let limiter = Limiter::per_minute(NonZeroU32::new(6000).unwrap());
+        let mut waited = Duration::ZERO;
+        for _ in 0..1000 {
+            waited += limiter.acquire().await;
+        }
+        assert!(waited < Duration::from_secs(1), "the burst waited {waited:?}");
+        let before = Instant::now();
+        for _ in 0..10 {
+            limiter.acquire().await;
+        }
+        // 5000 a minute is one each 12 ms.
+        assert!(before.elapsed() > Duration::from_millis(60), "{:?}", before.elapsed());
+    }
+
+    #[tokio::test]
+    async fn clones_share_one_bucket() {
+        let limiter = Limiter::per_minute(NonZeroU32::new(6).unwrap());
+        limiter.acquire().await;
+        let other = limiter.clone();
+        let second = tokio::time::timeout(Duration::from_millis(50), other.acquire()).await;
+        assert!(second.is_err(), "the second call of the account passed at once");
+    }
+}
