@@ -1,1 +1,22 @@
 //! The state machine: milestones, steps, the supervisor that runs them.
+//!
+//! What is decided is pure ([`decide`], [`graph`], [`accept`], [`status`], [`report`], and a `decide` in each step); only observing
+//! and acting are asynchronous. Reconciles are short; step tasks do the work.
+
+pub mod accept;
+mod attempt;
+pub mod decide;
+pub mod drive;
+pub mod dry_run;
+pub mod error;
+pub mod graph;
+pub mod outputs;
+mod ownership;
+pub mod pulse;
+pub mod reconcile;
+pub mod report;
+pub mod status;
+pub mod step;
+pub mod steps;
+mod supervisor;
+pub mod tools;

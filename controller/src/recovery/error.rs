@@ -70,6 +70,17 @@ impl StepError {
         move |source| Self::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
     }
 
+    /// Wraps an object store's error, and keeps whether a mutation may have taken effect.
+    pub fn s3(doing: impl Into<String>) -> impl FnOnce(crate::providers::s3::S3Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Failed {
+            doing,
+            class: source.class(),
+            in_doubt: source.outcome_unknown(),
+            source: Box::new(source),
+        }
+    }
+
     /// A reference of the plan leads nowhere any more.
     pub fn reference(what: impl Into<String>) -> impl FnOnce(crate::config::ReferenceError) -> Self {
         let what = what.into();

@@ -30,8 +30,10 @@ pub struct ChosenBackup {
     pub dump_sha256: String,
     /// The major version of the server that was dumped.
     pub server_version: String,
-    /// Exact rows of each table in the dump, by `schema.table`.
-    pub rows: BTreeMap<String, u64>,
+    /// Tables in the dump.
+    pub tables: u64,
+    /// Rows in them.
+    pub rows: u64,
     /// Large objects in the dump.
     pub large_objects: u64,
     /// The newer ones, and why each lost.

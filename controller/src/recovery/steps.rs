@@ -27,8 +27,10 @@ mod choose_objects;
 mod cleanup;
 mod cname;
 mod collaborators;
+mod database;
 mod deploy;
 mod domain;
+mod dump;
 mod force_https;
 mod formation;
 mod health;
@@ -128,6 +130,13 @@ impl Ctx {
         let step = self.step.to_string();
         let store = &self.tools.store;
         Ok(store.record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message).await?)
+    }
+
+    /// Makes the request's private folder.
+    pub fn make_dir(&self) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.run.dir);
+        made.map_err(StepError::io("making the request's private folder"))
     }
 
     /// The app that owns the database.

@@ -1,0 +1,96 @@
+//! The new bucket: ours by its tags, private and versioned as the plan says, each setting read back.
+
+use reprise_crds::plan::{TargetBucket, Visibility};
+
+use super::{Ctx, Result, StepError};
+use crate::providers::s3::S3;
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::Made;
+use crate::store::{LedgerState, SpanKind};
+
+/// The tag that marks a bucket as this request's.
+pub(super) const TAG: &str = "reprise-request";
+
+/// What the store says of the bucket.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    exists: bool,
+    tag: Option<String>,
+    empty: bool,
+    versioned: bool,
+    private: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Create,
+    Tag,
+    Version,
+    MakePrivate,
+}
+
+pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
+    let lacks = || StepError::refused("the plan has no target.bucket", "file a new request");
+    let bucket = ctx.run.plan.target.bucket.as_ref().ok_or_else(lacks)?;
+    let (store, name) = (ctx.tools.target_store(bucket)?, bucket.name.as_str());
+    let intent = ctx.intend("bucket", name, None, serde_json::json!({})).await?;
+    let mark = format!("{}/{}", ctx.run.request, intent.nonce.simple());
+    let doing = |what: &str| StepError::s3(format!("{what} bucket {name}"));
+    let act = async |action| match action {
+        Action::Create => match store.create_bucket(name).await {
+            Err(error) if error.is_bucket_taken() => Err(taken(name)),
+            other => other.map_err(doing("creating")),
+        },
+        Action::Tag => store.set_bucket_tags(name, &[(TAG, &mark)]).await.map_err(doing("marking")),
+        Action::Version => store.enable_versioning(name).await.map_err(doing("turning versioning on in")),
+        Action::MakePrivate => store.make_private(name).await.map_err(doing("making private the")),
+    };
+    ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
+    // An unmarked bucket is ours only if an intent of ours could have made it and nothing is in it.
+    let may_be_ours = ctx.retry || intent.state == LedgerState::Intended;
+    let decide = |seen: &Seen| decide(bucket, &mark, may_be_ours, seen);
+    drive(ctx, Pace::PROVIDER, false, async || observe(&store, name).await, decide, act).await?;
+    ctx.saw(&intent, name).await?;
+    Ok(Made { id: name.to_owned() })
+}
+
+async fn observe(store: &S3, name: &str) -> Result<Seen> {
+    let doing = || StepError::s3(format!("looking at bucket {name}"));
+    if !store.bucket_exists(name).await.map_err(doing())? {
+        return Ok(Seen::default());
+    }
+    let tags = store.bucket_tags(name).await.map_err(doing())?;
+    let (page, _) = store.list_page(name, "", None).await.map_err(doing())?;
+    Ok(Seen {
+        exists: true,
+        tag: tags.into_iter().find(|(key, _)| key == TAG).map(|(_, value)| value),
+        empty: page.is_empty(),
+        versioned: store.is_versioned(name).await.map_err(doing())?,
+        private: store.is_private(name).await.map_err(doing())?,
+    })
+}
+
+fn decide(bucket: &TargetBucket, mark: &str, may_be_ours: bool, seen: &Seen) -> Result<Next<Action, ()>> {
+    if !seen.exists {
+        return Ok(Next::Act(Action::Create));
+    }
+    match seen.tag.as_deref() {
+        Some(tag) if tag == mark => {}
+        None if may_be_ours && seen.empty => return Ok(Next::Act(Action::Tag)),
+        _ => return Err(taken(&bucket.name)),
+    }
+    Ok(if bucket.versioning && !seen.versioned {
+        Next::Act(Action::Version)
+    } else if bucket.visibility == Visibility::Private && !seen.private {
+        Next::Act(Action::MakePrivate)
+    } else {
+        Next::Done(())
+    })
+}
+
+fn taken(name: &str) -> StepError {
+    StepError::refused(
+        format!("a bucket called {name} exists and is not this recovery's (names are shared by all customers)"),
+        "choose another name for target.bucket in the plan, apply it, and resume the request; nothing was changed in it",
+    )
+}

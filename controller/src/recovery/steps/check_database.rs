@@ -1,0 +1,138 @@
+//! Is the data there? Counts against the dump, sequences, indexes, constraints, statistics, the read-only user's rights, and the plan's
+//! own questions.
+
+use std::time::Duration;
+
+use reprise_crds::plan::{DataCheck as PlannedCheck, Expectation as Expected};
+use sqlx::PgConnection;
+
+use super::database::{Database, goodbye};
+use super::dump::{self, Dump};
+use super::{Ctx, Result, StepError};
+use crate::backup::checks::{
+    DataCheck, Expectation, Finding, Severity as Weight, analyze, compare, grant_readonly, integrity, observe, occupancy,
+    readonly_gaps, run_data_checks,
+};
+use crate::backup::restore::Selection;
+use crate::recovery::outputs::{CheckedDatabase, ChosenBackup};
+use crate::recovery::step::Step;
+use crate::store::{Rung, Severity, SpanKind, Verdict};
+
+/// How long one of the plan's questions may take.
+const QUESTION: Duration = Duration::from_secs(120);
+
+pub(super) async fn run(ctx: &Ctx) -> Result<CheckedDatabase> {
+    let chosen: ChosenBackup = ctx.outputs.get(&Step::ChooseBackup)?;
+    let dump = dump::obtain(ctx, &chosen).await?;
+    let database = Database::open(ctx).await?;
+    let mut connection = database.connect().await?;
+    let checked = check(ctx, &dump, &mut connection).await;
+    goodbye(connection).await;
+    database.close().await;
+    let checked = checked?;
+    record(ctx, &chosen).await?;
+    Ok(checked)
+}
+
+async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<CheckedDatabase> {
+    let doing = |what: &'static str| StepError::failed(what);
+    ctx.doing(SpanKind::Data, "gathering statistics");
+    let beat = |done, total| ctx.pulse.progress(done, Some(total), "tables");
+    analyze(connection, beat).await.map_err(doing("gathering statistics"))?;
+    ctx.doing(SpanKind::Data, "counting rows");
+    let seen = observe(connection, beat).await.map_err(doing("counting what is in the database"))?;
+    let found = occupancy(connection).await.map_err(doing("looking at the database"))?;
+    let selection = Selection::new(&dump.toc, &found, true).map_err(doing("comparing with the dump"))?;
+    let mut findings = compare(&dump.counts, &selection, &seen);
+    findings.extend(integrity(connection).await.map_err(doing("checking sequences, indexes and constraints"))?);
+    judge(ctx, dump, &findings).await?;
+    read_only(ctx, connection).await?;
+    let data_checks = questions(ctx, connection).await?;
+    Ok(CheckedDatabase {
+        tables: seen.rows.len() as u64,
+        rows: seen.rows.values().sum(),
+        sequences: seen.sequences.len() as u64,
+        data_checks,
+    })
+}
+
+/// Failures end the step with all of them listed; what the source already had is told.
+async fn judge(ctx: &Ctx, dump: &Dump, findings: &[Finding]) -> Result<()> {
+    let (failures, notices): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.severity(&dump.counts) == Weight::Failure);
+    for notice in notices {
+        ctx.event(Severity::Warning, "DataNotice", &notice.to_string()).await?;
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let listed: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    Err(StepError::refused(
+        format!("the restored database is not what the dump holds: {}", listed.join("; ")),
+        "look at the database; when the cause is mended, resume the request",
+    ))
+}
+
+/// The read-only user reads every table and writes none.
+async fn read_only(ctx: &Ctx, connection: &mut PgConnection) -> Result<()> {
+    let Some(user) = &ctx.run.plan.target.read_only_user else { return Ok(()) };
+    ctx.doing(SpanKind::Data, "granting the read-only user its rights");
+    grant_readonly(connection, user).await.map_err(StepError::failed("granting SELECT to the read-only user"))?;
+    let gaps = readonly_gaps(connection, user).await.map_err(StepError::failed("checking the read-only user's rights"))?;
+    if gaps.none() {
+        return Ok(());
+    }
+    let names = |tables: &[crate::backup::contents::RelationName]| {
+        tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect::<Vec<_>>().join(", ")
+    };
+    Err(StepError::refused(
+        format!("{user} cannot read [{}] and can write [{}]", names(&gaps.unreadable), names(&gaps.writable)),
+        "correct the user's grants in the database, then resume the request",
+    ))
+}
+
+async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
+    ctx.doing(SpanKind::Data, "asking the plan's questions");
+    let checks: Vec<DataCheck> = ctx.run.plan.data_checks.iter().flat_map(planned).collect();
+    let outcomes = run_data_checks(connection, &checks, QUESTION).await.map_err(StepError::failed("asking the plan's questions"))?;
+    let broken: Vec<String> =
+        outcomes.iter().filter(|outcome| !outcome.holds).map(|outcome| format!("{} (found {})", outcome.name, outcome.found)).collect();
+    if broken.is_empty() {
+        return Ok(ctx.run.plan.data_checks.len() as u64);
+    }
+    Err(StepError::refused(
+        format!("the restored data does not answer the plan's checks: {}", broken.join("; ")),
+        "is it the right backup? If a check itself is wrong, correct dataChecks in the plan, apply it, and resume",
+    ))
+}
+
+/// One question of the plan can hold two bounds; each is asked by itself.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn planned(check: &PlannedCheck) -> Vec<DataCheck> {
+    let Expected { equals, at_least, at_most, not_empty } = &check.expect;
+    let one = |expectation| DataCheck { name: check.name.clone(), sql: check.sql.clone(), expectation };
+    let equals = equals.as_ref().map(|value| one(Expectation::Equals(value.to_string())));
+    let at_least = at_least.map(|bound| one(Expectation::AtLeast(bound as f64)));
+    let at_most = at_most.map(|bound| one(Expectation::AtMost(bound as f64)));
+    let present = (*not_empty == Some(true)).then(|| one(Expectation::Present));
+    [equals, at_least, at_most, present].into_iter().flatten().collect()
+}
+
+/// It was restored for real and passed every check: the highest rung.
+async fn record(ctx: &Ctx, chosen: &ChosenBackup) -> Result<()> {
+    let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
+    let verdict = Verdict {
+        kind: "database".to_owned(),
+        backup: chosen.backup.clone(),
+        taken_at: Some(chosen.taken_at),
+        size_bytes: i64::try_from(chosen.size_bytes).ok(),
+        rung: Rung::Asserted,
+        refused: None,
+        message: None,
+        sha256: Some(chosen.archive_sha256.clone()),
+        tools: dump::tool_versions(&tools),
+        checked_at: ctx.tools.clock.now(),
+        checked_by: Some(ctx.run.request.clone()),
+    };
+    Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
+}

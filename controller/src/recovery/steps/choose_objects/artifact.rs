@@ -1,0 +1,214 @@
+//! A workflow's artifact: of the successful runs of the branch, the newest whose zip is whole.
+
+use std::path::PathBuf;
+
+use futures::StreamExt as _;
+use reprise_crds::plan::ArtifactSource;
+use tokio::io::AsyncWriteExt as _;
+
+use super::{Tried, judged};
+use crate::backup::objects::{ArtifactIndex, Limits, check};
+use crate::providers::github::{Artifact, Github, GithubConfig, Run};
+use crate::providers::http::{Download, ProviderError};
+use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
+use crate::recovery::steps::{Ctx, Result, StepError};
+use crate::runtime::chain::Chain;
+use crate::store::{Rung, SpanKind, Verdict};
+
+/// How many of the newest runs are looked at.
+const ENOUGH: usize = 200;
+
+/// A run with the artifact that it left.
+type Candidate = (Run, Artifact);
+
+pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> Result<Tried> {
+    let github = client(ctx, source)?;
+    let mut refused = Vec::new();
+    for (run, artifact) in candidates(ctx, &github, source).await? {
+        match fetch(ctx, &github, &artifact).await? {
+            Ok((_, found)) => {
+                let taken_at = run.created_at.unwrap_or_default();
+                judged(ctx, verdict(ctx, &run, &artifact, Rung::Readable, Some(found.zip_sha256.clone()), None)).await?;
+                return Ok(Tried::Chosen(ChosenObjects::Artifact {
+                    source: index,
+                    run: run.id,
+                    artifact: artifact.id,
+                    taken_at,
+                    size_bytes: found.zip_bytes,
+                    sha256: found.zip_sha256.clone(),
+                    objects: found.entries.len() as u64,
+                    bytes: found.total_bytes(),
+                    refused,
+                }));
+            }
+            Err((reason, message)) => {
+                judged(ctx, verdict(ctx, &run, &artifact, Rung::Listed, None, Some((reason, message.clone())))).await?;
+                refused.push(RefusedBackup {
+                    backup: format!("artifact {} of run {}", artifact.id, run.id),
+                    taken_at: run.created_at,
+                    reason: reason.to_owned(),
+                    message,
+                });
+            }
+        }
+    }
+    if refused.is_empty() {
+        refused.push(RefusedBackup {
+            backup: format!("artifact of {}", source.workflow),
+            taken_at: None,
+            reason: "none-listed".to_owned(),
+            message: "no successful run of the branch has the artifact".to_owned(),
+        });
+    }
+    Ok(Tried::Refused(refused))
+}
+
+/// The chosen zip as a file of ours: there and whole, or downloaded again.
+pub(in crate::recovery::steps) async fn obtain(
+    ctx: &Ctx,
+    source: &ArtifactSource,
+    artifact: u64,
+    sha256: &str,
+) -> Result<(PathBuf, ArtifactIndex)> {
+    let file = path(ctx, artifact)?;
+    if file.exists() {
+        if let Ok(index) = check(&file, None, limits(ctx)?).await {
+            if index.zip_sha256 == sha256 {
+                return Ok((file, index));
+            }
+        }
+    }
+    let github = client(ctx, source)?;
+    let again = Artifact { id: artifact, name: String::new(), size_in_bytes: None, expired: false, digest: None, created_at: None, expires_at: None };
+    match fetch(ctx, &github, &again).await? {
+        Ok(found) if found.1.zip_sha256 == sha256 => Ok(found),
+        Ok(_) => Err(changed(artifact)),
+        Err((_, message)) => Err(StepError::refused(format!("artifact {artifact} cannot be read any more: {message}"), "file a new request: it chooses anew")),
+    }
+}
+
+fn changed(artifact: u64) -> StepError {
+    StepError::refused(format!("artifact {artifact} is not what it was when it was chosen"), "file a new request: it chooses anew")
+}
+
+fn client(ctx: &Ctx, source: &ArtifactSource) -> Result<Github> {
+    let config = GithubConfig {
+        url: ctx.tools.config.github.api_url.clone(),
+        repository: ctx.tools.setting(&source.repository, "the artifact's repository")?,
+        token: ctx.tools.config.github.token.clone(),
+    };
+    let client = Github::new(config, ctx.tools.github_limiter.clone(), ctx.tools.http.clone());
+    client.map_err(|error| {
+        StepError::refused(format!("the code host's address cannot be used: {}", Chain(&error)), "correct GITHUB_API_URL, restart the daemon, and resume")
+    })
+}
+
+/// Unfiltered lists, filtered here: the filtered ones come from an index that may be days behind.
+async fn candidates(ctx: &Ctx, github: &Github, source: &ArtifactSource) -> Result<Vec<Candidate>> {
+    ctx.doing(SpanKind::Provider, "looking for the archive job's newest run");
+    let workflow = ctx.tools.setting(&source.workflow, "the artifact's workflow")?;
+    let name = ctx.tools.setting(&source.name, "the artifact's name")?;
+    let listed = github.runs(&workflow, ENOUGH).await;
+    let mut runs = listed.map_err(StepError::provider(format!("listing the runs of {workflow}")))?;
+    runs.retain(|run| run.succeeded() && run.is_own() && run.head_branch.as_deref() == Some(source.branch.as_str()));
+    runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
+    let mut candidates = Vec::new();
+    for run in runs {
+        let listed = github.artifacts(run.id).await;
+        let artifacts = listed.map_err(StepError::provider(format!("listing the artifacts of run {}", run.id)))?;
+        let newest = artifacts.into_iter().filter(|artifact| artifact.name == name).max_by_key(|artifact| artifact.id);
+        candidates.extend(newest.map(|artifact| (run, artifact)));
+    }
+    Ok(candidates)
+}
+
+/// The file and what is in it; or the class of the refusal and its sentence.
+type Fetched = std::result::Result<(PathBuf, ArtifactIndex), (&'static str, String)>;
+
+async fn fetch(ctx: &Ctx, github: &Github, artifact: &Artifact) -> Result<Fetched> {
+    if artifact.expired {
+        return Ok(Err(("expired", "its content is gone".to_owned())));
+    }
+    ctx.doing(SpanKind::Data, format!("downloading artifact {}", artifact.id));
+    let download = match github.download(artifact.id).await {
+        Ok(download) => download,
+        Err(error) if error.status().is_some_and(|status| status.as_u16() == 410) => {
+            return Ok(Err(("expired", "its content is gone".to_owned())));
+        }
+        Err(error) => return Err(StepError::provider(format!("downloading artifact {}", artifact.id))(error)),
+    };
+    let file = path(ctx, artifact.id)?;
+    if let Err(cut) = save(ctx, download, &file).await? {
+        return Ok(Err(("cut-short", cut)));
+    }
+    ctx.doing(SpanKind::Data, "checking every member of the archive");
+    match check(&file, artifact.digest.as_deref(), limits(ctx)?).await {
+        Ok(index) => {
+            ctx.tools.metrics.bytes_moved("artifact", index.zip_bytes);
+            Ok(Ok((file, index)))
+        }
+        Err(refusal) if refusal.blames_artifact() => Ok(Err((refusal.reason(), Chain(&refusal).to_string()))),
+        Err(refusal) => Err(StepError::failed(format!("checking artifact {}", artifact.id))(refusal)),
+    }
+}
+
+/// Streams the body into a private file. `Err` inside: the body ended before its announced end.
+async fn save(ctx: &Ctx, download: Download, path: &std::path::Path) -> Result<std::result::Result<(), String>> {
+    let doing = || "writing the artifact".to_owned();
+    let mut options = tokio::fs::OpenOptions::new();
+    let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path).await.map_err(StepError::io(doing()))?;
+    let (mut body, length, mut received) = (download.body, download.length, 0_u64);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error: ProviderError| StepError::provider("downloading the artifact")(error))?;
+        file.write_all(&piece).await.map_err(StepError::io(doing()))?;
+        received += piece.len() as u64;
+        ctx.pulse.progress(received, length, "bytes");
+    }
+    file.flush().await.map_err(StepError::io(doing()))?;
+    Ok(match length {
+        Some(length) if received != length => Err(format!("{received} of {length} bytes arrived")),
+        _ => Ok(()),
+    })
+}
+
+fn path(ctx: &Ctx, artifact: u64) -> Result<PathBuf> {
+    ctx.make_dir()?;
+    Ok(ctx.run.dir.join(format!("artifact-{artifact}.zip")))
+}
+
+fn limits(ctx: &Ctx) -> Result<Limits> {
+    Ok(Limits { entries: 5_000_000, total_bytes: ctx.tools.disk_budget(&ctx.run.dir)?.saturating_mul(20), ratio: 1_100 })
+}
+
+fn verdict(
+    ctx: &Ctx,
+    run: &Run,
+    artifact: &Artifact,
+    rung: Rung,
+    sha256: Option<String>,
+    refused: Option<(&str, String)>,
+) -> Verdict {
+    Verdict {
+        kind: "objects".to_owned(),
+        backup: format!("artifact-{}", artifact.id),
+        taken_at: run.created_at,
+        size_bytes: artifact.size_in_bytes.and_then(|size| i64::try_from(size).ok()),
+        rung,
+        refused: refused.as_ref().map(|(reason, _)| (*reason).to_owned()),
+        message: refused.map(|(_, message)| message),
+        sha256,
+        tools: serde_json::json!({ "reprise": env!("CARGO_PKG_VERSION") }),
+        checked_at: ctx.tools.clock.now(),
+        checked_by: Some(ctx.run.request.clone()),
+    }
+}
+
+impl std::fmt::Debug for Tried {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Chosen(_) => "Chosen",
+            Self::Refused(_) => "Refused",
+        })
+    }
+}
+

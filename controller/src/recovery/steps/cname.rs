@@ -1,0 +1,175 @@
+//! The CNAME at the DNS provider: changed in place where there is one, its old value kept, marked as ours, and read back.
+
+use reprise_crds::plan::ExistingRecord;
+use serde_json::json;
+
+use super::{Ctx, Result, StepError};
+use crate::providers::alwaysdata::{Alwaysdata, NewRecord, Record, RecordChange};
+use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::outputs::{MadeApp, SwitchedName};
+use crate::recovery::step::{Site, Step};
+use crate::store::{LedgerRow, Severity};
+
+/// How long resolvers remember that a name does not exist, in seconds, where nothing better is known (RFC 2308: an hour or less).
+const NEGATIVE_TTL: u64 = 3_600;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Action {
+    Create,
+    Change(Record),
+}
+
+/// What the plan allows.
+struct Rules<'a> {
+    domain: &'a str,
+    target: &'a str,
+    ttl: u32,
+    existing: ExistingRecord,
+    /// Where the name of the app that is replaced points.
+    expected: Option<String>,
+}
+
+pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
+    let made: MadeApp = ctx.outputs.get(&Step::App(site.app.clone()))?;
+    let provider = ctx.tools.alwaysdata()?;
+    let zone = ctx.run.plan.dns.zone.as_str();
+    let label = site.domain.strip_suffix(zone).map(|label| label.trim_end_matches('.')).unwrap_or_default().to_owned();
+    let domain = zone_id(&provider, zone).await?;
+    let rules = rules(ctx, site, &made.default_host);
+    let observe = async || {
+        let listed = provider.records(domain, &label).await;
+        listed.map_err(StepError::provider(format!("reading the records of {}", site.domain)))
+    };
+    let act = async |action| {
+        let old = if let Action::Change(old) = &action { Some(old) } else { None };
+        let row = remember(ctx, site, old).await?;
+        let mark = format!("reprise {}/{}", ctx.run.request, row.nonce.simple());
+        match action {
+            Action::Create => {
+                let new = NewRecord { domain, kind: "CNAME", name: &label, value: rules.target, ttl: rules.ttl, annotation: &mark };
+                let made = provider.create_record(&new).await;
+                made.map(drop).map_err(StepError::provider(format!("creating the CNAME of {}", site.domain)))
+            }
+            Action::Change(old) => {
+                let told = format!("{} pointed to {} and is switched to {}; the old value is kept", site.domain, old.value, rules.target);
+                ctx.event(Severity::Normal, "NameSwitched", &told).await?;
+                let change = RecordChange { value: Some(rules.target), ttl: Some(rules.ttl), annotation: Some(&mark) };
+                let made = provider.change_record(old.id, &change).await;
+                made.map_err(StepError::provider(format!("changing the CNAME of {}", site.domain)))
+            }
+        }
+    };
+    let record = drive(ctx, Pace::DNS, ctx.retry, observe, |seen| decide(&rules, seen), act).await?;
+    let row = remember(ctx, site, None).await?;
+    ctx.saw(&row, &record.id.to_string()).await?;
+    let old_value = row.detail["oldValue"].as_str().map(str::to_owned);
+    let old_ttl_seconds = row.detail["oldTtl"].as_u64().unwrap_or(NEGATIVE_TTL);
+    Ok(SwitchedName { record: record.id.to_string(), target: rules.target.to_owned(), old_value, old_ttl_seconds })
+}
+
+fn rules<'a>(ctx: &'a Ctx, site: &'a Site, target: &'a str) -> Rules<'a> {
+    let replaces = ctx.run.plan.app(&site.app).and_then(|spec| spec.replaces.as_deref());
+    // The lost app's default host differs from ours in its first label only.
+    let expected = replaces.zip(target.split_once('.')).map(|(app, (_, rest))| format!("{app}.{rest}"));
+    Rules { domain: &site.domain, target, ttl: ctx.run.plan.dns.ttl, existing: ctx.run.plan.dns.existing, expected }
+}
+
+/// The ledger's row of the name: the first old value stays, whatever happens later.
+async fn remember(ctx: &Ctx, site: &Site, old: Option<&Record>) -> Result<LedgerRow> {
+    let detail = old.map_or_else(|| json!({}), |old| json!({ "record": old.id, "oldValue": old.value, "oldTtl": old.ttl, "oldAnnotation": old.annotation }));
+    ctx.intend("dns-record", &site.domain, None, detail).await
+}
+
+fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
+    let user_made = |record: &&Record| record.is_user_defined != Some(false);
+    let in_the_way: Vec<&Record> = seen.iter().filter(user_made).filter(|record| record.kind != "CNAME" && clashes(&record.kind)).collect();
+    if let Some(other) = in_the_way.first() {
+        return Err(StepError::refused(
+            format!("{} has a record of type {} ({}), and a name with a CNAME can have no other", rules.domain, other.kind, other.value),
+            "remove that record at the DNS provider if nobody needs it, then resume the request",
+        ));
+    }
+    let aliases: Vec<&Record> = seen.iter().filter(user_made).filter(|record| record.kind == "CNAME").collect();
+    let same = |one: &str, other: &str| one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'));
+    match aliases.as_slice() {
+        [] => Ok(Next::Act(Action::Create)),
+        [one] if same(&one.value, rules.target) && one.ttl.is_none_or(|ttl| ttl == rules.ttl) => Ok(Next::Done((*one).clone())),
+        [one] if same(&one.value, rules.target) => Ok(Next::Act(Action::Change((*one).clone()))),
+        [one] => {
+            let expected = rules.expected.as_deref().is_some_and(|expected| same(&one.value, expected));
+            if expected || rules.existing == ExistingRecord::Replace {
+                return Ok(Next::Act(Action::Change((*one).clone())));
+            }
+            Err(StepError::refused(
+                format!("{} points to {}, which is neither the lost app nor the new one, and the plan says dns.existing: refuse", rules.domain, one.value),
+                "if it may be switched, change the record at the DNS provider or set dns.existing: replace in the plan; then resume",
+            ))
+        }
+        _ => Err(StepError::refused(
+            format!("{} has {} CNAME records", rules.domain, aliases.len()),
+            "leave one of them at the DNS provider, then resume the request",
+        )),
+    }
+}
+
+/// Whether a record of this type cannot stand beside a CNAME of the same name.
+fn clashes(kind: &str) -> bool {
+    !matches!(kind, "SOA" | "NS")
+}
+
+async fn zone_id(provider: &Alwaysdata, zone: &str) -> Result<u64> {
+    let found = provider.domain(zone).await.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
+    found.map(|domain| domain.id).ok_or_else(|| {
+        StepError::refused(
+            format!("the DNS provider's account does not hold the zone {zone}"),
+            "correct dns.zone in the plan or ALWAYSDATA_ACCOUNT where the daemon runs, then resume the request",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(existing: ExistingRecord) -> Rules<'static> {
+        Rules {
+            domain: "siap.apilos.test",
+            target: "apilos-siap-pra.osc-fr1.scalingo.test",
+            ttl: 300,
+            existing,
+            expected: Some("apilos-siap.osc-fr1.scalingo.test".to_owned()),
+        }
+    }
+
+    fn record(kind: &str, value: &str) -> Record {
+        serde_json::from_value(json!({"id": 7, "domain": {"href": "/v1/domain/1/"}, "type": kind, "name": "siap", "value": value, "ttl": 300, "is_user_defined": true}))
+            .expect("a record")
+    }
+
+    #[test]
+    fn a_name_that_points_to_the_lost_app_is_switched_even_where_strangers_are_refused() {
+        let seen = [record("CNAME", "apilos-siap.osc-fr1.scalingo.test")];
+        assert!(matches!(decide(&rules(ExistingRecord::Refuse), &seen), Ok(Next::Act(Action::Change(_)))));
+    }
+
+    #[test]
+    fn a_name_that_points_elsewhere_is_switched_or_refused_as_the_plan_says() {
+        let seen = [record("CNAME", "maintenance.example.net")];
+        assert!(matches!(decide(&rules(ExistingRecord::Replace), &seen), Ok(Next::Act(Action::Change(_)))));
+        let refused = decide(&rules(ExistingRecord::Refuse), &seen).expect_err("refused").to_string();
+        assert!(refused.contains("maintenance.example.net"), "{refused}");
+    }
+
+    #[test]
+    fn an_address_in_the_way_and_two_aliases_are_refused() {
+        assert!(decide(&rules(ExistingRecord::Replace), &[record("A", "192.0.2.1")]).is_err());
+        let two = [record("CNAME", "a.example.net"), record("CNAME", "b.example.net")];
+        assert!(decide(&rules(ExistingRecord::Replace), &two).is_err());
+    }
+
+    #[test]
+    fn the_right_value_is_done() {
+        let seen = [record("CNAME", "Apilos-siap-pra.osc-fr1.scalingo.test.")];
+        assert!(matches!(decide(&rules(ExistingRecord::Refuse), &seen), Ok(Next::Done(_))));
+    }
+}

@@ -1,0 +1,88 @@
+//! The new database, reached through an SSH tunnel that ends in a Unix socket of ours.
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::variables::database_dsn;
+use super::{Ctx, Result, StepError, ssh_key};
+use crate::backup::restore::Target;
+use crate::providers::ssh::Tunnel;
+use crate::runtime::class::Class;
+use crate::store::SpanKind;
+use secrecy::ExposeSecret as _;
+
+/// An open way to the new database.
+#[derive(Debug)]
+pub(super) struct Database {
+    tunnel: Tunnel,
+    pub(super) target: Target,
+    /// Holds the socket; goes with this value.
+    _dir: tempfile::TempDir,
+}
+
+impl Database {
+    /// Opens the tunnel; the host key is pinned.
+    pub(super) async fn open(ctx: &Ctx) -> Result<Self> {
+        ctx.doing(SpanKind::Provider, "opening the tunnel to the database");
+        let dsn = database_dsn(ctx).await?;
+        let config = ssh_key::config(ctx).await?;
+        // A short path of our own: the name of a Unix socket has a limit that a data folder may exceed.
+        let dir = tempfile::Builder::new().prefix("reprise-db-").tempdir().map_err(StepError::io("making a folder for the tunnel"))?;
+        let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
+        let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;
+        let target = Target {
+            socket_dir: tunnel.socket_dir().to_owned(),
+            port: 5432,
+            database: dsn.database.clone(),
+            user: dsn.user.clone(),
+            password: dsn.password.clone(),
+        };
+        Ok(Self { tunnel, target, _dir: dir })
+    }
+
+    /// A connection as the addon's own user.
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
+        let options = PgConnectOptions::new()
+            .socket(&self.target.socket_dir)
+            .port(self.target.port)
+            .database(&self.target.database)
+            .username(&self.target.user)
+            .password(self.target.password.expose_secret())
+            .ssl_mode(PgSslMode::Disable)
+            .application_name("reprise")
+            .disable_statement_logging();
+        options.connect().await.map_err(|source| self.broken("connecting to the new database", source))
+    }
+
+    /// Ends the sessions that a killed predecessor may have left behind.
+    pub(super) async fn end_sessions(&self, connection: &mut PgConnection, application: &str) -> Result<()> {
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()",
+        )
+        .bind(application)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|source| self.broken("ending an earlier attempt's sessions", source))
+    }
+
+    /// Closes the tunnel.
+    pub(super) async fn close(self) {
+        self.tunnel.close().await;
+    }
+
+    /// What broke may be the tunnel: its own reason is the better one.
+    fn broken(&self, doing: &str, source: sqlx::Error) -> StepError {
+        let why = self.tunnel.failures().map(|why| format!(" (the tunnel: {})", crate::runtime::chain::Chain(why.as_ref())));
+        let doing = format!("{doing}{}", why.unwrap_or_default());
+        StepError::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
+    }
+}
+
+/// Says goodbye to the server; where that fails the server notices by itself.
+pub(super) async fn goodbye(connection: PgConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection did not close");
+    }
+}

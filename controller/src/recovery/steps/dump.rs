@@ -1,0 +1,115 @@
+//! The chosen dump as a file of ours: received, read as a whole, and fetched again where it is not there any more.
+
+use std::path::PathBuf;
+
+use super::{Ctx, Result, StepError};
+use crate::backup::archive::{Expect, Received, receive};
+use crate::backup::contents::{Counts, read_all};
+use crate::backup::toc::{Toc, read_toc};
+use crate::backup::{PgTools, Refusal};
+use crate::providers::scalingo::AddonRef;
+use crate::recovery::outputs::ChosenBackup;
+use crate::store::SpanKind;
+
+/// A dump that was read to its last block.
+#[derive(Debug)]
+pub(super) struct Dump {
+    pub(super) file: PathBuf,
+    pub(super) toc: Toc,
+    pub(super) counts: Counts,
+}
+
+/// A backup that was received and read.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) received: Received,
+    pub(super) dump: Dump,
+}
+
+/// Why a backup cannot be used, or could not be looked at.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// It says something about the backup: an older one is tried.
+    Refused(Refusal),
+    /// It says something about us or the line: the same one is tried again.
+    Error(StepError),
+}
+
+/// Downloads one backup in one pass and reads every block of it.
+pub(super) async fn fetch(ctx: &Ctx, addon: &AddonRef, backup: &str) -> Result<Fetched, Unfit> {
+    let file = path(ctx, backup).map_err(Unfit::Error)?;
+    let budget = ctx.tools.disk_budget(&ctx.run.dir).map_err(Unfit::Error)?;
+    let platform = ctx.tools.source_platform(&ctx.run).map_err(Unfit::Error)?;
+    ctx.doing(SpanKind::Data, format!("downloading backup {backup}"));
+    let found = platform.download_backup(addon, backup).await;
+    let found = found.map_err(|error| Unfit::Error(StepError::provider("asking for a backup's archive")(error)))?;
+    let gone = || StepError::refused(format!("backup {backup} is listed and cannot be downloaded"), "ask the platform's support for it");
+    let download = found.ok_or_else(|| Unfit::Error(gone()))?;
+    let (length, beat) = (download.length, std::sync::Arc::clone(&ctx.pulse));
+    let expect = Expect { download_bytes: length, max_dump_bytes: budget };
+    let received = receive(download.body, expect, &file, |bytes| beat.progress(bytes, length, "bytes")).await;
+    let received = received.map_err(|refusal| unfit(backup, refusal))?;
+    ctx.tools.metrics.bytes_moved("database-backup", received.download_bytes);
+    let dump = read(ctx, file).await.map_err(|refusal| unfit(backup, refusal))?;
+    Ok(Fetched { received, dump })
+}
+
+/// The chosen dump: the file if it is still there and whole, else downloaded again. The same bytes, or a refusal.
+pub(super) async fn obtain(ctx: &Ctx, chosen: &ChosenBackup) -> Result<Dump> {
+    let file = path(ctx, &chosen.backup)?;
+    if digest(&file).await.as_deref() == Some(chosen.dump_sha256.as_str()) {
+        let read = read(ctx, file).await;
+        return read.map_err(StepError::failed("reading the chosen backup"));
+    }
+    let addon = AddonRef { app: ctx.run.plan.source.app.clone(), addon: chosen.addon.clone() };
+    let fetched = fetch(ctx, &addon, &chosen.backup).await.map_err(|unfit| match unfit {
+        Unfit::Refused(refusal) => StepError::failed("downloading the chosen backup again")(refusal),
+        Unfit::Error(error) => error,
+    })?;
+    if fetched.received.dump_sha256 == chosen.dump_sha256 {
+        return Ok(fetched.dump);
+    }
+    Err(StepError::refused(
+        format!("backup {} is not what it was when it was chosen", chosen.backup),
+        "file a new request: it chooses anew",
+    ))
+}
+
+async fn read(ctx: &Ctx, file: PathBuf) -> Result<Dump, Refusal> {
+    let tools = ctx.tools.postgresql().await?;
+    ctx.doing(SpanKind::Data, "reading every block of the dump");
+    let toc = read_toc(&tools, &file).await?;
+    let beat = std::sync::Arc::clone(&ctx.pulse);
+    let counts = read_all(&tools, &file, &toc, move |bytes| beat.progress(bytes, None, "bytes")).await?;
+    Ok(Dump { file, toc, counts })
+}
+
+fn unfit(backup: &str, refusal: Refusal) -> Unfit {
+    if refusal.blames_backup() {
+        return Unfit::Refused(refusal);
+    }
+    Unfit::Error(StepError::failed(format!("checking backup {backup}"))(refusal))
+}
+
+/// The file of a backup. Ids come from the platform: only what cannot lead elsewhere becomes part of a name.
+fn path(ctx: &Ctx, backup: &str) -> Result<PathBuf> {
+    ctx.make_dir()?;
+    let plain: String = backup.chars().filter(char::is_ascii_alphanumeric).collect();
+    Ok(ctx.run.dir.join(format!("{plain}.pgsql")))
+}
+
+async fn digest(file: &std::path::Path) -> Option<String> {
+    let file = file.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || {
+        use sha2::Digest as _;
+        let mut hasher = sha2::Sha256::new();
+        std::io::copy(&mut std::fs::File::open(file).ok()?, &mut hasher).ok()?;
+        Some(hex::encode(hasher.finalize()))
+    });
+    hashed.await.ok().flatten()
+}
+
+/// The connection-level tools' versions, for verdicts.
+pub(super) fn tool_versions(tools: &PgTools) -> serde_json::Value {
+    serde_json::json!({ "pg_restore": tools.version() })
+}

@@ -1,0 +1,79 @@
+//! The dump into the new database, through the tunnel, by the real parallel `pg_restore`; then every entry of the archive accounted for
+//! by what is seen in the database.
+
+use std::collections::BTreeMap;
+
+use super::database::Database;
+use super::dump::{self, Dump};
+use super::{Ctx, Result, StepError};
+use crate::backup::accounting::{Account, account};
+use crate::backup::checks::{Occupancy, observe, occupancy};
+use crate::backup::restore::{Order, Selection, restore};
+use crate::recovery::outputs::{ChosenBackup, MadeAddon, RestoredDatabase};
+use crate::recovery::step::Step;
+use crate::store::{LedgerRow, LedgerState, SpanKind};
+
+/// The sessions' name, by which those of a killed predecessor are found.
+const APPLICATION: &str = "reprise-restore";
+
+pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
+    let chosen: ChosenBackup = ctx.outputs.get(&Step::ChooseBackup)?;
+    let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
+    let dump = dump::obtain(ctx, &chosen).await?;
+    let database = Database::open(ctx).await?;
+    let intent = ctx
+        .intend("database-content", &addon.resource, Some(&addon.id), serde_json::json!({ "backup": chosen.backup }))
+        .await?;
+    let account = restored(ctx, &dump, &database, &intent).await;
+    database.close().await;
+    let account = account?;
+    if !account.is_complete() {
+        return Err(StepError::refused(
+            format!("not everything of the backup came back: {account}"),
+            "read `reprise describe`, mend the cause (an extension that the platform does not offer?), and resume: it restores anew",
+        ));
+    }
+    ctx.saw(&intent, &chosen.backup).await?;
+    Ok(output(&account))
+}
+
+async fn restored(ctx: &Ctx, dump: &Dump, database: &Database, intent: &LedgerRow) -> Result<Account> {
+    let mut connection = database.connect().await?;
+    database.end_sessions(&mut connection, APPLICATION).await?;
+    let found = occupancy(&mut connection).await.map_err(StepError::failed("looking what the new database holds"))?;
+    let selection = selection(dump, &found, intent)?;
+    ctx.doing(SpanKind::Data, "restoring");
+    let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
+    let order = Order {
+        file: &dump.file,
+        toc: &dump.toc,
+        counts: &dump.counts,
+        selection: &selection,
+        target: &database.target,
+        jobs: u16::try_from(ctx.run.plan.limits.restore_jobs).unwrap_or(2),
+        work_dir: &ctx.run.dir,
+        application: APPLICATION,
+    };
+    let told = |progress: crate::backup::restore::Progress| {
+        ctx.doing(SpanKind::Data, format!("restoring: entry {} of {}", progress.entries_done, progress.entries_total));
+        ctx.pulse.progress(progress.rows_done, Some(progress.rows_total), "rows");
+    };
+    let report = restore(&tools, order, &ctx.stop, told).await.map_err(StepError::failed("restoring the database"))?;
+    ctx.tools.metrics.bytes_moved("restore", dump.counts.text_bytes);
+    ctx.doing(SpanKind::Data, "counting what is in the restored database");
+    let beat = |done, total| ctx.pulse.progress(done, Some(total), "tables");
+    let seen = observe(&mut connection, beat).await.map_err(StepError::failed("looking at the restored database"))?;
+    Ok(account(&dump.toc, &selection, &report, &dump.counts, &seen))
+}
+
+/// What is there already is ours only if an earlier attempt of this very step began to put it there.
+fn selection(dump: &Dump, found: &Occupancy, intent: &LedgerRow) -> Result<Selection> {
+    let ours = intent.state != LedgerState::Deleted && intent.detail.get("backup").is_some();
+    Selection::new(&dump.toc, found, ours).map_err(StepError::failed("looking whether the new database is empty"))
+}
+
+fn output(account: &Account) -> RestoredDatabase {
+    let benign: BTreeMap<String, u64> =
+        account.benign().into_iter().map(|(rule, count)| (format!("{rule:?}"), count as u64)).collect();
+    RestoredDatabase { entries: account.entries.len() as u64, restored: account.restored() as u64, benign }
+}

@@ -1,0 +1,281 @@
+//! What lives as long as the process and is shared by all steps: the store, the providers, the clock, the keys.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reprise_cluster::Binaries;
+use reprise_crds::Setting;
+use reprise_crds::plan::{MirrorSource, S3Credentials, TargetBucket};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::error::{Result, StepError};
+use super::steps::Run;
+use crate::backup::{PgTools, Refusal};
+use crate::config::{Config, References, ScalingoSettings};
+use crate::metrics::Metrics;
+use crate::providers::alwaysdata::{Alwaysdata, AlwaysdataConfig};
+use crate::providers::http::{HttpShared, Limiter};
+use crate::providers::probe::Prober;
+use crate::providers::s3::{S3, S3Config};
+use crate::providers::scalingo::{Scalingo, ScalingoConfig};
+use crate::providers::ssh::{ClientKey, Fingerprints, SshConfig};
+use crate::runtime::clock::Clock;
+use crate::store::Store;
+
+/// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.
+const HOST_KEYS: [(&str, &str); 2] = [
+    ("osc-fr1", "SHA256:vMMyB6vYf+U68JFAcK/vAL6g4DOKGmT/LMwLhzI9+3E,SHA256:f7y5p9OlI+UCuQoXctVNVj3pVkehTgUBWZz/0PtkGR8"),
+    ("osc-secnum-fr1", "SHA256:kPzs5j39HdIVRgVZpQUgm9RtW9uqtFcHJz2M6ykZOiw,SHA256:D2pGNXIDrEREqRUlElMDGQPkGK641e+hnWMbc7APRmM"),
+];
+
+/// Everything that steps share.
+#[derive(Debug)]
+pub struct Tools {
+    /// Our records.
+    pub store: Store,
+    /// The daemon's configuration.
+    pub config: Config,
+    /// Where references lead.
+    pub references: References,
+    /// The one clock.
+    pub clock: Clock,
+    /// What Prometheus sees.
+    pub metrics: Arc<Metrics>,
+    /// What HTTP clients share.
+    pub http: HttpShared,
+    /// Who we are among several daemons.
+    pub identity: String,
+    /// Private folders of requests.
+    pub work_dir: PathBuf,
+    /// Local copies of code.
+    pub code_root: PathBuf,
+    /// One at a time changes a local copy of code.
+    pub code_turn: tokio::sync::Mutex<()>,
+    /// One at a time registers a key.
+    pub ssh_key_turn: tokio::sync::Mutex<()>,
+    /// The code host's budget of requests.
+    pub github_limiter: Limiter,
+    dns_limiter: Limiter,
+    platforms: Mutex<HashMap<String, Scalingo>>,
+    limiter: Limiter,
+    ssh_keys: Mutex<HashMap<String, ClientKey>>,
+}
+
+/// What [`Tools::new`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// See [`Tools::store`].
+    pub store: Store,
+    /// See [`Tools::config`].
+    pub config: Config,
+    /// See [`Tools::references`].
+    pub references: References,
+    /// See [`Tools::clock`].
+    pub clock: Clock,
+    /// See [`Tools::metrics`].
+    pub metrics: Arc<Metrics>,
+    /// See [`Tools::http`].
+    pub http: HttpShared,
+    /// See [`Tools::identity`].
+    pub identity: String,
+    /// The data folder.
+    pub data_dir: PathBuf,
+}
+
+impl Tools {
+    /// Puts the parts together; nothing is sent.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, config, references, clock, metrics, http, identity, data_dir } = parts;
+        let budget = NonZeroU32::new(config.dev.requests_per_minute).unwrap_or(NonZeroU32::MIN);
+        Self {
+            store,
+            references,
+            clock,
+            metrics,
+            http,
+            identity,
+            work_dir: data_dir.join("work"),
+            code_root: data_dir.join("code"),
+            code_turn: tokio::sync::Mutex::default(),
+            ssh_key_turn: tokio::sync::Mutex::default(),
+            // Published: 900 points a minute at the code host, 50 writes a minute at the DNS provider.
+            github_limiter: Limiter::per_minute(NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN)),
+            dns_limiter: Limiter::per_minute(NonZeroU32::new(40).unwrap_or(NonZeroU32::MIN).max(budget.min(NonZeroU32::new(4_000).unwrap_or(NonZeroU32::MIN)))),
+            platforms: Mutex::default(),
+            limiter: Limiter::per_minute(budget),
+            ssh_keys: Mutex::default(),
+            config,
+        }
+    }
+
+    /// The platform in a region. All regions share the account's budget of requests.
+    pub fn platform(&self, region: &str) -> Result<Scalingo> {
+        let mut platforms = self.platforms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = platforms.get(region) {
+            return Ok(known.clone());
+        }
+        let settings = self.scalingo()?;
+        let config = ScalingoConfig {
+            auth_url: settings.auth_url.clone(),
+            api_url: settings.api_url.clone(),
+            db_url: settings.db_url.clone(),
+            region: region.to_owned(),
+            token: settings.token.clone(),
+        };
+        let platform = Scalingo::new(config, self.limiter.clone(), self.http.clone()).map_err(|error| {
+            StepError::refused(
+                format!("the platform's address cannot be used: {}", crate::runtime::chain::Chain(&error)),
+                "correct the daemon's configuration, restart it, and resume the request",
+            )
+        })?;
+        platforms.insert(region.to_owned(), platform.clone());
+        Ok(platform)
+    }
+
+    /// The platform where the estate comes back.
+    pub fn target_platform(&self, run: &Run) -> Result<Scalingo> {
+        self.platform(&run.plan.target.region)
+    }
+
+    /// The platform where the estate was.
+    pub fn source_platform(&self, run: &Run) -> Result<Scalingo> {
+        self.platform(&run.plan.source.region)
+    }
+
+    /// The id of the account that we act as.
+    pub async fn account(&self, run: &Run) -> Result<String> {
+        let user = self.target_platform(run)?.user().await;
+        user.map(|user| user.id).map_err(StepError::provider("asking the platform who we are"))
+    }
+
+    /// The value of a setting of the plan, its reference resolved.
+    pub fn setting(&self, setting: &Setting, what: &str) -> Result<String> {
+        match setting.reference() {
+            None => Ok(setting.as_str().to_owned()),
+            Some(reference) => self.references.resolve(&reference).map_err(StepError::reference(what)),
+        }
+    }
+
+    /// The SSH key that the configuration names, if it names one.
+    pub fn configured_ssh_key(&self) -> Result<Option<ClientKey>> {
+        let path = self.scalingo()?.ssh_key.as_deref();
+        path.map(ClientKey::load).transpose().map_err(StepError::failed("reading the configured SSH key"))
+    }
+
+    /// The ephemeral SSH key of a request, made when it is first asked for. It lives in this process alone.
+    pub fn ephemeral_ssh_key(&self, request: &str) -> Result<ClientKey> {
+        let mut keys = self.ssh_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = keys.get(request) {
+            return Ok(key.clone());
+        }
+        let key = ClientKey::generate(&format!("reprise-{request}")).map_err(StepError::failed("making an SSH key"))?;
+        keys.insert(request.to_owned(), key.clone());
+        Ok(key)
+    }
+
+    /// Forgets the ephemeral key of a request.
+    pub fn forget_ssh_key(&self, request: &str) {
+        self.ssh_keys.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
+    }
+
+    /// The object store behind a mirror.
+    pub fn mirror(&self, source: &MirrorSource) -> Result<S3> {
+        self.object_store(&source.endpoint, &source.region, &source.credentials)
+    }
+
+    /// The object store where the documents come back.
+    pub fn target_store(&self, bucket: &TargetBucket) -> Result<S3> {
+        self.object_store(&bucket.endpoint, &bucket.region, &bucket.credentials)
+    }
+
+    fn object_store(&self, endpoint: &Setting, region: &Setting, pair: &S3Credentials) -> Result<S3> {
+        let secret = |reference| self.references.secret(reference).map_err(StepError::reference("a key pair of the plan"));
+        let config = S3Config {
+            endpoint: self.setting(endpoint, "an endpoint of the plan")?,
+            region: self.setting(region, "a region of the plan")?,
+            access_key: secret(pair.access_key_id.reference())?.expose_secret().to_owned(),
+            secret_key: secret(pair.secret_access_key.reference())?,
+            path_style: true,
+        };
+        S3::new(&config, self.http.clone()).map_err(StepError::s3("setting up the object store's client"))
+    }
+
+    /// The DNS provider.
+    pub fn alwaysdata(&self) -> Result<Alwaysdata> {
+        let settings = self.config.alwaysdata.as_ref().ok_or_else(|| {
+            StepError::refused("the DNS provider is not configured", "set ALWAYSDATA_API_KEY where the daemon runs, restart, and resume")
+        })?;
+        let config = AlwaysdataConfig {
+            url: settings.api_url.clone(),
+            key: settings.api_key.clone(),
+            account: settings.account.clone(),
+        };
+        Alwaysdata::new(config, self.dns_limiter.clone(), self.http.clone()).map_err(|error| {
+            StepError::refused(
+                format!("the DNS provider's address cannot be used: {}", crate::runtime::chain::Chain(&error)),
+                "correct ALWAYSDATA_API_URL, restart the daemon, and resume",
+            )
+        })
+    }
+
+    /// A look from outside.
+    pub fn prober(&self) -> Prober {
+        Prober::new(self.http.clone())
+    }
+
+    /// The machine's own PostgreSQL programs.
+    pub async fn postgresql(&self) -> std::result::Result<PgTools, Refusal> {
+        let found = Binaries::find().map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })?;
+        PgTools::at(&found.dir).await.map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })
+    }
+
+    /// How many bytes may still be written where `dir` lies: nine tenths of what is free.
+    pub fn disk_budget(&self, dir: &std::path::Path) -> Result<u64> {
+        let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+        let space = nix::sys::statvfs::statvfs(existing)
+            .map_err(|errno| StepError::io("looking how much disk is free")(errno.into()))?;
+        Ok(space.blocks_available() * space.fragment_size() / 10 * 9)
+    }
+
+    /// How to reach the platform's SSH server of the target region, its host key pinned.
+    pub async fn ssh_config(&self, run: &Run, key: ClientKey) -> Result<SshConfig> {
+        let (settings, region) = (self.scalingo()?, &run.plan.target.region);
+        let known = HOST_KEYS.iter().find(|(known, _)| known == region).map(|(_, keys)| *keys);
+        let pinned = settings.ssh_fingerprint.as_deref().or(known).ok_or_else(|| {
+            StepError::refused(
+                format!("no host key is known for the SSH server of region {region}"),
+                "set SCALINGO_SSH_FINGERPRINT to the fingerprint that the vendor publishes, restart, and resume",
+            )
+        })?;
+        let fingerprints = Fingerprints::parse(pinned).map_err(StepError::failed("reading the pinned SSH host key"))?;
+        let addr = match &settings.ssh_host {
+            Some(addr) => addr.clone(),
+            None => {
+                let told = self.target_platform(run)?.region().await;
+                let region = told.map_err(StepError::provider("asking for the region's SSH server"))?;
+                region.ssh.unwrap_or_default()
+            }
+        };
+        Ok(SshConfig { addr, user: "git".to_owned(), fingerprints, key })
+    }
+
+    /// The folder of the local copy of the code at `url`.
+    pub fn code_dir(&self, url: &str) -> PathBuf {
+        self.code_root.join(format!("{}.git", &hex::encode(Sha256::digest(url))[..16]))
+    }
+
+    /// The token for code at `url`: the code host's, for its own host only.
+    pub fn code_token(&self, url: &str) -> Option<SecretString> {
+        let host = url::Url::parse(url).ok()?.host_str()?.to_owned();
+        (host == "github.com").then(|| self.config.github.token.clone()).flatten()
+    }
+
+    fn scalingo(&self) -> Result<&ScalingoSettings> {
+        self.config.scalingo.as_ref().ok_or_else(|| {
+            StepError::refused("the platform is not configured", "set SCALINGO_API_TOKEN where the daemon runs, restart, and resume")
+        })
+    }
+}
