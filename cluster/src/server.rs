@@ -65,7 +65,7 @@ impl Cluster {
         let owner = Owner::take(dir)?;
         let layout = Layout::prepare(dir, launch).await?;
         let binaries = Binaries::for_data(&layout.pgdata)?;
-        initialise(&binaries, &layout, launch, &settings.superuser).await?;
+        initialise(&binaries, &layout, launch, &settings).await?;
         end_survivors(&layout.pgdata).await?;
         launch.own_tree(&layout.pgdata)?;
         clear_stale(&layout);
@@ -184,7 +184,7 @@ async fn initialise(
     binaries: &Binaries,
     layout: &Layout,
     launch: Launch,
-    superuser: &str,
+    settings: &Settings,
 ) -> Result<(), ClusterError> {
     if layout.pgdata.join("PG_VERSION").exists() {
         return Ok(());
@@ -194,9 +194,10 @@ async fn initialise(
     let unfinished = parent.join(format!("{UNFINISHED}{}", std::process::id()));
     private_dir(&unfinished, launch)?;
     let mut initdb = launch.command(&binaries.tool("initdb"));
-    initdb.arg("--pgdata").arg(&unfinished).arg("--username").arg(superuser);
+    initdb.arg("--pgdata").arg(&unfinished).arg("--username").arg(&settings.superuser);
     initdb.args(["--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums", "--no-instructions"]);
     initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256"]);
+    initdb.args(settings.fleeting().then_some("--no-sync"));
     run("initdb", initdb).await?;
     std::fs::rename(&unfinished, &layout.pgdata).map_err(io("put in place", &layout.pgdata))?;
     File::open(parent).and_then(|dir| dir.sync_all()).map_err(io("sync", parent))

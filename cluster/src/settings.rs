@@ -40,6 +40,13 @@ impl Settings {
         self
     }
 
+    /// Whether the data may be lost with the machine: somebody asked for speed.
+    pub(crate) fn fleeting(&self) -> bool {
+        let off = |value: &str| ["off", "false", "no", "0"].contains(&value.to_ascii_lowercase().as_str());
+        let last = self.options.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case("fsync"));
+        last.is_some_and(|(_, value)| off(value))
+    }
+
     /// Refuses option names that are reserved or that are not names.
     pub(crate) fn check(&self) -> Result<(), ClusterError> {
         let well_formed = |name: &str| {
@@ -56,6 +63,16 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::Settings;
+
+    #[test]
+    fn only_fsync_off_makes_the_data_fleeting() {
+        assert!(!Settings::new("x").fleeting());
+        assert!(Settings::new("x").option("fsync", "OFF").fleeting());
+        assert!(
+            !Settings::new("x").option("fsync", "off").option("fsync", "on").fleeting(),
+            "the last one wins"
+        );
+    }
 
     #[test]
     fn an_option_cannot_open_a_port_or_smuggle_another() {

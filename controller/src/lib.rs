@@ -10,3 +10,4 @@ pub mod providers;
 pub mod recovery;
 pub mod runtime;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,131 @@
+//! Every metric of the daemon. All families are registered here, prefix `reprise_`, base units.
+//!
+//! Labels are closed sets, given at start as [`Labels`]; every combination exists from then on, so that a rate over the
+//! first failure exists. A value outside its set is counted as `other`: no id, URL or message becomes a label. The one
+//! open label is the plan's name, which is a small set.
+
+mod family;
+mod labels;
+mod outside;
+mod process;
+mod recovery;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus::{Registry, TextEncoder};
+
+use crate::runtime::controller::{Observer, RunOutcome};
+use crate::runtime::lease::Epoch;
+use crate::runtime::queue::Depth;
+use family::Families;
+pub use labels::Labels;
+
+/// Why metrics cannot be made or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// Two families have one name, or a name or label is not one.
+    #[error("cannot register the metric {name}")]
+    Register {
+        /// The metric's name, without prefix.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: prometheus::Error,
+    },
+    /// A family cannot be written as text.
+    #[error("cannot write the metrics as text")]
+    Encode(#[source] prometheus::Error),
+}
+
+/// All families. What happens below reaches it through observers that the wiring installs.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    process: process::Process,
+    outside: outside::Outside,
+    recovery: recovery::Recovery,
+}
+
+impl Metrics {
+    /// What the text format is called.
+    pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
+
+    /// Registers every family and creates every combination of `labels`.
+    pub fn new(labels: Labels) -> Result<Self, MetricsError> {
+        let families = Families::new();
+        families.build_info()?;
+        let process = process::Process::new(&families, labels)?;
+        let outside = outside::Outside::new(&families, labels)?;
+        let recovery = recovery::Recovery::new(&families, labels)?;
+        Ok(Self { registry: families.into_registry(), process, outside, recovery })
+    }
+
+    /// Everything, as Prometheus reads it.
+    pub fn text(&self) -> Result<String, MetricsError> {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(MetricsError::Encode)
+    }
+
+    /// One call to a provider has ended. `outcome` is `ok`, or the class of its error.
+    pub fn provider_called(&self, provider: &str, call: &str, outcome: &str, took: Duration) {
+        self.outside.provider_called(provider, call, outcome, took);
+    }
+
+    /// One statement of the store has ended.
+    pub fn store_asked(&self, op: &str, took: Duration) {
+        self.outside.store_asked(op, took);
+    }
+
+    /// One attempt of a recovery step has ended.
+    pub fn step_ended(&self, step: &str, outcome: &str, took: Duration) {
+        self.recovery.step_ended(step, outcome, took);
+    }
+
+    /// How many requests are in a phase now.
+    pub fn requests_in(&self, phase: &str, count: i64) {
+        self.recovery.requests_in(phase, count);
+    }
+
+    /// A recovery of `plan` has reached a milestone.
+    pub fn milestone_reached(&self, plan: &str, milestone: &str, at: DateTime<Utc>) {
+        self.recovery.milestone_reached(plan, milestone, at);
+    }
+
+    /// A plan is gone, and its metrics with it.
+    pub fn plan_deleted(&self, plan: &str) {
+        self.recovery.plan_deleted(plan);
+    }
+
+    /// A database backup was refused.
+    pub fn backup_refused(&self, reason: &str) {
+        self.recovery.backup_refused(reason);
+    }
+
+    /// More bytes were moved.
+    pub fn bytes_moved(&self, what: &str, bytes: u64) {
+        self.recovery.bytes_moved(what, bytes);
+    }
+
+    /// The lease was taken, or lost.
+    pub fn lease(&self, held: Option<Epoch>) {
+        self.process.lease(held);
+    }
+
+    /// A task panicked or ended too early.
+    pub fn task_failed(&self) {
+        self.process.task_failed();
+    }
+}
+
+impl Observer for Metrics {
+    fn run_ended(&self, kind: &'static str, outcome: RunOutcome, took: Duration) {
+        self.process.run_ended(kind, outcome, took);
+    }
+
+    fn queue_changed(&self, kind: &'static str, depth: Depth) {
+        self.process.queue_changed(kind, depth);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Recoveries: requests, milestones, steps, backups, bytes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::MetricsError;
+use super::family::{Families, LONG, at_label, seconds};
+use super::labels::{Labels, with_other};
+
+#[derive(Debug)]
+pub(super) struct Recovery {
+    labels: Labels,
+    steps: IntCounterVec,
+    step_duration: HistogramVec,
+    requests: IntGaugeVec,
+    milestones: GaugeVec,
+    refused: IntCounterVec,
+    bytes: IntCounterVec,
+}
+
+impl Recovery {
+    pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
+        let reached = "When the newest recovery of a plan reached a milestone.";
+        let milestone = &["plan", "milestone"];
+        let ended = "Attempts of recovery steps by how they ended.";
+        let took = "How long an attempt of a recovery step took.";
+        let refused = "Database backups that were not good enough, by reason.";
+        let recovery = Self {
+            labels,
+            steps: families.counters("steps_total", ended, &["step", "outcome"])?,
+            step_duration: families.histograms("step_duration_seconds", took, &["step"], LONG)?,
+            requests: families.gauges("requests", "Recovery requests by phase.", &["phase"])?,
+            milestones: families.float_gauges("recovery_milestone_timestamp_seconds", reached, milestone)?,
+            refused: families.counters("backups_refused_total", refused, &["reason"])?,
+            bytes: families.counters("bytes_moved_total", "Bytes moved, by what they were.", &["what"])?,
+        };
+        recovery.create_all();
+        Ok(recovery)
+    }
+
+    /// All but the milestones: before one is reached it has no date.
+    fn create_all(&self) {
+        for step in with_other(self.labels.steps) {
+            self.step_duration.with_label_values(&[step]);
+            for outcome in with_other(self.labels.step_outcomes) {
+                self.steps.with_label_values(&[step, outcome]);
+            }
+        }
+        for phase in with_other(self.labels.phases) {
+            self.requests.with_label_values(&[phase]);
+        }
+        for (counters, values) in [(&self.refused, self.labels.refusals), (&self.bytes, self.labels.data)] {
+            with_other(values).for_each(|value| drop(counters.with_label_values(&[value])));
+        }
+    }
+
+    pub(super) fn step_ended(&self, step: &str, outcome: &str, took: Duration) {
+        let step = at_label(self.labels.steps, step);
+        self.steps.with_label_values(&[step, at_label(self.labels.step_outcomes, outcome)]).inc();
+        self.step_duration.with_label_values(&[step]).observe(took.as_secs_f64());
+    }
+
+    pub(super) fn requests_in(&self, phase: &str, count: i64) {
+        self.requests.with_label_values(&[at_label(self.labels.phases, phase)]).set(count);
+    }
+
+    pub(super) fn milestone_reached(&self, plan: &str, milestone: &str, at: DateTime<Utc>) {
+        let milestone = at_label(self.labels.milestones, milestone);
+        self.milestones.with_label_values(&[plan, milestone]).set(seconds(at));
+    }
+
+    pub(super) fn plan_deleted(&self, plan: &str) {
+        for milestone in with_other(self.labels.milestones) {
+            // Absent where the plan never got so far.
+            self.milestones.remove_label_values(&[plan, milestone]).ok();
+        }
+    }
+
+    pub(super) fn backup_refused(&self, reason: &str) {
+        self.refused.with_label_values(&[at_label(self.labels.refusals, reason)]).inc();
+    }
+
+    pub(super) fn bytes_moved(&self, what: &str, bytes: u64) {
+        self.bytes.with_label_values(&[at_label(self.labels.data, what)]).inc_by(bytes);
+    }
+}
