@@ -268,7 +268,8 @@ fn a_bomb_of_aliases_is_refused() {
     let mut bomb = "a0: &a0 [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n".to_owned();
     for level in 1..30 {
         let below = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![below; 9].join(","));
+        let items = vec![below; 9].join(",");
+        bomb.extend([format!("a{level}: &a{level} [{items}]\n")]);
     }
     let problems = RecoveryPlan::parse_yaml(&bomb).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");

@@ -53,7 +53,7 @@ pub(super) fn github_repository(text: &str) -> Option<&'static str> {
     (!sound).then_some("must be written owner/name")
 }
 
-/// A repository that git can fetch, in a form that can be no option and starts no helper program.
+/// A repository that git can fetch, in a form that can be no option and starts no other program.
 pub(super) fn git_repository(text: &str) -> Option<&'static str> {
     let scp =
         |text: &str| text.split_once(':').is_some_and(|(host, path)| host.contains('@') && !path.is_empty());
