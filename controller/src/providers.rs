@@ -10,9 +10,9 @@ pub mod git;
 pub mod github;
 pub mod http;
 mod open;
-// pub mod probe;
+pub mod probe;
 pub mod process;
-// pub mod s3;
+pub mod s3;
 pub mod scalingo;
 pub mod ssh;
 

@@ -84,7 +84,7 @@ impl NameServer {
 fn absolute(name: &str) -> Result<Name, DnsError> {
     let wrong = || DnsError::Name { name: name.to_owned() };
     let mut parsed = Name::from_ascii(name).map_err(|_| wrong())?;
-    if parsed.is_root() {
+    if parsed.num_labels() == 0 {
         return Err(wrong());
     }
     parsed.set_fqdn(true);
