@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
@@ -360,14 +360,18 @@ pub fn decode<T: DeserializeOwned>(
     })
 }
 
-/// `Retry-After`, in seconds or as a date.
+/// How long the peer asks us to wait: `Retry-After` in seconds or as a date, else the time at which a used-up allowance starts anew.
 fn retry_after(headers: &HeaderMap, now: chrono::DateTime<chrono::Utc>) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let asked = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = chrono::DateTime::parse_from_rfc2822(text).ok()?;
-            (date.with_timezone(&chrono::Utc) - now).to_std().unwrap_or_default()
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let until = |date: chrono::DateTime<chrono::Utc>| (date - now).to_std().unwrap_or_default();
+    let asked = match text("retry-after") {
+        Some(text) => match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => until(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc()),
+        },
+        None => {
+            text("x-ratelimit-remaining").filter(|left| *left == "0")?;
+            until(chrono::DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)?)
         }
     };
     Some(asked.min(LONGEST_RETRY_AFTER))

@@ -56,12 +56,27 @@ async fn retry_after_reaches_the_classification() {
 fn a_date_is_a_retry_after_too_and_has_a_limit() {
     let now = chrono::DateTime::parse_from_rfc3339("2026-08-28T07:00:00Z").unwrap().to_utc();
     let asked = |text: &'static str| {
-        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]), now)
+        retry_after(
+            &HeaderMap::from_iter([(reqwest::header::RETRY_AFTER, HeaderValue::from_static(text))]),
+            now,
+        )
     };
     assert_eq!(asked("Fri, 28 Aug 2026 07:00:09 GMT"), Some(Duration::from_secs(9)));
     assert_eq!(asked("Fri, 28 Aug 2026 06:00:00 GMT"), Some(Duration::ZERO));
     assert_eq!(asked("99999999"), Some(LONGEST_RETRY_AFTER));
     assert_eq!(asked("soon"), None);
+}
+
+#[test]
+fn a_used_up_allowance_is_waited_for() {
+    let now = chrono::DateTime::from_timestamp(1_787_000_000, 0).unwrap();
+    let told = |remaining: &'static str| {
+        let pairs = [("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", "1787000030")];
+        let header = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        retry_after(&pairs.into_iter().map(header).collect(), now)
+    };
+    assert_eq!(told("0"), Some(Duration::from_secs(30)));
+    assert_eq!(told("1"), None);
 }
 
 #[tokio::test]

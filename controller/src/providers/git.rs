@@ -1,0 +1,327 @@
+//! Code: which commit a ref means, one file of it, and pushing exactly that commit. By the system's `git` on a bare repository of ours.
+//!
+//! Nothing is ever checked out or run. No configuration of the machine or the user takes part.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::process::{Finished, ProcessError, Program};
+use crate::runtime::class::{Class, Classified};
+
+/// The branch that the platform deploys.
+const DEPLOYED: &str = "refs/heads/master";
+/// Time to fetch a repository.
+const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Time for a push: the platform builds meanwhile, for 30 minutes at most, after a hook of 20 and a queue before it.
+const PUSH_LIMIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Why git did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// The program itself.
+    #[error("git cannot {doing}")]
+    Process {
+        /// What we were doing.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: ProcessError,
+    },
+    /// It ended with an error.
+    #[error("git cannot {doing} ({complaint})")]
+    Failed {
+        /// What we were doing.
+        doing: &'static str,
+        /// Its own last words.
+        complaint: String,
+    },
+    /// It ended well with an answer that makes no sense.
+    #[error("git's answer is not understood: cannot {doing}")]
+    Answer {
+        /// What we were doing.
+        doing: &'static str,
+    },
+    /// An address, ref or path that git could take for something else.
+    #[error("`{text}` is not {what}")]
+    Argument {
+        /// What it should be.
+        what: &'static str,
+        /// What it is.
+        text: String,
+    },
+    /// The commit was fetched without its history, which the platform refuses.
+    #[error("the history of the code is incomplete")]
+    Shallow,
+    /// The platform took the code but did not accept it: its build or its hook failed.
+    #[error("the push was refused ({reason})")]
+    Refused {
+        /// What the platform said of the branch.
+        reason: String,
+    },
+    /// The connection was lost while pushing: a deployment may be under way. Look before pushing again.
+    #[error("the push ended without an answer ({complaint})")]
+    InDoubt {
+        /// Git's last words.
+        complaint: String,
+    },
+}
+
+impl GitError {
+    /// The push may have been carried out.
+    pub fn outcome_unknown(&self) -> bool {
+        let timeout = |source: &ProcessError| {
+            matches!(source, ProcessError::Timeout { .. } | ProcessError::Follow { .. })
+        };
+        match self {
+            Self::InDoubt { .. } => true,
+            Self::Process { doing, source } => *doing == PUSHING && timeout(source),
+            _ => false,
+        }
+    }
+}
+
+const PUSHING: &str = "push the code";
+
+impl Classified for GitError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Process { source: ProcessError::Start { .. }, .. } => Class::Terminal,
+            Self::Process { .. } | Self::Failed { .. } | Self::InDoubt { .. } => Class::Transient,
+            Self::Answer { .. } | Self::Argument { .. } | Self::Shallow | Self::Refused { .. } => {
+                Class::Terminal
+            }
+        }
+    }
+}
+
+/// A commit: 40 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Commit(String);
+
+impl Commit {
+    /// Reads a full commit id.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.len() == 40 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        hex.then(|| Self(text.to_owned()))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where code comes from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// `https://…`, `http://` on this machine, `file://…` or an absolute path.
+    pub url: String,
+    /// Token for a private repository over https. Sent to that origin only.
+    pub token: Option<SecretString>,
+    /// Certification authorities for https, PEM, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How a push ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// The branch was made or moved: a deployment follows.
+    Moved,
+    /// The branch was there already: no deployment follows.
+    UpToDate,
+}
+
+/// A bare repository in a folder of ours.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    dir: PathBuf,
+}
+
+impl Repository {
+    /// Opens or makes it. Safe to repeat.
+    pub async fn open(dir: &Path) -> Result<Self, GitError> {
+        let repository = Self { dir: dir.to_owned() };
+        if !dir.join("HEAD").exists() {
+            let init = git().args(["init", "--quiet", "--bare", "--"]).args([dir]);
+            done("make a repository", init.run(|_| ()).await)?;
+        }
+        Ok(repository)
+    }
+
+    /// Fetches `reference` (a branch, a tag, or a full commit id) with its whole history and says which commit it is. Safe to repeat.
+    pub async fn fetch(&self, source: &Source, reference: &str) -> Result<Commit, GitError> {
+        let doing = "fetch the code";
+        let reference = plain_reference(reference)?;
+        // Under a name of its own, so that two plans do not overwrite each other's; `+` because branches may be rewritten.
+        let digest = Sha256::digest(format!("{} {reference}", source.url));
+        let kept = format!("refs/reprise/{}", hex::encode(digest));
+        let remote = self.remote(source)?.limit(FETCH_LIMIT);
+        let remote = remote.args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-recurse-submodules",
+            "--no-write-fetch-head",
+        ]);
+        done(doing, remote.args(["--", &source.url, &format!("+{reference}:{kept}")]).run(|_| ()).await)?;
+        let parse = self.git().args(["rev-parse", "--verify", "--quiet", &format!("{kept}^{{commit}}")]);
+        let commit = done(doing, parse.run(|_| ()).await)?;
+        let commit = String::from_utf8_lossy(&commit.output);
+        let commit = Commit::parse(commit.trim()).ok_or(GitError::Answer { doing })?;
+        // Nothing may be collected as long as it could still be pushed: the commit gets a name that does not move.
+        let keep = self.git().args(["update-ref", &format!("refs/reprise-kept/{commit}"), commit.as_str()]);
+        done(doing, keep.run(|_| ()).await)?;
+        Ok(commit)
+    }
+
+    /// One file of a commit, `None` if there is none. Links are not followed. Safe to repeat.
+    pub async fn read(&self, commit: &Commit, path: &str, limit: usize) -> Result<Option<Vec<u8>>, GitError> {
+        let doing = "read a file of the code";
+        if path.is_empty() || path.contains(['\0', '\n']) {
+            return Err(GitError::Argument { what: "the path of a file", text: path.to_owned() });
+        }
+        let list = self.git().args(["ls-tree", "-z", commit.as_str(), "--"]).args([path]);
+        let listed = done(doing, list.env("GIT_LITERAL_PATHSPECS", "1").run(|_| ()).await)?;
+        let listed = String::from_utf8_lossy(&listed.output);
+        // `100644 blob <id>\t<path>`
+        let Some(id) = listed.strip_prefix("100").and_then(|rest| rest.split(['\t', ' ']).nth(2)) else {
+            return Ok(None);
+        };
+        let id = Commit::parse(id).ok_or(GitError::Answer { doing })?;
+        let blob = self.git().args(["cat-file", "blob", id.as_str()]).output_limit(limit);
+        done(doing, blob.run(|_| ()).await).map(|finished| Some(finished.output))
+    }
+
+    /// Pushes exactly `commit` to the branch that is deployed; no tags. `ssh_command` becomes `GIT_SSH_COMMAND`. Each line of the
+    /// platform's build is told as it comes: it may hold what the build prints, so it is for people and not for logs. Repeating it after
+    /// success is [`Pushed::UpToDate`]. Dropping the future breaks the connection, which aborts the deployment.
+    ///
+    /// Source: Scalingo's user documentation "Deploy with git".
+    pub async fn push(
+        &self,
+        commit: &Commit,
+        remote: &str,
+        ssh_command: Option<OsString>,
+        on_line: impl FnMut(&str),
+    ) -> Result<Pushed, GitError> {
+        if self.dir.join("shallow").exists() {
+            return Err(GitError::Shallow);
+        }
+        if remote.is_empty() || remote.starts_with('-') || remote.contains("::") {
+            return Err(GitError::Argument { what: "the address of a repository", text: remote.to_owned() });
+        }
+        let mut push =
+            self.git().limit(PUSH_LIMIT).env("GIT_ALLOW_PROTOCOL", "ssh:file").env("GIT_SSH_VARIANT", "ssh");
+        if let Some(command) = ssh_command {
+            push = push.env("GIT_SSH_COMMAND", command);
+        }
+        let push = push.args(["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--"]);
+        let finished = push.args([remote, &format!("{commit}:{DEPLOYED}")]).run(on_line).await;
+        let finished = finished.map_err(|source| GitError::Process { doing: PUSHING, source })?;
+        verdict(&String::from_utf8_lossy(&finished.output), finished.status.success(), &finished.complaint)
+    }
+
+    fn git(&self) -> Program {
+        git().args(["--git-dir".as_ref(), self.dir.as_os_str()])
+    }
+
+    /// Git with access to `source`. The token travels in a variable, which only we can read, and only to that origin.
+    fn remote(&self, source: &Source) -> Result<Program, GitError> {
+        let wrong = || GitError::Argument { what: "the address of a repository", text: source.url.clone() };
+        let mut git = self.git().env("GIT_ALLOW_PROTOCOL", "https:http:file");
+        if source.url.starts_with('/') {
+            return Ok(git);
+        }
+        let url = url::Url::parse(&source.url).map_err(|_| wrong())?;
+        if url.scheme() == "file" {
+            return Ok(git);
+        }
+        super::http::origin::check(&url).map_err(|_| wrong())?;
+        if let Some(file) = &source.ca_file {
+            git = git.env("GIT_SSL_CAINFO", file);
+        }
+        if let Some(token) = &source.token {
+            let pair = format!("x-access-token:{}", token.expose_secret());
+            let header =
+                format!("Authorization: Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+            git = git
+                .env("GIT_CONFIG_COUNT", "2")
+                .env("GIT_CONFIG_KEY_0", format!("http.{}/.extraHeader", url.origin().ascii_serialization()))
+                .env("GIT_CONFIG_VALUE_0", header)
+                .env("GIT_CONFIG_KEY_1", "http.followRedirects")
+                .env("GIT_CONFIG_VALUE_1", "false");
+        }
+        Ok(git)
+    }
+}
+
+/// Git without anybody's configuration, prompts or hooks.
+fn git() -> Program {
+    Program::new("git")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("HOME", "/nonexistent")
+        .args(["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "protocol.version=2"])
+}
+
+fn done(doing: &'static str, finished: Result<Finished, ProcessError>) -> Result<Finished, GitError> {
+    let finished = finished.map_err(|source| GitError::Process { doing, source })?;
+    if finished.status.success() {
+        return Ok(finished);
+    }
+    Err(GitError::Failed { doing, complaint: finished.complaint })
+}
+
+/// A branch, tag or commit as it may be named in a refspec.
+fn plain_reference(text: &str) -> Result<&str, GitError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | '+' | '@' | '#');
+    let safe = !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '/', '+', '@']);
+    if safe && !text.contains("..") {
+        return Ok(text);
+    }
+    Err(GitError::Argument { what: "a branch, a tag or a commit", text: text.to_owned() })
+}
+
+/// Reads `push --porcelain`: `<flag>\t<from>:<to>\t<summary>` for the one branch. Pure.
+fn verdict(output: &str, success: bool, complaint: &str) -> Result<Pushed, GitError> {
+    let line = output.lines().find(|line| line.contains(DEPLOYED));
+    let flag = line.and_then(|line| line.split('\t').next()).unwrap_or_default();
+    match (flag, success) {
+        ("=", true) => Ok(Pushed::UpToDate),
+        (" " | "*" | "+", true) => Ok(Pushed::Moved),
+        ("!", _) => {
+            let reason = line.and_then(|line| line.split('\t').nth(2)).unwrap_or_default();
+            Err(GitError::Refused { reason: super::http::message::line(reason) })
+        }
+        (_, true) => Err(GitError::Answer { doing: PUSHING }),
+        (_, false) => Err(lost(complaint)),
+    }
+}
+
+/// Before the connection stood, nothing can have happened.
+fn lost(complaint: &str) -> GitError {
+    let before =
+        ["Host key", "Permission denied", "Connection refused", "Could not resolve", "does not appear to be"];
+    if before.iter().any(|words| complaint.contains(words)) {
+        return GitError::Failed { doing: PUSHING, complaint: complaint.to_owned() };
+    }
+    GitError::InDoubt { complaint: complaint.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! With the system's git and repositories in temporary folders.
+
+use super::*;
+
+async fn run(args: &[&str]) -> String {
+    let author = |program: Program| {
+        ["AUTHOR", "COMMITTER"].iter().fold(program, |program, who| {
+            program.env(&format!("GIT_{who}_NAME"), "a").env(&format!("GIT_{who}_EMAIL"), "a@example.org")
+        })
+    };
+    let finished = author(git()).args(args).run(|_| ()).await.unwrap();
+    assert!(finished.status.success(), "{args:?}: {}", finished.complaint);
+    String::from_utf8(finished.output).unwrap().trim().to_owned()
+}
+
+/// A repository with one commit on `main`, its folder, and that commit.
+async fn upstream() -> (tempfile::TempDir, Source, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().to_str().unwrap().to_owned();
+    run(&["init", "--quiet", "-b", "main", &at]).await;
+    std::fs::write(folder.path().join(".env.template"), "SECRET_KEY=\n").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
+    run(&["-C", &at, "add", "."]).await;
+    run(&["-C", &at, "commit", "--quiet", "-m", "first"]).await;
+    run(&["-C", &at, "tag", "v1"]).await;
+    let commit = run(&["-C", &at, "rev-parse", "HEAD"]).await;
+    (folder, Source { url: at, token: None, ca_file: None }, commit)
+}
+
+#[tokio::test]
+async fn a_branch_a_tag_and_a_commit_mean_the_same() {
+    let (_folder, source, commit) = upstream().await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    for reference in ["main", "refs/heads/main", "v1", &commit] {
+        assert_eq!(repository.fetch(&source, reference).await.unwrap().as_str(), commit, "{reference}");
+    }
+    assert!(matches!(repository.fetch(&source, "nowhere").await.unwrap_err(), GitError::Failed { .. }));
+}
+
+#[tokio::test]
+async fn a_file_is_read_and_a_link_is_not_followed() {
+    let (_folder, source, _) = upstream().await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let commit = repository.fetch(&source, "main").await.unwrap();
+    let read = |path: &'static str, limit| repository.read(&commit, path, limit);
+    assert_eq!(read(".env.template", 100).await.unwrap().unwrap(), b"SECRET_KEY=\n");
+    assert_eq!(read("missing", 100).await.unwrap(), None);
+    assert_eq!(read("link", 100).await.unwrap(), None);
+    assert!(read(".env.template", 3).await.is_err());
+}
+
+#[tokio::test]
+async fn exactly_one_commit_reaches_master_and_no_tag() {
+    let (_folder, source, commit) = upstream().await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let fetched = repository.fetch(&source, "main").await.unwrap();
+    let remote = cache.path().join("app.git");
+    let at = remote.to_str().unwrap();
+    run(&["init", "--quiet", "--bare", at]).await;
+    assert_eq!(repository.push(&fetched, at, None, |_| ()).await.unwrap(), Pushed::Moved);
+    assert_eq!(repository.push(&fetched, at, None, |_| ()).await.unwrap(), Pushed::UpToDate);
+    assert_eq!(
+        run(&["--git-dir", at, "for-each-ref", "--format=%(refname) %(objectname)"]).await,
+        format!("{DEPLOYED} {commit}")
+    );
+}
+
+#[tokio::test]
+async fn a_refusing_hook_is_a_refusal_with_its_lines_told() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (_folder, source, _) = upstream().await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let commit = repository.fetch(&source, "main").await.unwrap();
+    let remote = cache.path().join("app.git");
+    let at = remote.to_str().unwrap();
+    run(&["init", "--quiet", "--bare", at]).await;
+    let hook = remote.join("hooks/pre-receive");
+    std::fs::write(&hook, "#!/bin/sh\necho building >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    run(&["--git-dir", at, "config", "core.hooksPath", "hooks"]).await;
+    let mut told = Vec::new();
+    let error = repository.push(&commit, at, None, |line| told.push(line.to_owned())).await.unwrap_err();
+    assert!(told.iter().any(|line| line.contains("building")), "{told:?}");
+    assert!(matches!(&error, GitError::Refused { reason } if reason.contains("hook declined")), "{error}");
+    assert!(!error.outcome_unknown());
+}
+
+#[test]
+fn a_lost_push_is_in_doubt_and_a_refused_connection_is_not() {
+    assert!(verdict("", false, "fatal: the remote end hung up unexpectedly").unwrap_err().outcome_unknown());
+    assert!(!verdict("", false, "Host key verification failed.").unwrap_err().outcome_unknown());
+    assert!(!verdict("", false, "git@h: Permission denied (publickey).").unwrap_err().outcome_unknown());
+}
+
+#[tokio::test]
+async fn options_and_helpers_are_no_arguments() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let source = |url: &str| Source { url: url.into(), token: None, ca_file: None };
+    for reference in ["", "--upload-pack=x", "a b", "a:b", "+x", "a..b", "x^{}"] {
+        let error = repository.fetch(&source("/nowhere"), reference).await.unwrap_err();
+        assert!(matches!(error, GitError::Argument { .. }), "{reference:?}: {error}");
+    }
+    for url in ["ext::sh -c id", "http://example.org/x.git", "ssh://h/x", "https://user:pass@example.org/x"] {
+        let error = repository.fetch(&source(url), "main").await.unwrap_err();
+        assert!(matches!(error, GitError::Argument { .. }), "{url:?}: {error}");
+    }
+}

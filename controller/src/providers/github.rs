@@ -1,0 +1,281 @@
+//! GitHub: runs of a workflow and what they left behind.
+//!
+//! Runs are listed unfiltered and filtered here: the vendor answers filtered lists from an index that may be stale for days. Downloads go
+//! through a redirect to another host, which must not see our token.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::http::{
+    Answer, Call, Download, Effect, Http, HttpSetupError, HttpShared, Limiter, Method, ProviderError,
+    StatusCode,
+};
+
+/// The provider's name in spans and metrics.
+pub const NAME: &str = "github";
+/// Items of a page: the vendor's maximum.
+const PAGE: usize = 100;
+/// Largest number of pages that a list is followed for.
+const MOST_PAGES: usize = 20;
+
+/// Where the repository is and how to enter it.
+#[derive(Debug, Clone)]
+pub struct GithubConfig {
+    /// Base URL, `https://api.github.com`.
+    pub url: String,
+    /// `owner/name`.
+    pub repository: String,
+    /// Token with *Actions: read*. Listing public repositories works without; downloading never does.
+    pub token: Option<SecretString>,
+}
+
+/// A client of one repository. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Github {
+    http: Http,
+    config: GithubConfig,
+}
+
+/// A run of a workflow.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Run {
+    /// Its id.
+    pub id: u64,
+    /// The branch.
+    pub head_branch: Option<String>,
+    /// The commit.
+    pub head_sha: Option<String>,
+    /// What started it.
+    pub event: Option<String>,
+    /// `completed` when it ended.
+    pub status: Option<String>,
+    /// `success` when it ended well.
+    pub conclusion: Option<String>,
+    /// When it was created.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When it, or its last repetition, began.
+    pub run_started_at: Option<DateTime<Utc>>,
+    repository: Option<RepositoryRef>,
+    head_repository: Option<RepositoryRef>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct RepositoryRef {
+    id: u64,
+}
+
+impl Run {
+    /// Ended well.
+    pub fn succeeded(&self) -> bool {
+        self.status.as_deref() == Some("completed") && self.conclusion.as_deref() == Some("success")
+    }
+
+    /// Ran code of the repository itself. A fork can publish an artifact of the same name: nothing of it may be believed.
+    pub fn is_own(&self) -> bool {
+        match (&self.repository, &self.head_repository) {
+            (Some(own), Some(head)) => own.id == head.id,
+            _ => false,
+        }
+    }
+}
+
+/// What a run left behind.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Artifact {
+    /// Its id. Of several with one name, the highest is the newest.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// Size of what is downloaded, in bytes.
+    pub size_in_bytes: Option<u64>,
+    /// Listed, but its content is gone.
+    #[serde(default)]
+    pub expired: bool,
+    /// `sha256:<hex>` of what is downloaded; older uploads have none.
+    pub digest: Option<String>,
+    /// When it was uploaded.
+    pub created_at: Option<DateTime<Utc>>,
+    /// When its content goes.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Deserialize)]
+struct RunsPage {
+    workflow_runs: Vec<Run>,
+}
+
+#[derive(Deserialize)]
+struct ArtifactsPage {
+    artifacts: Vec<Artifact>,
+}
+
+impl Github {
+    /// A client; nothing is sent yet.
+    pub fn new(config: GithubConfig, limiter: Limiter, shared: HttpShared) -> Result<Self, HttpSetupError> {
+        Ok(Self { http: Http::new(NAME, &config.url, limiter, shared)?, config })
+    }
+
+    /// The same repository, with every wait ending at `cancel`.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: tokio_util::sync::CancellationToken) -> Self {
+        Self { http: self.http.with_cancel(cancel), config: self.config.clone() }
+    }
+
+    fn call(&self, name: &'static str, path: &[&str]) -> Call {
+        let repository = self.config.repository.splitn(2, '/');
+        let call =
+            Call::new(&self.http, name, Method::GET).segments(["repos"]).segments(repository).segments(path);
+        let call =
+            call.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
+        match &self.config.token {
+            Some(token) => call.bearer(token),
+            None => call,
+        }
+    }
+
+    /// `GET /repos/:r/actions/workflows/:workflow/runs`, newest first, page by page until `enough` are read or there are no more. `workflow`
+    /// is an id or a file name.
+    ///
+    /// Source: REST reference "Workflow runs / List workflow runs for a workflow". Safe to repeat.
+    pub async fn runs(&self, workflow: &str, enough: usize) -> Result<Vec<Run>, ProviderError> {
+        let mut all = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let call = self.call("runs.list", &["actions", "workflows", workflow, "runs"]);
+            let (answer, root): (Answer, RunsPage) = self.page(call, page).await?;
+            all.extend(root.workflow_runs);
+            if !has_next(&answer) || all.len() >= enough {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// `GET /repos/:r/actions/runs/:run/artifacts`, all pages.
+    ///
+    /// Source: REST reference "Artifacts / List workflow run artifacts". Safe to repeat.
+    pub async fn artifacts(&self, run: u64) -> Result<Vec<Artifact>, ProviderError> {
+        let mut all = Vec::new();
+        for page in 1..=MOST_PAGES {
+            let call = self.call("artifacts.list", &["actions", "runs", &run.to_string(), "artifacts"]);
+            let (answer, root): (Answer, ArtifactsPage) = self.page(call, page).await?;
+            all.extend(root.artifacts);
+            if !has_next(&answer) {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// `GET /repos/:r/actions/artifacts/:id/zip`: a redirect to a signed address that is good for a minute, fetched at once and without the
+    /// token. Expired content is status 410. It may be no zip: see [`Download::content_type`].
+    ///
+    /// Source: REST reference "Artifacts / Download an artifact". Safe to repeat.
+    pub async fn download(&self, artifact: u64) -> Result<Download, ProviderError> {
+        let call = self.call("artifacts.locate", &["actions", "artifacts", &artifact.to_string(), "zip"]);
+        let answer = limited(call.accept(StatusCode::FOUND).answer().await)?;
+        let (call, what, effect) = ("artifacts.locate", "a place to download from", Effect::Repeatable);
+        let location = answer.header("location").ok_or(ProviderError::Incomplete { call, what, effect })?;
+        Download::open(&self.http, "artifacts.download", location).await
+    }
+
+    async fn page<T: serde::de::DeserializeOwned>(
+        &self,
+        call: Call,
+        page: usize,
+    ) -> Result<(Answer, T), ProviderError> {
+        let call = call.query("per_page", &PAGE.to_string()).query("page", &page.to_string());
+        let name = call.name();
+        let answer = limited(call.answer().await)?;
+        let root = super::http::call::decode(name, Effect::Repeatable, &answer.body)?;
+        Ok((answer, root))
+    }
+}
+
+/// Whether `Link` names a next page.
+fn has_next(answer: &Answer) -> bool {
+    answer.header("link").is_some_and(|link| link.split(',').any(|part| part.contains("rel=\"next\"")))
+}
+
+/// A used-up limit is said by 403 too, with `Retry-After` or in words; a 403 with neither is about permissions.
+///
+/// Source: REST reference "Rate limits / Exceeding the rate limit".
+fn limited<T>(result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+    match result {
+        Err(ProviderError::Status { call, status: StatusCode::FORBIDDEN, body, retry_after, .. })
+            if retry_after.is_some() || body.message.to_ascii_lowercase().contains("rate limit") =>
+        {
+            Err(ProviderError::RateLimited { call, retry_after })
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, http::HeaderMap, http::Uri, response::IntoResponse, routing::any};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        providers::http::call::tests::{fast, serve},
+        runtime::class::{Class, Classified as _},
+    };
+
+    async fn client(router: Router) -> (Github, tokio::task::JoinSet<()>) {
+        let (url, server) = serve(router).await;
+        let token = Some(SecretString::from("t0ken"));
+        let config = GithubConfig { url: url.replace("/v1", ""), repository: "agence/app".into(), token };
+        (Github::new(config, fast(), HttpShared::default()).unwrap(), server)
+    }
+
+    #[tokio::test]
+    async fn pages_are_followed_and_nulls_are_read() {
+        let runs = |uri: Uri| async move {
+            let last = uri.query().unwrap().contains("page=2");
+            let mut headers = HeaderMap::new();
+            if !last {
+                headers.insert("link", "<https://x/?page=2>; rel=\"next\"".parse().unwrap());
+            }
+            let run = json!({"id": if last { 1 } else { 2 }, "head_branch": null, "status": "completed",
+                             "conclusion": "success", "repository": {"id": 5}, "head_repository": null});
+            (headers, Json(json!({"total_count": 2, "workflow_runs": [run]})))
+        };
+        let route = "/repos/agence/app/actions/workflows/archive.yml/runs";
+        let (github, _server) = client(Router::new().route(route, any(runs))).await;
+        let runs = github.runs("archive.yml", 100).await.unwrap();
+        assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
+        assert!(runs[0].succeeded() && !runs[0].is_own(), "a lost fork is not the repository itself");
+    }
+
+    #[tokio::test]
+    async fn the_token_does_not_reach_the_blob_store() {
+        let blob = |headers: HeaderMap| async move {
+            assert!(!headers.contains_key("authorization"));
+            ([("content-type", "application/zip; x=y")], "PK")
+        };
+        let (blobs, _blobs) = serve(Router::new().fallback(any(blob))).await;
+        let to = any(move |headers: HeaderMap| async move {
+            assert_eq!(headers["authorization"], "Bearer t0ken");
+            (StatusCode::FOUND, [("location", format!("{blobs}/x?sig=1"))]).into_response()
+        });
+        let (github, _server) =
+            client(Router::new().route("/repos/agence/app/actions/artifacts/9/zip", to)).await;
+        let download = github.download(9).await.unwrap();
+        assert_eq!(download.content_type.as_deref(), Some("application/zip"));
+        assert_eq!(download.bytes(10).await.unwrap(), "PK");
+    }
+
+    #[tokio::test]
+    async fn a_used_up_limit_is_told_from_a_missing_permission() {
+        let answer = |message: &'static str| {
+            Router::new().fallback(any(move || async move {
+                (StatusCode::FORBIDDEN, Json(json!({ "message": message })))
+            }))
+        };
+        let (github, _server) = client(answer("API rate limit exceeded for user ID 1.")).await;
+        assert_eq!(github.artifacts(1).await.unwrap_err().class(), Class::Throttled(None));
+        let (github, _server) = client(answer("Resource not accessible by integration")).await;
+        assert_eq!(github.artifacts(1).await.unwrap_err().class(), Class::Terminal);
+    }
+}

@@ -1,0 +1,103 @@
+//! Object storage that speaks S3, at any vendor's endpoint.
+//!
+//! The vendor's SDK does signing, retries and XML; its behaviour version is pinned and what only Amazon understands (default checksums,
+//! chunked trailers) is switched off. Whether a bucket is ours is the caller's business; tags are where it can be marked.
+
+pub mod buckets;
+pub mod error;
+pub mod objects;
+pub mod settings;
+pub mod versions;
+
+use std::{fmt, time::Duration};
+
+use aws_sdk_s3::{
+    Client,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+pub use self::{
+    error::S3Error,
+    objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
+};
+use super::http::{Effect, HttpShared, Outcome, observe::CallReport};
+
+/// The provider's name in spans and metrics.
+pub const NAME: &str = "s3";
+
+/// Where the store is and how to enter it.
+#[derive(Debug, Clone)]
+pub struct S3Config {
+    /// Base URL of the endpoint.
+    pub endpoint: String,
+    /// Region to sign for, and to create buckets in.
+    pub region: String,
+    /// Access key.
+    pub access_key: String,
+    /// Its secret.
+    pub secret_key: SecretString,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`: every vendor of ours understands both, and a local server only this.
+    pub path_style: bool,
+}
+
+/// A client of one store with one key pair. Cheap to clone.
+#[derive(Clone)]
+pub struct S3 {
+    client: Client,
+    region: String,
+    shared: HttpShared,
+}
+
+impl fmt::Debug for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+impl S3 {
+    /// A client; nothing is sent yet.
+    pub fn new(config: &S3Config, shared: HttpShared) -> Result<Self, S3Error> {
+        let client = settings::client(config, &shared)?;
+        Ok(Self { client, region: config.region.clone(), shared })
+    }
+
+    /// The same store, with every wait ending at `cancel`.
+    #[must_use]
+    pub fn with_cancel(&self, cancel: tokio_util::sync::CancellationToken) -> Self {
+        Self { shared: HttpShared { cancel, ..self.shared.clone() }, ..self.clone() }
+    }
+
+    /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class.
+    async fn run<T, E>(
+        &self,
+        call: &'static str,
+        effect: Effect,
+        work: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, S3Error>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let span =
+            tracing::info_span!("provider_call", provider = NAME, call, status = tracing::field::Empty);
+        let sent = Instant::now();
+        let result = tokio::select! {
+            biased;
+            () = self.shared.cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: effect == Effect::Mutating }),
+            result = work.instrument(span.clone()) => result.map_err(|error| S3Error::of(call, effect, error)),
+        };
+        if let Err(S3Error::Status { status, .. }) = &result {
+            span.record("status", *status);
+        }
+        let outcome = result.as_ref().map_or_else(S3Error::outcome, |_| Outcome::Ok);
+        let (waited, took) = (Duration::ZERO, sent.elapsed());
+        self.shared.observer.tell(CallReport { provider: NAME, call, outcome, waited, took });
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests;

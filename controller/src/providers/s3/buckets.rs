@@ -1,0 +1,112 @@
+//! Buckets: created private and versioned, and seen to be so.
+
+use aws_sdk_s3::types::{
+    BucketCannedAcl, BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag,
+    Tagging, VersioningConfiguration,
+};
+
+use super::{S3, S3Error};
+use crate::providers::http::Effect;
+
+impl S3 {
+    /// Whether there is such a bucket that we may see. A 403 is an error: there is one, of somebody else.
+    ///
+    /// Source: S3 API "`HeadBucket`". Safe to repeat.
+    pub async fn bucket_exists(&self, bucket: &str) -> Result<bool, S3Error> {
+        match self
+            .run("buckets.head", Effect::Repeatable, self.client.head_bucket().bucket(bucket).send())
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a private bucket in the region. A name that is in use is [`S3Error::is_bucket_taken`], whoever has it.
+    ///
+    /// Source: S3 API "`CreateBucket`"; Scaleway's API page: the location should equal the region.
+    pub async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
+        let location = BucketLocationConstraint::from(self.region.as_str());
+        // Amazon's oldest region is the only one that must not be named.
+        let place = (self.region != "us-east-1")
+            .then(|| CreateBucketConfiguration::builder().location_constraint(location).build());
+        let create = self.client.create_bucket().bucket(bucket).acl(BucketCannedAcl::Private);
+        let create = create.set_create_bucket_configuration(place).send();
+        self.run("buckets.create", Effect::Mutating, create).await.map(drop)
+    }
+
+    /// Keeps every version from now on.
+    ///
+    /// Source: S3 API "`PutBucketVersioning`". Safe to repeat.
+    pub async fn enable_versioning(&self, bucket: &str) -> Result<(), S3Error> {
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let put = self.client.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send();
+        self.run("buckets.version", Effect::Repeatable, put).await.map(drop)
+    }
+
+    /// Whether every version is kept.
+    ///
+    /// Source: S3 API "`GetBucketVersioning`". Safe to repeat.
+    pub async fn is_versioned(&self, bucket: &str) -> Result<bool, S3Error> {
+        let get = self.client.get_bucket_versioning().bucket(bucket).send();
+        let seen = self.run("buckets.versioning", Effect::Repeatable, get).await?;
+        Ok(seen.status() == Some(&BucketVersioningStatus::Enabled))
+    }
+
+    /// Withdraws every grant to others.
+    ///
+    /// Source: S3 API "`PutBucketAcl`". Safe to repeat.
+    pub async fn make_private(&self, bucket: &str) -> Result<(), S3Error> {
+        let put = self.client.put_bucket_acl().bucket(bucket).acl(BucketCannedAcl::Private).send();
+        self.run("buckets.privatise", Effect::Repeatable, put).await.map(drop)
+    }
+
+    /// Whether no group (everybody, or every customer) is granted anything.
+    ///
+    /// Source: S3 API "`GetBucketAcl`". Safe to repeat.
+    pub async fn is_private(&self, bucket: &str) -> Result<bool, S3Error> {
+        let get = self.client.get_bucket_acl().bucket(bucket).send();
+        let seen = self.run("buckets.acl", Effect::Repeatable, get).await?;
+        let public = |uri: &str| uri.ends_with("/AllUsers") || uri.ends_with("/AuthenticatedUsers");
+        Ok(!seen.grants().iter().filter_map(|grant| grant.grantee()?.uri()).any(public))
+    }
+
+    /// Replaces the bucket's tags.
+    ///
+    /// Source: S3 API "`PutBucketTagging`". Safe to repeat.
+    pub async fn set_bucket_tags(&self, bucket: &str, tags: &[(&str, &str)]) -> Result<(), S3Error> {
+        let call = "buckets.tag";
+        let wrong = |error| S3Error::Request { call, source: Box::new(error) };
+        let tags =
+            tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build().map_err(wrong));
+        let tags = tags.collect::<Result<Vec<_>, _>>()?;
+        let tagging = Tagging::builder().set_tag_set(Some(tags)).build().map_err(wrong)?;
+        let put = self.client.put_bucket_tagging().bucket(bucket).tagging(tagging).send();
+        self.run(call, Effect::Repeatable, put).await.map(drop)
+    }
+
+    /// The bucket's tags; none if there are none.
+    ///
+    /// Source: S3 API "`GetBucketTagging`". Safe to repeat.
+    pub async fn bucket_tags(&self, bucket: &str) -> Result<Vec<(String, String)>, S3Error> {
+        let get = self.client.get_bucket_tagging().bucket(bucket).send();
+        match self.run("buckets.tags", Effect::Repeatable, get).await {
+            Ok(seen) => Ok(seen.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect()),
+            Err(error) if error.code() == Some("NoSuchTagSet") => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes an empty bucket; `false` if it was gone.
+    ///
+    /// Source: S3 API "`DeleteBucket`". Repeating gives 404.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<bool, S3Error> {
+        let delete = self.client.delete_bucket().bucket(bucket).send();
+        match self.run("buckets.delete", Effect::Mutating, delete).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

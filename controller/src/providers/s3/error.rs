@@ -1,0 +1,176 @@
+//! How a call to an object store can fail, and when to look again.
+
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{BoxError, ProvideErrorMetadata, SdkError},
+};
+
+use crate::{
+    providers::http::{Effect, OriginError, Outcome, message::line},
+    runtime::class::{Class, Classified},
+};
+
+/// Why an object store gave no usable answer. The SDK has tried again already where that can help.
+#[derive(Debug, thiserror::Error)]
+pub enum S3Error {
+    /// The endpoint is not usable.
+    #[error("cannot use the configured address of the object store")]
+    Endpoint {
+        /// Why.
+        #[source]
+        source: OriginError,
+    },
+    /// Nothing was sent.
+    #[error("cannot write the request of {call}")]
+    Request {
+        /// Which call.
+        call: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// No complete answer.
+    #[error("no complete answer to {call}")]
+    Transport {
+        /// Which call.
+        call: &'static str,
+        /// What it may have done.
+        effect: Effect,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The store answered with an error.
+    #[error("{call} was answered {status} ({code}: {message})")]
+    Status {
+        /// Which call.
+        call: &'static str,
+        /// The status.
+        status: u16,
+        /// The store's code, empty where there is no body.
+        code: String,
+        /// The store's words, bounded.
+        message: String,
+        /// What it may have done.
+        effect: Effect,
+    },
+    /// The answer lacks what it must hold.
+    #[error("the answer to {call} lacks {what}")]
+    Incomplete {
+        /// Which call.
+        call: &'static str,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A file of ours.
+    #[error("cannot read the file for {call}")]
+    File {
+        /// Which call.
+        call: &'static str,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// We were told to stop.
+    #[error("{call} was cancelled")]
+    Cancelled {
+        /// Which call.
+        call: &'static str,
+        /// A mutating call may have been sent already.
+        in_doubt: bool,
+    },
+}
+
+impl S3Error {
+    pub(super) fn of<E>(call: &'static str, effect: Effect, error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        match &error {
+            SdkError::ConstructionFailure(_) => return Self::Request { call, source: Box::new(error) },
+            SdkError::ServiceError(service) => {
+                return Self::Status {
+                    call,
+                    status: service.raw().status().as_u16(),
+                    code: line(service.err().code().unwrap_or_default()),
+                    message: line(service.err().message().unwrap_or_default()),
+                    effect,
+                };
+            }
+            _ => {}
+        }
+        Self::Transport { call, effect, source: Box::new(error) }
+    }
+
+    /// The store's code for what went wrong.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Status { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// There is no such bucket or object. A `HEAD` tells it by status only.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status: 404, .. })
+    }
+
+    /// The object is in cold storage and must be thawed before it can be read.
+    pub fn is_frozen(&self) -> bool {
+        matches!(self.code(), Some("InvalidObjectState" | "ObjectNotInActiveTierError"))
+    }
+
+    /// The bucket's name is in use, by us or by anybody: look whether it is ours.
+    pub fn is_bucket_taken(&self) -> bool {
+        matches!(self.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists"))
+    }
+
+    /// A mutating call may have been carried out.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Transport { effect, .. } => *effect == Effect::Mutating,
+            Self::Status { effect, status, .. } => {
+                *effect == Effect::Mutating && *status >= 500 && *status != 501
+            }
+            Self::Cancelled { in_doubt, .. } => *in_doubt,
+            Self::Endpoint { .. } | Self::Request { .. } | Self::Incomplete { .. } | Self::File { .. } => {
+                false
+            }
+        }
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Endpoint { .. } | Self::Request { .. } | Self::File { .. } => Outcome::Refused,
+            Self::Transport { .. } => Outcome::Transport,
+            Self::Status { status, .. } => match (self.class(), status) {
+                (Class::Throttled(_), _) => Outcome::Throttled,
+                (_, 404) => Outcome::NotFound,
+                (_, 401 | 403) => Outcome::Denied,
+                (_, 500..) => Outcome::ServerError,
+                _ => Outcome::Refused,
+            },
+            Self::Incomplete { .. } => Outcome::Unreadable,
+            Self::Cancelled { .. } => Outcome::Cancelled,
+        }
+    }
+}
+
+impl Classified for S3Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Transport { .. } => Class::Transient,
+            Self::Status { status, code, .. } => match (*status, code.as_str()) {
+                (429, _) | (_, "SlowDown" | "Throttling" | "RequestLimitExceeded" | "TooManyRequests") => {
+                    Class::Throttled(None)
+                }
+                (408 | 500 | 502..=599, _) | (_, "RequestTimeout" | "OperationAborted") => Class::Transient,
+                _ => Class::Terminal,
+            },
+            Self::Cancelled { .. } => Class::Cancelled,
+            Self::Endpoint { .. } | Self::Request { .. } | Self::Incomplete { .. } | Self::File { .. } => {
+                Class::Terminal
+            }
+        }
+    }
+}

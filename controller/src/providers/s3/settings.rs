@@ -1,0 +1,74 @@
+//! The SDK's settings for stores that are not Amazon's.
+
+use std::time::Duration;
+
+use aws_sdk_s3::{
+    Client,
+    config::{
+        BehaviorVersion, Builder as ConfigBuilder, Credentials, Region, RequestChecksumCalculation,
+        ResponseChecksumValidation, StalledStreamProtectionConfig,
+        interceptors::InterceptorContext,
+        retry::{ClassifyRetry, RetryAction, RetryConfig},
+        timeout::TimeoutConfig,
+    },
+};
+use secrecy::ExposeSecret;
+
+use super::{S3Config, S3Error};
+use crate::providers::http::{HttpShared, base_url};
+
+/// Time until an answer begins, for calls that move no large body.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+/// A body that stands still for so long is given up.
+const STALL: Duration = Duration::from_secs(60);
+/// Slowest transfer that is waited for, in bytes a second.
+const SLOWEST: u64 = 128 << 10;
+
+/// 429 with a code that Amazon does not have.
+///
+/// Source: Scaleway's troubleshooting page: "Too Many Requests".
+#[derive(Debug)]
+struct TooManyRequests;
+
+impl ClassifyRetry for TooManyRequests {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        match context.response().map(|response| response.status().as_u16()) {
+            Some(429) => RetryAction::throttling_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "too many requests"
+    }
+}
+
+pub(super) fn client(config: &S3Config, shared: &HttpShared) -> Result<Client, S3Error> {
+    let endpoint = base_url(&config.endpoint).map_err(|source| S3Error::Endpoint { source })?;
+    let secret = config.secret_key.expose_secret();
+    let stalls = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .endpoint_url(endpoint.as_str().trim_end_matches('/'))
+        .region(Region::new(config.region.clone()))
+        .credentials_provider(Credentials::new(&config.access_key, secret, None, None, "configuration"))
+        .force_path_style(config.path_style)
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .retry_config(RetryConfig::standard().with_max_attempts(4).with_max_backoff(Duration::from_secs(10)))
+        .retry_classifier(TooManyRequests)
+        .stalled_stream_protection(stalls)
+        .timeout_config(timeouts(shared).read_timeout(ANSWER_LIMIT).build())
+        .build();
+    Ok(Client::from_conf(config))
+}
+
+fn timeouts(shared: &HttpShared) -> aws_sdk_s3::config::timeout::TimeoutConfigBuilder {
+    TimeoutConfig::builder().connect_timeout(shared.connect_timeout)
+}
+
+/// Time limits for a call that moves `bytes` before its answer begins.
+pub(super) fn for_bytes(shared: &HttpShared, bytes: u64) -> ConfigBuilder {
+    let limit = ANSWER_LIMIT + Duration::from_secs(bytes / SLOWEST);
+    aws_sdk_s3::Config::builder().timeout_config(timeouts(shared).read_timeout(limit).build())
+}
