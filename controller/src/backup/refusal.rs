@@ -14,6 +14,38 @@ use crate::runtime::class::{Class, Classified};
 /// Any error that a stream that was handed in may end with.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
+/// Every label of [`Refusal::reason`], for metrics that exist from the start.
+pub const REASONS: &[&str] = &[
+    "transfer-failed",
+    "cut-short",
+    "overlong",
+    "empty",
+    "gzip-cut",
+    "gzip-damaged",
+    "gzip-trailing",
+    "tar-cut",
+    "tar-damaged",
+    "member-missing",
+    "several-members",
+    "member-odd",
+    "dump-empty",
+    "header-cut",
+    "not-custom-format",
+    "too-large",
+    "needs-newer-tool",
+    "tool-lacks-feature",
+    "toc-unreadable",
+    "data-unreadable",
+    "data-missing",
+    "tool-failed",
+    "local-failure",
+    "cancelled",
+    "error-page",
+    "plain-sql",
+    "encrypted",
+    "wrong-magic",
+];
+
 /// Why an archive was refused, and where in it.
 #[derive(Debug, Error)]
 pub enum Refusal {

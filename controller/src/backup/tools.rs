@@ -55,7 +55,8 @@ impl PgTools {
             .await
             .map_err(|source| ToolsError::Run { dir: dir.to_owned(), source })?;
         let text = String::from_utf8_lossy(&output.stdout);
-        let (version, major) = parse_version(&text).ok_or_else(|| ToolsError::Version { dir: dir.to_owned() })?;
+        let (version, major) =
+            parse_version(&text).ok_or_else(|| ToolsError::Version { dir: dir.to_owned() })?;
         Ok(Self { dir: dir.to_owned(), version, major })
     }
 

@@ -24,7 +24,9 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let name = plan.metadata.name.clone().unwrap_or_default();
     let spec = serde_json::to_value(&plan.spec).map_err(std::io::Error::from)?;
     let applied = match common.store().await?.apply_plan(&name, &spec).await {
-        Err(error) if error.constraint() == Some("plan_name_is_a_dns_label") => Err(CliError::BadName(name.clone())),
+        Err(error) if error.constraint() == Some("plan_name_is_a_dns_label") => {
+            Err(CliError::BadName(name.clone()))
+        }
         other => other.map_err(CliError::from),
     }?;
     let word = match applied {

@@ -24,7 +24,8 @@ pub(super) fn data_dir(given: Option<&Path>, references: &References) -> PathBuf
 pub(super) fn from_environment(references: &References) -> Result<Option<PgConnectOptions>, CliError> {
     let Some(url) = references.environment("DATABASE_URL") else { return Ok(None) };
     let bad = |_| CliError::NoStore {
-        advice: "DATABASE_URL is not a PostgreSQL URL (postgresql://user:password@host:port/database)".to_owned(),
+        advice: "DATABASE_URL is not a PostgreSQL URL (postgresql://user:password@host:port/database)"
+            .to_owned(),
     };
     PgConnectOptions::from_str(url).map(Some).map_err(bad)
 }

@@ -48,9 +48,7 @@ fn json(records: Records) -> Result<(), CliError> {
         json!({ "step": row.step, "phase": format!("{:?}", row.phase), "attempt": row.attempt, "done": row.done, "total": row.total,
                 "unit": row.unit, "message": row.message, "output": row.output, "startedAt": row.started_at, "finishedAt": row.finished_at })
     };
-    let event = |row: &Event| {
-        json!({ "at": row.at, "type": format!("{:?}", row.severity), "reason": row.reason, "step": row.step, "message": row.message })
-    };
+    let event = |row: &Event| json!({ "at": row.at, "type": format!("{:?}", row.severity), "reason": row.reason, "step": row.step, "message": row.message });
     let resource = |row: &LedgerRow| {
         json!({ "kind": row.kind, "name": row.name, "parent": row.parent, "state": format!("{:?}", row.state).to_lowercase(),
                 "id": row.external_id, "detail": row.detail, "step": row.step, "intendedAt": row.intended_at })
@@ -75,12 +73,24 @@ fn text(records: &Records) -> Result<(), CliError> {
     output::line("\nConditions:")?;
     for condition in request.status["conditions"].as_array().into_iter().flatten() {
         let word = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();
-        output::line(format!("  {}={} ({}): {}", word("type"), word("status"), word("reason"), word("message")))?;
+        output::line(format!(
+            "  {}={} ({}): {}",
+            word("type"),
+            word("status"),
+            word("reason"),
+            word("message")
+        ))?;
     }
     output::line("\nSteps:")?;
-    output::table(&["  STEP", "PHASE", "TRIES", "TOOK", "MESSAGE"], &records.steps.iter().map(step_cells).collect::<Vec<_>>())?;
+    output::table(
+        &["  STEP", "PHASE", "TRIES", "TOOK", "MESSAGE"],
+        &records.steps.iter().map(step_cells).collect::<Vec<_>>(),
+    )?;
     output::line("\nResources:")?;
-    output::table(&["  KIND", "NAME", "OF", "STATE", "ID"], &records.ledger.iter().map(resource_cells).collect::<Vec<_>>())?;
+    output::table(
+        &["  KIND", "NAME", "OF", "STATE", "ID"],
+        &records.ledger.iter().map(resource_cells).collect::<Vec<_>>(),
+    )?;
     output::line("\nEvents:")?;
     for event in &records.events {
         let step = event.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();

@@ -81,7 +81,11 @@ impl CliError {
     /// The exit code that tells scripts what happened.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Invalid { .. } | Self::Read { .. } | Self::NameTaken(_) | Self::BadName(_) | Self::Config(_) => exit::USAGE,
+            Self::Invalid { .. }
+            | Self::Read { .. }
+            | Self::NameTaken(_)
+            | Self::BadName(_)
+            | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
             Self::Embedded(_) | Self::Start { .. } | Self::Print(_) => exit::FAILED,

@@ -35,8 +35,12 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let now = chrono::Utc::now().format("%Y%m%d-%H%M%S");
     let name = args.name.clone().unwrap_or_else(|| format!("{}-{now}", args.plan));
     match store.file_request(&name, &args.plan, &spec).await {
-        Err(error) if error.constraint() == Some("recovery_requests_pkey") => return Err(CliError::NameTaken(name)),
-        Err(error) if error.constraint() == Some("request_name_is_a_dns_label") => return Err(CliError::BadName(name)),
+        Err(error) if error.constraint() == Some("recovery_requests_pkey") => {
+            return Err(CliError::NameTaken(name));
+        }
+        Err(error) if error.constraint() == Some("request_name_is_a_dns_label") => {
+            return Err(CliError::BadName(name));
+        }
         other => other?,
     }
     match common.output {

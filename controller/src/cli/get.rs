@@ -16,7 +16,11 @@ pub(super) struct Args {
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
-    if args.kind == "plans" { plans(common, &store).await? } else { requests(common, &store).await? }
+    if args.kind == "plans" {
+        plans(common, &store).await?
+    } else {
+        requests(common, &store).await?
+    }
     Ok(exit::OK)
 }
 
@@ -39,7 +43,8 @@ async fn plans(common: &Common, store: &Store) -> Result<(), CliError> {
             output::json(&rows.iter().map(one).collect::<Vec<_>>())
         }
         Format::Text => {
-            let cells = |row: &PlanRow| vec![row.name.clone(), row.generation.to_string(), moment(row.created_at)];
+            let cells =
+                |row: &PlanRow| vec![row.name.clone(), row.generation.to_string(), moment(row.created_at)];
             output::table(&["NAME", "GENERATION", "APPLIED"], &rows.iter().map(cells).collect::<Vec<_>>())
         }
     }

@@ -29,7 +29,8 @@ pub(super) fn line(text: impl AsRef<str>) -> Result<(), CliError> {
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
     let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&header).chain(rows).collect();
-    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let width =
+        |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..header.len()).map(|column| width(column).unwrap_or(0)).collect();
     for row in all {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));

@@ -36,12 +36,18 @@ fn print(steps: &[PlannedStep]) -> Result<(), CliError> {
             milestone = step.milestone;
             output::line(format!("{milestone}"))?;
         }
-        let needs = if step.needs.is_empty() { String::new() } else { format!("  (after {})", step.needs.join(", ")) };
+        let needs = if step.needs.is_empty() {
+            String::new()
+        } else {
+            format!("  (after {})", step.needs.join(", "))
+        };
         output::line(format!("  {}{needs}", step.step))?;
         for call in &step.calls {
             let mark = if call.changes { '!' } else { ' ' };
             output::line(format!("    {mark} {:<10} {}", call.to, call.call))?;
         }
     }
-    output::line("\nNothing was sent. Calls marked ! change something; a resource that is there already and ours is adopted, not made twice.")
+    output::line(
+        "\nNothing was sent. Calls marked ! change something; a resource that is there already and ours is adopted, not made twice.",
+    )
 }

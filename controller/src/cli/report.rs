@@ -22,7 +22,10 @@ pub(super) fn json(records: &Records) -> Value {
 /// The report for people.
 pub(super) fn print(records: &Records) -> Result<(), CliError> {
     let request = &records.request;
-    output::line(format!("\nReport of {} (plan {}): {}, state {}", request.name, request.plan, request.phase, request.state))?;
+    output::line(format!(
+        "\nReport of {} (plan {}): {}, state {}",
+        request.name, request.plan, request.phase, request.state
+    ))?;
     milestones(records)?;
     let outputs = Outputs::read(&records.steps);
     if let Ok(Some(backup)) = outputs.find::<ChosenBackup>(&Step::ChooseBackup) {
@@ -31,7 +34,13 @@ pub(super) fn print(records: &Records) -> Result<(), CliError> {
     if let Ok(Some(objects)) = outputs.find::<ChosenObjects>(&Step::ChooseObjects) {
         documents(&objects)?;
     }
-    let RtoSplit { total_seconds, data_movement_seconds, dns_wait_seconds, provider_wait_seconds, own_overhead_seconds } = times(records);
+    let RtoSplit {
+        total_seconds,
+        data_movement_seconds,
+        dns_wait_seconds,
+        provider_wait_seconds,
+        own_overhead_seconds,
+    } = times(records);
     output::line(format!("\nTotal time (RTO): {}", seconds(total_seconds)))?;
     for (what, spent) in [
         ("provider wait", provider_wait_seconds),
@@ -61,8 +70,14 @@ fn milestones(records: &Records) -> Result<(), CliError> {
         .steps
         .iter()
         .filter_map(|row| {
-            let begin = (row.started_at? - records.request.created_at).to_std().unwrap_or_default().as_secs_f64();
-            Some(vec![format!("  {}", row.step), seconds(begin), took(row).map(seconds).unwrap_or_default(), format!("{:?}", row.phase)])
+            let begin =
+                (row.started_at? - records.request.created_at).to_std().unwrap_or_default().as_secs_f64();
+            Some(vec![
+                format!("  {}", row.step),
+                seconds(begin),
+                took(row).map(seconds).unwrap_or_default(),
+                format!("{:?}", row.phase),
+            ])
         })
         .collect();
     output::table(&["  STEP", "BEGAN AFTER", "TOOK", "PHASE"], &rows)
@@ -70,7 +85,12 @@ fn milestones(records: &Records) -> Result<(), CliError> {
 
 fn database(records: &Records, backup: &ChosenBackup) -> Result<(), CliError> {
     let minutes = rpo_minutes(backup.taken_at, records.request.created_at);
-    output::line(format!("\nDatabase backup: {} of {}, {} bytes", backup.name, moment(backup.taken_at), backup.size_bytes))?;
+    output::line(format!(
+        "\nDatabase backup: {} of {}, {} bytes",
+        backup.name,
+        moment(backup.taken_at),
+        backup.size_bytes
+    ))?;
     output::line(format!("  data of {minutes:.0} minutes before the order is lost (RPO)"))?;
     for refused in &backup.refused {
         let cost = refused.taken_at.map(|taken| (taken - backup.taken_at).num_minutes());
@@ -88,16 +108,23 @@ fn documents(objects: &ChosenObjects) -> Result<(), CliError> {
             (format!("mirror bucket, {objects} objects, {bytes} bytes"), *taken_at, refused)
         }
     };
-    output::line(format!("\nDocuments: {what}{}", taken.map(|at| format!(", of {}", moment(at))).unwrap_or_default()))?;
+    output::line(format!(
+        "\nDocuments: {what}{}",
+        taken.map(|at| format!(", of {}", moment(at))).unwrap_or_default()
+    ))?;
     refused.iter().try_for_each(|refused| {
         lost(refused, refused.taken_at.zip(taken).map(|(newer, taken)| (newer - taken).num_minutes()))
     })
 }
 
 fn lost(refused: &RefusedBackup, cost_minutes: Option<i64>) -> Result<(), CliError> {
-    let cost = cost_minutes.map(|minutes| format!("; that costs {minutes} minutes of data")).unwrap_or_default();
+    let cost =
+        cost_minutes.map(|minutes| format!("; that costs {minutes} minutes of data")).unwrap_or_default();
     let taken = refused.taken_at.map(|at| format!(" of {}", moment(at))).unwrap_or_default();
-    output::line(format!("  refused {}{taken} ({}): {}{cost}", refused.backup, refused.reason, refused.message))
+    output::line(format!(
+        "  refused {}{taken} ({}): {}{cost}",
+        refused.backup, refused.reason, refused.message
+    ))
 }
 
 /// How long a step took, first beginning to end.

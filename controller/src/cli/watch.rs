@@ -40,7 +40,11 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
         Some(limit) => match tokio::time::timeout(limit, follow).await {
             Ok(ended) => ended?,
             Err(_) => {
-                output::line(format!("{} has not ended within {}; it goes on", args.name, humantime::format_duration(limit)))?;
+                output::line(format!(
+                    "{} has not ended within {}; it goes on",
+                    args.name,
+                    humantime::format_duration(limit)
+                ))?;
                 return Ok(exit::FAILED);
             }
         },
@@ -61,7 +65,9 @@ async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase,
     let mut listener = store.listen(&[CHANGED]).await?;
     let mut seen = 0;
     loop {
-        let Some(request) = store.request(name).await? else { return Err(cancel::not_found(store, name).await?) };
+        let Some(request) = store.request(name).await? else {
+            return Err(cancel::not_found(store, name).await?);
+        };
         let events = store.events_after(name, seen).await?;
         seen = events.last().map_or(seen, |event| event.id);
         let steps = store.steps(name).await?;
@@ -152,7 +158,9 @@ impl Live {
         let bars = &self.bars;
         let head = self.head.get_or_insert_with(|| bars.add(bar()));
         let done = steps.iter().filter(|step| step.phase == StepPhase::Done).count();
-        let total = request.status["steps"].as_object().map_or(0, |steps| steps.values().filter_map(serde_json::Value::as_u64).sum());
+        let total = request.status["steps"]
+            .as_object()
+            .map_or(0, |steps| steps.values().filter_map(serde_json::Value::as_u64).sum());
         head.set_message(format!("{}  {}  {done}/{total} steps", request.phase, request.state));
         let running: Vec<&StepRow> = steps.iter().filter(|step| step.phase == StepPhase::Running).collect();
         self.steps.retain(|key, line| {
@@ -172,7 +180,8 @@ impl Live {
 }
 
 fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(120));
     bar

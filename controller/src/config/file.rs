@@ -7,7 +7,10 @@ use reprise_crds::Reference;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{AlwaysdataSettings, Config, ConfigError, DevSettings, DnsSettings, GithubSettings, References, ScalingoSettings};
+use super::{
+    AlwaysdataSettings, Config, ConfigError, DevSettings, DnsSettings, GithubSettings, References,
+    ScalingoSettings,
+};
 
 /// The file. Every key also has a name in the environment, which wins.
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +76,9 @@ impl File {
         Ok(Config {
             scalingo: read.scalingo(self.scalingo)?,
             github: GithubSettings {
-                api_url: read.text(self.github.api_url, "GITHUB_API_URL")?.unwrap_or_else(|| "https://api.github.com".to_owned()),
+                api_url: read
+                    .text(self.github.api_url, "GITHUB_API_URL")?
+                    .unwrap_or_else(|| "https://api.github.com".to_owned()),
                 token: read.secret(self.github.token, "GITHUB_TOKEN")?,
             },
             alwaysdata: read.alwaysdata(self.alwaysdata)?,
@@ -100,26 +105,41 @@ impl Reader<'_> {
         if !is_reference(&value) {
             return Ok(Some(value));
         }
-        let reference: Reference =
-            value.parse().map_err(|error| ConfigError::Value { name, problem: format!("the reference {error}") })?;
-        self.references.resolve(&reference).map(Some).map_err(|source| ConfigError::Reference { name, source })
+        let reference: Reference = value
+            .parse()
+            .map_err(|error| ConfigError::Value { name, problem: format!("the reference {error}") })?;
+        self.references
+            .resolve(&reference)
+            .map(Some)
+            .map_err(|source| ConfigError::Reference { name, source })
     }
 
     fn secret(&self, file: Option<String>, name: &'static str) -> Result<Option<SecretString>, ConfigError> {
         if file.as_deref().is_some_and(|value| !is_reference(value)) {
-            let problem = "a secret is never written in the configuration file: use env:NAME or file:/path".to_owned();
+            let problem =
+                "a secret is never written in the configuration file: use env:NAME or file:/path".to_owned();
             return Err(ConfigError::Value { name, problem });
         }
         Ok(self.text(file, name)?.map(SecretString::from))
     }
 
-    fn addresses(&self, file: Option<String>, name: &'static str, default: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+    fn addresses(
+        &self,
+        file: Option<String>,
+        name: &'static str,
+        default: &str,
+    ) -> Result<Vec<SocketAddr>, ConfigError> {
         let text = self.text(file, name)?.unwrap_or_else(|| default.to_owned());
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts.map(|part| address(part, name)).collect()
     }
 
-    fn parsed<T: FromStr>(&self, file: Option<String>, name: &'static str, wanted: &str) -> Result<Option<T>, ConfigError> {
+    fn parsed<T: FromStr>(
+        &self,
+        file: Option<String>,
+        name: &'static str,
+        wanted: &str,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(text) = self.text(file, name)? else { return Ok(None) };
         let problem = || ConfigError::Value { name, problem: format!("`{text}` is not {wanted}") };
         text.parse().map(Some).map_err(|_| problem())
@@ -154,7 +174,9 @@ impl Reader<'_> {
     fn dev(&self, file: Dev, dev: bool) -> Result<DevSettings, ConfigError> {
         let default = DevSettings::default();
         let found = DevSettings {
-            time_scale: self.parsed(file.time_scale, "REPRISE_TIME_SCALE", "a number")?.unwrap_or(default.time_scale),
+            time_scale: self
+                .parsed(file.time_scale, "REPRISE_TIME_SCALE", "a number")?
+                .unwrap_or(default.time_scale),
             requests_per_minute: self
                 .parsed(file.requests_per_minute, "REPRISE_REQUESTS_PER_MINUTE", "a whole number above 0")?
                 .unwrap_or(default.requests_per_minute),
@@ -162,7 +184,8 @@ impl Reader<'_> {
             https_port: self.port(file.ingress_https, "INGRESS_HTTPS", default.https_port)?,
         };
         if !dev && found != default {
-            let problem = "time scale, request budget and ingress ports can only be changed with --dev".to_owned();
+            let problem =
+                "time scale, request budget and ingress ports can only be changed with --dev".to_owned();
             return Err(ConfigError::Value { name: "--dev", problem });
         }
         if !(0.01..=100_000.0).contains(&found.time_scale) || found.requests_per_minute == 0 {
@@ -173,7 +196,9 @@ impl Reader<'_> {
     }
 
     fn port(&self, file: Option<String>, name: &'static str, default: u16) -> Result<u16, ConfigError> {
-        let Some(base) = self.parsed::<url::Url>(file, name, "a URL with a port")? else { return Ok(default) };
+        let Some(base) = self.parsed::<url::Url>(file, name, "a URL with a port")? else {
+            return Ok(default);
+        };
         Ok(base.port_or_known_default().unwrap_or(default))
     }
 }
@@ -189,5 +214,8 @@ fn address(text: &str, name: &'static str) -> Result<SocketAddr, ConfigError> {
         format!("{text}:53")
     };
     let found = with_port.to_socket_addrs().ok().and_then(|mut found| found.next());
-    found.ok_or_else(|| ConfigError::Value { name, problem: format!("`{text}` is not the address of a name server") })
+    found.ok_or_else(|| ConfigError::Value {
+        name,
+        problem: format!("`{text}` is not the address of a name server"),
+    })
 }

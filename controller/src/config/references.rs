@@ -46,7 +46,10 @@ pub enum ReferenceError {
 impl References {
     /// Those of this process's environment.
     pub fn of_this_process() -> Self {
-        Self::new(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))))
+        Self::new(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
     }
 
     /// Those of the given environment.
@@ -64,7 +67,9 @@ impl References {
         match reference {
             Reference::Env(name) => match self.environment.get(name) {
                 None => Err(ReferenceError::Unset(name.clone())),
-                Some(value) if value.trim().is_empty() => Err(ReferenceError::Blank(format!("environment variable {name}"))),
+                Some(value) if value.trim().is_empty() => {
+                    Err(ReferenceError::Blank(format!("environment variable {name}")))
+                }
                 Some(value) => Ok(value.clone()),
             },
             Reference::File(path) => read(&path.display().to_string()),

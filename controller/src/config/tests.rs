@@ -23,7 +23,9 @@ fn a_secret_in_the_file_is_refused() {
 
 #[test]
 fn no_secret_is_in_the_debug_text() {
-    let config = load("", false, &[("SCALINGO_API_TOKEN", "tk-us-hidden"), ("ALWAYSDATA_API_KEY", "hidden-too")]).expect("valid");
+    let config =
+        load("", false, &[("SCALINGO_API_TOKEN", "tk-us-hidden"), ("ALWAYSDATA_API_KEY", "hidden-too")])
+            .expect("valid");
     let text = format!("{config:?}");
     assert!(!text.contains("hidden"), "{text}");
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Bounded;
 use super::health::Health;
-use super::metrics::Metrics;
+use crate::metrics::Metrics;
 use crate::runtime::chain::Chain;
 
 /// Where the server listens unless told otherwise: on this machine only.
@@ -121,7 +121,7 @@ mod tests {
 
     use super::{Bounded, Server, routes};
     use crate::http::health::Health;
-    use crate::http::metrics::{Labels, Metrics};
+    use crate::metrics::{Labels, Metrics};
     use crate::runtime::tasks::Tasks;
 
     const LIMIT: Duration = Duration::from_secs(10);

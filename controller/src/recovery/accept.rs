@@ -26,10 +26,18 @@ pub struct Refusal {
 }
 
 /// Checks the request, its plan, every reference of the plan, and that the daemon knows every provider that it needs.
-pub fn accept(row: &RequestRow, plan: Option<PlanRow>, references: &References, config: &Config) -> Result<Accepted, Refusal> {
+pub fn accept(
+    row: &RequestRow,
+    plan: Option<PlanRow>,
+    references: &References,
+    config: &Config,
+) -> Result<Accepted, Refusal> {
     let request = request(row)?;
     let Some(plan) = plan else {
-        return Err(Refusal { reason: "PlanNotFound", message: format!("there is no plan called {}", row.plan) });
+        return Err(Refusal {
+            reason: "PlanNotFound",
+            message: format!("there is no plan called {}", row.plan),
+        });
     };
     let plan = RecoveryPlanSpec::from_json(plan.spec)
         .map_err(|problems| refusal("InvalidPlan", &format!("plan {}", row.plan), &problems))?;
@@ -48,14 +56,15 @@ fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
         _ => return Err(Refusal { reason: "InvalidSpec", message: "spec is not a JSON object".to_owned() }),
     };
     spec["plan"] = row.plan.clone().into();
-    let request =
-        RecoveryRequestSpec::from_json(spec).map_err(|problems| refusal("InvalidSpec", "the request", &problems))?;
+    let request = RecoveryRequestSpec::from_json(spec)
+        .map_err(|problems| refusal("InvalidSpec", "the request", &problems))?;
     if request.mode == Mode::Drill {
         let message = "drills are not part of this release; file a request of mode recover".to_owned();
         return Err(Refusal { reason: "ModeNotSupported", message });
     }
     if !request.scope.is_whole() && request.scope.parts().any(|part| part != Part::Bucket) {
-        let message = "this release runs the scopes `all` and `bucket`; file a request without a scope".to_owned();
+        let message =
+            "this release runs the scopes `all` and `bucket`; file a request without a scope".to_owned();
         return Err(Refusal { reason: "ScopeNotSupported", message });
     }
     Ok(request)

@@ -28,7 +28,9 @@ pub enum End {
 pub async fn run(ctx: &Ctx, last: bool) -> End {
     let store = &ctx.tools.store;
     let key = ctx.step.to_string();
-    if let Err(error) = store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str()).await {
+    if let Err(error) =
+        store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str()).await
+    {
         return not_recorded(&error);
     }
     let began = tokio::time::Instant::now();
@@ -106,7 +108,10 @@ async fn conclude(ctx: &Ctx, result: Result<Value>, last: bool) -> (End, StepRow
         class @ (Class::Transient | Class::Throttled(_)) if !last => {
             tracing::warn!(step = %ctx.step, error = sentence, class = class.label(), "step will be tried again");
             tell(ctx, "StepRetrying", &sentence).await;
-            (End::Again(class), row(ctx, StepPhase::Pending, Some(format!("{sentence}; it will be tried again")), None))
+            (
+                End::Again(class),
+                row(ctx, StepPhase::Pending, Some(format!("{sentence}; it will be tried again")), None),
+            )
         }
         class => {
             tracing::error!(step = %ctx.step, error = sentence, class = class.label(), "step failed");

@@ -72,7 +72,9 @@ impl Situation<'_> {
         }
         match self.phase_of(&last) {
             StepPhase::Done | StepPhase::Failed => self.settled(end),
-            StepPhase::Pending | StepPhase::Running => Decision { start: vec![last], ..self.settled(meanwhile) },
+            StepPhase::Pending | StepPhase::Running => {
+                Decision { start: vec![last], ..self.settled(meanwhile) }
+            }
         }
     }
 }

@@ -36,22 +36,29 @@ const QUIET: Duration = Duration::from_secs(20);
 
 impl Pace {
     /// For the platform, whose calls are rationed.
-    pub const PROVIDER: Self =
-        Self { first: Duration::from_secs(1), longest: Duration::from_secs(10), waiting_for: SpanKind::Provider };
+    pub const PROVIDER: Self = Self {
+        first: Duration::from_secs(1),
+        longest: Duration::from_secs(10),
+        waiting_for: SpanKind::Provider,
+    };
     /// For name servers.
     pub const DNS: Self =
         Self { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Dns };
 }
 
 /// Drives one step to its post-condition. `in_doubt`: an earlier process may have sent the mutation.
-pub async fn drive<O, A, T>(
+pub async fn drive<O, A, T, Observing, Acting>(
     ctx: &Ctx,
     pace: Pace,
     in_doubt: bool,
-    observe: impl AsyncFn() -> Result<O>,
+    observe: impl Fn() -> Observing,
     decide: impl Fn(&O) -> Result<Next<A, T>>,
-    act: impl AsyncFn(A) -> Result<()>,
-) -> Result<T> {
+    act: impl Fn(A) -> Acting,
+) -> Result<T>
+where
+    Observing: Future<Output = Result<O>>,
+    Acting: Future<Output = Result<()>>,
+{
     let mut pause = pace.first;
     let mut doubt = in_doubt.then(|| ctx.deadline(QUIET));
     loop {
@@ -63,7 +70,9 @@ pub async fn drive<O, A, T>(
                 pause = pace.first;
                 continue;
             }
-            Next::Act(_) => ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect"),
+            Next::Act(_) => {
+                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect")
+            }
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }
         ctx.pause(pause).await?;

@@ -56,7 +56,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         Step::ChooseBackup => vec![
             read("scalingo", format!("GET /apps/{}/addons", plan.source.app)),
             read("scalingo", "GET /databases/{addon}/backups"),
-            read("scalingo", "GET /databases/{addon}/backups/{newest first}/archive, and download until one is whole"),
+            read(
+                "scalingo",
+                "GET /databases/{addon}/backups/{newest first}/archive, and download until one is whole",
+            ),
         ],
         Step::ChooseObjects => plan.source.objects.iter().flat_map(objects).collect(),
         Step::Project => vec![
@@ -65,7 +68,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         ],
         Step::SshKey => vec![
             read("scalingo", "GET /keys"),
-            change("scalingo", "POST /keys, only if the configured key is not registered; removed at the end"),
+            change(
+                "scalingo",
+                "POST /keys, only if the configured key is not registered; removed at the end",
+            ),
         ],
         Step::App(app) => vec![
             read("scalingo", format!("GET /apps/{app}")),
@@ -73,38 +79,58 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             change("scalingo", format!("PUT /apps/{app}/variables {{REPRISE_REQUEST}}")),
         ],
         Step::Collaborators(app) => {
-            let invite = |email| change("scalingo", format!("POST /apps/{app}/collaborators {{{email}, not limited}}"));
+            let invite = |email| {
+                change("scalingo", format!("POST /apps/{app}/collaborators {{{email}, not limited}}"))
+            };
             std::iter::once(read("scalingo", format!("GET /apps/{app}/collaborators")))
                 .chain(target.collaborators.iter().map(invite))
                 .collect()
         }
         Step::Postgres => addon(first, "postgresql", &target.postgresql.plan),
-        Step::Redis(app) => addon(app, "redis", target.redis.as_ref().map_or("", |redis| redis.plan.as_str())),
+        Step::Redis(app) => {
+            addon(app, "redis", target.redis.as_ref().map_or("", |redis| redis.plan.as_str()))
+        }
         Step::ReadOnlyUser => vec![
             read("scalingo", "GET /databases/{addon}/users"),
             change(
                 "scalingo",
-                format!("POST /databases/{{addon}}/users {{{}, read only}}", target.read_only_user.as_deref().unwrap_or_default()),
+                format!(
+                    "POST /databases/{{addon}}/users {{{}, read only}}",
+                    target.read_only_user.as_deref().unwrap_or_default()
+                ),
             ),
             change("scalingo", "PUT /apps/{each app}/variables {its credentials}"),
         ],
         Step::Restore => vec![
             read("scalingo", format!("GET /apps/{first}/variables")),
             change("ssh", "tunnel to the new database, host key pinned"),
-            change("postgresql", format!("pg_restore --jobs={} into the empty database", plan.limits.restore_jobs)),
+            change(
+                "postgresql",
+                format!("pg_restore --jobs={} into the empty database", plan.limits.restore_jobs),
+            ),
         ],
         Step::CheckDatabase => vec![
             change("postgresql", "ANALYZE; GRANT SELECT to the read-only user"),
-            read("postgresql", format!("counts, sequences, indexes, constraints, grants; {} checks of the plan", plan.data_checks.len())),
+            read(
+                "postgresql",
+                format!(
+                    "counts, sequences, indexes, constraints, grants; {} checks of the plan",
+                    plan.data_checks.len()
+                ),
+            ),
         ],
         Step::Bucket => bucket(plan),
         Step::Refill => vec![
             read("s3", "ListObjectsV2 of the new bucket"),
             change("s3", format!("PutObject of each object, {} at once", plan.limits.copy_concurrency)),
         ],
-        Step::Variables(app) => vec![change("scalingo", format!("PUT /apps/{app}/variables, all in one call"))],
+        Step::Variables(app) => {
+            vec![change("scalingo", format!("PUT /apps/{app}/variables, all in one call"))]
+        }
         Step::Deploy(app) => {
-            let code = plan.app(app).map(|spec| format!("{} at {}", spec.code.repository, spec.code.git_ref));
+            let code = plan
+                .app(app)
+                .map(|spec| format!("{} at {}", spec.code.repository.as_str(), spec.code.git_ref));
             vec![
                 read("git", format!("fetch {}", code.unwrap_or_default())),
                 change("git", format!("push the commit to {app} over SSH, host key pinned")),
@@ -115,13 +141,18 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             read("scalingo", format!("GET /apps/{app}/containers")),
             change("scalingo", format!("POST /apps/{app}/scale")),
         ],
-        Step::Health(app) => vec![read("https", format!("GET {} on the default host of {app}", health_path(plan, app)))],
+        Step::Health(app) => {
+            vec![read("https", format!("GET {} on the default host of {app}", health_path(plan, app)))]
+        }
         Step::ForceHttps(app) => vec![change("scalingo", format!("PUT /apps/{app} {{force_https}}"))],
         Step::Cleanup => vec![change("scalingo", "DELETE /keys/{ephemeral key}, if one was registered")],
         Step::TearDown => Vec::new(),
-        Step::Domain(site) | Step::Cname(site) | Step::Authoritative(site) | Step::Resolver(site) | Step::Certificate(site) | Step::Probe(site) => {
-            of_site(plan, step, site)
-        }
+        Step::Domain(site)
+        | Step::Cname(site)
+        | Step::Authoritative(site)
+        | Step::Resolver(site)
+        | Step::Certificate(site)
+        | Step::Probe(site) => of_site(plan, step, site),
     }
 }
 
@@ -134,10 +165,18 @@ fn of_site(plan: &RecoveryPlanSpec, step: &Step, site: &Site) -> Vec<PlannedCall
         ],
         Step::Cname(_) => vec![
             read("alwaysdata", format!("GET /record/ of {domain}")),
-            change("alwaysdata", format!("PATCH or POST /record/ {{CNAME {domain} → default host of {app}, TTL {}}}", plan.dns.ttl)),
+            change(
+                "alwaysdata",
+                format!(
+                    "PATCH or POST /record/ {{CNAME {domain} → default host of {app}, TTL {}}}",
+                    plan.dns.ttl
+                ),
+            ),
         ],
         Step::Authoritative(_) => vec![read("dns", format!("CNAME {domain} at every authoritative server"))],
-        Step::Resolver(_) => vec![read("dns", format!("CNAME {domain} at the resolvers, once the old TTL is over"))],
+        Step::Resolver(_) => {
+            vec![read("dns", format!("CNAME {domain} at the resolvers, once the old TTL is over"))]
+        }
         Step::Certificate(_) => vec![
             read("scalingo", format!("GET /apps/{app}/domains, until the certificate is there")),
             read("https", format!("TLS handshake for {domain}")),
@@ -173,14 +212,27 @@ fn bucket(plan: &RecoveryPlanSpec) -> Vec<PlannedCall> {
 fn objects(source: &ObjectSource) -> Vec<PlannedCall> {
     let artifact = source.artifact.iter().flat_map(|artifact| {
         [
-            read("github", format!("GET /repos/{}/actions/workflows/{}/runs", artifact.repository, artifact.workflow)),
-            read("github", format!("GET the artifact {} of the newest run, and download until one is whole", artifact.name)),
+            read(
+                "github",
+                format!(
+                    "GET /repos/{}/actions/workflows/{}/runs",
+                    artifact.repository.as_str(),
+                    artifact.workflow.as_str()
+                ),
+            ),
+            read(
+                "github",
+                format!(
+                    "GET the artifact {} of the newest run, and download until one is whole",
+                    artifact.name.as_str()
+                ),
+            ),
         ]
     });
     let mirror = source.mirror.iter().flat_map(|mirror| {
         [
-            read("s3", format!("ListObjectsV2 {}", mirror.bucket)),
-            change("s3", format!("RestoreObject of what is in GLACIER in {}", mirror.bucket)),
+            read("s3", format!("ListObjectsV2 {}", mirror.bucket.as_str())),
+            change("s3", format!("RestoreObject of what is in GLACIER in {}", mirror.bucket.as_str())),
         ]
     });
     artifact.chain(mirror).collect()

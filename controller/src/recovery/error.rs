@@ -67,7 +67,12 @@ impl StepError {
     /// Wraps an I/O error of this machine: another try may help (disk space comes back), a person sees it meanwhile.
     pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
+        move |source| Self::Failed {
+            doing,
+            class: Class::Transient,
+            in_doubt: false,
+            source: Box::new(source),
+        }
     }
 
     /// Wraps an object store's error, and keeps whether a mutation may have taken effect.

@@ -24,7 +24,11 @@ impl Graph {
             let before = index.checked_sub(1).map(|previous| plan.apps[previous].name.as_str());
             app_steps(plan, &app.name, before, &mut add);
             for domain in &app.domains {
-                site_steps(&Site { app: app.name.clone(), domain: domain.clone() }, has_documents(plan), &mut add);
+                site_steps(
+                    &Site { app: app.name.clone(), domain: domain.clone() },
+                    has_documents(plan),
+                    &mut add,
+                );
             }
         }
         let last: Vec<Step> = needs.keys().cloned().collect();
@@ -45,7 +49,8 @@ impl Graph {
     /// The longest prefix of milestones all of whose steps are `done`. One without steps holds vacuously.
     pub fn reached(&self, done: impl Fn(&Step) -> bool) -> Milestone {
         let open = self.needs.keys().filter(|step| !done(step)).map(Step::milestone).min();
-        let reached = Milestone::ALL.iter().take_while(|milestone| open.is_none_or(|open| **milestone < open));
+        let reached =
+            Milestone::ALL.iter().take_while(|milestone| open.is_none_or(|open| **milestone < open));
         reached.last().copied().unwrap_or_default()
     }
 
@@ -60,7 +65,9 @@ impl Graph {
 /// The part of the estate to which a step belongs.
 fn part(step: &Step) -> Part {
     match step {
-        Step::ChooseBackup | Step::Postgres | Step::ReadOnlyUser | Step::Restore | Step::CheckDatabase => Part::Database,
+        Step::ChooseBackup | Step::Postgres | Step::ReadOnlyUser | Step::Restore | Step::CheckDatabase => {
+            Part::Database
+        }
         Step::ChooseObjects | Step::Bucket | Step::Refill => Part::Bucket,
         Step::Project
         | Step::SshKey

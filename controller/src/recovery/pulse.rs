@@ -44,8 +44,14 @@ impl Pulse {
     /// A pulse that begins `now`, after the `earlier` attempts' spans.
     pub fn new(now: DateTime<Utc>, earlier: Vec<Span>) -> Self {
         let report = Report { spans: earlier, ..Report::default() };
-        let state =
-            State { report, kind: SpanKind::Own, since: now, moved: Instant::now(), patience: None, dirty: true };
+        let state = State {
+            report,
+            kind: SpanKind::Own,
+            since: now,
+            moved: Instant::now(),
+            patience: None,
+            dirty: true,
+        };
         Self(Mutex::new(state))
     }
 

@@ -100,7 +100,8 @@ impl Requests {
         let steps = self.tools.store.steps(&row.name).await?;
         let decision = decided(row, &accepted.graph, &steps, &live);
         carry_out(&decision, &steps, &live);
-        let update = status::of(row, &decision, &accepted.graph, &steps, &live.reports(), self.tools.clock.now());
+        let update =
+            status::of(row, &decision, &accepted.graph, &steps, &live.reports(), self.tools.clock.now());
         self.record(row, epoch, &update).await?;
         if decision.phase.is_final() {
             self.ownership.let_go(&row.name).await;
@@ -131,8 +132,10 @@ impl Requests {
         let store = &self.tools.store;
         if update.state > row.state {
             let message = format!("milestone {} is reached", update.state);
-            store.record_event(&row.name, epoch, Severity::Normal, "MilestoneReached", None, &message).await?;
-            self.tools.metrics.milestone_reached(&row.plan, update.state, self.tools.clock.now());
+            store
+                .record_event(&row.name, epoch, Severity::Normal, "MilestoneReached", None, &message)
+                .await?;
+            self.tools.metrics.milestone_reached(&row.plan, update.state.as_str(), self.tools.clock.now());
         }
         if update.phase != row.phase {
             let severity = if update.phase == Phase::Failed { Severity::Warning } else { Severity::Normal };
@@ -150,7 +153,8 @@ fn wants_another_try(row: &RequestRow) -> bool {
 }
 
 fn decided(row: &RequestRow, graph: &Graph, steps: &[StepRow], live: &Live) -> Decision {
-    let by_key: HashMap<String, Step> = graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
+    let by_key: HashMap<String, Step> =
+        graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
     let busy = live.busy();

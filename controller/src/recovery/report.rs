@@ -27,8 +27,10 @@ pub struct RtoSplit {
 pub fn split(steps: &[StepRow], from: DateTime<Utc>, to: DateTime<Utc>) -> RtoSplit {
     let to = to.max(from);
     let all = steps.iter().flat_map(|step| step.spans.iter());
-    let spans: Vec<Span> = all.map(|span| Span(span.0, span.1.clamp(from, to), span.2.clamp(from, to))).collect();
-    let mut cuts: Vec<DateTime<Utc>> = spans.iter().flat_map(|span| [span.1, span.2]).chain([from, to]).collect();
+    let spans: Vec<Span> =
+        all.map(|span| Span(span.0, span.1.clamp(from, to), span.2.clamp(from, to))).collect();
+    let mut cuts: Vec<DateTime<Utc>> =
+        spans.iter().flat_map(|span| [span.1, span.2]).chain([from, to]).collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut seconds: BTreeMap<u8, f64> = BTreeMap::new();
@@ -99,7 +101,12 @@ mod tests {
         ];
         let split = split(&steps, at(0), at(100));
         assert_eq!(
-            (split.data_movement_seconds, split.provider_wait_seconds, split.dns_wait_seconds, split.own_overhead_seconds),
+            (
+                split.data_movement_seconds,
+                split.provider_wait_seconds,
+                split.dns_wait_seconds,
+                split.own_overhead_seconds
+            ),
             (10.0, 20.0, 40.0, 30.0)
         );
         assert_eq!(split.total_seconds, 100.0);

@@ -27,7 +27,9 @@ pub fn says(row: &RequestRow, refusal: &Refusal) -> bool {
     let stored = known(row);
     let told = conditions::find(&stored.conditions, "Accepted");
     observed(row) >= row.generation
-        && told.is_some_and(|told| told.status == "False" && told.reason == refusal.reason && told.message == refusal.message)
+        && told.is_some_and(|told| {
+            told.status == "False" && told.reason == refusal.reason && told.message == refusal.message
+        })
 }
 
 /// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on.
@@ -56,11 +58,13 @@ pub fn of(
     now: DateTime<Utc>,
 ) -> StatusUpdate {
     let mut status = known(row);
-    (status.state, status.phase, status.observed_generation) = (decision.state, decision.phase, Some(row.generation));
+    (status.state, status.phase, status.observed_generation) =
+        (decision.state, decision.phase, Some(row.generation));
     status.steps = summary(graph, steps);
     let sentence = sentence(decision, steps, busy);
     let mut say = |kind, holds, reason, message: String| {
-        let observation = Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
+        let observation =
+            Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
         conditions::observe(&mut status.conditions, observation, time_from_micros(now.timestamp_micros()));
     };
     say("Accepted", true, "Valid", "the plan and the request can be run".to_owned());
@@ -109,12 +113,22 @@ fn sentence(decision: &Decision, steps: &[StepRow], busy: &[BusyStep]) -> String
         Phase::Cancelled => "cancelled on request".to_owned(),
         Phase::Failed => failure.map_or_else(
             || "failed".to_owned(),
-            |row| format!("step {} failed: {}", row.step, row.message.as_deref().unwrap_or("no reason was recorded")),
+            |row| {
+                format!(
+                    "step {} failed: {}",
+                    row.step,
+                    row.message.as_deref().unwrap_or("no reason was recorded")
+                )
+            },
         ),
         _ => {
             let doing = busy.iter().filter_map(|step| {
                 let report = step.report.as_ref()?;
-                Some(format!("{}: {}", step.step, if report.message.is_empty() { "beginning" } else { &report.message }))
+                Some(format!(
+                    "{}: {}",
+                    step.step,
+                    if report.message.is_empty() { "beginning" } else { &report.message }
+                ))
             });
             let doing: Vec<String> = doing.collect();
             if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") }

@@ -112,7 +112,9 @@ impl Step {
             Self::Project | Self::SshKey | Self::App(_) | Self::Collaborators(_) => Milestone::AppCreated,
             Self::Postgres | Self::Redis(_) | Self::ReadOnlyUser => Milestone::Addons,
             Self::Restore | Self::CheckDatabase | Self::Bucket | Self::Refill => Milestone::Restored,
-            Self::Variables(_) | Self::Deploy(_) | Self::Formation(_) | Self::Health(_) => Milestone::Deployed,
+            Self::Variables(_) | Self::Deploy(_) | Self::Formation(_) | Self::Health(_) => {
+                Milestone::Deployed
+            }
             Self::Domain(_)
             | Self::Cname(_)
             | Self::Authoritative(_)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use reprise_crds::RecoveryPlanSpec;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -106,7 +107,13 @@ impl Ctx {
     }
 
     /// Writes the intent to create or change a resource, before the call.
-    pub async fn intend(&self, kind: &str, name: &str, parent: Option<&str>, detail: Value) -> Result<LedgerRow> {
+    pub async fn intend(
+        &self,
+        kind: &str,
+        name: &str,
+        parent: Option<&str>,
+        detail: Value,
+    ) -> Result<LedgerRow> {
         let step = self.step.to_string();
         let intent = Intent { step: &step, kind, name, parent, detail };
         Ok(self.tools.store.intend(&self.run.request, self.run.epoch, &intent).await?)
@@ -129,7 +136,9 @@ impl Ctx {
     pub async fn event(&self, severity: Severity, reason: &str, message: &str) -> Result<()> {
         let step = self.step.to_string();
         let store = &self.tools.store;
-        Ok(store.record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message).await?)
+        Ok(store
+            .record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message)
+            .await?)
     }
 
     /// Makes the request's private folder.
@@ -146,37 +155,40 @@ impl Ctx {
 }
 
 /// Runs one step to its post-condition and returns what it leaves for later ones. Safe to repeat at any point.
-pub async fn run(ctx: &Ctx) -> Result<Value> {
+pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
     match &ctx.step {
-        Step::ChooseBackup => output(choose_backup::run(ctx).await?),
-        Step::ChooseObjects => output(choose_objects::run(ctx).await?),
-        Step::Project => output(project::run(ctx).await?),
-        Step::SshKey => output(ssh_key::run(ctx).await?),
-        Step::App(app) => output(app::run(ctx, app).await?),
-        Step::Collaborators(app) => output(collaborators::run(ctx, app).await?),
-        Step::Postgres => output(addon::postgresql(ctx).await?),
-        Step::Redis(app) => output(addon::redis(ctx, app).await?),
-        Step::ReadOnlyUser => output(read_only_user::run(ctx).await?),
-        Step::Restore => output(restore::run(ctx).await?),
-        Step::CheckDatabase => output(check_database::run(ctx).await?),
-        Step::Bucket => output(bucket::run(ctx).await?),
-        Step::Refill => output(refill::run(ctx).await?),
-        Step::Variables(app) => output(variables::run(ctx, app).await?),
-        Step::Deploy(app) => output(deploy::run(ctx, app).await?),
-        Step::Formation(app) => output(formation::run(ctx, app).await?),
-        Step::Health(app) => output(health::run(ctx, app).await?),
-        Step::Domain(site) => output(domain::run(ctx, site).await?),
-        Step::Cname(site) => output(cname::run(ctx, site).await?),
-        Step::Authoritative(site) => output(names::authoritative(ctx, site).await?),
-        Step::Resolver(site) => output(names::resolver(ctx, site).await?),
-        Step::Certificate(site) => output(certificate::run(ctx, site).await?),
-        Step::ForceHttps(app) => output(force_https::run(ctx, app).await?),
-        Step::Probe(site) => output(probe::run(ctx, site).await?),
-        Step::Cleanup => output(cleanup::run(ctx).await?),
-        Step::TearDown => output(teardown::run(ctx).await?),
+        Step::ChooseBackup => outputs(choose_backup::run(ctx)),
+        Step::ChooseObjects => outputs(choose_objects::run(ctx)),
+        Step::Project => outputs(project::run(ctx)),
+        Step::SshKey => outputs(ssh_key::run(ctx)),
+        Step::App(app) => outputs(app::run(ctx, app)),
+        Step::Collaborators(app) => outputs(collaborators::run(ctx, app)),
+        Step::Postgres => outputs(addon::postgresql(ctx)),
+        Step::Redis(app) => outputs(addon::redis(ctx, app)),
+        Step::ReadOnlyUser => outputs(read_only_user::run(ctx)),
+        Step::Restore => outputs(restore::run(ctx)),
+        Step::CheckDatabase => outputs(check_database::run(ctx)),
+        Step::Bucket => outputs(bucket::run(ctx)),
+        Step::Refill => outputs(refill::run(ctx)),
+        Step::Variables(app) => outputs(variables::run(ctx, app)),
+        Step::Deploy(app) => outputs(deploy::run(ctx, app)),
+        Step::Formation(app) => outputs(formation::run(ctx, app)),
+        Step::Health(app) => outputs(health::run(ctx, app)),
+        Step::Domain(site) => outputs(domain::run(ctx, site)),
+        Step::Cname(site) => outputs(cname::run(ctx, site)),
+        Step::Authoritative(site) => outputs(names::authoritative(ctx, site)),
+        Step::Resolver(site) => outputs(names::resolver(ctx, site)),
+        Step::Certificate(site) => outputs(certificate::run(ctx, site)),
+        Step::ForceHttps(app) => outputs(force_https::run(ctx, app)),
+        Step::Probe(site) => outputs(probe::run(ctx, site)),
+        Step::Cleanup => outputs(cleanup::run(ctx)),
+        Step::TearDown => outputs(teardown::run(ctx)),
     }
 }
 
-fn output(value: impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|_| StepError::Output { step: "this one".to_owned() })
+/// Boxed: the steps differ in size, and the largest would be paid for by all.
+fn outputs<'a, T: serde::Serialize + 'a>(step: impl Future<Output = Result<T>> + Send + 'a) -> BoxFuture<'a, Result<Value>> {
+    Box::pin(async {
+        serde_json::to_value(step.await?).map_err(|_| StepError::Output { step: "this one".to_owned() })
+    })
 }

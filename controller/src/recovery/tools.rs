@@ -27,8 +27,14 @@ use crate::store::Store;
 
 /// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.
 const HOST_KEYS: [(&str, &str); 2] = [
-    ("osc-fr1", "SHA256:vMMyB6vYf+U68JFAcK/vAL6g4DOKGmT/LMwLhzI9+3E,SHA256:f7y5p9OlI+UCuQoXctVNVj3pVkehTgUBWZz/0PtkGR8"),
-    ("osc-secnum-fr1", "SHA256:kPzs5j39HdIVRgVZpQUgm9RtW9uqtFcHJz2M6ykZOiw,SHA256:D2pGNXIDrEREqRUlElMDGQPkGK641e+hnWMbc7APRmM"),
+    (
+        "osc-fr1",
+        "SHA256:vMMyB6vYf+U68JFAcK/vAL6g4DOKGmT/LMwLhzI9+3E,SHA256:f7y5p9OlI+UCuQoXctVNVj3pVkehTgUBWZz/0PtkGR8",
+    ),
+    (
+        "osc-secnum-fr1",
+        "SHA256:kPzs5j39HdIVRgVZpQUgm9RtW9uqtFcHJz2M6ykZOiw,SHA256:D2pGNXIDrEREqRUlElMDGQPkGK641e+hnWMbc7APRmM",
+    ),
 ];
 
 /// Everything that steps share.
@@ -103,7 +109,11 @@ impl Tools {
             ssh_key_turn: tokio::sync::Mutex::default(),
             // Published: 900 points a minute at the code host, 50 writes a minute at the DNS provider.
             github_limiter: Limiter::per_minute(NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN)),
-            dns_limiter: Limiter::per_minute(NonZeroU32::new(40).unwrap_or(NonZeroU32::MIN).max(budget.min(NonZeroU32::new(4_000).unwrap_or(NonZeroU32::MIN)))),
+            dns_limiter: Limiter::per_minute(
+                NonZeroU32::new(40)
+                    .unwrap_or(NonZeroU32::MIN)
+                    .max(budget.min(NonZeroU32::new(4_000).unwrap_or(NonZeroU32::MIN))),
+            ),
             platforms: Mutex::default(),
             limiter: Limiter::per_minute(budget),
             ssh_keys: Mutex::default(),
@@ -147,7 +157,7 @@ impl Tools {
 
     /// The id of the account that we act as.
     pub async fn account(&self, run: &Run) -> Result<String> {
-        let user = self.target_platform(run)?.user().await;
+        let user = self.target_platform(run)?.self_account().await;
         user.map(|user| user.id).map_err(StepError::provider("asking the platform who we are"))
     }
 
@@ -171,7 +181,8 @@ impl Tools {
         if let Some(key) = keys.get(request) {
             return Ok(key.clone());
         }
-        let key = ClientKey::generate(&format!("reprise-{request}")).map_err(StepError::failed("making an SSH key"))?;
+        let key = ClientKey::generate(&format!("reprise-{request}"))
+            .map_err(StepError::failed("making an SSH key"))?;
         keys.insert(request.to_owned(), key.clone());
         Ok(key)
     }
@@ -192,7 +203,9 @@ impl Tools {
     }
 
     fn object_store(&self, endpoint: &Setting, region: &Setting, pair: &S3Credentials) -> Result<S3> {
-        let secret = |reference| self.references.secret(reference).map_err(StepError::reference("a key pair of the plan"));
+        let secret = |reference| {
+            self.references.secret(reference).map_err(StepError::reference("a key pair of the plan"))
+        };
         let config = S3Config {
             endpoint: self.setting(endpoint, "an endpoint of the plan")?,
             region: self.setting(region, "a region of the plan")?,
@@ -206,7 +219,10 @@ impl Tools {
     /// The DNS provider.
     pub fn alwaysdata(&self) -> Result<Alwaysdata> {
         let settings = self.config.alwaysdata.as_ref().ok_or_else(|| {
-            StepError::refused("the DNS provider is not configured", "set ALWAYSDATA_API_KEY where the daemon runs, restart, and resume")
+            StepError::refused(
+                "the DNS provider is not configured",
+                "set ALWAYSDATA_API_KEY where the daemon runs, restart, and resume",
+            )
         })?;
         let config = AlwaysdataConfig {
             url: settings.api_url.clone(),
@@ -215,7 +231,10 @@ impl Tools {
         };
         Alwaysdata::new(config, self.dns_limiter.clone(), self.http.clone()).map_err(|error| {
             StepError::refused(
-                format!("the DNS provider's address cannot be used: {}", crate::runtime::chain::Chain(&error)),
+                format!(
+                    "the DNS provider's address cannot be used: {}",
+                    crate::runtime::chain::Chain(&error)
+                ),
                 "correct ALWAYSDATA_API_URL, restart the daemon, and resume",
             )
         })
@@ -228,8 +247,11 @@ impl Tools {
 
     /// The machine's own PostgreSQL programs.
     pub async fn postgresql(&self) -> std::result::Result<PgTools, Refusal> {
-        let found = Binaries::find().map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })?;
-        PgTools::at(&found.dir).await.map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })
+        let found = Binaries::find()
+            .map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })?;
+        PgTools::at(&found.dir)
+            .await
+            .map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })
     }
 
     /// How many bytes may still be written where `dir` lies: nine tenths of what is free.
@@ -250,7 +272,8 @@ impl Tools {
                 "set SCALINGO_SSH_FINGERPRINT to the fingerprint that the vendor publishes, restart, and resume",
             )
         })?;
-        let fingerprints = Fingerprints::parse(pinned).map_err(StepError::failed("reading the pinned SSH host key"))?;
+        let fingerprints =
+            Fingerprints::parse(pinned).map_err(StepError::failed("reading the pinned SSH host key"))?;
         let addr = match &settings.ssh_host {
             Some(addr) => addr.clone(),
             None => {
@@ -275,7 +298,10 @@ impl Tools {
 
     fn scalingo(&self) -> Result<&ScalingoSettings> {
         self.config.scalingo.as_ref().ok_or_else(|| {
-            StepError::refused("the platform is not configured", "set SCALINGO_API_TOKEN where the daemon runs, restart, and resume")
+            StepError::refused(
+                "the platform is not configured",
+                "set SCALINGO_API_TOKEN where the daemon runs, restart, and resume",
+            )
         })
     }
 }

@@ -51,9 +51,11 @@ impl Embedded {
         let folder = |source| EmbeddedError::Folder { path: data_dir.to_owned(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(folder)?;
         let data_dir = data_dir.canonicalize().map_err(folder)?;
-        let cluster = Cluster::start(Settings::new(data_dir.join("store"))).await.map_err(EmbeddedError::Cluster)?;
+        let cluster =
+            Cluster::start(Settings::new(data_dir.join("store"))).await.map_err(EmbeddedError::Cluster)?;
         let url_file = url_file(&data_dir);
-        write_private(&url_file, &cluster.url(DATABASE)).map_err(|source| EmbeddedError::Folder { path: url_file.clone(), source })?;
+        write_private(&url_file, &cluster.url(DATABASE))
+            .map_err(|source| EmbeddedError::Folder { path: url_file.clone(), source })?;
         Ok(Self { cluster, url_file })
     }
 
@@ -81,6 +83,7 @@ impl Embedded {
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
-    let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
     writeln!(file, "{text}")
 }

@@ -62,7 +62,8 @@ impl LeaseStore for RequestLease {
         .map_err(StoreError::query("lease.read"))?;
         let (holder, epoch, expires_at, now) = row.unwrap_or((None, 0, None, Utc::now()));
         let holder = holder.unwrap_or_default();
-        let lease = (epoch > 0).then(|| Lease { holder, epoch: Epoch(epoch), expires_at: expires_at.unwrap_or(now) });
+        let lease =
+            (epoch > 0).then(|| Lease { holder, epoch: Epoch(epoch), expires_at: expires_at.unwrap_or(now) });
         Ok(Seen { lease, now })
     }
 

@@ -84,37 +84,33 @@ impl Store {
 
     /// Records that a step begins (again). Spans and the first beginning stay.
     pub async fn begin_step(&self, request: &str, epoch: Epoch, step: &str, milestone: &str) -> Result<()> {
-        self.write(request, epoch, "step.begin", |statement| {
-            statement.bind(request.to_owned()).bind(step.to_owned()).bind(milestone.to_owned())
-        }, "INSERT INTO recovery_steps (request, step, milestone, phase, attempt, started_at, heartbeat_at)
+        let statement = sqlx::query("INSERT INTO recovery_steps (request, step, milestone, phase, attempt, started_at, heartbeat_at)
                 VALUES ($1, $2, $3, 'Running', 1, clock_timestamp(), clock_timestamp())
             ON CONFLICT (request, step) DO UPDATE SET phase = 'Running', attempt = recovery_steps.attempt + 1,
                 started_at = coalesce(recovery_steps.started_at, clock_timestamp()), heartbeat_at = clock_timestamp(),
-                finished_at = NULL, message = NULL")
-        .await
+                finished_at = NULL, message = NULL").bind(request.to_owned()).bind(step.to_owned()).bind(milestone.to_owned());
+        self.write(request, epoch, "step.begin", statement).await
     }
 
     /// Records a sign of life of a running step.
     pub async fn heartbeat(&self, request: &str, epoch: Epoch, beat: &StepRow) -> Result<()> {
-        self.write(request, epoch, "step.heartbeat", |statement| {
-            statement
-                .bind(request.to_owned())
+        let statement = sqlx::query("UPDATE recovery_steps SET done = $3, total = $4, unit = $5, message = $6, spans = $7, heartbeat_at = clock_timestamp()
+            WHERE request = $1 AND step = $2 AND phase = 'Running'").bind(request.to_owned())
                 .bind(beat.step.clone())
                 .bind(beat.done)
                 .bind(beat.total)
                 .bind(beat.unit.clone())
                 .bind(beat.message.clone())
-                .bind(Json(beat.spans.clone()))
-        }, "UPDATE recovery_steps SET done = $3, total = $4, unit = $5, message = $6, spans = $7, heartbeat_at = clock_timestamp()
-            WHERE request = $1 AND step = $2 AND phase = 'Running'")
-        .await
+                .bind(Json(beat.spans.clone()));
+        self.write(request, epoch, "step.heartbeat", statement).await
     }
 
     /// Records the end of a step: `Done` with its output, `Failed` or (interrupted) `Pending` with the reason.
     pub async fn finish_step(&self, request: &str, epoch: Epoch, end: &StepRow) -> Result<()> {
-        self.write(request, epoch, "step.finish", |statement| {
-            statement
-                .bind(request.to_owned())
+        let statement = sqlx::query("UPDATE recovery_steps SET phase = $3, message = $4, output = $5, spans = $6, done = $7, total = $8, unit = $9,
+                heartbeat_at = clock_timestamp(),
+                finished_at = CASE WHEN $3 IN ('Done', 'Failed') THEN clock_timestamp() END
+            WHERE request = $1 AND step = $2").bind(request.to_owned())
                 .bind(end.step.clone())
                 .bind(end.phase)
                 .bind(end.message.clone())
@@ -122,27 +118,19 @@ impl Store {
                 .bind(Json(end.spans.clone()))
                 .bind(end.done)
                 .bind(end.total)
-                .bind(end.unit.clone())
-        }, "UPDATE recovery_steps SET phase = $3, message = $4, output = $5, spans = $6, done = $7, total = $8, unit = $9,
-                heartbeat_at = clock_timestamp(),
-                finished_at = CASE WHEN $3 IN ('Done', 'Failed') THEN clock_timestamp() END
-            WHERE request = $1 AND step = $2")
-        .await
+                .bind(end.unit.clone());
+        self.write(request, epoch, "step.finish", statement).await
     }
 
     /// Takes failed steps back to pending, for another try. What is done stays done.
     pub async fn reopen_steps(&self, request: &str, epoch: Epoch) -> Result<()> {
-        self.write(request, epoch, "step.reopen", |statement| statement.bind(request.to_owned()),
-            "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL WHERE request = $1 AND phase IN ('Failed', 'Running')")
-        .await
+        let statement = sqlx::query("UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL WHERE request = $1 AND phase IN ('Failed', 'Running')").bind(request.to_owned());
+        self.write(request, epoch, "step.reopen", statement).await
     }
 
-    async fn write<F>(&self, request: &str, epoch: Epoch, op: &'static str, bind: F, sql: &'static str) -> Result<()>
-    where
-        F: FnOnce(Statement) -> Statement + Send,
-    {
+    async fn write(&self, request: &str, epoch: Epoch, op: &'static str, statement: Statement) -> Result<()> {
         let mut transaction = self.fenced(request, epoch).await?;
-        bind(sqlx::query(sql)).execute(&mut *transaction).await.map_err(StoreError::query(op))?;
+        statement.execute(&mut *transaction).await.map_err(StoreError::query(op))?;
         transaction.commit().await.map_err(StoreError::query(op))
     }
 }

@@ -13,7 +13,8 @@ use crate::backup::Refusal;
 /// Unpacks all of `feed` into a file at `into`. A half file never stands there, not even after a crash of ours; after
 /// one of the machine nothing on disk is trusted without its hash, so none is forced out here.
 pub(super) fn unpack_to(mut feed: Feed, into: &Path, limit: u64) -> Result<Received, Refusal> {
-    let part = Part::create(into).map_err(|source| Refusal::Local { doing: "make a file for the dump", source })?;
+    let part =
+        Part::create(into).map_err(|source| Refusal::Local { doing: "make a file for the dump", source })?;
     let mut sink = Sink { out: &part.file, limit };
     let unpacked = unpack(&mut feed, &mut sink)?;
     part.keep(into).map_err(|source| Refusal::Local { doing: "move the dump into its place", source })?;

@@ -50,7 +50,9 @@ impl Looks {
             _ if head.starts_with(MAGIC) => Self::Dump,
             _ if head.get(257..262) == Some(b"ustar") || checksum_holds(head) => Self::Tar,
             _ if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") => Self::Zip,
-            _ if head.starts_with(b"age-encryption.org") || head.starts_with(b"-----BEGIN ") => Self::Encrypted,
+            _ if head.starts_with(b"age-encryption.org") || head.starts_with(b"-----BEGIN ") => {
+                Self::Encrypted
+            }
             _ => Self::of_text(head),
         }
     }

@@ -50,8 +50,10 @@ impl<R: Read> Tarball<R> {
                 None => header.entry_size().map_err(|_| self.damaged("the size is no number"))?,
             };
             let kind = header.entry_type();
-            let name =
-                extension.name.clone().unwrap_or_else(|| String::from_utf8_lossy(&header.path_bytes()).into());
+            let name = extension
+                .name
+                .clone()
+                .unwrap_or_else(|| String::from_utf8_lossy(&header.path_bytes()).into());
             match kind {
                 EntryType::XHeader => extension.read_pax(&self.small(size)?),
                 EntryType::GNULongName => extension.read_name(&self.small(size)?),
@@ -116,9 +118,7 @@ impl<R: Read> Tarball<R> {
     }
 
     fn skip_exactly(&mut self, size: u64) -> Result<(), Refusal> {
-        io::copy(&mut self.content(size), &mut io::sink())
-            .map(drop)
-            .map_err(|e| Refusal::unwrap_io(e, local))
+        io::copy(&mut self.content(size), &mut io::sink()).map(drop).map_err(|e| Refusal::unwrap_io(e, local))
     }
 
     /// Fills `block` as far as the archive goes.

@@ -101,7 +101,9 @@ fn write_dump<W: Write>(dump: impl BufRead, sink: &mut Sink<W>) -> Result<Dump, 
             return Err(Refusal::TooLarge { limit: sink.limit });
         }
         hash.update(piece);
-        sink.out.write_all(piece).map_err(|source| Refusal::Local { doing: "write the dump to disk", source })?;
+        sink.out
+            .write_all(piece)
+            .map_err(|source| Refusal::Local { doing: "write the dump to disk", source })?;
         dump.consume(count);
     }
 }

@@ -118,10 +118,7 @@ impl Observed {
 }
 
 /// Looks at everything. `progress` is told tables counted and in all; the counting takes nearly all of the time.
-pub async fn observe(
-    conn: &mut PgConnection,
-    progress: impl Fn(u64, u64),
-) -> Result<Observed, CheckError> {
+pub async fn observe(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Observed, CheckError> {
     forget_search_path(conn).await?;
     let objects = objects(conn).await?;
     let (rows, of_extensions) = rows(conn, progress).await?;

@@ -34,7 +34,10 @@ enum State {
     /// Nested comments; the byte before.
     BlockComment(u32, u8),
     /// `'…'`: whether a backslash escapes, and whether one just did.
-    Text { escapes: bool, escaped: bool },
+    Text {
+        escapes: bool,
+        escaped: bool,
+    },
     /// After a quote that closes an escape string, unless another follows.
     TextEnd,
     /// `"…"`.
@@ -276,7 +279,7 @@ impl Scanner {
             }
             if *seen == closing.len() {
                 self.state = State::Code;
-                                self.keep(b"$");
+                self.keep(b"$");
             }
         }
         used
@@ -436,7 +439,8 @@ impl Scanner {
 
     /// A name without a schema (dumps of long ago) lives in that of its entry.
     fn relation(&self, schema: Option<String>, name: String) -> RelationName {
-        let own = || self.section.as_ref().map_or_else(|| "public".to_owned(), |section| section.schema.clone());
+        let own =
+            || self.section.as_ref().map_or_else(|| "public".to_owned(), |section| section.schema.clone());
         RelationName { schema: schema.unwrap_or_else(own), name }
     }
 

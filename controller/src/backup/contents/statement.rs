@@ -8,19 +8,9 @@ pub(super) enum Statement {
     /// Rows of this relation follow as lines.
     Copy(Option<String>, String),
     /// Rows of this relation, `columns` telling whether it has a column list.
-    Insert {
-        schema: Option<String>,
-        table: String,
-        columns: bool,
-        default_values: bool,
-    },
+    Insert { schema: Option<String>, table: String, columns: bool, default_values: bool },
     /// The state of this sequence.
-    SetValue {
-        schema: Option<String>,
-        sequence: String,
-        last_value: i64,
-        is_called: bool,
-    },
+    SetValue { schema: Option<String>, sequence: String, last_value: i64, is_called: bool },
     /// A large object is made.
     LargeObject,
     /// This many bytes go into one.
@@ -99,10 +89,7 @@ mod tests {
             }
         );
         assert_eq!(read(b"SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
-        assert_eq!(
-            read(br"SELECT pg_catalog.lowrite(0, '\x00ff17')"),
-            Statement::LargeObjectBytes(3)
-        );
+        assert_eq!(read(br"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
         assert_eq!(
             read(b"ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }

@@ -108,7 +108,9 @@ impl Checker<'_> {
 
 /// Whether the digest that was given is the file's; an error if it is another one.
 fn compare_digest(given: Option<&str>, found: &str) -> Result<bool, ArtifactRefusal> {
-    let Some(expected) = given.and_then(|given| given.trim().strip_prefix("sha256:")) else { return Ok(false) };
+    let Some(expected) = given.and_then(|given| given.trim().strip_prefix("sha256:")) else {
+        return Ok(false);
+    };
     if expected.eq_ignore_ascii_case(found) {
         return Ok(true);
     }

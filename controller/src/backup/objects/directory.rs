@@ -82,7 +82,8 @@ fn stated_count(file: &mut File) -> io::Result<Option<u64>> {
     file.take(TAIL).read_to_end(&mut tail)?;
     let Some(at) = memchr::memmem::rfind(&tail, b"PK\x05\x06") else { return Ok(None) };
     let count = tail.get(at + 10..at + 12).map(|bytes| u64::from(bytes[0]) | u64::from(bytes[1]) << 8);
-    let locator = at.checked_sub(20).and_then(|at| tail.get(at..at + 20)).filter(|l| l.starts_with(b"PK\x06\x07"));
+    let locator =
+        at.checked_sub(20).and_then(|at| tail.get(at..at + 20)).filter(|l| l.starts_with(b"PK\x06\x07"));
     let Some(offset) = locator.and_then(|locator| number(&locator[8..16])) else { return Ok(count) };
     file.seek(SeekFrom::Start(offset))?;
     let mut record = Vec::new();
@@ -123,7 +124,11 @@ fn stated(
     };
     let (size, packed_bytes) = (entry.size(), entry.compressed_size());
     if size / limits.ratio.max(1) > packed_bytes {
-        return Err(ArtifactRefusal::TooLarge { what: "bytes in one entry", found: size, limit: packed_bytes * limits.ratio });
+        return Err(ArtifactRefusal::TooLarge {
+            what: "bytes in one entry",
+            found: size,
+            limit: packed_bytes * limits.ratio,
+        });
     }
     let offset = entry.data_start().ok_or_else(|| unsupported("without a place in the file".to_owned()))?;
     Ok(Some(Stated { key, size, crc32: entry.crc32(), location: Location { offset, packed_bytes, method } }))

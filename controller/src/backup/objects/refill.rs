@@ -62,7 +62,8 @@ impl RefillPlan<'_> {
 
 /// Compares what is wanted with what is listed.
 pub fn plan_refill<'a>(wanted: &'a [Wanted], listed: &'a [Listed]) -> RefillPlan<'a> {
-    let mut left: HashMap<&str, &Listed> = listed.iter().map(|object| (object.key.as_str(), object)).collect();
+    let mut left: HashMap<&str, &Listed> =
+        listed.iter().map(|object| (object.key.as_str(), object)).collect();
     let mut plan = RefillPlan::default();
     for object in wanted {
         match left.remove(object.key.as_str()) {

@@ -48,9 +48,8 @@ impl Report {
     pub fn unparsed(&self) -> Option<String> {
         let kept = self.errors.len() as u64;
         let told = self.ignored.unwrap_or(0);
-        (told > kept || self.error_count > kept).then(|| {
-            format!("{} errors were told and {kept} could be read", told.max(self.error_count))
-        })
+        (told > kept || self.error_count > kept)
+            .then(|| format!("{} errors were told and {kept} could be read", told.max(self.error_count)))
     }
 }
 

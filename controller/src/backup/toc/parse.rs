@@ -147,7 +147,8 @@ mod tests {
         assert_eq!((toc.database.as_str(), toc.entries_total, toc.entries.len()), ("shop", 12, 8));
         assert_eq!(toc.server_major(), Some(15));
         assert_eq!(toc.created_at, "2026-11-22 19:14:26 UTC");
-        let paths: Vec<_> = toc.entries.iter().map(|e| format!("{}|{}|{}", e.kind, e.path(), e.owner)).collect();
+        let paths: Vec<_> =
+            toc.entries.iter().map(|e| format!("{}|{}|{}", e.kind, e.path(), e.owner)).collect();
         assert_eq!(
             paths,
             [

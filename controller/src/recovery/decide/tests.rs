@@ -57,13 +57,18 @@ fn two_apps_never_migrate_the_database_at_once() {
     let graph = graph();
     let deploys: Vec<&Step> = graph.steps().filter(|step| matches!(step, Step::Deploy(_))).collect();
     assert_eq!(deploys.len(), 2);
-    assert!(walk(&graph).iter().all(|turn| turn.iter().filter(|step| matches!(step, Step::Deploy(_))).count() < 2));
+    assert!(
+        walk(&graph)
+            .iter()
+            .all(|turn| turn.iter().filter(|step| matches!(step, Step::Deploy(_))).count() < 2)
+    );
 }
 
 #[test]
 fn a_milestone_needs_all_of_its_steps_and_all_before_it() {
     let graph = graph();
-    let late: BTreeSet<Step> = graph.steps().filter(|step| step.milestone() > Milestone::Addons).cloned().collect();
+    let late: BTreeSet<Step> =
+        graph.steps().filter(|step| step.milestone() > Milestone::Addons).cloned().collect();
     assert_eq!(graph.reached(|step| late.contains(step)), Milestone::Pending);
     let early = |step: &Step| step.milestone() <= Milestone::Addons;
     assert_eq!(graph.reached(early), Milestone::Addons);
@@ -72,7 +77,8 @@ fn a_milestone_needs_all_of_its_steps_and_all_before_it() {
 #[test]
 fn a_step_that_was_cut_off_starts_again() {
     let (graph, busy) = (graph(), BTreeSet::new());
-    let phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Running), (Step::ChooseObjects, StepPhase::Done)]);
+    let phases =
+        BTreeMap::from([(Step::ChooseBackup, StepPhase::Running), (Step::ChooseObjects, StepPhase::Done)]);
     assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &busy)).start, [Step::ChooseBackup]);
 }
 

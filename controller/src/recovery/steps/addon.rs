@@ -43,7 +43,8 @@ pub(super) async fn postgresql(ctx: &Ctx) -> Result<MadeAddon> {
 
 pub(super) async fn redis(ctx: &Ctx, app: &str) -> Result<MadeAddon> {
     let plan = ctx.run.plan.target.redis.as_ref().map(|redis| redis.plan.as_str()).unwrap_or_default();
-    provision(ctx, Wanted { app, provider: "redis", plan, version: None, variable: "SCALINGO_REDIS_URL" }).await
+    provision(ctx, Wanted { app, provider: "redis", plan, version: None, variable: "SCALINGO_REDIS_URL" })
+        .await
 }
 
 async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
@@ -51,10 +52,11 @@ async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
     let plan_id = plan_id(&platform, wanted).await?;
     let detail = serde_json::json!({ "plan": wanted.plan });
     let intent = ctx.intend("addon", wanted.provider, Some(wanted.app), detail).await?;
-    let observe = async || observe(&platform, wanted).await;
-    let act = async |()| {
+    let observe = || observe(&platform, wanted);
+    let act = |()| async {
         let made = platform.provision_addon(wanted.app, wanted.provider, &plan_id, wanted.version).await;
-        let addon = made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
+        let addon =
+            made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
         ctx.saw(&intent, &addon.id).await
     };
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
@@ -70,7 +72,8 @@ async fn observe(platform: &Scalingo, wanted: Wanted<'_>) -> Result<Seen> {
     let running = addons.iter().any(|addon| addon.status == AddonStatus::Running);
     let has_variable = running && {
         let listed = platform.variables(wanted.app, Aliases::Resolved).await;
-        let variables = listed.map_err(StepError::provider(format!("reading the variables of {}", wanted.app)))?;
+        let variables =
+            listed.map_err(StepError::provider(format!("reading the variables of {}", wanted.app)))?;
         variables.iter().any(|variable| variable.name == wanted.variable)
     };
     Ok(Seen { addons, has_variable })
@@ -83,20 +86,30 @@ fn decide(wanted: Wanted<'_>, seen: &Seen) -> Result<Next<(), Addon>> {
         [only] => only,
         several => {
             return Err(StepError::refused(
-                format!("{} has {} {} addons: each one is billed, and which holds the data is not known", wanted.app, several.len(), wanted.provider),
+                format!(
+                    "{} has {} {} addons: each one is billed, and which holds the data is not known",
+                    wanted.app,
+                    several.len(),
+                    wanted.provider
+                ),
                 "remove all but one in the platform's dashboard, then resume the request",
             ));
         }
     };
     if addon.plan.name != wanted.plan {
         return Err(StepError::refused(
-            format!("the platform provisioned {} for {} where {} was asked for", addon.plan.name, wanted.app, wanted.plan),
+            format!(
+                "the platform provisioned {} for {} where {} was asked for",
+                addon.plan.name, wanted.app, wanted.plan
+            ),
             "put the plan that you want under target in the plan; change it in the dashboard, or remove the addon; then resume",
         ));
     }
     Ok(match (&addon.status, seen.has_variable) {
         (AddonStatus::Running, true) => Next::Done(addon.clone()),
-        (AddonStatus::Running, false) => Next::Wait(format!("{} runs; its variables have not arrived yet", wanted.provider)),
+        (AddonStatus::Running, false) => {
+            Next::Wait(format!("{} runs; its variables have not arrived yet", wanted.provider))
+        }
         (status, _) => Next::Wait(format!("{} is {status}", wanted.provider)),
     })
 }
@@ -104,10 +117,20 @@ fn decide(wanted: Wanted<'_>, seen: &Seen) -> Result<Next<(), Addon>> {
 async fn plan_id(platform: &Scalingo, wanted: Wanted<'_>) -> Result<String> {
     let listed = platform.addon_plans(wanted.provider, false).await;
     let plans = listed.map_err(StepError::provider(format!("listing the plans of {}", wanted.provider)))?;
-    let offered = || plans.iter().filter(|plan| !plan.disabled).map(|plan| plan.name.as_str()).collect::<Vec<_>>().join(", ");
+    let offered = || {
+        plans
+            .iter()
+            .filter(|plan| !plan.disabled)
+            .map(|plan| plan.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     match plans.iter().find(|plan| plan.name == wanted.plan) {
         Some(plan) if plan.is_free() == Some(true) => Err(StepError::refused(
-            format!("{} costs nothing: it has no backups, and the platform may replace it by a paid one", wanted.plan),
+            format!(
+                "{} costs nothing: it has no backups, and the platform may replace it by a paid one",
+                wanted.plan
+            ),
             format!("choose one of: {}", offered()),
         )),
         Some(plan) if !plan.disabled => Ok(plan.id.clone()),
@@ -154,7 +177,10 @@ mod tests {
 
     #[test]
     fn two_addons_of_a_kind_are_never_picked_from() {
-        let seen = Seen { addons: vec![addon(WANTED.plan, "running"), addon(WANTED.plan, "running")], has_variable: true };
+        let seen = Seen {
+            addons: vec![addon(WANTED.plan, "running"), addon(WANTED.plan, "running")],
+            has_variable: true,
+        };
         assert!(decide(WANTED, &seen).is_err());
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
     let intent = ctx.intend("app", name, None, serde_json::json!({})).await?;
     let mark = SecretString::from(marker(ctx, &intent));
     let me = ctx.tools.account(&ctx.run).await?;
-    let observe = async || {
+    let observe = || async {
         let app = platform.app(name).await.map_err(StepError::provider(format!("looking for app {name}")))?;
         let marker = match &app {
             Some(_) => read_marker(ctx, name).await?,
@@ -48,21 +48,36 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
         };
         Ok(Seen { app, marker, me: me.clone() })
     };
-    let act = async |action| match action {
-        Action::Create => {
-            let new = NewApp { name, project_id: Some(&project.id), stack_id: stack.as_deref() };
-            let made = platform.create_app(&new).await;
-            made.map(drop).map_err(|error| if name_is_taken(&error) { taken(name) } else { StepError::provider(format!("creating app {name}"))(error) })
-        }
-        Action::Mark => {
-            let made = platform.set_variables(name, [(MARKER, &mark)]).await;
-            made.map(drop).map_err(StepError::provider(format!("marking app {name} as ours")))
+    let act = |action: Action| async {
+        let action = action;
+        match action {
+            Action::Create => {
+                let new = NewApp { name, project_id: Some(&project.id), stack_id: stack.as_deref() };
+                let made = platform.create_app(&new).await;
+                made.map(drop).map_err(|error| {
+                    if name_is_taken(&error) {
+                        taken(name)
+                    } else {
+                        StepError::provider(format!("creating app {name}"))(error)
+                    }
+                })
+            }
+            Action::Mark => {
+                let made = platform.set_variables(name, [(MARKER, &mark)]).await;
+                made.map(drop).map_err(StepError::provider(format!("marking app {name} as ours")))
+            }
         }
     };
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
-    let app = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(&intent, mark.expose_secret(), seen), act).await?;
+    let app =
+        drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(&intent, mark.expose_secret(), seen), act)
+            .await?;
     ctx.saw(&intent, &app.id).await?;
-    Ok(MadeApp { default_host: default_host(&app, &ctx.run.plan.target.region), git_url: app.git_url.unwrap_or_default(), id: app.id })
+    Ok(MadeApp {
+        default_host: default_host(&app, &ctx.run.plan.target.region),
+        git_url: app.git_url.unwrap_or_default(),
+        id: app.id,
+    })
 }
 
 fn decide(intent: &LedgerRow, mark: &str, seen: &Seen) -> Result<Next<Action, App>> {
@@ -112,7 +127,12 @@ pub(super) async fn read_marker(ctx: &Ctx, app: &str) -> Result<Option<String>> 
 
 async fn stack_id(ctx: &Ctx) -> Result<Option<String>> {
     let Some(wanted) = &ctx.run.plan.target.stack else { return Ok(None) };
-    let stacks = ctx.tools.target_platform(&ctx.run)?.stacks().await.map_err(StepError::provider("listing the platform's stacks"))?;
+    let stacks = ctx
+        .tools
+        .target_platform(&ctx.run)?
+        .stacks()
+        .await
+        .map_err(StepError::provider("listing the platform's stacks"))?;
     match stacks.into_iter().find(|stack| stack.name == *wanted) {
         Some(stack) => Ok(Some(stack.id)),
         None => Err(StepError::refused(
@@ -153,7 +173,10 @@ mod tests {
 
     fn app(created: i64, owner: &str) -> App {
         let created = DateTime::<Utc>::from_timestamp(created, 0).expect("a date").to_rfc3339();
-        serde_json::from_value(json!({"id": "1", "name": "apilos-pra", "owner": {"id": owner}, "created_at": created})).expect("an app")
+        serde_json::from_value(
+            json!({"id": "1", "name": "apilos-pra", "owner": {"id": owner}, "created_at": created}),
+        )
+        .expect("an app")
     }
 
     fn seen(app: Option<App>, marker: Option<&str>) -> Seen {

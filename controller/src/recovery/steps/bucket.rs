@@ -36,20 +36,23 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let intent = ctx.intend("bucket", name, None, serde_json::json!({})).await?;
     let mark = format!("{}/{}", ctx.run.request, intent.nonce.simple());
     let doing = |what: &str| StepError::s3(format!("{what} bucket {name}"));
-    let act = async |action| match action {
-        Action::Create => match store.create_bucket(name).await {
-            Err(error) if error.is_bucket_taken() => Err(taken(name)),
-            other => other.map_err(doing("creating")),
-        },
-        Action::Tag => store.set_bucket_tags(name, &[(TAG, &mark)]).await.map_err(doing("marking")),
-        Action::Version => store.enable_versioning(name).await.map_err(doing("turning versioning on in")),
-        Action::MakePrivate => store.make_private(name).await.map_err(doing("making private the")),
+    let act = |action: Action| async {
+        let action = action;
+        match action {
+            Action::Create => match store.create_bucket(name).await {
+                Err(error) if error.is_bucket_taken() => Err(taken(name)),
+                other => other.map_err(doing("creating")),
+            },
+            Action::Tag => store.set_bucket_tags(name, &[(TAG, &mark)]).await.map_err(doing("marking")),
+            Action::Version => store.enable_versioning(name).await.map_err(doing("turning versioning on in")),
+            Action::MakePrivate => store.make_private(name).await.map_err(doing("making private the")),
+        }
     };
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
     // An unmarked bucket is ours only if an intent of ours could have made it and nothing is in it.
     let may_be_ours = ctx.retry || intent.state == LedgerState::Intended;
     let decide = |seen: &Seen| decide(bucket, &mark, may_be_ours, seen);
-    drive(ctx, Pace::PROVIDER, false, async || observe(&store, name).await, decide, act).await?;
+    drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await?;
     ctx.saw(&intent, name).await?;
     Ok(Made { id: name.to_owned() })
 }
@@ -90,7 +93,9 @@ fn decide(bucket: &TargetBucket, mark: &str, may_be_ours: bool, seen: &Seen) -> 
 
 fn taken(name: &str) -> StepError {
     StepError::refused(
-        format!("a bucket called {name} exists and is not this recovery's (names are shared by all customers)"),
+        format!(
+            "a bucket called {name} exists and is not this recovery's (names are shared by all customers)"
+        ),
         "choose another name for target.bucket in the plan, apply it, and resume the request; nothing was changed in it",
     )
 }

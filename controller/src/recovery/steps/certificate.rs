@@ -2,7 +2,7 @@
 
 use super::{Ctx, Result, StepError, health};
 use crate::providers::probe::CertificateSummary;
-use crate::providers::scalingo::domains::LetsEncryptStatus;
+use crate::providers::scalingo::domains::CertificateStatus;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
 use crate::recovery::step::Site;
@@ -10,34 +10,43 @@ use crate::store::SpanKind;
 
 /// What is known of the name's certificate.
 struct Seen {
-    told: Option<LetsEncryptStatus>,
+    told: Option<CertificateStatus>,
     shown: Option<CertificateSummary>,
 }
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let pace = Pace { waiting_for: SpanKind::Provider, ..Pace::PROVIDER };
     let decide = |seen: &Seen| decide(&site.domain, seen);
-    drive(ctx, pace, false, async || observe(ctx, site).await, decide, async |(): ()| Ok(())).await
+    drive(ctx, pace, false, || observe(ctx, site), decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
 async fn observe(ctx: &Ctx, site: &Site) -> Result<Seen> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let listed = platform.domains(&site.app).await;
     let domains = listed.map_err(StepError::provider(format!("listing the domains of {}", site.app)))?;
-    let told = domains.into_iter().find(|domain| domain.name.eq_ignore_ascii_case(&site.domain)).and_then(|domain| domain.letsencrypt_status);
-    let ready = told == Some(LetsEncryptStatus::Created);
-    let shown = if ready { health::look(ctx, &site.domain, "/").await?.ok().and_then(|seen| seen.certificate) } else { None };
+    let told = domains
+        .into_iter()
+        .find(|domain| domain.name.eq_ignore_ascii_case(&site.domain))
+        .and_then(|domain| domain.letsencrypt_status);
+    let ready = told == Some(CertificateStatus::Created);
+    let shown = if ready {
+        health::look(ctx, &site.domain, "/").await?.ok().and_then(|seen| seen.certificate)
+    } else {
+        None
+    };
     Ok(Seen { told, shown })
 }
 
 fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
     match (&seen.told, &seen.shown) {
         (_, Some(shown)) if shown.names_exactly(domain) => Ok(Next::Done(Made { id: shown.serial.clone() })),
-        (Some(LetsEncryptStatus::Error), _) => Err(StepError::refused(
+        (Some(CertificateStatus::Error), _) => Err(StepError::refused(
             format!("the platform could not get a certificate for {domain}"),
             "look at the domain in the platform's dashboard (CAA records? the authority's weekly quota?), then resume the request",
         )),
-        (Some(LetsEncryptStatus::Created), _) => Ok(Next::Wait(format!("the certificate for {domain} exists and is not shown yet"))),
+        (Some(CertificateStatus::Created), _) => {
+            Ok(Next::Wait(format!("the certificate for {domain} exists and is not shown yet")))
+        }
         (Some(told), _) => Ok(Next::Wait(format!("the certificate for {domain} is {told}"))),
         (None, _) => Ok(Next::Wait(format!("the platform says nothing of a certificate for {domain}"))),
     }

@@ -10,8 +10,8 @@ use super::database::{Database, goodbye};
 use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError};
 use crate::backup::checks::{
-    DataCheck, Expectation, Finding, Severity as Weight, analyze, compare, grant_readonly, integrity, observe, occupancy,
-    readonly_gaps, run_data_checks,
+    DataCheck, Expectation, Finding, Severity as Weight, analyze, compare, grant_readonly, integrity,
+    observe, occupancy, readonly_gaps, run_data_checks,
 };
 use crate::backup::restore::Selection;
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup};
@@ -42,9 +42,11 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     ctx.doing(SpanKind::Data, "counting rows");
     let seen = observe(connection, beat).await.map_err(doing("counting what is in the database"))?;
     let found = occupancy(connection).await.map_err(doing("looking at the database"))?;
-    let selection = Selection::new(&dump.toc, &found, true).map_err(doing("comparing with the dump"))?;
+    let selection =
+        Selection::new(&dump.toc, &found, true).map_err(StepError::failed("comparing with the dump"))?;
     let mut findings = compare(&dump.counts, &selection, &seen);
-    findings.extend(integrity(connection).await.map_err(doing("checking sequences, indexes and constraints"))?);
+    findings
+        .extend(integrity(connection).await.map_err(doing("checking sequences, indexes and constraints"))?);
     judge(ctx, dump, &findings).await?;
     read_only(ctx, connection).await?;
     let data_checks = questions(ctx, connection).await?;
@@ -77,8 +79,12 @@ async fn judge(ctx: &Ctx, dump: &Dump, findings: &[Finding]) -> Result<()> {
 async fn read_only(ctx: &Ctx, connection: &mut PgConnection) -> Result<()> {
     let Some(user) = &ctx.run.plan.target.read_only_user else { return Ok(()) };
     ctx.doing(SpanKind::Data, "granting the read-only user its rights");
-    grant_readonly(connection, user).await.map_err(StepError::failed("granting SELECT to the read-only user"))?;
-    let gaps = readonly_gaps(connection, user).await.map_err(StepError::failed("checking the read-only user's rights"))?;
+    grant_readonly(connection, user)
+        .await
+        .map_err(StepError::failed("granting SELECT to the read-only user"))?;
+    let gaps = readonly_gaps(connection, user)
+        .await
+        .map_err(StepError::failed("checking the read-only user's rights"))?;
     if gaps.none() {
         return Ok(());
     }
@@ -94,9 +100,14 @@ async fn read_only(ctx: &Ctx, connection: &mut PgConnection) -> Result<()> {
 async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
     ctx.doing(SpanKind::Data, "asking the plan's questions");
     let checks: Vec<DataCheck> = ctx.run.plan.data_checks.iter().flat_map(planned).collect();
-    let outcomes = run_data_checks(connection, &checks, QUESTION).await.map_err(StepError::failed("asking the plan's questions"))?;
-    let broken: Vec<String> =
-        outcomes.iter().filter(|outcome| !outcome.holds).map(|outcome| format!("{} (found {})", outcome.name, outcome.found)).collect();
+    let outcomes = run_data_checks(connection, &checks, QUESTION)
+        .await
+        .map_err(StepError::failed("asking the plan's questions"))?;
+    let broken: Vec<String> = outcomes
+        .iter()
+        .filter(|outcome| !outcome.holds)
+        .map(|outcome| format!("{} (found {})", outcome.name, outcome.found))
+        .collect();
     if broken.is_empty() {
         return Ok(ctx.run.plan.data_checks.len() as u64);
     }

@@ -69,7 +69,8 @@ async fn chosen(
     let Fetched { received, dump } = fetched;
     record(ctx, backup, Rung::Readable, Some(received.download_sha256.clone()), None).await?;
     let name = backup.name.clone().unwrap_or_else(|| backup.id.clone());
-    let message = format!("{name} is whole: {} tables, {} rows", dump.counts.tables.len(), dump.counts.rows());
+    let message =
+        format!("{name} is whole: {} tables, {} rows", dump.counts.tables.len(), dump.counts.rows());
     ctx.event(Severity::Normal, "BackupChosen", &message).await?;
     Ok(ChosenBackup {
         addon: addon.addon.clone(),
@@ -92,8 +93,14 @@ async fn refuse(ctx: &Ctx, backup: &Backup, refusal: &Refusal) -> Result<Refused
     ctx.tools.metrics.backup_refused(reason);
     record(ctx, backup, Rung::Listed, None, Some((reason, message.clone()))).await?;
     let name = backup.name.as_deref().unwrap_or(&backup.id);
-    ctx.event(Severity::Warning, "BackupRefused", &format!("{name} is not whole ({reason}): {message}")).await?;
-    Ok(RefusedBackup { backup: name.to_owned(), taken_at: backup.created_at, reason: reason.to_owned(), message })
+    ctx.event(Severity::Warning, "BackupRefused", &format!("{name} is not whole ({reason}): {message}"))
+        .await?;
+    Ok(RefusedBackup {
+        backup: name.to_owned(),
+        taken_at: backup.created_at,
+        reason: reason.to_owned(),
+        message,
+    })
 }
 
 async fn record(
@@ -128,9 +135,14 @@ fn none_left(ctx: &Ctx, refused: &[RefusedBackup]) -> StepError {
             "look at the database's dashboard; backups of a deleted addon can only be had from the platform's support",
         );
     }
-    let each: Vec<String> = refused.iter().map(|one| format!("{} ({}: {})", one.backup, one.reason, one.message)).collect();
+    let each: Vec<String> =
+        refused.iter().map(|one| format!("{} ({}: {})", one.backup, one.reason, one.message)).collect();
     StepError::refused(
-        format!("none of the {} backups of {app} is whole: {}. Nothing was created", refused.len(), each.join("; ")),
+        format!(
+            "none of the {} backups of {app} is whole: {}. Nothing was created",
+            refused.len(),
+            each.join("; ")
+        ),
         "ask the platform's support for older backups, or restore a dump that you keep elsewhere by hand",
     )
 }

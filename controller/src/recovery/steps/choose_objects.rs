@@ -24,7 +24,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
         };
         match tried {
             Tried::Chosen(mut chosen) => {
-                let (ChosenObjects::Artifact { refused: kept, .. } | ChosenObjects::Mirror { refused: kept, .. }) = &mut chosen;
+                let (ChosenObjects::Artifact { refused: kept, .. }
+                | ChosenObjects::Mirror { refused: kept, .. }) = &mut chosen;
                 refused.append(kept);
                 *kept = refused;
                 return Ok(chosen);
@@ -32,7 +33,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
             Tried::Refused(mut more) => refused.append(&mut more),
         }
     }
-    let each: Vec<String> = refused.iter().map(|one| format!("{} ({}: {})", one.backup, one.reason, one.message)).collect();
+    let each: Vec<String> =
+        refused.iter().map(|one| format!("{} ({}: {})", one.backup, one.reason, one.message)).collect();
     Err(StepError::refused(
         format!("no copy of the documents is whole: {}. Nothing was created", each.join("; ")),
         "add another source under source.objects in the plan, apply it, and resume the request",

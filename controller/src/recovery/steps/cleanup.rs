@@ -11,7 +11,10 @@ pub(super) async fn run(ctx: &Ctx) -> Result<()> {
         let platform = ctx.tools.target_platform(&ctx.run)?;
         let keys = platform.keys().await.map_err(StepError::provider("listing the account's SSH keys"))?;
         for key in keys.iter().filter(|key| key.name == row.name) {
-            platform.delete_key(&key.id).await.map_err(StepError::provider("removing the ephemeral SSH key"))?;
+            platform
+                .delete_key(&key.id)
+                .await
+                .map_err(StepError::provider("removing the ephemeral SSH key"))?;
         }
         ctx.gone(row).await?;
     }

@@ -33,27 +33,44 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
     let made: MadeApp = ctx.outputs.get(&Step::App(site.app.clone()))?;
     let provider = ctx.tools.alwaysdata()?;
     let zone = ctx.run.plan.dns.zone.as_str();
-    let label = site.domain.strip_suffix(zone).map(|label| label.trim_end_matches('.')).unwrap_or_default().to_owned();
+    let label = site
+        .domain
+        .strip_suffix(zone)
+        .map(|label| label.trim_end_matches('.'))
+        .unwrap_or_default()
+        .to_owned();
     let domain = zone_id(&provider, zone).await?;
     let rules = rules(ctx, site, &made.default_host);
-    let observe = async || {
+    let observe = || async {
         let listed = provider.records(domain, &label).await;
         listed.map_err(StepError::provider(format!("reading the records of {}", site.domain)))
     };
-    let act = async |action| {
+    let act = |action: Action| async {
+        let action = action;
         let old = if let Action::Change(old) = &action { Some(old) } else { None };
         let row = remember(ctx, site, old).await?;
         let mark = format!("reprise {}/{}", ctx.run.request, row.nonce.simple());
         match action {
             Action::Create => {
-                let new = NewRecord { domain, kind: "CNAME", name: &label, value: rules.target, ttl: rules.ttl, annotation: &mark };
+                let new = NewRecord {
+                    domain,
+                    kind: "CNAME",
+                    name: &label,
+                    value: rules.target,
+                    ttl: rules.ttl,
+                    annotation: &mark,
+                };
                 let made = provider.create_record(&new).await;
                 made.map(drop).map_err(StepError::provider(format!("creating the CNAME of {}", site.domain)))
             }
             Action::Change(old) => {
-                let told = format!("{} pointed to {} and is switched to {}; the old value is kept", site.domain, old.value, rules.target);
+                let told = format!(
+                    "{} pointed to {} and is switched to {}; the old value is kept",
+                    site.domain, old.value, rules.target
+                );
                 ctx.event(Severity::Normal, "NameSwitched", &told).await?;
-                let change = RecordChange { value: Some(rules.target), ttl: Some(rules.ttl), annotation: Some(&mark) };
+                let change =
+                    RecordChange { value: Some(rules.target), ttl: Some(rules.ttl), annotation: Some(&mark) };
                 let made = provider.change_record(old.id, &change).await;
                 made.map_err(StepError::provider(format!("changing the CNAME of {}", site.domain)))
             }
@@ -64,14 +81,25 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
     ctx.saw(&row, &record.id.to_string()).await?;
     let old_value = row.detail["oldValue"].as_str().map(str::to_owned);
     let old_ttl_seconds = row.detail["oldTtl"].as_u64().unwrap_or(NEGATIVE_TTL);
-    Ok(SwitchedName { record: record.id.to_string(), target: rules.target.to_owned(), old_value, old_ttl_seconds })
+    Ok(SwitchedName {
+        record: record.id.to_string(),
+        target: rules.target.to_owned(),
+        old_value,
+        old_ttl_seconds,
+    })
 }
 
 fn rules<'a>(ctx: &'a Ctx, site: &'a Site, target: &'a str) -> Rules<'a> {
     let replaces = ctx.run.plan.app(&site.app).and_then(|spec| spec.replaces.as_deref());
     // The lost app's default host differs from ours in its first label only.
     let expected = replaces.zip(target.split_once('.')).map(|(app, (_, rest))| format!("{app}.{rest}"));
-    Rules { domain: &site.domain, target, ttl: ctx.run.plan.dns.ttl, existing: ctx.run.plan.dns.existing, expected }
+    Rules {
+        domain: &site.domain,
+        target,
+        ttl: ctx.run.plan.dns.ttl,
+        existing: ctx.run.plan.dns.existing,
+        expected,
+    }
 }
 
 /// The ledger's row of the name: the first old value stays, whatever happens later.
@@ -82,18 +110,29 @@ async fn remember(ctx: &Ctx, site: &Site, old: Option<&Record>) -> Result<Ledger
 
 fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
     let user_made = |record: &&Record| record.is_user_defined != Some(false);
-    let in_the_way: Vec<&Record> = seen.iter().filter(user_made).filter(|record| record.kind != "CNAME" && clashes(&record.kind)).collect();
+    let in_the_way: Vec<&Record> = seen
+        .iter()
+        .filter(user_made)
+        .filter(|record| record.kind != "CNAME" && clashes(&record.kind))
+        .collect();
     if let Some(other) = in_the_way.first() {
         return Err(StepError::refused(
-            format!("{} has a record of type {} ({}), and a name with a CNAME can have no other", rules.domain, other.kind, other.value),
+            format!(
+                "{} has a record of type {} ({}), and a name with a CNAME can have no other",
+                rules.domain, other.kind, other.value
+            ),
             "remove that record at the DNS provider if nobody needs it, then resume the request",
         ));
     }
-    let aliases: Vec<&Record> = seen.iter().filter(user_made).filter(|record| record.kind == "CNAME").collect();
-    let same = |one: &str, other: &str| one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'));
+    let aliases: Vec<&Record> =
+        seen.iter().filter(user_made).filter(|record| record.kind == "CNAME").collect();
+    let same =
+        |one: &str, other: &str| one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'));
     match aliases.as_slice() {
         [] => Ok(Next::Act(Action::Create)),
-        [one] if same(&one.value, rules.target) && one.ttl.is_none_or(|ttl| ttl == rules.ttl) => Ok(Next::Done((*one).clone())),
+        [one] if same(&one.value, rules.target) && one.ttl.is_none_or(|ttl| ttl == rules.ttl) => {
+            Ok(Next::Done((*one).clone()))
+        }
         [one] if same(&one.value, rules.target) => Ok(Next::Act(Action::Change((*one).clone()))),
         [one] => {
             let expected = rules.expected.as_deref().is_some_and(|expected| same(&one.value, expected));
@@ -101,7 +140,10 @@ fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
                 return Ok(Next::Act(Action::Change((*one).clone())));
             }
             Err(StepError::refused(
-                format!("{} points to {}, which is neither the lost app nor the new one, and the plan says dns.existing: refuse", rules.domain, one.value),
+                format!(
+                    "{} points to {}, which is neither the lost app nor the new one, and the plan says dns.existing: refuse",
+                    rules.domain, one.value
+                ),
                 "if it may be switched, change the record at the DNS provider or set dns.existing: replace in the plan; then resume",
             ))
         }
@@ -118,7 +160,8 @@ fn clashes(kind: &str) -> bool {
 }
 
 async fn zone_id(provider: &Alwaysdata, zone: &str) -> Result<u64> {
-    let found = provider.domain(zone).await.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
+    let found =
+        provider.domain(zone).await.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
     found.map(|domain| domain.id).ok_or_else(|| {
         StepError::refused(
             format!("the DNS provider's account does not hold the zone {zone}"),

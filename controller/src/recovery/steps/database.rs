@@ -27,7 +27,10 @@ impl Database {
         let dsn = database_dsn(ctx).await?;
         let config = ssh_key::config(ctx).await?;
         // A short path of our own: the name of a Unix socket has a limit that a data folder may exceed.
-        let dir = tempfile::Builder::new().prefix("reprise-db-").tempdir().map_err(StepError::io("making a folder for the tunnel"))?;
+        let dir = tempfile::Builder::new()
+            .prefix("reprise-db-")
+            .tempdir()
+            .map_err(StepError::io("making a folder for the tunnel"))?;
         let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
         let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;
         let target = Target {
@@ -74,7 +77,10 @@ impl Database {
 
     /// What broke may be the tunnel: its own reason is the better one.
     fn broken(&self, doing: &str, source: sqlx::Error) -> StepError {
-        let why = self.tunnel.failures().map(|why| format!(" (the tunnel: {})", crate::runtime::chain::Chain(why.as_ref())));
+        let why = self
+            .tunnel
+            .failures()
+            .map(|why| format!(" (the tunnel: {})", crate::runtime::chain::Chain(why.as_ref())));
         let doing = format!("{doing}{}", why.unwrap_or_default());
         StepError::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
     }

@@ -21,18 +21,20 @@ const ENOUGH: usize = 20;
 
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let configured: ConfiguredApp = ctx.outputs.get(&Step::Variables(app.to_owned()))?;
-    let commit = Commit::parse(&configured.commit).ok_or_else(|| StepError::Output { step: format!("variables/{app}") })?;
+    let commit = Commit::parse(&configured.commit)
+        .ok_or_else(|| StepError::Output { step: format!("variables/{app}") })?;
     let intent = ctx.intend("deployment", commit.as_str(), Some(app), serde_json::json!({})).await?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let observe = async || {
+    let observe = || async {
         let listed = platform.deployments(app, ENOUGH).await;
         let mut newest = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
-        newest.retain(|deployment| deployment.git_ref.as_deref().is_none_or(|known| known == commit.as_str()));
+        newest
+            .retain(|deployment| deployment.git_ref.as_deref().is_none_or(|known| known == commit.as_str()));
         Ok(newest.into_iter().next())
     };
     // A deployment that had failed before this attempt began is why this attempt was asked for.
     let failed_before = observe().await?.filter(|found| failed(&found.status)).map(|found| found.id);
-    let act = async |()| push(ctx, app, &commit).await;
+    let act = |()| push(ctx, app, &commit);
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
     let decide = |seen: &Option<Deployment>| decide(app, failed_before.as_deref(), seen.as_ref());
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
@@ -47,7 +49,10 @@ fn decide(app: &str, failed_before: Option<&str>, seen: Option<&Deployment>) -> 
         status if failed(status) && failed_before == Some(deployment.id.as_str()) => Ok(Next::Act(())),
         status if failed(status) => Err(StepError::refused(
             format!("deployment {} of {app} ended with {status}{}", deployment.id, meaning(status)),
-            format!("read its log (scalingo --app {app} deployment-logs {}), mend the code or its variables, then resume", deployment.id),
+            format!(
+                "read its log (scalingo --app {app} deployment-logs {}), mend the code or its variables, then resume",
+                deployment.id
+            ),
         )),
         status => Ok(Next::Wait(format!("deployment is {status}"))),
     }
@@ -60,7 +65,9 @@ fn failed(status: &DeploymentStatus) -> bool {
 fn meaning(status: &DeploymentStatus) -> &'static str {
     match status {
         DeploymentStatus::BuildError => ": the build failed; nothing of it runs",
-        DeploymentStatus::HookError => ": its postdeploy hook failed; migrations may be half applied, the old version is still up",
+        DeploymentStatus::HookError => {
+            ": its postdeploy hook failed; migrations may be half applied, the old version is still up"
+        }
         DeploymentStatus::TimeoutError => ": it did not listen on PORT in time",
         DeploymentStatus::CrashedError => ": it did not stay up",
         _ => "",
@@ -73,8 +80,11 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<()> {
     let spec = ctx.run.plan.app(app).ok_or_else(|| StepError::Output { step: format!("app/{app}") })?;
     let repository = repository(ctx, spec).await?;
     let config = ssh_key::config(ctx).await?;
-    let identity = Identity::prepare(&config).await.map_err(StepError::failed("connecting to the platform's git server"))?;
-    let remote = identity.remote(&made.git_url).map_err(StepError::failed("reading the app's git address"))?;
+    let identity = Identity::prepare(&config)
+        .await
+        .map_err(StepError::failed("connecting to the platform's git server"))?;
+    let remote =
+        identity.remote(&made.git_url).map_err(StepError::failed("reading the app's git address"))?;
     let mut lines = 0;
     let told = |_: &str| {
         lines += 1;
@@ -90,7 +100,12 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<()> {
         }
         Err(error) => {
             let (class, in_doubt) = (error.class(), error.outcome_unknown());
-            Err(StepError::Failed { doing: format!("pushing the code of {app}"), class, in_doubt, source: Box::new(error) })
+            Err(StepError::Failed {
+                doing: format!("pushing the code of {app}"),
+                class,
+                in_doubt,
+                source: Box::new(error),
+            })
         }
     }
 }

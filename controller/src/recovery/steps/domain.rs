@@ -30,17 +30,20 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let replaced = ctx.run.plan.app(app).and_then(|spec| spec.replaces.as_deref());
     let intent = ctx.intend("domain", name, Some(app), serde_json::json!({})).await?;
-    let observe = async || {
+    let observe = || async {
         let old = match replaced {
             Some(replaced) => held_by(ctx, replaced, name).await?,
             None => None,
         };
         Ok(Seen { ours: held_by(ctx, app, name).await?, replaced: old })
     };
-    let act = async |action| match action {
-        Action::Detach(id) => detach(ctx, replaced.unwrap_or_default(), name, &id).await,
-        Action::Attach => {
-            platform.add_domain(app, name).await.map(drop).map_err(|error| not_attached(app, name, error))
+    let act = |action: Action| async {
+        let action = action;
+        match action {
+            Action::Detach(id) => detach(ctx, replaced.unwrap_or_default(), name, &id).await,
+            Action::Attach => {
+                platform.add_domain(app, name).await.map(drop).map_err(|error| not_attached(app, name, error))
+            }
         }
     };
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
@@ -74,14 +77,19 @@ async fn detach(ctx: &Ctx, from: &str, name: &str, id: &str) -> Result<()> {
     let gone = platform.delete_domain(from, id).await;
     gone.map_err(StepError::provider(format!("detaching {name} from the lost app {from}")))?;
     ctx.saw(&row, id).await?;
-    ctx.event(Severity::Normal, "DomainDetached", &format!("{name} was taken from {from}, which this recovery replaces")).await
+    ctx.event(
+        Severity::Normal,
+        "DomainDetached",
+        &format!("{name} was taken from {from}, which this recovery replaces"),
+    )
+    .await
 }
 
 fn not_attached(app: &str, name: &str, error: ProviderError) -> StepError {
     if !matches!(error.status().map(|status| status.as_u16()), Some(409 | 422)) {
         return StepError::provider(format!("attaching {name} to {app}"))(error);
     }
-    let said = error.body().map(ToString::to_string).unwrap_or_default();
+    let said = error.body().map(|body| body.message.clone()).unwrap_or_default();
     StepError::refused(
         format!("the platform does not attach {name} to {app} ({said})"),
         "most likely another app holds the name: detach it there, or name that app under `replaces` in the plan; then resume",

@@ -42,8 +42,14 @@ pub(super) async fn fetch(ctx: &Ctx, addon: &AddonRef, backup: &str) -> Result<F
     let platform = ctx.tools.source_platform(&ctx.run).map_err(Unfit::Error)?;
     ctx.doing(SpanKind::Data, format!("downloading backup {backup}"));
     let found = platform.download_backup(addon, backup).await;
-    let found = found.map_err(|error| Unfit::Error(StepError::provider("asking for a backup's archive")(error)))?;
-    let gone = || StepError::refused(format!("backup {backup} is listed and cannot be downloaded"), "ask the platform's support for it");
+    let found =
+        found.map_err(|error| Unfit::Error(StepError::provider("asking for a backup's archive")(error)))?;
+    let gone = || {
+        StepError::refused(
+            format!("backup {backup} is listed and cannot be downloaded"),
+            "ask the platform's support for it",
+        )
+    };
     let download = found.ok_or_else(|| Unfit::Error(gone()))?;
     let (length, beat) = (download.length, std::sync::Arc::clone(&ctx.pulse));
     let expect = Expect { download_bytes: length, max_dump_bytes: budget };
@@ -102,9 +108,15 @@ async fn digest(file: &std::path::Path) -> Option<String> {
     let file = file.to_owned();
     let hashed = tokio::task::spawn_blocking(move || {
         use sha2::Digest as _;
-        let mut hasher = sha2::Sha256::new();
-        std::io::copy(&mut std::fs::File::open(file).ok()?, &mut hasher).ok()?;
-        Some(hex::encode(hasher.finalize()))
+        use std::io::Read as _;
+        let (mut file, mut hasher) = (std::fs::File::open(file).ok()?, sha2::Sha256::new());
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match file.read(&mut buffer).ok()? {
+                0 => return Some(hex::encode(hasher.finalize())),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
     });
     hashed.await.ok().flatten()
 }

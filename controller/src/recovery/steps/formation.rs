@@ -18,16 +18,22 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<()> {
     let spec = ctx.run.plan.app(app);
     let wanted = spec.map(|spec| spec.formation(&ctx.run.plan)).unwrap_or_default();
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let observe = async || {
+    let observe = || async {
         let found = platform.app(app).await.map_err(StepError::provider(format!("reading app {app}")))?;
-        let formation = platform.formation(app).await.map_err(StepError::provider(format!("reading the containers of {app}")))?;
+        let formation = platform
+            .formation(app)
+            .await
+            .map_err(StepError::provider(format!("reading the containers of {app}")))?;
         Ok(Seen { app: found, formation })
     };
-    let act = async |change: Vec<ContainerType>| match platform.scale(app, &change).await {
-        Ok(_) => Ok(()),
-        // Busy: the next look says with what.
-        Err(error) if error.status() == Some(StatusCode::CONFLICT) => Ok(()),
-        Err(error) => Err(StepError::provider(format!("scaling {app}"))(error)),
+    let act = |change: Vec<ContainerType>| async {
+        let change = change;
+        match platform.scale(app, &change).await {
+            Ok(_) => Ok(()),
+            // Busy: the next look says with what.
+            Err(error) if error.status() == Some(StatusCode::CONFLICT) => Ok(()),
+            Err(error) => Err(StepError::provider(format!("scaling {app}"))(error)),
+        }
     };
     drive(ctx, Pace::PROVIDER, false, observe, |seen| decide(app, &wanted, seen), act).await
 }
@@ -37,7 +43,9 @@ fn decide(app: &str, wanted: &Formation, seen: &Seen) -> Result<Next<Vec<Contain
     let found = seen.app.as_ref().ok_or_else(gone)?;
     let change = difference(wanted, &seen.formation);
     match &found.status {
-        AppStatus::Scaling | AppStatus::Restarting | AppStatus::Booting => Ok(Next::Wait(format!("{app} is {}", found.status))),
+        AppStatus::Scaling | AppStatus::Restarting | AppStatus::Booting => {
+            Ok(Next::Wait(format!("{app} is {}", found.status)))
+        }
         _ if !change.is_empty() => Ok(Next::Act(change)),
         AppStatus::Running => Ok(Next::Done(())),
         AppStatus::Stopped if wanted.values().all(|containers| containers.amount == 0) => Ok(Next::Done(())),
@@ -57,7 +65,8 @@ fn difference(wanted: &Formation, seen: &[ContainerType]) -> Vec<ContainerType> 
             known.amount != amount || (amount > 0 && known.size.as_deref().is_some_and(|known| known != size))
         })
     };
-    let changed = wanted.iter().filter(|(name, containers)| differs(name, containers.amount, containers.size.as_str()));
+    let changed =
+        wanted.iter().filter(|(name, containers)| differs(name, containers.amount, containers.size.as_str()));
     changed
         .map(|(name, containers)| ContainerType {
             name: name.clone(),

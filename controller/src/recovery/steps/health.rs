@@ -11,12 +11,13 @@ use crate::runtime::chain::Chain;
 use crate::store::SpanKind;
 
 /// How an app that was just deployed is watched.
-const PACE: Pace = Pace { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Provider };
+const PACE: Pace =
+    Pace { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Provider };
 
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
     let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
     let path = ctx.run.plan.app(app).map_or("/", |spec| spec.health_path.as_str());
-    let observe = async || look(ctx, &made.default_host, path).await;
+    let observe = || look(ctx, &made.default_host, path);
     let decide = |seen: &std::result::Result<Seen, String>| {
         Ok(match seen {
             Ok(seen) if seen.status.as_u16() < 400 => Next::Done(seen.status.as_u16()),
@@ -24,7 +25,7 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
             Err(why) => Next::Wait(format!("{app} does not answer on its default host: {why}")),
         })
     };
-    drive(ctx, PACE, false, observe, decide, async |(): ()| Ok(())).await
+    drive(ctx, PACE, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
 /// One look at `host`, connected to where a resolver says that it is. `Err`: why there was no answer; the next look may have one.

@@ -17,7 +17,7 @@ type Answers = Vec<(SocketAddr, CnameAnswer)>;
 pub(super) async fn authoritative(ctx: &Ctx, site: &Site) -> Result<Made> {
     let switched: SwitchedName = ctx.outputs.get(&Step::Cname(site.clone()))?;
     let servers = servers(ctx).await?;
-    let observe = async || {
+    let observe = || async {
         let mut answers: Answers = Vec::with_capacity(servers.len());
         for server in &servers {
             let asked = NameServer::new(*server).authoritative_cname(&site.domain).await;
@@ -26,7 +26,7 @@ pub(super) async fn authoritative(ctx: &Ctx, site: &Site) -> Result<Made> {
         Ok(answers)
     };
     let decide = |answers: &Answers| Ok(decide(&site.domain, &switched.target, answers));
-    drive(ctx, Pace::DNS, false, observe, decide, async |(): ()| Ok(())).await
+    drive(ctx, Pace::DNS, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
 /// The new target at every resolver. They were not asked before: a negative answer would be remembered.
@@ -35,7 +35,7 @@ pub(super) async fn resolver(ctx: &Ctx, site: &Site) -> Result<Made> {
     let resolvers = &ctx.tools.config.dns.resolvers;
     // Caches may hold the old answer for its whole time to live: that silence is no stall.
     ctx.pulse.expect_silence(ctx.tools.clock.scaled(Duration::from_secs(switched.old_ttl_seconds)));
-    let observe = async || {
+    let observe = || async {
         let mut answers: Answers = Vec::with_capacity(resolvers.len());
         for resolver in resolvers {
             let asked = NameServer::new(*resolver).resolved_cname(&site.domain).await;
@@ -44,7 +44,7 @@ pub(super) async fn resolver(ctx: &Ctx, site: &Site) -> Result<Made> {
         Ok(answers)
     };
     let decide = |answers: &Answers| Ok(decide(&site.domain, &switched.target, answers));
-    drive(ctx, Pace::DNS, false, observe, decide, async |(): ()| Ok(())).await
+    drive(ctx, Pace::DNS, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
 fn decide(domain: &str, target: &str, answers: &Answers) -> Next<(), Made> {

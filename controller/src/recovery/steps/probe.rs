@@ -15,11 +15,14 @@ struct Both {
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Probed> {
     let path = ctx.run.plan.app(&site.app).map_or("/", |spec| spec.health_path.as_str());
-    let observe = async || {
-        Ok(Both { https: health::look(ctx, &site.domain, path).await?, http: plain(ctx, &site.domain, path).await? })
+    let observe = || async {
+        Ok(Both {
+            https: health::look(ctx, &site.domain, path).await?,
+            http: plain(ctx, &site.domain, path).await?,
+        })
     };
     let decide = |seen: &Both| decide(&site.domain, seen);
-    drive(ctx, Pace::DNS, false, observe, decide, async |(): ()| Ok(())).await
+    drive(ctx, Pace::DNS, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
 fn decide(domain: &str, seen: &Both) -> Result<Next<(), Probed>> {
@@ -28,7 +31,9 @@ fn decide(domain: &str, seen: &Both) -> Result<Next<(), Probed>> {
         Ok(https) => return Ok(Next::Wait(format!("https://{domain} answers {}", https.status.as_u16()))),
         Err(why) => return Ok(Next::Wait(format!("https://{domain} does not answer: {why}"))),
     };
-    let Some(certificate) = https.certificate.as_ref().filter(|certificate| certificate.names_exactly(domain)) else {
+    let Some(certificate) =
+        https.certificate.as_ref().filter(|certificate| certificate.names_exactly(domain))
+    else {
         return Ok(Next::Wait(format!("https://{domain} still shows another name's certificate")));
     };
     let redirects = |http: &Seen| {
@@ -40,7 +45,9 @@ fn decide(domain: &str, seen: &Both) -> Result<Next<(), Probed>> {
             issuer: certificate.issuer.clone(),
             not_after: certificate.not_after.unwrap_or_default(),
         })),
-        Ok(http) => Ok(Next::Wait(format!("http://{domain} answers {} and does not redirect", http.status.as_u16()))),
+        Ok(http) => {
+            Ok(Next::Wait(format!("http://{domain} answers {} and does not redirect", http.status.as_u16())))
+        }
         Err(why) => Ok(Next::Wait(format!("http://{domain} does not answer: {why}"))),
     }
 }

@@ -12,12 +12,14 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let intent = ctx.intend("project", name, None, serde_json::json!({})).await?;
     let doubt = intent.state == LedgerState::Intended;
     let observe =
-        async || platform.projects().await.map_err(StepError::provider("listing the account's projects"));
-    let act = async |()| {
+        || async { platform.projects().await.map_err(StepError::provider("listing the account's projects")) };
+    let act = |()| async {
         let made = platform.create_project(name).await;
         made.map(drop).map_err(StepError::provider(format!("creating project {name}")))
     };
-    let project = drive(ctx, Pace::PROVIDER, doubt && ctx.retry, observe, |projects| Ok(decide(name, projects)), act).await?;
+    let project =
+        drive(ctx, Pace::PROVIDER, doubt && ctx.retry, observe, |projects| Ok(decide(name, projects)), act)
+            .await?;
     ctx.saw(&intent, &project.id).await?;
     Ok(Made { id: project.id })
 }

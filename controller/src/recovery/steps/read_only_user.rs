@@ -44,7 +44,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
 
 async fn find(ctx: &Ctx, at: &AddonRef, name: &str) -> Result<Option<DatabaseUser>> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let users = platform.database_users(at).await.map_err(StepError::provider("listing the database's users"))?;
+    let users =
+        platform.database_users(at).await.map_err(StepError::provider("listing the database's users"))?;
     Ok(users.into_iter().find(|user| user.name == name))
 }
 
@@ -60,7 +61,10 @@ async fn fresh_password(ctx: &Ctx, at: &AddonRef, name: &str, exists: bool) -> R
     };
     let user = made.map_err(StepError::provider(format!("creating the read-only user {name}")))?;
     user.password.ok_or_else(|| {
-        StepError::refused("the platform told no password for the read-only user", "reset it in the dashboard, then resume")
+        StepError::refused(
+            "the platform told no password for the read-only user",
+            "reset it in the dashboard, then resume",
+        )
     })
 }
 
@@ -83,7 +87,8 @@ async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
 /// The variables of `app` that are computed from the read-only user.
 fn values(ctx: &Ctx, app: &AppSpec, dsn: &Dsn) -> BTreeMap<String, SecretString> {
     let all = ctx.run.plan.variables.values.iter().filter(|(name, _)| !app.variables.contains_key(*name));
-    let computed = |(name, variable): (&String, &Variable)| Some((name.clone(), read_only(variable.computed?, dsn)?));
+    let computed =
+        |(name, variable): (&String, &Variable)| Some((name.clone(), read_only(variable.computed?, dsn)?));
     all.chain(&app.variables).filter(|(name, _)| !app.unset.contains(name)).filter_map(computed).collect()
 }
 
@@ -122,7 +127,9 @@ async fn everywhere(ctx: &Ctx, user: &str) -> Result<bool> {
         let listed = platform.variables(&app.name, Aliases::Raw).await;
         let there = listed.map_err(StepError::provider(format!("reading the variables of {}", app.name)))?;
         let has = |name: &String| {
-            there.iter().any(|variable| variable.name == *name && !variable.value.expose_secret().trim().is_empty())
+            there
+                .iter()
+                .any(|variable| variable.name == *name && !variable.value.expose_secret().trim().is_empty())
         };
         if !wanted.keys().all(has) {
             return Ok(false);

@@ -25,8 +25,17 @@ const ROUNDS: usize = 3;
 /// Where the objects come from.
 #[derive(Debug)]
 enum Source {
-    Artifact { file: std::path::PathBuf, entries: BTreeMap<String, ArtifactEntry> },
-    Mirror { spec: MirrorSource, store: S3, bucket: String, prefix: String, objects: BTreeMap<String, ObjectSummary> },
+    Artifact {
+        file: std::path::PathBuf,
+        entries: BTreeMap<String, ArtifactEntry>,
+    },
+    Mirror {
+        spec: MirrorSource,
+        store: S3,
+        bucket: String,
+        prefix: String,
+        objects: BTreeMap<String, ObjectSummary>,
+    },
 }
 
 pub(super) async fn run(ctx: &Ctx) -> Result<Refilled> {
@@ -50,16 +59,32 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Refilled> {
 }
 
 async fn source(ctx: &Ctx) -> Result<Source> {
-    let gone = || StepError::refused("the source of the documents is not in the plan any more", "file a new request");
+    let gone = || {
+        StepError::refused("the source of the documents is not in the plan any more", "file a new request")
+    };
     match ctx.outputs.get(&Step::ChooseObjects)? {
         ChosenObjects::Artifact { source, artifact, sha256, .. } => {
-            let spec = ctx.run.plan.source.objects.get(source).and_then(|source| source.artifact.as_ref()).ok_or_else(gone)?;
+            let spec = ctx
+                .run
+                .plan
+                .source
+                .objects
+                .get(source)
+                .and_then(|source| source.artifact.as_ref())
+                .ok_or_else(gone)?;
             let (file, index) = artifact::obtain(ctx, spec, artifact, &sha256).await?;
             let entries = index.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
             Ok(Source::Artifact { file, entries })
         }
         ChosenObjects::Mirror { source, .. } => {
-            let spec = ctx.run.plan.source.objects.get(source).and_then(|source| source.mirror.as_ref()).ok_or_else(gone)?;
+            let spec = ctx
+                .run
+                .plan
+                .source
+                .objects
+                .get(source)
+                .and_then(|source| source.mirror.as_ref())
+                .ok_or_else(gone)?;
             let prefix = spec.prefix.clone().unwrap_or_default();
             let objects = mirror::list(ctx, spec).await?;
             let own_key = |key: &str| key.strip_prefix(prefix.as_str()).unwrap_or(key).to_owned();
@@ -79,7 +104,11 @@ impl Source {
         match self {
             Self::Artifact { entries, .. } => entries
                 .values()
-                .map(|entry| Wanted { key: entry.key.clone(), size: entry.size, etag: Some(entry.md5.clone()) })
+                .map(|entry| Wanted {
+                    key: entry.key.clone(),
+                    size: entry.size,
+                    etag: Some(entry.md5.clone()),
+                })
                 .collect(),
             Self::Mirror { objects, .. } => objects
                 .iter()
@@ -95,8 +124,10 @@ impl Source {
 
 async fn listed(ctx: &Ctx, store: &S3, target: &TargetBucket) -> Result<Vec<Listed>> {
     ctx.doing(SpanKind::Data, "comparing the new bucket with the source");
-    let objects = store.list(&target.name, "").map_ok(|object: ObjectSummary| {
-        Listed { key: object.key, size: object.size, etag: Some(object.etag) }
+    let objects = store.list(&target.name, "").map_ok(|object: ObjectSummary| Listed {
+        key: object.key,
+        size: object.size,
+        etag: Some(object.etag),
     });
     let all: std::result::Result<Vec<_>, _> = objects.try_collect().await;
     all.map_err(StepError::s3(format!("listing bucket {}", target.name)))
@@ -104,7 +135,11 @@ async fn listed(ctx: &Ctx, store: &S3, target: &TargetBucket) -> Result<Vec<List
 
 async fn complete(ctx: &Ctx, plan: &RefillPlan<'_>) -> Result<Refilled> {
     if let Some(extra) = plan.extra.first() {
-        let message = format!("{} objects are in the bucket that the source does not have (first: {})", plan.extra.len(), extra.key);
+        let message = format!(
+            "{} objects are in the bucket that the source does not have (first: {})",
+            plan.extra.len(),
+            extra.key
+        );
         ctx.event(Severity::Warning, "ExtraObjects", &message).await?;
     }
     Ok(Refilled { objects: plan.same, bytes: plan.same_bytes })
@@ -120,7 +155,9 @@ async fn put_missing(
 ) -> Result<()> {
     ctx.doing(SpanKind::Data, "copying documents");
     let again = plan.wrong.iter().map(|(wanted, _)| *wanted);
-    let keys: Vec<&str> = plan.missing.iter().copied().chain(again).chain(plan.unproven.iter().copied()).map(|wanted| wanted.key.as_str()).collect();
+    let all = plan.missing.iter().copied().chain(again).chain(plan.unproven.iter().copied());
+    // Owned: a stream of futures that borrow their keys cannot be proved to be `Send`.
+    let keys: Vec<String> = all.map(|wanted| wanted.key.clone()).collect();
     let (mut done, total) = (plan.same, total as u64);
     let concurrency = usize::try_from(ctx.run.plan.limits.copy_concurrency).unwrap_or(16).max(1);
     let copies = futures::stream::iter(keys).map(|key| copy(ctx, source, store, target, key));
@@ -134,16 +171,21 @@ async fn put_missing(
 }
 
 /// Copies one object; its length in bytes.
-async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key: &str) -> Result<u64> {
+async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key: String) -> Result<u64> {
+    let key = key.as_str();
     let (body, metadata, size) = match source {
         Source::Artifact { file, entries } => {
-            let entry = entries.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
-            let stream = read_entry(file, entry).map(|piece| piece.map_err(StepError::failed("reading the artifact")));
-            let metadata = Metadata { content_type: content_type::of(key).map(str::to_owned), ..Metadata::default() };
+            let entry =
+                entries.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
+            let stream =
+                read_entry(file, entry).map(|piece| piece.map_err(StepError::failed("reading the artifact")));
+            let metadata =
+                Metadata { content_type: content_type::of(key).map(str::to_owned), ..Metadata::default() };
             (body(ctx, stream, entry.size).await?, metadata, entry.size)
         }
         Source::Mirror { spec, store, bucket, prefix, objects } => {
-            let object = objects.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
+            let object =
+                objects.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
             thawed(ctx, spec, object).await?;
             let found = store.get(bucket, &format!("{prefix}{key}")).await;
             let found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
@@ -184,7 +226,11 @@ impl Content {
     }
 }
 
-async fn body(ctx: &Ctx, stream: impl futures::Stream<Item = Result<Bytes>> + Send, size: u64) -> Result<Content> {
+async fn body(
+    ctx: &Ctx,
+    stream: impl futures::Stream<Item = Result<Bytes>> + Send,
+    size: u64,
+) -> Result<Content> {
     use tokio::io::AsyncWriteExt as _;
     let mut stream = std::pin::pin!(stream);
     if size <= IN_MEMORY {
@@ -197,7 +243,8 @@ async fn body(ctx: &Ctx, stream: impl futures::Stream<Item = Result<Bytes>> + Se
     let doing = || "keeping a large object for a moment";
     ctx.make_dir()?;
     let file = tempfile::NamedTempFile::new_in(&ctx.run.dir).map_err(StepError::io(doing()))?;
-    let mut writer = tokio::fs::OpenOptions::new().write(true).open(file.path()).await.map_err(StepError::io(doing()))?;
+    let mut writer =
+        tokio::fs::OpenOptions::new().write(true).open(file.path()).await.map_err(StepError::io(doing()))?;
     while let Some(piece) = stream.next().await {
         writer.write_all(&piece?).await.map_err(StepError::io(doing()))?;
     }

@@ -22,7 +22,12 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
     let dump = dump::obtain(ctx, &chosen).await?;
     let database = Database::open(ctx).await?;
     let intent = ctx
-        .intend("database-content", &addon.resource, Some(&addon.id), serde_json::json!({ "backup": chosen.backup }))
+        .intend(
+            "database-content",
+            &addon.resource,
+            Some(&addon.id),
+            serde_json::json!({ "backup": chosen.backup }),
+        )
         .await?;
     let account = restored(ctx, &dump, &database, &intent).await;
     database.close().await;
@@ -40,7 +45,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
 async fn restored(ctx: &Ctx, dump: &Dump, database: &Database, intent: &LedgerRow) -> Result<Account> {
     let mut connection = database.connect().await?;
     database.end_sessions(&mut connection, APPLICATION).await?;
-    let found = occupancy(&mut connection).await.map_err(StepError::failed("looking what the new database holds"))?;
+    let found =
+        occupancy(&mut connection).await.map_err(StepError::failed("looking what the new database holds"))?;
     let selection = selection(dump, &found, intent)?;
     ctx.doing(SpanKind::Data, "restoring");
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
@@ -55,21 +61,28 @@ async fn restored(ctx: &Ctx, dump: &Dump, database: &Database, intent: &LedgerRo
         application: APPLICATION,
     };
     let told = |progress: crate::backup::restore::Progress| {
-        ctx.doing(SpanKind::Data, format!("restoring: entry {} of {}", progress.entries_done, progress.entries_total));
+        ctx.doing(
+            SpanKind::Data,
+            format!("restoring: entry {} of {}", progress.entries_done, progress.entries_total),
+        );
         ctx.pulse.progress(progress.rows_done, Some(progress.rows_total), "rows");
     };
-    let report = restore(&tools, order, &ctx.stop, told).await.map_err(StepError::failed("restoring the database"))?;
+    let report =
+        restore(&tools, order, &ctx.stop, told).await.map_err(StepError::failed("restoring the database"))?;
     ctx.tools.metrics.bytes_moved("restore", dump.counts.text_bytes);
     ctx.doing(SpanKind::Data, "counting what is in the restored database");
     let beat = |done, total| ctx.pulse.progress(done, Some(total), "tables");
-    let seen = observe(&mut connection, beat).await.map_err(StepError::failed("looking at the restored database"))?;
+    let seen = observe(&mut connection, beat)
+        .await
+        .map_err(StepError::failed("looking at the restored database"))?;
     Ok(account(&dump.toc, &selection, &report, &dump.counts, &seen))
 }
 
 /// What is there already is ours only if an earlier attempt of this very step began to put it there.
 fn selection(dump: &Dump, found: &Occupancy, intent: &LedgerRow) -> Result<Selection> {
     let ours = intent.state != LedgerState::Deleted && intent.detail.get("backup").is_some();
-    Selection::new(&dump.toc, found, ours).map_err(StepError::failed("looking whether the new database is empty"))
+    Selection::new(&dump.toc, found, ours)
+        .map_err(StepError::failed("looking whether the new database is empty"))
 }
 
 fn output(account: &Account) -> RestoredDatabase {

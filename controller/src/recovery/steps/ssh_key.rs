@@ -43,13 +43,21 @@ async fn ephemeral(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let intent = ctx.intend("ssh-key", &name, None, serde_json::json!({})).await?;
     let line = key.public_line().map_err(StepError::failed("writing the public half of the SSH key"))?;
-    let observe = async || platform.keys().await.map_err(StepError::provider("listing the account's SSH keys"));
-    let act = async |action| match action {
-        Action::Remove(id) => {
-            platform.delete_key(&id).await.map(drop).map_err(StepError::provider("removing an SSH key that is lost"))
-        }
-        Action::Register => {
-            platform.add_key(&name, &line).await.map(drop).map_err(StepError::provider("registering an SSH key"))
+    let observe =
+        || async { platform.keys().await.map_err(StepError::provider("listing the account's SSH keys")) };
+    let act = |action: Action| async {
+        let action = action;
+        match action {
+            Action::Remove(id) => platform
+                .delete_key(&id)
+                .await
+                .map(drop)
+                .map_err(StepError::provider("removing an SSH key that is lost")),
+            Action::Register => platform
+                .add_key(&name, &line)
+                .await
+                .map(drop)
+                .map_err(StepError::provider("registering an SSH key")),
         }
     };
     let known = drive(ctx, Pace::PROVIDER, false, observe, |seen| Ok(decide(&name, &key, seen)), act).await?;

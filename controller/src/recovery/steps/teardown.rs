@@ -37,7 +37,10 @@ async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
             _ => Ok(()),
         },
         "detached-domain" => match row.parent.as_deref() {
-            Some(app) if row.state == LedgerState::Present && platform.app(app).await.map_err(doing())?.is_some() => {
+            Some(app)
+                if row.state == LedgerState::Present
+                    && platform.app(app).await.map_err(doing())?.is_some() =>
+            {
                 platform.add_domain(app, &row.name).await.map(drop).map_err(doing())
             }
             _ => Ok(()),
@@ -66,7 +69,11 @@ async fn dns_record(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
         None => provider.delete_record(id).await.map(drop).map_err(doing()),
         Some(old) => {
             let ttl = row.detail["oldTtl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok());
-            let change = RecordChange { value: Some(old), ttl, annotation: Some(row.detail["oldAnnotation"].as_str().unwrap_or_default()) };
+            let change = RecordChange {
+                value: Some(old),
+                ttl,
+                annotation: Some(row.detail["oldAnnotation"].as_str().unwrap_or_default()),
+            };
             provider.change_record(id, &change).await.map_err(doing())
         }
     }
@@ -86,7 +93,9 @@ async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
 
 /// Every version first: a bucket with versions in it cannot be deleted.
 async fn delete_bucket(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else { return Ok(()) };
+    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
+        return Ok(());
+    };
     let store = ctx.tools.target_store(target)?;
     let doing = || StepError::s3(format!("deleting bucket {}", row.name));
     if !store.bucket_exists(&row.name).await.map_err(doing())? {
@@ -117,7 +126,8 @@ async fn delete_project(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
 }
 
 async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let message = format!("{} {} is left alone: it is not (or no longer) this recovery's alone", row.kind, row.name);
+    let message =
+        format!("{} {} is left alone: it is not (or no longer) this recovery's alone", row.kind, row.name);
     tracing::warn!(detail = %json!({ "kind": row.kind }), "a resource is left alone");
     ctx.event(Severity::Warning, "LeftAlone", &message).await
 }

@@ -30,18 +30,20 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let planned = planned(ctx, spec, &commit).await?;
     let values = values(ctx, spec, &planned).await?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let observe = async || {
+    let observe = || async {
         let listed = platform.variables(app, Aliases::Raw).await;
         listed.map_err(StepError::provider(format!("reading the variables of {app}")))
     };
     let decide = |seen: &Vec<crate::providers::scalingo::variables::Variable>| {
         let there = |(name, value): (&String, &SecretString)| {
-            seen.iter().any(|known| known.name == *name && known.value.expose_secret() == value.expose_secret())
+            seen.iter()
+                .any(|known| known.name == *name && known.value.expose_secret() == value.expose_secret())
         };
         Ok(if values.iter().all(there) { Next::Done(()) } else { Next::Act(()) })
     };
-    let act = async |()| {
-        let put = platform.set_variables(app, values.iter().map(|(name, value)| (name.as_str(), value))).await;
+    let act = |()| async {
+        let put =
+            platform.set_variables(app, values.iter().map(|(name, value)| (name.as_str(), value))).await;
         put.map(drop).map_err(StepError::provider(format!("putting the variables of {app}")))
     };
     drive(ctx, Pace::PROVIDER, false, observe, decide, act).await?;
@@ -69,21 +71,28 @@ async fn read_template(ctx: &Ctx, app: &AppSpec, commit: &Commit, path: &str) ->
     let repository = deploy::repository(ctx, app).await?;
     let bytes = repository.read(commit, path, TEMPLATE_LIMIT).await.map_err(StepError::failed(doing))?;
     let advice = "correct variables.template in the plan, apply it, and resume the request";
-    let bytes = bytes.ok_or_else(|| StepError::refused(format!("the code at {commit} has no file {path}"), advice))?;
+    let bytes = bytes
+        .ok_or_else(|| StepError::refused(format!("the code at {commit} has no file {path}"), advice))?;
     String::from_utf8(bytes).map_err(|_| StepError::refused(format!("{path} is not UTF-8 text"), advice))
 }
 
 /// The values themselves. Those of the read-only user are on the app already, and known nowhere else.
-async fn values(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<BTreeMap<String, SecretString>> {
+async fn values(
+    ctx: &Ctx,
+    app: &AppSpec,
+    planned: &BTreeMap<String, Planned>,
+) -> Result<BTreeMap<String, SecretString>> {
     ctx.doing(SpanKind::Own, "computing the variables");
     let known = Known::gather(ctx, app, planned).await?;
     let mut values = BTreeMap::new();
     for (name, planned) in planned {
         let value = match planned {
             Planned::Literal(text) => SecretString::from(text.clone()),
-            Planned::Reference(reference) => {
-                ctx.tools.references.secret(reference).map_err(StepError::reference(format!("variable {name}")))?
-            }
+            Planned::Reference(reference) => ctx
+                .tools
+                .references
+                .secret(reference)
+                .map_err(StepError::reference(format!("variable {name}")))?,
             Planned::Computed(computed) if is_read_only(*computed) => continue,
             Planned::Computed(computed) => known.value(*computed)?,
         };
@@ -112,7 +121,8 @@ impl Known {
     async fn gather(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<Self> {
         let made: MadeApp = ctx.outputs.get(&Step::App(app.name.clone()))?;
         let wants_redis = planned.values().any(|planned| *planned == Planned::Computed(Computed::RedisUrl));
-        let redis = if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
+        let redis =
+            if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
         let mut hosts = app.domains.clone();
         hosts.push(made.default_host);
         Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx)?, hosts })
@@ -144,19 +154,26 @@ impl Known {
             | Computed::ReadOnlyPort
             | Computed::ReadOnlyUser
             | Computed::ReadOnlyPassword
-            | Computed::ReadOnlyName => return Err(lacks("the read-only user's password, which is on the app alone")),
+            | Computed::ReadOnlyName => {
+                return Err(lacks("the read-only user's password, which is on the app alone"));
+            }
         })
     }
 }
 
 fn lacks(what: &str) -> StepError {
-    StepError::refused(format!("a variable is computed from {what}, and there is none"), "mend the plan, apply it, and resume")
+    StepError::refused(
+        format!("a variable is computed from {what}, and there is none"),
+        "mend the plan, apply it, and resume",
+    )
 }
 
 fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
     let Some(bucket) = &ctx.run.plan.target.bucket else { return Ok(None) };
     let setting = |setting: &Setting, what: &str| ctx.tools.setting(setting, what);
-    let secret = |reference| ctx.tools.references.secret(reference).map_err(StepError::reference("the bucket's key pair"));
+    let secret = |reference| {
+        ctx.tools.references.secret(reference).map_err(StepError::reference("the bucket's key pair"))
+    };
     Ok(Some(Bucket {
         name: bucket.name.clone(),
         endpoint: setting(&bucket.endpoint, "target.bucket.endpoint")?,

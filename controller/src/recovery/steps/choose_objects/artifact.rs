@@ -28,7 +28,11 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
         match fetch(ctx, &github, &artifact).await? {
             Ok((_, found)) => {
                 let taken_at = run.created_at.unwrap_or_default();
-                judged(ctx, verdict(ctx, &run, &artifact, Rung::Readable, Some(found.zip_sha256.clone()), None)).await?;
+                judged(
+                    ctx,
+                    verdict(ctx, &run, &artifact, Rung::Readable, Some(found.zip_sha256.clone()), None),
+                )
+                .await?;
                 return Ok(Tried::Chosen(ChosenObjects::Artifact {
                     source: index,
                     run: run.id,
@@ -42,7 +46,11 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
                 }));
             }
             Err((reason, message)) => {
-                judged(ctx, verdict(ctx, &run, &artifact, Rung::Listed, None, Some((reason, message.clone())))).await?;
+                judged(
+                    ctx,
+                    verdict(ctx, &run, &artifact, Rung::Listed, None, Some((reason, message.clone()))),
+                )
+                .await?;
                 refused.push(RefusedBackup {
                     backup: format!("artifact {} of run {}", artifact.id, run.id),
                     taken_at: run.created_at,
@@ -54,7 +62,7 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
     }
     if refused.is_empty() {
         refused.push(RefusedBackup {
-            backup: format!("artifact of {}", source.workflow),
+            backup: format!("artifact of {}", source.workflow.as_str()),
             taken_at: None,
             reason: "none-listed".to_owned(),
             message: "no successful run of the branch has the artifact".to_owned(),
@@ -72,23 +80,37 @@ pub(in crate::recovery::steps) async fn obtain(
 ) -> Result<(PathBuf, ArtifactIndex)> {
     let file = path(ctx, artifact)?;
     if file.exists() {
-        if let Ok(index) = check(&file, None, limits(ctx)?).await {
+        if let Ok(index) = check(&file, None, limits(ctx)?, beat(ctx)).await {
             if index.zip_sha256 == sha256 {
                 return Ok((file, index));
             }
         }
     }
     let github = client(ctx, source)?;
-    let again = Artifact { id: artifact, name: String::new(), size_in_bytes: None, expired: false, digest: None, created_at: None, expires_at: None };
+    let again = Artifact {
+        id: artifact,
+        name: String::new(),
+        size_in_bytes: None,
+        expired: false,
+        digest: None,
+        created_at: None,
+        expires_at: None,
+    };
     match fetch(ctx, &github, &again).await? {
         Ok(found) if found.1.zip_sha256 == sha256 => Ok(found),
         Ok(_) => Err(changed(artifact)),
-        Err((_, message)) => Err(StepError::refused(format!("artifact {artifact} cannot be read any more: {message}"), "file a new request: it chooses anew")),
+        Err((_, message)) => Err(StepError::refused(
+            format!("artifact {artifact} cannot be read any more: {message}"),
+            "file a new request: it chooses anew",
+        )),
     }
 }
 
 fn changed(artifact: u64) -> StepError {
-    StepError::refused(format!("artifact {artifact} is not what it was when it was chosen"), "file a new request: it chooses anew")
+    StepError::refused(
+        format!("artifact {artifact} is not what it was when it was chosen"),
+        "file a new request: it chooses anew",
+    )
 }
 
 fn client(ctx: &Ctx, source: &ArtifactSource) -> Result<Github> {
@@ -99,7 +121,10 @@ fn client(ctx: &Ctx, source: &ArtifactSource) -> Result<Github> {
     };
     let client = Github::new(config, ctx.tools.github_limiter.clone(), ctx.tools.http.clone());
     client.map_err(|error| {
-        StepError::refused(format!("the code host's address cannot be used: {}", Chain(&error)), "correct GITHUB_API_URL, restart the daemon, and resume")
+        StepError::refused(
+            format!("the code host's address cannot be used: {}", Chain(&error)),
+            "correct GITHUB_API_URL, restart the daemon, and resume",
+        )
     })
 }
 
@@ -110,13 +135,17 @@ async fn candidates(ctx: &Ctx, github: &Github, source: &ArtifactSource) -> Resu
     let name = ctx.tools.setting(&source.name, "the artifact's name")?;
     let listed = github.runs(&workflow, ENOUGH).await;
     let mut runs = listed.map_err(StepError::provider(format!("listing the runs of {workflow}")))?;
-    runs.retain(|run| run.succeeded() && run.is_own() && run.head_branch.as_deref() == Some(source.branch.as_str()));
+    runs.retain(|run| {
+        run.succeeded() && run.is_own() && run.head_branch.as_deref() == Some(source.branch.as_str())
+    });
     runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
     let mut candidates = Vec::new();
     for run in runs {
         let listed = github.artifacts(run.id).await;
-        let artifacts = listed.map_err(StepError::provider(format!("listing the artifacts of run {}", run.id)))?;
-        let newest = artifacts.into_iter().filter(|artifact| artifact.name == name).max_by_key(|artifact| artifact.id);
+        let artifacts =
+            listed.map_err(StepError::provider(format!("listing the artifacts of run {}", run.id)))?;
+        let newest =
+            artifacts.into_iter().filter(|artifact| artifact.name == name).max_by_key(|artifact| artifact.id);
         candidates.extend(newest.map(|artifact| (run, artifact)));
     }
     Ok(candidates)
@@ -135,14 +164,16 @@ async fn fetch(ctx: &Ctx, github: &Github, artifact: &Artifact) -> Result<Fetche
         Err(error) if error.status().is_some_and(|status| status.as_u16() == 410) => {
             return Ok(Err(("expired", "its content is gone".to_owned())));
         }
-        Err(error) => return Err(StepError::provider(format!("downloading artifact {}", artifact.id))(error)),
+        Err(error) => {
+            return Err(StepError::provider(format!("downloading artifact {}", artifact.id))(error));
+        }
     };
     let file = path(ctx, artifact.id)?;
     if let Err(cut) = save(ctx, download, &file).await? {
         return Ok(Err(("cut-short", cut)));
     }
     ctx.doing(SpanKind::Data, "checking every member of the archive");
-    match check(&file, artifact.digest.as_deref(), limits(ctx)?).await {
+    match check(&file, artifact.digest.as_deref(), limits(ctx)?, beat(ctx)).await {
         Ok(index) => {
             ctx.tools.metrics.bytes_moved("artifact", index.zip_bytes);
             Ok(Ok((file, index)))
@@ -153,13 +184,25 @@ async fn fetch(ctx: &Ctx, github: &Github, artifact: &Artifact) -> Result<Fetche
 }
 
 /// Streams the body into a private file. `Err` inside: the body ended before its announced end.
-async fn save(ctx: &Ctx, download: Download, path: &std::path::Path) -> Result<std::result::Result<(), String>> {
+async fn save(
+    ctx: &Ctx,
+    download: Download,
+    path: &std::path::Path,
+) -> Result<std::result::Result<(), String>> {
     let doing = || "writing the artifact".to_owned();
     let mut options = tokio::fs::OpenOptions::new();
-    let mut file = options.create(true).write(true).truncate(true).mode(0o600).open(path).await.map_err(StepError::io(doing()))?;
+    let mut file = options
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .map_err(StepError::io(doing()))?;
     let (mut body, length, mut received) = (download.body, download.length, 0_u64);
     while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|error: ProviderError| StepError::provider("downloading the artifact")(error))?;
+        let piece =
+            piece.map_err(|error: ProviderError| StepError::provider("downloading the artifact")(error))?;
         file.write_all(&piece).await.map_err(StepError::io(doing()))?;
         received += piece.len() as u64;
         ctx.pulse.progress(received, length, "bytes");
@@ -176,8 +219,17 @@ fn path(ctx: &Ctx, artifact: u64) -> Result<PathBuf> {
     Ok(ctx.run.dir.join(format!("artifact-{artifact}.zip")))
 }
 
+fn beat(ctx: &Ctx) -> impl Fn(u64, u64) + Send + 'static {
+    let pulse = std::sync::Arc::clone(&ctx.pulse);
+    move |done, total| pulse.progress(done, Some(total), "bytes")
+}
+
 fn limits(ctx: &Ctx) -> Result<Limits> {
-    Ok(Limits { entries: 5_000_000, total_bytes: ctx.tools.disk_budget(&ctx.run.dir)?.saturating_mul(20), ratio: 1_100 })
+    Ok(Limits {
+        entries: 5_000_000,
+        total_bytes: ctx.tools.disk_budget(&ctx.run.dir)?.saturating_mul(20),
+        ratio: 1_100,
+    })
 }
 
 fn verdict(
@@ -211,4 +263,3 @@ impl std::fmt::Debug for Tried {
         })
     }
 }
-

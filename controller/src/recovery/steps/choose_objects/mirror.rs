@@ -54,7 +54,8 @@ pub(in crate::recovery::steps) async fn list(ctx: &Ctx, source: &MirrorSource) -
 async fn thaw(ctx: &Ctx, source: &MirrorSource, objects: &[ObjectSummary]) -> Result<()> {
     let store = ctx.tools.mirror(source)?;
     let bucket = ctx.tools.setting(&source.bucket, "the mirror's bucket")?;
-    let cold: Vec<&ObjectSummary> = objects.iter().filter(|object| object.storage_class.as_deref() == Some(COLD)).collect();
+    let cold: Vec<&ObjectSummary> =
+        objects.iter().filter(|object| object.storage_class.as_deref() == Some(COLD)).collect();
     ctx.doing(SpanKind::Provider, "asking for the mirror's objects to be thawed");
     for (done, object) in cold.iter().enumerate() {
         let asked = store.thaw(&bucket, &object.key, DAYS).await;
@@ -65,12 +66,19 @@ async fn thaw(ctx: &Ctx, source: &MirrorSource, objects: &[ObjectSummary]) -> Re
 }
 
 /// Whether an object of the mirror can be read now.
-pub(in crate::recovery::steps) async fn is_readable(ctx: &Ctx, source: &MirrorSource, object: &ObjectSummary) -> Result<bool> {
+pub(in crate::recovery::steps) async fn is_readable(
+    ctx: &Ctx,
+    source: &MirrorSource,
+    object: &ObjectSummary,
+) -> Result<bool> {
     if object.storage_class.as_deref() != Some(COLD) {
         return Ok(true);
     }
     let store = ctx.tools.mirror(source)?;
     let bucket = ctx.tools.setting(&source.bucket, "the mirror's bucket")?;
-    let head = store.head(&bucket, &object.key).await.map_err(StepError::s3("looking whether an object is thawed"))?;
+    let head = store
+        .head(&bucket, &object.key)
+        .await
+        .map_err(StepError::s3("looking whether an object is thawed"))?;
     Ok(head.is_some_and(|head| matches!(head.thaw, Thaw::Readable | Thaw::Thawed)))
 }

@@ -64,7 +64,10 @@ mod tests {
     fn a_url_is_taken_apart_and_put_together_again() {
         let url = "postgresql://apilos_4553:p%40ss%2Fw@apilos-4553.postgresql.a.osc-fr1.scalingo-dbs.com:31234/apilos_4553?sslmode=prefer";
         let dsn = Dsn::parse(&url.to_owned().into()).expect("a URL");
-        assert_eq!((dsn.host.as_str(), dsn.port), ("apilos-4553.postgresql.a.osc-fr1.scalingo-dbs.com", 31234));
+        assert_eq!(
+            (dsn.host.as_str(), dsn.port),
+            ("apilos-4553.postgresql.a.osc-fr1.scalingo-dbs.com", 31234)
+        );
         assert_eq!(dsn.password.expose_secret(), "p@ss/w");
         assert_eq!(dsn.url().expose_secret(), url);
     }

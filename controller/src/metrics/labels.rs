@@ -1,7 +1,17 @@
 //! The closed sets that labels are from.
 
-/// How a provider's call can end: `ok`, or the class of its error.
-pub(super) const CALL_OUTCOMES: &[&str] = &["ok", "transient", "throttled", "terminal", "cancelled"];
+/// How a provider's call can end, in the words of the HTTP layer.
+pub(super) const CALL_OUTCOMES: &[&str] = &[
+    "ok",
+    "not_found",
+    "denied",
+    "refused",
+    "throttled",
+    "server_error",
+    "transport",
+    "unreadable",
+    "cancelled",
+];
 
 /// Where a value goes that is not in its set.
 pub(super) const OTHER: &str = "other";

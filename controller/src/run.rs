@@ -1,0 +1,298 @@
+//! Wiring: the only file that knows every part of the daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reprise_crds::{Milestone, Phase};
+use sqlx::postgres::{PgConnectOptions, PgListener};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, References};
+use crate::http::health::{Health, Reporter};
+use crate::http::server::{Server, ServerError, routes};
+use crate::metrics::{Labels, Metrics, MetricsError};
+use crate::providers::http::{CallObserver, CallReport, HttpShared};
+use crate::recovery::reconcile::Requests;
+use crate::recovery::step::Step;
+use crate::recovery::tools::{Parts, Tools};
+use crate::runtime::chain::Chain;
+use crate::runtime::clock::{BadScale, Clock};
+use crate::runtime::controller::{self, Options};
+use crate::runtime::queue::WorkQueue;
+use crate::runtime::tasks::Tasks;
+use crate::store::embedded::{Embedded, EmbeddedError};
+use crate::store::{ASKED, Store, StoreError};
+
+/// What is reconciled.
+const KIND: &str = "RecoveryRequest";
+/// A lost notification is made up for after this long, in wall time.
+const RESYNC: Duration = Duration::from_secs(15);
+/// How long stopping may take: less than the ten seconds that container platforms give.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What the daemon is told on its command line.
+#[derive(Debug)]
+pub struct Order {
+    /// Its configuration, validated.
+    pub config: Config,
+    /// Where references lead.
+    pub references: References,
+    /// Where its state lies.
+    pub data_dir: PathBuf,
+    /// A PostgreSQL to use instead of the private one.
+    pub database: Option<PgConnectOptions>,
+    /// Where metrics and health are served.
+    pub listen: SocketAddr,
+}
+
+/// Why the daemon could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The private store cannot be run.
+    #[error("cannot run the private store")]
+    Embedded(#[from] EmbeddedError),
+    /// The store cannot be used.
+    #[error("cannot use the store")]
+    Store(#[from] StoreError),
+    /// Metrics and health cannot be served.
+    #[error("cannot serve metrics and health")]
+    Server(#[from] ServerError),
+    /// The metrics cannot be registered.
+    #[error("cannot set up the metrics")]
+    Metrics(#[from] MetricsError),
+    /// The time scale is not usable.
+    #[error("cannot set the clock")]
+    Clock(#[from] BadScale),
+    /// A file of ours cannot be used.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task without which nothing works ended.
+    #[error("task {0} ended early")]
+    Task(&'static str),
+}
+
+/// Runs the daemon until it is asked to stop. `started` is told the address of metrics and health.
+pub async fn run(
+    order: Order,
+    stop: CancellationToken,
+    started: impl FnOnce(SocketAddr),
+) -> Result<(), RunError> {
+    let mut embedded = match &order.database {
+        Some(_) => None,
+        None => Some(Embedded::start(&order.data_dir).await?),
+    };
+    let options = match (&order.database, &embedded) {
+        (Some(options), _) => options.clone(),
+        (None, Some(embedded)) => embedded.options()?,
+        (None, None) => PgConnectOptions::new(),
+    };
+    let result = tokio::select! {
+        result = serve(order, options, stop, started) => result,
+        () = died(embedded.as_mut()) => Err(RunError::Task("private PostgreSQL")),
+    };
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    result
+}
+
+async fn died(embedded: Option<&mut Embedded>) {
+    match embedded {
+        Some(embedded) => embedded.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve(
+    order: Order,
+    options: PgConnectOptions,
+    stop: CancellationToken,
+    started: impl FnOnce(SocketAddr),
+) -> Result<(), RunError> {
+    let store = Store::connect(options).await?;
+    store.migrate().await?;
+    let metrics = Arc::new(Metrics::new(labels())?);
+    let counted = Arc::clone(&metrics);
+    let tasks = Tasks::observed(move |_| counted.task_failed());
+    let health = Health::new();
+    let server = Server::bind(order.listen).await?;
+    let address = server.address();
+    let serving = tasks.child();
+    serving.critical("http", {
+        let routes = routes(Arc::clone(&metrics), health.clone());
+        |stop| server.run(routes, stop)
+    });
+    let tools = Arc::new(tools(order, store.clone(), Arc::clone(&metrics))?);
+    sweep(&tools).await?;
+    let queue = WorkQueue::new(tools.clock.clone());
+    let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
+    let loops = tasks.child();
+    start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
+    started(address);
+    let failed = tasks.stopping();
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = failed.cancelled() => {}
+    }
+    tracing::info!("stopping");
+    health.stopping();
+    loops.shut_down(GRACE).await;
+    requests.shut_down().await;
+    tasks.shut_down(GRACE).await;
+    store.close().await;
+    tasks.failure().map_or(Ok(()), |name| Err(RunError::Task(name)))
+}
+
+fn start_loops(
+    loops: &Tasks,
+    tools: &Arc<Tools>,
+    queue: &WorkQueue<String>,
+    requests: &Arc<Requests>,
+    metrics: &Arc<Metrics>,
+    health: &Health,
+) {
+    let reporter = health.condition("store");
+    let (store, wake) = (tools.store.clone(), queue.clone());
+    let counted = Arc::clone(metrics);
+    loops.critical("watch", |stop| watch(store, wake, counted, reporter, stop));
+    let (taken, requests, observer) = (queue.clone(), Arc::clone(requests), Arc::clone(metrics));
+    loops.critical("reconcile", |stop| controller::run(taken, requests, Options::new(KIND), observer, stop));
+}
+
+/// Feeds the queue: with what people ask for as soon as it is told, and with everything that is open now and then.
+async fn watch(
+    store: Store,
+    queue: WorkQueue<String>,
+    metrics: Arc<Metrics>,
+    reporter: Reporter,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match store.listen(&[ASKED]).await {
+            Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
+            Err(error) => lost(&reporter, &error),
+        }
+        drop(stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await);
+    }
+}
+
+/// Follows one connection until it breaks.
+async fn follow(
+    store: &Store,
+    queue: &WorkQueue<String>,
+    metrics: &Metrics,
+    reporter: &Reporter,
+    mut listener: PgListener,
+    stop: &CancellationToken,
+) {
+    let mut resync = tokio::time::interval(RESYNC);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = resync.tick() => match open(store, queue, metrics).await {
+                Ok(()) => reporter.holds(),
+                Err(error) => return lost(reporter, &error),
+            },
+            told = listener.recv() => match told {
+                Ok(told) => queue.add(told.payload().to_owned(), "asked"),
+                Err(source) => return lost(reporter, &StoreError::Query { op: "listen", source }),
+            },
+        }
+    }
+}
+
+async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Result<(), StoreError> {
+    for name in store.open_requests().await? {
+        queue.add(name, "resync");
+    }
+    for (phase, count) in store.phases().await? {
+        metrics.requests_in(&phase, count);
+    }
+    Ok(())
+}
+
+fn lost(reporter: &Reporter, error: &StoreError) {
+    tracing::warn!(error = %Chain(error), "the store cannot be watched");
+    reporter.missing("the store does not answer");
+}
+
+fn tools(order: Order, store: Store, metrics: Arc<Metrics>) -> Result<Tools, RunError> {
+    let clock = Clock::system().with_scale(order.config.dev.time_scale.max(1.0))?;
+    let extra_ca_pem = order
+        .config
+        .ca_file
+        .as_ref()
+        .map(|path| std::fs::read(path).map_err(|source| RunError::File { path: path.clone(), source }));
+    let counted = Arc::clone(&metrics);
+    let observer = CallObserver::new(move |report: CallReport| {
+        counted.provider_called(report.provider, report.call, report.outcome.label(), report.took);
+    });
+    let http = HttpShared { extra_ca_pem: extra_ca_pem.transpose()?, observer, ..HttpShared::default() };
+    let identity = identity(&order);
+    let Order { config, references, data_dir, .. } = order;
+    Ok(Tools::new(Parts { store, config, references, clock, metrics, http, identity, data_dir }))
+}
+
+/// A name that belongs to one living process at a time. The private store lets only one process in, so there the name may outlive the
+/// process, and a restarted daemon takes its own leases back at once.
+fn identity(order: &Order) -> String {
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok()).unwrap_or_default();
+    match &order.database {
+        None => format!("{host}:{}", order.data_dir.display()),
+        Some(_) => format!("{host}:{}", uuid::Uuid::new_v4().simple()),
+    }
+}
+
+/// Deletes what a killed predecessor left of requests that have ended: dumps are personal data.
+async fn sweep(tools: &Tools) -> Result<(), RunError> {
+    let file = |source| RunError::File { path: tools.work_dir.clone(), source };
+    let open = tools.store.open_requests().await?;
+    let entries = match std::fs::read_dir(&tools.work_dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(file(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(file)?;
+        if !entry.file_name().to_str().is_some_and(|name| open.iter().any(|open| open == name)) {
+            std::fs::remove_dir_all(entry.path()).map_err(file)?;
+        }
+    }
+    Ok(())
+}
+
+fn labels() -> Labels {
+    const PHASES: &[&str] = &[
+        "Pending",
+        "Running",
+        "WaitingApproval",
+        "Paused",
+        "TearingDown",
+        "Succeeded",
+        "Failed",
+        "Cancelled",
+    ];
+    const MILESTONES: &[&str] =
+        &["pending", "backup-selected", "app-created", "addons", "restored", "deployed", "dns-ok"];
+    debug_assert_eq!((PHASES.len(), MILESTONES.len()), (Phase::ALL.len(), Milestone::ALL.len()));
+    Labels {
+        kinds: &[KIND],
+        calls: crate::providers::CALLS,
+        store_ops: &[],
+        steps: &Step::KINDS,
+        step_outcomes: &["ok", "transient", "throttled", "terminal", "cancelled"],
+        phases: PHASES,
+        milestones: MILESTONES,
+        refusals: crate::backup::refusal::REASONS,
+        data: &["database-backup", "artifact", "restore", "documents"],
+    }
+}
