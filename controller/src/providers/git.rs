@@ -19,9 +19,9 @@ use crate::runtime::class::{Class, Classified};
 /// The branch that the platform deploys.
 const DEPLOYED: &str = "refs/heads/master";
 /// Time to fetch a repository.
-const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
+const FETCH_LIMIT: Duration = Duration::from_mins(15);
 /// Time for a push: the platform builds meanwhile, for 30 minutes at most, after a hook of 20 and a queue before it.
-const PUSH_LIMIT: Duration = Duration::from_secs(2 * 3600);
+const PUSH_LIMIT: Duration = Duration::from_hours(2);
 
 /// Why git did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]

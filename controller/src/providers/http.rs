@@ -50,7 +50,7 @@ impl Default for HttpShared {
             user_agent: concat!("reprise/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(30),
-            call_timeout: Duration::from_secs(60),
+            call_timeout: Duration::from_mins(1),
             extra_ca_pem: None,
             observer: CallObserver::silent(),
             cancel: CancellationToken::new(),

@@ -97,7 +97,7 @@ impl Program {
         if let Some(path) = std::env::var_os("PATH") {
             command.env("PATH", path);
         }
-        Self { command, name, output_limit: 1 << 20, limit: Duration::from_secs(60) }
+        Self { command, name, output_limit: 1 << 20, limit: Duration::from_mins(1) }
     }
 
     /// Adds arguments.

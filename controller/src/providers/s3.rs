@@ -16,6 +16,7 @@ use aws_sdk_s3::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
 };
+use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
 use secrecy::SecretString;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -71,23 +72,35 @@ impl S3 {
         Self { shared: HttpShared { cancel, ..self.shared.clone() }, ..self.clone() }
     }
 
-    /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class.
-    async fn run<T, E>(
-        &self,
+    /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class. Boxed: the SDK's futures are large.
+    fn run<'a, T: Send + 'a, E>(
+        &'a self,
         call: &'static str,
         effect: Effect,
-        work: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, S3Error>
+        work: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, S3Error>>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let span =
             tracing::info_span!("provider_call", provider = NAME, call, status = tracing::field::Empty);
+        let work =
+            work.map_err(move |error| S3Error::of(call, effect, error)).instrument(span.clone()).boxed();
+        self.metered(call, effect, span, work).boxed()
+    }
+
+    async fn metered<T: Send>(
+        &self,
+        call: &'static str,
+        effect: Effect,
+        span: tracing::Span,
+        work: BoxFuture<'_, Result<T, S3Error>>,
+    ) -> Result<T, S3Error> {
         let sent = Instant::now();
         let result = tokio::select! {
             biased;
             () = self.shared.cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: effect == Effect::Mutating }),
-            result = work.instrument(span.clone()) => result.map_err(|error| S3Error::of(call, effect, error)),
+            result = work => result,
         };
         if let Err(S3Error::Status { status, .. }) = &result {
             span.record("status", *status);

@@ -1,4 +1,4 @@
-//! Scalingo, the PaaS: accounts, applications, addons, databases and their backups.
+//! Scalingo, the platform: accounts, applications, addons, databases and their backups.
 //!
 //! Three services with one account: *auth* (global), *API* and *database API* (per region). Every method is one endpoint; what exists
 //! already and whether it is ours is the caller's business, so is looking before creating (the vendor has no idempotency keys, and a

@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 3;
 /// Longest pause between them; a vendor that asks for more gets it from the queue.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// A vendor that asks for more than this is not believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// A complete answer with a status that the call accepts.
 #[derive(Debug, Clone)]
@@ -364,15 +364,14 @@ pub fn decode<T: DeserializeOwned>(
 fn retry_after(headers: &HeaderMap, now: chrono::DateTime<chrono::Utc>) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let until = |date: chrono::DateTime<chrono::Utc>| (date - now).to_std().unwrap_or_default();
-    let asked = match text("retry-after") {
-        Some(text) => match text.parse::<u64>() {
+    let asked = if let Some(text) = text("retry-after") {
+        match text.parse::<u64>() {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => until(chrono::DateTime::parse_from_rfc2822(text).ok()?.to_utc()),
-        },
-        None => {
-            text("x-ratelimit-remaining").filter(|left| *left == "0")?;
-            until(chrono::DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)?)
         }
+    } else {
+        text("x-ratelimit-remaining").filter(|left| *left == "0")?;
+        until(chrono::DateTime::from_timestamp(text("x-ratelimit-reset")?.parse().ok()?, 0)?)
     };
     Some(asked.min(LONGEST_RETRY_AFTER))
 }

@@ -18,9 +18,9 @@ use super::{S3Config, S3Error};
 use crate::providers::http::{HttpShared, base_url};
 
 /// Time until an answer begins, for calls that move no large body.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// A body that stands still for so long is given up.
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 /// Slowest transfer that is waited for, in bytes a second.
 const SLOWEST: u64 = 128 << 10;
 

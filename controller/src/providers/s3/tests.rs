@@ -18,12 +18,12 @@ use crate::{
     runtime::class::{Class, Classified as _},
 };
 
+/// Status, headers, body.
+type Answer = (u16, &'static [(&'static str, &'static str)], &'static str);
 type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, Body_)>>>;
 
 /// A store that answers each request in turn, the last answer for ever.
-async fn store(
-    answers: Vec<(u16, &'static [(&'static str, &'static str)], &'static str)>,
-) -> (S3, Seen, tokio::task::JoinSet<()>) {
+async fn store(answers: Vec<Answer>) -> (S3, Seen, tokio::task::JoinSet<()>) {
     let seen = Seen::default();
     let answer = move |State(seen): State<Seen>,
                        method: Method,

@@ -65,7 +65,7 @@ impl Session {
         let shown = Arc::new(OnceLock::new());
         let handler = Pinned { fingerprints: config.fingerprints.clone(), shown: Arc::clone(&shown) };
         let connected = client::connect(Arc::new(settings()), address, handler).await;
-        let broken = |source| SshError::Session { addr: config.addr.clone(), source };
+        let broken = |source| SshError::Session { addr: config.addr.clone(), source: Box::new(source) };
         let handle = match (connected, shown.get()) {
             (Ok(handle), _) => handle,
             (Err(_), Some(key)) if !config.fingerprints.accept(key) => return Err(stranger(config, key)),
@@ -78,7 +78,7 @@ impl Session {
     }
 
     async fn authenticate(&mut self, config: &SshConfig) -> Result<(), SshError> {
-        let broken = |source| SshError::Session { addr: config.addr.clone(), source };
+        let broken = |source| SshError::Session { addr: config.addr.clone(), source: Box::new(source) };
         let hash = self.handle.best_supported_rsa_hash().await.map_err(broken)?.flatten();
         let key = PrivateKeyWithHashAlg::new(Arc::clone(&config.key.0), hash);
         let result = self.handle.authenticate_publickey(&config.user, key).await.map_err(broken)?;

@@ -63,7 +63,7 @@ pub enum SshError {
         addr: String,
         /// Why.
         #[source]
-        source: russh::Error,
+        source: Box<russh::Error>,
     },
     /// The server did not answer in time.
     #[error("{addr} did not answer in time")]
@@ -80,7 +80,7 @@ pub enum SshError {
         target: String,
         /// Why.
         #[source]
-        source: russh::Error,
+        source: Box<russh::Error>,
     },
     /// A folder or file of ours.
     #[error("cannot {doing} {}", path.display())]
@@ -109,11 +109,18 @@ pub enum SshError {
     },
 }
 
+impl SshError {
+    /// The server is there and said no to this channel.
+    pub(super) fn is_refused_channel(&self) -> bool {
+        matches!(self, Self::Channel { source, .. } if matches!(**source, russh::Error::ChannelOpenFailure(_)))
+    }
+}
+
 impl Classified for SshError {
     fn class(&self) -> Class {
         match self {
             Self::Session { .. } | Self::Timeout { .. } => Class::Transient,
-            Self::Channel { source, .. } => match source {
+            Self::Channel { source, .. } => match **source {
                 russh::Error::ChannelOpenFailure(ChannelOpenFailure::AdministrativelyProhibited) => {
                     Class::Terminal
                 }

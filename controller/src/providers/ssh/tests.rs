@@ -29,6 +29,30 @@ impl server::Handler for Echo {
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }
 
+    async fn channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        reply.accept().await;
+        Ok(())
+    }
+
+    /// Says what it was asked to run.
+    async fn exec_request(
+        &mut self,
+        id: russh::ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        session.channel_success(id)?;
+        session.data(id, data.to_vec())?;
+        session.exit_status_request(id, 0)?;
+        session.eof(id)?;
+        session.close(id)
+    }
+
     async fn channel_open_direct_tcpip(
         &mut self,
         channel: Channel<Msg>,
@@ -215,6 +239,34 @@ async fn an_identity_holds_the_pin_and_no_secret_in_its_command() {
     assert_eq!(identity.remote("git@h:my-app.git").unwrap(), "reprise-platform:my-app.git");
     drop(identity);
     assert!(!std::path::Path::new(&path).exists());
+}
+
+/// What git would do with the identity: the system's `ssh`, told nothing but the configuration.
+async fn by_system_ssh(identity: &Identity) -> std::process::Output {
+    let script = format!(
+        "exec {} reprise-platform \"git-receive-pack 'my-app.git'\"",
+        identity.command().to_str().unwrap()
+    );
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", &script]).stdin(std::process::Stdio::null()).kill_on_drop(true).output().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_systems_ssh_keeps_to_the_pin() {
+    let key = ClientKey::generate("test").unwrap();
+    let (address, fingerprint, _server) = serve(&key).await;
+    let identity = Identity::prepare(&config(address, &fingerprint, &key)).await.unwrap();
+    let good = by_system_ssh(&identity).await;
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "git-receive-pack 'my-app.git'", "{good:?}");
+    // The server of the same address shows another key from now on.
+    let (other, _, _other) = serve(&key).await;
+    let command = identity.command().into_string().unwrap();
+    let path = command.strip_prefix("ssh -F '").and_then(|rest| rest.strip_suffix('\'')).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, text.replace(&address.port().to_string(), &other.port().to_string())).unwrap();
+    let bad = by_system_ssh(&identity).await;
+    assert!(!bad.status.success() && bad.stdout.is_empty(), "{bad:?}");
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("Host key verification failed"), "{bad:?}");
 }
 
 #[test]

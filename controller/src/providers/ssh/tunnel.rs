@@ -199,11 +199,9 @@ impl Line {
         let mut kept = self.session.lock().await;
         if let Some(session) = kept.as_ref().filter(|session| !session.handle.is_closed()) {
             match self.open_channel(session).await {
-                // The server answered: it is the database that cannot be reached, not the session that is dead.
-                Err(error @ SshError::Channel { source: russh::Error::ChannelOpenFailure(_), .. }) => {
-                    return Err(error);
-                }
                 Ok(channel) => return Ok(channel),
+                // The server answered: it is the database that cannot be reached, not the session that is dead.
+                Err(error) if error.is_refused_channel() => return Err(error),
                 Err(_) => {}
             }
         }
@@ -216,7 +214,9 @@ impl Line {
         let addr = self.config.addr.clone();
         let open = session.handle.channel_open_direct_tcpip(&self.host, self.port.into(), "127.0.0.1", 0);
         match tokio::time::timeout(CHANNEL_LIMIT, open).await {
-            Ok(result) => result.map_err(|source| SshError::Channel { addr, target, source }),
+            Ok(result) => {
+                result.map_err(|source| SshError::Channel { addr, target, source: Box::new(source) })
+            }
             Err(_) => Err(SshError::Timeout { addr }),
         }
     }
