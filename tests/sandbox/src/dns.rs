@@ -179,6 +179,11 @@ impl Dns {
         Ok(())
     }
 
+    /// Lets every server serve the newest version at once: for what exists since always.
+    pub fn catch_up(&self) {
+        self.servers.iter().for_each(|server| server.catch_up());
+    }
+
     /// Gives `host` (an app's default domain) the ingress's address, at once.
     pub fn publish_default_domain(&self, host: &str) {
         self.change_vendor_zone(host, true);
