@@ -1,0 +1,343 @@
+//! The one place that spawns. Every task has a name, belongs to a group, and is waited for; none is detached.
+//!
+//! Groups form a tree: stopping a group stops what is below it, and waiting for a group waits for what is below it.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument;
+
+/// How long tasks have to fall after they were cut off, before they are given up.
+const CUT_OFF: Duration = Duration::from_secs(1);
+
+/// A group of tasks. Cheap to clone; clones are the same group.
+#[derive(Clone)]
+pub struct Tasks {
+    stop: CancellationToken,
+    /// Cut off at their next await: what did not stop in time.
+    abort: CancellationToken,
+    /// Our own first, then those of the groups above.
+    trackers: Arc<[TaskTracker]>,
+    process: Arc<Process>,
+}
+
+/// What all groups of a process share.
+struct Process {
+    root: CancellationToken,
+    first_failure: OnceLock<&'static str>,
+    on_failure: Box<dyn Fn(&'static str) + Send + Sync>,
+}
+
+/// Why a task gave no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// It broke an invariant; the panic is in the log.
+    #[error("task {0} panicked")]
+    Panicked(&'static str),
+    /// It did not stop in time and was cut off.
+    #[error("task {0} was cut off")]
+    Aborted(&'static str),
+}
+
+/// A running task. Dropping this does not stop it: its group does.
+#[derive(Debug)]
+pub struct Task<T> {
+    name: &'static str,
+    stop: CancellationToken,
+    handle: JoinHandle<Result<T, TaskError>>,
+}
+
+impl Tasks {
+    /// The root group of a process.
+    pub fn new() -> Self {
+        Self::observed(|_| {})
+    }
+
+    /// The root group of a process; `on_failure` is told the name of each task that panicked or ended too early.
+    pub fn observed(on_failure: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        let stop = CancellationToken::new();
+        let (first_failure, on_failure) = (OnceLock::new(), Box::new(on_failure));
+        let process = Arc::new(Process { root: stop.clone(), first_failure, on_failure });
+        Self { stop, abort: CancellationToken::new(), trackers: Arc::new([TaskTracker::new()]), process }
+    }
+
+    /// A group below this one, which can be stopped and waited for by itself.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let trackers = std::iter::once(TaskTracker::new()).chain(self.trackers.iter().cloned()).collect();
+        let (stop, abort) = (self.stop.child_token(), self.abort.child_token());
+        Self { stop, abort, trackers, process: Arc::clone(&self.process) }
+    }
+
+    /// Fires when this group is asked to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Asks this group to stop, without waiting.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The critical task that ended too early and so stopped the process, if one did.
+    pub fn failure(&self) -> Option<&'static str> {
+        self.process.first_failure.get().copied()
+    }
+
+    /// Runs `start(stop)`, where `stop` fires when the task or its group is asked to stop. It may end whenever it likes;
+    /// a panic is logged, counted, and becomes its result.
+    pub fn spawn<F, Fut, T>(&self, name: &'static str, start: F) -> Task<T>
+    where
+        F: FnOnce(CancellationToken) -> Fut,
+        Fut: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let stop = self.stop.child_token();
+        let caught = AssertUnwindSafe(start(stop.clone())).catch_unwind();
+        let (process, abort) = (Arc::clone(&self.process), self.abort.clone());
+        let work = async move {
+            tokio::select! {
+                biased;
+                () = abort.cancelled() => Err(TaskError::Aborted(name)),
+                result = caught => result.map_err(|panic| process.panicked(name, panic.as_ref())),
+            }
+        };
+        Task { name, stop, handle: self.run(name, work) }
+    }
+
+    /// Runs `start(stop)` until it is told to stop. If it ends earlier, even by a panic, the process stops.
+    pub fn critical<F, Fut>(&self, name: &'static str, start: F)
+    where
+        F: FnOnce(CancellationToken) -> Fut,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        let caught = AssertUnwindSafe(start(stop.clone())).catch_unwind();
+        let (process, abort) = (Arc::clone(&self.process), self.abort.clone());
+        let work = async move {
+            let result = tokio::select! {
+                biased;
+                () = abort.cancelled() => return,
+                result = caught => result,
+            };
+            match result {
+                Ok(()) if stop.is_cancelled() => {}
+                Ok(()) => {
+                    (process.on_failure)(name);
+                    process.give_up(name);
+                }
+                Err(panic) => {
+                    process.panicked(name, panic.as_ref());
+                    process.give_up(name);
+                }
+            }
+        };
+        self.run(name, work);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    fn run<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let counted: Vec<TaskTrackerToken> = self.trackers.iter().map(TaskTracker::token).collect();
+        let work = async move {
+            let result = work.await;
+            drop(counted);
+            result
+        };
+        tokio::spawn(work.instrument(tracing::info_span!("task", name)))
+    }
+
+    /// Asks every task of this group to stop and waits for them, at most `grace`; what is left then is cut off at its
+    /// next await. `false` if something had to be.
+    pub async fn shut_down(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        let [own, ..] = &*self.trackers else { return true };
+        own.close();
+        if tokio::time::timeout(grace, own.wait()).await.is_ok() {
+            return true;
+        }
+        tracing::warn!(
+            tasks = own.len(),
+            grace_s = grace.as_secs_f64(),
+            "tasks did not stop in time, cutting them off"
+        );
+        self.abort.cancel();
+        if tokio::time::timeout(CUT_OFF, own.wait()).await.is_err() {
+            tracing::error!(tasks = own.len(), "tasks could not be cut off");
+        }
+        false
+    }
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = self.trackers.first().map_or(0, TaskTracker::len);
+        f.debug_struct("Tasks")
+            .field("running", &running)
+            .field("stopping", &self.stop.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    fn panicked(&self, name: &'static str, panic: &(dyn Any + Send)) -> TaskError {
+        tracing::error!(task = name, panic = panic_text(panic), "task panicked");
+        (self.on_failure)(name);
+        TaskError::Panicked(name)
+    }
+
+    /// Stops everything; nothing runs on half alive. Only the first failure is kept, the others follow from it.
+    fn give_up(&self, name: &'static str) {
+        tracing::error!(task = name, "task ended early, stopping");
+        self.first_failure.get_or_init(|| name);
+        self.root.cancel();
+    }
+}
+
+impl<T> Task<T> {
+    /// The name that it was started with.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Asks this one task to stop, without waiting.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether it has ended, so that [`Task::join`] returns at once.
+    pub fn is_finished(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Waits for its end and result. Safe to give up and to call again, until it has returned once.
+    pub async fn join(&mut self) -> Result<T, TaskError> {
+        (&mut self.handle).await.unwrap_or(Err(TaskError::Aborted(self.name)))
+    }
+}
+
+/// What a panic said, as far as it can be known.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
+    use super::{TaskError, Tasks};
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_critical_task_that_ends_stops_the_process() {
+        let tasks = Tasks::new();
+        tasks.critical("watcher", |_| async {});
+        tasks.stopping().cancelled().await;
+        assert_eq!(tasks.failure(), Some("watcher"));
+        assert!(tasks.shut_down(GRACE).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_critical_task_that_panics_stops_the_process_from_any_depth() {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&seen);
+        let tasks = Tasks::observed(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        tasks.child().child().critical("deep", |_| async { panic!("broken") });
+        tasks.stopping().cancelled().await;
+        assert_eq!(tasks.failure(), Some("deep"));
+        assert_eq!(seen.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_critical_task_that_was_told_to_stop_is_no_failure() {
+        let tasks = Tasks::new();
+        tasks.critical("watcher", |stop| async move { stop.cancelled().await });
+        assert!(tasks.shut_down(GRACE).await);
+        assert_eq!(tasks.failure(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_is_the_result_of_that_task_alone() {
+        let tasks = Tasks::new();
+        let mut broken = tasks.spawn("broken", |_| async { panic!("broken") });
+        let mut whole = tasks.spawn("whole", |_| async { 7 });
+        let result: Result<(), TaskError> = broken.join().await;
+        assert_eq!(result, Err(TaskError::Panicked("broken")));
+        assert_eq!(whole.join().await, Ok(7));
+        assert!(!tasks.stopping().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_a_group_leaves_its_siblings_running() {
+        let tasks = Tasks::new();
+        let (left, right) = (tasks.child(), tasks.child());
+        let mut stopped = left.spawn("left", |stop| async move { stop.cancelled().await });
+        let running = right.spawn("right", |stop| async move { stop.cancelled().await });
+        assert!(left.shut_down(GRACE).await);
+        assert_eq!(stopped.join().await, Ok(()));
+        assert!(!running.is_finished());
+        assert!(tasks.shut_down(GRACE).await);
+        assert!(running.is_finished(), "the root waits for everything below it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_task_can_be_stopped_by_itself() {
+        let tasks = Tasks::new();
+        let mut one = tasks.spawn("one", |stop| async move { stop.cancelled().await });
+        let other = tasks.spawn("other", |stop| async move { stop.cancelled().await });
+        one.stop();
+        assert_eq!(one.join().await, Ok(()));
+        assert!(!other.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_stop_is_cut_off_after_the_grace() {
+        let tasks = Tasks::new();
+        let mut deaf = tasks.child().spawn("deaf", |_| sleep(Duration::from_hours(1)));
+        let start = Instant::now();
+        assert!(!tasks.shut_down(GRACE).await);
+        assert_eq!(start.elapsed().as_secs(), 10);
+        assert_eq!(deaf.join().await, Err(TaskError::Aborted("deaf")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_needs_a_moment_gets_it() {
+        let tasks = Tasks::new();
+        let mut slow = tasks.spawn("slow", |stop| async move {
+            stop.cancelled().await;
+            sleep(Duration::from_secs(9)).await;
+            "finished"
+        });
+        assert!(tasks.shut_down(GRACE).await);
+        assert_eq!(slow.join().await, Ok("finished"));
+    }
+}
