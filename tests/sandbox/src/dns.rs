@@ -95,13 +95,11 @@ impl Dns {
             [NameServer::new(world, "dns1", LAGS[0], &one), NameServer::new(world, "dns2", LAGS[1], &one)];
         let speakers = [Flattening::new(&servers[0], &vendor), Flattening::new(&servers[1], &vendor)];
         let resolver = Resolver::new(world, upstreams(&primary, &speakers, &vendor)?);
+        let [first, second] = speakers.each_ref().map(Arc::clone);
         let addrs = Addrs {
-            authoritative: [
-                bind(world, "dns1", speakers[0].clone()).await?,
-                bind(world, "dns2", speakers[1].clone()).await?,
-            ],
+            authoritative: [bind(world, "dns1", first).await?, bind(world, "dns2", second).await?],
             vendor: bind(world, "vendor", Flattening::new(&vendor, &vendor)).await?,
-            resolver: bind(world, "resolver", resolver.clone()).await?,
+            resolver: bind(world, "resolver", Arc::<Resolver>::clone(&resolver)).await?,
         };
         Ok(Arc::new(Self {
             zone: zone.trim_end_matches('.').to_owned(),

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_window_is_exhausted_and_comes_back() {
-        let mut window = Window::new(2, Duration::from_secs(60));
+        let mut window = Window::new(2, Duration::from_mins(1));
         let at = Duration::from_secs;
         assert_eq!([at(1), at(2), at(3)].map(|now| window.take(1, now)), [true, true, false]);
         assert_eq!(window.resets_in(at(50)), at(10));

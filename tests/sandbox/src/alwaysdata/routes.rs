@@ -21,7 +21,7 @@ use crate::listen::{Caller, Resource};
 use crate::window::Window;
 use crate::world::{Fault, World};
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// What the handlers share.
 #[derive(Debug)]

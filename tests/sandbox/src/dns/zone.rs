@@ -113,9 +113,9 @@ impl Zone {
             return;
         }
         if node.is_empty() {
-            drop(self.nodes.remove(name))
+            self.nodes.remove(name);
         } else {
-            drop(self.nodes.insert(name.clone(), node))
+            self.nodes.insert(name.clone(), node);
         }
         self.serial = self.serial.wrapping_add(1);
     }

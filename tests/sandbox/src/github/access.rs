@@ -70,7 +70,7 @@ pub enum Refusal {
 }
 
 /// The caller and the API version, from the headers.
-pub fn identify(
+pub(crate) fn identify(
     headers: &HeaderMap,
     tokens: &HashMap<String, Grant>,
 ) -> Result<(Caller, &'static str), Refusal> {

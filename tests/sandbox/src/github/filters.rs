@@ -13,12 +13,12 @@ pub const SEARCH_CAP: usize = 1_000;
 const SEARCHING: [&str; 7] = ["actor", "branch", "check_suite_id", "created", "event", "head_sha", "status"];
 
 /// Whether these parameters go to the search index.
-pub fn is_search(query: &HashMap<String, String>) -> bool {
+pub(crate) fn is_search(query: &HashMap<String, String>) -> bool {
     SEARCHING.iter().any(|name| query.get(*name).is_some_and(|value| !value.is_empty()))
 }
 
 /// Whether `run` passes all parameters.
-pub fn passes(run: &Run, query: &HashMap<String, String>) -> bool {
+pub(crate) fn passes(run: &Run, query: &HashMap<String, String>) -> bool {
     let wanted = |name: &str| query.get(name).map(String::as_str).filter(|value| !value.is_empty());
     wanted("branch").is_none_or(|branch| run.head_branch == branch)
         && wanted("event").is_none_or(|event| run.event == event)

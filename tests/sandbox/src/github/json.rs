@@ -1,4 +1,4 @@
-//! The vendor's JSON. Pure; fields after GitHub's OpenAPI description.
+//! The vendor's JSON. Pure; fields after GitHub's `OpenAPI` description.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};

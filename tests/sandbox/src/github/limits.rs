@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::access::Caller;
 use crate::window::Window;
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The windows of all callers.
 #[derive(Debug, Default)]

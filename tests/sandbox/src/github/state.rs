@@ -113,12 +113,12 @@ impl State {
     /// The first free run id for a run of this time: ids grow with time, whatever the order of seeding.
     pub fn free_run_id(&self, created_at: DateTime<Utc>) -> u64 {
         let first = u64::try_from(created_at.timestamp()).unwrap_or(0) * 8;
-        (first..).find(|id| !self.runs.contains_key(id)).unwrap_or(first)
+        (first..=u64::MAX).find(|id| !self.runs.contains_key(id)).unwrap_or(first)
     }
 
     /// The first free artifact id for this time.
     pub fn free_artifact_id(&self, created_at: DateTime<Utc>) -> u64 {
         let first = u64::try_from(created_at.timestamp()).unwrap_or(0) * 2;
-        (first..).find(|id| !self.artifacts.contains_key(id)).unwrap_or(first)
+        (first..=u64::MAX).find(|id| !self.artifacts.contains_key(id)).unwrap_or(first)
     }
 }

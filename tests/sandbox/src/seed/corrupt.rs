@@ -93,7 +93,7 @@ pub fn empty_dump(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
 /// SQL text where a custom dump is expected.
 pub fn plain_sql(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
     around(archive, |dump| {
-        *dump = b"--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\n".to_vec()
+        *dump = b"--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\n".to_vec();
     })
 }
 

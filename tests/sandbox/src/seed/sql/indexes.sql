@@ -1,5 +1,11 @@
 -- What is built over the rows. Nothing may be left to check at the end of the transaction.
 SET CONSTRAINTS ALL IMMEDIATE;
+-- Checked once over all rows instead of row by row.
+ALTER TABLE public.logements ADD FOREIGN KEY (lot_id) REFERENCES public.lots (id) ON DELETE CASCADE;
+ALTER TABLE public.prets ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
+ALTER TABLE public.commentaires ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
+ALTER TABLE public.evenements ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
+
 CREATE UNIQUE INDEX utilisateurs_email ON public.utilisateurs (lower(email));
 CREATE INDEX evenements_convention ON public.evenements (convention_id, survenu_le DESC);
 CREATE INDEX evenements_relances ON public.evenements (survenu_le) WHERE nature = 'relance';

@@ -70,7 +70,7 @@ CREATE TABLE public.lots (
 
 CREATE TABLE public.logements (
     id bigserial PRIMARY KEY,
-    lot_id bigint NOT NULL REFERENCES public.lots (id) ON DELETE CASCADE,
+    lot_id bigint NOT NULL,
     designation text NOT NULL,
     typologie text NOT NULL CHECK (typologie ~ '^T[1-6](bis)?$'),
     surface numeric(7, 2) NOT NULL CHECK (surface > 0),
@@ -104,7 +104,7 @@ CREATE TABLE public.avenants (
 
 CREATE TABLE public.prets (
     id bigserial PRIMARY KEY,
-    convention_id bigint NOT NULL REFERENCES public.conventions (id) ON DELETE CASCADE,
+    convention_id bigint NOT NULL,
     preteur text NOT NULL,
     montant numeric(14, 2) NOT NULL CHECK (montant > 0),
     duree interval NOT NULL
@@ -112,7 +112,7 @@ CREATE TABLE public.prets (
 
 CREATE TABLE public.commentaires (
     id bigserial PRIMARY KEY,
-    convention_id bigint NOT NULL REFERENCES public.conventions (id) ON DELETE CASCADE,
+    convention_id bigint NOT NULL,
     auteur_id integer NOT NULL REFERENCES public.utilisateurs (id),
     texte text NOT NULL CHECK (texte <> ''),
     ecrit_le timestamptz NOT NULL
@@ -140,7 +140,7 @@ CREATE TABLE public.scans (
 -- The big one.
 CREATE TABLE public.evenements (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    convention_id bigint NOT NULL REFERENCES public.conventions (id) ON DELETE CASCADE,
+    convention_id bigint NOT NULL,
     nature text NOT NULL,
     contenu jsonb,
     survenu_le timestamptz NOT NULL
