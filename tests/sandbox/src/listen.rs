@@ -1,4 +1,5 @@
-//! The seam to the shared HTTP layer: binds a vendor's router on 127.0.0.1 and serves it until the world stops.
+//! The seam to the shared HTTP layer: binds a vendor's router on 127.0.0.1 and serves it until the world stops. Where the
+//! crate has that layer, this file is `pub use crate::http::{Caller, Resource, serve};` and nothing else.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -91,11 +91,14 @@ impl Zone {
 
     /// Removes the records of `name`, all or those of one type.
     pub fn remove(&mut self, name: &Name, kind: Option<RecordType>) {
-        match (kind, self.nodes.get_mut(name)) {
-            (Some(kind), Some(node)) if node.len() > 1 => drop(node.remove(&kind)),
-            (Some(kind), Some(node)) if !node.contains_key(&kind) => return,
-            (_, Some(_)) => drop(self.nodes.remove(name)),
-            (_, None) => return,
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        match kind {
+            Some(kind) if node.remove(&kind).is_none() => return,
+            Some(_) => {}
+            None => node.clear(),
+        }
+        if node.is_empty() {
+            self.nodes.remove(name);
         }
         self.serial = self.serial.wrapping_add(1);
     }
