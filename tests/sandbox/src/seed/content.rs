@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use super::Size;
-use super::documents::{ORPHANS, documents};
+use super::documents::ORPHANS;
+pub use super::documents::{Document, documents};
 
 /// Schema, rows, indexes and views, in this order: to be run in one session by the owner of a fresh database. Deterministic:
 /// nothing depends on the clock.

@@ -58,6 +58,14 @@ pub fn short_by_one(archive: &[u8]) -> Vec<u8> {
     archive[..archive.len().saturating_sub(1)].to_vec()
 }
 
+/// Bytes of the outer gzip are changed: the length is right, unpacking fails.
+pub fn flip_gzip(archive: &[u8]) -> Vec<u8> {
+    let mut bytes = archive.to_vec();
+    let middle = bytes.len() / 2;
+    bytes.iter_mut().skip(middle).take(16).for_each(|byte| *byte ^= 0xa5);
+    bytes
+}
+
 /// Three bytes of compressed table data are changed: the table of contents still lists, a full pass fails.
 pub fn flip_data(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
     around(archive, |dump| {
@@ -132,6 +140,9 @@ mod tests {
         for bad in [truncate(&good()), html_page(), zero()] {
             assert!(unpack(&bad).is_err());
         }
+        let flipped = flip_gzip(&good());
+        assert_eq!(flipped.len(), good().len());
+        assert!(GzDecoder::new(&flipped[..]).read_to_end(&mut Vec::new()).is_err());
         let short = short_by_one(&good());
         assert!(GzDecoder::new(&short[..]).read_to_end(&mut Vec::new()).is_err());
     }

@@ -1,6 +1,8 @@
 //! The files in the bucket, by number: the same for the same seed. Keys are as users name files (spaces, accents, `+`, `%`, `#`,
 //! quotes, folders); one is empty. All of them fit into a zip of the upload action. Pure.
 
+use bytes::Bytes;
+
 use super::Size;
 
 /// One object of the bucket.
@@ -11,7 +13,7 @@ pub struct Document {
     /// Its type.
     pub content_type: &'static str,
     /// Its content.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// Objects that no row refers to: the first of the list. Every row refers to an object that is there.
@@ -29,7 +31,7 @@ fn document(index: usize, noise: &mut Noise) -> Document {
     let fixed = |key: &str, content_type, bytes: &[u8]| Document {
         key: key.to_owned(),
         content_type,
-        bytes: bytes.to_vec(),
+        bytes: Bytes::copy_from_slice(bytes),
     };
     match index {
         0 => fixed("tmp/téléversement interrompu.part", "application/octet-stream", b"debut"),
@@ -66,7 +68,11 @@ fn numbered(index: usize, noise: &mut Noise) -> Document {
         "image/jpeg" => wrapped(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", length, b"\xff\xd9", noise),
         _ => text(length),
     };
-    Document { key: format!("conventions/{year}/dossier {folder:03}/{name}"), content_type, bytes }
+    Document {
+        key: format!("conventions/{year}/dossier {folder:03}/{name}"),
+        content_type,
+        bytes: bytes.into(),
+    }
 }
 
 fn wrapped(head: &[u8], length: usize, tail: &[u8], noise: &mut Noise) -> Vec<u8> {
