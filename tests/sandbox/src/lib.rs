@@ -4,5 +4,11 @@
 //! thing wherever there is one: `PostgreSQL`, Redis, git, SSH, TLS, DNS packets and S3 over HTTP. This crate depends on
 //! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
 
+pub mod alwaysdata;
+pub mod dns;
+pub mod github;
+pub mod listen;
 pub mod plane;
+pub mod seed;
+pub mod window;
 pub mod world;
