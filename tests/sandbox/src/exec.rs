@@ -86,7 +86,9 @@ pub fn privilege() -> Result<Privilege, ExecError> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    FOUND.get_or_init(|| [Privilege::Root, Privilege::User].into_iter().find(works)).ok_or(ExecError::Forbidden)
+    FOUND
+        .get_or_init(|| [Privilege::Root, Privilege::User].into_iter().find(works))
+        .ok_or(ExecError::Forbidden)
 }
 
 /// Records the world's resolver for later namespaces. `resolv.conf` cannot name a port, so it is only mounted where the
@@ -107,7 +109,8 @@ pub fn variables(dir: &Path) -> Vec<(&'static str, OsString)> {
         variables.push(("NODE_EXTRA_CA_CERTS", ca.into_os_string()));
     }
     if bundle.exists() {
-        let names = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO"];
+        let names =
+            ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO"];
         variables.extend(names.map(|name| (name, bundle.clone().into_os_string())));
     }
     if let Ok(resolver) = std::fs::read_to_string(dir.join(RESOLVER_FILE)) {
@@ -124,7 +127,9 @@ where
     S: AsRef<OsStr>,
 {
     let mut command = Command::new("unshare");
-    command.arg(privilege().unwrap_or(Privilege::User).unshare_flags()).args(["/bin/sh", "-c", SCRIPT, "sandbox"]);
+    command
+        .arg(privilege().unwrap_or(Privilege::User).unshare_flags())
+        .args(["/bin/sh", "-c", SCRIPT, "sandbox"]);
     for (from, to) in mounts(dir) {
         command.arg(from).arg(to);
     }

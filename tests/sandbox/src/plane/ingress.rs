@@ -135,8 +135,10 @@ impl Ingress {
 
     /// From now on TLS for `host` shows a certificate of its own; before, the wildcard of the region's default domain.
     pub fn issue_certificate(&self, host: &str) -> Result<(), IngressError> {
-        let issued =
-            self.authority.issue(&[host]).map_err(|source| IngressError::Issue { host: host.to_owned(), source })?;
+        let issued = self
+            .authority
+            .issue(&[host])
+            .map_err(|source| IngressError::Issue { host: host.to_owned(), source })?;
         self.certificates.put(host, issued);
         Ok(())
     }
@@ -162,7 +164,9 @@ impl Ingress {
                 }
             };
             let (ingress, tls) = (Arc::clone(&self), tls.clone());
-            self.world.tasks.spawn("ingress connection", async move { ingress.greet(stream, peer, tls).await });
+            self.world
+                .tasks
+                .spawn("ingress connection", async move { ingress.greet(stream, peer, tls).await });
         }
     }
 

@@ -17,8 +17,8 @@ use crate::world::World;
 mod build;
 mod container;
 mod environment;
-mod groups;
-mod ports;
+pub(crate) mod groups;
+pub(crate) mod ports;
 mod procfile;
 mod release;
 mod source;
@@ -105,7 +105,9 @@ impl App {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("apps", &self.apps().keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("apps", &self.apps().keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +116,7 @@ impl Runner {
     pub fn start(world: &Arc<World>) -> Arc<Self> {
         Arc::new(Self {
             world: Arc::clone(world),
-            groups: Arc::new(Groups::start()),
+            groups: Arc::new(Groups::start("KILL")),
             ports: Arc::new(Ports::default()),
             apps: Mutex::default(),
         })
@@ -132,7 +134,8 @@ impl Runner {
         let Some(release) = app.now().release.clone() else { return Ok(()) };
         let missing = {
             let now = app.now();
-            let running = |kind: &str, index| now.containers.iter().any(|c| c.kind() == kind && c.index() == index);
+            let running =
+                |kind: &str, index| now.containers.iter().any(|c| c.kind() == kind && c.index() == index);
             wanted(&release, formation).filter(|(kind, index)| !running(kind, *index)).collect::<Vec<_>>()
         };
         let fresh = self.boot(name, &release, &missing, env)?;
@@ -226,8 +229,12 @@ impl Runner {
 
 /// Every container of a formation: kind and index from 1. Types without a command in the Procfile are passed over.
 fn wanted(release: &Release, formation: &Formation) -> impl Iterator<Item = (String, u32)> {
-    let has_command = |(kind, _): &(&String, &u32)| *kind != POSTDEPLOY && release.procfile.contains_key(*kind);
-    formation.iter().filter(has_command).flat_map(|(kind, amount)| (1..=*amount).map(|index| (kind.clone(), index)))
+    let has_command =
+        |(kind, _): &(&String, &u32)| *kind != POSTDEPLOY && release.procfile.contains_key(*kind);
+    formation
+        .iter()
+        .filter(has_command)
+        .flat_map(|(kind, amount)| (1..=*amount).map(|index| (kind.clone(), index)))
 }
 
 /// The process type that runs once a deployment, before routing switches.

@@ -39,7 +39,8 @@ impl Names {
     }
 
     fn write(&self, names: &BTreeSet<String>) -> std::io::Result<()> {
-        let mut file = std::fs::OpenOptions::new().create(true).write(true).truncate(true).open(&self.file)?;
+        let mut file =
+            std::fs::OpenOptions::new().create(true).write(true).truncate(true).open(&self.file)?;
         writeln!(file, "127.0.0.1 localhost")?;
         names.iter().try_for_each(|name| writeln!(file, "127.0.0.1 {name}"))
     }

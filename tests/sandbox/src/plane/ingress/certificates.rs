@@ -15,7 +15,9 @@ pub(super) struct Certificates {
 
 impl std::fmt::Debug for Certificates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificates").field("hosts", &self.own().keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Certificates")
+            .field("hosts", &self.own().keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 

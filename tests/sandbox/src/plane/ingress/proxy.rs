@@ -40,7 +40,9 @@ impl Ingress {
     ) -> Response<Body> {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         // An absolute request target has its own host, and it wins.
-        let Some(host) = request.uri().authority().map(ToString::to_string).or_else(|| host.map(str::to_owned)) else {
+        let Some(host) =
+            request.uri().authority().map(ToString::to_string).or_else(|| host.map(str::to_owned))
+        else {
             return plain(StatusCode::BAD_REQUEST, "no host was named");
         };
         let path_and_query = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -126,7 +128,9 @@ impl Ingress {
     ) -> Request<Body> {
         let (mut parts, body) = request.into_parts();
         let headers = &mut parts.headers;
-        if let Some(authority) = parts.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok()) {
+        if let Some(authority) =
+            parts.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+        {
             headers.insert(header::HOST, authority);
         }
         if let Some(Ok(path)) = parts.uri.path_and_query().map(|path| path.as_str().parse()) {

@@ -139,7 +139,10 @@ mod tests {
         table.set_force_https("one", true);
         let to = |url: &str| Decision::Redirect(url.into());
         assert_eq!(ask(&table, Scheme::Http, "one.example.test"), to("https://one.example.test/p?q=1"));
-        assert_eq!(ask(&table, Scheme::Http, "one.example.test:8080"), to("https://one.example.test:8443/p?q=1"));
+        assert_eq!(
+            ask(&table, Scheme::Http, "one.example.test:8080"),
+            to("https://one.example.test:8443/p?q=1")
+        );
         assert_eq!(
             ask(&table, Scheme::Https, "one.example.test"),
             Decision::Forward { app: "one".into(), hsts: true }

@@ -110,7 +110,10 @@ async fn a_failed_hook_keeps_the_old_version_serving() {
 async fn a_web_that_ends_shows_its_last_words() {
     let town = town().await;
     let failure = town.release("d1", "echo the variable is missing >&2; exit 7", None).await.unwrap_err();
-    assert!(matches!(&failure, DeployFailure::Crashed(text) if text.contains("the variable is missing")), "{failure}");
+    assert!(
+        matches!(&failure, DeployFailure::Crashed(text) if text.contains("the variable is missing")),
+        "{failure}"
+    );
 }
 
 #[tokio::test]

@@ -43,7 +43,10 @@ impl Runner {
             .await
             .map_err(|_| DeployFailure::Build("there is no Procfile: nothing says what to start".into()))?;
         let procfile = procfile::parse(&text).map_err(DeployFailure::Build)?;
-        say(log, format!("-----> Process types: {}", procfile.keys().cloned().collect::<Vec<_>>().join(", ")));
+        say(
+            log,
+            format!("-----> Process types: {}", procfile.keys().cloned().collect::<Vec<_>>().join(", ")),
+        );
         Ok(Release { deployment: deployment.to_owned(), dir, procfile })
     }
 
@@ -76,7 +79,11 @@ impl Runner {
     }
 
     /// Runs a command to its end and streams what it prints. Dropping the future kills its whole group.
-    pub(super) async fn run_logged(&self, mut command: Command, log: &LogSink) -> std::io::Result<ExitStatus> {
+    pub(super) async fn run_logged(
+        &self,
+        mut command: Command,
+        log: &LogSink,
+    ) -> std::io::Result<ExitStatus> {
         exec::privilege().map_err(std::io::Error::other)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;

@@ -24,7 +24,12 @@ pub(super) struct Identity<'a> {
 
 /// Sets the whole environment of `command`. The app's variables win over the platform's, but not over who and where the
 /// process is. `SCALINGO_APPLICATION_ID` is the platform's to put among them: here only names are known.
-pub(super) fn apply(command: &mut Command, world: &Path, identity: Identity<'_>, own: &BTreeMap<String, String>) {
+pub(super) fn apply(
+    command: &mut Command,
+    world: &Path,
+    identity: Identity<'_>,
+    own: &BTreeMap<String, String>,
+) {
     command.env_clear().env("PATH", search_path()).env("HOME", identity.dir);
     command.env("LANG", "C.UTF-8").env("STACK", STACK).env("REGION_NAME", REGION);
     command.envs(exec::variables(world)).envs(own).env("APP", identity.app);
@@ -39,7 +44,8 @@ pub(super) fn apply(command: &mut Command, world: &Path, identity: Identity<'_>,
 /// The folder of our own executable first: the sample app lies beside it. Then what we inherited.
 fn search_path() -> OsString {
     let own = std::env::current_exe().ok();
-    let folders = own.iter().flat_map(|exe| exe.ancestors().skip(1).take(own_folders(exe))).map(Path::to_path_buf);
+    let folders =
+        own.iter().flat_map(|exe| exe.ancestors().skip(1).take(own_folders(exe))).map(Path::to_path_buf);
     let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let all: Vec<PathBuf> = folders.chain(std::env::split_paths(&inherited)).collect();
     std::env::join_paths(all).unwrap_or(inherited)

@@ -1,12 +1,12 @@
 //! Process groups: which processes are ours, and that none outlives us.
 //!
 //! A small shell reads the numbers of our groups from a pipe. When the pipe ends, in whatever way we ended (SIGKILL included),
-//! it kills the groups that are left.
+//! it signals the groups that are left.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::process::{ChildStdin, Stdio};
 use std::os::unix::process::CommandExt as _;
+use std::process::{ChildStdin, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -20,7 +20,7 @@ while read -r verb id; do
     del) before=${groups%%" $id "*}; after=${groups#*" $id "}; groups="$before $after" ;;
   esac
 done
-for id in $groups; do kill -KILL -- "-$id" 2>/dev/null; done"#;
+for id in $groups; do kill -s "$1" -- "-$id" 2>/dev/null; done"#;
 
 /// How far up the line of parents is looked: deeper nests are not ours to know.
 const ANCESTORS: usize = 64;
@@ -37,12 +37,14 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     leader: u32,
     groups: Arc<Groups>,
+    kills: bool,
 }
 
 impl Groups {
-    pub(crate) fn start() -> Self {
+    /// Groups that get `last` (a signal's name without `SIG`) when we are gone.
+    pub(crate) fn start(last: &str) -> Self {
         let reaper = std::process::Command::new("/bin/sh")
-            .args(["-c", REAPER])
+            .args(["-c", REAPER, "reaper", last])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -58,16 +60,16 @@ impl Groups {
     pub(crate) fn adopt(self: &Arc<Self>, leader: u32) -> Group {
         self.leaders().insert(leader);
         self.tell("add", leader);
-        Group { leader, groups: Arc::clone(self) }
+        Group { leader, groups: Arc::clone(self), kills: true }
     }
 
     /// Whether `pid` belongs to one of our groups, or a parent of it does.
     pub(crate) fn owns(&self, pid: u32) -> bool {
         let leaders = self.leaders().clone();
         let line = std::iter::successors(Some(pid), |pid| parents(*pid).map(|(parent, _)| parent));
-        line.take(ANCESTORS)
-            .take_while(|pid| *pid > 1)
-            .any(|pid| leaders.contains(&pid) || parents(pid).is_some_and(|(_, group)| leaders.contains(&group)))
+        line.take(ANCESTORS).take_while(|pid| *pid > 1).any(|pid| {
+            leaders.contains(&pid) || parents(pid).is_some_and(|(_, group)| leaders.contains(&group))
+        })
     }
 
     fn tell(&self, verb: &str, leader: u32) {
@@ -93,12 +95,22 @@ impl Group {
     }
 }
 
+impl Group {
+    /// For a process that knows how to end by itself when it is dropped: only our own sudden death is our matter.
+    pub(crate) fn ends_itself(mut self) -> Self {
+        self.kills = false;
+        self
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
-        for descendant in descendants(self.leader) {
-            kill(pid(descendant), Signal::SIGKILL).ok();
+        if self.kills {
+            for child in descendants(self.leader) {
+                kill(pid(child), Signal::SIGKILL).ok();
+            }
+            self.signal(Signal::SIGKILL);
         }
-        self.signal(Signal::SIGKILL);
         self.groups.tell("del", self.leader);
         self.groups.leaders().remove(&self.leader);
     }
@@ -123,7 +135,9 @@ fn descendants(leader: u32) -> Vec<u32> {
     let mut found = vec![leader];
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
-        found.extend(processes.iter().filter(|(pid, of)| *of == parent && *pid != parent).map(|(pid, _)| *pid));
+        found.extend(
+            processes.iter().filter(|(pid, of)| *of == parent && *pid != parent).map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     found.split_off(1)
@@ -143,12 +157,16 @@ mod tests {
     use std::time::Duration;
 
     fn sleeper() -> std::process::Child {
-        std::process::Command::new("/bin/sh").args(["-c", "sleep 60 & wait"]).process_group(0).spawn().unwrap()
+        std::process::Command::new("/bin/sh")
+            .args(["-c", "sleep 60 & wait"])
+            .process_group(0)
+            .spawn()
+            .unwrap()
     }
 
     #[tokio::test]
     async fn a_dropped_group_leaves_nothing_behind() {
-        let groups = Arc::new(Groups::start());
+        let groups = Arc::new(Groups::start("KILL"));
         let mut child = sleeper();
         let group = groups.adopt(child.id());
         let mut below = Vec::new();
@@ -167,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn groups_die_with_us_even_when_nobody_drops_them() {
-        let groups = Arc::new(Groups::start());
+        let groups = Arc::new(Groups::start("KILL"));
         let mut child = sleeper();
         let group = groups.adopt(child.id());
         // As if we had been killed: no destructor of the group runs, only the pipe ends.
@@ -184,6 +202,6 @@ mod tests {
 
     #[test]
     fn our_own_process_is_not_an_apps() {
-        assert!(!Groups::start().owns(std::process::id()));
+        assert!(!Groups::start("KILL").owns(std::process::id()));
     }
 }

@@ -10,7 +10,8 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let (kind, command) = split(line).ok_or_else(|| format!("Procfile, line {}: not `type: command`", number + 1))?;
+        let (kind, command) =
+            split(line).ok_or_else(|| format!("Procfile, line {}: not `type: command`", number + 1))?;
         if commands.insert(kind.to_owned(), command.to_owned()).is_some() {
             return Err(format!("Procfile, line {}: {kind} is there twice", number + 1));
         }
@@ -21,7 +22,8 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
 fn split(line: &str) -> Option<(&str, &str)> {
     let (kind, command) = line.split_once(':')?;
     let (kind, command) = (kind.trim_end(), command.trim());
-    let is_word = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_word =
+        !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     (is_word && !command.is_empty()).then_some((kind, command))
 }
 

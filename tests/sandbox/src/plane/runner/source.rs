@@ -29,7 +29,12 @@ impl Runner {
     }
 
     /// The files of a gzip tar that has exactly one root folder and at most 300 MB.
-    pub async fn unpack(&self, app: &str, deployment: &str, tarball: &Path) -> Result<PathBuf, DeployFailure> {
+    pub async fn unpack(
+        &self,
+        app: &str,
+        deployment: &str,
+        tarball: &Path,
+    ) -> Result<PathBuf, DeployFailure> {
         let dir = self.fresh_folder(app, deployment)?;
         let (into, tarball) = (dir.clone(), tarball.to_owned());
         blocking(move || {
@@ -67,7 +72,11 @@ fn plain(name: &str) -> Result<&str, DeployFailure> {
     let is_plain = !name.is_empty()
         && !name.starts_with('.')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    if is_plain { Ok(name) } else { Err(DeployFailure::Build(format!("{name:?} is no name of an app or deployment"))) }
+    if is_plain {
+        Ok(name)
+    } else {
+        Err(DeployFailure::Build(format!("{name:?} is no name of an app or deployment")))
+    }
 }
 
 fn unpacked(error: &std::io::Error) -> DeployFailure {
@@ -99,7 +108,11 @@ fn archive(repository: &Path, commit: &str, into: &Path) -> Result<(), DeployFai
     };
     let status = git.wait().map_err(|error| unpacked(&error))?;
     laid_out?;
-    if status.success() { Ok(()) } else { Err(DeployFailure::Build("the commit is not in the repository".into())) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(DeployFailure::Build("the commit is not in the repository".into()))
+    }
 }
 
 /// What to do with the first folder of each path in a tar.
