@@ -1,5 +1,6 @@
 //! What the database holds, and what the read-only user may do in it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool, Row as _};
@@ -69,7 +70,7 @@ async fn is_permitted(connection: &mut PgConnection, statement: String) -> Resul
     match tried {
         Ok(_) => Ok(true),
         Err(error) => {
-            let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+            let code = error.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
             if code.is_some_and(|code| REFUSED.contains(&code.as_str())) { Ok(false) } else { Err(error) }
         }
     }

@@ -101,7 +101,7 @@ pub fn use_resolver(dir: &Path, resolver: SocketAddr) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The variables by which programs learn of the world's CA (and resolver). Empty where there is none yet.
+/// The variables by which programs learn of the world's CA. Empty where there is none yet.
 pub fn variables(dir: &Path) -> Vec<(&'static str, OsString)> {
     let (ca, bundle) = (dir.join(CA_FOLDER).join(CA_FILE), dir.join(CA_FOLDER).join(BUNDLE_FILE));
     let mut variables = Vec::new();
@@ -112,9 +112,6 @@ pub fn variables(dir: &Path) -> Vec<(&'static str, OsString)> {
         let names =
             ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE", "GIT_SSL_CAINFO"];
         variables.extend(names.map(|name| (name, bundle.clone().into_os_string())));
-    }
-    if let Ok(resolver) = std::fs::read_to_string(dir.join(RESOLVER_FILE)) {
-        variables.push(("DNS_RESOLVER", resolver.into()));
     }
     variables
 }
@@ -134,6 +131,9 @@ where
         command.arg(from).arg(to);
     }
     command.arg("--").arg(program).args(args).envs(variables(dir));
+    if let Ok(resolver) = std::fs::read_to_string(dir.join(RESOLVER_FILE)) {
+        command.env("DNS_RESOLVER", resolver);
+    }
     command
 }
 

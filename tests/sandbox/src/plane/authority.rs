@@ -19,10 +19,10 @@ use crate::exec::{BUNDLE_FILE, CA_FILE, SYSTEM_BUNDLE};
 
 const KEY_FILE: &str = "ca-key.pem";
 /// As the issuer's at the vendor's: 45 days.
-const LEAF_LIFE: Duration = Duration::from_secs(45 * 86_400);
-const CA_LIFE: Duration = Duration::from_secs(10 * 365 * 86_400);
+const LEAF_LIFE: Duration = Duration::from_hours(45 * 24);
+const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// Clocks differ a little: a certificate is valid since an hour ago.
-const BACKDATED: Duration = Duration::from_secs(3_600);
+const BACKDATED: Duration = Duration::from_hours(1);
 
 /// Why a certificate could not be made.
 #[derive(Debug, Error)]

@@ -136,7 +136,9 @@ impl Ingress {
         if let Some(Ok(path)) = parts.uri.path_and_query().map(|path| path.as_str().parse()) {
             parts.uri = path;
         }
-        HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
         if let Some(upgrade) = upgrade {
             headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(header::UPGRADE, upgrade);
@@ -176,7 +178,9 @@ impl Ingress {
                 tokio::io::copy_bidirectional(&mut client, &mut app).await.map(drop).ok();
             });
         } else {
-            HOP_BY_HOP.iter().for_each(|name| drop(answer.headers_mut().remove(name)));
+            for name in &HOP_BY_HOP {
+                answer.headers_mut().remove(name);
+            }
         }
         answer.map(Body::new)
     }

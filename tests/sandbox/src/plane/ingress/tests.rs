@@ -149,3 +149,63 @@ async fn scaling_to_nothing_and_back_serves_again() {
     town.runner.restart("one", &BTreeMap::new()).await.unwrap();
     assert!(town.runner.containers("one").iter().all(|container| !before.contains(&container.pid)));
 }
+
+/// Accepts connections for ever, switches protocols on the first request of each, and sends back what comes then.
+const ECHO: &str = r#"exec python3 -c '
+import os, socket
+listener = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+while True:
+    peer, _ = listener.accept()
+    head = peer.recv(65536)
+    if b"upgrade: echo" not in head.lower():
+        continue
+    peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while data := peer.recv(65536):
+        peer.sendall(data)
+'"#;
+
+#[tokio::test]
+async fn an_upgraded_connection_carries_bytes_both_ways() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let town = town().await;
+    town.release("d1", ECHO, None).await.unwrap();
+    town.ingress.attach("own.example.test", "one");
+    let mut stream = TcpStream::connect(town.ingress.http()).await.unwrap();
+    let head = "GET / HTTP/1.1\r\nHost: own.example.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    stream.write_all(b"there and back").await.unwrap();
+    let mut back = [0; 14];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"there and back");
+}
+
+#[tokio::test]
+async fn a_request_says_where_it_came_from() {
+    const HEADERS: &str = r#"exec python3 -c '
+import http.server, os
+class Show(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200); self.end_headers()
+        self.wfile.write(str(self.headers).lower().encode() + body)
+http.server.HTTPServer(("", int(os.environ["PORT"])), Show).serve_forever()
+'"#;
+    let town = town().await;
+    town.release("d1", HEADERS, None).await.unwrap();
+    town.ingress.attach("own.example.test", "one");
+    let url = format!("http://{}/", town.ingress.http());
+    let asked =
+        town.client().post(url).header("host", "own.example.test").header("x-forwarded-for", "192.0.2.1");
+    let shown = asked.body("the body").send().await.unwrap().text().await.unwrap();
+    let port = format!("x-forwarded-port: {}", town.ingress.http().port());
+    let expected =
+        ["host: own.example.test", "x-forwarded-for: 192.0.2.1, 127.0.0.1", "x-forwarded-proto: http", &port];
+    for line in expected.into_iter().chain(["x-request-id: ", "the body"]) {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+}

@@ -17,9 +17,9 @@ use crate::exec;
 use crate::world::Fault;
 
 /// The whole deployment may take 30 minutes; nearly all of it is the build.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+const LIMIT: Duration = Duration::from_mins(30);
 /// A fast world does not compile faster.
-const LIMIT_FLOOR: Duration = Duration::from_secs(120);
+const LIMIT_FLOOR: Duration = Duration::from_mins(2);
 /// What a program printed just before its end is still read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 

@@ -32,7 +32,7 @@ const SETTLED: Duration = Duration::from_millis(500);
 const PROBE_PERIOD: Duration = Duration::from_millis(50);
 /// Waits between restarts: doubling, in world time, with a floor of the wall's.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
-const LAST_RESTART: Duration = Duration::from_secs(300);
+const LAST_RESTART: Duration = Duration::from_mins(5);
 const RESTART_FLOOR: Duration = Duration::from_secs(1);
 /// How much of the output is shown when a container does not boot.
 const TAIL: u64 = 4_096;

@@ -10,11 +10,11 @@ use crate::exec;
 use crate::world::Fault;
 
 /// Web containers must accept connections within this, as documented.
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_mins(1);
 /// Real programs start no faster in a fast world.
 const BOOT_FLOOR: Duration = Duration::from_secs(10);
-const HOOK: Duration = Duration::from_secs(20 * 60);
-const HOOK_FLOOR: Duration = Duration::from_secs(60);
+const HOOK: Duration = Duration::from_mins(20);
+const HOOK_FLOOR: Duration = Duration::from_mins(1);
 
 impl Runner {
     /// Puts a built release in place of the one that serves. Dropping the future aborts: what was booted is stopped.

@@ -136,12 +136,11 @@ impl Pusher {
         log: &mut pipe::Sender,
     ) -> std::io::Result<bool> {
         let Some(update) = Update::parse(question) else { return Ok(false) };
-        let outcome = match update.check() {
-            Err(refusal) => Err(refusal.to_owned()),
-            Ok(()) => {
-                say(log, &format!("<-- Start deployment of [{}] -->", self.app)).await?;
-                self.deploy(&update, repository, log).await?
-            }
+        let outcome = if let Err(refusal) = update.check() {
+            Err(refusal.to_owned())
+        } else {
+            say(log, &format!("<-- Start deployment of [{}] -->", self.app)).await?;
+            self.deploy(&update, repository, log).await?
         };
         self.record(&update, outcome.is_ok());
         match outcome {
