@@ -1,6 +1,6 @@
 //! TLS by the local CA, routing by host name, forced HTTPS.
 //!
-//! Two listeners, one table. What a request deserves is decided in [`routes`] without I/O; [`proxy`] carries it out.
+//! Two listeners, one table. What a request deserves is decided in `routes` without I/O; `proxy` carries it out.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
