@@ -5,10 +5,17 @@
 //! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
 
 pub mod alwaysdata;
+pub mod cli;
+pub mod control;
 pub mod dns;
+pub mod estate;
+pub mod exec;
 pub mod github;
-pub mod listen;
+pub mod http;
+pub mod paas;
 pub mod plane;
+pub mod s3;
+pub mod sandbox;
 pub mod seed;
 pub mod window;
 pub mod world;

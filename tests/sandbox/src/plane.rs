@@ -3,6 +3,7 @@
 //! Nothing here speaks a vendor's HTTP API or knows its status words; the platform drives it through the functions of
 //! [`databases`], [`redis`], [`runner`] and [`ingress`], and answers its questions through [`Platform`].
 
+pub mod authority;
 pub mod databases;
 pub mod ingress;
 pub mod platform;

@@ -1,1 +1,251 @@
 //! An app's processes, started from its Procfile in the world's namespace.
+//!
+//! A release boots beside the one that serves; only when its web containers accept connections and its `postdeploy` hook has
+//! ended well does routing switch, and the old containers are told to stop. Every failure leaves the old ones serving.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use super::platform::LogSink;
+use crate::world::World;
+
+mod build;
+mod container;
+mod environment;
+pub(crate) mod groups;
+pub(crate) mod ports;
+mod procfile;
+mod release;
+mod source;
+
+use container::Handle;
+use groups::Groups;
+use ports::Ports;
+
+/// A running or starting process of an app, as the platform lists it.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// `web`, `worker`, `postdeploy`, … (its name in the Procfile).
+    pub kind: String,
+    /// From 1 within its kind.
+    pub index: u32,
+    /// `starting`, `running`, `crashed` or `stopping`.
+    pub state: String,
+    /// Wall time of the last start.
+    pub started_at: DateTime<Utc>,
+    /// The process id, 0 while there is none.
+    pub pid: u32,
+}
+
+/// Process type → amount.
+pub type Formation = BTreeMap<String, u32>;
+
+/// A built source tree that can be started.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// The deployment that made it.
+    pub deployment: String,
+    /// Where its files are: the working folder of its processes.
+    pub dir: PathBuf,
+    /// Process type → shell command.
+    pub procfile: BTreeMap<String, String>,
+}
+
+/// Why a deployment failed, by the platform's four final states; the text is a line for the log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DeployFailure {
+    /// `build-error`.
+    #[error("{0}")]
+    Build(String),
+    /// `crashed-error`: a container ended while it booted.
+    #[error("{0}")]
+    Crashed(String),
+    /// `timeout-error`: a web container did not listen in time, or a limit on the duration was reached.
+    #[error("{0}")]
+    Timeout(String),
+    /// `hook-error`: the `postdeploy` command failed; the old version serves on.
+    #[error("{0}")]
+    Hook(String),
+}
+
+/// All processes of all apps of one sandbox.
+pub struct Runner {
+    world: Arc<World>,
+    groups: Arc<Groups>,
+    ports: Arc<Ports>,
+    apps: Mutex<BTreeMap<String, Arc<App>>>,
+}
+
+/// One app's processes.
+#[derive(Default)]
+struct App {
+    /// One change at a time: held over a whole release, scale or restart.
+    turn: tokio::sync::Mutex<()>,
+    now: Mutex<Serving>,
+}
+
+/// What serves now.
+#[derive(Default)]
+struct Serving {
+    release: Option<Release>,
+    formation: Formation,
+    containers: Vec<Handle>,
+}
+
+impl App {
+    fn now(&self) -> MutexGuard<'_, Serving> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner")
+            .field("apps", &self.apps().keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Runner {
+    /// A runner without apps.
+    pub fn start(world: &Arc<World>) -> Arc<Self> {
+        Arc::new(Self {
+            world: Arc::clone(world),
+            groups: Arc::new(Groups::start("KILL")),
+            ports: Arc::new(Ports::default()),
+            apps: Mutex::default(),
+        })
+    }
+
+    /// Brings the running release to `formation`. Without a release there is nothing to do yet: the formation comes with it.
+    pub async fn scale(
+        &self,
+        name: &str,
+        formation: &Formation,
+        env: &BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        let app = self.app(name);
+        let _turn = app.turn.lock().await;
+        let Some(release) = app.now().release.clone() else { return Ok(()) };
+        let missing = {
+            let now = app.now();
+            let running =
+                |kind: &str, index| now.containers.iter().any(|c| c.kind() == kind && c.index() == index);
+            wanted(&release, formation).filter(|(kind, index)| !running(kind, *index)).collect::<Vec<_>>()
+        };
+        let fresh = self.boot(name, &release, &missing, env)?;
+        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
+        let surplus: Vec<Handle> = {
+            let mut now = app.now();
+            formation.clone_into(&mut now.formation);
+            let keep = |c: &Handle| formation.get(c.kind()).is_some_and(|amount| c.index() <= *amount);
+            let (kept, surplus) = std::mem::take(&mut now.containers).into_iter().partition(keep);
+            now.containers = kept;
+            now.containers.extend(fresh);
+            surplus
+        };
+        self.retire(surplus, None);
+        Ok(())
+    }
+
+    /// Replaces every container by a new one with the variables of now.
+    pub async fn restart(&self, name: &str, env: &BTreeMap<String, String>) -> Result<(), String> {
+        let app = self.app(name);
+        let _turn = app.turn.lock().await;
+        let (release, formation) = {
+            let now = app.now();
+            (now.release.clone(), now.formation.clone())
+        };
+        let release = release.ok_or_else(|| "the app has never been deployed".to_owned())?;
+        let wanted: Vec<_> = wanted(&release, &formation).collect();
+        let fresh = self.boot(name, &release, &wanted, env)?;
+        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
+        let old = std::mem::replace(&mut app.now().containers, fresh);
+        self.retire(old, None);
+        Ok(())
+    }
+
+    /// All processes of the app down, waited for. Its release stays, so that a restart can bring it back.
+    pub async fn stop(&self, name: &str) {
+        let app = self.app(name);
+        // Not in turn: a release that is booting must not delay a disaster. What it brings up later is its own matter.
+        let old = std::mem::take(&mut app.now().containers);
+        futures::future::join_all(old.iter().map(Handle::stop)).await;
+    }
+
+    /// Forgets the app: processes down, files gone.
+    pub async fn remove(&self, name: &str) {
+        self.stop(name).await;
+        self.apps().remove(name);
+        if let Ok(folder) = self.app_folder(name)
+            && let Err(error) = tokio::fs::remove_dir_all(&folder).await
+        {
+            tracing::warn!(%error, "an app's files stay behind");
+        }
+    }
+
+    /// The processes of an app, in the order of their start.
+    pub fn containers(&self, name: &str) -> Vec<Container> {
+        self.app(name).now().containers.iter().map(Handle::describe).collect()
+    }
+
+    /// The ports of the web containers that accept connections. Empty: answer 503.
+    pub fn web_ports(&self, name: &str) -> Vec<u16> {
+        let apps = self.apps();
+        let Some(app) = apps.get(name) else { return Vec::new() };
+        app.now().containers.iter().filter_map(Handle::serving_port).collect()
+    }
+
+    /// Whether `pid` is a process of an app, or descends from one.
+    pub fn owns_process(&self, pid: u32) -> bool {
+        self.groups.owns(pid)
+    }
+
+    fn app(&self, name: &str) -> Arc<App> {
+        Arc::clone(self.apps().entry(name.to_owned()).or_default())
+    }
+
+    fn apps(&self) -> MutexGuard<'_, BTreeMap<String, Arc<App>>> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets containers end in the background, then removes the files that only they used.
+    fn retire(&self, old: Vec<Handle>, dir: Option<PathBuf>) {
+        self.world.tasks.spawn("retired containers", async move {
+            futures::future::join_all(old.iter().map(Handle::stop)).await;
+            if let Some(dir) = dir
+                && let Err(error) = tokio::fs::remove_dir_all(&dir).await
+            {
+                tracing::warn!(%error, "an old release stays behind");
+            }
+        });
+    }
+}
+
+/// Every container of a formation: kind and index from 1. Types without a command in the Procfile are passed over.
+fn wanted(release: &Release, formation: &Formation) -> impl Iterator<Item = (String, u32)> {
+    let has_command =
+        |(kind, _): &(&String, &u32)| *kind != POSTDEPLOY && release.procfile.contains_key(*kind);
+    formation
+        .iter()
+        .filter(has_command)
+        .flat_map(|(kind, amount)| (1..=*amount).map(|index| (kind.clone(), index)))
+}
+
+/// The process type that runs once a deployment, before routing switches.
+const POSTDEPLOY: &str = "postdeploy";
+
+/// `duration` of world time, but not less than `floor` of the wall's: real processes do not start faster in a fast world.
+async fn world_or_wall(world: &World, duration: Duration, floor: Duration) {
+    tokio::join!(world.clock.sleep(duration), tokio::time::sleep(floor));
+}
+
+/// A line for a follower who may have gone.
+fn say(log: &LogSink, line: impl Into<String>) {
+    drop(log.send(line.into()));
+}

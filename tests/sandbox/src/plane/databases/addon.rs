@@ -1,0 +1,255 @@
+//! One addon: a server, its database, its users and its front.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reprise_cluster::{Cluster, Settings};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Connection as _, Executor as _};
+
+use super::front::Front;
+use super::sql::{self, identifier, literal};
+use super::{DatabaseAccess, DatabaseError, Databases};
+use crate::plane::runner::groups::Group;
+
+const SUPERUSER: &str = "postgres";
+const REGION_DOMAIN: &str = "postgresql.a.osc-fr1.scalingo-dbs.test";
+/// A throwaway world need not survive a power cut: these make restorations as fast as the machine allows.
+const OPTIONS: [(&str, &str); 8] = [
+    ("fsync", "off"),
+    ("synchronous_commit", "off"),
+    ("full_page_writes", "off"),
+    ("wal_level", "minimal"),
+    ("max_wal_senders", "0"),
+    ("max_connections", "120"),
+    ("max_wal_size", "2GB"),
+    ("timezone", "UTC"),
+];
+const RELOAD_TRIES: u32 = 250;
+const RELOAD_POLL: Duration = Duration::from_millis(20);
+
+/// A running addon.
+pub(super) struct Addon {
+    pub(super) access: DatabaseAccess,
+    /// The server's socket file.
+    pub(super) socket: PathBuf,
+    resource: String,
+    /// What `PGHOST` wants.
+    socket_dir: PathBuf,
+    /// Ours alone.
+    superuser_password: String,
+    pub(super) passfile: PathBuf,
+    /// Users beside the owner: name → read only.
+    users: Mutex<BTreeMap<String, bool>>,
+    front: Front,
+    server: tokio::sync::Mutex<Option<(Cluster, Option<Group>)>>,
+}
+
+impl Addon {
+    /// Starts a server for `resource` from nothing: what an earlier life of the folder left is removed.
+    pub(super) async fn start(all: &Databases, resource: &str) -> Result<Self, DatabaseError> {
+        let files = || sql::files(resource);
+        let folder = all.folder(resource)?;
+        if folder.exists() {
+            tokio::fs::remove_dir_all(&folder).await.map_err(files())?;
+        }
+        tokio::fs::create_dir_all(&folder).await.map_err(files())?;
+        let mut settings = Settings::new(folder.join("server"));
+        settings.superuser = SUPERUSER.into();
+        settings.options = OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let server = |source| DatabaseError::Server { resource: resource.to_owned(), source };
+        let cluster = Cluster::start(settings).await.map_err(server)?;
+        let group = leader(&cluster).map(|leader| all.groups.adopt(leader).ends_itself());
+        let socket = cluster.socket_dir().join(format!(".s.PGSQL.{}", cluster.port()));
+        let front = Front::start(&all.world, &all.admission, &socket).await.map_err(files())?;
+        let addon = Self {
+            access: DatabaseAccess {
+                host: format!("{}.{REGION_DOMAIN}", resource.replace('_', "-")),
+                port: front.port(),
+                user: resource.to_owned(),
+                password: all.world.ids.secret(32),
+                database: resource.to_owned(),
+            },
+            resource: resource.to_owned(),
+            socket,
+            socket_dir: cluster.socket_dir().to_owned(),
+            // Not of the seeded generator: everybody knows its numbers.
+            superuser_password: uuid::Uuid::new_v4().simple().to_string(),
+            passfile: folder.join("passfile"),
+            users: Mutex::default(),
+            front,
+            server: tokio::sync::Mutex::new(None),
+        };
+        addon.close_the_door(&cluster).await?;
+        *addon.server.lock().await = Some((cluster, group));
+        addon.make().await?;
+        addon.front.open();
+        Ok(addon)
+    }
+
+    /// The server ended, connections cut.
+    pub(super) async fn stop(&self) {
+        self.front.close();
+        if let Some((cluster, group)) = self.server.lock().await.take() {
+            cluster.stop().await;
+            drop(group);
+        }
+    }
+
+    /// From now on the superuser, too, needs a password, which only we know: tunnels end at this very socket.
+    async fn close_the_door(&self, cluster: &Cluster) -> Result<(), DatabaseError> {
+        let mut admin = self.admin("postgres", None).await?;
+        let sql =
+            format!("ALTER ROLE {} PASSWORD {}", identifier(SUPERUSER), literal(&self.superuser_password));
+        self.execute(&mut admin, "reserving the superuser", &sql).await?;
+        sql::write_secret(&self.passfile, &format!("*:*:*:{SUPERUSER}:{}\n", self.superuser_password))
+            .and_then(|()| {
+                std::fs::write(cluster.data_dir().join("pg_hba.conf"), "local all all scram-sha-256\n")
+            })
+            .map_err(sql::files(&self.resource))?;
+        self.execute(&mut admin, "reserving the superuser", "SELECT pg_reload_conf()").await?;
+        for _ in 0..RELOAD_TRIES {
+            if self.admin("postgres", None).await.is_err() {
+                return Ok(());
+            }
+            tokio::time::sleep(RELOAD_POLL).await;
+        }
+        Err(self.sql_error("reserving the superuser")(sqlx::Error::PoolTimedOut))
+    }
+
+    /// The owner and the empty database.
+    async fn make(&self) -> Result<(), DatabaseError> {
+        let mut admin = self.superuser("postgres").await?;
+        let owner = identifier(&self.resource);
+        let doing = "making the database";
+        let role = format!(
+            "CREATE ROLE {owner} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}",
+            literal(&self.access.password)
+        );
+        self.execute(&mut admin, doing, &role).await?;
+        for database in ["postgres", "template1"] {
+            self.execute(&mut admin, doing, &format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC"))
+                .await?;
+        }
+        self.make_database(&mut admin).await
+    }
+
+    async fn make_database(&self, admin: &mut PgConnection) -> Result<(), DatabaseError> {
+        let (owner, doing) = (identifier(&self.resource), "making the database");
+        self.execute(admin, doing, &format!("CREATE DATABASE {owner} OWNER {owner}")).await?;
+        self.execute(admin, doing, &format!("REVOKE ALL ON DATABASE {owner} FROM PUBLIC")).await?;
+        let mut inside = self.superuser(&self.resource).await?;
+        self.execute(&mut inside, doing, &sql::owner_grants(&owner)).await
+    }
+
+    pub(super) async fn wipe(&self) -> Result<(), DatabaseError> {
+        let mut admin = self.superuser("postgres").await?;
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&self.resource));
+        self.execute(&mut admin, "destroying the content", &drop).await?;
+        self.make_database(&mut admin).await?;
+        let users: Vec<(String, bool)> = self.users().iter().map(|(name, ro)| (name.clone(), *ro)).collect();
+        let mut inside = self.superuser(&self.resource).await?;
+        for (name, read_only) in users {
+            let grants = sql::user_grants(&identifier(&self.resource), &identifier(&name), read_only);
+            self.execute(&mut inside, "granting rights again", &grants).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add_user(
+        &self,
+        name: &str,
+        password: &str,
+        read_only: bool,
+    ) -> Result<(), DatabaseError> {
+        sql::check_name(name)?;
+        let (owner, user) = (identifier(&self.resource), identifier(name));
+        let mut inside = self.superuser(&self.resource).await?;
+        let role = format!(
+            "CREATE ROLE {user} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {};\n{}",
+            literal(password),
+            sql::user_grants(&owner, &user, read_only)
+        );
+        self.execute(&mut inside, "adding a user", &role).await?;
+        self.users().insert(name.to_owned(), read_only);
+        Ok(())
+    }
+
+    pub(super) async fn set_password(&self, name: &str, password: &str) -> Result<(), DatabaseError> {
+        sql::check_name(name)?;
+        let mut admin = self.superuser("postgres").await?;
+        let sql = format!("ALTER ROLE {} PASSWORD {}", identifier(name), literal(password));
+        self.execute(&mut admin, "setting a password", &sql).await
+    }
+
+    pub(super) async fn drop_user(&self, name: &str) -> Result<(), DatabaseError> {
+        let (owner, user) = (identifier(&self.resource), identifier(name));
+        if self.users().remove(name).is_none() {
+            return Err(DatabaseError::Name(name.to_owned()));
+        }
+        let mut inside = self.superuser(&self.resource).await?;
+        let sql = format!("REASSIGN OWNED BY {user} TO {owner}; DROP OWNED BY {user}; DROP ROLE {user}");
+        self.execute(&mut inside, "dropping a user", &sql).await
+    }
+
+    pub(super) async fn run_sql(&self, sql: &str) -> Result<(), DatabaseError> {
+        let mut inside = self.superuser(&self.resource).await?;
+        let owner = format!("SET SESSION AUTHORIZATION {}", identifier(&self.resource));
+        self.execute(&mut inside, "running statements", &owner).await?;
+        self.execute(&mut inside, "running statements", sql).await
+    }
+
+    /// A connection as the superuser.
+    async fn superuser(&self, database: &str) -> Result<PgConnection, DatabaseError> {
+        self.admin(database, Some(&self.superuser_password)).await
+    }
+
+    async fn admin(&self, database: &str, password: Option<&str>) -> Result<PgConnection, DatabaseError> {
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(&self.socket_dir)
+            .username(SUPERUSER)
+            .database(database)
+            .application_name("sandbox");
+        let options = password.into_iter().fold(options, PgConnectOptions::password);
+        PgConnection::connect_with(&options).await.map_err(self.sql_error("connecting"))
+    }
+
+    async fn execute(
+        &self,
+        connection: &mut PgConnection,
+        doing: &'static str,
+        sql: &str,
+    ) -> Result<(), DatabaseError> {
+        let statements = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned()));
+        connection.execute(statements).await.map(drop).map_err(self.sql_error(doing))
+    }
+
+    fn sql_error(&self, doing: &'static str) -> impl FnOnce(sqlx::Error) -> DatabaseError {
+        let resource = self.resource.clone();
+        move |source| DatabaseError::Sql { doing, resource, source }
+    }
+
+    pub(super) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    pub(super) fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    pub(super) fn superuser_name() -> &'static str {
+        SUPERUSER
+    }
+
+    fn users(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The server's process, from its own record.
+fn leader(cluster: &Cluster) -> Option<u32> {
+    let record = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid")).ok()?;
+    record.lines().next()?.trim().parse().ok()
+}

@@ -1,0 +1,163 @@
+//! What a request deserves, by its host and scheme. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+/// How the request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What is to be done with a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// No app has this host.
+    Unknown,
+    /// 301.
+    Redirect(String),
+    Forward {
+        app: String,
+        /// The answer tells the client to use HTTPS only.
+        hsts: bool,
+    },
+}
+
+/// What is decided on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) scheme: Scheme,
+    /// The `Host` header, perhaps with a port.
+    pub(super) host: &'a str,
+    pub(super) path_and_query: &'a str,
+}
+
+/// Our own two ports, for redirections.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnPorts {
+    pub(super) http: u16,
+    pub(super) https: u16,
+}
+
+/// Hosts and the settings of their apps.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    apps: HashMap<String, String>,
+    https_only: HashSet<String>,
+    canonical: HashMap<String, String>,
+}
+
+impl Table {
+    pub(super) fn attach(&mut self, host: &str, app: &str) {
+        self.apps.insert(host.to_ascii_lowercase(), app.to_owned());
+    }
+
+    pub(super) fn detach(&mut self, host: &str) {
+        self.apps.remove(&host.to_ascii_lowercase());
+    }
+
+    pub(super) fn set_force_https(&mut self, app: &str, on: bool) {
+        if on {
+            self.https_only.insert(app.to_owned());
+        } else {
+            self.https_only.remove(app);
+        }
+    }
+
+    pub(super) fn set_canonical(&mut self, app: &str, host: Option<&str>) {
+        match host {
+            Some(host) => self.canonical.insert(app.to_owned(), host.to_ascii_lowercase()),
+            None => self.canonical.remove(app),
+        };
+    }
+
+    pub(super) fn decide(&self, asked: Asked<'_>, ports: OwnPorts) -> Decision {
+        let (name, has_port) = split_port(asked.host);
+        let name = name.to_ascii_lowercase();
+        let Some(app) = self.apps.get(&name) else { return Decision::Unknown };
+        let hsts = self.https_only.contains(app);
+        let scheme = if hsts { Scheme::Https } else { asked.scheme };
+        let host = self.canonical.get(app).unwrap_or(&name);
+        if scheme == asked.scheme && *host == name {
+            return Decision::Forward { app: app.clone(), hsts: hsts && scheme == Scheme::Https };
+        }
+        let port = match scheme {
+            Scheme::Http => ports.http,
+            Scheme::Https => ports.https,
+        };
+        // Behind port 443 of a real ingress no port is named; a client that had to name one must be told the other.
+        let port = if has_port { format!(":{port}") } else { String::new() };
+        Decision::Redirect(format!("{}://{host}{port}{}", scheme.name(), asked.path_and_query))
+    }
+}
+
+/// The name in a `Host` header, and whether a port followed.
+fn split_port(host: &str) -> (&str, bool) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (name, true),
+        _ => (host, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORTS: OwnPorts = OwnPorts { http: 8080, https: 8443 };
+
+    fn table() -> Table {
+        let mut table = Table::default();
+        table.attach("One.example.test", "one");
+        table.attach("other.example.test", "one");
+        table
+    }
+
+    fn ask(table: &Table, scheme: Scheme, host: &str) -> Decision {
+        table.decide(Asked { scheme, host, path_and_query: "/p?q=1" }, PORTS)
+    }
+
+    #[test]
+    fn a_host_is_found_whatever_its_case_and_port() {
+        let to_one = Decision::Forward { app: "one".into(), hsts: false };
+        assert_eq!(ask(&table(), Scheme::Http, "ONE.example.test:8080"), to_one);
+        assert_eq!(ask(&table(), Scheme::Https, "one.example.test"), to_one);
+        assert_eq!(ask(&table(), Scheme::Http, "two.example.test"), Decision::Unknown);
+    }
+
+    #[test]
+    fn forced_https_redirects_and_keeps_a_port_only_if_there_was_one() {
+        let mut table = table();
+        table.set_force_https("one", true);
+        let to = |url: &str| Decision::Redirect(url.into());
+        assert_eq!(ask(&table, Scheme::Http, "one.example.test"), to("https://one.example.test/p?q=1"));
+        assert_eq!(
+            ask(&table, Scheme::Http, "one.example.test:8080"),
+            to("https://one.example.test:8443/p?q=1")
+        );
+        assert_eq!(
+            ask(&table, Scheme::Https, "one.example.test"),
+            Decision::Forward { app: "one".into(), hsts: true }
+        );
+    }
+
+    #[test]
+    fn other_hosts_redirect_to_the_canonical_one() {
+        let mut table = table();
+        table.set_canonical("one", Some("one.example.test"));
+        assert_eq!(
+            ask(&table, Scheme::Https, "other.example.test"),
+            Decision::Redirect("https://one.example.test/p?q=1".into())
+        );
+        table.set_canonical("one", None);
+        assert!(matches!(ask(&table, Scheme::Https, "other.example.test"), Decision::Forward { .. }));
+    }
+}

@@ -1,0 +1,211 @@
+//! The ingress before real processes, asked by a real client.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::plane::runner::{DeployFailure, Formation, Release};
+
+struct Town {
+    _dir: tempfile::TempDir,
+    world: Arc<World>,
+    runner: Arc<Runner>,
+    ingress: Arc<Ingress>,
+    authority: Arc<Authority>,
+}
+
+async fn town() -> Town {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path(), 60.0, 1).unwrap();
+    let runner = Runner::start(&world);
+    let authority = Authority::new(&world.folder(crate::exec::CA_FOLDER).unwrap()).unwrap();
+    let ingress = Ingress::start(&world, &runner, Arc::clone(&authority)).await.unwrap();
+    Town { _dir: dir, world, runner, ingress, authority }
+}
+
+impl Town {
+    /// Releases an app whose web command is `web` (and its hook `hook`).
+    async fn release(&self, deployment: &str, web: &str, hook: Option<&str>) -> Result<(), DeployFailure> {
+        let dir = self.world.folder(&format!("apps/one/{deployment}")).unwrap();
+        std::fs::write(dir.join("who"), deployment).unwrap();
+        let mut procfile = BTreeMap::from([("web".to_owned(), web.to_owned())]);
+        procfile.extend(hook.map(|hook| ("postdeploy".to_owned(), hook.to_owned())));
+        let release = Release { deployment: deployment.into(), dir, procfile };
+        let (log, _lines) = tokio::sync::mpsc::unbounded_channel();
+        let formation = Formation::from([("web".to_owned(), 1)]);
+        self.runner.release("one", release, &formation, &BTreeMap::new(), &log).await
+    }
+
+    /// A client for which every name of the tests is the ingress.
+    fn client(&self) -> reqwest::Client {
+        let ca = std::fs::read(self.authority.ca_file()).unwrap();
+        let hosts = ["one.osc-fr1.scalingo.test", "own.example.test", "nobody.example.test"];
+        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        hosts
+            .iter()
+            .fold(builder, |builder, host| builder.resolve(host, self.ingress.https()))
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .build()
+            .unwrap()
+    }
+
+    async fn http(&self, host: &str) -> reqwest::Response {
+        let url = format!("http://{}/who?x=1", self.ingress.http());
+        self.client().get(url).header("host", host).send().await.unwrap()
+    }
+
+    async fn https(&self, host: &str) -> reqwest::Result<reqwest::Response> {
+        self.client().get(format!("https://{host}:{}/who", self.ingress.https().port())).send().await
+    }
+}
+
+const SERVER: &str = "exec python3 -m http.server $PORT";
+
+#[tokio::test]
+async fn an_unknown_host_and_an_app_without_web_are_told_apart() {
+    let town = town().await;
+    assert_eq!(town.http("nobody.example.test").await.status(), 404);
+    town.ingress.attach("one.osc-fr1.scalingo.test", "one");
+    assert_eq!(town.http("one.osc-fr1.scalingo.test").await.status(), 503);
+}
+
+#[tokio::test]
+async fn forced_https_redirects_and_shows_the_hosts_own_certificate() {
+    let town = town().await;
+    town.release("d1", SERVER, None).await.unwrap();
+    town.ingress.attach("own.example.test", "one");
+    assert_eq!(town.http("own.example.test").await.text().await.unwrap(), "d1");
+    assert!(town.https("own.example.test").await.is_err(), "the wildcard is not a certificate for this host");
+
+    town.ingress.issue_certificate("own.example.test").unwrap();
+    town.ingress.set_force_https("one", true);
+    let secure = town.https("own.example.test").await.unwrap();
+    assert_eq!(secure.headers()["strict-transport-security"], "max-age=31536000");
+    assert_eq!(secure.text().await.unwrap(), "d1");
+    let plain = town.http("own.example.test").await;
+    assert_eq!(plain.status(), 301);
+    assert_eq!(plain.headers()["location"], "https://own.example.test/who?x=1");
+}
+
+#[tokio::test]
+async fn a_default_domain_has_a_certificate_from_the_start() {
+    let town = town().await;
+    town.release("d1", SERVER, None).await.unwrap();
+    town.ingress.attach("one.osc-fr1.scalingo.test", "one");
+    assert_eq!(town.https("one.osc-fr1.scalingo.test").await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_failed_hook_keeps_the_old_version_serving() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", SERVER, Some("true")).await.unwrap();
+    let failure = town.release("d2", SERVER, Some("exit 3")).await.unwrap_err();
+    assert!(matches!(failure, DeployFailure::Hook(_)), "{failure:?}");
+    assert_eq!(town.http("own.example.test").await.text().await.unwrap(), "d1");
+    town.release("d3", SERVER, Some("true")).await.unwrap();
+    assert_eq!(town.http("own.example.test").await.text().await.unwrap(), "d3");
+}
+
+#[tokio::test]
+async fn a_web_that_ends_shows_its_last_words() {
+    let town = town().await;
+    let failure = town.release("d1", "echo the variable is missing >&2; exit 7", None).await.unwrap_err();
+    assert!(
+        matches!(&failure, DeployFailure::Crashed(text) if text.contains("the variable is missing")),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_web_that_does_not_listen_times_out() {
+    let town = town().await;
+    let failure = town.release("d1", "exec sleep 60", None).await.unwrap_err();
+    assert!(matches!(failure, DeployFailure::Timeout(_)), "{failure:?}");
+    assert!(town.runner.containers("one").is_empty());
+}
+
+#[tokio::test]
+async fn stopping_takes_everything_down() {
+    let town = town().await;
+    town.release("d1", "sleep 60 & exec python3 -m http.server $PORT", None).await.unwrap();
+    let pid = town.runner.containers("one")[0].pid;
+    assert!(town.runner.owns_process(pid));
+    town.runner.stop("one").await;
+    assert!(town.runner.web_ports("one").is_empty());
+    assert!(!town.runner.owns_process(pid));
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[tokio::test]
+async fn scaling_to_nothing_and_back_serves_again() {
+    let town = town().await;
+    town.release("d1", SERVER, None).await.unwrap();
+    let (none, two) = (Formation::from([("web".to_owned(), 0)]), Formation::from([("web".to_owned(), 2)]));
+    town.runner.scale("one", &none, &BTreeMap::new()).await.unwrap();
+    assert!(town.runner.web_ports("one").is_empty());
+    town.runner.scale("one", &two, &BTreeMap::new()).await.unwrap();
+    assert_eq!(town.runner.web_ports("one").len(), 2);
+    let before: Vec<u32> = town.runner.containers("one").iter().map(|container| container.pid).collect();
+    town.runner.restart("one", &BTreeMap::new()).await.unwrap();
+    assert!(town.runner.containers("one").iter().all(|container| !before.contains(&container.pid)));
+}
+
+/// Accepts connections for ever, switches protocols on the first request of each, and sends back what comes then.
+const ECHO: &str = r#"exec python3 -c '
+import os, socket
+listener = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+while True:
+    peer, _ = listener.accept()
+    head = peer.recv(65536)
+    if b"upgrade: echo" not in head.lower():
+        continue
+    peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+    while data := peer.recv(65536):
+        peer.sendall(data)
+'"#;
+
+#[tokio::test]
+async fn an_upgraded_connection_carries_bytes_both_ways() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let town = town().await;
+    town.release("d1", ECHO, None).await.unwrap();
+    town.ingress.attach("own.example.test", "one");
+    let mut stream = TcpStream::connect(town.ingress.http()).await.unwrap();
+    let head = "GET / HTTP/1.1\r\nHost: own.example.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    stream.write_all(b"there and back").await.unwrap();
+    let mut back = [0; 14];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"there and back");
+}
+
+#[tokio::test]
+async fn a_request_says_where_it_came_from() {
+    const HEADERS: &str = r#"exec python3 -c '
+import http.server, os
+class Show(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200); self.end_headers()
+        self.wfile.write(str(self.headers).lower().encode() + body)
+http.server.HTTPServer(("", int(os.environ["PORT"])), Show).serve_forever()
+'"#;
+    let town = town().await;
+    town.release("d1", HEADERS, None).await.unwrap();
+    town.ingress.attach("own.example.test", "one");
+    let url = format!("http://{}/", town.ingress.http());
+    let asked =
+        town.client().post(url).header("host", "own.example.test").header("x-forwarded-for", "192.0.2.1");
+    let shown = asked.body("the body").send().await.unwrap().text().await.unwrap();
+    let port = format!("x-forwarded-port: {}", town.ingress.http().port());
+    let expected =
+        ["host: own.example.test", "x-forwarded-for: 192.0.2.1, 127.0.0.1", "x-forwarded-proto: http", &port];
+    for line in expected.into_iter().chain(["x-request-id: ", "the body"]) {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+}

@@ -1,0 +1,283 @@
+//! One container: a process that is started, watched, restarted when it ends by itself, and stopped when it is told so.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::environment::{self, Identity};
+use super::groups::{Group, Groups};
+use super::ports::{Port, Ports};
+use super::{Container, world_or_wall};
+use crate::exec;
+use crate::world::World;
+
+/// The process type that gets a port and connections.
+const WEB: &str = "web";
+/// Between SIGTERM and SIGKILL, as documented.
+const GRACE: Duration = Duration::from_secs(30);
+const GRACE_FLOOR: Duration = Duration::from_secs(2);
+/// A process without a port is held for booted when it still lives after this.
+const SETTLED: Duration = Duration::from_millis(500);
+const PROBE_PERIOD: Duration = Duration::from_millis(50);
+/// Waits between restarts: doubling, in world time, with a floor of the wall's.
+const FIRST_RESTART: Duration = Duration::from_secs(1);
+const LAST_RESTART: Duration = Duration::from_mins(5);
+const RESTART_FLOOR: Duration = Duration::from_secs(1);
+/// How much of the output is shown when a container does not boot.
+const TAIL: u64 = 4_096;
+
+/// What is started.
+#[derive(Debug)]
+pub(super) struct Spec {
+    pub(super) app: String,
+    pub(super) kind: String,
+    pub(super) index: u32,
+    pub(super) command: String,
+    pub(super) dir: PathBuf,
+    pub(super) env: BTreeMap<String, String>,
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    Starting,
+    Running,
+    /// Ended by itself; the text says how, with its last output.
+    Crashed(String),
+    Stopping,
+    Stopped,
+}
+
+#[derive(Debug, Clone)]
+struct Life {
+    state: State,
+    pid: u32,
+    port: Option<u16>,
+    started_at: DateTime<Utc>,
+}
+
+/// A container that lives. Dropping it asks it to stop.
+#[derive(Debug)]
+pub(super) struct Handle {
+    spec: Arc<Spec>,
+    life: watch::Receiver<Life>,
+    stop: DropGuard,
+}
+
+/// What every container of a runner shares.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    pub(super) world: Arc<World>,
+    pub(super) groups: Arc<Groups>,
+    pub(super) ports: Arc<Ports>,
+}
+
+impl Handle {
+    /// Starts a container and its supervision.
+    pub(super) fn start(ground: Ground, spec: Spec) -> Self {
+        let born = Life { state: State::Starting, pid: 0, port: None, started_at: ground.world.clock.wall() };
+        let (sender, life) = watch::channel(born);
+        let (spec, stop) = (Arc::new(spec), CancellationToken::new());
+        let supervisor = Supervisor { ground, spec: Arc::clone(&spec), life: sender, stop: stop.clone() };
+        let tasks = supervisor.ground.world.tasks.clone();
+        tasks.spawn("container", supervisor.supervise());
+        Self { spec, life, stop: stop.drop_guard() }
+    }
+
+    pub(super) fn kind(&self) -> &str {
+        &self.spec.kind
+    }
+
+    pub(super) fn index(&self) -> u32 {
+        self.spec.index
+    }
+
+    pub(super) fn describe(&self) -> Container {
+        let life = self.life.borrow();
+        let state = match life.state {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Crashed(_) => "crashed",
+            State::Stopping | State::Stopped => "stopping",
+        };
+        Container {
+            kind: self.spec.kind.clone(),
+            index: self.spec.index,
+            state: state.into(),
+            started_at: life.started_at,
+            pid: life.pid,
+        }
+    }
+
+    /// The port, once connections are accepted there.
+    pub(super) fn serving_port(&self) -> Option<u16> {
+        let life = self.life.borrow();
+        life.port.filter(|_| life.state == State::Running)
+    }
+
+    /// Waits until the container runs; the error says how it ended instead.
+    pub(super) async fn booted(&self) -> Result<(), String> {
+        let mut life = self.life.clone();
+        let settled = life.wait_for(|life| !matches!(life.state, State::Starting)).await;
+        match settled.map(|life| life.state.clone()) {
+            Ok(State::Running) => Ok(()),
+            Ok(State::Crashed(reason)) => Err(format!("{}-{} {reason}", self.spec.kind, self.spec.index)),
+            _ => Err(format!("{}-{} was stopped while it booted", self.spec.kind, self.spec.index)),
+        }
+    }
+
+    /// SIGTERM, 30 s, SIGKILL; returns when nothing of it is left.
+    pub(super) async fn stop(&self) {
+        // The guard has no way to fire early: its token does.
+        self.stop.token().cancel();
+        let mut life = self.life.clone();
+        // An error means that the supervisor is gone, and its processes with it.
+        life.wait_for(|life| life.state == State::Stopped).await.map(drop).ok();
+    }
+}
+
+struct Supervisor {
+    ground: Ground,
+    spec: Arc<Spec>,
+    life: watch::Sender<Life>,
+    stop: CancellationToken,
+}
+
+/// A process that was started.
+struct Process {
+    child: Child,
+    group: Option<Group>,
+    port: Option<Port>,
+    /// Where its output begins in the app's log.
+    output: Option<(PathBuf, u64)>,
+}
+
+impl Supervisor {
+    async fn supervise(self) {
+        let mut wait = FIRST_RESTART;
+        loop {
+            let (ran, ended) = self.live_once().await;
+            let Some(reason) = ended else { break };
+            tracing::info!(app = self.spec.app, kind = self.spec.kind, reason, "container ended");
+            self.enter(State::Crashed(reason));
+            wait = if ran { FIRST_RESTART } else { (wait * 2).min(LAST_RESTART) };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                () = world_or_wall(&self.ground.world, wait, RESTART_FLOOR) => {}
+            }
+        }
+        self.life.send_modify(|life| {
+            life.state = State::Stopped;
+            (life.pid, life.port) = (0, None);
+        });
+    }
+
+    /// One process from start to end: whether it ever ran, and how it ended by itself, if it did.
+    async fn live_once(&self) -> (bool, Option<String>) {
+        let mut process = match self.spawn() {
+            Ok(process) => process,
+            Err(error) => return (false, Some(format!("could not be started: {error}"))),
+        };
+        let port = process.port.as_ref().map(Port::number);
+        self.life.send_replace(Life {
+            state: State::Starting,
+            pid: process.child.id().unwrap_or(0),
+            port,
+            started_at: self.ground.world.clock.wall(),
+        });
+        let mut ran = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => {
+                    self.enter(State::Stopping);
+                    process.stop(&self.ground.world).await;
+                    return (ran, None);
+                }
+                status = process.child.wait() => {
+                    let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                    return (ran, Some(format!("ended ({how}){}", process.last_words())));
+                }
+                () = ready(port), if !ran => {
+                    ran = true;
+                    self.enter(State::Running);
+                }
+            }
+        }
+    }
+
+    fn enter(&self, state: State) {
+        self.life.send_modify(|life| life.state = state);
+    }
+
+    fn spawn(&self) -> std::io::Result<Process> {
+        let (spec, world) = (&self.spec, self.ground.world.dir());
+        let port = if spec.kind == WEB { Some(self.ground.ports.take()?) } else { None };
+        let log_path = self.ground.world.folder("logs")?.join(format!("{}.log", spec.app));
+        let log = File::options().create(true).append(true).open(&log_path)?;
+        let start = log.metadata()?.len();
+        let container = format!("{}-{}", spec.kind, spec.index);
+        let mut command = exec::command(world, "/bin/sh", ["-c", &spec.command]);
+        let port_number = port.as_ref().map(Port::number);
+        let identity =
+            Identity { app: &spec.app, container: Some(&container), dir: &spec.dir, port: port_number };
+        environment::apply(&mut command, world, identity, &spec.env);
+        command.current_dir(&spec.dir).process_group(0);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn()?;
+        let group = child.id().map(|leader| self.ground.groups.adopt(leader));
+        Ok(Process { child, group, port, output: Some((log_path, start)) })
+    }
+}
+
+impl Process {
+    async fn stop(&mut self, world: &World) {
+        if let Some(group) = &self.group {
+            group.signal(Signal::SIGTERM);
+        }
+        tokio::select! {
+            _ = self.child.wait() => {}
+            () = world_or_wall(world, GRACE, GRACE_FLOOR) => {}
+        }
+        // Kills what is left.
+        self.group = None;
+        self.child.wait().await.map(drop).ok();
+    }
+
+    /// The end of its output, for somebody who wonders why it did not boot.
+    fn last_words(&self) -> String {
+        let read = |(path, start): &(PathBuf, u64)| -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(path)?;
+            let from = file.metadata()?.len().saturating_sub(TAIL).max(*start);
+            file.seek(SeekFrom::Start(from))?;
+            let mut text = Vec::new();
+            file.take(TAIL).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        let text = self.output.as_ref().and_then(|output| read(output).ok()).unwrap_or_default();
+        match String::from_utf8_lossy(&text).trim() {
+            "" => String::new(),
+            text => format!(":\n{text}"),
+        }
+    }
+}
+
+/// Resolves when the port accepts connections; without a port, when the process had time to fail.
+async fn ready(port: Option<u16>) {
+    let Some(port) = port else { return tokio::time::sleep(SETTLED).await };
+    while TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_err() {
+        tokio::time::sleep(PROBE_PERIOD).await;
+    }
+}

@@ -1,0 +1,95 @@
+//! What a client may ask of git: `git-receive-pack` of an app's repository. Pure.
+
+/// The app of `git-receive-pack '/app.git'`; else a line for the client.
+pub(super) fn parse(command: &[u8]) -> Result<String, String> {
+    let command = std::str::from_utf8(command).map_err(|_| "The command is not text.".to_owned())?.trim();
+    let path = ["git-receive-pack ", "git receive-pack "].iter().find_map(|verb| command.strip_prefix(verb));
+    let path = path.ok_or_else(|| "Only git push is served here.".to_owned())?;
+    app(unquoted(path.trim()))
+        .map(str::to_owned)
+        .ok_or_else(|| "This is no repository of an application.".to_owned())
+}
+
+fn unquoted(path: &str) -> &str {
+    let inner = |quote: char| path.strip_prefix(quote).and_then(|path| path.strip_suffix(quote));
+    inner('\'').or_else(|| inner('"')).unwrap_or(path)
+}
+
+fn app(path: &str) -> Option<&str> {
+    let name = path.strip_prefix('/').unwrap_or(path);
+    let name = name.strip_suffix('/').unwrap_or(name);
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (!name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.bytes().all(plain))
+        .then_some(name)
+}
+
+/// A ref update that the hook announces: `refs/heads/main OLD NEW`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Update {
+    pub(super) reference: String,
+    pub(super) new: String,
+}
+
+impl Update {
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (reference, _old, new) = (words.next()?, words.next()?, words.next()?);
+        let is_id = |id: &str| id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit());
+        (words.next().is_none() && is_id(new))
+            .then(|| Self { reference: reference.to_owned(), new: new.to_owned() })
+    }
+
+    /// Whether this is deployed; else a line for the pusher.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if self.reference.starts_with("refs/tags/") {
+            return Err("Tags are not accepted.");
+        }
+        if !matches!(self.reference.as_str(), "refs/heads/master" | "refs/heads/main") {
+            return Err(
+                "Only the branches master and main are deployed: push with `git push <remote> <branch>:master`.",
+            );
+        }
+        if self.new.bytes().all(|b| b == b'0') {
+            return Err("The deployed branch cannot be deleted.");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_app_is_read_from_every_form_of_the_path() {
+        for path in ["'/my-app.git'", "'my-app.git'", "my-app", "\"/my-app.git/\""] {
+            assert_eq!(
+                parse(format!("git-receive-pack {path}").as_bytes()).as_deref(),
+                Ok("my-app"),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_leave_its_place() {
+        for path in ["'../x.git'", "'/a/b.git'", "''", "'a b'", "--help", "'$(id)'"] {
+            assert!(parse(format!("git-receive-pack {path}").as_bytes()).is_err(), "{path}");
+        }
+        assert!(parse(b"git-upload-pack '/my-app.git'").is_err());
+        assert!(parse(b"bash").is_err());
+    }
+
+    #[test]
+    fn only_two_branches_deploy() {
+        let update = |reference: &str, new: &str| {
+            Update::parse(&format!("{reference} {} {new}", "0".repeat(40))).unwrap().check()
+        };
+        let commit = "a".repeat(40);
+        assert!(update("refs/heads/main", &commit).is_ok() && update("refs/heads/master", &commit).is_ok());
+        assert!(update("refs/heads/feature", &commit).unwrap_err().contains("master"));
+        assert!(update("refs/tags/v1", &commit).unwrap_err().contains("Tags"));
+        assert!(update("refs/heads/main", &"0".repeat(40)).is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! One connection: who it is, and what its channels are for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use russh::keys::PublicKey;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Wire, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+
+use super::{Site, git, push, tunnel};
+
+/// The only login name, as at the vendor's.
+const LOGIN: &str = "git";
+
+/// One connection's state.
+#[derive(Debug)]
+pub(super) struct Session {
+    site: Arc<Site>,
+    /// The user whose key was proven.
+    user: Option<String>,
+    /// Session channels that have not said yet what they are for.
+    idle: HashMap<ChannelId, Channel<Msg>>,
+}
+
+impl Session {
+    pub(super) fn new(site: Arc<Site>) -> Self {
+        Self { site, user: None, idle: HashMap::new() }
+    }
+
+    fn owner_of(&self, login: &str, key: &PublicKey) -> Option<String> {
+        if login != LOGIN {
+            return None;
+        }
+        let mut key = key.clone();
+        key.set_comment("");
+        self.site.platform.user_of_key(key.to_openssh().ok()?.trim())
+    }
+}
+
+impl Handler for Session {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        login: &str,
+        key: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(if self.owner_of(login, key.public_key).is_some() { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_publickey(&mut self, login: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+        self.user = self.owner_of(login, key.public_key);
+        Ok(if self.user.is_some() { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _wire: &mut Wire,
+    ) -> Result<(), Self::Error> {
+        self.idle.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _wire: &mut Wire,
+    ) -> Result<(), Self::Error> {
+        let user = self.user.clone().unwrap_or_default();
+        let Some(destination) = tunnel::find(&self.site, host, port) else {
+            tunnel::record(&self.site, user, host, port, false);
+            reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            return Ok(());
+        };
+        match tunnel::connect(destination).await {
+            Ok(far) => {
+                tunnel::record(&self.site, user, host, port, true);
+                reply.accept().await;
+                self.site.world.tasks.spawn("ssh tunnel", tunnel::relay(channel, far));
+            }
+            Err(error) => {
+                tracing::warn!(%error, host, "a tunnel's destination does not answer");
+                reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        wire: &mut Wire,
+    ) -> Result<(), Self::Error> {
+        let (Some(channel), Some(user)) = (self.idle.remove(&id), self.user.clone()) else {
+            return wire.channel_failure(id);
+        };
+        wire.channel_success(id)?;
+        let (site, handle) = (Arc::clone(&self.site), wire.handle());
+        match git::parse(command) {
+            Ok(app) => self.site.world.tasks.spawn("git push", push::serve(site, handle, channel, user, app)),
+            Err(refusal) => self.site.world.tasks.spawn("ssh refusal", push::refuse(channel, refusal)),
+        }
+        Ok(())
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, wire: &mut Wire) -> Result<(), Self::Error> {
+        if let Some(channel) = self.idle.remove(&id) {
+            wire.channel_success(id)?;
+            let refusal = "There is no shell here: this is for git push and tunnels.".to_owned();
+            self.site.world.tasks.spawn("ssh refusal", push::refuse(channel, refusal));
+            return Ok(());
+        }
+        wire.channel_failure(id)
+    }
+}

@@ -1,0 +1,103 @@
+//! An app's bare repository, and the hook by which a push asks us before its ref is updated.
+//!
+//! The `update` hook runs after the objects were taken in and before the ref moves, and its refusal is the push's. It speaks with us
+//! through a folder of the push's own: a pipe for the question, a pipe for the log, a file for the verdict.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::sys::stat::Mode;
+use tokio::process::Command;
+
+use crate::world::World;
+
+/// The variable that tells the hook its folder.
+const FOLDER: &str = "SANDBOX_PUSH";
+const QUESTION: &str = "question";
+const LOG: &str = "log";
+const VERDICT: &str = "verdict";
+
+const HOOK: &str = r#"#!/bin/sh
+echo "$1 $2 $3" >"$SANDBOX_PUSH/question" || exit 1
+cat "$SANDBOX_PUSH/log" >&2
+exit "$(cat "$SANDBOX_PUSH/verdict")"
+"#;
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("receive.denyDeletes", "true"),
+    ("receive.autogc", "false"),
+    // As the vendor says: a shallow clone is refused, a forced push is not.
+    ("receive.shallowUpdate", "false"),
+    ("receive.denyNonFastForwards", "false"),
+];
+
+/// The repository of `app`, made on its first push.
+pub(super) async fn open(world: &World, app: &str) -> std::io::Result<PathBuf> {
+    let path = world.folder("git")?.join(format!("{app}.git"));
+    if !path.join("HEAD").exists() {
+        run(git(world)
+            .args(["init", "--quiet", "--bare", "--initial-branch=master", "--template="])
+            .arg(&path))
+        .await?;
+    }
+    for (name, value) in SETTINGS {
+        run(git(world).arg("--git-dir").arg(&path).args(["config", name, value])).await?;
+    }
+    let hooks = path.join("hooks");
+    std::fs::create_dir_all(&hooks)?;
+    std::fs::write(hooks.join("update"), HOOK)?;
+    std::fs::set_permissions(hooks.join("update"), std::fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
+/// The real `git receive-pack`, wired to pipes.
+pub(super) fn receive_pack(world: &World, repository: &Path, exchange: &Exchange) -> Command {
+    let mut command = git(world);
+    command.arg("receive-pack").arg(repository).env(FOLDER, exchange.folder.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command
+}
+
+/// git with nothing of this machine's or this user's settings.
+fn git(world: &World) -> Command {
+    let mut command = Command::new("git");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", world.dir());
+    command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("LC_ALL", "C.UTF-8");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+async fn run(command: &mut Command) -> std::io::Result<()> {
+    let status = command.status().await?;
+    if status.success() { Ok(()) } else { Err(std::io::Error::other(format!("git ended with {status}"))) }
+}
+
+/// The folder in which one push and we talk. Gone when dropped.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    folder: tempfile::TempDir,
+}
+
+impl Exchange {
+    pub(super) fn new(world: &World) -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("push-").tempdir_in(world.folder("git")?)?;
+        for pipe in [QUESTION, LOG] {
+            nix::unistd::mkfifo(&folder.path().join(pipe), Mode::S_IRUSR | Mode::S_IWUSR)?;
+        }
+        Ok(Self { folder })
+    }
+
+    pub(super) fn question(&self) -> PathBuf {
+        self.folder.path().join(QUESTION)
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.path().join(LOG)
+    }
+
+    /// To be given before the log's pipe is closed: the hook reads it then.
+    pub(super) fn give_verdict(&self, accepted: bool) -> std::io::Result<()> {
+        std::fs::write(self.folder.path().join(VERDICT), if accepted { "0" } else { "1" })
+    }
+}
