@@ -5,4 +5,5 @@
 //! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
 
 pub mod plane;
+pub mod s3;
 pub mod world;
