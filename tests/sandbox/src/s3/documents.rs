@@ -45,7 +45,9 @@ impl Kind {
                 "The server side encryption configuration was not found",
             ),
         };
-        S3Error::with_message(code, message)
+        let mut error = S3Error::with_message(code, message);
+        error.set_status_code(hyper::StatusCode::NOT_FOUND);
+        error
     }
 }
 
