@@ -138,7 +138,11 @@ impl S3 {
     ) -> Result<Arc<Self>, S3Error> {
         let S3Config { name, region, keys, thaw } = config;
         let opened = open(world, dir, durability).await.map_err(|source| S3Error::Open { name, source })?;
-        let store = Arc::new(Store::new(world, opened, store::Settings { name, region: region.clone(), owner: owner_of(name), thaw }));
+        let store = Arc::new(Store::new(
+            world,
+            opened,
+            store::Settings { name, region: region.clone(), owner: owner_of(name), thaw },
+        ));
         claims::reclaim(&store).map_err(|source| S3Error::Open { name, source })?;
         store.read(|state| state.buckets.keys().for_each(|bucket| buckets::publish(&store, bucket)));
         let keys = keys::Keys(Arc::new(keys));
@@ -169,7 +173,8 @@ impl S3 {
     /// Makes a private bucket. Refused where the name is taken.
     pub async fn make_bucket(&self, name: &str, versioning: bool, object_lock: bool) -> Result<(), S3Error> {
         let new = buckets::NewBucket { name, acl: acl::Acl::default(), versioning, lock: object_lock };
-        let refused = |source| S3Error::Refused { action: "making bucket", resource: name.to_owned(), source };
+        let refused =
+            |source| S3Error::Refused { action: "making bucket", resource: name.to_owned(), source };
         buckets::make(&self.store, new).await.map_err(refused)
     }
 
@@ -182,7 +187,8 @@ impl S3 {
         content_type: &str,
         storage_class: &str,
     ) -> Result<(), S3Error> {
-        let class = StorageClass::parse(storage_class).ok_or_else(|| S3Error::Class(storage_class.to_owned()))?;
+        let class =
+            StorageClass::parse(storage_class).ok_or_else(|| S3Error::Class(storage_class.to_owned()))?;
         let headers = Headers { content_type: Some(content_type.to_owned()), ..Headers::default() };
         let attributes = Attributes { class, headers, ..Attributes::default() };
         let target = objects::Target { bucket, key, conditions: WriteConditions::default() };
@@ -193,7 +199,8 @@ impl S3 {
 
     /// A disaster: every object, version and upload of the bucket is gone, whatever protects it; the bucket stays.
     pub async fn empty(&self, bucket: &str) -> Result<(), S3Error> {
-        let refused = |source| S3Error::Refused { action: "emptying bucket", resource: bucket.to_owned(), source };
+        let refused =
+            |source| S3Error::Refused { action: "emptying bucket", resource: bucket.to_owned(), source };
         let emptied = self.store.change(|draft| {
             draft.bucket(bucket)?;
             draft.apply(Record::Emptied(bucket.to_owned()))
@@ -203,7 +210,8 @@ impl S3 {
 
     /// A disaster: every bucket is gone with everything in it.
     pub async fn remove_all(&self) -> Result<(), S3Error> {
-        let refused = |source| S3Error::Refused { action: "removing", resource: "all buckets".to_owned(), source };
+        let refused =
+            |source| S3Error::Refused { action: "removing", resource: "all buckets".to_owned(), source };
         let removed = self.store.change(|draft| {
             let names: Vec<String> = draft.state.buckets.keys().cloned().collect();
             names.iter().try_for_each(|name| draft.apply(Record::BucketGone(name.clone())))?;

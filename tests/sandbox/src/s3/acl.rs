@@ -52,17 +52,24 @@ impl Acl {
             return Ok(Self::default());
         }
         let owner = std::iter::once((Who::Owner, "FULL_CONTROL".to_owned()));
-        let groups = grants.iter().map(|(uri, permission)| (Who::Group((*uri).to_owned()), (*permission).to_owned()));
+        let groups =
+            grants.iter().map(|(uri, permission)| (Who::Group((*uri).to_owned()), (*permission).to_owned()));
         Ok(Self(owner.chain(groups).collect()))
     }
 
     /// The list given by `x-amz-acl`, by `x-amz-grant-*` headers (permission, value), or the private one.
-    pub(crate) fn from_headers(canned: Option<&str>, grants: &[(&str, Option<&str>)], owner: &str) -> S3Result<Self> {
+    pub(crate) fn from_headers(
+        canned: Option<&str>,
+        grants: &[(&str, Option<&str>)],
+        owner: &str,
+    ) -> S3Result<Self> {
         if let Some(name) = canned {
             return Self::canned(name);
         }
         let mut list = Vec::new();
-        for (permission, value) in grants.iter().filter_map(|(permission, value)| Some((permission, (*value)?))) {
+        for (permission, value) in
+            grants.iter().filter_map(|(permission, value)| Some((permission, (*value)?)))
+        {
             for grantee in value.split(',') {
                 list.push((parse_grantee(grantee, owner)?, (*permission).to_owned()));
             }
@@ -72,7 +79,12 @@ impl Acl {
 
     /// The list of an `AccessControlPolicy` document.
     pub(crate) fn from_document(grants: Option<Vec<Grant>>, owner: &str) -> S3Result<Self> {
-        let malformed = || S3Error::with_message(S3ErrorCode::MalformedACLError, "The ACL that you provided was not well formed");
+        let malformed = || {
+            S3Error::with_message(
+                S3ErrorCode::MalformedACLError,
+                "The ACL that you provided was not well formed",
+            )
+        };
         let entry = |grant: Grant| {
             let grantee = grant.grantee.ok_or_else(malformed)?;
             let permission = grant.permission.ok_or_else(malformed)?.as_str().to_owned();
@@ -124,7 +136,8 @@ fn grant(who: &Who, permission: &str, owner: &str) -> Grant {
 }
 
 fn parse_grantee(text: &str, owner: &str) -> S3Result<Who> {
-    let (kind, value) = text.trim().split_once('=').ok_or_else(|| invalid("Argument format not recognized"))?;
+    let (kind, value) =
+        text.trim().split_once('=').ok_or_else(|| invalid("Argument format not recognized"))?;
     let value = value.trim_matches('"');
     match kind {
         "uri" => Ok(Who::Group(value.to_owned())),

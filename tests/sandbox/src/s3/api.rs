@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
+#[allow(clippy::wildcard_imports, reason = "two names for each of sixty operations; not reported in test builds, so no expect")]
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -14,7 +15,10 @@ use super::documents::{self, Kind};
 use super::keys::NewOnly;
 use super::server::Status;
 use super::store::Store;
-use super::{buckets, copy, deleting, errors, listing, lock, multipart, objects, reading, restore, tagging, uploads, versions};
+use super::{
+    buckets, copy, deleting, errors, listing, lock, multipart, objects, reading, restore, tagging, uploads,
+    versions,
+};
 
 /// The operations over one store.
 #[derive(Debug)]
@@ -22,10 +26,12 @@ pub(crate) struct Api(pub(crate) Arc<Store>);
 
 type Answer<T> = S3Result<S3Response<T>>;
 
+#[expect(clippy::unnecessary_wraps, reason = "the last line of every operation")]
 fn answer<T>(output: T) -> Answer<T> {
     Ok(S3Response::new(output))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the last line of an operation")]
 fn answer_with<T>(output: T, status: StatusCode) -> Answer<T> {
     let mut response = S3Response::new(output);
     response.extensions.insert(Status(status));
@@ -66,15 +72,24 @@ impl S3 for Api {
         answer(buckets::list(&self.0, &request.input)?)
     }
 
-    async fn get_bucket_location(&self, request: S3Request<GetBucketLocationInput>) -> Answer<GetBucketLocationOutput> {
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> Answer<GetBucketLocationOutput> {
         answer(buckets::location(&self.0, &request.input.bucket)?)
     }
 
-    async fn get_bucket_versioning(&self, request: S3Request<GetBucketVersioningInput>) -> Answer<GetBucketVersioningOutput> {
+    async fn get_bucket_versioning(
+        &self,
+        request: S3Request<GetBucketVersioningInput>,
+    ) -> Answer<GetBucketVersioningOutput> {
         answer(buckets::versioning(&self.0, &request.input.bucket)?)
     }
 
-    async fn put_bucket_versioning(&self, request: S3Request<PutBucketVersioningInput>) -> Answer<PutBucketVersioningOutput> {
+    async fn put_bucket_versioning(
+        &self,
+        request: S3Request<PutBucketVersioningInput>,
+    ) -> Answer<PutBucketVersioningOutput> {
         let input = request.input;
         buckets::put_versioning(&self.0, &input.bucket, &input.versioning_configuration).await?;
         answer(PutBucketVersioningOutput {})
@@ -82,7 +97,8 @@ impl S3 for Api {
 
     async fn get_bucket_acl(&self, request: S3Request<GetBucketAclInput>) -> Answer<GetBucketAclOutput> {
         let store = &self.0;
-        let grants = store.read_bucket(&request.input.bucket, |found| Ok(found.bucket.acl.grants(&store.owner)))?;
+        let grants =
+            store.read_bucket(&request.input.bucket, |found| Ok(found.bucket.acl.grants(&store.owner)))?;
         answer(GetBucketAclOutput { grants: Some(grants), owner: Some(owner(&store.owner)) })
     }
 
@@ -138,7 +154,10 @@ impl S3 for Api {
         answer(PutObjectAclOutput::default())
     }
 
-    async fn get_bucket_tagging(&self, request: S3Request<GetBucketTaggingInput>) -> Answer<GetBucketTaggingOutput> {
+    async fn get_bucket_tagging(
+        &self,
+        request: S3Request<GetBucketTaggingInput>,
+    ) -> Answer<GetBucketTaggingOutput> {
         let tags = self.0.read_bucket(&request.input.bucket, |found| Ok(found.bucket.tags.clone()))?;
         if tags.is_empty() {
             let message = "The TagSet does not exist";
@@ -147,7 +166,10 @@ impl S3 for Api {
         answer(GetBucketTaggingOutput { tag_set: tagging::to_protocol(&tags) })
     }
 
-    async fn put_bucket_tagging(&self, request: S3Request<PutBucketTaggingInput>) -> Answer<PutBucketTaggingOutput> {
+    async fn put_bucket_tagging(
+        &self,
+        request: S3Request<PutBucketTaggingInput>,
+    ) -> Answer<PutBucketTaggingOutput> {
         let tags = tagging::of_bucket(request.input.tagging)?;
         let change = |bucket: &mut super::model::Bucket| {
             bucket.tags = tags;
@@ -157,7 +179,10 @@ impl S3 for Api {
         answer(PutBucketTaggingOutput {})
     }
 
-    async fn delete_bucket_tagging(&self, request: S3Request<DeleteBucketTaggingInput>) -> Answer<DeleteBucketTaggingOutput> {
+    async fn delete_bucket_tagging(
+        &self,
+        request: S3Request<DeleteBucketTaggingInput>,
+    ) -> Answer<DeleteBucketTaggingOutput> {
         let change = |bucket: &mut super::model::Bucket| {
             bucket.tags.clear();
             Ok(())
@@ -166,43 +191,67 @@ impl S3 for Api {
         answer(DeleteBucketTaggingOutput {})
     }
 
-    async fn get_bucket_policy(&self, request: S3Request<GetBucketPolicyInput>) -> Answer<GetBucketPolicyOutput> {
+    async fn get_bucket_policy(
+        &self,
+        request: S3Request<GetBucketPolicyInput>,
+    ) -> Answer<GetBucketPolicyOutput> {
         let policy = documents::get(&self.0, &request.input.bucket, Kind::Policy)?;
         answer(GetBucketPolicyOutput { policy: Some(policy) })
     }
 
-    async fn get_bucket_policy_status(&self, request: S3Request<GetBucketPolicyStatusInput>) -> Answer<GetBucketPolicyStatusOutput> {
+    async fn get_bucket_policy_status(
+        &self,
+        request: S3Request<GetBucketPolicyStatusInput>,
+    ) -> Answer<GetBucketPolicyStatusOutput> {
         let policy = documents::get(&self.0, &request.input.bucket, Kind::Policy)?;
         let status = PolicyStatus { is_public: Some(documents::is_public(&policy)) };
         answer(GetBucketPolicyStatusOutput { policy_status: Some(status) })
     }
 
-    async fn put_bucket_policy(&self, request: S3Request<PutBucketPolicyInput>) -> Answer<PutBucketPolicyOutput> {
+    async fn put_bucket_policy(
+        &self,
+        request: S3Request<PutBucketPolicyInput>,
+    ) -> Answer<PutBucketPolicyOutput> {
         documents::put_policy(&self.0, &request.input.bucket, request.input.policy).await?;
         answer(PutBucketPolicyOutput {})
     }
 
-    async fn delete_bucket_policy(&self, request: S3Request<DeleteBucketPolicyInput>) -> Answer<DeleteBucketPolicyOutput> {
+    async fn delete_bucket_policy(
+        &self,
+        request: S3Request<DeleteBucketPolicyInput>,
+    ) -> Answer<DeleteBucketPolicyOutput> {
         documents::delete(&self.0, &request.input.bucket, Kind::Policy).await?;
         answer(DeleteBucketPolicyOutput {})
     }
 
-    async fn delete_bucket_lifecycle(&self, request: S3Request<DeleteBucketLifecycleInput>) -> Answer<DeleteBucketLifecycleOutput> {
+    async fn delete_bucket_lifecycle(
+        &self,
+        request: S3Request<DeleteBucketLifecycleInput>,
+    ) -> Answer<DeleteBucketLifecycleOutput> {
         documents::delete(&self.0, &request.input.bucket, Kind::Lifecycle).await?;
         answer(DeleteBucketLifecycleOutput {})
     }
 
-    async fn delete_bucket_cors(&self, request: S3Request<DeleteBucketCorsInput>) -> Answer<DeleteBucketCorsOutput> {
+    async fn delete_bucket_cors(
+        &self,
+        request: S3Request<DeleteBucketCorsInput>,
+    ) -> Answer<DeleteBucketCorsOutput> {
         documents::delete(&self.0, &request.input.bucket, Kind::Cors).await?;
         answer(DeleteBucketCorsOutput {})
     }
 
-    async fn delete_bucket_website(&self, request: S3Request<DeleteBucketWebsiteInput>) -> Answer<DeleteBucketWebsiteOutput> {
+    async fn delete_bucket_website(
+        &self,
+        request: S3Request<DeleteBucketWebsiteInput>,
+    ) -> Answer<DeleteBucketWebsiteOutput> {
         documents::delete(&self.0, &request.input.bucket, Kind::Website).await?;
         answer(DeleteBucketWebsiteOutput {})
     }
 
-    async fn delete_bucket_encryption(&self, request: S3Request<DeleteBucketEncryptionInput>) -> Answer<DeleteBucketEncryptionOutput> {
+    async fn delete_bucket_encryption(
+        &self,
+        request: S3Request<DeleteBucketEncryptionInput>,
+    ) -> Answer<DeleteBucketEncryptionOutput> {
         documents::delete(&self.0, &request.input.bucket, Kind::Encryption).await?;
         answer(DeleteBucketEncryptionOutput {})
     }
@@ -212,52 +261,80 @@ impl S3 for Api {
     }
 
     async fn put_bucket_cors(&self, request: S3Request<PutBucketCorsInput>) -> Answer<PutBucketCorsOutput> {
-        documents::put_xml(&self.0, &request.input.bucket, Kind::Cors, &request.input.cors_configuration).await?;
+        documents::put_xml(&self.0, &request.input.bucket, Kind::Cors, &request.input.cors_configuration)
+            .await?;
         answer(PutBucketCorsOutput {})
     }
 
-    async fn get_bucket_lifecycle_configuration(&self, request: S3Request<GetBucketLifecycleConfigurationInput>) -> Answer<GetBucketLifecycleConfigurationOutput> {
-        let found: BucketLifecycleConfiguration = documents::get_xml(&self.0, &request.input.bucket, Kind::Lifecycle)?;
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> Answer<GetBucketLifecycleConfigurationOutput> {
+        let found: BucketLifecycleConfiguration =
+            documents::get_xml(&self.0, &request.input.bucket, Kind::Lifecycle)?;
         answer(GetBucketLifecycleConfigurationOutput {
             rules: Some(found.rules),
             transition_default_minimum_object_size: None,
         })
     }
 
-    async fn put_bucket_lifecycle_configuration(&self, request: S3Request<PutBucketLifecycleConfigurationInput>) -> Answer<PutBucketLifecycleConfigurationOutput> {
+    async fn put_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<PutBucketLifecycleConfigurationInput>,
+    ) -> Answer<PutBucketLifecycleConfigurationOutput> {
         let input = request.input;
-        let wanted = input.lifecycle_configuration.ok_or_else(|| errors::bad_request("Missing lifecycle configuration"))?;
+        let wanted = input
+            .lifecycle_configuration
+            .ok_or_else(|| errors::bad_request("Missing lifecycle configuration"))?;
         documents::put_xml(&self.0, &input.bucket, Kind::Lifecycle, &wanted).await?;
         answer(PutBucketLifecycleConfigurationOutput::default())
     }
 
-    async fn get_bucket_website(&self, request: S3Request<GetBucketWebsiteInput>) -> Answer<GetBucketWebsiteOutput> {
+    async fn get_bucket_website(
+        &self,
+        request: S3Request<GetBucketWebsiteInput>,
+    ) -> Answer<GetBucketWebsiteOutput> {
         answer(documents::get_xml(&self.0, &request.input.bucket, Kind::Website)?)
     }
 
-    async fn put_bucket_website(&self, request: S3Request<PutBucketWebsiteInput>) -> Answer<PutBucketWebsiteOutput> {
+    async fn put_bucket_website(
+        &self,
+        request: S3Request<PutBucketWebsiteInput>,
+    ) -> Answer<PutBucketWebsiteOutput> {
         let input = request.input;
         documents::put_xml(&self.0, &input.bucket, Kind::Website, &input.website_configuration).await?;
         answer(PutBucketWebsiteOutput {})
     }
 
-    async fn get_bucket_encryption(&self, request: S3Request<GetBucketEncryptionInput>) -> Answer<GetBucketEncryptionOutput> {
+    async fn get_bucket_encryption(
+        &self,
+        request: S3Request<GetBucketEncryptionInput>,
+    ) -> Answer<GetBucketEncryptionOutput> {
         let found = documents::get_xml(&self.0, &request.input.bucket, Kind::Encryption)?;
         answer(GetBucketEncryptionOutput { server_side_encryption_configuration: Some(found) })
     }
 
-    async fn put_bucket_encryption(&self, request: S3Request<PutBucketEncryptionInput>) -> Answer<PutBucketEncryptionOutput> {
+    async fn put_bucket_encryption(
+        &self,
+        request: S3Request<PutBucketEncryptionInput>,
+    ) -> Answer<PutBucketEncryptionOutput> {
         let input = request.input;
         let wanted = &input.server_side_encryption_configuration;
         documents::put_xml(&self.0, &input.bucket, Kind::Encryption, wanted).await?;
         answer(PutBucketEncryptionOutput {})
     }
 
-    async fn get_object_lock_configuration(&self, request: S3Request<GetObjectLockConfigurationInput>) -> Answer<GetObjectLockConfigurationOutput> {
+    async fn get_object_lock_configuration(
+        &self,
+        request: S3Request<GetObjectLockConfigurationInput>,
+    ) -> Answer<GetObjectLockConfigurationOutput> {
         answer(lock::get_configuration(&self.0, &request.input.bucket)?)
     }
 
-    async fn put_object_lock_configuration(&self, request: S3Request<PutObjectLockConfigurationInput>) -> Answer<PutObjectLockConfigurationOutput> {
+    async fn put_object_lock_configuration(
+        &self,
+        request: S3Request<PutObjectLockConfigurationInput>,
+    ) -> Answer<PutObjectLockConfigurationOutput> {
         let input = request.input;
         lock::put_configuration(&self.0, &input.bucket, input.object_lock_configuration).await?;
         answer(PutObjectLockConfigurationOutput::default())
@@ -274,7 +351,11 @@ impl S3 for Api {
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
         let output = reading::head(&self.0, request.input)?;
-        if output.content_range.is_some() { answer_with(output, StatusCode::PARTIAL_CONTENT) } else { answer(output) }
+        if output.content_range.is_some() {
+            answer_with(output, StatusCode::PARTIAL_CONTENT)
+        } else {
+            answer(output)
+        }
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
@@ -298,36 +379,60 @@ impl S3 for Api {
         answer(listing::list_v2(&self.0, &request.input)?)
     }
 
-    async fn list_object_versions(&self, request: S3Request<ListObjectVersionsInput>) -> Answer<ListObjectVersionsOutput> {
+    async fn list_object_versions(
+        &self,
+        request: S3Request<ListObjectVersionsInput>,
+    ) -> Answer<ListObjectVersionsOutput> {
         answer(versions::list(&self.0, &request.input)?)
     }
 
-    async fn get_object_tagging(&self, request: S3Request<GetObjectTaggingInput>) -> Answer<GetObjectTaggingOutput> {
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> Answer<GetObjectTaggingOutput> {
         answer(tagging::get(&self.0, &request.input)?)
     }
 
-    async fn put_object_tagging(&self, request: S3Request<PutObjectTaggingInput>) -> Answer<PutObjectTaggingOutput> {
+    async fn put_object_tagging(
+        &self,
+        request: S3Request<PutObjectTaggingInput>,
+    ) -> Answer<PutObjectTaggingOutput> {
         answer(tagging::put(&self.0, request.input).await?)
     }
 
-    async fn delete_object_tagging(&self, request: S3Request<DeleteObjectTaggingInput>) -> Answer<DeleteObjectTaggingOutput> {
+    async fn delete_object_tagging(
+        &self,
+        request: S3Request<DeleteObjectTaggingInput>,
+    ) -> Answer<DeleteObjectTaggingOutput> {
         answer(tagging::delete(&self.0, request.input).await?)
     }
 
-    async fn get_object_retention(&self, request: S3Request<GetObjectRetentionInput>) -> Answer<GetObjectRetentionOutput> {
+    async fn get_object_retention(
+        &self,
+        request: S3Request<GetObjectRetentionInput>,
+    ) -> Answer<GetObjectRetentionOutput> {
         answer(lock::get_retention(&self.0, &request.input)?)
     }
 
-    async fn put_object_retention(&self, request: S3Request<PutObjectRetentionInput>) -> Answer<PutObjectRetentionOutput> {
+    async fn put_object_retention(
+        &self,
+        request: S3Request<PutObjectRetentionInput>,
+    ) -> Answer<PutObjectRetentionOutput> {
         lock::put_retention(&self.0, request.input).await?;
         answer(PutObjectRetentionOutput::default())
     }
 
-    async fn get_object_legal_hold(&self, request: S3Request<GetObjectLegalHoldInput>) -> Answer<GetObjectLegalHoldOutput> {
+    async fn get_object_legal_hold(
+        &self,
+        request: S3Request<GetObjectLegalHoldInput>,
+    ) -> Answer<GetObjectLegalHoldOutput> {
         answer(lock::get_hold(&self.0, &request.input)?)
     }
 
-    async fn put_object_legal_hold(&self, request: S3Request<PutObjectLegalHoldInput>) -> Answer<PutObjectLegalHoldOutput> {
+    async fn put_object_legal_hold(
+        &self,
+        request: S3Request<PutObjectLegalHoldInput>,
+    ) -> Answer<PutObjectLegalHoldOutput> {
         lock::put_hold(&self.0, request.input).await?;
         answer(PutObjectLegalHoldOutput::default())
     }
@@ -337,7 +442,10 @@ impl S3 for Api {
         if begun { answer_with(output, StatusCode::ACCEPTED) } else { answer(output) }
     }
 
-    async fn create_multipart_upload(&self, request: S3Request<CreateMultipartUploadInput>) -> Answer<CreateMultipartUploadOutput> {
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> Answer<CreateMultipartUploadOutput> {
         answer(multipart::create(&self.0, request.input).await?)
     }
 
@@ -346,25 +454,37 @@ impl S3 for Api {
         answer(multipart::upload_part(&self.0, request.input, trailers).await?)
     }
 
-    async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> Answer<UploadPartCopyOutput> {
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> Answer<UploadPartCopyOutput> {
         answer(multipart::upload_part_copy(&self.0, request.input).await?)
     }
 
-    async fn complete_multipart_upload(&self, request: S3Request<CompleteMultipartUploadInput>) -> Answer<CompleteMultipartUploadOutput> {
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> Answer<CompleteMultipartUploadOutput> {
         let new_only = new_only(&request);
         answer(multipart::complete(&self.0, request.input, new_only).await?)
     }
 
-    async fn abort_multipart_upload(&self, request: S3Request<AbortMultipartUploadInput>) -> Answer<AbortMultipartUploadOutput> {
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> Answer<AbortMultipartUploadOutput> {
         multipart::abort(&self.0, request.input).await?;
         answer(AbortMultipartUploadOutput::default())
     }
 
     async fn list_parts(&self, request: S3Request<ListPartsInput>) -> Answer<ListPartsOutput> {
-        answer(uploads::list_parts(&self.0, request.input)?)
+        answer(uploads::list_parts(&self.0, &request.input)?)
     }
 
-    async fn list_multipart_uploads(&self, request: S3Request<ListMultipartUploadsInput>) -> Answer<ListMultipartUploadsOutput> {
-        answer(uploads::list_uploads(&self.0, request.input)?)
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> Answer<ListMultipartUploadsOutput> {
+        answer(uploads::list_uploads(&self.0, &request.input)?)
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn class(name: Option<&ClassName>) -> S3Result<StorageClass> {
 /// The stored encoding: `aws-chunked` is of the transfer only.
 pub(crate) fn encoding(value: Option<String>) -> Option<String> {
     let value = value?;
-    let codings = value.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
+    let codings =
+        value.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
     let rest = codings.collect::<Vec<_>>().join(",");
     (!rest.is_empty()).then_some(rest)
 }

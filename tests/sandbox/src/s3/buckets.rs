@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use s3s::dto::{
     Bucket as Entry, BucketLocationConstraint, BucketVersioningStatus, CreateBucketInput, CreateBucketOutput,
-    GetBucketLocationOutput, GetBucketVersioningOutput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
-    VersioningConfiguration,
+    GetBucketLocationOutput, GetBucketVersioningOutput, HeadBucketOutput, ListBucketsInput,
+    ListBucketsOutput, VersioningConfiguration,
 };
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -32,6 +32,12 @@ pub(crate) struct NewBucket<'a> {
 
 /// Makes a bucket, unless the name is taken here or at another endpoint of this world.
 pub(crate) async fn make(store: &Store, new: NewBucket<'_>) -> S3Result<()> {
+    if !s3s::path::check_bucket_name(new.name) {
+        return Err(S3Error::with_message(
+            S3ErrorCode::InvalidBucketName,
+            "The specified bucket is not valid.",
+        ));
+    }
     if store.read(|state| state.buckets.contains_key(new.name)) {
         return Err(errors::bucket_owned());
     }
@@ -76,7 +82,8 @@ pub(crate) fn withdraw(store: &Store, bucket: &str) {
 
 /// `CreateBucket`.
 pub(crate) async fn create(store: &Store, input: CreateBucketInput) -> S3Result<CreateBucketOutput> {
-    let constraint = input.create_bucket_configuration.and_then(|configuration| configuration.location_constraint);
+    let constraint =
+        input.create_bucket_configuration.and_then(|configuration| configuration.location_constraint);
     if constraint.is_some_and(|wanted| !wanted.as_str().is_empty() && wanted.as_str() != store.region) {
         let message = "The specified location-constraint is not valid";
         return Err(S3Error::with_message(S3ErrorCode::InvalidLocationConstraint, message));
@@ -119,15 +126,19 @@ pub(crate) fn list(store: &Store, input: &ListBucketsInput) -> S3Result<ListBuck
     let most = match input.max_buckets {
         None => usize::MAX,
         Some(most @ 1..=10_000) => usize::try_from(most).unwrap_or(usize::MAX),
-        Some(_) => return Err(errors::invalid("Argument max-buckets must be an integer between 1 and 10000")),
+        Some(_) => {
+            return Err(errors::invalid("Argument max-buckets must be an integer between 1 and 10000"));
+        }
     };
     let prefix = input.prefix.as_deref().unwrap_or_default();
     let after = input.continuation_token.as_deref().unwrap_or_default();
     let matching = |name: &str| name.starts_with(prefix) && (after.is_empty() || name > after);
     let elsewhere = input.bucket_region.as_ref().is_some_and(|region| *region != store.region);
     let (buckets, more) = store.read(|state| {
-        let mut found = state.buckets.values().filter(|contents| !elsewhere && matching(&contents.bucket.name));
-        let page: Vec<Entry> = found.by_ref().take(most).map(|contents| entry(store, &contents.bucket, input)).collect();
+        let mut found =
+            state.buckets.values().filter(|contents| !elsewhere && matching(&contents.bucket.name));
+        let page: Vec<Entry> =
+            found.by_ref().take(most).map(|contents| entry(store, &contents.bucket, input)).collect();
         (page, found.next().is_some())
     });
     let last = buckets.last().and_then(|bucket| bucket.name.clone());

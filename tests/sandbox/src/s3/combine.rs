@@ -24,7 +24,8 @@ pub(crate) fn crc<'a>(
     let (polynomial, width) = polynomial(algorithm)?;
     let mut whole = 0;
     for (sum, len) in pieces {
-        let sum = (sum.len() == width / 8).then(|| sum.iter().fold(0, |all, byte| (all << 8) | u64::from(*byte)))?;
+        let sum = (sum.len() == width / 8)
+            .then(|| sum.iter().fold(0, |all, byte| (all << 8) | u64::from(*byte)))?;
         whole = shift(whole, len, polynomial, width) ^ sum;
     }
     Some(whole.to_be_bytes()[8 - width / 8..].to_vec())

@@ -10,6 +10,7 @@ use super::times::{from_protocol, http_date};
 
 /// The four conditions of a read.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_field_names, reason = "the names of the headers")]
 pub(crate) struct Conditions {
     pub(crate) if_match: Option<ETagCondition>,
     pub(crate) if_none_match: Option<ETagCondition>,
@@ -32,7 +33,9 @@ impl Conditions {
         let date = |date: &Timestamp| from_protocol(date).map(|date| date.timestamp());
         match (&self.if_match, &self.if_unmodified_since) {
             (Some(condition), _) if !matches(condition, etag) => return Verdict::Failed,
-            (None, Some(limit)) if date(limit).is_some_and(|limit| seconds > limit) => return Verdict::Failed,
+            (None, Some(limit)) if date(limit).is_some_and(|limit| seconds > limit) => {
+                return Verdict::Failed;
+            }
             _ => {}
         }
         match (&self.if_none_match, &self.if_modified_since) {
@@ -111,14 +114,14 @@ mod tests {
         DateTime::from_timestamp(seconds, 500_000_000).unwrap()
     }
 
-    fn tag(value: &str) -> Option<ETagCondition> {
-        Some(ETagCondition::ETag(ETag::Strong(value.into())))
+    fn tag(value: &str) -> ETagCondition {
+        ETagCondition::ETag(ETag::Strong(value.into()))
     }
 
     #[test]
     fn a_matching_etag_outranks_a_date() {
         let conditions = Conditions {
-            if_match: tag("a"),
+            if_match: Some(tag("a")),
             if_unmodified_since: Some(to_protocol(at(1))),
             ..Conditions::default()
         };
@@ -127,15 +130,14 @@ mod tests {
 
     #[test]
     fn an_object_of_the_same_second_is_not_modified() {
-        let conditions =
-            Conditions { if_modified_since: Some(to_protocol(at(5))), ..Conditions::default() };
+        let conditions = Conditions { if_modified_since: Some(to_protocol(at(5))), ..Conditions::default() };
         assert_eq!(conditions.judge("a", at(5)), Verdict::NotModified);
         assert_eq!(conditions.judge("a", at(6)), Verdict::Go);
     }
 
     #[test]
     fn if_match_on_nothing_is_not_found() {
-        let conditions = WriteConditions { if_match: tag("a"), ..WriteConditions::default() };
+        let conditions = WriteConditions { if_match: Some(tag("a")), ..WriteConditions::default() };
         assert_eq!(*conditions.check(None).unwrap_err().code(), S3ErrorCode::NoSuchKey);
     }
 

@@ -54,12 +54,18 @@ pub(crate) async fn copy(
     let from = source(store, &input.copy_source, &conditions)?;
     let replace = directive(input.metadata_directive.as_ref().map(s3s::dto::MetadataDirective::as_str))?;
     let replace_tags = directive(input.tagging_directive.as_ref().map(s3s::dto::TaggingDirective::as_str))?;
-    if is_same(&input) && !replace && input.storage_class.is_none() && input.website_redirect_location.is_none() {
+    if is_same(&input)
+        && !replace
+        && input.storage_class.is_none()
+        && input.website_redirect_location.is_none()
+    {
         let message = "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(errors::bad_request(message));
     }
     if from.object.content.size > MAX_COPY {
-        return Err(errors::bad_request("The specified copy source is larger than the maximum allowable size for a copy source: 5368709120"));
+        return Err(errors::bad_request(
+            "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+        ));
     }
     let old = from.object.attributes;
     let headers = if replace { headers_of!(input) } else { old.headers };
@@ -111,7 +117,7 @@ async fn recompute(store: &Store, content: Content, wanted: Option<Algorithm>) -
     if content.parts.is_empty() && suits {
         return Ok(content);
     }
-    let algorithm = wanted.or(content.checksum.as_ref().map(|checksum| checksum.algorithm));
+    let algorithm = wanted.or_else(|| content.checksum.as_ref().map(|checksum| checksum.algorithm));
     let algorithm = algorithm.unwrap_or(Algorithm::Crc64Nvme);
     let digest = outflow::digest(&store.disk, content.segments.clone(), algorithm).await?;
     let checksum: Option<Checksum> = digest.kept();

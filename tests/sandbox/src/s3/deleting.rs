@@ -1,8 +1,8 @@
 //! `DeleteObject` and `DeleteObjects`: removal, delete markers, and what object lock forbids.
 
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETagCondition,
-    Error,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    ETagCondition, Error,
 };
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -33,15 +33,15 @@ struct Wish<'a> {
     if_match: Option<ETagCondition>,
 }
 
-fn delete_one(draft: &mut Draft<'_>, wish: Wish<'_>) -> S3Result<Outcome> {
+fn delete_one(draft: &mut Draft<'_>, wish: &Wish<'_>) -> S3Result<Outcome> {
     if wish.if_match.is_some() {
         let contents = draft.bucket(wish.bucket)?;
         let target = contents.version(wish.key, wish.version).map(|version| &**version);
         WriteConditions { if_match: wish.if_match.clone(), ..WriteConditions::default() }.check(target)?;
     }
     match wish.version {
-        Some(name) => remove_version(draft, &wish, name),
-        None => hide(draft, &wish),
+        Some(name) => remove_version(draft, wish, name),
+        None => hide(draft, wish),
     }
 }
 
@@ -68,7 +68,11 @@ fn hide(draft: &mut Draft<'_>, wish: &Wish<'_>) -> S3Result<Outcome> {
     if contents.bucket.versioning == Versioning::Off {
         let id = contents.current(wish.key).map(|version| version.id);
         if let Some(id) = id {
-            draft.apply(Record::VersionGone { bucket: wish.bucket.to_owned(), key: wish.key.to_owned(), id })?;
+            draft.apply(Record::VersionGone {
+                bucket: wish.bucket.to_owned(),
+                key: wish.key.to_owned(),
+                id,
+            })?;
         }
         return Ok(Outcome::default());
     }
@@ -87,7 +91,7 @@ pub(crate) async fn delete(store: &Store, input: DeleteObjectInput) -> S3Result<
         bypass: input.bypass_governance_retention.unwrap_or(false),
         if_match: input.if_match.clone(),
     };
-    let outcome = store.change(|draft| delete_one(draft, wish)).await?;
+    let outcome = store.change(|draft| delete_one(draft, &wish)).await?;
     Ok(DeleteObjectOutput {
         delete_marker: outcome.marker.then_some(true),
         version_id: outcome.version_id,
@@ -99,7 +103,8 @@ pub(crate) async fn delete(store: &Store, input: DeleteObjectInput) -> S3Result<
 pub(crate) async fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
     let objects = input.delete.objects;
     if objects.is_empty() || objects.len() > MOST {
-        let message = "The XML you provided was not well-formed or did not validate against our published schema";
+        let message =
+            "The XML you provided was not well-formed or did not validate against our published schema";
         return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
     }
     let bypass = input.bypass_governance_retention.unwrap_or(false);
@@ -113,7 +118,7 @@ pub(crate) async fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3R
                 bypass,
                 if_match: object.e_tag.clone().map(ETagCondition::ETag),
             };
-            let outcome = delete_one(draft, wish);
+            let outcome = delete_one(draft, &wish);
             (object, outcome)
         });
         Ok(outcomes.collect::<Vec<_>>())
@@ -136,5 +141,9 @@ pub(crate) async fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3R
         }
     }
     let deleted = (input.delete.quiet != Some(true)).then_some(deleted);
-    Ok(DeleteObjectsOutput { deleted, errors: (!refused.is_empty()).then_some(refused), request_charged: None })
+    Ok(DeleteObjectsOutput {
+        deleted,
+        errors: (!refused.is_empty()).then_some(refused),
+        request_charged: None,
+    })
 }

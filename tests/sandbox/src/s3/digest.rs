@@ -185,7 +185,9 @@ pub(crate) fn multipart_checksum(
         return Some(Checksum { algorithm, value, composite: false });
     }
     let mut running = Running::new(algorithm);
-    sums.iter().for_each(|sum| running.update(sum));
+    for sum in &sums {
+        running.update(sum);
+    }
     let value = format!("{}-{}", BASE64.encode(running.finish().1), parts.len());
     Some(Checksum { algorithm, value, composite: true })
 }
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_full_object_checksum_of_parts_is_that_of_the_whole() {
-        let whole: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+        let whole: Vec<u8> = (0..100_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
         for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| algorithm.is_linear()) {
             let sum = |bytes: &[u8]| {
                 let mut hasher = Hasher::new(&[algorithm]);
@@ -223,7 +225,12 @@ mod tests {
             let sums = pieces.map(sum);
             let parts: Vec<(&Checksum, u64)> =
                 sums.iter().zip(pieces.map(|piece| piece.len() as u64)).collect();
-            assert_eq!(multipart_checksum(algorithm, true, &parts), Some(sum(&whole)), "{}", algorithm.name());
+            assert_eq!(
+                multipart_checksum(algorithm, true, &parts),
+                Some(sum(&whole)),
+                "{}",
+                algorithm.name()
+            );
         }
     }
 

@@ -153,7 +153,10 @@ impl Disk {
     pub(crate) fn incoming(&self) -> io::Result<(File, Incoming)> {
         let id = self.next_file.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join("incoming").join(format!("{id:016x}"));
-        Ok((File::create_new(&path)?, Incoming { id, loose: Loose { path: Some(path), blob: Blob::File(id) } }))
+        Ok((
+            File::create_new(&path)?,
+            Incoming { id, loose: Loose { path: Some(path), blob: Blob::File(id) } },
+        ))
     }
 
     /// Makes a written file durable and gives it its final name.
@@ -220,7 +223,9 @@ impl Disk {
         }
         match batch {
             [only] => log.write_all(&only.lines)?,
-            _ => log.write_all(&batch.iter().map(|commit| commit.lines.as_slice()).collect::<Vec<_>>().concat())?,
+            _ => log.write_all(
+                &batch.iter().map(|commit| commit.lines.as_slice()).collect::<Vec<_>>().concat(),
+            )?,
         }
         if self.durable {
             log.sync_data()?;
@@ -282,18 +287,15 @@ pub(crate) struct Incoming {
     loose: Loose,
 }
 
-async fn commit_loop(
-    disk: std::sync::Weak<Disk>,
-    mut receiver: mpsc::UnboundedReceiver<Commit>,
-    log: File,
-) {
+async fn commit_loop(disk: std::sync::Weak<Disk>, mut receiver: mpsc::UnboundedReceiver<Commit>, log: File) {
     let mut log = Some(log);
     let mut batch = Vec::new();
     while receiver.recv_many(&mut batch, 4_096).await > 0 {
         let (Some(disk), Some(mut file)) = (disk.upgrade(), log.take()) else { return };
         let commits = std::mem::take(&mut batch);
         let written = tokio::task::spawn_blocking(move || {
-            let outcome = if disk.has_failed() { Ok(false) } else { disk.write(&mut file, &commits).map(|()| true) };
+            let outcome =
+                if disk.has_failed() { Ok(false) } else { disk.write(&mut file, &commits).map(|()| true) };
             let well = outcome.unwrap_or_else(|error| {
                 tracing::error!(%error, "store cannot write, it refuses every change from now on");
                 disk.failed.store(true, Ordering::Release);
@@ -322,9 +324,9 @@ fn remove_all_but(folder: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> 
 }
 
 fn remove(path: &Path) {
-    if let Err(error) = std::fs::remove_file(path) {
-        if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(%error, path = %path.display(), "cannot remove a file of the store");
-        }
+    if let Err(error) = std::fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, path = %path.display(), "cannot remove a file of the store");
     }
 }

@@ -79,7 +79,7 @@ pub(crate) async fn delete(store: &Store, bucket: &str, kind: Kind) -> S3Result<
 /// Stores a policy, which must be a JSON object with statements.
 pub(crate) async fn put_policy(store: &Store, bucket: &str, policy: String) -> S3Result<()> {
     let parsed: Option<serde_json::Value> = serde_json::from_str(&policy).ok();
-    if !parsed.is_some_and(|policy| policy.get("Statement").is_some()) {
+    if parsed.is_none_or(|policy| policy.get("Statement").is_none()) {
         let message = "Policies must be valid JSON and the first byte must be '{'";
         return Err(S3Error::with_message(S3ErrorCode::MalformedPolicy, message));
     }
@@ -89,27 +89,41 @@ pub(crate) async fn put_policy(store: &Store, bucket: &str, policy: String) -> S
 /// Whether the stored policy names everybody as principal.
 pub(crate) fn is_public(policy: &str) -> bool {
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements = policy.get("Statement").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let statements =
+        policy.get("Statement").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
     statements.iter().any(|statement| {
         let everybody = |value: &serde_json::Value| value == "*";
         let principal = statement.get("Principal");
         statement.get("Effect").is_some_and(|effect| effect == "Allow")
-            && principal.is_some_and(|principal| everybody(principal) || principal.get("SCW").is_some_and(everybody))
+            && principal
+                .is_some_and(|principal| everybody(principal) || principal.get("SCW").is_some_and(everybody))
     })
 }
 
 /// Stores a structure as XML.
-pub(crate) async fn put_xml<T: Serialize>(store: &Store, bucket: &str, kind: Kind, value: &T) -> S3Result<()> {
+pub(crate) async fn put_xml<T: Serialize>(
+    store: &Store,
+    bucket: &str,
+    kind: Kind,
+    value: &T,
+) -> S3Result<()> {
     let mut text = Vec::new();
-    value.serialize(&mut Serializer::new(&mut text)).map_err(|error| errors::io(&std::io::Error::other(error)))?;
+    value
+        .serialize(&mut Serializer::new(&mut text))
+        .map_err(|error| errors::io(&std::io::Error::other(error)))?;
     let text = String::from_utf8(text).map_err(|error| errors::io(&std::io::Error::other(error)))?;
     put(store, bucket, kind, text).await
 }
 
 /// Reads a structure back.
-pub(crate) fn get_xml<T: for<'xml> Deserialize<'xml>>(store: &Store, bucket: &str, kind: Kind) -> S3Result<T> {
+pub(crate) fn get_xml<T: for<'xml> Deserialize<'xml>>(
+    store: &Store,
+    bucket: &str,
+    kind: Kind,
+) -> S3Result<T> {
     let text = get(store, bucket, kind)?;
-    T::deserialize(&mut Deserializer::new(text.as_bytes())).map_err(|error| errors::io(&std::io::Error::other(error)))
+    T::deserialize(&mut Deserializer::new(text.as_bytes()))
+        .map_err(|error| errors::io(&std::io::Error::other(error)))
 }
 
 #[cfg(test)]

@@ -39,7 +39,11 @@ pub(crate) fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> S3E
 }
 
 /// A refusal under a code that the protocol library has no name for.
-pub(crate) fn other(code: &'static str, status: hyper::StatusCode, message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
+pub(crate) fn other(
+    code: &'static str,
+    status: hyper::StatusCode,
+    message: impl Into<std::borrow::Cow<'static, str>>,
+) -> S3Error {
     let code = S3ErrorCode::from_bytes(code.as_bytes()).unwrap_or(S3ErrorCode::InvalidRequest);
     let mut error = S3Error::with_message(code, message);
     error.set_status_code(status);
@@ -59,9 +63,9 @@ pub(crate) fn io(error: &std::io::Error) -> S3Error {
 
 /// `error` with headers of its own.
 pub(crate) fn with_headers(mut error: S3Error, headers: &[(&'static str, &str)]) -> S3Error {
-    let pairs = headers
-        .iter()
-        .filter_map(|(name, value)| Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?)));
+    let pairs = headers.iter().filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    });
     error.set_headers(pairs.collect::<HeaderMap>());
     error
 }

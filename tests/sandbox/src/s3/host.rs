@@ -30,7 +30,10 @@ impl Hosts {
 
     fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        self.suffixes.iter().find_map(|suffix| name.strip_suffix(suffix.as_str())).filter(|bucket| !bucket.is_empty())
+        self.suffixes
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix.as_str()))
+            .filter(|bucket| !bucket.is_empty())
     }
 }
 

@@ -61,7 +61,10 @@ impl Claims {
     fn check(&self, digest: &Digest) -> S3Result<()> {
         if let Some(claimed) = &self.md5 {
             let claimed = BASE64.decode(claimed).ok().filter(|sum| sum.len() == 16).ok_or_else(|| {
-                S3Error::with_message(S3ErrorCode::InvalidDigest, "The Content-MD5 you specified was invalid.")
+                S3Error::with_message(
+                    S3ErrorCode::InvalidDigest,
+                    "The Content-MD5 you specified was invalid.",
+                )
             })?;
             if claimed != digest.md5 {
                 let message = "The Content-MD5 you specified did not match what we received.";
@@ -82,7 +85,8 @@ fn compare(algorithm: Algorithm, claimed: &str, digest: &Digest) -> S3Result<()>
         return Ok(());
     }
     if BASE64.decode(claimed).map(|sum| sum.len()) != BASE64.decode(computed).map(|sum| sum.len()) {
-        let message = format!("Value for x-amz-checksum-{} header is invalid.", algorithm.name().to_lowercase());
+        let message =
+            format!("Value for x-amz-checksum-{} header is invalid.", algorithm.name().to_lowercase());
         return Err(errors::bad_request(message));
     }
     let message = format!("The {} you specified did not match the calculated checksum.", algorithm.name());

@@ -64,7 +64,10 @@ pub struct Key {
 impl std::fmt::Debug for Key {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut debug = formatter.debug_struct("Key");
-        debug.field("access_key_id", &self.access_key_id).field("policy", &self.policy).finish_non_exhaustive()
+        debug
+            .field("access_key_id", &self.access_key_id)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +111,8 @@ impl S3Access for Gate {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let operation = context.s3_op().name().to_owned();
         let resource = resource(context.s3_path());
-        let key = context.credentials().and_then(|credentials| self.keys.find(&credentials.access_key)).cloned();
+        let key =
+            context.credentials().and_then(|credentials| self.keys.find(&credentials.access_key)).cloned();
         if let Some(trace) = context.extensions_mut().get::<Trace>().cloned() {
             let caller = key.as_ref().map_or("anonymous", |key| &key.access_key_id);
             trace.identify(&operation, caller, &resource);
@@ -133,7 +137,8 @@ impl Gate {
             S3Path::Root => false,
             S3Path::Bucket { bucket } => {
                 let lists = ["ListObjects", "ListObjectsV2", "HeadBucket"].contains(&operation);
-                lists && self.store.read_bucket(bucket, |found| Ok(found.bucket.acl.allows_anybody("READ")))?
+                lists
+                    && self.store.read_bucket(bucket, |found| Ok(found.bucket.acl.allows_anybody("READ")))?
             }
             S3Path::Object { bucket, key } => {
                 let reads = ["GetObject", "HeadObject"].contains(&operation);
@@ -147,7 +152,8 @@ impl Gate {
 
     /// A signature for another region is refused, as at home.
     fn check_region(&self, context: &S3AccessContext<'_>) -> S3Result<()> {
-        let header = context.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let header =
+            context.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let scope = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope);
         match scope.and_then(|scope| scope.split('/').nth(2)) {
             Some(region) if region != self.store.region => {
@@ -183,14 +189,17 @@ mod tests {
     #[test]
     fn a_key_that_appends_deletes_nothing() {
         assert!(Policy::AppendOnly.allows("CompleteMultipartUpload"));
-        for operation in ["DeleteObject", "DeleteObjects", "DeleteBucket", "PutBucketVersioning", "PutObjectAcl"] {
+        for operation in
+            ["DeleteObject", "DeleteObjects", "DeleteBucket", "PutBucketVersioning", "PutObjectAcl"]
+        {
             assert!(!Policy::AppendOnly.allows(operation), "{operation}");
         }
     }
 
     #[test]
     fn the_secret_is_not_shown() {
-        let key = Key { access_key_id: "SCW1".into(), secret_access_key: "hidden".into(), policy: Policy::Full };
+        let key =
+            Key { access_key_id: "SCW1".into(), secret_access_key: "hidden".into(), policy: Policy::Full };
         assert!(!format!("{key:?}").contains("hidden"));
     }
 }

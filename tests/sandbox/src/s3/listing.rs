@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::S3Result;
 use s3s::dto::{
     ChecksumAlgorithm, ChecksumType, CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, Object as Entry, ObjectStorageClass, OptionalObjectAttributesList,
+    ListObjectsV2Input, ListObjectsV2Output, Object as Entry, ObjectStorageClass,
+    OptionalObjectAttributesList,
 };
 
 use super::acl;
@@ -20,7 +21,8 @@ use super::walk::{Item, Walk, page};
 pub(crate) const PAGE: usize = 1_000;
 
 /// What stays as it is under `encoding-type=url`.
-const URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
+const URL: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
 
 /// How names are written in an answer.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,9 @@ impl Naming {
 /// The size of a page, refused when negative.
 pub(crate) fn page_size(wanted: Option<i32>) -> S3Result<usize> {
     let wanted = wanted.map_or(Ok(PAGE), usize::try_from);
-    wanted.map(|wanted| wanted.min(PAGE)).map_err(|_| errors::invalid("Argument maxKeys must be an integer between 0 and 2147483647"))
+    wanted
+        .map(|wanted| wanted.min(PAGE))
+        .map_err(|_| errors::invalid("Argument maxKeys must be an integer between 0 and 2147483647"))
 }
 
 struct Listing {
@@ -72,7 +76,9 @@ fn list(store: &Store, bucket: &str, walk: Walk<'_>, wanted: &Wanted<'_>) -> S3R
         for item in items {
             match item {
                 Item::Key(key, versions) => listing.contents.extend(entry(store, key, versions, wanted)),
-                Item::Prefix(prefix) => listing.prefixes.push(CommonPrefix { prefix: Some(wanted.naming.write(prefix)) }),
+                Item::Prefix(prefix) => {
+                    listing.prefixes.push(CommonPrefix { prefix: Some(wanted.naming.write(prefix)) });
+                }
             }
         }
         Ok(listing)
@@ -83,11 +89,12 @@ fn entry(store: &Store, key: &str, versions: &Versions, wanted: &Wanted<'_>) -> 
     let version = versions.last()?;
     let object = version.object.as_ref()?;
     let checksum = object.content.checksum.as_ref();
-    let restore = wanted.attributes.is_some_and(|attributes| {
-        attributes.iter().any(|attribute| attribute.as_str() == "RestoreStatus")
-    });
+    let restore = wanted
+        .attributes
+        .is_some_and(|attributes| attributes.iter().any(|attribute| attribute.as_str() == "RestoreStatus"));
     Some(Entry {
-        checksum_algorithm: checksum.map(|checksum| vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
+        checksum_algorithm: checksum
+            .map(|checksum| vec![ChecksumAlgorithm::from_static(checksum.algorithm.name())]),
         checksum_type: checksum.map(|checksum| ChecksumType::from_static(checksum.kind())),
         e_tag: Some(ETag::Strong(object.content.etag.clone())),
         key: Some(wanted.naming.write(key)),

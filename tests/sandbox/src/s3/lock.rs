@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Days, Months, Utc};
 use s3s::dto::{
-    DefaultRetention as Rule, GetObjectLegalHoldInput, GetObjectLegalHoldOutput, GetObjectLockConfigurationOutput,
-    GetObjectRetentionInput, GetObjectRetentionOutput, ObjectLockConfiguration, ObjectLockEnabled,
-    ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention, ObjectLockRetentionMode, ObjectLockRule,
-    PutObjectLegalHoldInput, PutObjectRetentionInput, Timestamp,
+    DefaultRetention as Rule, GetObjectLegalHoldInput, GetObjectLegalHoldOutput,
+    GetObjectLockConfigurationOutput, GetObjectRetentionInput, GetObjectRetentionOutput,
+    ObjectLockConfiguration, ObjectLockEnabled, ObjectLockLegalHold, ObjectLockLegalHoldStatus,
+    ObjectLockRetention, ObjectLockRetentionMode, ObjectLockRule, PutObjectLegalHoldInput,
+    PutObjectRetentionInput, Timestamp,
 };
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
@@ -36,9 +37,9 @@ impl Protection {
     /// Whether the version may be deleted (or its retention shortened) now.
     pub(crate) fn permits_removal(&self, now: DateTime<Utc>, bypass: bool) -> bool {
         let held = self.hold == Some(true);
-        let retained = self.retention.is_some_and(|(mode, until)| {
-            until > now && !(bypass && mode == LockMode::Governance)
-        });
+        let retained = self
+            .retention
+            .is_some_and(|(mode, until)| until > now && !(bypass && mode == LockMode::Governance));
         !held && !retained
     }
 }
@@ -64,7 +65,8 @@ pub(crate) fn for_new(
         (None, None) => default_retention(bucket, now),
         (Some(mode), Some(until)) => Some((LockMode::parse(mode)?, future(until, now)?)),
         _ => {
-            let message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied";
+            let message =
+                "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied";
             return Err(errors::invalid(message));
         }
     };
@@ -127,18 +129,28 @@ pub(crate) async fn put_configuration(
 }
 
 fn parse_rule(rule: Rule) -> S3Result<DefaultRetention> {
-    let malformed = || S3Error::with_message(S3ErrorCode::MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema");
+    let malformed = || {
+        S3Error::with_message(
+            S3ErrorCode::MalformedXML,
+            "The XML you provided was not well-formed or did not validate against our published schema",
+        )
+    };
     let mode = LockMode::parse(rule.mode.ok_or_else(malformed)?.as_str())?;
     match (rule.days, rule.years) {
         (Some(days), None) if days > 0 => Ok(DefaultRetention { mode, days: Some(days), years: None }),
         (None, Some(years)) if years > 0 => Ok(DefaultRetention { mode, days: None, years: Some(years) }),
-        (Some(_), None) | (None, Some(_)) => Err(errors::invalid("Default retention period must be a positive integer value.")),
+        (Some(_), None) | (None, Some(_)) => {
+            Err(errors::invalid("Default retention period must be a positive integer value."))
+        }
         _ => Err(malformed()),
     }
 }
 
 /// `GetObjectRetention`.
-pub(crate) fn get_retention(store: &Store, input: &GetObjectRetentionInput) -> S3Result<GetObjectRetentionOutput> {
+pub(crate) fn get_retention(
+    store: &Store,
+    input: &GetObjectRetentionInput,
+) -> S3Result<GetObjectRetentionOutput> {
     let protection = protection(store, &input.bucket, &input.key, input.version_id.as_deref())?;
     let (mode, until) = protection.retention.ok_or_else(no_lock)?;
     let mode = Some(ObjectLockRetentionMode::from_static(mode.name()));
@@ -161,8 +173,7 @@ pub(crate) async fn put_retention(store: &Store, input: PutObjectRetentionInput)
         let protection = &mut object.attributes.protection;
         let lengthens = match (protection.retention, wanted) {
             (None, _) => true,
-            (Some(_), None) => false,
-            (Some((LockMode::Compliance, _)), Some((LockMode::Governance, _))) => false,
+            (Some(_), None) | (Some((LockMode::Compliance, _)), Some((LockMode::Governance, _))) => false,
             (Some((_, old)), Some((_, new))) => new >= old,
         };
         let old = Protection { hold: None, ..*protection };

@@ -33,8 +33,7 @@ fn decode(line: &[u8]) -> Option<Record> {
 /// Reads the log in `dir`, cuts off a torn end, and opens it for appending.
 pub(crate) fn open(dir: &Path, durable: bool) -> io::Result<(State, File)> {
     let path = dir.join(NAME);
-    let mut file =
-        OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path)?;
+    let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path)?;
     let (state, lines, end) = replay(&file)?;
     if lines > SMALL && lines > 2 * state.snapshot().count() {
         file = rewrite(dir, &state, durable)?;
@@ -52,7 +51,9 @@ fn replay(file: &File) -> io::Result<(State, usize, u64)> {
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
         match decode(&line) {
-            Some(_) if torn => return Err(io::Error::new(io::ErrorKind::InvalidData, "index log is damaged")),
+            Some(_) if torn => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "index log is damaged"));
+            }
             Some(record) => {
                 drop(state.apply(record));
                 lines += 1;

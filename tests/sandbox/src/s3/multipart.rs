@@ -35,7 +35,11 @@ pub(crate) fn find<'a>(contents: &'a Contents, key: &str, id: &str) -> S3Result<
 }
 
 fn part_number(number: i32) -> S3Result<u16> {
-    if (1..=MOST_PARTS).contains(&number) { u16::try_from(number).map_err(|_| errors::bad_part()) } else { Err(errors::bad_part()) }
+    if (1..=MOST_PARTS).contains(&number) {
+        u16::try_from(number).map_err(|_| errors::bad_part())
+    } else {
+        Err(errors::bad_part())
+    }
 }
 
 /// Which checksum an upload keeps and whether over the whole object.
@@ -45,7 +49,9 @@ fn checksum_plan(
 ) -> S3Result<Option<(Algorithm, bool)>> {
     let algorithm = match (algorithm, kind) {
         (None, Some(_)) => {
-            return Err(errors::bad_request("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header."));
+            return Err(errors::bad_request(
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            ));
         }
         (None, None) => return Ok(None),
         (Some(algorithm), _) => algorithm,
@@ -60,17 +66,23 @@ fn checksum_plan(
     if impossible {
         let kind = if full { "FULL_OBJECT" } else { "COMPOSITE" };
         let name = algorithm.name().to_lowercase();
-        return Err(errors::bad_request(format!("The {kind} checksum type cannot be used with the {name} checksum algorithm.")));
+        return Err(errors::bad_request(format!(
+            "The {kind} checksum type cannot be used with the {name} checksum algorithm."
+        )));
     }
     Ok(Some((algorithm, full)))
 }
 
 /// `CreateMultipartUpload`.
-pub(crate) async fn create(store: &Store, mut input: CreateMultipartUploadInput) -> S3Result<CreateMultipartUploadOutput> {
+pub(crate) async fn create(
+    store: &Store,
+    mut input: CreateMultipartUploadInput,
+) -> S3Result<CreateMultipartUploadOutput> {
     if input.key.is_empty() {
         return Err(errors::invalid("The object key is empty"));
     }
-    let checksum = checksum_plan(algorithm(input.checksum_algorithm.as_ref())?, input.checksum_type.as_ref())?;
+    let checksum =
+        checksum_plan(algorithm(input.checksum_algorithm.as_ref())?, input.checksum_type.as_ref())?;
     let mut attributes = attributes_of!(input, &store.owner);
     let wish = (
         input.object_lock_mode.as_ref().map(s3s::dto::ObjectLockMode::as_str),
@@ -116,18 +128,19 @@ pub(crate) async fn upload_part(
     trailers: Option<TrailingHeaders>,
 ) -> S3Result<UploadPartOutput> {
     let number = part_number(input.part_number)?;
-    let plan = store.read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
+    let plan = store
+        .read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
     let mut claims = claims_of!(input, trailers);
-    let announced = claims.algorithm.or(claims.checksums.first().map(|(algorithm, _)| *algorithm));
-    if let (Some((planned, _)), Some(sent)) = (plan, announced) {
-        if planned != sent {
-            let message = format!(
-                "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
-                planned.name().to_lowercase(),
-                sent.name().to_lowercase()
-            );
-            return Err(errors::bad_request(message));
-        }
+    let announced = claims.algorithm.or_else(|| claims.checksums.first().map(|(algorithm, _)| *algorithm));
+    if let (Some((planned, _)), Some(sent)) = (plan, announced)
+        && planned != sent
+    {
+        let message = format!(
+            "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+            planned.name().to_lowercase(),
+            sent.name().to_lowercase()
+        );
+        return Err(errors::bad_request(message));
     }
     if let (Some((planned, _)), None) = (plan, announced) {
         claims.algorithm = Some(planned);
@@ -146,15 +159,20 @@ pub(crate) async fn upload_part(
     });
     written.await?;
     let kept = digest.kept();
-    let mut output = UploadPartOutput { e_tag: Some(ETag::Strong(digest.etag())), ..UploadPartOutput::default() };
+    let mut output =
+        UploadPartOutput { e_tag: Some(ETag::Strong(digest.etag())), ..UploadPartOutput::default() };
     set_checksum!(output, kept.as_ref());
     Ok(output)
 }
 
 /// `UploadPartCopy`: reads the range once for its digests, writes nothing.
-pub(crate) async fn upload_part_copy(store: &Store, mut input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
+pub(crate) async fn upload_part_copy(
+    store: &Store,
+    mut input: UploadPartCopyInput,
+) -> S3Result<UploadPartCopyOutput> {
     let number = part_number(input.part_number)?;
-    let plan = store.read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
+    let plan = store
+        .read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
     let conditions = Conditions {
         if_match: input.copy_source_if_match.take(),
         if_none_match: input.copy_source_if_none_match.take(),
@@ -198,7 +216,11 @@ pub(crate) async fn upload_part_copy(store: &Store, mut input: UploadPartCopyInp
 
 fn copy_range(range: Option<&str>, size: u64) -> S3Result<(u64, u64)> {
     let Some(range) = range else { return Ok((0, size)) };
-    let malformed = || errors::invalid("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy");
+    let malformed = || {
+        errors::invalid(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy",
+        )
+    };
     match Range::parse(range).map_err(|_| malformed())? {
         Range::Int { first, last: Some(last) } if last < size => Ok((first, last + 1)),
         Range::Int { last: Some(_), .. } => {
@@ -214,8 +236,11 @@ pub(crate) async fn complete(
     mut input: CompleteMultipartUploadInput,
     new_only: bool,
 ) -> S3Result<CompleteMultipartUploadOutput> {
-    let conditions =
-        WriteConditions { if_match: input.if_match.take(), if_none_match: input.if_none_match.take(), new_only };
+    let conditions = WriteConditions {
+        if_match: input.if_match.take(),
+        if_none_match: input.if_none_match.take(),
+        new_only,
+    };
     let claimed = checksums_of!(input);
     let parts = input.multipart_upload.take().and_then(|upload| upload.parts).unwrap_or_default();
     let target = Target { bucket: &input.bucket, key: &input.key, conditions };
@@ -223,11 +248,17 @@ pub(crate) async fn complete(
         let upload = find(draft.bucket(target.bucket)?, target.key, &input.upload_id)?.clone();
         let content = assemble(&upload, &parts, &claimed)?;
         if input.mpu_object_size.is_some_and(|size| u64::try_from(size) != Ok(content.size)) {
-            return Err(errors::bad_request("The provided 'x-amz-mp-object-size' header does not match what was computed."));
+            return Err(errors::bad_request(
+                "The provided 'x-amz-mp-object-size' header does not match what was computed.",
+            ));
         }
         check(draft, &target)?;
         let written = insert(draft, &target, Object { content, attributes: upload.attributes })?;
-        draft.apply(Record::UploadGone { bucket: input.bucket.clone(), key: input.key.clone(), upload: upload.id })?;
+        draft.apply(Record::UploadGone {
+            bucket: input.bucket.clone(),
+            key: input.key.clone(),
+            upload: upload.id,
+        })?;
         Ok(written)
     });
     let written = written.await?;
@@ -259,7 +290,8 @@ fn assemble(upload: &Upload, named: &[CompletedPart], claimed: &[(Algorithm, Str
     for wanted in named {
         let number = part_number(wanted.part_number.unwrap_or(0))?;
         if parts.last().is_some_and(|last| last.number >= number) {
-            let message = "The list of parts was not in ascending order. Parts must be ordered by part number.";
+            let message =
+                "The list of parts was not in ascending order. Parts must be ordered by part number.";
             return Err(S3Error::with_message(S3ErrorCode::InvalidPartOrder, message));
         }
         let part = upload.parts.get(&number).ok_or_else(invalid_part)?;
@@ -277,13 +309,25 @@ fn assemble(upload: &Upload, named: &[CompletedPart], claimed: &[(Algorithm, Str
     let (algorithm, full) = upload.checksum.unwrap_or_else(|| common_checksum(&parts));
     let sums: Option<Vec<(&Checksum, u64)>> = parts
         .iter()
-        .map(|part| Some((part.content.checksum.as_ref().filter(|sum| sum.algorithm == algorithm)?, part.content.size)))
+        .map(|part| {
+            Some((
+                part.content.checksum.as_ref().filter(|sum| sum.algorithm == algorithm)?,
+                part.content.size,
+            ))
+        })
         .collect();
     let checksum = sums.and_then(|sums| multipart_checksum(algorithm, full, &sums));
     check_claims(claimed, checksum.as_ref())?;
-    let segments: Vec<Segment> = parts.iter().flat_map(|part| part.content.segments.iter().copied()).collect();
+    let segments: Vec<Segment> =
+        parts.iter().flat_map(|part| part.content.segments.iter().copied()).collect();
     let etag = multipart_etag(parts.iter().map(|part| &*part.content.etag)).ok_or_else(errors::storage)?;
-    Ok(Content { size, etag, segments, parts: parts.iter().map(|part| part.content.size).collect(), checksum })
+    Ok(Content {
+        size,
+        etag,
+        segments,
+        parts: parts.iter().map(|part| part.content.size).collect(),
+        checksum,
+    })
 }
 
 /// The checksum of an upload that planned none: that of its parts.
@@ -317,7 +361,8 @@ fn check_claims(claimed: &[(Algorithm, String)], computed: Option<&Checksum>) ->
             sum.algorithm == *algorithm && sum.value.split('-').next() != value.split('-').next()
         });
         if differs {
-            let message = format!("The {} you specified did not match the calculated checksum.", algorithm.name());
+            let message =
+                format!("The {} you specified did not match the calculated checksum.", algorithm.name());
             return Err(S3Error::with_message(S3ErrorCode::BadDigest, message));
         }
     }

@@ -5,13 +5,13 @@ use s3s::{S3Result, TrailingHeaders};
 
 use super::attributes::{attributes_of, claims_of, set_checksum};
 use super::conditions::WriteConditions;
+use super::digest::Digest;
 use super::errors;
 use super::intake::{self, Claims};
 use super::lock;
 use super::model::{Attributes, Object};
 use super::state::Record;
 use super::store::{Arrived, Draft, Store, content, version_header};
-use super::digest::Digest;
 
 /// What a new object may be refused by, beside its bytes.
 pub(crate) struct Target<'a> {
@@ -31,15 +31,21 @@ pub(crate) async fn put(
     new_only: bool,
 ) -> S3Result<PutObjectOutput> {
     if input.write_offset_bytes.is_some() {
-        return Err(s3s::S3Error::with_message(s3s::S3ErrorCode::NotImplemented, "Appending is not implemented"));
+        return Err(s3s::S3Error::with_message(
+            s3s::S3ErrorCode::NotImplemented,
+            "Appending is not implemented",
+        ));
     }
     // Refused before the body is taken: nobody sends gigabytes to a bucket that is not there.
     store.read_bucket(&input.bucket, |_| Ok(()))?;
     let claims = claims_of!(input, trailers);
     let mut attributes = attributes_of!(input, &store.owner);
     let arrived = intake::receive(&store.disk, input.body.take(), &claims).await?;
-    let conditions =
-        WriteConditions { if_match: input.if_match.take(), if_none_match: input.if_none_match.take(), new_only };
+    let conditions = WriteConditions {
+        if_match: input.if_match.take(),
+        if_none_match: input.if_none_match.take(),
+        new_only,
+    };
     let mode = input.object_lock_mode.as_ref().map(s3s::dto::ObjectLockMode::as_str);
     let hold = input.object_lock_legal_hold_status.as_ref().map(s3s::dto::ObjectLockLegalHoldStatus::as_str);
     let wish = (mode, input.object_lock_retain_until_date.as_ref(), hold);

@@ -43,7 +43,8 @@ pub(crate) async fn body(disk: &Arc<Disk>, segments: Vec<Segment>) -> S3Result<S
     if remaining == 0 {
         return Ok(StreamingBlob::from(Body::empty()));
     }
-    let mut stream = Outflow { disk: Arc::clone(disk), segments: segments.into(), open: None, next: None, remaining };
+    let mut stream =
+        Outflow { disk: Arc::clone(disk), segments: segments.into(), open: None, next: None, remaining };
     let Some(first) = stream.next().await else { return Err(errors::storage()) };
     let first = first.map_err(|error| errors::io(&io::Error::other(error)))?;
     if stream.remaining == 0 {
@@ -53,7 +54,11 @@ pub(crate) async fn body(disk: &Arc<Disk>, segments: Vec<Segment>) -> S3Result<S
 }
 
 /// Reads `segments` through a hasher.
-pub(crate) async fn digest(disk: &Arc<Disk>, segments: Vec<Segment>, algorithm: Algorithm) -> S3Result<Digest> {
+pub(crate) async fn digest(
+    disk: &Arc<Disk>,
+    segments: Vec<Segment>,
+    algorithm: Algorithm,
+) -> S3Result<Digest> {
     let disk = Arc::clone(disk);
     let work = move || -> io::Result<Digest> {
         let mut hasher = Hasher::new(&[algorithm]);
@@ -71,7 +76,10 @@ pub(crate) async fn digest(disk: &Arc<Disk>, segments: Vec<Segment>, algorithm: 
         }
         Ok(hasher.finish())
     };
-    tokio::task::spawn_blocking(work).await.map_err(|_| errors::storage())?.map_err(|error| errors::io(&error))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| errors::storage())?
+        .map_err(|error| errors::io(&error))
 }
 
 type Piece = io::Result<(Arc<File>, u64, Bytes)>;

@@ -2,6 +2,9 @@
 //!
 //! What happens *before* the effect is played at the gate; what happens after it (cut, truncate, corrupt) in the HTTP layer.
 
+use std::pin::Pin;
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{HeaderValue, RETRY_AFTER};
@@ -9,6 +12,9 @@ use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result, StdError};
 
 use super::trace::Trace;
 use crate::world::{Fault, World};
+
+/// Between the last bytes of a truncated body and the cut.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Plays what comes before the effect; an error ends the request without one.
 pub(crate) async fn before(
@@ -22,7 +28,7 @@ pub(crate) async fn before(
     trace.play(fault.clone());
     match fault {
         Fault::Latency { ms } => {
-            tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+            tokio::time::sleep(Duration::from_millis(ms)).await;
             Ok(())
         }
         Fault::Status { status, body, retry_after } => Err(refusal(status, body, retry_after)),
@@ -53,8 +59,8 @@ pub(crate) fn cuts(fault: &Fault) -> bool {
 /// The answer as the fault leaves it.
 pub(crate) fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
     match fault {
-        Fault::Truncate { bytes } => response.map(|body| Body::http_body(Spoilt { body, left: Some(*bytes) })),
-        Fault::Corrupt => response.map(|body| Body::http_body(Spoilt { body, left: None })),
+        Fault::Truncate { bytes } => response.map(|body| Spoilt::body(body, Some(*bytes))),
+        Fault::Corrupt => response.map(|body| Spoilt::body(body, None)),
         _ => response,
     }
 }
@@ -62,7 +68,10 @@ pub(crate) fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
 fn refusal(status: u16, body: Option<String>, retry_after: Option<u64>) -> S3Error {
     let (code, message) = match status {
         503 => (S3ErrorCode::SlowDown, "Please reduce your request rate."),
-        429 => (S3ErrorCode::from_bytes(b"TooManyRequests").unwrap_or(S3ErrorCode::SlowDown), "Too Many Requests"),
+        429 => (
+            S3ErrorCode::from_bytes(b"TooManyRequests").unwrap_or(S3ErrorCode::SlowDown),
+            "Too Many Requests",
+        ),
         403 => (S3ErrorCode::AccessDenied, "Access Denied."),
         404 => (S3ErrorCode::NoSuchKey, "The specified key does not exist."),
         _ => (S3ErrorCode::InternalError, "We encountered an internal error. Please try again."),
@@ -85,6 +94,15 @@ struct Spoilt {
     body: Body,
     /// Bytes until the cut; `None` to corrupt instead.
     left: Option<u64>,
+    /// Lets the last bytes reach the client before the cut.
+    pause: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Spoilt {
+    fn body(body: Body, left: Option<u64>) -> Body {
+        let pause = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Body::http_body(Self { body, left, pause })
+    }
 }
 
 impl hyper::body::Body for Spoilt {
@@ -92,14 +110,15 @@ impl hyper::body::Body for Spoilt {
     type Error = StdError;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, StdError>>> {
         use std::task::Poll;
         if self.left == Some(0) {
+            std::task::ready!(self.pause.as_mut().poll(context));
             return Poll::Ready(Some(Err("cut by a fault".into())));
         }
-        let frame = std::task::ready!(std::pin::Pin::new(&mut self.body).poll_frame(context)?);
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)?);
         let Some(frame) = frame else { return Poll::Ready(None) };
         let Ok(bytes) = frame.into_data() else { return Poll::Ready(None) };
         let bytes = match &mut self.left {
@@ -110,6 +129,9 @@ impl hyper::body::Body for Spoilt {
                 bytes.slice(..kept)
             }
         };
+        if self.left == Some(0) {
+            self.pause.as_mut().reset(tokio::time::Instant::now() + PAUSE);
+        }
         Poll::Ready(Some(Ok(hyper::body::Frame::data(bytes))))
     }
 

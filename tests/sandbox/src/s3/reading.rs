@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use s3s::dto::{
-    ChecksumType, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectLockMode, Range,
-    StorageClass as ClassName,
+    ChecksumType, ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectLockMode,
+    Range, StorageClass as ClassName,
 };
 use s3s::{S3Error, S3Result};
 
@@ -62,11 +62,15 @@ fn marker_answer(version: &Version, version_id: Option<&str>, named: bool) -> S3
 
 fn window(object: &Object, range: Option<&Range>, part: Option<i32>) -> S3Result<Window> {
     let size = object.content.size;
-    let parts_count = (!object.content.parts.is_empty()).then(|| i32::try_from(object.content.parts.len()).ok()).flatten();
+    let parts_count =
+        (!object.content.parts.is_empty()).then(|| i32::try_from(object.content.parts.len()).ok()).flatten();
     match (range, part) {
-        (Some(_), Some(_)) => Err(errors::bad_request("Cannot specify both Range header and partNumber query parameter")),
+        (Some(_), Some(_)) => {
+            Err(errors::bad_request("Cannot specify both Range header and partNumber query parameter"))
+        }
         (Some(range), None) => {
-            let unsatisfiable = |_| errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
+            let unsatisfiable =
+                |_| errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
             let range = range.check(size).map_err(unsatisfiable)?;
             Ok(Window { from: range.start, to: range.end, is_partial: true, parts_count: None })
         }
@@ -83,7 +87,8 @@ fn part_window(object: &Object, number: i32) -> S3Result<(u64, u64)> {
         let status = hyper::StatusCode::RANGE_NOT_SATISFIABLE;
         errors::other("InvalidPartNumber", status, "The requested partnumber is not satisfiable")
     };
-    let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1)).ok_or_else(errors::bad_part)?;
+    let index =
+        usize::try_from(number).ok().and_then(|number| number.checked_sub(1)).ok_or_else(errors::bad_part)?;
     if object.content.parts.is_empty() {
         return if index == 0 { Ok((0, object.content.size)) } else { Err(invalid()) };
     }
@@ -128,7 +133,8 @@ macro_rules! describe {
         }
         if $checksum_wanted && !$window.is_partial {
             set_checksum!($output, content.checksum.as_ref());
-            $output.checksum_type = content.checksum.as_ref().map(|sum| ChecksumType::from_static(sum.kind()));
+            $output.checksum_type =
+                content.checksum.as_ref().map(|sum| ChecksumType::from_static(sum.kind()));
         }
     }};
 }

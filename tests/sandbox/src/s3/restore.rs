@@ -73,7 +73,10 @@ impl Store {
 }
 
 /// `RestoreObject`. The second value says whether a thaw began (202) or one was only prolonged (200).
-pub(crate) async fn restore(store: &Store, input: RestoreObjectInput) -> S3Result<(RestoreObjectOutput, bool)> {
+pub(crate) async fn restore(
+    store: &Store,
+    input: RestoreObjectInput,
+) -> S3Result<(RestoreObjectOutput, bool)> {
     let days = input.restore_request.and_then(|request| request.days).unwrap_or(1);
     if days < 1 {
         return Err(errors::invalid("restoration days should be at least 1"));
@@ -97,7 +100,8 @@ pub(crate) async fn restore(store: &Store, input: RestoreObjectInput) -> S3Resul
             Temperature::Thawed(_) => now,
         };
         let days = TimeDelta::try_days(days.into()).unwrap_or(TimeDelta::MAX);
-        let expires = ready.checked_add_signed(days).ok_or_else(|| errors::invalid("restoration days are too many"))?;
+        let expires =
+            ready.checked_add_signed(days).ok_or_else(|| errors::invalid("restoration days are too many"))?;
         attributes.thaw = Some(Thaw { requested: now, ready, expires });
         Ok(())
     };

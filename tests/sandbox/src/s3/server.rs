@@ -75,7 +75,7 @@ async fn connection(stream: TcpStream, front: Front) {
         async move { front.answer(request).await }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).pipeline_flush(true);
+    builder.timer(TokioTimer::new());
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection ended early");
     }
@@ -100,7 +100,11 @@ impl Front {
 
     fn record(&self, method: &Method, path: &str, notes: &Notes, status: StatusCode) {
         let is_identified = !notes.operation.is_empty();
-        let reads = if is_identified { is_read(&notes.operation) } else { matches!(*method, Method::GET | Method::HEAD) };
+        let reads = if is_identified {
+            is_read(&notes.operation)
+        } else {
+            matches!(*method, Method::GET | Method::HEAD)
+        };
         if reads {
             return;
         }
@@ -136,18 +140,22 @@ impl Front {
     fn complete_error(&self, response: &mut HttpResponse, resource: &str, id: &str) {
         response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/xml"));
         let Some(body) = response.body().bytes() else { return };
-        let Some(text) = std::str::from_utf8(&body).ok().filter(|text| text.ends_with("</Error>")) else { return };
+        let Some(text) = std::str::from_utf8(&body).ok().filter(|text| text.ends_with("</Error>")) else {
+            return;
+        };
         let code = element(text, "Code").unwrap_or("InternalError");
         let mut added = String::new();
         if element(text, "Message").is_none() {
-            added.push_str(&format!("<Message>{}</Message>", message(code)));
+            added = format!("<Message>{}</Message>", message(code));
         }
         if code == "AuthorizationHeaderMalformed" {
-            added.push_str(&format!("<Region>{}</Region>", self.region));
+            added = format!("{added}<Region>{}</Region>", self.region);
         }
         let resource = escape(resource);
         let text = text.trim_end_matches("</Error>");
-        let whole = format!("{text}{added}<Resource>{resource}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>");
+        let whole = format!(
+            "{text}{added}<Resource>{resource}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>"
+        );
         *response.body_mut() = Body::from(Bytes::from(whole));
     }
 }
@@ -177,7 +185,9 @@ fn message(code: &str) -> &'static str {
         "InvalidRange" => "The requested range is not satisfiable",
         "InvalidURI" => "Couldn't parse the specified URI.",
         "KeyTooLongError" => "Your key is too long",
-        "MalformedXML" => "The XML you provided was not well-formed or did not validate against our published schema",
+        "MalformedXML" => {
+            "The XML you provided was not well-formed or did not validate against our published schema"
+        }
         "MethodNotAllowed" => "The specified method is not allowed against this resource.",
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "NotImplemented" => "A header you provided implies functionality that is not implemented",

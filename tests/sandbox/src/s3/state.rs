@@ -10,6 +10,7 @@ use super::model::{Blob, Bucket, Part, Segment, Upload, Version};
 
 /// One change of the index; one line of the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "made, applied and gone within one call")]
 pub(crate) enum Record {
     /// A bucket appears, or its settings change.
     Bucket(Bucket),
@@ -129,13 +130,12 @@ impl State {
     }
 
     fn put_bucket(&mut self, bucket: Bucket) -> Vec<Blob> {
-        match self.buckets.get_mut(&bucket.name) {
-            Some(contents) => contents.bucket = bucket,
-            None => {
-                let name = bucket.name.clone();
-                let contents = Contents { bucket, keys: BTreeMap::new(), uploads: BTreeMap::new() };
-                self.buckets.insert(name, contents);
-            }
+        if let Some(contents) = self.buckets.get_mut(&bucket.name) {
+            contents.bucket = bucket;
+        } else {
+            let name = bucket.name.clone();
+            let contents = Contents { bucket, keys: BTreeMap::new(), uploads: BTreeMap::new() };
+            self.buckets.insert(name, contents);
         }
         Vec::new()
     }

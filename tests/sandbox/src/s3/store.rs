@@ -97,7 +97,11 @@ impl Draft<'_> {
     }
 
     /// A new version for `bucket`, named by the bucket's rule.
-    pub(crate) fn new_version(&mut self, bucket: &str, object: Option<super::model::Object>) -> S3Result<Version> {
+    pub(crate) fn new_version(
+        &mut self,
+        bucket: &str,
+        object: Option<super::model::Object>,
+    ) -> S3Result<Version> {
         let null = self.bucket(bucket)?.bucket.versioning != Versioning::Enabled;
         let id = self.state.next_id(self.now.timestamp_micros());
         Ok(Version { id, null, modified: self.now, object: object.map(Box::new) })
@@ -111,11 +115,7 @@ impl Draft<'_> {
 
 impl Store {
     /// A store over an opened disk and the index that was found there.
-    pub(crate) fn new(
-        world: &Arc<World>,
-        (disk, state): (Arc<Disk>, State),
-        settings: Settings,
-    ) -> Self {
+    pub(crate) fn new(world: &Arc<World>, (disk, state): (Arc<Disk>, State), settings: Settings) -> Self {
         let Settings { name, region, owner, thaw } = settings;
         // The world's clock starts anew with the process; a thaw that was asked for before must not seem to lie ahead.
         let date = state.last_thaw().map_or_else(|| world.clock.wall(), |last| last.max(world.clock.wall()));
@@ -141,7 +141,11 @@ impl Store {
     }
 
     /// Looks at one bucket.
-    pub(crate) fn read_bucket<T>(&self, name: &str, look: impl FnOnce(&Contents) -> S3Result<T>) -> S3Result<T> {
+    pub(crate) fn read_bucket<T>(
+        &self,
+        name: &str,
+        look: impl FnOnce(&Contents) -> S3Result<T>,
+    ) -> S3Result<T> {
         self.read(|state| look(state.buckets.get(name).ok_or_else(errors::no_such_bucket)?))
     }
 

@@ -83,7 +83,10 @@ pub(crate) async fn put(store: &Store, input: PutObjectTaggingInput) -> S3Result
 }
 
 /// `DeleteObjectTagging`.
-pub(crate) async fn delete(store: &Store, input: DeleteObjectTaggingInput) -> S3Result<DeleteObjectTaggingOutput> {
+pub(crate) async fn delete(
+    store: &Store,
+    input: DeleteObjectTaggingInput,
+) -> S3Result<DeleteObjectTaggingOutput> {
     let target = (&*input.bucket, &*input.key, input.version_id.as_deref());
     let version_id = store
         .change_version(target, |_, object| {

@@ -19,7 +19,7 @@ use super::walk::{Item, Walk, page};
 use super::{acl, errors};
 
 /// `ListParts`.
-pub(crate) fn list_parts(store: &Store, input: ListPartsInput) -> S3Result<ListPartsOutput> {
+pub(crate) fn list_parts(store: &Store, input: &ListPartsInput) -> S3Result<ListPartsOutput> {
     let most = page_size(input.max_parts)?;
     let after = u16::try_from(input.part_number_marker.unwrap_or(0)).map_err(|_| errors::bad_part())?;
     store.read_bucket(&input.bucket, |contents| {
@@ -42,7 +42,9 @@ pub(crate) fn list_parts(store: &Store, input: ListPartsInput) -> S3Result<ListP
             .collect();
         let is_truncated = most > 0 && rest.next().is_some();
         Ok(ListPartsOutput {
-            checksum_algorithm: upload.checksum.map(|(algorithm, _)| ChecksumAlgorithm::from_static(algorithm.name())),
+            checksum_algorithm: upload
+                .checksum
+                .map(|(algorithm, _)| ChecksumAlgorithm::from_static(algorithm.name())),
             checksum_type: upload.checksum.map(|(_, full)| ChecksumType::from_static(kind_name(full))),
             initiator: Some(initiator(&store.owner)),
             is_truncated: Some(is_truncated),
@@ -66,7 +68,9 @@ fn initiator(owner: &str) -> Initiator {
 
 fn entry(store: &Store, upload: &Upload, naming: Naming) -> MultipartUpload {
     MultipartUpload {
-        checksum_algorithm: upload.checksum.map(|(algorithm, _)| ChecksumAlgorithm::from_static(algorithm.name())),
+        checksum_algorithm: upload
+            .checksum
+            .map(|(algorithm, _)| ChecksumAlgorithm::from_static(algorithm.name())),
         checksum_type: upload.checksum.map(|(_, full)| ChecksumType::from_static(kind_name(full))),
         initiated: Some(to_protocol(upload.initiated)),
         initiator: Some(initiator(&store.owner)),
@@ -78,7 +82,10 @@ fn entry(store: &Store, upload: &Upload, naming: Naming) -> MultipartUpload {
 }
 
 /// `ListMultipartUploads`: by key, then by age.
-pub(crate) fn list_uploads(store: &Store, input: ListMultipartUploadsInput) -> S3Result<ListMultipartUploadsOutput> {
+pub(crate) fn list_uploads(
+    store: &Store,
+    input: &ListMultipartUploadsInput,
+) -> S3Result<ListMultipartUploadsOutput> {
     let naming = Naming::new(input.encoding_type.as_ref())?;
     let most = page_size(input.max_uploads)?;
     let key_marker = input.key_marker.as_deref().unwrap_or_default();
@@ -87,7 +94,8 @@ pub(crate) fn list_uploads(store: &Store, input: ListMultipartUploadsInput) -> S
         // What lies after the markers, with the uploads of one key together.
         let mut keys: BTreeMap<String, Vec<&Upload>> = BTreeMap::new();
         let rest = contents.uploads.values().filter(|upload| {
-            *upload.key > *key_marker || id_marker.is_some_and(|id| upload.key == key_marker && *upload.id > *id)
+            *upload.key > *key_marker
+                || id_marker.is_some_and(|id| upload.key == key_marker && *upload.id > *id)
         });
         rest.for_each(|upload| keys.entry(upload.key.clone()).or_default().push(upload));
         let walk = Walk {

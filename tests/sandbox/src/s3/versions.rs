@@ -48,7 +48,8 @@ impl Page<'_> {
         };
         let checksum = object.content.checksum.as_ref();
         self.versions.push(ObjectVersion {
-            checksum_algorithm: checksum.map(|sum| vec![ChecksumAlgorithm::from_static(sum.algorithm.name())]),
+            checksum_algorithm: checksum
+                .map(|sum| vec![ChecksumAlgorithm::from_static(sum.algorithm.name())]),
             checksum_type: checksum.map(|sum| ChecksumType::from_static(sum.kind())),
             e_tag: Some(ETag::Strong(object.content.etag.clone())),
             is_latest,
@@ -73,10 +74,10 @@ impl Page<'_> {
     }
 
     fn fill(&mut self, contents: &Contents, walk: Walk<'_>, version_marker: Option<&str>) {
-        if let (Some(marker), Some(versions)) = (version_marker, contents.keys.get(walk.after)) {
-            if walk.after.starts_with(walk.prefix) {
-                self.push_key(walk.after, versions, shown_before(versions, marker));
-            }
+        if let (Some(marker), Some(versions)) = (version_marker, contents.keys.get(walk.after))
+            && walk.after.starts_with(walk.prefix)
+        {
+            self.push_key(walk.after, versions, shown_before(versions, marker));
         }
         // One item more than fits says whether the listing goes on.
         let (items, more) = page(&contents.keys, Walk { most: self.most + 1, ..walk }, |_: &Versions| true);

@@ -47,7 +47,8 @@ pub(crate) fn page<'a, V>(
     if walk.most == 0 {
         return (items, false);
     }
-    let start = if walk.after >= walk.prefix { Bound::Excluded(walk.after) } else { Bound::Included(walk.prefix) };
+    let start =
+        if walk.after >= walk.prefix { Bound::Excluded(walk.after) } else { Bound::Included(walk.prefix) };
     let mut range = keys.range::<str, _>((start, Bound::Unbounded));
     while let Some((key, value)) = range.next() {
         if !key.starts_with(walk.prefix) {
@@ -58,7 +59,8 @@ pub(crate) fn page<'a, V>(
         }
         let common = common_prefix(key, walk);
         if common.is_some_and(|common| common <= walk.after) {
-            range = keys.range::<str, _>((Bound::Excluded(&*beyond(common.unwrap_or_default())), Bound::Unbounded));
+            range = keys
+                .range::<str, _>((Bound::Excluded(&*beyond(common.unwrap_or_default())), Bound::Unbounded));
             continue;
         }
         if items.len() == walk.most {
@@ -95,8 +97,8 @@ mod tests {
     use super::*;
 
     fn names(keys: &[&str], prefix: &str, delimiter: &str, after: &str, most: usize) -> (Vec<String>, bool) {
-        let keys: BTreeMap<String, ()> = keys.iter().map(|key| ((*key).to_owned(), ())).collect();
-        let (items, more) = page(&keys, Walk { prefix, delimiter, after, most }, |()| true);
+        let keys: BTreeMap<String, u8> = keys.iter().map(|key| ((*key).to_owned(), 0)).collect();
+        let (items, more) = page(&keys, Walk { prefix, delimiter, after, most }, |_| true);
         (items.iter().map(|item| item.name().to_owned()).collect(), more)
     }
 
@@ -126,9 +128,9 @@ mod tests {
             delimiter in "/?",
             most in 1_usize..5,
         ) {
-            let keys: BTreeMap<String, ()> = keys.into_iter().map(|key| (key, ())).collect();
+            let keys: BTreeMap<String, u8> = keys.into_iter().map(|key| (key, 0)).collect();
             let of = |after: &str, most| {
-                let (items, more) = page(&keys, Walk { prefix: &prefix, delimiter: &delimiter, after, most }, |()| true);
+                let (items, more) = page(&keys, Walk { prefix: &prefix, delimiter: &delimiter, after, most }, |_| true);
                 (items.iter().map(|item| item.name().to_owned()).collect::<Vec<_>>(), more)
             };
             let (whole, _) = of("", usize::MAX);

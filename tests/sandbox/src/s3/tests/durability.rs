@@ -16,7 +16,8 @@ async fn a_restart_keeps_everything() {
     let client = setup.client("FULL");
     client.delete_object().bucket("bucket").key("small").send().await.unwrap();
     let upload = client.create_multipart_upload().bucket("bucket").key("m").send().await.unwrap();
-    let part = client.upload_part().bucket("bucket").key("m").upload_id(upload.upload_id().unwrap()).part_number(1);
+    let part =
+        client.upload_part().bucket("bucket").key("m").upload_id(upload.upload_id().unwrap()).part_number(1);
     part.body(ByteStream::from_static(b"part")).send().await.unwrap();
     let before = setup.s3.inventory();
     setup.stop().await;
@@ -74,7 +75,9 @@ async fn a_name_is_taken_in_the_whole_world() {
         thaw: std::time::Duration::ZERO,
     };
     let other = crate::s3::S3::start(&setup.world, &dir.path().join("archive"), config).await.unwrap();
-    let crate::s3::S3Error::Refused { source, .. } = other.make_bucket("bucket", false, false).await.unwrap_err() else {
+    let crate::s3::S3Error::Refused { source, .. } =
+        other.make_bucket("bucket", false, false).await.unwrap_err()
+    else {
         panic!("refused for another reason")
     };
     assert_eq!(*source.code(), s3s::S3ErrorCode::BucketAlreadyExists);

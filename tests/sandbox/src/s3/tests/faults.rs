@@ -6,7 +6,14 @@ use crate::world::faults::Rule;
 
 fn play(setup: &Setup, method: &str, fault: Fault) {
     let (service, method) = (Some("s3-source".to_owned()), Some(method.to_owned()));
-    setup.world.faults.add(Rule { service, method, path: Some("/bucket/k".into()), skip: 0, times: Some(1), fault });
+    setup.world.faults.add(Rule {
+        service,
+        method,
+        path: Some("/bucket/k".into()),
+        skip: 0,
+        times: Some(1),
+        fault,
+    });
 }
 
 #[tokio::test]
@@ -24,7 +31,10 @@ async fn an_answer_lost_after_the_effect_leaves_the_effect() {
     let got = client.get_object().bucket("bucket").key("k").send().await.unwrap();
     assert_eq!(got.body.collect().await.unwrap().into_bytes(), "x");
     let entries = setup.world.journal.entries();
-    let told: Vec<_> = entries.iter().map(|entry| (&*entry.call, &*entry.caller, &*entry.resource, entry.fault.as_deref())).collect();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (&*entry.call, &*entry.caller, &*entry.resource, entry.fault.as_deref()))
+        .collect();
     assert_eq!(
         told,
         [

@@ -59,7 +59,8 @@ async fn act(setup: &Setup, model: &mut Model, action: &Action) {
     let client = setup.client("FULL");
     match action {
         Action::Put(key, body) => {
-            let put = client.put_object().bucket("bucket").key(name(*key)).body(ByteStream::from(vec![*body]));
+            let put =
+                client.put_object().bucket("bucket").key(name(*key)).body(ByteStream::from(vec![*body]));
             model.write(&name(*key), put.send().await.unwrap().version_id(), Some(*body));
         }
         Action::Delete(key) => {
@@ -67,20 +68,25 @@ async fn act(setup: &Setup, model: &mut Model, action: &Action) {
             model.write(&name(*key), deleted.version_id(), None);
         }
         Action::DeleteVersion(key, at) => {
-            let Some(versions) = model.keys.get_mut(&name(*key)).filter(|versions| !versions.is_empty()) else { return };
+            let Some(versions) = model.keys.get_mut(&name(*key)).filter(|versions| !versions.is_empty())
+            else {
+                return;
+            };
             let (id, _) = versions.remove(at.index(versions.len()));
             client.delete_object().bucket("bucket").key(name(*key)).version_id(id).send().await.unwrap();
         }
         Action::Copy(from, to) => {
             let source = format!("bucket/{}", name(*from));
-            let copied = client.copy_object().bucket("bucket").key(name(*to)).copy_source(source).send().await;
+            let copied =
+                client.copy_object().bucket("bucket").key(name(*to)).copy_source(source).send().await;
             match model.current(&name(*from)) {
                 Some(body) if from != to => model.write(&name(*to), copied.unwrap().version_id(), Some(body)),
                 _ => assert!(copied.is_err(), "nothing to copy, or onto itself"),
             }
         }
         Action::Versioning(on) => {
-            let status = if *on { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
+            let status =
+                if *on { BucketVersioningStatus::Enabled } else { BucketVersioningStatus::Suspended };
             let configuration = VersioningConfiguration::builder().status(status).build();
             let put = client.put_bucket_versioning().bucket("bucket").versioning_configuration(configuration);
             put.send().await.unwrap();
@@ -102,7 +108,8 @@ async fn compare(client: &Client, model: &Model) {
         let of_key = |found: Option<&str>| found == Some(&*name(key));
         let bodies = expected.iter().filter(|(_, body)| body.is_some()).map(|(id, _)| id.clone());
         let found = listed.versions().iter().filter(|version| of_key(version.key()));
-        let found: Vec<String> = found.filter_map(|version| version.version_id().map(str::to_owned)).collect();
+        let found: Vec<String> =
+            found.filter_map(|version| version.version_id().map(str::to_owned)).collect();
         assert_eq!(found, bodies.collect::<Vec<_>>());
         let markers = listed.delete_markers().iter().filter(|marker| of_key(marker.key())).count();
         assert_eq!(markers, expected.iter().filter(|(_, body)| body.is_none()).count());

@@ -15,7 +15,11 @@ async fn part(client: &Client, key: &str, id: &str, number: i32, size: usize) ->
     let body = ByteStream::from(vec![u8::try_from(number).unwrap(); size]);
     let sent = client.upload_part().bucket("bucket").key(key).upload_id(id).part_number(number).body(body);
     let sent = sent.send().await.unwrap();
-    CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).set_checksum_crc32(sent.checksum_crc32).build()
+    CompletedPart::builder()
+        .part_number(number)
+        .set_e_tag(sent.e_tag)
+        .set_checksum_crc32(sent.checksum_crc32)
+        .build()
 }
 
 fn all(parts: Vec<CompletedPart>) -> CompletedMultipartUpload {
@@ -31,15 +35,26 @@ async fn parts_become_one_object_in_both_checksum_modes() {
         let id = begin(&client, "k").await;
         let parts = vec![part(&client, "k", &id, 1, PART).await, part(&client, "k", &id, 7, 10).await];
         let listed = client.list_parts().bucket("bucket").key("k").upload_id(&id).send().await.unwrap();
-        assert_eq!(listed.parts().iter().filter_map(|part| part.part_number()).collect::<Vec<_>>(), [1, 7]);
+        assert_eq!(
+            listed.parts().iter().filter_map(aws_sdk_s3::types::Part::part_number).collect::<Vec<_>>(),
+            [1, 7]
+        );
         let complete = client.complete_multipart_upload().bucket("bucket").key("k").upload_id(&id);
         let done = complete.multipart_upload(all(parts)).send().await.unwrap();
         assert!(done.e_tag().unwrap().ends_with("-2\""), "quoted, with the number of parts");
-        let got = client.get_object().bucket("bucket").key("k").range("bytes=5242878-5242881").send().await.unwrap();
+        let got = client
+            .get_object()
+            .bucket("bucket")
+            .key("k")
+            .range("bytes=5242878-5242881")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(got.body.collect().await.unwrap().into_bytes().as_ref(), [1, 1, 7, 7]);
         let whole = client.get_object().bucket("bucket").key("k").send().await.unwrap();
         assert_eq!(whole.body.collect().await.unwrap().into_bytes().len(), PART + 10);
-        let copied = client.copy_object().bucket("bucket").key("copy").copy_source("bucket/k").send().await.unwrap();
+        let copied =
+            client.copy_object().bucket("bucket").key("copy").copy_source("bucket/k").send().await.unwrap();
         assert!(!copied.copy_object_result().unwrap().e_tag().unwrap().contains('-'), "a copy is one piece");
     }
     let uploads = setup.client("FULL").list_multipart_uploads().bucket("bucket").send().await.unwrap();
@@ -73,7 +88,7 @@ async fn a_part_is_copied_from_a_range_without_moving_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let setup = start(dir.path()).await;
     setup.s3.make_bucket("bucket", false, false).await.unwrap();
-    let source: Vec<u8> = (0..PART + 100).map(|at| (at % 251) as u8).collect();
+    let source: Vec<u8> = (0..PART + 100).map(|at| u8::try_from(at % 251).unwrap()).collect();
     setup.s3.put("bucket", "source", source.clone().into(), "x/y", "STANDARD").await.unwrap();
     let client = setup.client("FULL");
     let id = begin(&client, "k").await;
@@ -95,12 +110,19 @@ async fn a_composite_checksum_is_that_of_the_parts_checksums() {
     let setup = start(dir.path()).await;
     setup.s3.make_bucket("bucket", false, false).await.unwrap();
     let client = setup.client("FULL");
-    let create = client.create_multipart_upload().bucket("bucket").key("k").checksum_algorithm(ChecksumAlgorithm::Sha256);
+    let create = client
+        .create_multipart_upload()
+        .bucket("bucket")
+        .key("k")
+        .checksum_algorithm(ChecksumAlgorithm::Sha256);
     let id = create.send().await.unwrap().upload_id().unwrap().to_owned();
     let sent = client.upload_part().bucket("bucket").key("k").upload_id(&id).part_number(1);
     let sent = sent.checksum_algorithm(ChecksumAlgorithm::Sha256).body(ByteStream::from_static(b"abc"));
     let sent = sent.send().await.unwrap();
-    let part = CompletedPart::builder().part_number(1).set_e_tag(sent.e_tag).set_checksum_sha256(sent.checksum_sha256);
+    let part = CompletedPart::builder()
+        .part_number(1)
+        .set_e_tag(sent.e_tag)
+        .set_checksum_sha256(sent.checksum_sha256);
     let complete = client.complete_multipart_upload().bucket("bucket").key("k").upload_id(&id);
     let done = complete.multipart_upload(all(vec![part.build()])).send().await.unwrap();
     assert!(done.checksum_sha256().unwrap().ends_with("-1"));

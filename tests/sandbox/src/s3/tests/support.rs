@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, retry::RetryConfig,
+    BehaviorVersion, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    retry::RetryConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
@@ -14,7 +15,7 @@ use crate::s3::{Key, Policy, S3, S3Config};
 use crate::world::World;
 
 /// Minutes of world time that GLACIER takes here.
-pub(super) const THAW: Duration = Duration::from_secs(600);
+pub(super) const THAW: Duration = Duration::from_mins(10);
 
 /// One endpoint in a folder.
 pub(super) struct Setup {
@@ -29,7 +30,11 @@ pub(super) async fn start(dir: &Path) -> Setup {
 
 pub(super) async fn start_at(dir: &Path, speed: f64) -> Setup {
     let world = World::new(dir, speed, 1).unwrap();
-    let key = |id: &str, policy| Key { access_key_id: id.into(), secret_access_key: format!("{id}-secret"), policy };
+    let key = |id: &str, policy| Key {
+        access_key_id: id.into(),
+        secret_access_key: format!("{id}-secret"),
+        policy,
+    };
     let keys = vec![key("FULL", Policy::Full), key("READ", Policy::ReadOnly), key("ADD", Policy::AppendOnly)];
     let config = S3Config { name: "s3-source", region: "fr-par".into(), keys, thaw: THAW };
     let s3 = S3::start(&world, &dir.join("s3"), config).await.unwrap();
@@ -77,7 +82,10 @@ pub(super) fn code<T: std::fmt::Debug, E: ProvideErrorMetadata + std::fmt::Debug
     let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
     match code {
         Some(code) => {
-            assert!(message.is_some_and(|text| !text.is_empty()) || code == "NotFound", "{code} has no message");
+            assert!(
+                message.is_some_and(|text| !text.is_empty()) || code == "NotFound",
+                "{code} has no message"
+            );
             format!("{} {code}", status.unwrap_or(0))
         }
         None => status.map_or_else(|| format!("{error:?}"), |status| status.to_string()),

@@ -5,12 +5,18 @@ use super::support::{Setup, code, start};
 
 async fn set(setup: &Setup, status: BucketVersioningStatus) {
     let configuration = VersioningConfiguration::builder().status(status).build();
-    let put = setup.client("FULL").put_bucket_versioning().bucket("bucket").versioning_configuration(configuration);
+    let put =
+        setup.client("FULL").put_bucket_versioning().bucket("bucket").versioning_configuration(configuration);
     put.send().await.unwrap();
 }
 
 async fn put(setup: &Setup, body: &'static str) -> String {
-    let put = setup.client("FULL").put_object().bucket("bucket").key("k").body(ByteStream::from_static(body.as_bytes()));
+    let put = setup
+        .client("FULL")
+        .put_object()
+        .bucket("bucket")
+        .key("k")
+        .body(ByteStream::from_static(body.as_bytes()));
     put.send().await.unwrap().version_id().unwrap_or("none").to_owned()
 }
 
@@ -41,7 +47,10 @@ async fn versions_live_through_a_delete_marker() {
     assert_eq!(code(client.delete_bucket().bucket("bucket").send().await), "409 BucketNotEmpty");
     let undelete = client.delete_object().bucket("bucket").key("k").version_id(marker.version_id().unwrap());
     assert_eq!(undelete.send().await.unwrap().delete_marker(), Some(true));
-    assert_eq!(client.head_object().bucket("bucket").key("k").send().await.unwrap().version_id(), Some(&*second));
+    assert_eq!(
+        client.head_object().bucket("bucket").key("k").send().await.unwrap().version_id(),
+        Some(&*second)
+    );
 }
 
 #[tokio::test]
