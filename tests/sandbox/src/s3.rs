@@ -20,6 +20,7 @@ use crate::world::World;
 
 mod acl;
 mod api;
+mod assembly;
 mod attributes;
 mod buckets;
 mod claims;

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use hyper::StatusCode;
-#[allow(clippy::wildcard_imports, reason = "two names for each of sixty operations; not reported in test builds, so no expect")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "two names for each of sixty operations; not reported in test builds, so no expect"
+)]
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 

@@ -155,7 +155,8 @@ impl Gate {
         let header =
             context.headers().get(hyper::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let scope = header.and_then(|header| header.split_once("Credential=")).map(|(_, scope)| scope);
-        match scope.and_then(|scope| scope.split('/').nth(2)) {
+        let region = scope.and_then(|scope| scope.split('/').nth(2).map(str::to_owned));
+        match region.or_else(|| presigned_region(context.uri().query())) {
             Some(region) if region != self.store.region => {
                 let message = format!(
                     "The authorization header is malformed; the region '{region}' is wrong; expecting '{}'",
@@ -166,6 +167,13 @@ impl Gate {
             _ => Ok(()),
         }
     }
+}
+
+/// The region in the scope of a presigned URL.
+fn presigned_region(query: Option<&str>) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query?.as_bytes());
+    let (_, scope) = pairs.find(|(name, _)| name == "X-Amz-Credential")?;
+    scope.split('/').nth(2).map(str::to_owned)
 }
 
 fn resource(path: &S3Path) -> String {
@@ -194,6 +202,13 @@ mod tests {
         {
             assert!(!Policy::AppendOnly.allows(operation), "{operation}");
         }
+    }
+
+    #[test]
+    fn a_presigned_url_names_its_region() {
+        let query = "x=1&X-Amz-Credential=AK%2F20260101%2Ffr-par%2Fs3%2Faws4_request";
+        assert_eq!(presigned_region(Some(query)).as_deref(), Some("fr-par"));
+        assert_eq!(presigned_region(Some("x=1")), None);
     }
 
     #[test]
