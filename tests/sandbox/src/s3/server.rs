@@ -1,0 +1,215 @@
+//! HTTP: accepts connections, lets the protocol library answer, and finishes what it leaves open: request ids, error bodies
+//! with a message, the status of `RestoreObject`, the journal, and faults that cut connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use s3s::service::S3Service;
+use s3s::{Body, HttpResponse};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::keys::is_read;
+use super::play;
+use super::trace::{Notes, Trace};
+use crate::world::World;
+use crate::world::journal::Draft;
+
+/// Put by an operation into its answer where the library would send 200.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status(pub(crate) StatusCode);
+
+/// Ends a connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("cutting the connection")]
+struct Cut;
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(crate) struct Front {
+    /// The world.
+    pub(crate) world: Arc<World>,
+    /// The endpoint's name in the journal.
+    pub(crate) service: &'static str,
+    /// The region, named in some refusals.
+    pub(crate) region: Arc<str>,
+    /// The protocol.
+    pub(crate) protocol: S3Service,
+    /// Numbers the requests.
+    pub(crate) requests: Arc<AtomicU64>,
+}
+
+/// Binds a port and serves until the sandbox stops.
+pub(crate) async fn serve(front: Front) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let world = Arc::clone(&front.world);
+    world.tasks.spawn("s3", accept(listener, front));
+    Ok(address)
+}
+
+async fn accept(listener: TcpListener, front: Front) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => front.world.tasks.spawn("s3-connection", connection(stream, front.clone())),
+            Err(error) => {
+                // Out of descriptors, mostly: others must close first.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, front: Front) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "cannot switch off delays");
+    }
+    let service = hyper::service::service_fn(move |request| {
+        let front = front.clone();
+        async move { front.answer(request).await }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new());
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+impl Front {
+    /// One request. An error cuts the connection.
+    async fn answer(&self, request: Request<Incoming>) -> Result<HttpResponse, Cut> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let trace = Trace::default();
+        let mut request = request.map(Body::from);
+        request.extensions_mut().insert(trace.clone());
+        let response = self.protocol.call(request).await.map_err(|_| Cut)?;
+        let notes = trace.take();
+        self.record(&method, &path, &notes, response.status());
+        match notes.fault {
+            Some(fault) if play::cuts(&fault) => Err(Cut),
+            Some(fault) => Ok(play::after(self.finish(response, &path), &fault)),
+            None => Ok(self.finish(response, &path)),
+        }
+    }
+
+    fn record(&self, method: &Method, path: &str, notes: &Notes, status: StatusCode) {
+        let is_identified = !notes.operation.is_empty();
+        let reads = if is_identified {
+            is_read(&notes.operation)
+        } else {
+            matches!(*method, Method::GET | Method::HEAD)
+        };
+        if reads {
+            return;
+        }
+        let or = |text: &str, other: &str| if is_identified { text.to_owned() } else { other.to_owned() };
+        self.world.journal.record(Draft {
+            service: self.service,
+            call: or(&notes.operation, method.as_str()),
+            caller: or(&notes.caller, "unknown"),
+            resource: or(&notes.resource, path),
+            status: status.as_u16(),
+            fault: notes.fault.as_ref().map(play::name),
+        });
+    }
+
+    fn finish(&self, mut response: HttpResponse, resource: &str) -> HttpResponse {
+        if let Some(Status(status)) = response.extensions().get().copied() {
+            *response.status_mut() = status;
+        }
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let id = format!("tx{number:020x}-{:010x}", self.world.clock.wall().timestamp());
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            self.complete_error(&mut response, resource, &id);
+        }
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
+            response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);
+        }
+        response
+    }
+
+    /// Adds to an error document what the library leaves out.
+    fn complete_error(&self, response: &mut HttpResponse, resource: &str, id: &str) {
+        response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/xml"));
+        let Some(body) = response.body().bytes() else { return };
+        let Some(text) = std::str::from_utf8(&body).ok().filter(|text| text.ends_with("</Error>")) else {
+            return;
+        };
+        let code = element(text, "Code").unwrap_or("InternalError");
+        let mut added = String::new();
+        if element(text, "Message").is_none() {
+            added = format!("<Message>{}</Message>", message(code));
+        }
+        if code == "AuthorizationHeaderMalformed" {
+            added = format!("{added}<Region>{}</Region>", self.region);
+        }
+        let resource = escape(resource);
+        let text = text.trim_end_matches("</Error>");
+        let whole = format!(
+            "{text}{added}<Resource>{resource}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>"
+        );
+        *response.body_mut() = Body::from(Bytes::from(whole));
+    }
+}
+
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
+}
+
+fn escape(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).fold(String::new(), |mut escaped, char| {
+        match char {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            other => escaped.push(other),
+        }
+        escaped
+    })
+}
+
+/// The message of errors that the protocol library makes without one.
+fn message(code: &str) -> &'static str {
+    match code {
+        "AccessDenied" => "Access Denied.",
+        "InvalidBucketName" => "The specified bucket is not valid.",
+        "InvalidRange" => "The requested range is not satisfiable",
+        "InvalidURI" => "Couldn't parse the specified URI.",
+        "KeyTooLongError" => "Your key is too long",
+        "MalformedXML" => {
+            "The XML you provided was not well-formed or did not validate against our published schema"
+        }
+        "MethodNotAllowed" => "The specified method is not allowed against this resource.",
+        "MissingContentLength" => "You must provide the Content-Length HTTP header.",
+        "NotImplemented" => "A header you provided implies functionality that is not implemented",
+        "SignatureDoesNotMatch" => {
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        }
+        _ => "The request could not be carried out.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_of_an_error_document_is_found() {
+        assert_eq!(element("<Error><Code>A</Code></Error>", "Code"), Some("A"));
+        assert_eq!(element("<Error><Code>A</Code></Error>", "Message"), None);
+    }
+
+    #[test]
+    fn a_resource_cannot_break_the_document() {
+        assert_eq!(escape("/b/<&>\u{1}"), "/b/&lt;&amp;&gt;");
+    }
+}

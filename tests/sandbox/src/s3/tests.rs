@@ -1,0 +1,11 @@
+//! The endpoint under the vendor-neutral Rust client, over HTTP.
+
+mod durability;
+mod faults;
+mod glacier;
+mod locking;
+mod model;
+mod multipart;
+mod objects;
+mod support;
+mod versions;

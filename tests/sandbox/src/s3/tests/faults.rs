@@ -1,0 +1,76 @@
+use aws_sdk_s3::primitives::ByteStream;
+
+use super::support::{Setup, code, start};
+use crate::world::Fault;
+use crate::world::faults::Rule;
+
+fn play(setup: &Setup, method: &str, fault: Fault) {
+    let (service, method) = (Some("s3-source".to_owned()), Some(method.to_owned()));
+    setup.world.faults.add(Rule {
+        service,
+        method,
+        path: Some("/bucket/k".into()),
+        skip: 0,
+        times: Some(1),
+        fault,
+    });
+}
+
+#[tokio::test]
+async fn an_answer_lost_after_the_effect_leaves_the_effect() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    let put = || client.put_object().bucket("bucket").key("k").body(ByteStream::from_static(b"x")).send();
+    play(&setup, "PutObject", Fault::DropBefore);
+    assert!(put().await.unwrap_err().raw_response().is_none(), "the connection was cut");
+    assert_eq!(code(client.get_object().bucket("bucket").key("k").send().await), "404 NoSuchKey");
+    play(&setup, "PutObject", Fault::DropAfter);
+    assert!(put().await.unwrap_err().raw_response().is_none(), "the connection was cut");
+    let got = client.get_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().into_bytes(), "x");
+    let entries = setup.world.journal.entries();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|entry| (&*entry.call, &*entry.caller, &*entry.resource, entry.fault.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("PutObject", "FULL", "/bucket/k", Some("drop_before")),
+            ("PutObject", "FULL", "/bucket/k", Some("drop_after")),
+        ],
+        "reads are not journaled, each attempt is"
+    );
+}
+
+#[tokio::test]
+async fn throttling_says_when_to_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    let put = || client.put_object().bucket("bucket").key("k").body(ByteStream::from_static(b"x")).send();
+    play(&setup, "PutObject", Fault::Status { status: 503, body: None, retry_after: Some(7) });
+    let error = put().await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().headers().get("retry-after"), Some("7"));
+    assert_eq!(code::<(), _>(Err(error)), "503 SlowDown");
+    play(&setup, "PutObject", Fault::Status { status: 429, body: None, retry_after: None });
+    assert_eq!(code(put().await), "429 TooManyRequests");
+}
+
+#[tokio::test]
+async fn a_body_is_cut_or_corrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    setup.s3.put("bucket", "k", vec![1; 1_000].into(), "x/y", "STANDARD").await.unwrap();
+    let client = setup.plain();
+    let get = || client.get_object().bucket("bucket").key("k").send();
+    play(&setup, "GetObject", Fault::Truncate { bytes: 10 });
+    assert!(get().await.unwrap().body.collect().await.is_err());
+    play(&setup, "GetObject", Fault::Corrupt);
+    assert!(get().await.unwrap().body.collect().await.unwrap().into_bytes() != vec![1; 1_000]);
+    assert!(get().await.unwrap().body.collect().await.unwrap().into_bytes() == vec![1; 1_000]);
+}

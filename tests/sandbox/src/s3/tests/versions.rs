@@ -1,0 +1,94 @@
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+
+use super::support::{Setup, code, start};
+
+async fn set(setup: &Setup, status: BucketVersioningStatus) {
+    let configuration = VersioningConfiguration::builder().status(status).build();
+    let put =
+        setup.client("FULL").put_bucket_versioning().bucket("bucket").versioning_configuration(configuration);
+    put.send().await.unwrap();
+}
+
+async fn put(setup: &Setup, body: &'static str) -> String {
+    let put = setup
+        .client("FULL")
+        .put_object()
+        .bucket("bucket")
+        .key("k")
+        .body(ByteStream::from_static(body.as_bytes()));
+    put.send().await.unwrap().version_id().unwrap_or("none").to_owned()
+}
+
+#[tokio::test]
+async fn versions_live_through_a_delete_marker() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    let status = client.get_bucket_versioning().bucket("bucket").send().await.unwrap();
+    assert_eq!(status.status(), None);
+    assert_eq!(put(&setup, "before").await, "none");
+    set(&setup, BucketVersioningStatus::Enabled).await;
+    let (first, second) = (put(&setup, "1").await, put(&setup, "2").await);
+    assert!(first.len() == 16 && first < second, "microseconds: {first} {second}");
+    let marker = client.delete_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(marker.delete_marker(), Some(true));
+    assert_eq!(code(client.get_object().bucket("bucket").key("k").send().await), "404 NoSuchKey");
+    let get = |version: &str| client.get_object().bucket("bucket").key("k").version_id(version).send();
+    assert_eq!(get("null").await.unwrap().body.collect().await.unwrap().into_bytes(), "before");
+    assert_eq!(get(&first).await.unwrap().body.collect().await.unwrap().into_bytes(), "1");
+    assert_eq!(code(get(marker.version_id().unwrap()).await), "405 MethodNotAllowed");
+    assert_eq!(code(get("12").await), "404 NoSuchVersion");
+    let listed = client.list_object_versions().bucket("bucket").send().await.unwrap();
+    let ids: Vec<&str> = listed.versions().iter().filter_map(|version| version.version_id()).collect();
+    assert_eq!(ids, [&second, &first, "null"]);
+    assert_eq!(listed.delete_markers()[0].is_latest(), Some(true));
+    assert_eq!(code(client.delete_bucket().bucket("bucket").send().await), "409 BucketNotEmpty");
+    let undelete = client.delete_object().bucket("bucket").key("k").version_id(marker.version_id().unwrap());
+    assert_eq!(undelete.send().await.unwrap().delete_marker(), Some(true));
+    assert_eq!(
+        client.head_object().bucket("bucket").key("k").send().await.unwrap().version_id(),
+        Some(&*second)
+    );
+}
+
+#[tokio::test]
+async fn a_suspended_bucket_overwrites_the_null_version_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", true, false).await.unwrap();
+    let kept = put(&setup, "kept").await;
+    set(&setup, BucketVersioningStatus::Suspended).await;
+    assert_eq!((put(&setup, "a").await, put(&setup, "b").await), ("null".into(), "null".into()));
+    let client = setup.client("FULL");
+    let marker = client.delete_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!((marker.version_id(), marker.delete_marker()), (Some("null"), Some(true)));
+    let listed = client.list_object_versions().bucket("bucket").send().await.unwrap();
+    assert_eq!(listed.versions()[0].version_id(), Some(&*kept));
+    assert_eq!((listed.versions().len(), listed.delete_markers().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn versions_are_listed_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", true, false).await.unwrap();
+    for key in ["a", "b", "b", "b", "c/1", "c/2"] {
+        setup.s3.put("bucket", key, "x".into(), "text/plain", "STANDARD").await.unwrap();
+    }
+    let client = setup.client("FULL");
+    let (mut found, mut key, mut version) = (Vec::new(), None, None);
+    loop {
+        let list = client.list_object_versions().bucket("bucket").delimiter("/").max_keys(1);
+        let page = list.set_key_marker(key).set_version_id_marker(version).send().await.unwrap();
+        found.extend(page.versions().iter().filter_map(|entry| entry.key().map(str::to_owned)));
+        found.extend(page.common_prefixes().iter().filter_map(|entry| entry.prefix().map(str::to_owned)));
+        if page.is_truncated() != Some(true) {
+            break;
+        }
+        key = page.next_key_marker().map(str::to_owned);
+        version = page.next_version_id_marker().map(str::to_owned);
+    }
+    assert_eq!(found, ["a", "b", "b", "b", "c/"]);
+}

@@ -1,0 +1,47 @@
+//! What is learnt of one request on its way: carried in its extensions from the HTTP layer to the operation and back, because
+//! only in between is it known which operation it is and who asks.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::world::Fault;
+
+/// The notes on one request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trace(Arc<Mutex<Notes>>);
+
+/// What a [`Trace`] holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
+    /// `PutObject`; empty while the signature is not yet accepted.
+    pub(crate) operation: String,
+    /// The access key id.
+    pub(crate) caller: String,
+    /// `/bucket/key`.
+    pub(crate) resource: String,
+    /// The fault that is being played, to its end in the HTTP layer.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl Trace {
+    /// Notes what the request is.
+    pub(crate) fn identify(&self, operation: &str, caller: &str, resource: &str) {
+        let mut notes = self.notes();
+        operation.clone_into(&mut notes.operation);
+        caller.clone_into(&mut notes.caller);
+        resource.clone_into(&mut notes.resource);
+    }
+
+    /// Notes the fault that is played on it.
+    pub(crate) fn play(&self, fault: Fault) {
+        self.notes().fault = Some(fault);
+    }
+
+    /// Everything noted so far.
+    pub(crate) fn take(&self) -> Notes {
+        std::mem::take(&mut self.notes())
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
