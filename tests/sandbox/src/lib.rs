@@ -4,5 +4,7 @@
 //! thing wherever there is one: `PostgreSQL`, Redis, git, SSH, TLS, DNS packets and S3 over HTTP. This crate depends on
 //! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
 
+pub mod http;
+pub mod paas;
 pub mod plane;
 pub mod world;
