@@ -4,7 +4,11 @@
 //! thing wherever there is one: `PostgreSQL`, Redis, git, SSH, TLS, DNS packets and S3 over HTTP. This crate depends on
 //! neither the controller nor its kinds, so that a misreading cannot pass on both sides.
 
+pub mod cli;
+pub mod control;
+pub mod estate;
 pub mod http;
 pub mod paas;
 pub mod plane;
+pub mod sandbox;
 pub mod world;

@@ -35,4 +35,21 @@ impl Paas {
             demolish::app_now(self, app).await;
         }
     }
+
+    /// Every app's processes down and every Redis stopped: the end of the world.
+    pub(crate) async fn stop_all(&self) {
+        let (apps, servers) = {
+            let state = self.state();
+            let apps: Vec<_> = state.apps.iter().map(|app| app.name.clone()).collect();
+            let addons =
+                state.apps.iter().flat_map(|app| &app.addons).filter(|addon| addon.provider == "redis");
+            (apps, addons.map(|addon| addon.resource_id.clone()).collect::<Vec<_>>())
+        };
+        for app in apps {
+            self.plane.runner.stop(&app).await;
+        }
+        for server in servers {
+            demolish::resource(self, "redis", &server).await;
+        }
+    }
 }

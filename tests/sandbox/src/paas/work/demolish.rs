@@ -35,7 +35,7 @@ fn forget_names(paas: &Paas, app: &App) {
 }
 
 async fn remains(paas: &Paas, app: App) {
-    paas.plane.runner.stop(&app.name).await;
+    paas.plane.runner.remove(&app.name).await;
     for addon in app.addons {
         addon_now(paas, addon).await;
     }
