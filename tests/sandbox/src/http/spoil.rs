@@ -1,5 +1,7 @@
 //! Answers that arrive spoilt: cut short, or with flipped bits. The announced length stays what it was, as on a bad line.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Response, header};
 use futures::StreamExt;
@@ -9,19 +11,19 @@ use hyper::body::Body as _;
 pub(super) fn truncated(response: Response<Body>, bytes: u64) -> Response<Body> {
     reshaped(response, |body| {
         let chunks = body.into_data_stream().scan(bytes, |left, chunk| {
-            let next = match chunk {
-                Ok(_) if *left == 0 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-                Ok(mut data) => {
-                    data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left -= data.len() as u64;
-                    Ok(data)
-                }
-                Err(error) => Err(std::io::Error::other(error)),
-            };
-            std::future::ready(Some(next))
+            let next = chunk.map_err(std::io::Error::other).map(|mut data| {
+                data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= data.len() as u64;
+                data
+            });
+            let over = next.as_ref().is_ok_and(Bytes::is_empty);
+            std::future::ready((!over).then_some(next))
         });
-        let cut =
-            futures::stream::once(async { Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)) });
+        let cut = futures::stream::once(async {
+            // What was written is on its way before the connection is cut, as on a real line.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+        });
         Body::from_stream(chunks.chain(cut))
     })
 }

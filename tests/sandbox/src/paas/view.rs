@@ -75,14 +75,27 @@ pub(super) fn formation(app: &App) -> Value {
     types.collect()
 }
 
-/// A plan, as listed and as inside an addon.
+/// A plan as it is listed.
 pub(super) fn plan(plan: &Plan, position: usize) -> Value {
+    let mut shown = plan_in_addon(plan, position);
+    let pricings = json!({"default": {"price": plan.per_minute, "currency": "EUR", "period": "minute"}});
+    for (name, value) in [
+        ("hds_available", json!(false)),
+        ("to_be_discontinued", json!(false)),
+        ("trial_available", json!(plan.trial)),
+        ("pricings", pricings),
+    ] {
+        shown[name] = value;
+    }
+    shown
+}
+
+/// A plan inside an addon.
+fn plan_in_addon(plan: &Plan, position: usize) -> Value {
     json!({
         "id": plan.id, "name": plan.name, "display_name": plan.display_name, "price": plan.price, "description": "",
         "position": position, "on_demand": false, "disabled": plan.becomes.is_some(),
         "disabled_alternative_plan_id": plan.becomes, "sku": format!("{}-{}", super::REGION, plan.name),
-        "hds_available": false, "to_be_discontinued": false, "trial_available": plan.trial,
-        "pricings": {"default": {"price": plan.per_minute, "currency": "EUR", "period": "minute"}},
     })
 }
 
@@ -108,7 +121,7 @@ pub(super) fn addon(app: &App, addon: &Addon) -> Value {
     json!({
         "id": addon.id, "app_id": app.id, "resource_id": addon.resource_id,
         "addon_provider": provider.map(|one| json!({"id": one.id, "name": one.name, "logo_url": logo(one)})),
-        "plan": chosen.map(|(position, each)| plan(each, position)),
+        "plan": chosen.map(|(position, each)| plan_in_addon(each, position)),
         "provisioned_at": date(addon.provisioned_at), "deprovisioned_at": null, "status": addon.status,
         "message": message, "variables": null,
     })

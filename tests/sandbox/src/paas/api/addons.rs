@@ -111,11 +111,13 @@ pub(super) async fn token(
     session: Session,
     Path((key, id)): Path<(String, String)>,
 ) -> Answer {
-    let mut shown = paas.addon_view(&session, &key, &id)?;
-    let origin = paas.origin_of(&session);
-    let id = shown["id"].as_str().unwrap_or_default().to_owned();
-    shown["token"] = json!(paas.mint(&session.user, &origin, Some(&id))?);
-    Ok(Reply::ok(json!({"addon": shown})).about(id))
+    let shown = paas.addon_view(&session, &key, &id)?;
+    let token = paas.mint(&session.user, &paas.origin_of(&session), Some(&id))?;
+    let short = json!({
+        "id": shown["id"], "app_id": shown["app_id"], "resource_id": shown["resource_id"], "status": shown["status"],
+        "token": token,
+    });
+    Ok(Reply::ok(json!({"addon": short})).about(id))
 }
 
 /// `…/sso`: a dashboard address; there is no dashboard behind it.

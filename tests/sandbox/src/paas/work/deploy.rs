@@ -19,11 +19,11 @@ use crate::plane::LogSink;
 use crate::plane::runner::{DeployFailure, Release};
 use crate::world::Fault;
 
-/// World time of what has no real work behind it here.
+/// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
-const BUILDING: Duration = Duration::from_secs(20);
-const PUSHING: Duration = Duration::from_secs(8);
-const STARTING: Duration = Duration::from_secs(4);
+const BUILDING: Duration = Duration::from_secs(21);
+const PUSHING: Duration = Duration::from_secs(29);
+const STARTING: Duration = Duration::from_secs(33);
 /// A source archive, unpacked, in bytes.
 const HEAVIEST: u64 = 314_572_800;
 
@@ -96,7 +96,7 @@ pub(in crate::paas) async fn run(
     let slots = paas.lanes.of_owner(&owner);
     let _slot = slots.acquire().await.map_err(|error| error.to_string())?;
     let (log, drained) = paas.keep_log(app, id, follower);
-    let step = Step { paas, app, id, log: &log, pace };
+    let step = Step { paas, app, id, log: &log, pace, begun: paas.world.clock.elapsed() };
     let result = step.all(code).await;
     if let Err(failure) = &result {
         step.say(&format!(" !     {}", told(failure).1));
@@ -157,6 +157,7 @@ struct Step<'a> {
     id: &'a str,
     log: &'a LogSink,
     pace: Pace,
+    begun: Duration,
 }
 
 impl Step<'_> {
@@ -240,9 +241,9 @@ impl Step<'_> {
         self.say(&format!("-----> {status}"));
     }
 
-    async fn wait(&self, duration: Duration) {
+    async fn wait(&self, offset: Duration) {
         if self.pace == Pace::Vendor {
-            self.paas.world.clock.sleep(duration).await;
+            self.paas.world.clock.sleep_until(self.begun + offset).await;
         }
     }
 

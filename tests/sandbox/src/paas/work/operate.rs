@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::{amounts, environment};
 use crate::paas::Paas;
 
-/// World time before the work begins, and at least for it.
-const PENDING: Duration = Duration::from_secs(2);
-const WORKING: Duration = Duration::from_secs(8);
+/// World time from the request to the beginning of the work, and at least to its end.
+const BEGIN: Duration = Duration::from_secs(2);
+const END: Duration = Duration::from_secs(10);
 
 /// Carries out the operation `id` of `app`.
 pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String) {
     let clock = &paas.world.clock;
-    clock.sleep(PENDING).await;
+    let asked = clock.elapsed();
+    clock.sleep_until(asked + BEGIN).await;
     let Some(Some((kind, formation, env))) = paas.with_app(&app, |app| {
         let operation = app.operations.iter_mut().find(|operation| operation.id == id)?;
         "running".clone_into(&mut operation.status);
@@ -22,7 +23,7 @@ pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String) {
     }) else {
         return;
     };
-    clock.sleep(WORKING).await;
+    clock.sleep_until(asked + END).await;
     let runner = &paas.plane.runner;
     let result = match kind.as_str() {
         "restart" => runner.restart(&app, &env).await,
