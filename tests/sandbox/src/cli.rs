@@ -42,8 +42,8 @@ struct Up {
     /// What identifiers and content are drawn from.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How much content the estate has.
-    #[arg(long, value_enum, default_value = "small")]
+    /// How much content the estate has: small, medium or large.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "medium")]
     size: Size,
     /// A custom-format dump that becomes the estate's database.
     #[arg(long, value_name = "FILE")]
@@ -51,6 +51,10 @@ struct Up {
     /// A folder whose files become the estate's documents.
     #[arg(long, value_name = "DIR")]
     bucket: Option<PathBuf>,
+}
+
+fn size(name: &str) -> Result<Size, String> {
+    Size::from_name(name).ok_or_else(|| "expected small, medium or large".to_owned())
 }
 
 /// Why a command failed.
@@ -118,7 +122,9 @@ fn announce(file: &Path, sandbox: &Sandbox) -> std::io::Result<()> {
 }
 
 fn write_env(file: &Path, env: &[(String, String)]) -> std::io::Result<()> {
-    let text: String = env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    let mut text: String =
+        env.iter().map(|(name, value)| [name, "=", value].concat()).collect::<Vec<_>>().join("\n");
+    text.push('\n');
     // It holds credentials, and appears whole or not at all.
     let part = file.with_extension("part");
     let mut target =

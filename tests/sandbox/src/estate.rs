@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::control::Disaster;
 use crate::paas::{DEFAULT_DOMAIN, SeedError};
 use crate::sandbox::{Options, Parts};
+use crate::seed;
 
 mod backups;
-mod code;
 mod content;
 mod key;
 mod runs;
@@ -95,7 +95,7 @@ pub(crate) async fn furnish(parts: &Arc<Parts>, options: &Options) -> Result<Est
     let (user, token) = paas.seed_user("apilos-ops", "ops@apilos.test");
     let (_, collaborator_token) = paas.seed_user("apilos-astreinte", COLLABORATOR);
     let ssh_key = key::make(parts, &user)?;
-    let (code, commit) = code::make(parts).await?;
+    let (code, commit) = code(parts).await?;
     for app in [SIAP, STANDALONE] {
         paas.seed_app(&user, app)?;
     }
@@ -122,6 +122,14 @@ pub(crate) async fn furnish(parts: &Arc<Parts>, options: &Options) -> Result<Est
     backups::make(parts, &postgres).await?;
     runs::make(parts, &documents)?;
     Ok(Estate { user, token, collaborator_token, ssh_key, code })
+}
+
+/// The application's bare repository, and the commit of `main`.
+async fn code(parts: &Parts) -> Result<(PathBuf, String), EstateError> {
+    let file = |source| EstateError::File { what: "the code's repository", source };
+    let bare = parts.world.folder("code/apilos.git").map_err(file)?;
+    let commit = seed::code_repository(&bare).await.map_err(failed("make the code's repository"))?;
+    Ok((bare, commit))
 }
 
 /// The variables of one app: its own, and those that both share.

@@ -60,7 +60,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                site.world.tasks.spawn("http_connection", connection(stream, Arc::clone(&site)))
+                site.world.tasks.spawn("http_connection", connection(stream, Arc::clone(&site)));
             }
             Err(error) => {
                 tracing::warn!(service = site.service, %error, "could not accept a connection");

@@ -106,7 +106,7 @@ impl Sandbox {
         let world = World::new(&options.dir, options.speed, options.seed).map_err(part("the world"))?;
         let parts = Arc::new(Parts::start(&world).await?);
         let control = control::serve(&world, &parts).await.map_err(part("the control api"))?;
-        let estate = estate::furnish(&parts, &options).await.map_err(SandboxError::Estate)?;
+        let estate = Box::pin(estate::furnish(&parts, &options)).await.map_err(SandboxError::Estate)?;
         parts.estate.get_or_init(|| estate);
         let env = environment::variables(&parts, control);
         Ok(Self { parts, env })

@@ -3,18 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{BUCKET, EstateError, MIRROR, failed};
 use crate::s3::S3;
 use crate::sandbox::{Options, Parts};
-use crate::seed::content::{self, Document};
+use crate::seed::{self, Document};
+
+/// Documents that are stored at once.
+const AT_ONCE: usize = 16;
 
 /// Fills the database `resource`.
 pub(super) async fn fill(parts: &Parts, resource: &str, options: &Options) -> Result<(), EstateError> {
     let databases = &parts.plane.databases;
     match &options.dump {
         Some(dump) => databases.load_dump(resource, dump).await.map_err(failed("load the dump")),
-        None => content::fill(databases, resource, options.size).await.map_err(failed("fill the database")),
+        None => {
+            let sql = seed::sql(options.size, options.seed);
+            databases.run_sql(resource, &sql).await.map_err(failed("fill the database"))
+        }
     }
 }
 
@@ -24,7 +31,7 @@ pub(super) async fn store(parts: &Parts, options: &Options) -> Result<Vec<Docume
         Some(folder) => {
             read_folder(folder).map_err(|source| EstateError::File { what: "the documents", source })?
         }
-        None => content::documents(options.size, options.seed),
+        None => seed::documents(options.size, options.seed),
     };
     let making = |_: &S3| failed("make a bucket");
     parts.source.make_bucket(BUCKET, true, false).await.map_err(making(&parts.source))?;
@@ -37,11 +44,11 @@ pub(super) async fn store(parts: &Parts, options: &Options) -> Result<Vec<Docume
 }
 
 async fn put_all(store: &S3, bucket: &str, documents: &[Document], class: &str) -> Result<(), EstateError> {
-    for one in documents {
-        let put = store.put(bucket, &one.key, one.body.clone(), &one.content_type, class).await;
-        put.map_err(failed("store a document"))?;
-    }
-    Ok(())
+    let puts = documents.iter().map(|one| async move {
+        let put = store.put(bucket, &one.key, one.bytes.clone(), one.content_type, class).await;
+        put.map_err(failed("store a document"))
+    });
+    futures::stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// Every file below `root`, its relative path as its key.
@@ -72,5 +79,5 @@ fn document(root: &Path, file: &PathBuf) -> std::io::Result<Document> {
         Some("xlsx") => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         _ => "application/octet-stream",
     };
-    Ok(Document { key, body: Bytes::from(std::fs::read(file)?), content_type: content_type.into() })
+    Ok(Document { key, content_type, bytes: Bytes::from(std::fs::read(file)?) })
 }

@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 use super::{ARTIFACT, EstateError, WORKFLOW, failed};
 use crate::github::{SeedArtifact, SeedRun};
 use crate::sandbox::Parts;
-use crate::seed::content::Document;
+use crate::seed::Document;
 
 /// Adds the runs of the last weeks.
 pub(super) fn make(parts: &Parts, documents: &[Document]) -> Result<(), EstateError> {
@@ -33,7 +33,7 @@ fn zipped(documents: &[Document]) -> zip::result::ZipResult<Vec<u8>> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for document in documents {
         writer.start_file(document.key.as_str(), SimpleFileOptions::default())?;
-        writer.write_all(&document.body)?;
+        writer.write_all(&document.bytes)?;
     }
     Ok(writer.finish()?.into_inner())
 }

@@ -30,10 +30,12 @@ pub(super) fn truncated(response: Response<Body>, bytes: u64) -> Response<Body> 
 
 /// The same answer with a bit flipped in the middle of each piece of its body.
 pub(super) fn corrupted(response: Response<Body>) -> Response<Body> {
-    reshaped(response, |body| Body::from_stream(body.into_data_stream().map(|chunk| chunk.map(flip))))
+    reshaped(response, |body| {
+        Body::from_stream(body.into_data_stream().map(|chunk| chunk.map(|data| flip(&data))))
+    })
 }
 
-fn flip(chunk: Bytes) -> Bytes {
+fn flip(chunk: &Bytes) -> Bytes {
     let mut data = chunk.to_vec();
     let middle = data.len() / 2;
     if let Some(byte) = data.get_mut(middle) {

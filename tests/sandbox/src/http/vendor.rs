@@ -52,7 +52,7 @@ pub(super) fn name(fault: &Fault) -> String {
 }
 
 fn worded(service: &str, status: StatusCode, text: Option<&str>) -> (&'static str, String) {
-    let reason = text.or(status.canonical_reason()).unwrap_or("error");
+    let reason = text.or_else(|| status.canonical_reason()).unwrap_or("error");
     match service {
         "scalingo" | "database-api" => scalingo(status, reason),
         "github" => (

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// Requests that one window lets through.
 const PER_WINDOW: u32 = 60;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Counters of the current windows, by token.
 #[derive(Debug, Default)]

@@ -110,7 +110,7 @@ pub(super) async fn delete(
 
 fn check_name(state: &State, session: &Session, name: &str) -> Result<(), Refusal> {
     let taken = state.projects.iter().any(|project| project.owner == session.user && project.name == name);
-    match rules::project_name(name).or(taken.then_some("has already been taken")) {
+    match rules::project_name(name).or_else(|| taken.then_some("has already been taken")) {
         Some(message) => Err(Refusal::invalid("name", message)),
         None => Ok(()),
     }
