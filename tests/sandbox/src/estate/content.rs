@@ -16,13 +16,11 @@ const AT_ONCE: usize = 16;
 /// Fills the database `resource`.
 pub(super) async fn fill(parts: &Parts, resource: &str, options: &Options) -> Result<(), EstateError> {
     let databases = &parts.plane.databases;
-    match &options.dump {
-        Some(dump) => databases.load_dump(resource, dump).await.map_err(failed("load the dump")),
-        None => {
-            let sql = seed::sql(options.size, options.seed);
-            databases.run_sql(resource, &sql).await.map_err(failed("fill the database"))
-        }
+    if let Some(dump) = &options.dump {
+        return databases.load_dump(resource, dump).await.map_err(failed("load the dump"));
     }
+    let sql = seed::sql(options.size, options.seed);
+    databases.run_sql(resource, &sql).await.map_err(failed("fill the database"))
 }
 
 /// Puts the documents into the production bucket and, cold, into its mirror.
