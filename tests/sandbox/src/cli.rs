@@ -1,0 +1,157 @@
+//! The command line of the sandbox.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exec;
+use crate::sandbox::{Options, Sandbox, SandboxError};
+use crate::seed::Size;
+
+/// A small real world to recover in.
+#[derive(Debug, Parser)]
+#[command(name = "reprise-sandbox", version, about, long_about = None)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring a world up; it serves when a line `ready` is printed, and is cleaned up on SIGTERM or SIGINT.
+    Up(Up),
+    /// Run a program inside a world that is up: its names resolve, its CA is trusted.
+    Exec(exec::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct Up {
+    /// The folder of all state: empty, or a former sandbox's. Emptied at the end.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Where to write NAME=value lines that tell clients where everything is.
+    #[arg(long, value_name = "FILE")]
+    env_file: PathBuf,
+    /// How many times faster than the wall durations pass.
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    speed: f64,
+    /// What identifiers and content are drawn from.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// How much content the estate has: small, medium or large.
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "medium")]
+    size: Size,
+    /// A custom-format dump that becomes the estate's database.
+    #[arg(long, value_name = "FILE")]
+    dump: Option<PathBuf>,
+    /// A folder whose files become the estate's documents.
+    #[arg(long, value_name = "DIR")]
+    bucket: Option<PathBuf>,
+}
+
+fn size(name: &str) -> Result<Size, String> {
+    Size::from_name(name).ok_or_else(|| "expected small, medium or large".to_owned())
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The runtime or the signal handlers could not be made.
+    #[error("could not set up the process")]
+    Process(#[source] std::io::Error),
+    /// The world did not come up.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The env file was not written.
+    #[error("could not write the env file {file}")]
+    EnvFile {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A program could not be run.
+    #[error(transparent)]
+    Exec(#[from] exec::ExecError),
+}
+
+/// Runs the command.
+pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
+    match cli.command {
+        // Before any thread is started: the process becomes the program.
+        Command::Exec(args) => Err(exec::run(&args).into()),
+        Command::Up(up) => {
+            let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
+            runtime.block_on(self::up(up))
+        }
+    }
+}
+
+async fn up(args: Up) -> Result<ExitCode, CliError> {
+    // Listened to before anything starts, so that an early signal is not lost.
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Process)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Process)?;
+    let Up { dir, env_file, speed, seed, size, dump, bucket } = args;
+    let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket })).await?;
+    let said =
+        announce(&env_file, &sandbox).map_err(|source| CliError::EnvFile { file: env_file.clone(), source });
+    if said.is_ok() {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    let stopped = sandbox.shut_down().await;
+    if let Err(error) = std::fs::remove_file(&env_file) {
+        tracing::debug!(%error, "the env file stays behind");
+    }
+    said.map(|()| if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes the env file, then says so: whoever waits for the line may read the file.
+fn announce(file: &Path, sandbox: &Sandbox) -> std::io::Result<()> {
+    write_env(file, &sandbox.env())?;
+    let mut out = std::io::stdout();
+    writeln!(out, "ready")?;
+    out.flush()
+}
+
+fn write_env(file: &Path, env: &[(String, String)]) -> std::io::Result<()> {
+    let mut text: String =
+        env.iter().map(|(name, value)| [name, "=", value].concat()).collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    // It holds credentials, and appears whole or not at all.
+    let part = file.with_extension("part");
+    let mut target =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    target.write_all(text.as_bytes())?;
+    target.sync_all()?;
+    std::fs::rename(part, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_env_file_is_readable_by_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("env");
+        write_env(&file, &[("A".into(), "1".into()), ("B".into(), "2".into())]).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "A=1\nB=2\n");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn up_needs_a_folder_and_an_env_file() {
+        assert!(Cli::try_parse_from(["reprise-sandbox", "up"]).is_err());
+        assert!(Cli::try_parse_from(["reprise-sandbox", "up", "--dir", "d", "--env-file", "e"]).is_ok());
+    }
+}

@@ -1,0 +1,87 @@
+//! How each vendor words a refusal that a fault forces on it, where the rule gives no body of its own.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::world::Fault;
+
+/// A refusal of `service` with `status`; `body` is sent as it is.
+pub(super) fn refusal(
+    service: &str,
+    status: u16,
+    body: Option<String>,
+    retry_after: Option<u64>,
+) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let (content_type, usual) = worded(service, status, None);
+    let mut response = Response::new(Body::from(body.unwrap_or(usual)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A refusal by the service's own rules, for `reason`.
+pub(super) fn rejected(service: &str, reason: &str) -> Response<Body> {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    refusal(service, status.as_u16(), Some(worded(service, status, Some(reason)).1), None)
+}
+
+/// The answer to a token that has ended.
+pub(super) fn expired(service: &str) -> Response<Body> {
+    let status = if service.starts_with("s3") { 403 } else { 401 };
+    refusal(service, status, None, None)
+}
+
+/// A fault's name in the journal.
+pub(super) fn name(fault: &Fault) -> String {
+    match fault {
+        Fault::Latency { .. } => "latency".into(),
+        Fault::Status { status, .. } => format!("status {status}"),
+        Fault::DropBefore => "drop_before".into(),
+        Fault::DropAfter => "drop_after".into(),
+        Fault::Truncate { .. } => "truncate".into(),
+        Fault::ExpireToken => "expire_token".into(),
+        Fault::Corrupt => "corrupt".into(),
+        Fault::Stall => "stall".into(),
+        Fault::Reject { reason } => format!("reject {reason}"),
+    }
+}
+
+fn worded(service: &str, status: StatusCode, text: Option<&str>) -> (&'static str, String) {
+    let reason = text.or_else(|| status.canonical_reason()).unwrap_or("error");
+    match service {
+        "scalingo" | "database-api" => scalingo(status, reason),
+        "github" => (
+            "application/json; charset=utf-8",
+            json!({"message": reason, "status": status.as_str()}).to_string(),
+        ),
+        name if name.starts_with("s3") => ("application/xml", s3(status, reason)),
+        _ => ("text/plain; charset=utf-8", reason.to_owned()),
+    }
+}
+
+fn scalingo(status: StatusCode, reason: &str) -> (&'static str, String) {
+    let body = match status.as_u16() {
+        429 => return ("text/plain", "Retry later".into()),
+        404 => json!({"resource": "", "error": "not found"}),
+        422 => json!({"errors": {"base": [reason]}}),
+        _ => json!({"error": reason}),
+    };
+    ("application/json", body.to_string())
+}
+
+fn s3(status: StatusCode, reason: &str) -> String {
+    let code = match status.as_u16() {
+        403 => "ExpiredToken",
+        404 => "NoSuchKey",
+        429 | 503 => "SlowDown",
+        _ => "InternalError",
+    };
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{reason}</Message></Error>"#
+    )
+}

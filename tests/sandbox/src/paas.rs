@@ -1,0 +1,142 @@
+//! The platform: Scalingo's three HTTP APIs (auth, regional, database) over one state, driving the real things of the plane.
+//!
+//! It simulates what the vendor documents, with types of its own. Handlers validate and change the state at once; what takes
+//! time at the vendor runs as a task of [`work`], on world time. No lock is held across an await.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::dns::Dns;
+use crate::http;
+use crate::plane::databases::Databases;
+use crate::plane::ingress::Ingress;
+use crate::plane::redis::RedisServers;
+use crate::plane::runner::Runner;
+use crate::world::World;
+
+mod api;
+mod auth;
+mod catalogue;
+mod dbapi;
+mod disaster;
+mod inventory;
+mod platform;
+mod rate;
+mod reply;
+mod rules;
+mod seed;
+mod session;
+mod state;
+#[cfg(test)]
+mod tests;
+mod token;
+mod view;
+mod work;
+
+pub use platform::Door;
+pub use seed::{SeedBackup, SeedError};
+
+use state::State;
+
+/// The journal's name of the auth and regional APIs.
+const SERVICE: &str = "scalingo";
+/// The journal's name of the database API.
+const DATABASE_SERVICE: &str = "database-api";
+/// The one region of this world.
+pub const REGION: &str = "osc-fr1";
+/// What an app's default domain ends with.
+pub const DEFAULT_DOMAIN: &str = "osc-fr1.scalingo.test";
+
+/// The real things that the platform drives.
+#[derive(Debug, Clone)]
+pub struct Plane {
+    /// `PostgreSQL`.
+    pub databases: Arc<Databases>,
+    /// Redis.
+    pub redis: Arc<RedisServers>,
+    /// Processes.
+    pub runner: Arc<Runner>,
+    /// Routing and certificates.
+    pub ingress: Arc<Ingress>,
+    /// What the certificate issuer asks.
+    pub dns: Arc<Dns>,
+}
+
+/// The platform of one sandbox.
+#[derive(Debug)]
+pub struct Paas {
+    world: Arc<World>,
+    plane: Plane,
+    state: Mutex<State>,
+    signer: token::Signer,
+    limiter: rate::Limiter,
+    lanes: work::Lanes,
+    urls: OnceLock<Urls>,
+    ssh: OnceLock<SocketAddr>,
+    /// Archives of backups.
+    backups: PathBuf,
+    /// Uploaded sources.
+    sources: PathBuf,
+}
+
+/// Where the three APIs listen, without path.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// `SCALINGO_AUTH_URL`.
+    pub auth: String,
+    /// `SCALINGO_API_URL`.
+    pub api: String,
+    /// `SCALINGO_DB_URL`.
+    pub database: String,
+}
+
+impl Paas {
+    /// An empty platform that serves its three APIs; its nightly backups run from now on.
+    pub async fn start(world: &Arc<World>, plane: Plane) -> std::io::Result<Arc<Self>> {
+        let paas = Arc::new(Self {
+            signer: token::Signer::new(&world.ids.secret(64)),
+            world: Arc::clone(world),
+            plane,
+            state: Mutex::default(),
+            limiter: rate::Limiter::default(),
+            lanes: work::Lanes::default(),
+            urls: OnceLock::new(),
+            ssh: OnceLock::new(),
+            backups: world.folder("paas/backups")?,
+            sources: world.folder("paas/sources")?,
+        });
+        let urls = Urls {
+            auth: url(http::serve(world, SERVICE, auth::router(&paas)).await?),
+            api: url(http::serve(world, SERVICE, api::router(&paas)).await?),
+            database: url(http::serve(world, DATABASE_SERVICE, dbapi::router(&paas)).await?),
+        };
+        paas.urls.get_or_init(|| urls);
+        world.tasks.spawn("nightly_backups", work::backup::nightly(Arc::clone(&paas)));
+        Ok(paas)
+    }
+
+    /// Where the APIs listen.
+    pub fn urls(&self) -> Urls {
+        let nowhere = || Urls { auth: String::new(), api: String::new(), database: String::new() };
+        self.urls.get().cloned().unwrap_or_else(nowhere)
+    }
+
+    /// Tells the platform where its SSH server listens: it is part of the answers about regions and apps.
+    pub fn announce_ssh(&self, addr: SocketAddr) {
+        self.ssh.get_or_init(|| addr);
+    }
+
+    /// `host:port` of the SSH server.
+    fn ssh_endpoint(&self) -> String {
+        self.ssh.get().map_or_else(|| "127.0.0.1:22".into(), SocketAddr::to_string)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn url(addr: SocketAddr) -> String {
+    format!("http://{addr}")
+}

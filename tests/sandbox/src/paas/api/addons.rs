@@ -1,0 +1,169 @@
+//! Addons: bought here, provisioned later by [`work::provision`](crate::paas::work::provision).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use serde_json::{Value, json};
+
+use crate::paas::catalogue::{self, Plan};
+use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
+use crate::paas::session::{Role, Session};
+use crate::paas::state::{Addon, Database};
+use crate::paas::{Paas, view, work};
+
+/// `GET /v1/apps/:app/addons`.
+pub(super) async fn list(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    Ok(Reply::ok(
+        json!({"addons": app.addons.iter().map(|addon| view::addon(app, addon)).collect::<Value>()}),
+    ))
+}
+
+/// `GET /v1/apps/:app/addons/:id`.
+pub(super) async fn show(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    Ok(Reply::ok(json!({"addon": paas.addon_view(&session, &key, &id)?})))
+}
+
+/// `POST /v1/apps/:app/addons`. Nothing refuses a second one of the same provider: it is made, and billed.
+pub(super) async fn create(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    input: Input,
+) -> Answer {
+    let wanted = input.wrapped("addon")?;
+    let (provider, plan) = (text(wanted, "addon_provider_id"), text(wanted, "plan_id"));
+    for (field, value) in [("addon_provider_id", provider), ("plan_id", plan)] {
+        if value.is_empty() {
+            return Err(Refusal::BadRequest(format!("{field} is required")));
+        }
+    }
+    let provider = catalogue::provider(provider).ok_or(Refusal::NotFound("addon_provider"))?;
+    let plan = provider.provisioned(plan).ok_or(Refusal::NotFound("plan"))?;
+    let (shown, app, id) = {
+        let mut state = paas.state();
+        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+        let addon = paas.new_addon(&app.name, provider.id, plan);
+        app.addons.push(addon.clone());
+        (view::addon(app, &addon), app.name.clone(), addon.id)
+    };
+    paas.world.tasks.spawn("provision", work::provision::run(Arc::clone(&paas), id.clone()));
+    let message = shown["message"].clone();
+    Ok(Reply::created(json!({"addon": shown, "message": message})).about(format!("{app}/{id}")))
+}
+
+/// `PATCH /v1/apps/:app/addons/:id`: another plan; back to `provisioning` for a while.
+pub(super) async fn change(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+    input: Input,
+) -> Answer {
+    let plan = text(input.wrapped("addon")?, "plan_id").to_owned();
+    {
+        let mut state = paas.state();
+        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+        let addon = app.addons.iter_mut().find(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
+        let provider = catalogue::provider(&addon.provider).ok_or(Refusal::NotFound("addon_provider"))?;
+        let plan = provider.provisioned(&plan).ok_or(Refusal::NotFound("plan"))?;
+        if !addon.is_running() {
+            return Err(Refusal::BadRequest("addon is being provisioned".into()));
+        }
+        plan.id.clone_into(&mut addon.plan_id);
+        "provisioning".clone_into(&mut addon.status);
+    }
+    paas.world.tasks.spawn("change_plan", work::provision::change_plan(Arc::clone(&paas), id.clone()));
+    let shown = paas.addon_view(&session, &key, &id)?;
+    let message = shown["message"].clone();
+    Ok(Reply::ok(json!({"addon": shown, "message": message})).about(id))
+}
+
+/// `DELETE /v1/apps/:app/addons/:id`: its database, users and backups go with it.
+pub(super) async fn delete(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    let addon = {
+        let mut state = paas.state();
+        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+        let place = app.addons.iter().position(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
+        let addon = app.addons.remove(place);
+        work::provision::withdraw_variables(app, &addon);
+        addon
+    };
+    work::demolish::addon(&paas, addon);
+    Ok(Reply::no_content().about(id))
+}
+
+/// `POST /v1/apps/:app/addons/:id/token`: a bearer for the database API.
+pub(super) async fn token(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    let shown = paas.addon_view(&session, &key, &id)?;
+    let token = paas.mint(&session.user, &paas.origin_of(&session), Some(&id))?;
+    let short = json!({
+        "id": shown["id"], "app_id": shown["app_id"], "resource_id": shown["resource_id"], "status": shown["status"],
+        "token": token,
+    });
+    Ok(Reply::ok(json!({"addon": short})).about(id))
+}
+
+/// `…/sso`: a dashboard address; there is no dashboard behind it.
+pub(super) async fn sso(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    let mut shown = paas.addon_view(&session, &key, &id)?;
+    shown["sso_url"] = json!(format!("{}/sso/{id}", paas.urls().database));
+    Ok(Reply::ok(json!({"addon": shown})))
+}
+
+impl Paas {
+    fn addon_view(&self, session: &Session, key: &str, id: &str) -> Result<Value, Refusal> {
+        let state = self.state();
+        let app = state.app_for(&session.user, key, Role::Collaborator)?;
+        let addon = app.addons.iter().find(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
+        Ok(view::addon(app, addon))
+    }
+
+    /// An addon of `app` that was just asked for. Its resource is named after the app, with digits.
+    pub(in crate::paas) fn new_addon(&self, app: &str, provider: &str, plan: &Plan) -> Addon {
+        let (ids, now) = (&self.world.ids, self.world.clock.wall());
+        let digits = 1_000 + ids.below(9_000);
+        Addon {
+            id: format!("ad-{}", ids.uuid()),
+            resource_id: format!("{}_{digits}", app.replace('-', "_")),
+            provider: provider.into(),
+            plan_id: plan.id.into(),
+            status: "provisioning".into(),
+            provisioned_at: now,
+            url: None,
+            endpoint: None,
+            database: Database {
+                id: ids.hex(24),
+                instance: ids.uuid().to_string(),
+                created_at: now,
+                features: Vec::new(),
+                users: Vec::new(),
+                backups: Vec::new(),
+                periodic_backups: provider == "postgresql",
+                backup_hours: vec![0],
+                maintenance_weekday: 2,
+                maintenance_hour: 22,
+            },
+        }
+    }
+}

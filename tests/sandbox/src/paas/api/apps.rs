@@ -1,0 +1,269 @@
+//! Applications.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
+use crate::paas::session::{Role, Session, role};
+use crate::paas::state::{App, State};
+use crate::paas::{Paas, catalogue, rules, view, work};
+
+/// `GET /v1/apps`. Only arrays at the root: the vendor's client decodes it so.
+pub(super) async fn list(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Reply {
+    let state = paas.state();
+    let mine = state.apps.iter().filter(|app| role(app, &session.user).is_some());
+    Reply::ok(json!({"apps": mine.map(|app| view::app(&paas, &state, app)).collect::<Value>()}))
+}
+
+/// `GET /v1/apps/:app`.
+pub(super) async fn show(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})))
+}
+
+/// `POST /v1/apps`; with `X-Dry-Run: true` only validated.
+pub(super) async fn create(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    headers: HeaderMap,
+    input: Input,
+) -> Answer {
+    let wanted = input.wrapped("app")?;
+    let request = NewApp {
+        name: text(wanted, "name"),
+        stack: text(wanted, "stack_id"),
+        project: text(wanted, "project_id"),
+        hds: wanted.get("hds_resource").and_then(Value::as_bool).unwrap_or_default(),
+        parent: None,
+    };
+    let dry = headers.get("x-dry-run").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+    paas.create_app(&session.user, &request, dry)
+}
+
+/// `POST /v1/apps/:parent/child_apps`.
+pub(super) async fn create_child(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(parent): Path<String>,
+    input: Input,
+) -> Answer {
+    let (parent, stack, project, owner) = {
+        let state = paas.state();
+        let app = state.app_for(&session.user, &parent, Role::Collaborator)?;
+        (app.name.clone(), app.stack.clone(), app.project.clone(), app.owner.clone())
+    };
+    let name = text(input.wrapped("app")?, "name");
+    let request = NewApp { name, stack: &stack, project: &project, hds: false, parent: Some(&parent) };
+    paas.create_app(&owner, &request, false)
+}
+
+/// `PATCH` (wrapped) and `PUT` (unwrapped) `/v1/apps/:app`: the switches, the stack and the project.
+pub(super) async fn update(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    input: Input,
+) -> Answer {
+    let change = input.maybe_wrapped("app");
+    if change.get("owner").is_some() {
+        // Transfers of single apps ended; whole projects are transferred (reference sheet 3.2).
+        return Err(Refusal::BadRequest("an app can no longer be transferred on its own".into()));
+    }
+    let mut state = paas.state();
+    state.app_for(&session.user, &key, Role::Collaborator)?;
+    let (stack, project) = checked_change(&state, &session, change)?;
+    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+    for (name, switch) in [
+        ("force_https", &mut app.force_https),
+        ("sticky_session", &mut app.sticky_session),
+        ("router_logs", &mut app.router_logs),
+    ] {
+        *switch = change.get(name).and_then(Value::as_bool).unwrap_or(*switch);
+    }
+    app.stack = stack.unwrap_or_else(|| app.stack.clone());
+    app.project = project.unwrap_or_else(|| app.project.clone());
+    app.updated_at = paas.world.clock.wall();
+    paas.plane.ingress.set_force_https(&app.name, app.force_https);
+    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})).about(&app.name))
+}
+
+/// The stack and project that a change names, if it may.
+fn checked_change(
+    state: &State,
+    session: &Session,
+    change: &Value,
+) -> Result<(Option<String>, Option<String>), Refusal> {
+    let named = |key| change.get(key).and_then(Value::as_str).filter(|id| !id.is_empty());
+    let stack =
+        named("stack_id").map(|id| catalogue::stack(id).ok_or(Refusal::NotFound("stack"))).transpose()?;
+    let project = named("project_id").map(|id| {
+        let own = state.projects.iter().find(|project| project.id == id && project.owner == session.user);
+        own.ok_or(Refusal::NotFound("project"))
+    });
+    Ok((stack.map(|stack| stack.id.to_owned()), project.transpose()?.map(|project| project.id.clone())))
+}
+
+/// `POST /v1/apps/:app/rename`: the default domain follows.
+pub(super) async fn rename(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    input: Input,
+) -> Answer {
+    let value = |name| input.0.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (current, new) = (value("current_name"), value("new_name"));
+    let mut state = paas.state();
+    confirmed(&state, &session, &key, current)?;
+    check_name(&state, new, "new_name")?;
+    let app = state.app_for_mut(&session.user, &key, Role::Owner)?;
+    if app.was_deployed() {
+        // The plane keeps processes and repositories by name; the vendor's rename of a running app is not modelled.
+        return Err(Refusal::Conflict("an app that was deployed cannot be renamed in this sandbox".into()));
+    }
+    let old = app.default_host();
+    new.clone_into(&mut app.name);
+    paas.move_default_domain(&old, &app.default_host(), &app.name);
+    let app = state.app_for(&session.user, new, Role::Owner)?;
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})).about(new))
+}
+
+/// `DELETE /v1/apps/:app?current_name=`: at once, with all that hangs on it.
+pub(super) async fn delete(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
+    let current = query.get("current_name").map(String::as_str).unwrap_or_default();
+    let app = {
+        let mut state = paas.state();
+        let name = confirmed(&state, &session, &key, current)?;
+        let place = state.apps.iter().position(|app| app.name == name).ok_or(Refusal::NotFound("app"))?;
+        state.apps.remove(place)
+    };
+    let name = app.name.clone();
+    work::demolish::app(&paas, app);
+    Ok(Reply::no_content().about(name))
+}
+
+/// The name of an app that its owner named right.
+fn confirmed(state: &State, session: &Session, key: &str, current: &str) -> Result<String, Refusal> {
+    let app = state.app_for(&session.user, key, Role::Owner)?;
+    if app.name == current {
+        Ok(app.name.clone())
+    } else {
+        Err(Refusal::invalid("current_name", "Provided name does not match app name"))
+    }
+}
+
+/// `GET /v1/apps/:app/events`: an empty page; this world keeps a journal instead.
+pub(super) async fn events(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    paas.state().app_for(&session.user, &key, Role::Limited)?;
+    let page =
+        json!({"current_page": 1, "prev_page": null, "next_page": null, "total_pages": 1, "total_count": 0});
+    Ok(Reply::ok(json!({"events": [], "meta": {"pagination": page}})))
+}
+
+/// What an app is created from; empty text where nothing was said.
+pub(in crate::paas) struct NewApp<'a> {
+    pub(in crate::paas) name: &'a str,
+    pub(in crate::paas) stack: &'a str,
+    pub(in crate::paas) project: &'a str,
+    pub(in crate::paas) hds: bool,
+    pub(in crate::paas) parent: Option<&'a str>,
+}
+
+/// Names are shared by all customers of the region.
+fn check_name(state: &State, name: &str, field: &str) -> Result<(), Refusal> {
+    let mut wrong = rules::app_name(name);
+    if state.apps.iter().any(|app| app.name == name) {
+        wrong.push("has already been taken");
+    }
+    let wrong: Vec<_> = wrong.into_iter().map(|message| (field.to_owned(), message.to_owned())).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Refusal::Invalid(wrong)) }
+}
+
+impl Paas {
+    fn create_app(&self, user: &str, wanted: &NewApp<'_>, dry: bool) -> Answer {
+        let mut state = self.state();
+        let app = self.new_app(&state, user, wanted)?;
+        let shown = json!({"app": view::app(self, &state, &app)});
+        if !dry {
+            self.publish(&app);
+            state.apps.push(app);
+        }
+        Ok(Reply::created(shown).about(wanted.name))
+    }
+
+    /// A validated app that is not yet anywhere.
+    pub(in crate::paas) fn new_app(
+        &self,
+        state: &State,
+        user: &str,
+        wanted: &NewApp<'_>,
+    ) -> Result<App, Refusal> {
+        check_name(state, wanted.name, "name")?;
+        let stack = match wanted.stack {
+            "" => catalogue::DEFAULT_STACK,
+            key => catalogue::stack(key).ok_or(Refusal::NotFound("stack"))?.id,
+        };
+        let mut mine = state.projects.iter().filter(|project| project.owner == user);
+        let project =
+            mine.find(|one| if wanted.project.is_empty() { one.default } else { one.id == wanted.project });
+        let (ids, now) = (&self.world.ids, self.world.clock.wall());
+        Ok(App {
+            id: ids.hex(24),
+            uuid: format!("ap-{}", ids.uuid()),
+            name: wanted.name.into(),
+            parent: wanted.parent.map(str::to_owned),
+            owner: user.into(),
+            project: project.ok_or(Refusal::NotFound("project"))?.id.clone(),
+            status: "new".into(),
+            stack: stack.into(),
+            force_https: false,
+            sticky_session: false,
+            router_logs: false,
+            hds_resource: wanted.hds,
+            formation: Vec::new(),
+            variables: Vec::new(),
+            addons: Vec::new(),
+            domains: Vec::new(),
+            collaborators: Vec::new(),
+            deployments: Vec::new(),
+            operations: Vec::new(),
+            last_deployed_at: None,
+            last_deployed_by: None,
+            last_deployment: None,
+            created_at: now,
+            updated_at: now,
+        })
+    }
+
+    /// Makes the default domain of a new app known.
+    pub(in crate::paas) fn publish(&self, app: &App) {
+        let host = app.default_host();
+        self.plane.ingress.attach(&host, &app.name);
+        self.plane.dns.publish_default_domain(&host);
+    }
+
+    fn move_default_domain(&self, old: &str, new: &str, app: &str) {
+        self.plane.ingress.detach(old);
+        self.plane.dns.withdraw_default_domain(old);
+        self.plane.ingress.attach(new, app);
+        self.plane.dns.publish_default_domain(new);
+    }
+}

@@ -1,0 +1,50 @@
+//! What is on offer: providers and plans (for anybody), sizes and stacks.
+
+use axum::extract::Path;
+use serde_json::{Value, json};
+
+use crate::paas::reply::{Answer, Refusal, Reply};
+use crate::paas::{catalogue, view};
+
+/// `GET /v1/addon_providers`.
+pub(super) async fn providers() -> Reply {
+    Reply::ok(json!({"addon_providers": catalogue::PROVIDERS.iter().map(view::provider).collect::<Value>()}))
+}
+
+/// `GET /v1/addon_providers/:id/plans`.
+pub(super) async fn plans(Path(id): Path<String>) -> Answer {
+    let provider = catalogue::provider(&id).ok_or(Refusal::NotFound("addon_provider"))?;
+    let plans = provider.plans.iter().enumerate().map(|(position, plan)| view::plan(plan, position));
+    Ok(Reply::ok(json!({"plans": plans.collect::<Value>()})))
+}
+
+/// `GET /v1/addon_categories`.
+pub(super) async fn categories() -> Reply {
+    Reply::ok(
+        json!({"addon_categories": [{"id": "databases", "name": "Databases", "description": "", "position": 1}]}),
+    )
+}
+
+/// `GET /v1/features/container_sizes`.
+pub(super) async fn container_sizes() -> Reply {
+    let sizes = catalogue::SIZES.iter().enumerate().map(|(ordinal, (id, name, megabytes, price))| {
+        let memory = megabytes * 1_048_576;
+        json!({
+            "id": id, "sku": format!("osc-fr1-container-{}", name.to_lowercase()), "name": name, "human_name": name,
+            "human_cpu": "1 CPU", "memory": memory, "pids_limit": 256, "hourly_price": price, "thirtydays_price": price * 720.0,
+            "pps": 0, "swap": memory, "ordinal": ordinal,
+        })
+    });
+    Reply::ok(json!({"container_sizes": sizes.collect::<Value>()}))
+}
+
+/// `GET /v1/features/stacks`.
+pub(super) async fn stacks() -> Reply {
+    let stacks = catalogue::STACKS.iter().map(|stack| {
+        json!({
+            "id": stack.id, "name": stack.name, "description": stack.name, "base_image": stack.base_image,
+            "default": stack.default, "deprecated_at": stack.deprecated_at, "created_at": "2026-01-01T00:00:00.000Z",
+        })
+    });
+    Reply::ok(json!({"stacks": stacks.collect::<Value>()}))
+}

@@ -1,0 +1,184 @@
+//! The formation, what runs of it, and the operations that change it.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
+use serde_json::{Value, json};
+
+use crate::paas::reply::{Answer, Input, Refusal, Reply};
+use crate::paas::session::{Role, Session};
+use crate::paas::state::{App, Container, Operation};
+use crate::paas::view::date;
+use crate::paas::{Paas, catalogue, view, work};
+
+/// Containers of one type.
+const LIMIT: u64 = 10;
+const OVER_LIMIT: &str =
+    "can't scale over 10 containers, contact us at support@scalingo.com if you need more";
+
+/// `GET …/containers`: the formation.
+pub(super) async fn formation(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    Ok(Reply::ok(json!({"containers": view::formation(app)})))
+}
+
+/// `GET …/ps`: what runs.
+pub(super) async fn running(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let app = paas.state().app_for(&session.user, &key, Role::Limited)?.clone();
+    let containers = paas.plane.runner.containers(&app.name);
+    let shown = containers.iter().map(|container| {
+        let kind = app.formation.iter().find(|kind| kind.name == container.kind);
+        let size = kind.map_or("M", |kind| &kind.size);
+        json!({
+            "id": format!("{}-{}-{}", app.id, container.kind, container.index), "app_id": app.id, "app": app.name,
+            "created_at": date(container.started_at), "deleted_at": null,
+            "command": kind.map(|kind| &kind.command), "type": container.kind, "type_index": container.index,
+            "label": format!("{}-{}", container.kind, container.index), "state": container.state,
+            "container_size": container_size(size),
+        })
+    });
+    Ok(Reply::ok(json!({"containers": shown.collect::<Value>()})))
+}
+
+fn container_size(name: &str) -> Value {
+    let size = catalogue::SIZES.iter().find(|(_, known, ..)| *known == name);
+    size.map_or(
+        Value::Null,
+        |(id, name, megabytes, _)| json!({"id": id, "name": name, "memory": megabytes * 1_048_576}),
+    )
+}
+
+/// `POST …/scale`: 202 with an operation, or 200 where nothing was ever deployed.
+pub(super) async fn scale(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    input: Input,
+) -> Answer {
+    let wanted = input.0.get("containers").and_then(Value::as_array);
+    let wanted = wanted.ok_or_else(|| Refusal::invalid("containers", "missing field"))?;
+    let mut state = paas.state();
+    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+    refuse_if_busy(app)?;
+    let formation = scaled(app, wanted, || paas.world.ids.hex(24))?;
+    app.formation = formation;
+    let body = json!({"containers": view::formation(app)});
+    if !app.was_deployed() {
+        return Ok(Reply::ok(body).about(app.name.clone()));
+    }
+    let (location, id) = paas.begin(app, "scale", "scaling");
+    let name = app.name.clone();
+    drop(state);
+    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    Ok(Reply::accepted(location, Some(body)).about(name))
+}
+
+/// `POST …/restart`: the whole app, or a scope.
+pub(super) async fn restart(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+    input: Input,
+) -> Answer {
+    let mut state = paas.state();
+    let app = state.app_for_mut(&session.user, &key, Role::Limited)?;
+    let scope =
+        input.0.get("scope").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    for name in scope {
+        let kind = name
+            .rsplit_once('-')
+            .filter(|(_, index)| index.parse::<u32>().is_ok())
+            .map_or(name, |(kind, _)| kind);
+        if !app.formation.iter().any(|known| known.name == kind) {
+            return Err(Refusal::invalid("scope", &format!("'{name}' → no such process type")));
+        }
+    }
+    if !app.was_deployed() {
+        return Err(Refusal::BadRequest("the app has not been deployed yet".into()));
+    }
+    refuse_if_busy(app)?;
+    let (location, id) = paas.begin(app, "restart", "restarting");
+    let name = app.name.clone();
+    drop(state);
+    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    Ok(Reply::accepted(location, None).about(name))
+}
+
+/// `GET …/operations/:id`.
+pub(super) async fn operation(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    let operation =
+        app.operations.iter().find(|operation| operation.id == id).ok_or(Refusal::NotFound("operation"))?;
+    Ok(Reply::ok(json!({"operation": view::operation(app, operation)})))
+}
+
+/// The vendor documents the refusal, not its status: 409 is the one that means it.
+pub(super) fn refuse_if_busy(app: &App) -> Result<(), Refusal> {
+    app.busy_with().map_or(Ok(()), |what| Err(Refusal::Conflict(format!("app is {what}, try again later"))))
+}
+
+/// The formation after `wanted`, or why not.
+fn scaled(app: &App, wanted: &[Value], mut id: impl FnMut() -> String) -> Result<Vec<Container>, Refusal> {
+    let mut formation = app.formation.clone();
+    for item in wanted {
+        let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
+        let amount = item.get("amount").and_then(Value::as_u64);
+        let size = item.get("size").and_then(Value::as_str).filter(|size| !size.is_empty());
+        if amount.is_some_and(|amount| amount > LIMIT) {
+            return Err(Refusal::invalid(&format!("container-{name}-amount"), OVER_LIMIT));
+        }
+        if size.is_some_and(|size| !catalogue::SIZES.iter().any(|(_, known, ..)| *known == size)) {
+            return Err(Refusal::NotFound("container_size"));
+        }
+        let known = formation.iter().position(|kind| kind.name == name);
+        let place = match known {
+            Some(place) => place,
+            // Before the first deployment nobody knows the types yet.
+            None if !app.was_deployed() && !name.is_empty() => {
+                formation.push(new_type(id(), name));
+                formation.len() - 1
+            }
+            None => return Err(Refusal::NotFound("container_type")),
+        };
+        let kind = &mut formation[place];
+        kind.amount = amount.and_then(|amount| u32::try_from(amount).ok()).unwrap_or(kind.amount);
+        kind.size = size.map_or_else(|| kind.size.clone(), str::to_owned);
+    }
+    Ok(formation)
+}
+
+/// A type of which nothing runs.
+pub(in crate::paas) fn new_type(id: String, name: &str) -> Container {
+    Container { id, name: name.into(), amount: 0, size: "M".into(), command: String::new() }
+}
+
+impl Paas {
+    /// Opens an operation on `app`: its address and id.
+    fn begin(&self, app: &mut App, kind: &str, status: &str) -> (String, String) {
+        let id = self.world.ids.hex(24);
+        status.clone_into(&mut app.status);
+        app.operations.push(Operation {
+            id: id.clone(),
+            kind: kind.into(),
+            status: "pending".into(),
+            error: String::new(),
+            created_at: self.world.clock.wall(),
+            finished_at: None,
+        });
+        (format!("{}/v1/apps/{}/operations/{id}", self.urls().api, app.id), id)
+    }
+}

@@ -1,0 +1,55 @@
+//! The auth API (`/v1` of one host for all regions): tokens, keys, the user, the regions.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::middleware;
+use axum::routing::{delete, get, patch, post};
+use serde_json::json;
+
+use super::reply::{Answer, Refusal, Reply};
+use super::session::{self, Session};
+use super::{Paas, REGION, view};
+
+mod keys;
+mod tokens;
+
+/// All routes.
+pub(super) fn router(paas: &Arc<Paas>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/tokens/{id}/renew", patch(tokens::renew))
+        .route("/v1/tokens/{id}", delete(tokens::delete))
+        .route("/v1/users/self", get(myself))
+        .route("/v1/users/stop_free_trial", post(stop_free_trial))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", get(keys::show).delete(keys::delete))
+        .route("/v1/tokens", get(tokens::list))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
+    Router::new()
+        .route("/v1/tokens/exchange", post(tokens::exchange))
+        .route("/v1/tokens", post(tokens::create))
+        .route("/v1/regions", get(regions))
+        .merge(guarded)
+        .fallback(async || Refusal::NotFoundPage)
+        .with_state(Arc::clone(paas))
+}
+
+async fn myself(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Answer {
+    let state = paas.state();
+    let user = state.user(&session.user).ok_or(Refusal::NotFound("user"))?;
+    Ok(Reply::ok(json!({"user": view::myself(user)})))
+}
+
+/// Nobody here is on a free trial: nothing to stop.
+async fn stop_free_trial(_: Session) -> Reply {
+    Reply::ok(json!({}))
+}
+
+async fn regions(Shared(paas): Shared<Arc<Paas>>) -> Reply {
+    let urls = paas.urls();
+    Reply::ok(json!({"regions": [{
+        "name": REGION, "display_name": "Paris - Outscale", "ssh": paas.ssh_endpoint(), "api": urls.api,
+        "database_api": urls.database, "dashboard": urls.auth, "default": true,
+    }]}))
+}

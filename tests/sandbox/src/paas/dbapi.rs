@@ -1,0 +1,95 @@
+//! The database API (`/api`): one addon token opens one database. The newest SDK reaches the same through the regional host
+//! with a user's bearer; both are answered.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, patch, post};
+use serde_json::json;
+
+use super::reply::{Answer, Refusal};
+use super::session::{Role, Session};
+use super::state::{Addon, App, State};
+use super::{Paas, session};
+
+mod backups;
+mod databases;
+mod download;
+mod users;
+
+/// The database API's own host.
+pub(super) fn router(paas: &Arc<Paas>) -> Router {
+    let guarded =
+        routes().route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::database_bearer));
+    let open = open_routes().fallback(async || Refusal::NotFound("route"));
+    open.merge(guarded).with_state(Arc::clone(paas))
+}
+
+/// What needs a bearer.
+pub(super) fn routes() -> Router<Arc<Paas>> {
+    Router::new()
+        .route("/api/databases/{id}", get(databases::show).patch(databases::update).put(databases::update))
+        .route("/api/databases/{id}/features", post(databases::enable).delete(databases::disable))
+        .route("/api/databases/{id}/upgrade", post(databases::upgrade))
+        .route("/api/databases/{id}/instances_status", get(databases::instances))
+        .route("/api/databases/{id}/pitr/recovery_window", get(no_pitr))
+        .route("/api/databases/{id}/pitr/restore", post(no_pitr))
+        .route("/api/databases/{id}/users", get(users::list).post(users::create))
+        .route("/api/databases/{id}/users/{name}", patch(users::update).delete(users::delete))
+        .route("/api/databases/{id}/users/{name}/reset_password", post(users::reset_password))
+        .route("/api/databases/{id}/backups", get(backups::list).post(backups::create))
+        .route("/api/databases/{id}/backups/{backup}", get(backups::show))
+        .route("/api/databases/{id}/backups/{backup}/archive", get(backups::archive))
+        .route("/api/backups/{backup}", get(backups::show_alone))
+        .route("/api/database_type_versions/{id}", get(databases::version))
+}
+
+/// What needs none: pre-signed downloads.
+pub(super) fn open_routes() -> Router<Arc<Paas>> {
+    Router::new().route("/api/databases/{id}/backups/{backup}/download", get(download::download))
+}
+
+/// Point-in-time recovery is not offered by this world.
+async fn no_pitr(_: Session) -> Answer {
+    Err(Refusal::BadRequest("point-in-time recovery is not available for this database".into()))
+}
+
+/// The addon that a session may touch under the name `key`.
+fn opened<'a>(state: &'a State, session: &Session, key: &str) -> Result<(&'a App, &'a Addon), Refusal> {
+    let found = state.addon(key);
+    match (&session.addon, found) {
+        // The token of another database is refused the same way whether the named one exists or not.
+        (Some(id), Some((app, addon))) if addon.id == *id => Ok((app, addon)),
+        (Some(_), _) => Err(Refusal::BadRequest("unauthorized".into())),
+        (None, Some((app, addon))) => {
+            state.app_for(&session.user, &app.id, Role::Collaborator)?;
+            Ok((app, addon))
+        }
+        (None, None) => Err(Refusal::NotFound("database")),
+    }
+}
+
+/// As [`opened`], to change it.
+fn opened_mut<'a>(state: &'a mut State, session: &Session, key: &str) -> Result<&'a mut Addon, Refusal> {
+    opened(state, session, key)?;
+    state.addon_mut(key).ok_or(Refusal::NotFound("database"))
+}
+
+/// As [`opened_mut`], of a `PostgreSQL` that runs.
+fn running(state: &State, session: &Session, key: &str) -> Result<Addon, Refusal> {
+    let (_, addon) = opened(state, session, key)?;
+    if addon.provider != "postgresql" {
+        return Err(Refusal::BadRequest("this operation is not available for this type of database".into()));
+    }
+    if addon.is_running() {
+        Ok(addon.clone())
+    } else {
+        Err(Refusal::BadRequest("database is not running".into()))
+    }
+}
+
+/// What an answer says that carries nothing else.
+fn message(text: &str) -> serde_json::Value {
+    json!({"message": text})
+}

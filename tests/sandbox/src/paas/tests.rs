@@ -1,0 +1,135 @@
+//! The three APIs over real sockets, on a world of the real things without an estate.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use super::{Paas, Plane};
+use crate::dns::Dns;
+use crate::plane::authority::Authority;
+use crate::plane::databases::Databases;
+use crate::plane::ingress::Ingress;
+use crate::plane::redis::RedisServers;
+use crate::plane::runner::Runner;
+use crate::world::World;
+
+mod addons;
+mod apps;
+mod deployments;
+mod domains;
+mod shapes;
+mod tokens;
+
+/// A platform with one account.
+pub(super) struct Site {
+    pub(super) world: Arc<World>,
+    pub(super) paas: Arc<Paas>,
+    pub(super) user: String,
+    pub(super) api_token: String,
+    pub(super) bearer: String,
+    pub(super) http: reqwest::Client,
+    _dir: tempfile::TempDir,
+}
+
+/// A world without an estate, and its user's bearer.
+pub(super) async fn site() -> Site {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path(), 1.0, 11).unwrap();
+    let authority = Authority::new(&world.folder(crate::exec::CA_FOLDER).unwrap()).unwrap();
+    let (redis, runner) = (RedisServers::start(&world), Runner::start(&world));
+    let databases = Databases::start(&world).await.unwrap();
+    databases.admit(&runner);
+    let ingress = Ingress::start(&world, &runner, authority).await.unwrap();
+    let dns = Dns::start(&world, "apilos.test", IpAddr::from([127, 0, 0, 1])).await.unwrap();
+    let paas = Paas::start(&world, Plane { databases, redis, runner, ingress, dns }).await.unwrap();
+    let (user, api_token) = paas.seed_user("agence", "ops@exemple.test");
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let mut site = Site { world, paas, user, api_token, bearer: String::new(), http, _dir: dir };
+    site.bearer = site.exchange(&site.api_token).await;
+    site
+}
+
+impl Site {
+    /// The bearer of an API token.
+    pub(super) async fn exchange(&self, api_token: &str) -> String {
+        let url = format!("{}/v1/tokens/exchange", self.paas.urls().auth);
+        let answer = self.http.post(url).basic_auth("", Some(api_token)).body("{}").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        answer.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// One request anywhere, as `bearer`.
+    pub(super) async fn ask(&self, bearer: &str, method: Method, url: &str, body: Option<Value>) -> Response {
+        let request = self.http.request(method, url).bearer_auth(bearer);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        request.send().await.unwrap()
+    }
+
+    /// Status and JSON of a request to the regional API (auth API for `auth:` paths).
+    pub(super) async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let url = match path.strip_prefix("auth:") {
+            Some(path) => format!("{}{path}", self.paas.urls().auth),
+            None => format!("{}{path}", self.paas.urls().api),
+        };
+        let body = if body.is_null() { None } else { Some(body) };
+        let answer = self.ask(&self.bearer, method.parse().unwrap(), &url, body).await;
+        read(answer).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
+        self.call("GET", path, Value::Null).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.call("POST", path, body).await
+    }
+
+    /// A request to the database API with a token of its own, as the vendor's client does it.
+    pub(super) async fn database(
+        &self,
+        method: &str,
+        app: &str,
+        addon: &str,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        let (_, token) = self.post(&format!("/v1/apps/{app}/addons/{addon}/token"), json!({})).await;
+        let token = token["addon"]["token"].as_str().unwrap().to_owned();
+        let url = format!("{}/api{path}", self.paas.urls().database);
+        let body = if body.is_null() { None } else { Some(body) };
+        read(self.ask(&token, method.parse().unwrap(), &url, body).await).await
+    }
+
+    /// Pushes the world forward.
+    pub(super) fn advance(&self, seconds: u64) {
+        self.world.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// A running addon of `app`: its id and resource.
+    pub(super) async fn seeded_addon(&self, app: &str, provider: &str, plan: &str) -> (String, String) {
+        let resource = self.paas.seed_addon(app, provider, plan).await.unwrap();
+        let id = self.paas.state().addon(&resource).unwrap().1.id.clone();
+        (id, resource)
+    }
+}
+
+/// Status and body; `null` if it is no JSON.
+pub(super) async fn read(answer: Response) -> (u16, Value) {
+    let status = answer.status().as_u16();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+/// Waits until `look` says yes, for half a minute at most.
+pub(super) async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let patience = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !look().await {
+        assert!(tokio::time::Instant::now() < patience, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,155 @@
+//! Apps: names, roles, variables, formation.
+
+use serde_json::{Value, json};
+
+use super::{read, site, until};
+
+fn named(name: &str) -> Value {
+    json!({"app": {"name": name}})
+}
+
+#[tokio::test]
+async fn names_are_refused_in_the_vendors_words() {
+    let site = site().await;
+    assert_eq!(site.post("/v1/apps", named("demarches-test")).await.0, 201);
+    let taken = json!({"errors": {"name": ["has already been taken"]}});
+    assert_eq!(site.post("/v1/apps", named("demarches-test")).await, (422, taken));
+    let hyphens = json!({"errors": {"name": ["can't contain 2 consecutive hyphens"]}});
+    assert_eq!(site.post("/v1/apps", named("demarches--test")).await, (422, hyphens));
+    assert_eq!(site.post("/v1/apps", json!({})).await, (422, json!({"errors": {"app": ["missing field"]}})));
+    let stack = json!({"app": {"name": "another-app", "stack_id": "st-none"}});
+    assert_eq!(site.post("/v1/apps", stack).await, (404, json!({"resource": "stack", "error": "not found"})));
+    assert_eq!(site.get("/v1/apps/nobody").await, (404, json!({"resource": "app", "error": "not found"})));
+}
+
+#[tokio::test]
+async fn a_dry_run_validates_and_creates_nothing() {
+    let site = site().await;
+    let url = format!("{}/v1/apps", site.paas.urls().api);
+    let dry = |name: &str| {
+        site.http.post(&url).bearer_auth(&site.bearer).header("X-Dry-Run", "true").json(&named(name))
+    };
+    let (status, body) = read(dry("demarches-test").send().await.unwrap()).await;
+    assert_eq!((status, body["app"]["name"].as_str()), (201, Some("demarches-test")));
+    assert_eq!(read(dry("short").send().await.unwrap()).await.0, 422);
+    assert_eq!(site.get("/v1/apps").await, (200, json!({"apps": []})));
+}
+
+#[tokio::test]
+async fn an_app_is_deleted_by_its_owner_who_names_it() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let (other, token) = site.paas.seed_user("other", "other@exemple.test");
+    let bearer = site.exchange(&token).await;
+    let app = format!("{}/v1/apps/demarches-test", site.paas.urls().api);
+    assert_eq!(
+        site.ask(&bearer, reqwest::Method::GET, &app, None).await.status().as_u16(),
+        404,
+        "seen by {other}"
+    );
+    let invited = json!({"collaborator": {"email": "other@exemple.test", "is_limited": false}});
+    assert_eq!(site.post("/v1/apps/demarches-test/collaborators", invited).await.0, 201);
+    assert!(site.paas.accept_invitation("demarches-test", "other@exemple.test"));
+    let delete = format!("{app}?current_name=demarches-test");
+    let refused = site.ask(&bearer, reqwest::Method::DELETE, &delete, None).await;
+    assert_eq!(refused.status().as_u16(), 401, "a collaborator deleted the app");
+    let wrong = site.call("DELETE", "/v1/apps/demarches-test?current_name=other", Value::Null).await;
+    let message = json!({"errors": {"current_name": ["Provided name does not match app name"]}});
+    assert_eq!(wrong, (422, message));
+    assert_eq!(
+        site.call("DELETE", "/v1/apps/demarches-test?current_name=demarches-test", Value::Null).await.0,
+        204
+    );
+    assert_eq!(
+        site.call("DELETE", "/v1/apps/demarches-test?current_name=demarches-test", Value::Null).await.0,
+        404
+    );
+}
+
+#[tokio::test]
+async fn both_clients_ways_to_force_https_work() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let put = site.call("PUT", "/v1/apps/demarches-test", json!({"force_https": true})).await;
+    assert_eq!((put.0, &put.1["app"]["force_https"]), (200, &json!(true)));
+    let patch = site.call("PATCH", "/v1/apps/demarches-test", json!({"app": {"force_https": false}})).await;
+    assert_eq!((patch.0, &patch.1["app"]["force_https"]), (200, &json!(false)));
+}
+
+#[tokio::test]
+async fn variables_are_put_together_resolved_on_request_and_never_blank() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let path = "/v1/apps/demarches-test/variables";
+    let many = json!({"variables": [{"id": "", "name": "URL", "value": "$TARGET"}, {"name": "TARGET", "value": "text"}]});
+    assert_eq!(site.call("PUT", path, many).await.0, 200);
+    let blank = json!({"variables": [{"name": "GOOD", "value": "x"}, {"name": "BAD", "value": ""}]});
+    assert_eq!(site.call("PUT", path, blank).await, (422, json!({"errors": {"value": ["can't be blank"]}})));
+    let value = |list: &Value, name: &str| {
+        let all = list["variables"].as_array().unwrap();
+        all.iter().find(|one| one["name"] == name).map(|one| one["value"].as_str().unwrap().to_owned())
+    };
+    let raw = site.get(&format!("{path}?aliases=true")).await.1;
+    let resolved = site.get(&format!("{path}?aliases=false")).await.1;
+    assert_eq!(
+        (value(&raw, "URL").as_deref(), value(&resolved, "URL").as_deref()),
+        (Some("$TARGET"), Some("text"))
+    );
+    assert_eq!(value(&raw, "GOOD"), None, "half of a refused call was kept");
+    let id = raw["variables"][0]["id"].as_str().unwrap();
+    assert_eq!(site.call("DELETE", &format!("{path}/{id}"), Value::Null).await.0, 204);
+    assert_eq!(site.call("DELETE", &format!("{path}/{id}"), Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn scaling_is_an_operation_only_once_something_was_deployed() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let url = format!("{}/v1/apps/demarches-test/scale", site.paas.urls().api);
+    let body = json!({"containers": [{"name": "web", "amount": 0, "size": "M"}]});
+    let scale = || site.ask(&site.bearer, reqwest::Method::POST, &url, Some(body.clone()));
+    let before = scale().await;
+    assert_eq!((before.status().as_u16(), before.headers().get("location")), (200, None));
+    site.paas.with_app("demarches-test", |app| app.last_deployment = Some("d".into()));
+    let after = scale().await;
+    assert_eq!(after.status().as_u16(), 202);
+    let location = after.headers()["location"].to_str().unwrap().to_owned();
+    let busy = scale().await;
+    assert_eq!(busy.status().as_u16(), 409, "a busy app was scaled");
+    site.advance(60);
+    until("the operation is done", async || {
+        site.paas.state().app("demarches-test").unwrap().operations[0].finished_at.is_some()
+    })
+    .await;
+    let answer = site.ask(&site.bearer, reqwest::Method::GET, &location, None).await;
+    assert_eq!(read(answer).await.1["operation"]["status"], "done");
+    assert_eq!(site.get("/v1/apps/demarches-test").await.1["app"]["status"], "stopped");
+}
+
+#[tokio::test]
+async fn too_many_containers_and_unknown_types_are_refused() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let eleven = json!({"containers": [{"name": "web", "amount": 11}]});
+    let (status, body) = site.post("/v1/apps/demarches-test/scale", eleven).await;
+    assert_eq!(status, 422);
+    let message = body["errors"]["container-web-amount"][0].as_str().unwrap();
+    assert!(message.starts_with("can't scale over 10 containers"), "{message}");
+    let wrong = site.post("/v1/apps/demarches-test/restart", json!({"scope": ["wrong"]})).await;
+    assert_eq!(wrong, (422, json!({"errors": {"scope": ["'wrong' → no such process type"]}})));
+}
+
+#[tokio::test]
+async fn a_project_with_apps_cannot_be_deleted() {
+    let site = site().await;
+    let (status, made) = site.post("/v1/projects", json!({"project": {"name": "recovered"}})).await;
+    assert_eq!(status, 201);
+    let id = made["project"]["id"].as_str().unwrap().to_owned();
+    let app = json!({"app": {"name": "demarches-test", "project_id": id}});
+    assert_eq!(site.post("/v1/apps", app).await.1["app"]["project"]["name"], "recovered");
+    let path = format!("/v1/projects/{id}");
+    let refused = json!({"error": "Cannot delete project with existing apps"});
+    assert_eq!(site.call("DELETE", &path, Value::Null).await, (409, refused));
+    site.call("DELETE", "/v1/apps/demarches-test?current_name=demarches-test", Value::Null).await;
+    assert_eq!(site.call("DELETE", &path, Value::Null).await.0, 204);
+}

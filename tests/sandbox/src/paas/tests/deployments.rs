@@ -1,0 +1,65 @@
+//! Deployments that fail as they are told to, and the archive way in.
+
+use serde_json::json;
+
+use super::{Site, site, until};
+use crate::world::Fault;
+use crate::world::faults::Rule;
+
+async fn deployed(site: &Site, reason: &str) -> (String, String) {
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let fault = Fault::Reject { reason: reason.into() };
+    let rule = Rule {
+        service: Some("scalingo".into()),
+        method: Some("build".into()),
+        path: None,
+        skip: 0,
+        times: Some(1),
+        fault,
+    };
+    site.world.faults.add(rule);
+    let body = json!({"deployment": {"git_ref": "v1", "source_url": "http://127.0.0.1:1/never"}});
+    let (status, made) = site.post("/v1/apps/demarches-test/deployments", body).await;
+    assert_eq!((status, made["deployment"]["status"].as_str()), (201, Some("queued")));
+    let id = made["deployment"]["id"].as_str().unwrap().to_owned();
+    let (busy, _) = site.post("/v1/apps/demarches-test/scale", json!({"containers": []})).await;
+    assert_eq!(busy, 409, "an app that deploys was scaled");
+    site.advance(120);
+    let path = format!("/v1/apps/demarches-test/deployments/{id}");
+    until("the deployment ends", async || {
+        site.paas.state().app("demarches-test").unwrap().deployments[0].is_finished()
+    })
+    .await;
+    let status = site.get(&path).await.1["deployment"]["status"].as_str().unwrap().to_owned();
+    let url = format!("{}{path}/output", site.paas.urls().api);
+    let output = site.ask(&site.bearer, reqwest::Method::GET, &url, None).await.text().await.unwrap();
+    (status, output)
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_rejected_ends_with_that_status() {
+    for reason in ["build-error", "hook-error"] {
+        let site = site().await;
+        let (status, output) = deployed(&site, reason).await;
+        assert_eq!(status, reason);
+        assert!(output.contains("rejected on purpose"), "{output}");
+        assert_eq!(site.get("/v1/apps/demarches-test").await.1["app"]["status"], "new");
+    }
+}
+
+#[tokio::test]
+async fn a_source_is_uploaded_once_and_its_address_ends() {
+    let site = site().await;
+    let (status, made) = site.post("/v1/sources", json!({})).await;
+    assert_eq!(status, 201);
+    let (up, down) =
+        (made["source"]["upload_url"].as_str().unwrap(), made["source"]["download_url"].as_str().unwrap());
+    let put =
+        site.http.put(up).header("content-type", "application/x-gzip").body("archive").send().await.unwrap();
+    assert_eq!(put.status().as_u16(), 200);
+    assert_eq!(site.http.get(down).send().await.unwrap().text().await.unwrap(), "archive");
+    site.advance(601);
+    assert_eq!(site.http.get(down).send().await.unwrap().status().as_u16(), 403);
+    let journal = serde_json::to_string(&site.world.journal.entries()).unwrap();
+    assert!(!journal.contains("sig="), "a signature is in the journal");
+}

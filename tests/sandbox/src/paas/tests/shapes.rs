@@ -1,0 +1,111 @@
+//! Our answers have the keys and JSON types of the recorded ones (`tests/fixtures/scalingo`).
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::site;
+
+fn recorded(name: &str) -> Value {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scalingo").join(format!("{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// Where `ours` differs from `theirs` in keys or types; `null` agrees with anything.
+fn differences(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<String>) {
+    match (theirs, ours) {
+        (Value::Null, _) | (_, Value::Null) => {}
+        (Value::Object(theirs), Value::Object(ours)) => {
+            for key in theirs.keys().filter(|key| !ours.contains_key(*key)) {
+                found.push(format!("{at}.{key} is missing"));
+            }
+            for (key, value) in ours {
+                match theirs.get(key) {
+                    Some(known) => differences(known, value, &format!("{at}.{key}"), found),
+                    None => found.push(format!("{at}.{key} is not the vendor's")),
+                }
+            }
+        }
+        (Value::Array(theirs), Value::Array(ours)) => {
+            for (known, value) in
+                theirs.first().into_iter().flat_map(|known| ours.iter().map(move |one| (known, one)))
+            {
+                differences(known, value, &format!("{at}[]"), found);
+            }
+        }
+        _ if std::mem::discriminant(theirs) == std::mem::discriminant(ours) => {}
+        _ => found.push(format!("{at} is {ours}, recorded was {theirs}")),
+    }
+}
+
+#[track_caller]
+fn same_shape(name: &str, ours: &Value) {
+    let mut found = Vec::new();
+    differences(&recorded(name), ours, name, &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_missing_a_foreign_and_a_wrong_field_are_all_found() {
+    let mut found = Vec::new();
+    differences(&json!({"a": 1, "b": {"c": "x"}}), &json!({"b": {"c": 2, "d": 3}}), "x", &mut found);
+    assert_eq!(found.len(), 3, "{found:?}");
+}
+
+#[tokio::test]
+async fn apps_and_what_hangs_on_them_look_as_recorded() {
+    let site = site().await;
+    same_shape("regions", &site.get("auth:/v1/regions").await.1);
+    let made = site.post("/v1/apps", json!({"app": {"name": "demarches-test"}})).await.1;
+    same_shape("app", &made);
+    same_shape("app", &site.get("/v1/apps/demarches-test").await.1);
+    same_shape("name_taken", &site.post("/v1/apps", json!({"app": {"name": "demarches-test"}})).await.1);
+    same_shape("unknown_app", &site.get("/v1/apps/nobody-here").await.1);
+    let invited = json!({"collaborator": {"email": "astreinte@exemple.test", "is_limited": false}});
+    same_shape("collaborator", &site.post("/v1/apps/demarches-test/collaborators", invited).await.1);
+    let domain = json!({"domain": {"name": "www.exemple.test"}});
+    same_shape("domain", &site.post("/v1/apps/demarches-test/domains", domain).await.1);
+    let variables = json!({"variables": [{"name": "A", "value": "1"}]});
+    same_shape("variables", &site.call("PUT", "/v1/apps/demarches-test/variables", variables).await.1);
+    same_shape("source", &site.post("/v1/sources", json!({})).await.1);
+}
+
+#[tokio::test]
+async fn operations_and_deployments_look_as_recorded() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let scale = json!({"containers": [{"name": "web", "amount": 1, "size": "M"}]});
+    same_shape("scale", &site.post("/v1/apps/demarches-test/scale", scale.clone()).await.1);
+    site.paas.with_app("demarches-test", |app| app.last_deployment = Some("d".into()));
+    site.post("/v1/apps/demarches-test/scale", scale).await;
+    let id = site.paas.state().app("demarches-test").unwrap().operations[0].id.clone();
+    same_shape("operation", &site.get(&format!("/v1/apps/demarches-test/operations/{id}")).await.1);
+    let body = json!({"deployment": {"git_ref": "v1", "source_url": "http://127.0.0.1:1/never"}});
+    same_shape("deployment", &site.post("/v1/apps/demarches-test/deployments", body).await.1);
+}
+
+#[tokio::test]
+async fn addons_and_databases_look_as_recorded() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let (id, _) = site.seeded_addon("demarches-test", "postgresql", "postgresql-starter-512").await;
+    let addon = json!({"addon": {"addon_provider_id": "redis", "plan_id": "5cc45d330000000000000256"}});
+    same_shape("addon_provision", &site.post("/v1/apps/demarches-test/addons", addon).await.1);
+    same_shape(
+        "addon_token",
+        &site.post(&format!("/v1/apps/demarches-test/addons/{id}/token"), json!({})).await.1,
+    );
+    let call = |method: &'static str, rest: &str, body: Value| {
+        let (site, id, path) = (&site, &id, format!("/databases/{id}{rest}"));
+        async move { site.database(method, "demarches-test", id, &path, body).await.1 }
+    };
+    let feature = json!({"feature": {"name": "force-ssl"}});
+    same_shape("feature", &call("POST", "/features", feature).await);
+    same_shape("database", &call("GET", "", Value::Null).await);
+    let user = json!({"database_user": {"name": "lectureseule", "read_only": true}});
+    same_shape("database_user_created", &call("POST", "/users", user).await);
+    same_shape("database_users", &call("GET", "/users", Value::Null).await);
+    call("POST", "/backups", json!({})).await;
+    same_shape("backups", &call("GET", "/backups", Value::Null).await);
+}

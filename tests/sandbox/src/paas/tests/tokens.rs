@@ -1,0 +1,93 @@
+//! Tokens, keys, and the rate limit.
+
+use base64::Engine;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{read, site};
+
+#[tokio::test]
+async fn an_api_token_is_exchanged_for_a_jwt_of_one_hour() {
+    let site = site().await;
+    let part = site.bearer.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3_600);
+    assert_eq!(
+        (claims["iss"].as_str(), claims["uuid"].as_str()),
+        (Some("Scalingo"), Some(site.user.as_str()))
+    );
+    assert_eq!(claims["rnd"].as_str().unwrap().len(), 32);
+    let (status, me) = site.get("auth:/v1/users/self").await;
+    assert_eq!((status, me["user"]["email"].as_str()), (200, Some("ops@exemple.test")));
+}
+
+#[tokio::test]
+async fn a_wrong_token_has_invalid_credentials() {
+    let site = site().await;
+    let url = format!("{}/v1/tokens/exchange", site.paas.urls().auth);
+    let answer = site.http.post(url).basic_auth("", Some("tk-us-wrong")).send().await.unwrap();
+    assert_eq!(read(answer).await, (401, json!({"error": "Invalid credentials"})));
+    let answer =
+        site.ask("no.such.jwt", Method::GET, &format!("{}/v1/apps", site.paas.urls().api), None).await;
+    assert_eq!(answer.status().as_u16(), 401);
+}
+
+#[tokio::test]
+async fn a_revoked_api_token_takes_its_bearers_along() {
+    let site = site().await;
+    let (status, made) = site.post("auth:/v1/tokens", json!({"token": {"name": "other"}})).await;
+    assert_eq!(status, 201);
+    let (id, secret) = (made["token"]["id"].as_str().unwrap(), made["token"]["token"].as_str().unwrap());
+    let bearer = site.exchange(secret).await;
+    let apps = format!("{}/v1/apps", site.paas.urls().api);
+    assert_eq!(site.ask(&bearer, Method::GET, &apps, None).await.status().as_u16(), 200);
+    assert_eq!(site.call("DELETE", &format!("auth:/v1/tokens/{id}"), Value::Null).await.0, 204);
+    assert_eq!(site.ask(&bearer, Method::GET, &apps, None).await.status().as_u16(), 401);
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_not_found_as_a_web_page() {
+    let site = site().await;
+    let url = format!("{}/v1/tokens/nobody", site.paas.urls().auth);
+    let answer = site.ask(&site.bearer, Method::DELETE, &url, None).await;
+    assert_eq!(answer.status().as_u16(), 404);
+    assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+}
+
+#[tokio::test]
+async fn the_sixty_first_request_of_a_world_minute_is_told_to_retry_later() {
+    let site = site().await;
+    let apps = format!("{}/v1/apps", site.paas.urls().api);
+    let mut refused = None;
+    for _ in 0..70 {
+        let answer = site.ask(&site.bearer, Method::GET, &apps, None).await;
+        if answer.status().as_u16() == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("nothing was refused");
+    assert!(refused.headers().get("retry-after").is_none());
+    assert_eq!(refused.text().await.unwrap(), "Retry later");
+    site.advance(60);
+    assert_eq!(site.ask(&site.bearer, Method::GET, &apps, None).await.status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_public_key_belongs_to_one_account_only() {
+    let site = site().await;
+    let blob = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &[7; 32]].concat();
+    let line = format!("ssh-ed25519 {} poste", base64::engine::general_purpose::STANDARD.encode(blob));
+    let (status, _) = site.post("auth:/v1/keys", json!({"key": {"name": "poste", "content": line}})).await;
+    assert_eq!(status, 201);
+    let again = json!({"key": {"name": "other", "content": line.replace("poste", "other comment")}});
+    let taken = json!({"errors": {"content": ["has already been taken"]}});
+    assert_eq!(site.post("auth:/v1/keys", again).await, (422, taken));
+    let blank = site.post("auth:/v1/keys", json!({"key": {"name": "x", "content": ""}})).await;
+    let expected = ["can't be blank", "is too short (minimum is 10 characters)"];
+    assert_eq!(blank, (422, json!({"errors": {"content": expected}})));
+    let door = super::super::Door(std::sync::Arc::clone(&site.paas));
+    let user = crate::plane::Platform::user_of_key(&door, line.trim_end_matches(" poste"));
+    assert_eq!(user.as_deref(), Some(site.user.as_str()));
+}

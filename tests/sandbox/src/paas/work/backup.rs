@@ -1,0 +1,218 @@
+//! Backups: a real dump in a gzip tar of one member, on request and every night, kept as long as the vendor keeps them.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, Utc};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::demolish::remove_archive;
+use crate::paas::Paas;
+use crate::paas::state::{Addon, Backup};
+
+const QUEUED: Duration = Duration::from_secs(2);
+const NIGHT: Duration = Duration::from_hours(24);
+/// Kept of a Starter plan: manual ones, days, Sundays.
+const MANUAL: usize = 10;
+const DAILY: usize = 7;
+const WEEKLY: usize = 4;
+
+/// A dump every 24 hours of world time, of every database that wants it.
+pub(in crate::paas) async fn nightly(paas: Arc<Paas>) {
+    loop {
+        paas.world.clock.sleep(NIGHT).await;
+        for addon in wanting(&paas) {
+            schedule(&paas, &addon, "periodic");
+        }
+    }
+}
+
+fn wanting(paas: &Paas) -> Vec<String> {
+    let state = paas.state();
+    let addons = state.apps.iter().flat_map(|app| &app.addons);
+    let wanting = addons.filter(|addon| addon.is_running() && addon.database.periodic_backups);
+    wanting.map(|addon| addon.id.clone()).collect()
+}
+
+/// Schedules a backup of the addon `id`.
+pub(in crate::paas) fn schedule(paas: &Arc<Paas>, id: &str, method: &str) -> Option<Backup> {
+    let backup = {
+        let mut state = paas.state();
+        let addon = state.addon_mut(id)?;
+        let backup = new(paas, addon, method, paas.world.clock.wall());
+        addon.database.backups.push(backup.clone());
+        backup
+    };
+    paas.world.tasks.spawn("backup", run(Arc::clone(paas), id.to_owned(), backup.id.clone()));
+    Some(backup)
+}
+
+/// A backup that is not yet anywhere.
+pub(in crate::paas) fn new(paas: &Paas, addon: &Addon, method: &str, at: DateTime<Utc>) -> Backup {
+    let id = paas.world.ids.hex(24);
+    Backup {
+        name: format!("{}_{}", at.format("%Y%m%d%H%M%S"), addon.resource_id),
+        size: None,
+        status: "scheduled".into(),
+        method: method.into(),
+        created_at: at,
+        started_at: None,
+        file: paas.backups.join(format!("{id}.tar.gz")),
+        id,
+    }
+}
+
+async fn run(paas: Arc<Paas>, addon: String, id: String) {
+    paas.world.clock.sleep(QUEUED).await;
+    let started = paas.world.clock.wall();
+    let Some((resource, backup)) = change(&paas, &addon, &id, |backup| {
+        "running".clone_into(&mut backup.status);
+        backup.started_at = Some(started);
+    }) else {
+        return;
+    };
+    let archived = archive(&paas, &resource, &backup).await;
+    let kept = change(&paas, &addon, &id, |backup| match &archived {
+        Ok(size) => {
+            "done".clone_into(&mut backup.status);
+            backup.size = Some(*size);
+        }
+        Err(error) => {
+            tracing::error!(backup = backup.name, error, "could not make a backup");
+            "error".clone_into(&mut backup.status);
+        }
+    });
+    if kept.is_none() {
+        remove_archive(&backup.file).await;
+    }
+    prune(&paas, &addon).await;
+}
+
+/// Changes one backup, if it is still there: its resource and itself afterwards.
+fn change(paas: &Paas, addon: &str, id: &str, change: impl FnOnce(&mut Backup)) -> Option<(String, Backup)> {
+    let mut state = paas.state();
+    let addon = state.addon_mut(addon)?;
+    let backup = addon.database.backups.iter_mut().find(|backup| backup.id == id)?;
+    change(backup);
+    Some((addon.resource_id.clone(), backup.clone()))
+}
+
+/// Makes the archive of `backup` from a fresh dump: its size.
+async fn archive(paas: &Paas, resource: &str, backup: &Backup) -> Result<u64, String> {
+    let dump = backup.file.with_extension("pgsql");
+    paas.plane.databases.dump(resource, &dump).await.map_err(|error| error.to_string())?;
+    let size = packed(&dump, backup).await;
+    remove_archive(&dump).await;
+    size
+}
+
+/// Packs `dump` into the archive of `backup`: its size.
+pub(in crate::paas) async fn packed(dump: &Path, backup: &Backup) -> Result<u64, String> {
+    let (dump, member, file) = (dump.to_owned(), member(backup), backup.file.clone());
+    let packed = tokio::task::spawn_blocking(move || pack(&dump, &member, &file));
+    packed.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+}
+
+/// The name inside the archive; at the vendor it starts with a slash or does not.
+fn member(backup: &Backup) -> String {
+    let slash = backup.id.ends_with(['0', '2', '4', '6', '8', 'a', 'c', 'e']);
+    format!("{}{}.pgsql", if slash { "/" } else { "" }, backup.name)
+}
+
+/// A gzip tar with `dump` as its one member, written beside and renamed.
+fn pack(dump: &Path, member: &str, archive: &Path) -> std::io::Result<u64> {
+    let part: PathBuf = archive.with_extension("part");
+    let mut source = std::fs::File::open(dump)?;
+    let mut header = tar::Header::new_gnu();
+    // Not `set_path`: it refuses the leading slash that the vendor writes.
+    let name = member.as_bytes();
+    let field = &mut header.as_old_mut().name;
+    let taken = name.len().min(field.len() - 1);
+    field[..taken].copy_from_slice(&name[..taken]);
+    header.set_size(source.metadata()?.len());
+    header.set_mode(0o644);
+    header.set_cksum();
+    let mut builder = tar::Builder::new(GzEncoder::new(std::fs::File::create(&part)?, Compression::fast()));
+    builder.append(&header, &mut source)?;
+    let mut file = builder.into_inner()?.finish()?;
+    file.flush()?;
+    let size = file.metadata()?.len();
+    std::fs::rename(part, archive)?;
+    Ok(size)
+}
+
+async fn prune(paas: &Paas, addon: &str) {
+    let dropped: Vec<Backup> = {
+        let mut state = paas.state();
+        let Some(addon) = state.addon_mut(addon) else { return };
+        let gone = superfluous(&addon.database.backups);
+        addon.database.backups.extract_if(.., |backup| gone.contains(&backup.id)).collect()
+    };
+    for backup in dropped {
+        remove_archive(&backup.file).await;
+    }
+}
+
+/// The ids of finished backups beyond the retention: ten manual ones, seven days, four Sundays.
+fn superfluous(backups: &[Backup]) -> Vec<String> {
+    let newest_first = |method: &str| {
+        let finished =
+            |backup: &&Backup| backup.method == method && matches!(backup.status.as_str(), "done" | "error");
+        let mut list: Vec<&Backup> = backups.iter().filter(finished).collect();
+        list.sort_by_key(|backup| std::cmp::Reverse(backup.created_at));
+        list
+    };
+    let manual = newest_first("manual").into_iter().skip(MANUAL);
+    let periodic = newest_first("periodic");
+    let sunday = |backup: &&&Backup| backup.created_at.weekday() == chrono::Weekday::Sun;
+    let kept: Vec<&str> =
+        periodic.iter().filter(sunday).take(WEEKLY).map(|backup| backup.id.as_str()).collect();
+    let daily = periodic.iter().skip(DAILY).filter(|backup| !kept.contains(&backup.id.as_str())).copied();
+    manual.chain(daily).map(|backup| backup.id.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backup(n: u32, method: &str, at: DateTime<Utc>) -> Backup {
+        Backup {
+            id: format!("{n}"),
+            name: format!("{n}_app"),
+            size: Some(1),
+            status: "done".into(),
+            method: method.into(),
+            created_at: at,
+            started_at: None,
+            file: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_beyond_the_retention_go_and_sundays_stay() {
+        // 2026-03-01 was a Sunday.
+        let day = |n: u32| format!("2026-03-{n:02}T01:00:00Z").parse::<DateTime<Utc>>().unwrap();
+        let nights: Vec<_> = (1..=20).map(|n| backup(n, "periodic", day(n))).collect();
+        let gone = superfluous(&nights);
+        assert_eq!(gone.len(), 20 - DAILY - 2, "{gone:?}");
+        assert!(!gone.contains(&"1".into()) && !gone.contains(&"8".into()), "a Sunday went: {gone:?}");
+        let manual: Vec<_> = (1..=12).map(|n| backup(n, "manual", day(n))).collect();
+        assert_eq!(superfluous(&manual), ["2", "1"]);
+    }
+
+    #[test]
+    fn an_archive_holds_one_member_under_the_vendors_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dump, archive) = (dir.path().join("dump"), dir.path().join("x.tar.gz"));
+        std::fs::write(&dump, b"PGDMP content").unwrap();
+        let size = pack(&dump, "/20260301_app.pgsql", &archive).unwrap();
+        assert_eq!(size, std::fs::metadata(&archive).unwrap().len());
+        let file = flate2::read::GzDecoder::new(std::fs::File::open(&archive).unwrap());
+        let mut tar = tar::Archive::new(file);
+        let names: Vec<_> = tar.entries().unwrap().map(|e| e.unwrap().path_bytes().into_owned()).collect();
+        assert_eq!(names, [b"/20260301_app.pgsql".to_vec()]);
+    }
+}

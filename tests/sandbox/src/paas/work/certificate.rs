@@ -1,0 +1,83 @@
+//! Certificates come after DNS: once a name is seen to point at its app, one is asked for, and only then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::paas::Paas;
+use crate::world::Fault;
+
+/// World time between two looks at the DNS.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// At least this much wall time between two looks, however fast the world runs.
+const PAUSE: Duration = Duration::from_millis(200);
+/// World time that the issuer takes.
+const ISSUING: Duration = Duration::from_secs(20);
+
+/// Follows the domain `host` of `app` until it has its certificate or is gone.
+pub(in crate::paas) async fn follow(paas: Arc<Paas>, app: String, host: String) {
+    while let Some(pending) = is_pending(&paas, &app, &host) {
+        if pending && paas.plane.dns.points_to(&host, &target(&paas, &app)).await {
+            issue(&paas, &app, &host).await;
+            continue;
+        }
+        paas.world.clock.sleep(LOOK_EVERY).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether the domain waits for a certificate; `None` once it is gone or has one.
+fn is_pending(paas: &Paas, app: &str, host: &str) -> Option<bool> {
+    let state = paas.state();
+    let domain = state.app(app)?.domains.iter().find(|domain| domain.name == host)?;
+    let automatic = !matches!(domain.letsencrypt_status.as_str(), "dns_required");
+    domain.issued_at.is_none().then_some(domain.letsencrypt_enabled && automatic)
+}
+
+fn target(paas: &Paas, app: &str) -> String {
+    paas.state().app(app).map_or_else(String::new, super::super::state::App::default_host)
+}
+
+async fn issue(paas: &Paas, app: &str, host: &str) {
+    set_status(paas, app, host, "new");
+    paas.world.clock.sleep(ISSUING).await;
+    let refused = match paas.world.faults.take("acme", "issue", host) {
+        Some(Fault::Reject { reason }) => Some(reason),
+        Some(Fault::Latency { ms }) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            None
+        }
+        _ => None,
+    };
+    let issued = match refused {
+        Some(reason) => Err(reason),
+        None => paas.plane.ingress.issue_certificate(host).map_err(|error| error.to_string()),
+    };
+    match issued {
+        Ok(()) => created(paas, app, host),
+        Err(reason) => {
+            tracing::info!(host, reason, "certificate refused");
+            set_status(paas, app, host, "error");
+            paas.world.clock.sleep(LOOK_EVERY).await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Marks the domain as certified, now.
+pub(in crate::paas) fn created(paas: &Paas, app: &str, host: &str) {
+    set_status(paas, app, host, "created");
+    let now = paas.world.clock.wall();
+    paas.with_app(app, |app| {
+        for domain in app.domains.iter_mut().filter(|domain| domain.name == host) {
+            domain.issued_at = Some(now);
+        }
+    });
+}
+
+fn set_status(paas: &Paas, app: &str, host: &str, status: &str) {
+    paas.with_app(app, |app| {
+        for domain in app.domains.iter_mut().filter(|domain| domain.name == host) {
+            status.clone_into(&mut domain.letsencrypt_status);
+        }
+    });
+}

@@ -1,0 +1,384 @@
+//! Deployments: queued, built, pushed to the registry, started, and only then routed to.
+//!
+//! The plane does the work and says how it failed; here is the vendor's story of it. A dropped future aborts its deployment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::StreamExt;
+use tokio_util::io::StreamReader;
+
+use super::{amounts, environment};
+use crate::paas::Paas;
+use crate::paas::api::new_type;
+use crate::paas::state::{App, Deployment};
+use crate::plane::LogSink;
+use crate::plane::runner::{DeployFailure, Release};
+use crate::world::Fault;
+
+/// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
+const QUEUED: Duration = Duration::from_secs(1);
+const BUILDING: Duration = Duration::from_secs(21);
+const PUSHING: Duration = Duration::from_secs(29);
+const STARTING: Duration = Duration::from_secs(33);
+/// A source archive, unpacked, in bytes.
+const HEAVIEST: u64 = 314_572_800;
+
+/// What is deployed.
+#[derive(Debug, Clone)]
+pub(in crate::paas) enum Code {
+    /// A commit of a repository on this machine.
+    Commit { repository: PathBuf, commit: String },
+    /// A gzip tar somewhere.
+    Archive { url: String },
+}
+
+/// A new deployment of `app` in the queue: its id.
+pub(in crate::paas) fn enqueue(
+    paas: &Paas,
+    app: &str,
+    pusher: &str,
+    kind: &str,
+    git_ref: Option<String>,
+) -> Option<String> {
+    let id = paas.world.ids.uuid().to_string();
+    let created_at = paas.world.clock.wall();
+    paas.with_app(app, |app| {
+        let previous = app.deployments.iter().rev().find(|one| one.status == "success");
+        app.deployments.push(Deployment {
+            id: id.clone(),
+            status: "queued".into(),
+            kind: kind.into(),
+            git_ref,
+            previous_git_ref: previous.and_then(|one| one.git_ref.clone()),
+            pusher: pusher.into(),
+            output: String::new(),
+            created_at,
+            finished_at: None,
+            postdeploy: None,
+        });
+    })?;
+    Some(id)
+}
+
+/// Runs a deployment that nobody waits for.
+pub(in crate::paas) async fn detached(paas: Arc<Paas>, app: String, id: String, code: Code) {
+    if let Err(error) = run(&paas, &app, &id, code, None, Pace::Vendor).await {
+        tracing::info!(app, error, "deployment failed");
+    }
+}
+
+/// How long the steps take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::paas) enum Pace {
+    /// As at the vendor, in world time.
+    Vendor,
+    /// No longer than the work itself: for seeding.
+    Instant,
+}
+
+/// Runs the queued deployment `id` of `app` to its end, telling `follower`. `Err` is a line for whoever pushed.
+pub(in crate::paas) async fn run(
+    paas: &Arc<Paas>,
+    app: &str,
+    id: &str,
+    code: Code,
+    follower: Option<LogSink>,
+    pace: Pace,
+) -> Result<(), String> {
+    let mut end = End { paas: Arc::clone(paas), app: app.to_owned(), id: id.to_owned(), status: "aborted" };
+    let owner = paas.with_app(app, |app| app.owner.clone()).ok_or("the app is gone")?;
+    let turn = paas.lanes.of_app(app);
+    let _turn = turn.lock().await;
+    let slots = paas.lanes.of_owner(&owner);
+    let _slot = slots.acquire().await.map_err(|error| error.to_string())?;
+    let (log, drained) = paas.keep_log(app, id, follower);
+    let step = Step { paas, app, id, log: &log, pace, begun: paas.world.clock.elapsed() };
+    let result = step.all(code).await;
+    if let Err(failure) = &result {
+        step.say(&format!(" !     {}", told(failure).1));
+    }
+    drop(log);
+    // The last lines are in the output before the status says that there are no more.
+    drained.await.unwrap_or_default();
+    end.status = result.as_ref().map_or_else(|failure| told(failure).0, |()| "success");
+    result.map_err(|failure| {
+        let (status, text) = told(&failure);
+        format!("deployment failed: {status}: {text}")
+    })
+}
+
+/// The vendor's word for a failure, and what it said.
+fn told(failure: &DeployFailure) -> (&'static str, &str) {
+    match failure {
+        DeployFailure::Build(text) => ("build-error", text),
+        DeployFailure::Crashed(text) => ("crashed-error", text),
+        DeployFailure::Timeout(text) => ("timeout-error", text),
+        DeployFailure::Hook(text) => ("hook-error", text),
+    }
+}
+
+/// Writes the final status, however the deployment ends: `aborted` if nobody says otherwise.
+struct End {
+    paas: Arc<Paas>,
+    app: String,
+    id: String,
+    status: &'static str,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let now = self.paas.world.clock.wall();
+        self.paas.with_app(&self.app, |app| conclude(app, &self.id, self.status, now));
+    }
+}
+
+/// The state of an app after its deployment ended so.
+fn conclude(app: &mut App, id: &str, status: &str, now: chrono::DateTime<chrono::Utc>) {
+    let Some(deployment) = app.deployment_mut(id) else { return };
+    status.clone_into(&mut deployment.status);
+    deployment.finished_at = Some(now);
+    let pusher = deployment.pusher.clone();
+    if status == "success" {
+        app.last_deployed_at = Some(now);
+        app.last_deployed_by = Some(pusher);
+        app.last_deployment = Some(id.to_owned());
+        app.resting_status().clone_into(&mut app.status);
+    }
+    app.updated_at = now;
+}
+
+struct Step<'a> {
+    paas: &'a Arc<Paas>,
+    app: &'a str,
+    id: &'a str,
+    log: &'a LogSink,
+    pace: Pace,
+    begun: Duration,
+}
+
+impl Step<'_> {
+    async fn all(&self, code: Code) -> Result<(), DeployFailure> {
+        self.say(&format!("-----> Deployment of {} queued", self.app));
+        self.wait(QUEUED).await;
+        self.enter("building");
+        self.wait(BUILDING).await;
+        self.rejected("build")?;
+        let release = self.build(code).await?;
+        self.enter("pushing");
+        self.wait(PUSHING).await;
+        self.enter("starting");
+        self.wait(STARTING).await;
+        self.rejected("deploy")?;
+        self.start(release).await?;
+        self.say(&format!("<-- https://{}.{} -->", self.app, crate::paas::DEFAULT_DOMAIN));
+        Ok(())
+    }
+
+    async fn build(&self, code: Code) -> Result<Release, DeployFailure> {
+        let runner = &self.paas.plane.runner;
+        let (dir, version) = match code {
+            Code::Commit { repository, commit } => {
+                (runner.checkout(self.app, self.id, &repository, &commit).await?, commit)
+            }
+            Code::Archive { url } => {
+                let tarball = self.paas.sources.join(format!("{}.deploy.tar.gz", self.id));
+                fetch(&url, &tarball).await.map_err(DeployFailure::Build)?;
+                let dir = runner.unpack(self.app, self.id, &tarball).await;
+                super::demolish::remove_archive(&tarball).await;
+                (dir?, String::new())
+            }
+        };
+        let mut env = self.environment()?;
+        env.insert("SOURCE_VERSION".into(), version);
+        runner.build(self.app, self.id, dir, &env, self.log).await
+    }
+
+    /// The first deployment starts one web container, unless the app was scaled before.
+    async fn start(&self, release: Release) -> Result<(), DeployFailure> {
+        let ids = &self.paas.world.ids;
+        let formation = self.paas.with_app(self.app, |app| {
+            adopt_types(app, &release.procfile, || ids.hex(24));
+            if let Some(deployment) = app.deployment_mut(self.id) {
+                deployment.postdeploy = release.procfile.get("postdeploy").cloned();
+            }
+            amounts(app)
+        });
+        let formation = formation.ok_or_else(gone)?;
+        let env = self.environment()?;
+        self.paas.plane.runner.release(self.app, release, &formation, &env, self.log).await
+    }
+
+    fn environment(&self) -> Result<BTreeMap<String, String>, DeployFailure> {
+        self.paas.with_app(self.app, |app| environment(app)).ok_or_else(gone)
+    }
+
+    /// A fault on `verb` makes the deployment end as the fault says.
+    fn rejected(&self, verb: &str) -> Result<(), DeployFailure> {
+        let Some(Fault::Reject { reason }) =
+            self.paas.world.faults.take(crate::paas::SERVICE, verb, self.app)
+        else {
+            return Ok(());
+        };
+        let text = format!("rejected on purpose ({reason})");
+        Err(match reason.as_str() {
+            "hook-error" => DeployFailure::Hook(text),
+            "crashed-error" => DeployFailure::Crashed(text),
+            "timeout-error" => DeployFailure::Timeout(text),
+            _ => DeployFailure::Build(text),
+        })
+    }
+
+    fn enter(&self, status: &str) {
+        self.paas.with_app(self.app, |app| {
+            if let Some(deployment) = app.deployment_mut(self.id) {
+                status.clone_into(&mut deployment.status);
+            }
+        });
+        self.say(&format!("-----> {status}"));
+    }
+
+    async fn wait(&self, offset: Duration) {
+        if self.pace == Pace::Vendor {
+            self.paas.world.clock.sleep_until(self.begun + offset).await;
+        }
+    }
+
+    fn say(&self, line: &str) {
+        // Nobody listens any more: the log is closed.
+        self.log.send(line.to_owned()).unwrap_or_default();
+    }
+}
+
+fn gone() -> DeployFailure {
+    DeployFailure::Build("the app is gone".into())
+}
+
+/// The process types of the new version: what is gone loses its containers, what is new waits to be scaled.
+fn adopt_types(app: &mut App, procfile: &BTreeMap<String, String>, mut id: impl FnMut() -> String) {
+    let first = !app.was_deployed();
+    let scaled_before = app.formation.iter().any(|kind| kind.name == "web");
+    app.formation.retain(|kind| procfile.contains_key(&kind.name));
+    for (name, command) in procfile.iter().filter(|(name, _)| *name != "postdeploy") {
+        if !app.formation.iter().any(|kind| kind.name == *name) {
+            let mut kind = new_type(id(), name);
+            kind.amount = u32::from(first && name == "web" && !scaled_before);
+            app.formation.push(kind);
+        }
+        for kind in app.formation.iter_mut().filter(|kind| kind.name == *name) {
+            kind.command.clone_from(command);
+        }
+    }
+}
+
+/// Downloads a source archive, bounded in size and time.
+async fn fetch(url: &str, file: &Path) -> Result<(), String> {
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .timeout(Duration::from_mins(5))
+        .build()
+        .map_err(|error| error.to_string())?;
+    let failed = |_| "the source archive could not be downloaded".to_owned();
+    let response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
+    if response.content_length().is_some_and(|length| length > HEAVIEST) {
+        return Err("The archive is too heavy".into());
+    }
+    let body = response.bytes_stream().map(|chunk| chunk.map_err(std::io::Error::other));
+    let mut reader = tokio::io::AsyncReadExt::take(StreamReader::new(Box::pin(body)), HEAVIEST + 1);
+    let mut target = tokio::fs::File::create(file).await.map_err(|error| error.to_string())?;
+    let size = tokio::io::copy(&mut reader, &mut target).await.map_err(|error| error.to_string())?;
+    if size > HEAVIEST { Err("The archive is too heavy".into()) } else { Ok(()) }
+}
+
+impl Paas {
+    /// A sink whose lines go to the deployment's output and to `follower`; the other end tells when all are in.
+    fn keep_log(
+        self: &Arc<Self>,
+        app: &str,
+        id: &str,
+        follower: Option<LogSink>,
+    ) -> (LogSink, oneshot::Receiver<()>) {
+        let (log, mut lines) = mpsc::unbounded_channel::<String>();
+        let (done, drained) = oneshot::channel();
+        let (paas, app, id) = (Arc::clone(self), app.to_owned(), id.to_owned());
+        self.world.tasks.spawn("deployment_log", async move {
+            while let Some(line) = lines.recv().await {
+                paas.with_app(&app, |app| {
+                    if let Some(deployment) = app.deployment_mut(&id) {
+                        deployment.output.push_str(&line);
+                        deployment.output.push('\n');
+                    }
+                });
+                if let Some(follower) = &follower {
+                    // A follower that went away does not stop the deployment; the SSH server drops it if it wants to.
+                    follower.send(line).unwrap_or_default();
+                }
+            }
+            done.send(()).unwrap_or_default();
+        });
+        (log, drained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn procfile(names: &[&str]) -> BTreeMap<String, String> {
+        names.iter().map(|name| ((*name).to_owned(), format!("bin/{name}"))).collect()
+    }
+
+    fn app() -> App {
+        let json = serde_json::json!({
+            "id": "1", "uuid": "ap-1", "name": "an-app", "parent": null, "owner": "us-1", "project": "prj-1", "status": "new",
+            "stack": "st-1", "force_https": false, "sticky_session": false, "router_logs": false, "hds_resource": false,
+            "formation": [], "variables": [], "addons": [], "domains": [], "collaborators": [], "deployments": [],
+            "operations": [], "last_deployed_at": null, "last_deployed_by": null, "last_deployment": null,
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn formation(app: &App) -> Vec<(&str, u32)> {
+        app.formation.iter().map(|kind| (kind.name.as_str(), kind.amount)).collect()
+    }
+
+    #[test]
+    fn the_first_deployment_starts_one_web_and_nothing_else() {
+        let mut app = app();
+        adopt_types(&mut app, &procfile(&["web", "worker", "postdeploy"]), || "id".into());
+        assert_eq!(formation(&app), [("web", 1), ("worker", 0)]);
+    }
+
+    #[test]
+    fn an_app_scaled_before_its_first_deployment_keeps_its_formation() {
+        let mut app = app();
+        app.formation.push(new_type("id".into(), "web"));
+        adopt_types(&mut app, &procfile(&["web", "worker"]), || "id".into());
+        assert_eq!(formation(&app), [("web", 0), ("worker", 0)]);
+    }
+
+    #[test]
+    fn a_failed_deployment_leaves_the_app_as_it_was() {
+        let mut app = app();
+        app.deployments.push(Deployment {
+            id: "d".into(),
+            status: "starting".into(),
+            kind: "deployment".into(),
+            git_ref: None,
+            previous_git_ref: None,
+            pusher: "us-1".into(),
+            output: String::new(),
+            created_at: app.created_at,
+            finished_at: None,
+            postdeploy: None,
+        });
+        let now = app.created_at;
+        conclude(&mut app, "d", "hook-error", now);
+        assert_eq!((app.status.as_str(), app.was_deployed()), ("new", false));
+        assert_eq!(app.deployments[0].status, "hook-error");
+    }
+}

@@ -1,0 +1,113 @@
+//! The env file: where everything is and what opens it. Names are stable: operators, tests and foreign clients rely on them.
+
+use std::net::SocketAddr;
+
+use super::Parts;
+use crate::estate;
+use crate::paas::REGION;
+use crate::world::Ids;
+
+/// Credentials that exist from the start.
+#[derive(Clone)]
+pub struct Secrets {
+    /// API key of the DNS provider.
+    pub alwaysdata: String,
+    /// Token of the code host.
+    pub github: String,
+    /// Access key id and secret of the source store.
+    pub source: (String, String),
+    /// Access key id and secret of the archive store.
+    pub archive: (String, String),
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+impl Secrets {
+    /// Credentials in the vendors' shapes.
+    pub fn draw(ids: &Ids) -> Self {
+        let pair = || (format!("SCW{}", ids.hex(17).to_uppercase()), ids.uuid().to_string());
+        Self {
+            alwaysdata: ids.hex(32),
+            github: format!("ghp_{}", ids.secret(36)),
+            source: pair(),
+            archive: pair(),
+        }
+    }
+}
+
+/// All variables, in a stable order.
+pub(super) fn variables(parts: &Parts, control: SocketAddr) -> Vec<(String, String)> {
+    let all = [platform(parts), code_and_names(parts), stores(parts), rest(parts, control)];
+    all.concat().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+type Pairs = Vec<(&'static str, String)>;
+
+fn platform(parts: &Parts) -> Pairs {
+    let urls = parts.paas.urls();
+    let estate = parts.estate.get();
+    let of = |value: fn(&estate::Estate) -> String| estate.map(value).unwrap_or_default();
+    vec![
+        ("SCALINGO_AUTH_URL", urls.auth),
+        ("SCALINGO_API_URL", urls.api),
+        ("SCALINGO_DB_URL", urls.database),
+        ("SCALINGO_SSH_HOST", parts.ssh.addr().to_string()),
+        ("SCALINGO_SSH_FINGERPRINT", parts.ssh.fingerprint().to_owned()),
+        ("SCALINGO_REGION", REGION.into()),
+        ("SCALINGO_API_TOKEN", of(|estate| estate.token.clone())),
+        ("SCALINGO_SSH_KEY", of(|estate| estate.ssh_key.display().to_string())),
+        ("SCALINGO_COLLABORATOR_EMAIL", estate::COLLABORATOR.into()),
+        ("SCALINGO_COLLABORATOR_API_TOKEN", of(|estate| estate.collaborator_token.clone())),
+    ]
+}
+
+fn code_and_names(parts: &Parts) -> Pairs {
+    let [first, second] = parts.plane.dns.authoritative();
+    let code =
+        parts.estate.get().map(|estate| format!("file://{}", estate.code.display())).unwrap_or_default();
+    vec![
+        ("GITHUB_API_URL", parts.github.endpoint()),
+        ("GITHUB_TOKEN", parts.secrets.github.clone()),
+        ("GITHUB_REPOSITORY", estate::REPOSITORY.into()),
+        ("GITHUB_WORKFLOW", estate::WORKFLOW.into()),
+        ("CODE_URL", code),
+        ("ALWAYSDATA_API_URL", parts.alwaysdata.endpoint()),
+        ("ALWAYSDATA_API_KEY", parts.secrets.alwaysdata.clone()),
+        ("ALWAYSDATA_ACCOUNT", estate::ALWAYSDATA_ACCOUNT.into()),
+        ("DNS_ZONE", estate::ZONE.into()),
+        ("DNS_AUTHORITATIVE", format!("{first},{second}")),
+        ("DNS_RESOLVER", parts.plane.dns.resolver().to_string()),
+    ]
+}
+
+fn stores(parts: &Parts) -> Pairs {
+    let (source, archive) = (parts.secrets.source.clone(), parts.secrets.archive.clone());
+    vec![
+        ("S3_SOURCE_ENDPOINT", parts.source.endpoint()),
+        ("S3_SOURCE_BUCKET", estate::BUCKET.into()),
+        ("S3_SOURCE_ACCESS_KEY_ID", source.0.clone()),
+        ("S3_SOURCE_SECRET_ACCESS_KEY", source.1.clone()),
+        ("S3_ARCHIVE_ENDPOINT", parts.archive.endpoint()),
+        ("S3_ARCHIVE_BUCKET", estate::MIRROR.into()),
+        ("S3_ARCHIVE_ACCESS_KEY_ID", archive.0),
+        ("S3_ARCHIVE_SECRET_ACCESS_KEY", archive.1),
+        ("AWS_REGION", estate::S3_REGION.into()),
+        ("AWS_ACCESS_KEY_ID", source.0),
+        ("AWS_SECRET_ACCESS_KEY", source.1),
+    ]
+}
+
+fn rest(parts: &Parts, control: SocketAddr) -> Pairs {
+    let ingress = &parts.plane.ingress;
+    vec![
+        ("INGRESS_HTTP", format!("http://{}", ingress.http())),
+        ("INGRESS_HTTPS", format!("https://{}", ingress.https())),
+        ("CA_CERT", parts.authority.ca_file().display().to_string()),
+        ("CONTROL_URL", format!("http://{control}")),
+        ("SANDBOX_SPEED", parts.world.clock.speed().to_string()),
+    ]
+}
