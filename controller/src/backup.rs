@@ -1,1 +1,16 @@
 //! Everything about one database backup: checking its archive, restoring it, accounting for what came back.
+//!
+//! The rungs of a verdict and what reaches them: *downloaded* and *intact* ([`archive`]), *readable* ([`toc`] and
+//! [`contents`]), *restored* ([`restore`] and [`accounting`]), *asserted* ([`checks`]). [`objects`] does the same for
+//! the artifact that holds a bucket's documents.
+//!
+//! Nothing here knows the store, a recovery or HTTP: streams, paths and connections are handed in, facts are handed
+//! back. What was asked of a tool is never taken for done: each claim rests on something that was looked at.
+
+pub mod archive;
+mod process;
+pub mod refusal;
+pub mod tools;
+
+pub use refusal::Refusal;
+pub use tools::PgTools;
