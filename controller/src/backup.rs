@@ -7,9 +7,16 @@
 //! Nothing here knows the store, a recovery or HTTP: streams, paths and connections are handed in, facts are handed
 //! back. What was asked of a tool is never taken for done: each claim rests on something that was looked at.
 
+pub mod accounting;
 pub mod archive;
+pub mod checks;
+pub mod contents;
+#[cfg(test)]
+mod lab;
 mod process;
 pub mod refusal;
+pub mod restore;
+pub mod toc;
 pub mod tools;
 
 pub use refusal::Refusal;

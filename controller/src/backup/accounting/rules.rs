@@ -1,0 +1,112 @@
+//! The named rules by which an entry may be left out, or an error passed over. What no rule names is a loss.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::restore::EntryError;
+use crate::backup::toc::Entry;
+
+/// Why nothing is lost although an entry was not restored as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// The platform owns extensions; their comments come with them.
+    ExtensionComment,
+    /// The extension is in the target already.
+    ExtensionPresent,
+    /// Rows that an extension brings itself (`spatial_ref_sys` of PostGIS).
+    ExtensionData,
+    /// Roles are not in a dump: privileges are granted anew, by the plan.
+    Privileges,
+    /// Every database has its schema `public`, and the platform owns it.
+    PublicSchema,
+    /// Only a superuser makes these, and no data lives in them: event triggers, security labels, publications.
+    SuperuserObject,
+    /// A subscription would at once replicate from the source again.
+    SubscriptionNotResumed,
+    /// Settings of the database itself belong to the platform.
+    DatabaseSettings,
+    /// The planner's statistics are made anew by `ANALYZE`.
+    PlannerStatistics,
+    /// A `SET` of another version's setting, which steers the session and not the data.
+    UnknownSetting,
+}
+
+impl Rule {
+    /// The stable label.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ExtensionComment => "extension-comment",
+            Self::ExtensionPresent => "extension-present",
+            Self::ExtensionData => "extension-data",
+            Self::Privileges => "privileges",
+            Self::PublicSchema => "public-schema",
+            Self::SuperuserObject => "superuser-object",
+            Self::SubscriptionNotResumed => "subscription-not-resumed",
+            Self::DatabaseSettings => "database-settings",
+            Self::PlannerStatistics => "planner-statistics",
+            Self::UnknownSetting => "unknown-setting",
+        }
+    }
+
+    /// Whether the rule says "it is there anyway", which then has to be seen.
+    pub(super) const fn needs_sight(self) -> bool {
+        matches!(self, Self::ExtensionPresent | Self::UnknownSetting)
+    }
+}
+
+/// The rule by which `entry` is left out beforehand. `present` tells the extensions that the target has.
+pub(in crate::backup) fn skip_rule(entry: &Entry, present: impl Fn(&str) -> bool) -> Option<Rule> {
+    match entry.kind.as_str() {
+        "ACL" | "DEFAULT ACL" => Some(Rule::Privileges),
+        "COMMENT" => comment_rule(&entry.name),
+        "DATABASE" | "DATABASE PROPERTIES" => Some(Rule::DatabaseSettings),
+        "EVENT TRIGGER" | "SECURITY LABEL" => Some(Rule::SuperuserObject),
+        "EXTENSION" if present(&entry.name) => Some(Rule::ExtensionPresent),
+        "SCHEMA" if entry.name == "public" => Some(Rule::PublicSchema),
+        "STATISTICS DATA" => Some(Rule::PlannerStatistics),
+        "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => Some(Rule::SubscriptionNotResumed),
+        "TABLE DATA" if entry.name == "spatial_ref_sys" => Some(Rule::ExtensionData),
+        _ => None,
+    }
+}
+
+fn comment_rule(on: &str) -> Option<Rule> {
+    if on == "SCHEMA public" {
+        return Some(Rule::PublicSchema);
+    }
+    match on.split_once(' ')? {
+        ("EXTENSION", _) => Some(Rule::ExtensionComment),
+        ("DATABASE", _) => Some(Rule::DatabaseSettings),
+        ("EVENT", _) => Some(Rule::SuperuserObject),
+        ("SUBSCRIPTION", _) => Some(Rule::SubscriptionNotResumed),
+        _ => None,
+    }
+}
+
+/// The rule that forgives `error` on `entry`, if there is one.
+pub(super) fn error_rule(entry: &Entry, error: &EntryError) -> Option<Rule> {
+    let says = |text: &str| error.message.contains(text);
+    match entry.kind.as_str() {
+        _ if forgives_setting(error) => Some(Rule::UnknownSetting),
+        "EXTENSION" if says("already exists") || says("must be owner of extension") => {
+            Some(Rule::ExtensionPresent)
+        }
+        "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA"
+            if says("permission denied") || says("must be superuser") || says("does not exist") =>
+        {
+            Some(Rule::SuperuserObject)
+        }
+        _ => None,
+    }
+}
+
+/// Settings that a `pg_restore` of another major sets for its session, and that only steer time-outs and the like.
+const SESSION_SETTINGS: &[&str] =
+    &["transaction_timeout", "idle_in_transaction_session_timeout", "default_with_oids"];
+
+/// Whether `error` is about a session setting that this server does not know.
+pub(super) fn forgives_setting(error: &EntryError) -> bool {
+    error.statement.starts_with("SET ")
+        && error.message.contains("unrecognized configuration parameter")
+        && SESSION_SETTINGS.iter().any(|setting| error.message.contains(&format!("\"{setting}\"")))
+}

@@ -1,0 +1,91 @@
+//! Looks at a restored database: what is in it, whether it is what the dump held, whether it is sound, who may read it.
+//!
+//! All of it reads, except [`analyze`] and [`grant_readonly`]. Objects that belong to an extension are the extension's
+//! business and are passed over throughout.
+
+mod data;
+mod finding;
+mod integrity;
+mod observe;
+mod occupancy;
+mod readonly;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use thiserror::Error;
+
+pub use data::{DataCheck, DataOutcome, Expectation, run_data_checks};
+pub use finding::{Finding, Severity, compare};
+pub use integrity::integrity;
+pub use observe::{Observed, SequenceState, observe};
+pub use occupancy::{Occupancy, occupancy};
+pub use readonly::{ReadonlyGaps, grant_readonly, readonly_gaps};
+
+use crate::runtime::class::{Class, Classified};
+
+/// A look that could not be taken.
+#[derive(Debug, Error)]
+#[error("could not {doing}")]
+pub struct CheckError {
+    /// What we were doing.
+    pub doing: &'static str,
+    /// Why.
+    #[source]
+    pub source: sqlx::Error,
+}
+
+impl Classified for CheckError {
+    fn class(&self) -> Class {
+        match &self.source {
+            // Shutdown, lost connections, too many of them, lock and serialization trouble.
+            sqlx::Error::Database(error) => match error.code().as_deref().and_then(|code| code.get(..2)) {
+                Some("08" | "40" | "53" | "55" | "57") => Class::Transient,
+                _ => Class::Terminal,
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Class::Transient,
+            _ => Class::Terminal,
+        }
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> CheckError {
+    move |source| CheckError { doing, source }
+}
+
+/// The schemas that are the users' own. To be put after a `WHERE` over `pg_namespace n`.
+const USER_SCHEMA: &str = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+/// Names are told as a dump tells them: qualified unless they are the system's own.
+async fn forget_search_path(conn: &mut PgConnection) -> Result<(), CheckError> {
+    sqlx::query("SET search_path = ''").execute(conn).await.map(drop).map_err(failed("set the search path"))
+}
+
+/// Refreshes the planner's statistics, table by table, so that none is silent for long.
+///
+/// `progress` is told tables done and in all. *Repeat*: safe.
+pub async fn analyze(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<(), CheckError> {
+    let tables = format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'm') AND {USER_SCHEMA}
+           AND pg_catalog.pg_has_role(c.relowner, 'USAGE') ORDER BY 1"
+    );
+    let tables = sqlx::query(AssertSqlSafe(tables))
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("list the tables to analyze"))?;
+    let total = tables.len() as u64;
+    for (done, row) in (1..).zip(tables) {
+        let table: String = row.try_get(0).map_err(failed("list the tables to analyze"))?;
+        sqlx::query(AssertSqlSafe(format!("ANALYZE {table}")))
+            .execute(&mut *conn)
+            .await
+            .map_err(failed("analyze a table"))?;
+        progress(done, total);
+    }
+    Ok(())
+}

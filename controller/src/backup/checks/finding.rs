@@ -1,0 +1,170 @@
+//! What is not as it should be in a restored database. [`compare`] is pure.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Observed;
+use crate::backup::contents::{Counts, RelationName};
+use crate::backup::restore::Selection;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// So it was in the source: to be told, no fault of the restore.
+    Notice,
+    /// The restore is not whole.
+    Failure,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "what")]
+pub enum Finding {
+    /// A table of the dump is not there.
+    TableAbsent {
+        /// Which.
+        table: RelationName,
+        /// Rows that the dump has for it.
+        rows: u64,
+    },
+    /// A table has other rows than the dump.
+    RowsDiffer {
+        /// Which.
+        table: RelationName,
+        /// Rows in the dump.
+        expected: u64,
+        /// Rows found.
+        found: u64,
+    },
+    /// A sequence stands elsewhere than the dump says, or is not there.
+    SequenceDiffers {
+        /// Which.
+        sequence: RelationName,
+        /// Last value in the dump.
+        expected: i64,
+        /// Last value found.
+        found: Option<i64>,
+    },
+    /// A sequence would hand out a value that its column has already.
+    SequenceBehind {
+        /// Which.
+        sequence: RelationName,
+        /// The table and column that it feeds.
+        column: String,
+        /// Its last value.
+        last_value: i64,
+        /// The next value that it would hand out.
+        next: i64,
+        /// The furthest value in the column.
+        furthest: i64,
+    },
+    /// An index is not usable.
+    IndexInvalid {
+        /// Which.
+        index: RelationName,
+    },
+    /// A constraint is not known to hold for all rows.
+    ConstraintNotValidated {
+        /// `SCHEMA TABLE NAME`.
+        constraint: String,
+    },
+    /// Large objects are missing, or there are others.
+    LargeObjectsDiffer {
+        /// Number and bytes in the dump.
+        expected: (u64, u64),
+        /// Number and bytes found.
+        found: (u64, u64),
+    },
+}
+
+impl Finding {
+    /// The stable label.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TableAbsent { .. } => "table-absent",
+            Self::RowsDiffer { .. } => "rows-differ",
+            Self::SequenceDiffers { .. } => "sequence-differs",
+            Self::SequenceBehind { .. } => "sequence-behind",
+            Self::IndexInvalid { .. } => "index-invalid",
+            Self::ConstraintNotValidated { .. } => "constraint-not-validated",
+            Self::LargeObjectsDiffer { .. } => "large-objects-differ",
+        }
+    }
+
+    /// How bad it is, given what the dump held: what was so in the source is no fault of the restore.
+    pub fn severity(&self, counts: &Counts) -> Severity {
+        let in_source = match self {
+            Self::ConstraintNotValidated { constraint } => counts.not_valid.contains(constraint),
+            Self::SequenceBehind { sequence, last_value, .. } => counts
+                .sequences
+                .iter()
+                .any(|value| value.sequence == *sequence && value.last_value == *last_value),
+            Self::TableAbsent { .. }
+            | Self::RowsDiffer { .. }
+            | Self::SequenceDiffers { .. }
+            | Self::IndexInvalid { .. }
+            | Self::LargeObjectsDiffer { .. } => false,
+        };
+        if in_source { Severity::Notice } else { Severity::Failure }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TableAbsent { table, rows } => write!(f, "table {table} with {rows} rows is not there"),
+            Self::RowsDiffer { table, expected, found } => {
+                write!(f, "table {table} has {found} rows, the dump has {expected}")
+            }
+            Self::SequenceDiffers { sequence, expected, found: Some(found) } => {
+                write!(f, "sequence {sequence} stands at {found}, in the dump at {expected}")
+            }
+            Self::SequenceDiffers { sequence, .. } => write!(f, "sequence {sequence} is not there"),
+            Self::SequenceBehind { sequence, column, next, furthest, .. } => {
+                write!(f, "sequence {sequence} would hand out {next}, {column} is at {furthest} already")
+            }
+            Self::IndexInvalid { index } => write!(f, "index {index} is invalid"),
+            Self::ConstraintNotValidated { constraint } => {
+                write!(f, "constraint {constraint} is not validated")
+            }
+            Self::LargeObjectsDiffer { expected, found } => write!(
+                f,
+                "{} large objects with {} bytes are there, the dump has {} with {}",
+                found.0, found.1, expected.0, expected.1
+            ),
+        }
+    }
+}
+
+/// Holds what was seen against what the dump held: every table, every sequence, the large objects.
+///
+/// Tables whose rows `selection` left out by a rule are passed over.
+pub fn compare(counts: &Counts, selection: &Selection, observed: &Observed) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for count in counts.tables.iter().filter(|count| !selection.leaves_out_rows_of(&count.table)) {
+        let (table, expected) = (count.table.clone(), count.rows);
+        match observed.rows_of(&table, expected) {
+            Some((_, true)) => {}
+            Some((found, false)) => findings.push(Finding::RowsDiffer { table, expected, found }),
+            None => findings.push(Finding::TableAbsent { table, rows: expected }),
+        }
+    }
+    for value in &counts.sequences {
+        let state = observed.sequences.get(&value.sequence);
+        if state.is_none_or(|s| (s.last_value, s.is_called) != (value.last_value, value.is_called)) {
+            findings.push(Finding::SequenceDiffers {
+                sequence: value.sequence.clone(),
+                expected: value.last_value,
+                found: state.map(|state| state.last_value),
+            });
+        }
+    }
+    let expected = (counts.large_objects, counts.large_object_bytes);
+    let found = (observed.large_objects, observed.large_object_bytes);
+    if expected != found {
+        findings.push(Finding::LargeObjectsDiffer { expected, found });
+    }
+    findings
+}

@@ -1,0 +1,127 @@
+//! Whether what is there is sound in itself: indexes usable, constraints proven, sequences ahead of their columns.
+
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::finding::Finding;
+use super::{CheckError, failed, forget_search_path};
+use crate::backup::contents::RelationName;
+
+/// Looks for unsound things.
+pub async fn integrity(conn: &mut PgConnection) -> Result<Vec<Finding>, CheckError> {
+    forget_search_path(conn).await?;
+    let mut findings = invalid_indexes(conn).await?;
+    findings.extend(unproven_constraints(conn).await?);
+    findings.extend(sequences_behind(conn).await?);
+    Ok(findings)
+}
+
+async fn invalid_indexes(conn: &mut PgConnection) -> Result<Vec<Finding>, CheckError> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_index i
+         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE NOT (i.indisvalid AND i.indisready) AND n.nspname !~ '^pg_' ORDER BY 1, 2",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(failed("look for invalid indexes"))?;
+    let finding = |(schema, name)| Finding::IndexInvalid { index: RelationName { schema, name } };
+    Ok(rows.into_iter().map(finding).collect())
+}
+
+async fn unproven_constraints(conn: &mut PgConnection) -> Result<Vec<Finding>, CheckError> {
+    let constraints: Vec<String> = sqlx::query_scalar(
+        "SELECT n.nspname || ' ' || c.relname || ' ' || k.conname FROM pg_catalog.pg_constraint k
+         JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE NOT k.convalidated AND n.nspname !~ '^pg_' ORDER BY 1",
+    )
+    .fetch_all(conn)
+    .await
+    .map_err(failed("look for constraints that were not validated"))?;
+    Ok(constraints.into_iter().map(|constraint| Finding::ConstraintNotValidated { constraint }).collect())
+}
+
+/// A sequence with the column it feeds, be it as its owner or by the column's default.
+const FED_COLUMNS: &str = "
+    SELECT DISTINCT sn.nspname::text, s.relname::text, format('%I.%I', sn.nspname, s.relname),
+           format('%I.%I', tn.nspname, t.relname), a.attname::text, quote_ident(a.attname), q.seqincrement
+    FROM pg_catalog.pg_class s
+    JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+    JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
+    JOIN (
+      SELECT objid AS seq, refobjid AS rel, refobjsubid AS col FROM pg_catalog.pg_depend
+      WHERE classid = 'pg_catalog.pg_class'::regclass AND refclassid = 'pg_catalog.pg_class'::regclass
+        AND deptype IN ('a', 'i') AND refobjsubid > 0
+      UNION
+      SELECT d.refobjid, f.adrelid, f.adnum FROM pg_catalog.pg_depend d
+      JOIN pg_catalog.pg_attrdef f ON f.oid = d.objid
+      WHERE d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+    ) AS fed ON fed.seq = s.oid
+    JOIN pg_catalog.pg_class t ON t.oid = fed.rel
+    JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = fed.rel AND a.attnum = fed.col
+    WHERE s.relkind = 'S' AND t.relkind IN ('r', 'p') AND sn.nspname !~ '^pg_' AND NOT q.seqcycle
+      AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+    ORDER BY 1, 2";
+
+async fn sequences_behind(conn: &mut PgConnection) -> Result<Vec<Finding>, CheckError> {
+    let columns = sqlx::query(FED_COLUMNS)
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(failed("list the columns that sequences feed"))?;
+    let mut findings = Vec::new();
+    for row in columns {
+        let fed = Fed::of(&row).map_err(failed("list the columns that sequences feed"))?;
+        if let Some((last_value, next, furthest)) = fed.behind(conn).await? {
+            findings.push(Finding::SequenceBehind {
+                sequence: fed.sequence,
+                column: format!("{}.{}", fed.table, fed.column),
+                last_value,
+                next,
+                furthest,
+            });
+        }
+    }
+    Ok(findings)
+}
+
+struct Fed {
+    sequence: RelationName,
+    quoted: String,
+    table: String,
+    column: String,
+    quoted_column: String,
+    increment: i64,
+}
+
+impl Fed {
+    fn of(row: &sqlx::postgres::PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            sequence: RelationName { schema: row.try_get(0)?, name: row.try_get(1)? },
+            quoted: row.try_get(2)?,
+            table: row.try_get(3)?,
+            column: row.try_get(4)?,
+            quoted_column: row.try_get(5)?,
+            increment: row.try_get(6)?,
+        })
+    }
+
+    /// The next value and the furthest one in the column, if the sequence would run into it.
+    async fn behind(&self, conn: &mut PgConnection) -> Result<Option<(i64, i64, i64)>, CheckError> {
+        let Self { quoted, table, quoted_column, increment, .. } = self;
+        let (furthest, passed) = if *increment > 0 { ("max", ">=") } else { ("min", "<=") };
+        let sql = format!(
+            "SELECT last_value, next::bigint, furthest FROM (
+               SELECT last_value, CASE WHEN is_called THEN last_value::numeric + {increment} ELSE last_value END,
+                      (SELECT {furthest}({quoted_column})::bigint FROM {table})
+               FROM {quoted}
+             ) AS state (last_value, next, furthest)
+             WHERE furthest {passed} next AND next BETWEEN -9223372036854775808 AND 9223372036854775807"
+        );
+        sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_optional(conn)
+            .await
+            .map_err(failed("hold a sequence against its column"))
+    }
+}

@@ -1,0 +1,220 @@
+//! One look at everything that a dump can hold: objects by kind and name, rows, sequence values, large objects.
+//!
+//! Names are built as a dump's table of contents builds them, so that the two can be compared as text.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::{CheckError, USER_SCHEMA, failed, forget_search_path};
+use crate::backup::contents::RelationName;
+
+/// The state of a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceState {
+    /// Its last value.
+    pub last_value: i64,
+    /// Whether that value was handed out already.
+    pub is_called: bool,
+}
+
+/// What was seen in a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Kind and path of each object, in the words of a table of contents.
+    pub objects: HashSet<(String, String)>,
+    /// Rows of each table, exactly; of a partitioned table, those of its partitions.
+    pub rows: BTreeMap<RelationName, u64>,
+    /// The tables among them that belong to an extension, which may have put rows of its own there.
+    pub of_extensions: BTreeSet<RelationName>,
+    /// Each sequence.
+    pub sequences: BTreeMap<RelationName, SequenceState>,
+    /// Large objects.
+    pub large_objects: u64,
+    /// Bytes in them.
+    pub large_object_bytes: u64,
+}
+
+/// The kinds that [`observe`] can see. Others leave no trace that could be looked up by name.
+const KINDS: &[&str] = &[
+    "AGGREGATE",
+    "CHECK CONSTRAINT",
+    "COLLATION",
+    "COMMENT",
+    "CONSTRAINT",
+    "DEFAULT",
+    "DOMAIN",
+    "EXTENSION",
+    "FK CONSTRAINT",
+    "FOREIGN DATA WRAPPER",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "INDEX",
+    "INDEX ATTACH",
+    "MATERIALIZED VIEW",
+    "MATERIALIZED VIEW DATA",
+    "POLICY",
+    "PROCEDURE",
+    "PUBLICATION",
+    "ROW SECURITY",
+    "RULE",
+    "SCHEMA",
+    "SEQUENCE",
+    "SEQUENCE OWNED BY",
+    "SERVER",
+    "STATISTICS",
+    "TABLE",
+    "TABLE ATTACH",
+    "TEXT SEARCH CONFIGURATION",
+    "TEXT SEARCH DICTIONARY",
+    "TRIGGER",
+    "TYPE",
+    "VIEW",
+];
+
+/// The kinds whose comments [`observe`] can see.
+const COMMENTED: &[&str] = &[
+    "AGGREGATE",
+    "COLUMN",
+    "CONSTRAINT",
+    "DOMAIN",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "INDEX",
+    "MATERIALIZED VIEW",
+    "PROCEDURE",
+    "SCHEMA",
+    "SEQUENCE",
+    "TABLE",
+    "TRIGGER",
+    "TYPE",
+    "VIEW",
+];
+
+impl Observed {
+    /// Whether objects of this kind can be seen at all.
+    pub fn sees(&self, kind: &str) -> bool {
+        KINDS.contains(&kind)
+    }
+
+    /// Whether comments on this, in the words of a table of contents (`TABLE client`), can be seen.
+    pub fn sees_comment(&self, on: &str) -> bool {
+        COMMENTED.iter().any(|kind| on.strip_prefix(kind).is_some_and(|rest| rest.starts_with(' ')))
+            && !on.contains(" ON DOMAIN ")
+    }
+
+    /// The rows of a table, and whether there are as many as a dump holds; more are right in an extension's table.
+    pub fn rows_of(&self, table: &RelationName, expected: u64) -> Option<(u64, bool)> {
+        let found = *self.rows.get(table)?;
+        let enough = found == expected || (found > expected && self.of_extensions.contains(table));
+        Some((found, enough))
+    }
+
+    /// Whether this object was seen.
+    pub fn has(&self, kind: &str, path: &str) -> bool {
+        self.objects.contains(&(kind.to_owned(), path.to_owned()))
+    }
+}
+
+/// Looks at everything. `progress` is told tables counted and in all; the counting takes nearly all of the time.
+pub async fn observe(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Observed, CheckError> {
+    forget_search_path(conn).await?;
+    let objects = objects(conn).await?;
+    let (rows, of_extensions) = rows(conn, progress).await?;
+    let sequences = sequences(conn).await?;
+    let (large_objects, large_object_bytes) = large_objects(conn).await?;
+    Ok(Observed { objects, rows, of_extensions, sequences, large_objects, large_object_bytes })
+}
+
+async fn objects(conn: &mut PgConnection) -> Result<HashSet<(String, String)>, CheckError> {
+    let rows = sqlx::query(include_str!("catalogue.sql"))
+        .fetch_all(conn)
+        .await
+        .map_err(failed("read the catalogue"))?;
+    let pair = |row: sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
+    rows.into_iter().map(pair).collect::<Result<_, _>>().map_err(failed("read the catalogue"))
+}
+
+/// A relation that is looked into.
+struct Relation {
+    name: RelationName,
+    quoted: String,
+    kind: String,
+    of_extension: bool,
+}
+
+/// The relations of some kinds, each kind one letter as in `pg_class.relkind`.
+async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>, CheckError> {
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text, format('%I.%I', n.nspname, c.relname), c.relkind::text,
+           EXISTS (SELECT FROM pg_catalog.pg_depend d
+             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE {USER_SCHEMA} AND c.relkind::text = ANY (string_to_array($1, NULL)) ORDER BY 1, 2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(kinds)
+        .fetch_all(conn)
+        .await
+        .map_err(failed("list the relations"))?;
+    let relation = |row: sqlx::postgres::PgRow| {
+        Ok(Relation {
+            name: RelationName { schema: row.try_get(0)?, name: row.try_get(1)? },
+            quoted: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            of_extension: row.try_get(4)?,
+        })
+    };
+    rows.into_iter().map(relation).collect::<Result<_, _>>().map_err(failed("list the relations"))
+}
+
+type Rows = (BTreeMap<RelationName, u64>, BTreeSet<RelationName>);
+
+async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Rows, CheckError> {
+    let tables = relations(conn, "rp").await?;
+    let total = tables.len() as u64;
+    let (mut rows, mut of_extensions) = Rows::default();
+    for (done, table) in (1..).zip(tables) {
+        // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
+        let only = if table.kind == "p" { "" } else { "ONLY " };
+        let sql = format!("SELECT count(*) FROM {only}{}", table.quoted);
+        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(&mut *conn).await;
+        match count {
+            Ok(count) => drop(rows.insert(table.name.clone(), count.unsigned_abs())),
+            // An extension may keep its tables to itself.
+            Err(sqlx::Error::Database(_)) if table.of_extension => {}
+            Err(error) => return Err(failed("count the rows of a table")(error)),
+        }
+        if table.of_extension {
+            of_extensions.insert(table.name);
+        }
+        progress(done, total);
+    }
+    Ok((rows, of_extensions))
+}
+
+async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {
+    let mut states = BTreeMap::new();
+    for sequence in relations(conn, "S").await?.into_iter().filter(|sequence| !sequence.of_extension) {
+        let sql = format!("SELECT last_value, is_called FROM {}", sequence.quoted);
+        let (last_value, is_called) = sqlx::query_as(AssertSqlSafe(sql))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(failed("read a sequence"))?;
+        states.insert(sequence.name, SequenceState { last_value, is_called });
+    }
+    Ok(states)
+}
+
+/// Number and bytes: their pages are the superuser's, so each is read through the function that its owner may call.
+async fn large_objects(conn: &mut PgConnection) -> Result<(u64, u64), CheckError> {
+    let (count, bytes): (i64, i64) = sqlx::query_as(
+        "SELECT count(*), coalesce(sum(length(pg_catalog.lo_get(oid))), 0)::bigint
+         FROM pg_catalog.pg_largeobject_metadata",
+    )
+    .fetch_one(conn)
+    .await
+    .map_err(failed("read the large objects"))?;
+    Ok((count.unsigned_abs(), bytes.unsigned_abs()))
+}

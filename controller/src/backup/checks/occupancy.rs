@@ -1,0 +1,77 @@
+//! What is in a database before anything is restored into it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+
+use super::{CheckError, USER_SCHEMA, failed};
+
+/// What users put into a database, and the extensions it has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Tables, views, sequences, indexes and the like.
+    pub relations: u64,
+    /// Functions and types on their own.
+    pub routines_and_types: u64,
+    /// Large objects.
+    pub large_objects: u64,
+    /// Installed extensions, which do not count as content.
+    pub extensions: BTreeSet<String>,
+}
+
+impl Occupancy {
+    /// Whether nothing of a user's is in it.
+    pub fn is_empty(&self) -> bool {
+        self.relations == 0 && self.routines_and_types == 0 && self.large_objects == 0
+    }
+}
+
+impl fmt::Display for Occupancy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} relations, {} functions and types, {} large objects",
+            self.relations, self.routines_and_types, self.large_objects
+        )
+    }
+}
+
+/// Looks at what the database of `conn` holds.
+pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError> {
+    let not_of_extension = |class: &str, oid: &str| {
+        format!(
+            "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{class}'::regclass
+               AND d.objid = {oid} AND d.deptype = 'e')"
+        )
+    };
+    let sql = format!(
+        "SELECT
+           (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE {USER_SCHEMA} AND {relation}),
+           (SELECT count(*) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+            WHERE {USER_SCHEMA} AND {routine})
+           + (SELECT count(*) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+              WHERE {USER_SCHEMA} AND t.typrelid = 0 AND t.typelem = 0 AND {of_type}),
+           (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
+           (SELECT coalesce(array_agg(extname::text), '{{}}') FROM pg_catalog.pg_extension)",
+        relation = not_of_extension("pg_class", "c.oid"),
+        routine = not_of_extension("pg_proc", "p.oid"),
+        of_type = not_of_extension("pg_type", "t.oid"),
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .fetch_one(conn)
+        .await
+        .map_err(failed("look whether the database is empty"))?;
+    let count = |index: usize| {
+        let count: Result<i64, _> = row.try_get(index);
+        count.map(i64::unsigned_abs).map_err(failed("look whether the database is empty"))
+    };
+    let extensions: Vec<String> = row.try_get(3).map_err(failed("list the extensions"))?;
+    Ok(Occupancy {
+        relations: count(0)?,
+        routines_and_types: count(1)?,
+        large_objects: count(2)?,
+        extensions: extensions.into_iter().collect(),
+    })
+}

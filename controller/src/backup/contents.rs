@@ -1,0 +1,87 @@
+//! What is in a dump, learnt by reading every byte of its data: `pg_restore` turns all of it into SQL, a scanner counts
+//! rows, sequence values and large objects as they pass, and nothing is stored.
+//!
+//! This is both the proof that every data block can be read and the manifest that a restore is held against. What it
+//! cannot see: a change in uncompressed data that leaves valid text, which only a recorded hash shows.
+
+mod names;
+mod read;
+mod scanner;
+mod statement;
+mod tally;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use read::read_all;
+pub use scanner::{ScanError, Scanner};
+
+/// A relation by its real names, without quotes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RelationName {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for RelationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// The data of one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCount {
+    /// The table that the rows are loaded into.
+    pub table: RelationName,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes of these rows as text.
+    pub bytes: u64,
+}
+
+/// The state that a dump gives to one sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceValue {
+    /// The sequence.
+    pub sequence: RelationName,
+    /// Its last value.
+    pub last_value: i64,
+    /// Whether that value was handed out already.
+    pub is_called: bool,
+}
+
+/// All that a dump holds, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Tables with data entries, empty ones included, by name.
+    pub tables: Vec<TableCount>,
+    /// Sequences, by name.
+    pub sequences: Vec<SequenceValue>,
+    /// Large objects.
+    pub large_objects: u64,
+    /// Bytes in them.
+    pub large_object_bytes: u64,
+    /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
+    pub not_valid: Vec<String>,
+    /// Bytes of SQL that were read.
+    pub text_bytes: u64,
+}
+
+impl Counts {
+    /// The data of a table, if the dump has any entry for it.
+    pub fn table(&self, schema: &str, name: &str) -> Option<&TableCount> {
+        let key = |count: &TableCount| {
+            count.table.schema.as_str().cmp(schema).then_with(|| count.table.name.as_str().cmp(name))
+        };
+        self.tables.binary_search_by(key).ok().map(|index| &self.tables[index])
+    }
+
+    /// Rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|count| count.rows).sum()
+    }
+}

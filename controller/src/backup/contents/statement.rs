@@ -1,0 +1,98 @@
+//! What a single statement of a dump means for the count.
+
+use super::names::{literal, qualified};
+
+/// A statement that the count has to know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Statement {
+    /// Rows of this relation follow as lines.
+    Copy(Option<String>, String),
+    /// Rows of this relation, `columns` telling whether it has a column list.
+    Insert { schema: Option<String>, table: String, columns: bool, default_values: bool },
+    /// The state of this sequence.
+    SetValue { schema: Option<String>, sequence: String, last_value: i64, is_called: bool },
+    /// A large object is made.
+    LargeObject,
+    /// This many bytes go into one.
+    LargeObjectBytes(u64),
+    /// Anything else; whether it ends in `NOT VALID`.
+    Other { not_valid: bool },
+}
+
+/// Reads a statement without its semicolon. `text` may be cut at its end if it is very long.
+pub(super) fn read(text: &[u8]) -> Statement {
+    let text = String::from_utf8_lossy(text.trim_ascii());
+    let known = match text.split_once(' ') {
+        Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
+        Some(("INSERT", rest)) => insert(rest),
+        Some(("SELECT", rest)) => select(rest),
+        _ => None,
+    };
+    known.unwrap_or_else(|| Statement::Other { not_valid: text.ends_with(" NOT VALID") })
+}
+
+fn copy(text: &str) -> Option<Statement> {
+    let ((schema, table), _) = qualified(text)?;
+    Some(Statement::Copy(schema, table))
+}
+
+fn insert(text: &str) -> Option<Statement> {
+    let ((schema, table), rest) = qualified(text.strip_prefix("INTO ")?)?;
+    let rest = rest.trim_start();
+    Some(Statement::Insert {
+        schema,
+        table,
+        columns: rest.starts_with('('),
+        default_values: rest.starts_with("DEFAULT VALUES"),
+    })
+}
+
+fn select(text: &str) -> Option<Statement> {
+    let (function, arguments) = text.split_once('(')?;
+    match function.strip_prefix("pg_catalog.").unwrap_or(function) {
+        "setval" => set_value(arguments),
+        "lo_create" => Some(Statement::LargeObject),
+        "lowrite" => {
+            let (_, data) = arguments.split_once('\'')?;
+            let hex = data.trim_start_matches('\\').strip_prefix('x')?;
+            Some(Statement::LargeObjectBytes(hex.find('\'')? as u64 / 2))
+        }
+        _ => None,
+    }
+}
+
+/// `'public.x_id_seq', 42, true)`
+fn set_value(arguments: &str) -> Option<Statement> {
+    let (name, rest) = literal(arguments)?;
+    let ((schema, sequence), _) = qualified(&name)?;
+    let mut rest = rest.trim_end_matches(')').split(',').skip(1).map(str::trim);
+    let last_value = rest.next()?.trim_matches('\'').parse().ok()?;
+    Some(Statement::SetValue { schema, sequence, last_value, is_called: rest.next()? == "true" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_statements_that_count_are_recognised() {
+        let public = || Some("public".to_owned());
+        assert_eq!(read(b"\nCOPY public.a (x) FROM stdin"), Statement::Copy(public(), "a".into()));
+        assert_eq!(read(b"COPY public.a (x) TO stdout"), Statement::Other { not_valid: false });
+        assert_eq!(
+            read(b"SELECT pg_catalog.setval('public.\"A_seq\"', -5, false)"),
+            Statement::SetValue {
+                schema: public(),
+                sequence: "A_seq".into(),
+                last_value: -5,
+                is_called: false
+            }
+        );
+        assert_eq!(read(b"SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
+        assert_eq!(read(br"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
+        assert_eq!(
+            read(b"ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
+            Statement::Other { not_valid: true }
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! The restore itself: the real, parallel `pg_restore` into a database that is empty or provably ours.
+//!
+//! Three moves, of which the middle one is the only one that acts: [`Selection::new`] decides (pure) what is restored
+//! from what was seen in the target; [`restore`] runs; [`super::accounting`] says what came of it. Nothing here trusts
+//! the exit status.
+//!
+//! Extensions are left to `pg_restore`, save those that the target has: a dump makes them with `IF NOT EXISTS` in their
+//! own schema and at their right place in the order, which nobody outside of the archive knows; and an error is told
+//! with its entry. Comments are data, except those on what the platform owns; privileges name roles that do not exist.
+
+mod messages;
+mod progress;
+mod run;
+mod selection;
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use thiserror::Error;
+
+pub use messages::{EntryError, Messages, Report};
+pub use progress::Progress;
+pub use run::restore;
+pub use selection::Selection;
+
+use super::contents::Counts;
+use super::toc::Toc;
+use crate::runtime::class::{Class, Classified};
+
+/// The database to restore into, as it is reached through a tunnel's Unix socket.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Folder of the socket.
+    pub socket_dir: PathBuf,
+    /// Port, which is part of the socket's name.
+    pub port: u16,
+    /// Database.
+    pub database: String,
+    /// User, who will own all that is restored.
+    pub user: String,
+    /// The user's password. It reaches `pg_restore` in a file of mode 0600.
+    pub password: SecretString,
+}
+
+/// All that a restore needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The dump.
+    pub file: &'a Path,
+    /// Its table of contents.
+    pub toc: &'a Toc,
+    /// What is in it, for the progress.
+    pub counts: &'a Counts,
+    /// What of it is restored.
+    pub selection: &'a Selection,
+    /// Where to.
+    pub target: &'a Target,
+    /// Connections at once; 2 at least, since only a parallel restore tells what it has finished.
+    pub jobs: u16,
+    /// A folder of ours (0700) for the password file and the list.
+    pub work_dir: &'a Path,
+    /// Name of the sessions in `pg_stat_activity`, by which those of a killed predecessor are found.
+    pub application: &'a str,
+}
+
+/// Why a restore did not run to its end.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// The target holds something that is not known to be ours.
+    #[error("the target database is not empty: {found}")]
+    NotEmpty {
+        /// What it holds.
+        found: String,
+    },
+    /// Our own disk failed us.
+    #[error("could not {doing}")]
+    Local {
+        /// What we were doing.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `pg_restore` gave up: the connection was refused or lost, or the file went away.
+    #[error("pg_restore gave up after {finished} of {total} entries: {said}")]
+    GaveUp {
+        /// Entries that it had finished.
+        finished: u64,
+        /// Entries that it was given.
+        total: u64,
+        /// Its last error, or its exit status.
+        said: String,
+    },
+    /// It was stopped from outside.
+    #[error("the restore was stopped")]
+    Cancelled,
+}
+
+impl Classified for RestoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::NotEmpty { .. } => Class::Terminal,
+            Self::Local { .. } | Self::GaveUp { .. } => Class::Transient,
+            Self::Cancelled => Class::Cancelled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What `pg_restore --verbose` says, line by line: entries done, and errors with the entry they belong to. Pure.
+//!
+//! Workers share one pipe, so their lines may run into each other: marks are looked for anywhere in a line, and an
+//! error that lost its entry counts against the restore. Of an error only its first line and the head of its statement
+//! are kept: details and contexts quote rows, which are personal data.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Errors kept; those beyond are only counted, which is as bad for the account.
+const MAX_ERRORS: usize = 1000;
+const MAX_MESSAGE: usize = 300;
+const MAX_STATEMENT: usize = 120;
+
+/// One error of `pg_restore`'s.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryError {
+    /// The entry that it belongs to, if one was told.
+    pub entry: Option<u32>,
+    /// Its first line, without values.
+    pub message: String,
+    /// The head of the statement that failed, without values.
+    pub statement: String,
+}
+
+impl fmt::Display for EntryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// All that `pg_restore` said in the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The errors.
+    pub errors: Vec<EntryError>,
+    /// Errors that were seen in all.
+    pub error_count: u64,
+    /// Errors among them that a worker met.
+    pub of_workers: u64,
+    /// Errors that it says it passed over, if it ran to its end with some.
+    pub ignored: Option<u64>,
+    /// Entries that it finished.
+    pub finished: u64,
+}
+
+impl Report {
+    /// Errors that it counted and that could not be read, as a sentence: none of them may be forgiven.
+    ///
+    /// Its own count is one for each error, and one more for an error that a worker met. Measured with 15.18: 440
+    /// errors, 316 of them in workers, are told as 756 by two jobs and as 440 by one.
+    pub fn unparsed(&self) -> Option<String> {
+        let kept = self.errors.len() as u64;
+        let told = self.ignored.unwrap_or(self.error_count);
+        let plausible = (kept..=kept + self.of_workers).contains(&told) && self.error_count == kept;
+        (!plausible).then(|| format!("{told} errors were told and {kept} could be read"))
+    }
+}
+
+/// What a line means for the progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// This entry is finished.
+    Finished(u32),
+}
+
+/// Reads the lines in their order.
+#[derive(Debug, Default)]
+pub struct Messages {
+    report: Report,
+    entry: Option<u32>,
+    /// The entries that were given to workers.
+    launched: HashSet<u32>,
+    /// Whether the lines that follow belong to the last error.
+    in_error: bool,
+}
+
+impl Messages {
+    /// Reads the next line.
+    pub fn line(&mut self, line: &str) -> Option<Event> {
+        if let Some(message) = after(line, "error: ") {
+            self.error(message);
+        } else if let Some(count) = after(line, "errors ignored on restore: ") {
+            self.report.ignored = count.trim().parse().ok();
+        } else if line.contains("while INITIALIZING") {
+            self.entry = None;
+        } else if let Some(entry) = after(line, "from TOC entry ") {
+            self.entry = number(entry);
+        } else if let Some(statement) = line.strip_prefix("Command was: ").filter(|_| self.in_error) {
+            self.in_error = false;
+            if let Some(error) = self.report.errors.last_mut() {
+                error.statement = head_of(statement);
+            }
+        }
+        if let Some(id) = after(line, "launching item ").and_then(number) {
+            self.launched.insert(id);
+        }
+        let finished = after(line, "finished item ").or_else(|| after(line, "processing item "));
+        let event = finished.and_then(number).map(Event::Finished);
+        if event.is_some() {
+            self.report.finished += 1;
+        }
+        event
+    }
+
+    /// What was said in all.
+    pub fn finish(self) -> Report {
+        self.report
+    }
+
+    fn error(&mut self, message: &str) {
+        self.report.error_count += 1;
+        self.report.of_workers += u64::from(self.entry.is_some_and(|id| self.launched.contains(&id)));
+        self.in_error = self.report.errors.len() < MAX_ERRORS;
+        if self.in_error {
+            let message = without_values(message);
+            self.report.errors.push(EntryError { entry: self.entry, message, statement: String::new() });
+        }
+    }
+}
+
+fn after<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
+    line.split_once(mark).map(|(_, rest)| rest)
+}
+
+fn number(text: &str) -> Option<u32> {
+    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// The server's own words, up to where it would quote a value.
+fn without_values(message: &str) -> String {
+    let message = message.split_once("ERROR:  ").map_or(message, |(_, own)| own);
+    let quotes_a_value = ["invalid input syntax", "malformed", "invalid input value", "out of range"];
+    let cut = match message.split_once(": \"") {
+        Some((head, _)) if quotes_a_value.iter().any(|start| message.contains(start)) => head,
+        _ => message,
+    };
+    cut.chars().take(MAX_MESSAGE).collect()
+}
+
+/// The head of a statement: enough to know it again, and before any value in it.
+fn head_of(statement: &str) -> String {
+    let head = statement.split(" VALUES").next().unwrap_or(statement);
+    head.chars().take(MAX_STATEMENT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAID: &str = r#"pg_restore: connecting to database for restore
+pg_restore: processing item 3 EXTENSION btree_gin
+pg_restore: creating EXTENSION "btree_gin"
+pg_restore: while PROCESSING TOC:
+pg_restore: from TOC entry 3; 3079 16688 EXTENSION btree_gin (no owner)
+pg_restore: error: could not execute query: ERROR:  permission denied to create extension "btree_gin"
+HINT:  Must be superuser to create this extension.
+Command was: CREATE EXTENSION IF NOT EXISTS btree_gin WITH SCHEMA public;
+
+
+pg_restore: pg_restore:creating CONSTRAINT "public.a a_pkey"
+ finished item 3851 CONSTRAINT a a_pkey
+pg_restore: from TOC entry 4200; 0 16400 TABLE DATA client shop
+pg_restore: error: COPY failed for table "client": ERROR:  invalid input syntax for type integer: "Zoé Durand"
+CONTEXT:  COPY client, line 3, column id: "Zoé Durand"
+pg_restore: error: could not execute query: ERROR:  duplicate key value violates unique constraint "c"
+DETAIL:  Key (email)=(zoe@example.org) already exists.
+Command was: INSERT INTO public.client VALUES (1, 'Zoé Durand');
+pg_restore: warning: errors ignored on restore: 3
+"#;
+
+    fn report() -> Report {
+        let mut messages = Messages::default();
+        for line in SAID.lines() {
+            messages.line(line);
+        }
+        messages.finish()
+    }
+
+    #[test]
+    fn errors_find_their_entries() {
+        let report = report();
+        let entries: Vec<_> = report.errors.iter().map(|error| error.entry).collect();
+        assert_eq!(entries, [Some(3), Some(4200), Some(4200)]);
+        assert_eq!(report.errors[0].message, "permission denied to create extension \"btree_gin\"");
+        assert!(report.errors[0].statement.starts_with("CREATE EXTENSION IF NOT EXISTS"));
+        assert_eq!((report.ignored, report.finished, report.unparsed()), (Some(3), 2, None));
+    }
+
+    #[test]
+    fn no_row_of_a_table_is_kept() {
+        let text = format!("{:?}", report());
+        assert!(!text.contains("Durand") && !text.contains("zoe@"), "{text}");
+    }
+
+    #[test]
+    fn an_error_that_was_not_read_is_not_forgotten() {
+        let told = |count: u32, launched: bool| {
+            let mut messages = Messages::default();
+            if launched {
+                messages.line("pg_restore: launching item 7 INDEX a_x");
+            }
+            messages.line("pg_restore: from TOC entry 7; 1259 16400 INDEX a_x shop");
+            messages.line("pg_restore: error: could not execute query: ERROR:  out of memory");
+            messages.line(&format!("pg_restore: warning: errors ignored on restore: {count}"));
+            messages.finish().unparsed()
+        };
+        assert_eq!((told(1, false), told(2, true)), (None, None), "an error in a worker is told twice");
+        assert!(told(2, false).is_some() && told(3, true).is_some() && told(0, false).is_some());
+        let mut unread = Messages::default();
+        unread.line("pg_restore: warning: errors ignored on restore: 2");
+        assert!(unread.finish().unparsed().is_some());
+    }
+}

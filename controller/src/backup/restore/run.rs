@@ -1,0 +1,112 @@
+//! Starts `pg_restore`, follows what it says, and sees to it that nothing of it stays behind.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use secrecy::ExposeSecret as _;
+use tempfile::NamedTempFile;
+use tokio::io::BufReader;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::messages::{Event, Messages};
+use super::progress::Tracker;
+use super::{Order, Progress, Report, RestoreError, Target};
+use crate::backup::PgTools;
+use crate::backup::process::{Group, bounded_lines};
+
+/// The longest line that is read; only heads of lines are used.
+const MAX_LINE: usize = 8 << 10;
+
+/// Runs the restore that `order` describes, and reports what `pg_restore` said: errors in it are the account's business.
+///
+/// `cancel` asks `pg_restore` to cancel its queries and end; dropping the future kills it and all its workers.
+/// *Repeat*: only with a [`super::Selection`] made from a new look at the target.
+pub async fn restore(
+    tools: &PgTools,
+    order: Order<'_>,
+    cancel: &CancellationToken,
+    progress: impl Fn(Progress),
+) -> Result<Report, RestoreError> {
+    let local = |doing| move |source| RestoreError::Local { doing, source };
+    let list =
+        private_file(order.work_dir, &order.selection.list()).map_err(local("write the list of entries"))?;
+    let passwords = private_file(order.work_dir, &password_line(order.target))
+        .map_err(local("write the password file"))?;
+    let mut command = command(tools, &order, list.path(), passwords.path());
+    let mut pg_restore = Group::spawn(&mut command).map_err(local("run pg_restore"))?;
+    let mut messages = Messages::default();
+    let mut tracker = Tracker::new(order.toc, order.counts, order.selection);
+    let stderr = pg_restore.child().stderr.take();
+    progress(tracker.progress());
+    let listen = async {
+        let Some(stderr) = stderr else { return Ok(()) };
+        bounded_lines(BufReader::new(stderr), MAX_LINE, |line| {
+            if let Some(Event::Finished(id)) = messages.line(line) {
+                tracker.finish(id);
+                progress(tracker.progress());
+            }
+        })
+        .await
+    };
+    let listened = tokio::select! {
+        biased;
+        () = cancel.cancelled() => None,
+        listened = listen => Some(listened),
+    };
+    let Some(listened) = listened else {
+        pg_restore.stop().await;
+        return Err(RestoreError::Cancelled);
+    };
+    listened.map_err(local("listen to pg_restore"))?;
+    let status = pg_restore.wait().await.map_err(local("wait for pg_restore"))?;
+    let report = messages.finish();
+    if status.success() || report.ignored.is_some() {
+        return Ok(report);
+    }
+    let said = report.errors.last().map_or_else(|| status.to_string(), ToString::to_string);
+    let total = order.selection.restored().len() as u64;
+    Err(RestoreError::GaveUp { finished: report.finished.min(total), total, said })
+}
+
+fn command(tools: &PgTools, order: &Order<'_>, list: &Path, passwords: &Path) -> Command {
+    let mut command = tools.command("pg_restore");
+    command.args(["--verbose", "--no-password", "--no-owner", "--no-privileges", "--no-tablespaces"]);
+    command.arg(format!("--jobs={}", order.jobs.max(2)));
+    if order.selection.replaces() {
+        command.args(["--clean", "--if-exists"]);
+    }
+    command.arg("--use-list").arg(list);
+    command.arg("--dbname").arg(connection_string(&order.target.database));
+    command.arg(order.file);
+    command
+        .env("PGHOST", &order.target.socket_dir)
+        .env("PGPORT", order.target.port.to_string())
+        .env("PGUSER", &order.target.user)
+        .env("PGPASSFILE", passwords)
+        .env("PGAPPNAME", order.application)
+        .env("PGCONNECT_TIMEOUT", "15")
+        // The role may have time-outs of its own; a long index is no reason to lose a restore.
+        .env("PGOPTIONS", "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0")
+        .stdout(std::process::Stdio::null());
+    command
+}
+
+/// A bare name that looks like a connection string would be taken for one.
+fn connection_string(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// One line of libpq's password file, for any host: the file serves this one connection.
+fn password_line(target: &Target) -> String {
+    let password = target.password.expose_secret().replace('\\', r"\\").replace(':', r"\:");
+    format!("*:*:*:*:{password}\n")
+}
+
+/// A file that only we may read, gone when dropped.
+fn private_file(dir: &Path, content: &str) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix("restore-").tempfile_in(dir)?;
+    file.write_all(content.as_bytes())?;
+    file.flush()?;
+    Ok(file)
+}

@@ -1,0 +1,81 @@
+//! Runs `pg_restore -l`.
+
+use std::path::Path;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::{Toc, parse};
+use crate::backup::archive::sniff::needs_major;
+use crate::backup::process::Group;
+use crate::backup::{PgTools, Refusal};
+
+/// A listing beyond this is refused; 64 MiB are about half a million entries.
+const MAX_LISTING: u64 = 64 << 20;
+const MAX_MESSAGES: u64 = 64 << 10;
+
+/// Reads the table of contents of the dump `file`.
+pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
+    let mut pg_restore = Group::spawn(tools.command("pg_restore").arg("-l").arg(file))
+        .map_err(|source| Refusal::Tool { tool: "pg_restore", source })?;
+    let stdout = pg_restore.child().stdout.take();
+    let stderr = pg_restore.child().stderr.take();
+    let (listing, said) = tokio::join!(read_up_to(stdout, MAX_LISTING), read_up_to(stderr, MAX_MESSAGES));
+    let failed = |source| Refusal::Tool { tool: "pg_restore", source };
+    let (listing, said) = (listing.map_err(failed)?, said.map_err(failed)?);
+    if listing.len() as u64 > MAX_LISTING {
+        return Err(Refusal::TocUnreadable { said: "it is absurdly long".to_owned() });
+    }
+    let status = pg_restore.wait().await.map_err(failed)?;
+    if !status.success() {
+        return Err(refusal(tools, &String::from_utf8_lossy(&said)));
+    }
+    parse(&String::from_utf8_lossy(&listing)).map_err(|said| Refusal::TocUnreadable { said })
+}
+
+async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(pipe) = pipe {
+        pipe.take(limit + 1).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// What the messages of a `pg_restore` that could not read the table of contents mean.
+pub(in crate::backup) fn refusal(tools: &PgTools, said: &str) -> Refusal {
+    if let Some((archive_version, needs)) = unsupported_version(said) {
+        return Refusal::NeedsNewerTool { archive_version, needs, have: tools.major() };
+    }
+    let said = first_message(said);
+    if said.contains("this build does not support") {
+        return Refusal::ToolLacks { said };
+    }
+    Refusal::TocUnreadable { said }
+}
+
+/// `unsupported version (1.16) in file header` → the version and the major that reads it.
+fn unsupported_version(said: &str) -> Option<(String, u32)> {
+    let version = said.split_once("unsupported version (")?.1.split_once(')')?.0;
+    let (major, minor) = version.split_once('.')?;
+    Some((version.to_owned(), needs_major(major.parse().ok()?, minor.parse().ok()?)))
+}
+
+/// The first message, without the program's name, cut to a bearable length.
+fn first_message(said: &str) -> String {
+    let line = said.lines().find(|line| line.contains("error: ")).or_else(|| said.lines().next());
+    let line = line.unwrap_or("it said nothing");
+    let message = line.split_once("error: ").map_or(line, |(_, message)| message);
+    message.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_too_new_names_the_major_it_needs() {
+        let said = "pg_restore: error: unsupported version (1.16) in file header\n";
+        assert_eq!(unsupported_version(said), Some(("1.16".to_owned(), 17)));
+        assert_eq!(unsupported_version("pg_restore: error: end of file"), None);
+        assert_eq!(first_message("pg_restore: error: end of file\n"), "end of file");
+    }
+}
