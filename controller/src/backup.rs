@@ -13,6 +13,7 @@ pub mod checks;
 pub mod contents;
 #[cfg(test)]
 mod lab;
+pub mod objects;
 mod process;
 pub mod refusal;
 pub mod restore;
