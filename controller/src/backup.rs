@@ -11,6 +11,8 @@ pub mod accounting;
 pub mod archive;
 pub mod checks;
 pub mod contents;
+#[cfg(test)]
+mod lab;
 pub mod objects;
 mod process;
 pub mod refusal;

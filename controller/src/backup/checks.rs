@@ -89,6 +89,3 @@ pub async fn analyze(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Re
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ mod names;
 mod read;
 mod scanner;
 mod statement;
+mod tally;
 
 use std::fmt;
 

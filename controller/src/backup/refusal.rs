@@ -307,8 +307,10 @@ impl Classified for Refusal {
         match self {
             Self::Cancelled => Class::Cancelled,
             Self::Transfer { .. } | Self::Local { .. } | Self::Tool { .. } => Class::Transient,
-            Self::TooLarge { .. } | Self::NeedsNewerTool { .. } | Self::ToolLacks { .. } => Class::Terminal,
-            Self::CutShort { .. }
+            Self::TooLarge { .. }
+            | Self::NeedsNewerTool { .. }
+            | Self::ToolLacks { .. }
+            | Self::CutShort { .. }
             | Self::Overlong { .. }
             | Self::Empty
             | Self::Foreign { .. }

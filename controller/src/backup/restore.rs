@@ -105,3 +105,6 @@ impl Classified for RestoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,3 +85,6 @@ impl Toc {
         digits.parse().ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ pub mod rules;
 pub mod store;
 
 use crate::dns::{Dns, NAME_SERVERS};
-use crate::listen;
+use crate::http;
 use crate::world::World;
 use model::Record;
 use store::Store;
@@ -46,7 +46,7 @@ impl Alwaysdata {
     ) -> io::Result<Arc<Self>> {
         let store = Store::start(world, dns);
         let router = routes::router(routes::Service::new(world, &store, account, api_key));
-        let addr = listen::serve(world, "alwaysdata", router).await?;
+        let addr = http::serve(world, "alwaysdata", router).await?;
         let api = Arc::new(Self { addr, dns: Arc::clone(dns), store, account: account.to_owned() });
         api.seed_platform_records();
         Ok(api)

@@ -26,7 +26,7 @@ mod routes;
 pub mod seeds;
 pub mod state;
 
-use crate::listen;
+use crate::http;
 use crate::world::World;
 use access::{Grant, Permission};
 use blobs::Blobs;
@@ -74,8 +74,8 @@ impl Github {
         });
         github.add_token(token, "reprise-bot", Permission::Write);
         github.workflow_id(&mut github.state(), ARCHIVE_WORKFLOW);
-        let blob = listen::serve(world, "github-blob", blobs::router(Arc::clone(&github.blobs))).await?;
-        let api = listen::serve(world, "github", routes::router(Arc::clone(&github))).await?;
+        let blob = http::serve(world, "github-blob", blobs::router(Arc::clone(&github.blobs))).await?;
+        let api = http::serve(world, "github", routes::router(Arc::clone(&github))).await?;
         github.addr.set((api, blob)).map_err(|_| io::Error::other("the repository was started twice"))?;
         Ok(github)
     }

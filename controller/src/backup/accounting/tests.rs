@@ -1,1 +1,85 @@
+//! The rules without a server: what is forgiven, and what is not.
 
+use super::*;
+use crate::backup::checks::Occupancy;
+use crate::backup::contents::{RelationName, TableCount};
+use crate::backup::toc::parse;
+
+const LISTING: &str = "\
+;     TOC Entries: 5
+;     Compression: -1
+;     Dump Version: 1.14-0
+3; 3079 16688 EXTENSION - pg_trgm 
+235; 1259 16510 TABLE public client shop
+4379; 0 16510 TABLE DATA public client shop
+4380; 0 0 ACL public TABLE client shop
+4400; 2605 16999 CAST - CAST (text AS integer) 
+";
+
+fn error(entry: Option<u32>, message: &str, statement: &str) -> EntryError {
+    EntryError { entry, message: message.into(), statement: statement.into() }
+}
+
+/// The account of a restore of three rows into a database that then holds `rows` of them.
+fn accounted(rows: u64, errors: Vec<EntryError>, ignored: Option<u64>) -> Account {
+    let toc = parse(LISTING).expect("a listing");
+    let selection = Selection::new(&toc, &Occupancy::default(), false).expect("an empty target");
+    let table = RelationName { schema: "public".into(), name: "client".into() };
+    let counts =
+        Counts { tables: vec![TableCount { table: table.clone(), rows: 3, bytes: 9 }], ..Counts::default() };
+    let mut observed = Observed::default();
+    observed.rows.insert(table, rows);
+    observed.objects.insert(("TABLE".into(), "public client".into()));
+    observed.objects.insert(("EXTENSION".into(), "pg_trgm".into()));
+    let report = Report { error_count: errors.len() as u64, errors, ignored, ..Report::default() };
+    account(&toc, &selection, &report, &counts, &observed)
+}
+
+fn missing(account: &Account) -> Vec<&str> {
+    account.missing().map(|(entry, _)| entry.kind.as_str()).collect()
+}
+
+#[test]
+fn what_was_seen_is_restored_and_what_cannot_be_seen_is_told_apart() {
+    let account = accounted(3, vec![], None);
+    assert!(account.is_complete());
+    let fates: Vec<_> = account.entries.iter().map(|entry| entry.fate.clone()).collect();
+    let seen = Fate::Restored(Evidence::Observed);
+    assert_eq!(
+        fates,
+        [
+            seen.clone(),
+            seen.clone(),
+            seen,
+            Fate::Benign(Rule::Privileges),
+            Fate::Restored(Evidence::Accepted)
+        ]
+    );
+}
+
+#[test]
+fn silence_is_no_proof() {
+    assert_eq!(missing(&accounted(0, vec![], None)), ["TABLE DATA"]);
+}
+
+#[test]
+fn an_error_without_a_rule_is_a_loss_even_where_the_object_stands() {
+    let errors = vec![error(Some(4379), "COPY failed", "")];
+    assert_eq!(missing(&accounted(3, errors, Some(1))), ["TABLE DATA"]);
+}
+
+#[test]
+fn named_rules_forgive_and_nothing_else_does() {
+    let setting = "unrecognized configuration parameter \"transaction_timeout\"";
+    let owner = error(Some(3), "must be owner of extension pg_trgm", "COMMENT");
+    let forgiven = vec![error(None, setting, "SET transaction_timeout = 0;"), owner];
+    assert!(accounted(3, forgiven, Some(2)).is_complete());
+    let other = "unrecognized configuration parameter \"myapp.tenant\"";
+    assert!(!accounted(3, vec![error(None, other, "SET myapp.tenant = 1;")], Some(1)).is_complete());
+}
+
+#[test]
+fn an_error_of_no_entry_or_one_that_was_not_read_counts() {
+    assert_eq!(accounted(3, vec![error(Some(9999), "odd", "")], Some(1)).unattributed, ["odd"]);
+    assert!(!accounted(3, vec![], Some(2)).is_complete());
+}

@@ -33,7 +33,7 @@ pub enum Looks {
     PlainSql,
     /// A zip archive.
     Zip,
-    /// An encrypted file (age or OpenPGP).
+    /// An encrypted file (age or `OpenPGP`).
     Encrypted,
     /// Nothing at all.
     Nothing,
@@ -49,6 +49,8 @@ impl Looks {
             [0x1f, 0x8b, ..] => Self::Gzip,
             _ if head.starts_with(MAGIC) => Self::Dump,
             _ if head.get(257..262) == Some(b"ustar") || checksum_holds(head) => Self::Tar,
+            // A tar without any entry: nothing but its end mark.
+            _ if head.len() == WINDOW && head.iter().all(|byte| *byte == 0) => Self::Tar,
             _ if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") => Self::Zip,
             _ if head.starts_with(b"age-encryption.org") || head.starts_with(b"-----BEGIN ") => {
                 Self::Encrypted

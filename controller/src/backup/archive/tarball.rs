@@ -84,7 +84,7 @@ impl<R: Read> Tarball<R> {
 
     /// Reads on to the very end, so that whatever lies below is checked to its end too.
     pub(super) fn drain(mut self) -> Result<(), Refusal> {
-        io::copy(&mut self.inner, &mut io::sink()).map(drop).map_err(|e| self.refuse(e))
+        io::copy(&mut self.inner, &mut io::sink()).map(drop).map_err(refuse)
     }
 
     fn header(&mut self) -> Result<Option<Header>, Refusal> {
@@ -107,7 +107,7 @@ impl<R: Read> Tarball<R> {
             return Err(self.damaged("an extended header is absurdly long"));
         }
         let mut bytes = Vec::new();
-        self.content(size).read_to_end(&mut bytes).map_err(|e| Refusal::unwrap_io(e, local))?;
+        self.content(size).read_to_end(&mut bytes).map_err(refuse)?;
         self.end_content(size)?;
         Ok(bytes)
     }
@@ -118,7 +118,7 @@ impl<R: Read> Tarball<R> {
     }
 
     fn skip_exactly(&mut self, size: u64) -> Result<(), Refusal> {
-        io::copy(&mut self.content(size), &mut io::sink()).map(drop).map_err(|e| Refusal::unwrap_io(e, local))
+        io::copy(&mut self.content(size), &mut io::sink()).map(drop).map_err(refuse)
     }
 
     /// Fills `block` as far as the archive goes.
@@ -128,7 +128,7 @@ impl<R: Read> Tarball<R> {
             match self.inner.read(&mut block[filled..]) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
-                Err(error) => return Err(self.refuse(error)),
+                Err(error) => return Err(refuse(error)),
             }
         }
         self.at += filled as u64;
@@ -138,11 +138,10 @@ impl<R: Read> Tarball<R> {
     fn damaged(&self, what: &'static str) -> Refusal {
         Refusal::TarDamaged { at: self.at.saturating_sub(BLOCK as u64), what }
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as the other refusals do")]
-    fn refuse(&self, error: io::Error) -> Refusal {
-        Refusal::unwrap_io(error, local)
-    }
+fn refuse(error: io::Error) -> Refusal {
+    Refusal::unwrap_io(error, local)
 }
 
 fn local(source: io::Error) -> Refusal {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use tokio::io::AsyncReadExt as _;
@@ -13,9 +14,13 @@ use crate::backup::process::Group;
 use crate::backup::toc::Toc;
 use crate::backup::{PgTools, Refusal};
 
-/// The kernel's usual most for a pipe. `pg_restore` writes 4 KiB at a time: a deep pipe saves us most of the waking up.
+/// The kernel's usual most for a pipe. `pg_restore` writes 4 KiB at a time, and to be woken for each of these costs both
+/// sides more than the counting: so the pipe is deep, and after a small read it is left to fill for a moment. Measured
+/// on 435 MB: 75 % of the speed of `pg_restore -f /dev/null` without the pause, 88 % with it, 60 % for `| cat`.
 const PIPE: i32 = 1 << 20;
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 1 << 20;
+const SMALL: usize = BUFFER / 2;
+const PAUSE: Duration = Duration::from_millis(1);
 const MAX_MESSAGES: u64 = 64 << 10;
 
 /// Reads every data block of the dump `file`, whose table of contents is `toc`, and counts what is in it.
@@ -70,7 +75,15 @@ fn scan(stdout: Option<ChildStdout>, progress: impl Fn(u64)) -> io::Result<Scann
         scanner.feed(&buffer[..count]);
         total += count as u64;
         progress(total);
+        if count < SMALL {
+            pause();
+        }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "on a blocking thread of its own, to read in larger pieces")]
+fn pause() {
+    std::thread::sleep(PAUSE);
 }
 
 fn unreadable(tools: &PgTools, scanner: &Scanner, said: &str) -> Refusal {

@@ -1,12 +1,12 @@
 //! A lexer for the SQL of a dump, fed in pieces of any size: it tells data from statements, and statements from what
 //! only looks like one inside a string, a comment or a function's body.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
-use super::statement::{self, Statement};
-use super::{Counts, RelationName, SequenceValue, TableCount};
+use super::Counts;
+use super::tally::{Next, Tally};
 
 /// So much of a statement is kept for its reading; a `COPY` with the most and longest columns fits.
 const MAX_STATEMENT: usize = 256 << 10;
@@ -62,20 +62,6 @@ enum RowAt {
     Inside,
 }
 
-/// The entry whose text we are in, as its heading comment tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Section {
-    kind: String,
-    schema: String,
-    name: String,
-}
-
-#[derive(Debug, Default, Clone)]
-struct Tally {
-    rows: u64,
-    bytes: u64,
-}
-
 /// Counts what a dump's SQL holds.
 #[derive(Debug)]
 pub struct Scanner {
@@ -87,13 +73,7 @@ pub struct Scanner {
     groups: u64,
     /// The last two bytes of code, the later one last.
     last: [u8; 2],
-    section: Option<Section>,
-    section_has_rows: bool,
-    data_sections: BTreeSet<String>,
-    table: Option<RelationName>,
-    tables: BTreeMap<RelationName, Tally>,
-    current: Tally,
-    counts: Counts,
+    tally: Tally,
 }
 
 impl Default for Scanner {
@@ -105,13 +85,7 @@ impl Default for Scanner {
             depth: 0,
             groups: 0,
             last: *b"\n\n",
-            section: None,
-            section_has_rows: false,
-            data_sections: BTreeSet::new(),
-            table: None,
-            tables: BTreeMap::new(),
-            current: Tally::default(),
-            counts: Counts::default(),
+            tally: Tally::default(),
         }
     }
 }
@@ -119,7 +93,7 @@ impl Default for Scanner {
 impl Scanner {
     /// Scans the next piece of text.
     pub fn feed(&mut self, piece: &[u8]) {
-        self.counts.text_bytes += piece.len() as u64;
+        self.tally.text_bytes(piece.len() as u64);
         let mut at = 0;
         while let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) {
             at += match &mut self.state {
@@ -128,7 +102,7 @@ impl Scanner {
                 State::Text { .. } => self.text(rest),
                 State::Name => self.name(rest),
                 State::Dollar(..) => self.dollar(rest),
-                State::Meta | State::CopyHead => self.to_line_end(rest),
+                State::Meta | State::CopyHead => self.rest_of_line(rest),
                 State::Code
                 | State::MaybeComment(_)
                 | State::BlockComment(..)
@@ -140,22 +114,16 @@ impl Scanner {
 
     /// Where it is just now, for the sentence about a dump that could not be read to its end.
     pub fn place(&self) -> String {
-        match (&self.table, &self.section) {
-            (Some(table), _) if matches!(self.state, State::Row(_)) => {
-                format!("the data of {table}, after {} rows", self.current.rows)
-            }
-            (_, Some(section)) => format!("{} {}.{}", section.kind, section.schema, section.name),
-            _ => "the beginning".to_owned(),
-        }
+        self.tally.place()
     }
 
     /// The entries with data that came by, as `SCHEMA NAME`.
     pub fn data_sections(&self) -> &BTreeSet<String> {
-        &self.data_sections
+        self.tally.data_sections()
     }
 
     /// What was counted, once the text is at its end.
-    pub fn finish(mut self) -> Result<Counts, ScanError> {
+    pub fn finish(self) -> Result<Counts, ScanError> {
         let inside = match self.state {
             State::Code | State::MaybeComment(_) | State::LineComment | State::Meta | State::TextEnd => None,
             State::Row(_) | State::CopyHead => Some("the rows of a table"),
@@ -168,12 +136,7 @@ impl Scanner {
         if !self.statement.trim_ascii().is_empty() {
             return Err(ScanError::EndsInside { inside: "a statement" });
         }
-        self.end_section();
-        self.counts.tables = (self.tables.into_iter())
-            .map(|(table, tally)| TableCount { table, rows: tally.rows, bytes: tally.bytes })
-            .collect();
-        self.counts.sequences.sort_by(|a, b| a.sequence.cmp(&b.sequence));
-        Ok(self.counts)
+        Ok(self.tally.finish())
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -325,13 +288,15 @@ impl Scanner {
             None => rest.len(),
             Some(end) => {
                 self.state = State::Code;
-                self.heading();
+                if self.statement.trim_ascii().is_empty() {
+                    self.tally.heading(&String::from_utf8_lossy(&self.comment));
+                }
                 end + 1
             }
         }
     }
 
-    fn to_line_end(&mut self, rest: &[u8]) -> usize {
+    fn rest_of_line(&mut self, rest: &[u8]) -> usize {
         let Some(end) = memchr::memchr(b'\n', rest) else { return rest.len() };
         self.state = match self.state {
             State::CopyHead => State::Row(RowAt::Start),
@@ -347,142 +312,55 @@ impl Scanner {
             (RowAt::Start, b'\\') => self.state = State::Row(RowAt::Backslash),
             (RowAt::Backslash, b'.') => self.state = State::Row(RowAt::Dot),
             (RowAt::Dot, b'\n') => {
-                self.end_rows();
+                self.tally.end_rows();
+                self.state = State::Code;
                 return 1;
             }
             (RowAt::Start, _) => return self.whole_rows(rest),
             (RowAt::Inside | RowAt::Backslash | RowAt::Dot, _) => return self.end_of_row(rest),
         }
-        self.current.bytes += 1;
+        self.tally.rows(0, 1);
         1
     }
 
     fn end_of_row(&mut self, rest: &[u8]) -> usize {
         let end = memchr::memchr(b'\n', rest);
         let used = end.map_or(rest.len(), |end| end + 1);
-        self.current.bytes += used as u64;
-        self.current.rows += u64::from(end.is_some());
+        self.tally.rows(u64::from(end.is_some()), used as u64);
         self.state = State::Row(if end.is_some() { RowAt::Start } else { RowAt::Inside });
         used
     }
 
     /// Rows that do not begin with a backslash, up to one that does or that is not whole.
     fn whole_rows(&mut self, rest: &[u8]) -> usize {
-        let mut used = 0;
+        let (mut used, mut rows) = (0, 0);
         while rest.get(used).is_some_and(|byte| *byte != b'\\') {
             let Some(end) = memchr::memchr(b'\n', &rest[used..]) else {
                 self.state = State::Row(RowAt::Inside);
                 used = rest.len();
                 break;
             };
-            self.current.rows += 1;
+            rows += 1;
             used += end + 1;
         }
-        self.current.bytes += used as u64;
+        self.tally.rows(rows, used as u64);
         used
     }
 
-    fn end_rows(&mut self) {
-        // The first two bytes of the end mark were counted as data.
-        let tally = Tally { rows: self.current.rows, bytes: self.current.bytes.saturating_sub(2) };
-        self.current = Tally::default();
-        if let Some(table) = self.table.take() {
-            self.add(table, &tally);
-        }
-        self.state = State::Code;
-    }
-
-    fn add(&mut self, table: RelationName, tally: &Tally) {
-        self.section_has_rows = true;
-        let total = self.tables.entry(table).or_default();
-        total.rows += tally.rows;
-        total.bytes += tally.bytes;
-    }
-
     fn end_statement(&mut self) {
-        let text = std::mem::take(&mut self.statement);
-        let groups = std::mem::take(&mut self.groups);
-        self.last = *b"\n\n";
-        match statement::read(&text) {
-            Statement::Copy(schema, table) => {
-                self.table = Some(self.relation(schema, table));
-                self.state = State::CopyHead;
-            }
-            Statement::Insert { schema, table, columns, default_values } if self.in_data() => {
-                let rows = if default_values { 1 } else { groups.saturating_sub(u64::from(columns)) };
-                let table = self.relation(schema, table);
-                self.add(table, &Tally { rows, bytes: text.len() as u64 });
-            }
-            Statement::SetValue { schema, sequence, last_value, is_called } => {
-                let sequence = self.relation(schema, sequence);
-                self.counts.sequences.push(SequenceValue { sequence, last_value, is_called });
-            }
-            Statement::LargeObject => self.counts.large_objects += 1,
-            Statement::LargeObjectBytes(bytes) => self.counts.large_object_bytes += bytes,
-            Statement::Other { not_valid: true } => self.constraint_not_valid(),
-            Statement::Other { .. } | Statement::Insert { .. } => {}
+        if self.tally.statement(&self.statement, self.groups) == Next::Rows {
+            self.state = State::CopyHead;
         }
         // The buffer keeps its room for the next statement.
-        self.statement = text;
         self.statement.clear();
-    }
-
-    fn in_data(&self) -> bool {
-        self.section.as_ref().is_some_and(|section| section.kind == "TABLE DATA")
-    }
-
-    fn constraint_not_valid(&mut self) {
-        if let Some(section) = self.section.as_ref().filter(|section| section.kind.ends_with("CONSTRAINT")) {
-            self.counts.not_valid.push(format!("{} {}", section.schema, section.name));
-        }
-    }
-
-    /// A name without a schema (dumps of long ago) lives in that of its entry.
-    fn relation(&self, schema: Option<String>, name: String) -> RelationName {
-        let own =
-            || self.section.as_ref().map_or_else(|| "public".to_owned(), |section| section.schema.clone());
-        RelationName { schema: schema.unwrap_or_else(own), name }
-    }
-
-    /// A comment that heads an entry begins its section.
-    fn heading(&mut self) {
-        if !self.statement.trim_ascii().is_empty() {
-            return;
-        }
-        if let Some(section) = Section::parse(&String::from_utf8_lossy(&self.comment)) {
-            self.end_section();
-            if section.kind == "TABLE DATA" {
-                self.data_sections.insert(format!("{} {}", section.schema, section.name));
-            }
-            self.section = Some(section);
-        }
-    }
-
-    /// A data entry without a single statement is that of an empty table, dumped as `INSERT`s.
-    fn end_section(&mut self) {
-        let has_rows = std::mem::take(&mut self.section_has_rows);
-        if let Some(section) = self.section.take()
-            && section.kind == "TABLE DATA"
-            && !has_rows
-        {
-            let table = RelationName { schema: section.schema, name: section.name };
-            self.tables.entry(table).or_default();
-        }
-    }
-}
-
-impl Section {
-    /// ` Data for Name: NAME; Type: KIND; Schema: SCHEMA; Owner: …`
-    fn parse(comment: &str) -> Option<Self> {
-        let text = comment.strip_prefix(' ')?;
-        let text = text.strip_prefix("Data for ").unwrap_or(text).strip_prefix("Name: ")?;
-        let (text, _owner) = text.rsplit_once("; Owner:")?;
-        let (text, schema) = text.rsplit_once("; Schema: ")?;
-        let (name, kind) = text.rsplit_once("; Type: ")?;
-        Some(Self { kind: kind.to_owned(), schema: schema.to_owned(), name: name.to_owned() })
+        self.groups = 0;
+        self.last = *b"\n\n";
     }
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! error that lost its entry counts against the restore. Of an error only its first line and the head of its statement
 //! are kept: details and contexts quote rows, which are personal data.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct Report {
     pub errors: Vec<EntryError>,
     /// Errors that were seen in all.
     pub error_count: u64,
+    /// Errors among them that a worker met.
+    pub of_workers: u64,
     /// Errors that it says it passed over, if it ran to its end with some.
     pub ignored: Option<u64>,
     /// Entries that it finished.
@@ -44,12 +47,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// Errors that it counted and that could not be told apart, as a sentence: none of them may be forgiven.
+    /// Errors that it counted and that could not be read, as a sentence: none of them may be forgiven.
+    ///
+    /// Its own count is one for each error, and one more for an error that a worker met. Measured with 15.18: 440
+    /// errors, 316 of them in workers, are told as 756 by two jobs and as 440 by one.
     pub fn unparsed(&self) -> Option<String> {
         let kept = self.errors.len() as u64;
-        let told = self.ignored.unwrap_or(0);
-        (told > kept || self.error_count > kept)
-            .then(|| format!("{} errors were told and {kept} could be read", told.max(self.error_count)))
+        let told = self.ignored.unwrap_or(self.error_count);
+        let plausible = (kept..=kept + self.of_workers).contains(&told) && self.error_count == kept;
+        (!plausible).then(|| format!("{told} errors were told and {kept} could be read"))
     }
 }
 
@@ -65,6 +71,8 @@ pub enum Event {
 pub struct Messages {
     report: Report,
     entry: Option<u32>,
+    /// The entries that were given to workers.
+    launched: HashSet<u32>,
     /// Whether the lines that follow belong to the last error.
     in_error: bool,
 }
@@ -86,6 +94,9 @@ impl Messages {
                 error.statement = head_of(statement);
             }
         }
+        if let Some(id) = after(line, "launching item ").and_then(number) {
+            self.launched.insert(id);
+        }
         let finished = after(line, "finished item ").or_else(|| after(line, "processing item "));
         let event = finished.and_then(number).map(Event::Finished);
         if event.is_some() {
@@ -101,6 +112,7 @@ impl Messages {
 
     fn error(&mut self, message: &str) {
         self.report.error_count += 1;
+        self.report.of_workers += u64::from(self.entry.is_some_and(|id| self.launched.contains(&id)));
         self.in_error = self.report.errors.len() < MAX_ERRORS;
         if self.in_error {
             let message = without_values(message);
@@ -185,8 +197,20 @@ pg_restore: warning: errors ignored on restore: 3
 
     #[test]
     fn an_error_that_was_not_read_is_not_forgotten() {
-        let mut messages = Messages::default();
-        messages.line("pg_restore: warning: errors ignored on restore: 2");
-        assert!(messages.finish().unparsed().is_some());
+        let told = |count: u32, launched: bool| {
+            let mut messages = Messages::default();
+            if launched {
+                messages.line("pg_restore: launching item 7 INDEX a_x");
+            }
+            messages.line("pg_restore: from TOC entry 7; 1259 16400 INDEX a_x shop");
+            messages.line("pg_restore: error: could not execute query: ERROR:  out of memory");
+            messages.line(&format!("pg_restore: warning: errors ignored on restore: {count}"));
+            messages.finish().unparsed()
+        };
+        assert_eq!((told(1, false), told(2, true)), (None, None), "an error in a worker is told twice");
+        assert!(told(2, false).is_some() && told(3, true).is_some() && told(0, false).is_some());
+        let mut unread = Messages::default();
+        unread.line("pg_restore: warning: errors ignored on restore: 2");
+        assert!(unread.finish().unparsed().is_some());
     }
 }

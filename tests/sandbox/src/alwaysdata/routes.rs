@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::auth::{Identity, identify};
 use super::model::Record;
 use super::store::{Accepted, Refusal, Store};
-use crate::listen::{Caller, Resource};
+use crate::http::{Caller, Resource};
 use crate::window::Window;
 use crate::world::{Fault, World};
 

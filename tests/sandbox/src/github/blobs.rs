@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::json::date;
-use crate::listen::{Caller, Resource};
+use crate::http::{Caller, Resource};
 use crate::world::World;
 
 /// World time for which a signed URL lives.

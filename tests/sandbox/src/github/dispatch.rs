@@ -17,7 +17,7 @@ use super::gate::{Admitted, failure};
 use super::routes::{Shared, lacking, not_found};
 use super::state::{Run, Workflow};
 use super::{Github, SeedArtifact};
-use crate::listen::Resource;
+use crate::http::Resource;
 
 /// World time until a runner takes the job.
 const QUEUED: Duration = Duration::from_secs(4);

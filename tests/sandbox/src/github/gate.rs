@@ -61,7 +61,7 @@ pub(super) async fn gate(State(github): State<Arc<Github>>, mut request: Request
         response = conditional(&github, &caller, response, condition.as_ref()).await;
     }
     decorate(&github, &caller, version, response.headers_mut());
-    response.extensions_mut().insert(crate::listen::Caller(caller.label().to_owned()));
+    response.extensions_mut().insert(crate::http::Caller(caller.label().to_owned()));
     response
 }
 

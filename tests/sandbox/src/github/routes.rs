@@ -18,7 +18,7 @@ use super::dispatch::dispatch;
 use super::filters::{self, Page};
 use super::gate::{Admitted, failure, gate};
 use super::state::{Artifact, Run};
-use crate::listen::Resource;
+use crate::http::Resource;
 
 pub(super) type Shared = State<Arc<Github>>;
 type Parameters = Query<HashMap<String, String>>;
