@@ -13,6 +13,9 @@ use crate::store::{Severity, StepPhase, StepRow};
 /// How often signs of life are written down, in wall time.
 const FLUSH: Duration = Duration::from_millis(400);
 
+/// No stall is called earlier than this, in wall time, however fast a rehearsed world runs: real programs are behind it.
+const SHORTEST_STALL: Duration = Duration::from_secs(20);
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -61,23 +64,28 @@ fn outcome(result: &Result<Value>) -> &'static str {
 
 /// Runs the step, writes its signs of life down, and ends it when nothing moves for too long.
 async fn watched(ctx: &Ctx) -> Result<Value> {
-    let limit = ctx.tools.clock.scaled(ctx.run.plan.limits.stall.duration()).max(Duration::from_secs(5));
-    let work = steps::run(ctx);
-    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        () = ctx.stop.cancelled() => Err(StepError::Stopped),
+        result = steps::run(ctx) => result,
+        error = beat(ctx) => Err(error),
+    }
+}
+
+/// Writes signs of life until there is none for too long, or the lease is gone. It runs beside the step and never in its stead: both
+/// lock the request's row, and one that is not polled while it holds the lock would block the other for ever.
+async fn beat(ctx: &Ctx) -> StepError {
+    let limit = ctx.tools.clock.scaled(ctx.run.plan.limits.stall.duration()).max(SHORTEST_STALL);
     let mut tick = tokio::time::interval(FLUSH);
     loop {
-        tokio::select! {
-            biased;
-            () = ctx.stop.cancelled() => return Err(StepError::Stopped),
-            result = &mut work => return result,
-            _ = tick.tick() => {
-                flush(ctx).await?;
-                let silence = ctx.pulse.silence();
-                if silence > limit {
-                    let doing = ctx.pulse.report(ctx.tools.clock.now()).message;
-                    return Err(StepError::Stalled { silence, doing });
-                }
-            }
+        tick.tick().await;
+        if let Err(error) = flush(ctx).await {
+            return error;
+        }
+        let silence = ctx.pulse.silence();
+        if silence > limit {
+            let doing = ctx.pulse.report(ctx.tools.clock.now()).message;
+            return StepError::Stalled { silence, doing };
         }
     }
 }

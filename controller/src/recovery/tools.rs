@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use reprise_cluster::Binaries;
 use reprise_crds::Setting;
@@ -36,6 +37,13 @@ const HOST_KEYS: [(&str, &str); 2] = [
         "SHA256:kPzs5j39HdIVRgVZpQUgm9RtW9uqtFcHJz2M6ykZOiw,SHA256:D2pGNXIDrEREqRUlElMDGQPkGK641e+hnWMbc7APRmM",
     ),
 ];
+
+/// Requests a minute to the code host, which publishes 900 points.
+#[expect(clippy::expect_used, reason = "a constant that is not zero, checked by the compiler")]
+const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
+/// Requests a minute to the DNS provider, which publishes 50 (250 for reads).
+#[expect(clippy::expect_used, reason = "a constant that is not zero, checked by the compiler")]
+const DNS_BUDGET: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
 
 /// Everything that steps share.
 #[derive(Debug)]
@@ -96,6 +104,7 @@ impl Tools {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, config, references, clock, metrics, http, identity, data_dir } = parts;
         let budget = NonZeroU32::new(config.dev.requests_per_minute).unwrap_or(NonZeroU32::MIN);
+        let minute = clock.scaled(Duration::from_mins(1));
         Self {
             store,
             references,
@@ -107,15 +116,10 @@ impl Tools {
             code_root: data_dir.join("code"),
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),
-            // Published: 900 points a minute at the code host, 50 writes a minute at the DNS provider.
-            github_limiter: Limiter::per_minute(NonZeroU32::new(600).unwrap_or(NonZeroU32::MIN)),
-            dns_limiter: Limiter::per_minute(
-                NonZeroU32::new(40)
-                    .unwrap_or(NonZeroU32::MIN)
-                    .max(budget.min(NonZeroU32::new(4_000).unwrap_or(NonZeroU32::MIN))),
-            ),
+            github_limiter: Limiter::per(GITHUB_BUDGET, minute),
+            dns_limiter: Limiter::per(DNS_BUDGET, minute),
             platforms: Mutex::default(),
-            limiter: Limiter::per_minute(budget),
+            limiter: Limiter::per(budget, minute),
             ssh_keys: Mutex::default(),
             config,
         }

@@ -20,22 +20,29 @@ struct Inner {
     bucket: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     clock: DefaultClock,
     turn: Mutex<()>,
-    per_minute: NonZeroU32,
+    requests: NonZeroU32,
+    window: Duration,
 }
 
 impl Limiter {
     /// At most `requests` in any minute. Below 2, a burst of one and one a minute are the floor.
     pub fn per_minute(requests: NonZeroU32) -> Self {
+        Self::per(requests, Duration::from_mins(1))
+    }
+
+    /// The same for a window of another length: a rehearsed world's minutes are shorter.
+    pub fn per(requests: NonZeroU32, window: Duration) -> Self {
         let burst = (requests.get() / 6).max(1);
         let sustained = requests.get().saturating_sub(burst).max(1);
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-        let quota =
-            Quota::per_minute(NonZeroU32::new(sustained).unwrap_or(NonZeroU32::MIN)).allow_burst(burst);
+        let period = (window / sustained).max(Duration::from_nanos(1));
+        let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(requests)).allow_burst(burst);
         Self(Arc::new(Inner {
             bucket: RateLimiter::direct(quota),
             clock: DefaultClock::default(),
             turn: Mutex::new(()),
-            per_minute: requests,
+            requests,
+            window,
         }))
     }
 
@@ -53,7 +60,7 @@ impl Limiter {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("per_minute", &self.0.per_minute).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("requests", &self.0.requests).field("window", &self.0.window).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,8 @@
 //! The new database, reached through an SSH tunnel that ends in a Unix socket of ours.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
@@ -28,8 +31,7 @@ impl Database {
         let config = ssh_key::config(ctx).await?;
         // A short path of our own: the name of a Unix socket has a limit that a data folder may exceed.
         let dir = tempfile::Builder::new()
-            .prefix("reprise-db-")
-            .tempdir()
+            .prefix("reprise-db-").permissions(Permissions::from_mode(0o700)).tempdir()
             .map_err(StepError::io("making a folder for the tunnel"))?;
         let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
         let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;
