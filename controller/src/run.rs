@@ -180,7 +180,9 @@ async fn watch(
             Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
             Err(error) => lost(&reporter, &error),
         }
-        drop(stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await);
+        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
+            return;
+        }
     }
 }
 

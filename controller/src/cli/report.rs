@@ -137,5 +137,5 @@ pub(super) fn seconds(seconds: f64) -> String {
     if seconds < 120.0 {
         return format!("{seconds:.1} s");
     }
-    humantime::format_duration(std::time::Duration::from_secs(seconds.round() as u64)).to_string()
+    humantime::format_duration(std::time::Duration::from_secs_f64(seconds.round())).to_string()
 }

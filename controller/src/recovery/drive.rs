@@ -71,7 +71,7 @@ where
                 continue;
             }
             Next::Act(_) => {
-                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect")
+                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect");
             }
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }
