@@ -289,7 +289,6 @@ fn labels() -> Labels {
     Labels {
         kinds: &[KIND],
         calls: crate::providers::CALLS,
-        store_ops: &[],
         steps: &Step::KINDS,
         step_outcomes: &["ok", "transient", "throttled", "terminal", "cancelled"],
         phases: PHASES,

@@ -50,7 +50,9 @@ impl Ownership {
     pub(super) async fn lease(&self, request: &str) -> Option<Held> {
         let mut held = self.keeper(request);
         let there = tokio::time::timeout(PATIENCE, held.wait_for(Option::is_some)).await;
-        there.ok()?.ok()?.clone()
+        let held = there.ok()?.ok()?.clone()?;
+        self.tools.metrics.lease(Some(held.epoch));
+        Some(held)
     }
 
     /// The tasks of `request` under the lease `held`; made by `new` if there are none. Those of an earlier lease are ended first.
@@ -81,6 +83,9 @@ impl Ownership {
             live.shut_down(GRACE).await;
         }
         owned.keeper.shut_down(GRACE).await;
+        if self.owned().is_empty() {
+            self.tools.metrics.lease(None);
+        }
     }
 
     /// Lets go of everything.
