@@ -1,0 +1,6 @@
+//! Whole recoveries, and the bad days that they meet: each ends in a state and a sentence that say what failed, what is known
+//! and what to do.
+
+#![cfg(test)]
+
+mod whole;
