@@ -41,6 +41,9 @@ impl Daemon {
         environment.extend(OPERATORS.map(|(name, value)| (name.to_owned(), value.to_owned())));
         environment.insert("REPRISE_TIME_SCALE".to_owned(), speed.to_string());
         environment.insert("HOME".to_owned(), dir.display().to_string());
+        // What it leaves behind in the machine's temporary folder is seen here.
+        std::fs::create_dir_all(dir.join("tmp")).expect("a folder");
+        environment.insert("TMPDIR".to_owned(), dir.join("tmp").display().to_string());
         environment.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
         Self { dir: dir.to_owned(), environment, child: None, records: None }
     }
@@ -90,9 +93,11 @@ impl Daemon {
         self.records.as_ref().expect("the daemon was started")
     }
 
-    /// The private folder of its requests, where dumps lie while they are needed.
-    pub fn work(&self) -> PathBuf {
-        self.data().join("work")
+    /// What lies in its requests' private folders and in its temporary folder: dumps, keys and sockets, while they are needed.
+    pub fn litter(&self) -> Vec<PathBuf> {
+        let inside = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let all = inside(self.data().join("work")).chain(inside(self.dir.join("tmp")));
+        all.map(|entry| entry.path()).collect()
     }
 
     /// SIGKILL: nothing is said, nothing is cleaned up.

@@ -51,6 +51,19 @@ pub struct StepLine {
     pub output: Value,
 }
 
+/// A resource that a request created or changed.
+#[derive(Debug, Clone)]
+pub struct LedgerLine {
+    /// What it is.
+    pub kind: String,
+    /// What it is called.
+    pub name: String,
+    /// `intended`, `present` or `deleted`.
+    pub state: String,
+    /// What undoing needs.
+    pub detail: Value,
+}
+
 impl Request {
     /// The request called `name`.
     pub fn named(name: &str) -> Self {
@@ -150,12 +163,18 @@ impl Records {
         self.steps(request).await.into_iter().find(|step| step.step == key)
     }
 
-    /// The ledger of `request`: kind, name, state and detail, in the order of the intents.
-    pub async fn ledger(&self, request: &Request) -> Vec<(String, String, String, Value)> {
+    /// The ledger of `request`, in the order of the intents.
+    pub async fn ledger(&self, request: &Request) -> Vec<LedgerLine> {
         let sql =
             "SELECT kind, name, state, detail FROM resource_ledger WHERE request = $1 ORDER BY intended_at";
         let rows = self.rows(sql, &[request.name()]).await;
-        rows.iter().map(|row| (text(row, 0), text(row, 1), text(row, 2), row.get(3))).collect()
+        let line = |row: &PgRow| LedgerLine {
+            kind: text(row, 0),
+            name: text(row, 1),
+            state: text(row, 2),
+            detail: row.get(3),
+        };
+        rows.iter().map(line).collect()
     }
 
     /// Waits until `request` has ended, in whichever way.

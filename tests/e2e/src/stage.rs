@@ -7,7 +7,7 @@ use reprise_sandbox::control::Disaster;
 
 use crate::daemon::Daemon;
 use crate::plan::{NAME, Plan};
-use crate::records::Request;
+use crate::records::{Request, poll};
 use crate::world::World;
 
 /// How many times faster than the wall durations pass.
@@ -47,6 +47,12 @@ impl Stage {
         self.daemon.apply(plan).await;
         self.world.strike(Disaster::Data).await;
         self.file().await
+    }
+
+    /// Waits until `wanted` holds.
+    pub async fn eventually(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let seen = poll(async || wanted(self).then_some(())).await;
+        assert!(seen.is_some(), "{what} was not seen in time");
     }
 
     /// Files a request for the example plan by plain SQL.

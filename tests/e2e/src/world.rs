@@ -9,9 +9,12 @@ use reprise_sandbox::control::Disaster;
 use reprise_sandbox::sandbox::{Options, Sandbox};
 use reprise_sandbox::seed::Size;
 use reprise_sandbox::world::Entry;
-use reprise_sandbox::world::faults::{Fault, Rule};
+pub use reprise_sandbox::world::Fault;
+use reprise_sandbox::world::faults::Rule;
 use reqwest::{Client, Method, StatusCode, redirect};
 use serde_json::{Value, json};
+
+use crate::records::poll;
 
 /// A running sandbox.
 #[derive(Debug)]
@@ -65,6 +68,12 @@ impl World {
     /// What there is, by kind.
     pub fn inventory(&self) -> Value {
         self.sandbox.inventory()
+    }
+
+    /// The inventory once `wanted` holds of it, or as it is when that takes too long.
+    pub async fn becomes(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let seen = poll(async || Some(self.inventory()).filter(|inventory| wanted(inventory))).await;
+        seen.unwrap_or_else(|| self.inventory())
     }
 
     /// The resources of one kind (`apps`, `addons`…) whose `field` is `value`.
@@ -143,14 +152,14 @@ impl World {
     async fn dns(&self, method: Method, label: &str, body: Option<Value>) {
         let aliases = self.aliases(label);
         let [record] = aliases.as_slice() else { panic!("{label} has {} aliases", aliases.len()) };
-        let url = format!("{}/record/{}/", self.variable("ALWAYSDATA_API_URL"), record["id"]);
+        let url = format!("{}/v1/record/{}/", self.variable("ALWAYSDATA_API_URL"), record["id"]);
         let who = format!(
             "{} account={}",
             self.variable("ALWAYSDATA_API_KEY"),
             self.variable("ALWAYSDATA_ACCOUNT")
         );
         let mut request =
-            client().request(method, url).basic_auth(who, Some("")).header("synchronous", "yes");
+            client().request(method, url).basic_auth(who, Some("")).header("alwaysdata-synchronous", "yes");
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -3,4 +3,12 @@
 
 #![cfg(test)]
 
+mod backups;
+mod death;
+mod dns;
+mod evidence;
+mod lost_answers;
+mod platform;
+mod spec;
+mod token;
 mod whole;
