@@ -1,6 +1,6 @@
 //! The reconciler of requests: short runs that observe, decide, and start or stop step tasks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,8 +98,10 @@ impl Requests {
         if wants_another_try(row) {
             self.tools.store.reopen_steps(&row.name, epoch).await?;
         }
+        // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
+        let busy = live.busy();
         let steps = self.tools.store.steps(&row.name).await?;
-        let decision = decided(row, &accepted.graph, &steps, &live);
+        let decision = decided(row, &accepted.graph, &steps, &busy);
         carry_out(&decision, &steps, &live);
         let update =
             status::of(row, &decision, &accepted.graph, &steps, &live.reports(), self.tools.clock.now());
@@ -153,13 +155,12 @@ fn wants_another_try(row: &RequestRow) -> bool {
     row.desired == Desired::Run && row.is_finished() && row.phase != Phase::Succeeded && asked
 }
 
-fn decided(row: &RequestRow, graph: &Graph, steps: &[StepRow], live: &Live) -> Decision {
+fn decided(row: &RequestRow, graph: &Graph, steps: &[StepRow], busy: &BTreeSet<Step>) -> Decision {
     let by_key: HashMap<String, Step> =
         graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
-    let busy = live.busy();
-    decide(&Situation { graph, desired: row.desired, state: row.state, phases: &phases, busy: &busy })
+    decide(&Situation { graph, desired: row.desired, state: row.state, phases: &phases, busy })
 }
 
 fn carry_out(decision: &Decision, steps: &[StepRow], live: &Arc<Live>) {

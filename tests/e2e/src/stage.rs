@@ -1,0 +1,66 @@
+//! One test's stage: set, played on, and cleared whichever way the test ends.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures::FutureExt as _;
+use reprise_sandbox::control::Disaster;
+
+use crate::daemon::Daemon;
+use crate::plan::{NAME, Plan};
+use crate::records::{Request, poll};
+use crate::world::World;
+
+/// How many times faster than the wall durations pass.
+const SPEED: u32 = 60;
+
+/// The sandbox, and the daemon that works in it.
+#[derive(Debug)]
+pub struct Stage {
+    /// The vendors, and what lies there.
+    pub world: World,
+    /// The process under test; not started yet.
+    pub daemon: Daemon,
+}
+
+/// Plays `scene` in a world drawn from `seed`, then stops and removes everything.
+pub async fn play(seed: u64, scene: impl AsyncFnOnce(&mut Stage)) {
+    let dir = tempfile::Builder::new().prefix("reprise-e2e-").tempdir().expect("a folder");
+    let world = Box::pin(World::start(&dir.path().join("world"), seed, SPEED)).await;
+    let daemon = Daemon::new(dir.path(), world.variables(), SPEED);
+    let mut stage = Stage { world, daemon };
+    let played = AssertUnwindSafe(scene(&mut stage)).catch_unwind().await;
+    if played.is_err() {
+        stage.daemon.tell_last_words();
+    }
+    stage.daemon.stop().await;
+    let cleared = stage.world.stop().await;
+    match played {
+        Err(panic) => resume_unwind(panic),
+        Ok(()) => assert!(cleared, "the sandbox did not stop in time"),
+    }
+}
+
+impl Stage {
+    /// The beginning of most bad days: the daemon runs with `plan`, the production estate is lost, and a request is filed.
+    pub async fn bad_day(&mut self, plan: &Plan) -> Request {
+        self.daemon.start().await;
+        self.daemon.apply(plan).await;
+        self.world.strike(Disaster::Data).await;
+        self.file().await
+    }
+
+    /// Waits until `wanted` holds.
+    pub async fn eventually(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
+        let seen = poll(async || wanted(self).then_some(())).await;
+        assert!(seen.is_some(), "{what} was not seen in time");
+    }
+
+    /// Files a request for the example plan by plain SQL.
+    pub async fn file(&self) -> Request {
+        let records = self.daemon.records();
+        records
+            .execute(&format!("INSERT INTO recovery_requests (name, plan) VALUES ('the-bad-day', '{NAME}')"))
+            .await;
+        Request::named("the-bad-day")
+    }
+}

@@ -1,0 +1,42 @@
+//! Backups that cannot be restored.
+
+use reprise_e2e::plan::Plan;
+use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
+use reprise_sandbox::control::Disaster;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_every_backup_is_corrupt_each_is_named_and_nothing_is_created() {
+    play(2, async |stage: &mut Stage| {
+        stage.world.break_("GET", "/download", None, Fault::Corrupt);
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        stage.world.strike(Disaster::Data).await;
+        let before = stage.world.inventory();
+        let request = stage.file().await;
+        let why = stage.daemon.records().failed(&request).await;
+        let databases = before["databases"].as_array().cloned().unwrap_or_default();
+        let backups: Vec<&str> = databases
+            .iter()
+            .flat_map(|one| one["backups"].as_array())
+            .flatten()
+            .filter_map(|name| name.as_str())
+            .collect();
+        assert_eq!(backups.len(), 7, "{before}");
+        for backup in backups {
+            // Name, class of the refusal, and its sentence.
+            let told = why.split_once(&format!("{backup} (")).map(|(_, told)| told);
+            assert!(told.is_some_and(|told| told.contains(": ")), "{backup} is not explained in: {why}");
+        }
+        assert!(why.contains("What to do: "), "{why}");
+        assert_eq!(stage.world.inventory(), before, "something was created or changed");
+        let refused = stage
+            .daemon
+            .records()
+            .column("SELECT refused FROM backup_verdicts WHERE kind = 'database'")
+            .await;
+        assert_eq!(refused.len(), 7, "{refused:?}");
+        assert!(stage.daemon.litter().is_empty(), "left behind: {:?}", stage.daemon.litter());
+    })
+    .await;
+}

@@ -1,0 +1,38 @@
+//! Calls that took effect and whose answers were lost: each is looked for, none is repeated.
+
+use reprise_e2e::plan::Plan;
+use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
+
+use crate::evidence::recovered;
+
+/// The calls that create what is billed or seen by people. A path is matched where it is contained: the shortest comes last.
+const CALLS: [&str; 7] = [
+    "/v1/projects",
+    "/apilos-siap-pra/addons",
+    "/collaborators",
+    "/users",
+    "/domains",
+    "/v1/record/",
+    "/v1/apps",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_created_without_an_answer_is_found_and_not_created_again() {
+    play(12, async |stage: &mut Stage| {
+        stage.world.unpoint("siap").await;
+        // Taken out of the way of the others: tokens are asked for by POST, too, and create nothing.
+        stage.world.break_("POST", "/token", None, Fault::Latency { ms: 0 });
+        for call in CALLS {
+            stage.world.break_("POST", call, Some(1), Fault::DropAfter);
+        }
+        stage.world.break_("CreateBucket", "", Some(1), Fault::DropAfter);
+        let request = stage.bad_day(&Plan::example()).await;
+        stage.daemon.records().succeeded(&request).await;
+        let mut left = stage.world.faults_left();
+        left.retain(|rule| rule.fault == Fault::DropAfter);
+        assert!(left.is_empty(), "these answers were never lost: {left:?}");
+        recovered(stage, &request).await;
+    })
+    .await;
+}

@@ -1,0 +1,14 @@
+//! Whole recoveries, and the bad days that they meet: each ends in a state and a sentence that say what failed, what is known
+//! and what to do.
+
+#![cfg(test)]
+
+mod backups;
+mod death;
+mod dns;
+mod evidence;
+mod lost_answers;
+mod platform;
+mod spec;
+mod token;
+mod whole;
