@@ -107,6 +107,8 @@ impl Cli {
         let output = self.common.output;
         match self.execute().await {
             Ok(code) => code,
+            // Whoever reads our output has seen enough: `reprise plan x | head`.
+            Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => exit::OK,
             Err(error) => {
                 output::complain(output, &error);
                 error.exit_code()

@@ -71,11 +71,6 @@ impl Metrics {
         self.outside.provider_called(provider, call, outcome, took);
     }
 
-    /// One statement of the store has ended.
-    pub fn store_asked(&self, op: &str, took: Duration) {
-        self.outside.store_asked(op, took);
-    }
-
     /// One attempt of a recovery step has ended.
     pub fn step_ended(&self, step: &str, outcome: &str, took: Duration) {
         self.recovery.step_ended(step, outcome, took);
@@ -106,7 +101,7 @@ impl Metrics {
         self.recovery.bytes_moved(what, bytes);
     }
 
-    /// The lease was taken, or lost.
+    /// A request was taken up under this epoch, or the last one was let go.
     pub fn lease(&self, held: Option<Epoch>) {
         self.process.lease(held);
     }

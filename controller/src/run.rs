@@ -180,7 +180,9 @@ async fn watch(
             Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
             Err(error) => lost(&reporter, &error),
         }
-        drop(stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await);
+        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -287,7 +289,6 @@ fn labels() -> Labels {
     Labels {
         kinds: &[KIND],
         calls: crate::providers::CALLS,
-        store_ops: &[],
         steps: &Step::KINDS,
         step_outcomes: &["ok", "transient", "throttled", "terminal", "cancelled"],
         phases: PHASES,

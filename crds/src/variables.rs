@@ -12,7 +12,8 @@
 //! Why a filled-in default is never simply taken over: it says `localhost`, `DEBUG=True` or `my-secret-key`. An app that
 //! starts with such a value looks recovered and is not, or is open to everybody. Why it is never simply left out
 //! either: the app reads that name, and the template says that it should have a value. So a person decides once, in the
-//! plan, for each of them, long before the day it matters; `reprise plan` lists those that are undecided.
+//! plan, for each of them, long before the day it matters; those that are undecided are all told at once, before
+//! anything is deployed.
 //!
 //! Names that the platform sets itself (`PORT`, …) are passed over in a template and refused in a plan.
 //!

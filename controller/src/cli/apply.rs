@@ -12,7 +12,7 @@ use crate::store::Applied;
 /// Arguments of `apply`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A RecoveryPlan in YAML or JSON; `-` reads standard input
+    /// A `RecoveryPlan` in YAML or JSON; `-` reads standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
 }

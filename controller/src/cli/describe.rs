@@ -53,7 +53,12 @@ fn json(records: Records) -> Result<(), CliError> {
         json!({ "kind": row.kind, "name": row.name, "parent": row.parent, "state": format!("{:?}", row.state).to_lowercase(),
                 "id": row.external_id, "detail": row.detail, "step": row.step, "intendedAt": row.intended_at })
     };
+    let verdict = |row: &Verdict| {
+        json!({ "kind": row.kind, "backup": row.backup, "takenAt": row.taken_at, "rung": format!("{:?}", row.rung).to_lowercase(),
+                "refused": row.refused, "message": row.message, "checkedAt": row.checked_at, "checkedBy": row.checked_by })
+    };
     let mut document = json!({
+        "verdicts": records.verdicts.iter().map(verdict).collect::<Vec<_>>(),
         "steps": records.steps.iter().map(step).collect::<Vec<_>>(),
         "events": records.events.iter().map(event).collect::<Vec<_>>(),
         "ledger": records.ledger.iter().map(resource).collect::<Vec<_>>(),
@@ -91,6 +96,11 @@ fn text(records: &Records) -> Result<(), CliError> {
         &["  KIND", "NAME", "OF", "STATE", "ID"],
         &records.ledger.iter().map(resource_cells).collect::<Vec<_>>(),
     )?;
+    output::line("\nBackups known of this plan:")?;
+    output::table(
+        &["  KIND", "BACKUP", "TAKEN", "RUNG", "REFUSED"],
+        &records.verdicts.iter().map(verdict_cells).collect::<Vec<_>>(),
+    )?;
     output::line("\nEvents:")?;
     for event in &records.events {
         let step = event.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();
@@ -116,5 +126,15 @@ fn resource_cells(row: &LedgerRow) -> Vec<String> {
         row.parent.clone().unwrap_or_default(),
         format!("{:?}", row.state).to_lowercase(),
         row.external_id.clone().unwrap_or_default(),
+    ]
+}
+
+fn verdict_cells(row: &Verdict) -> Vec<String> {
+    vec![
+        format!("  {}", row.kind),
+        row.backup.clone(),
+        row.taken_at.map(moment).unwrap_or_default(),
+        format!("{:?}", row.rung).to_lowercase(),
+        row.refused.clone().unwrap_or_default(),
     ]
 }

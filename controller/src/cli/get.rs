@@ -17,9 +17,9 @@ pub(super) struct Args {
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
     if args.kind == "plans" {
-        plans(common, &store).await?
+        plans(common, &store).await?;
     } else {
-        requests(common, &store).await?
+        requests(common, &store).await?;
     }
     Ok(exit::OK)
 }

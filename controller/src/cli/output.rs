@@ -51,7 +51,7 @@ pub(super) fn complain(format: Format, error: &CliError) {
     };
     if format == Format::Text {
         for problem in problems {
-            text.push_str(&format!("\n  {problem}"));
+            text.extend(["\n  ".to_owned(), problem.to_string()]);
         }
     }
     // Where standard error is closed there is nobody left to tell; the exit code still says it.

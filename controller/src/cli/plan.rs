@@ -34,7 +34,7 @@ fn print(steps: &[PlannedStep]) -> Result<(), CliError> {
     for step in steps {
         if step.milestone != milestone {
             milestone = step.milestone;
-            output::line(format!("{milestone}"))?;
+            output::line(milestone)?;
         }
         let needs = if step.needs.is_empty() {
             String::new()

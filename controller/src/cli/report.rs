@@ -1,5 +1,6 @@
 //! The report of a request that has ended: where the time went, which backup was taken, and what that costs.
 
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::describe::Records;
@@ -54,9 +55,11 @@ pub(super) fn print(records: &Records) -> Result<(), CliError> {
     Ok(())
 }
 
+/// What the daemon wrote at the end, or what the records say so far.
 fn times(records: &Records) -> RtoSplit {
+    let written = records.request.status.get("rto").and_then(|rto| RtoSplit::deserialize(rto).ok());
     let end = records.request.finished_at.unwrap_or_else(chrono::Utc::now);
-    split(&records.steps, records.request.created_at, end)
+    written.unwrap_or_else(|| split(&records.steps, records.request.created_at, end))
 }
 
 fn milestones(records: &Records) -> Result<(), CliError> {
@@ -137,5 +140,5 @@ pub(super) fn seconds(seconds: f64) -> String {
     if seconds < 120.0 {
         return format!("{seconds:.1} s");
     }
-    humantime::format_duration(std::time::Duration::from_secs(seconds.round() as u64)).to_string()
+    humantime::format_duration(std::time::Duration::from_secs_f64(seconds.round())).to_string()
 }

@@ -37,9 +37,10 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let follow = follow(&store, &args.name, &mut screen);
     let ended = match args.timeout {
         None => follow.await?,
-        Some(limit) => match tokio::time::timeout(limit, follow).await {
-            Ok(ended) => ended?,
-            Err(_) => {
+        Some(limit) => {
+            if let Ok(ended) = tokio::time::timeout(limit, follow).await {
+                ended?
+            } else {
                 output::line(format!(
                     "{} has not ended within {}; it goes on",
                     args.name,
@@ -47,7 +48,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
                 ))?;
                 return Ok(exit::FAILED);
             }
-        },
+        }
     };
     let records = describe::read(&store, &args.name).await?;
     if common.output == Format::Text {
@@ -63,7 +64,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
 /// Shows what changes until the request has ended.
 async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase, CliError> {
     let mut listener = store.listen(&[CHANGED]).await?;
-    let mut seen = 0;
+    let (mut seen, mut refused) = (0, String::new());
     loop {
         let Some(request) = store.request(name).await? else {
             return Err(cancel::not_found(store, name).await?);
@@ -72,12 +73,25 @@ async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase,
         seen = events.last().map_or(seen, |event| event.id);
         let steps = store.steps(name).await?;
         screen.show(&request, &steps, &events)?;
+        if let Some(refusal) = refusal(&request).filter(|refusal| *refusal != refused) {
+            screen.say(&format!(
+                "not accepted: {refusal}; correct the plan or the request, and it goes on by itself"
+            ))?;
+            refused = refusal;
+        }
         if request.is_finished() {
             screen.end();
             return Ok(request.phase);
         }
         told(&mut listener, name).await;
     }
+}
+
+/// Why the request cannot be run as it is, if the daemon said so.
+fn refusal(request: &RequestRow) -> Option<String> {
+    let conditions = request.status["conditions"].as_array()?;
+    let accepted = conditions.iter().find(|condition| condition["type"] == "Accepted")?;
+    (accepted["status"] == "False").then(|| accepted["message"].as_str().unwrap_or_default().to_owned())
 }
 
 /// Waits until the request changed, or for the next look.
@@ -122,6 +136,14 @@ impl Screen {
             }),
             Self::Plain(Format::Text) => plain(request, steps, events),
             Self::Live(live) => live.show(request, steps, events),
+        }
+    }
+
+    fn say(&self, text: &str) -> Result<(), CliError> {
+        match self {
+            Self::Plain(Format::Json) => output::json_line(&json!({ "message": text })),
+            Self::Plain(Format::Text) => output::line(text),
+            Self::Live(live) => Ok(live.bars.println(text)?),
         }
     }
 

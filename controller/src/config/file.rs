@@ -16,7 +16,8 @@ use super::{
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct File {
-    ca_file: Option<String>,
+    #[serde(rename = "ca_file")]
+    ca_path: Option<String>,
     scalingo: Scalingo,
     github: Github,
     alwaysdata: Alwaysdata,
@@ -86,7 +87,7 @@ impl File {
                 authoritative: read.addresses(self.dns.authoritative, "DNS_AUTHORITATIVE", "")?,
                 resolvers: read.addresses(self.dns.resolvers, "DNS_RESOLVER", RESOLVERS)?,
             },
-            ca_file: read.text(self.ca_file, "CA_CERT")?.map(Into::into),
+            ca_file: read.text(self.ca_path, "CA_CERT")?.map(Into::into),
             dev: read.dev(self.dev, dev)?,
         })
     }

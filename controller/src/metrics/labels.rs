@@ -23,8 +23,6 @@ pub struct Labels {
     pub kinds: &'static [&'static str],
     /// Each provider's name with the names of its calls.
     pub calls: &'static [(&'static str, &'static [&'static str])],
-    /// The store's statements.
-    pub store_ops: &'static [&'static str],
     /// The steps of a recovery.
     pub steps: &'static [&'static str],
     /// How an attempt of a step can end.

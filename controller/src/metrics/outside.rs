@@ -5,7 +5,7 @@ use std::time::Duration;
 use prometheus::{HistogramVec, IntCounterVec};
 
 use super::MetricsError;
-use super::family::{CALLS, Families, SHORT, at_label};
+use super::family::{CALLS, Families, at_label};
 use super::labels::{CALL_OUTCOMES, Labels, with_other};
 
 #[derive(Debug)]
@@ -13,14 +13,12 @@ pub(super) struct Outside {
     labels: Labels,
     requests: IntCounterVec,
     duration: HistogramVec,
-    queries: HistogramVec,
 }
 
 impl Outside {
     pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
         let ended = "Calls to a provider by how they ended.";
         let took = "How long a call to a provider took.";
-        let asked = "How long a statement of the store took.";
         let call = &["provider", "call"];
         let outside = Self {
             labels,
@@ -30,7 +28,6 @@ impl Outside {
                 &["provider", "call", "outcome"],
             )?,
             duration: families.histograms("provider_request_duration_seconds", took, call, CALLS)?,
-            queries: families.histograms("store_query_duration_seconds", asked, &["op"], SHORT)?,
         };
         outside.create_all();
         Ok(outside)
@@ -43,18 +40,11 @@ impl Outside {
                 self.requests.with_label_values(&[provider, call, outcome]);
             }
         }
-        for op in with_other(self.labels.store_ops) {
-            self.queries.with_label_values(&[op]);
-        }
     }
 
     pub(super) fn provider_called(&self, provider: &str, call: &str, outcome: &str, took: Duration) {
         let (provider, call) = self.labels.provider_call(provider, call);
         self.requests.with_label_values(&[provider, call, at_label(CALL_OUTCOMES, outcome)]).inc();
         self.duration.with_label_values(&[provider, call]).observe(took.as_secs_f64());
-    }
-
-    pub(super) fn store_asked(&self, op: &str, took: Duration) {
-        self.queries.with_label_values(&[at_label(self.labels.store_ops, op)]).observe(took.as_secs_f64());
     }
 }

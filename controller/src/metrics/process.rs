@@ -52,8 +52,10 @@ impl Process {
                 &["kind"],
             )?,
             last_success: families.float_gauges("last_success_timestamp_seconds", succeeded, &["kind"])?,
-            lease_held: families.gauge("lease_held", "Whether this process is the owner (1) or not (0).")?,
-            lease_epoch: families.gauge("lease_epoch", "The epoch that this process holds or held last.")?,
+            lease_held: families
+                .gauge("lease_held", "Whether this process owns a request (1) or none (0).")?,
+            lease_epoch: families
+                .gauge("lease_epoch", "The epoch of the lease that this process took last.")?,
             tasks_failed: families
                 .counter("tasks_failed_total", "Tasks that panicked or ended too early.")?,
         };

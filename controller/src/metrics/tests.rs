@@ -14,7 +14,6 @@ use crate::runtime::queue::Depth;
 const LABELS: Labels = Labels {
     kinds: &["request"],
     calls: &[("paas", &["apps.create", "apps.get"])],
-    store_ops: &["claim"],
     steps: &["restore"],
     step_outcomes: &["done", "failed"],
     phases: &["Pending", "Running"],
@@ -53,7 +52,6 @@ fn the_names_on_the_wire_are_these() {
         "reprise_requests gauge",
         "reprise_step_duration_seconds histogram",
         "reprise_steps_total counter",
-        "reprise_store_query_duration_seconds histogram",
         "reprise_tasks_failed_total counter",
     ];
     assert_eq!(families(&metrics), expected.map(String::from).into());

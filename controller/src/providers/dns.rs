@@ -12,7 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 use hickory_proto::rr::{Name, RecordType};
 
 pub use self::outcome::{Address, CnameAnswer, DnsError, Fault};
-use self::outcome::{addresses, cname, serial};
+use self::outcome::{addresses, cname, serial, servers};
 
 /// Names that a chain may go through.
 const MOST_HOPS: usize = 8;
@@ -63,6 +63,13 @@ impl NameServer {
         let apex = absolute(apex)?;
         let message = exchange::ask(self.address, &apex, RecordType::SOA, false, self.limit).await;
         Ok(message.and_then(|message| serial(&message, &apex)))
+    }
+
+    /// The host names of the zone's servers, as this *resolver* knows them; empty if there is no such zone.
+    pub async fn zone_servers(&self, apex: &str) -> Result<Result<Vec<String>, Fault>, DnsError> {
+        let apex = absolute(apex)?;
+        let message = exchange::ask(self.address, &apex, RecordType::NS, true, self.limit).await;
+        Ok(message.map(|message| servers(&message, &apex)))
     }
 
     /// IPv4 and IPv6 addresses of `name` by this *resolver*, with the names on the way. Empty addresses mean that there are none.

@@ -18,7 +18,7 @@ const SHORTEST_STALL: Duration = Duration::from_secs(20);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(super) enum End {
     /// Done, or failed for good: it is in the store.
     Settled,
     /// Another attempt may help.
@@ -28,7 +28,7 @@ pub enum End {
 }
 
 /// Runs one attempt. `last`: a failure now is final.
-pub async fn run(ctx: &Ctx, last: bool) -> End {
+pub(super) async fn run(ctx: &Ctx, last: bool) -> End {
     let store = &ctx.tools.store;
     let key = ctx.step.to_string();
     if let Err(error) =

@@ -41,7 +41,8 @@ pub fn decide(now: &Situation<'_>) -> Decision {
     let done = |step: &Step| now.phase_of(step) == StepPhase::Done;
     let failed = now.graph.steps().any(|step| now.phase_of(step) == StepPhase::Failed);
     match now.desired {
-        Desired::Run if now.graph.steps().all(done) => now.settled(Phase::Succeeded),
+        // Also where somebody asks to cancel what has ended well: there is nothing to stop.
+        Desired::Run | Desired::Cancel if now.graph.steps().all(done) => now.settled(Phase::Succeeded),
         Desired::Run if failed => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
         Desired::Run => Decision { start: ready(now, done), ..now.settled(Phase::Running) },
         Desired::Cancel => now.closing(Step::Cleanup, Phase::Running, Phase::Cancelled),

@@ -34,6 +34,9 @@ pub struct Pace {
 /// How long to look for the effect of a call whose answer was lost before sending it again.
 const QUIET: Duration = Duration::from_secs(20);
 
+/// What each further action of a step waits longer before the next look.
+const AFTER_ACT: Duration = Duration::from_millis(200);
+
 impl Pace {
     /// For the platform, whose calls are rationed.
     pub const PROVIDER: Self = Self {
@@ -59,7 +62,7 @@ where
     Observing: Future<Output = Result<O>>,
     Acting: Future<Output = Result<()>>,
 {
-    let mut pause = pace.first;
+    let (mut pause, mut acts) = (pace.first, 0);
     let mut doubt = in_doubt.then(|| ctx.deadline(QUIET));
     loop {
         let seen = observe().await?;
@@ -68,10 +71,13 @@ where
             Next::Act(action) if doubt.is_none_or(|until| until <= ctx.now()) => {
                 doubt = settle(act(action).await)?.then(|| ctx.deadline(QUIET));
                 pause = pace.first;
+                acts += 1;
+                // The first look comes at once; an action that changes nothing must not become a hot loop.
+                ctx.pause(AFTER_ACT * acts).await?;
                 continue;
             }
             Next::Act(_) => {
-                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect")
+                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect");
             }
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }

@@ -50,6 +50,7 @@ fn change(to: &'static str, call: impl Into<String>) -> PlannedCall {
     PlannedCall { to, call: call.into(), changes: true }
 }
 
+#[expect(clippy::too_many_lines, reason = "one flat table, an arm a step")]
 fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
     let (target, first) = (&plan.target, plan.apps[0].name.as_str());
     match step {

@@ -18,7 +18,7 @@ use crate::store::RequestLease;
 
 /// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s are cut off
 /// when the lease ends).
-pub const TERM: Duration = Duration::from_secs(30);
+pub(super) const TERM: Duration = Duration::from_secs(30);
 /// How long a reconcile waits for a lease that can be had at once.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long stopped tasks may take to stop: less than the margin of a lease.
@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// Every owned request.
 #[derive(Debug)]
-pub struct Ownership {
+pub(super) struct Ownership {
     tools: Arc<Tools>,
     tasks: Tasks,
     queue: WorkQueue<String>,
@@ -42,19 +42,26 @@ struct Owned {
 
 impl Ownership {
     /// Nothing is owned yet.
-    pub fn new(tools: Arc<Tools>, tasks: Tasks, queue: WorkQueue<String>) -> Self {
+    pub(super) fn new(tools: Arc<Tools>, tasks: Tasks, queue: WorkQueue<String>) -> Self {
         Self { tools, tasks, queue, owned: Mutex::default() }
     }
 
     /// The lease of `request`, if it is ours or can be had now. It is kept until [`Ownership::let_go`].
-    pub async fn lease(&self, request: &str) -> Option<Held> {
+    pub(super) async fn lease(&self, request: &str) -> Option<Held> {
         let mut held = self.keeper(request);
         let there = tokio::time::timeout(PATIENCE, held.wait_for(Option::is_some)).await;
-        there.ok()?.ok()?.clone()
+        let held = there.ok()?.ok()?.clone()?;
+        self.tools.metrics.lease(Some(held.epoch));
+        Some(held)
     }
 
     /// The tasks of `request` under the lease `held`; made by `new` if there are none. Those of an earlier lease are ended first.
-    pub async fn live(&self, request: &str, held: &Held, new: impl FnOnce(Tasks) -> Arc<Live>) -> Arc<Live> {
+    pub(super) async fn live(
+        &self,
+        request: &str,
+        held: &Held,
+        new: impl FnOnce(Tasks) -> Arc<Live>,
+    ) -> Arc<Live> {
         let known = self.owned().get(request).and_then(|owned| owned.live.clone());
         match known {
             Some(live) if live.run.epoch == held.epoch => return live,
@@ -70,16 +77,19 @@ impl Ownership {
     }
 
     /// Stops what works for `request` and gives its lease back.
-    pub async fn let_go(&self, request: &str) {
+    pub(super) async fn let_go(&self, request: &str) {
         let Some(owned) = self.owned().remove(request) else { return };
         if let Some(live) = owned.live {
             live.shut_down(GRACE).await;
         }
         owned.keeper.shut_down(GRACE).await;
+        if self.owned().is_empty() {
+            self.tools.metrics.lease(None);
+        }
     }
 
     /// Lets go of everything.
-    pub async fn shut_down(&self) {
+    pub(super) async fn shut_down(&self) {
         let requests: Vec<String> = self.owned().keys().cloned().collect();
         for request in requests {
             self.let_go(&request).await;

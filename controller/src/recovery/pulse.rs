@@ -154,9 +154,9 @@ mod tests {
     async fn saying_the_same_again_is_not_a_sign_of_life() {
         let pulse = Pulse::new(at(0), Vec::new());
         pulse.doing(at(0), SpanKind::Provider, "provisioning");
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         pulse.doing(at(60), SpanKind::Provider, "provisioning");
-        assert_eq!(pulse.silence(), Duration::from_secs(60));
+        assert_eq!(pulse.silence(), Duration::from_mins(1));
         pulse.progress(1, None, "objects");
         assert_eq!(pulse.silence(), Duration::ZERO);
     }
@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn expected_silence_is_no_stall() {
         let pulse = Pulse::new(at(0), Vec::new());
-        pulse.expect_silence(Duration::from_secs(300));
+        pulse.expect_silence(Duration::from_mins(5));
         tokio::time::advance(Duration::from_secs(310)).await;
         assert_eq!(pulse.silence(), Duration::from_secs(10));
     }

@@ -87,7 +87,8 @@ impl Requests {
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                let update = status::refused(row, &refusal, self.tools.clock.now());
+                let begun = !self.tools.store.steps(&row.name).await?.is_empty();
+                let update = status::refused(row, &refusal, begun, self.tools.clock.now());
                 self.tools.store.set_status(&row.name, epoch, &update).await?;
                 self.ownership.let_go(&row.name).await;
                 return Ok(Outcome::AwaitChange);

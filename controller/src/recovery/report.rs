@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Span, SpanKind, StepRow};
 
 /// Where the wall time of a request went: every moment is counted once, under the weightiest kind that ran at that moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RtoSplit {
     /// From the filing to the end, in seconds.
@@ -109,7 +109,7 @@ mod tests {
             ),
             (10.0, 20.0, 40.0, 30.0)
         );
-        assert_eq!(split.total_seconds, 100.0);
+        assert!((split.total_seconds - 100.0).abs() < 1e-9, "{split:?}");
     }
 
     #[test]

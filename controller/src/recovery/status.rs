@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use reprise_crds::conditions::{self, Observation, time_from_micros};
-use reprise_crds::{Phase, RecoveryRequestStatus, StepsSummary};
+use reprise_crds::{Milestone, Phase, RecoveryRequestStatus, StepsSummary};
 use serde_json::Value;
 
 use super::accept::Refusal;
@@ -10,7 +10,7 @@ use super::decide::Decision;
 use super::graph::Graph;
 use super::report;
 use super::supervisor::BusyStep;
-use crate::store::{RequestRow, StatusUpdate, StepPhase, StepRow};
+use crate::store::{Desired, RequestRow, StatusUpdate, StepPhase, StepRow};
 
 /// The sentence of a stored status.
 pub fn message(status: &Value) -> &str {
@@ -32,8 +32,9 @@ pub fn says(row: &RequestRow, refusal: &Refusal) -> bool {
         })
 }
 
-/// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on.
-pub fn refused(row: &RequestRow, refusal: &Refusal, now: DateTime<Utc>) -> StatusUpdate {
+/// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on. One that nobody wants any more and that has
+/// `begun` nothing ends.
+pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<Utc>) -> StatusUpdate {
     let mut status = known(row);
     let accepted = Observation {
         kind: "Accepted",
@@ -45,7 +46,9 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, now: DateTime<Utc>) -> Statu
     conditions::observe(&mut status.conditions, accepted, time_from_micros(now.timestamp_micros()));
     status.message = Some(refusal.message.clone());
     status.observed_generation = Some(row.generation);
-    StatusUpdate { state: row.state, phase: row.phase, status: written(&status, None) }
+    let phase = if row.desired != Desired::Run && !begun { Phase::Cancelled } else { row.phase };
+    status.phase = phase;
+    StatusUpdate { state: row.state, phase, status: written(&status, row, None) }
 }
 
 /// The status after a decision.
@@ -74,7 +77,7 @@ pub fn of(
     }
     status.message = Some(sentence);
     let split = decision.phase.is_final().then(|| report::split(steps, row.created_at, now));
-    StatusUpdate { state: decision.state, phase: decision.phase, status: written(&status, split) }
+    StatusUpdate { state: decision.state, phase: decision.phase, status: written(&status, row, split) }
 }
 
 /// What was written before, or nothing where it cannot be read: it is ours to write anew.
@@ -82,10 +85,12 @@ fn known(row: &RequestRow) -> RecoveryRequestStatus {
     serde_json::from_value(row.status.clone()).unwrap_or_default()
 }
 
-fn written(status: &RecoveryRequestStatus, split: Option<report::RtoSplit>) -> Value {
+/// The document. The time that a recovery took is written when it succeeds and stays, whatever is torn down later.
+fn written(status: &RecoveryRequestStatus, row: &RequestRow, split: Option<report::RtoSplit>) -> Value {
     let mut value = serde_json::to_value(status).unwrap_or_default();
-    if let Some(split) = split {
-        value["rto"] = serde_json::to_value(split).unwrap_or_default();
+    let kept = row.status.get("rto").filter(|_| row.state == Milestone::DnsOk).cloned();
+    if let Some(rto) = kept.or_else(|| split.and_then(|split| serde_json::to_value(split).ok())) {
+        value["rto"] = rto;
     }
     value
 }

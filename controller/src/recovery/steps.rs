@@ -187,7 +187,9 @@ pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
 }
 
 /// Boxed: the steps differ in size, and the largest would be paid for by all.
-fn outputs<'a, T: serde::Serialize + 'a>(step: impl Future<Output = Result<T>> + Send + 'a) -> BoxFuture<'a, Result<Value>> {
+fn outputs<'a, T: serde::Serialize + 'a>(
+    step: impl Future<Output = Result<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<Value>> {
     Box::pin(async {
         serde_json::to_value(step.await?).map_err(|_| StepError::Output { step: "this one".to_owned() })
     })

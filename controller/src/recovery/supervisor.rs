@@ -28,7 +28,7 @@ const GIVE_UP_AFTER: u32 = 24;
 
 /// One owned request and its tasks.
 #[derive(Debug)]
-pub struct Live {
+pub(super) struct Live {
     /// The request.
     pub run: Arc<Run>,
     tools: Arc<Tools>,
@@ -66,7 +66,7 @@ pub struct BusyStep {
 
 impl Live {
     /// An owned request without tasks yet. `tasks` is a group of its own.
-    pub fn new(run: Arc<Run>, tools: Arc<Tools>, queue: WorkQueue<String>, tasks: Tasks) -> Arc<Self> {
+    pub(super) fn new(run: Arc<Run>, tools: Arc<Tools>, queue: WorkQueue<String>, tasks: Tasks) -> Arc<Self> {
         let state = State {
             busy: BTreeMap::new(),
             backoffs: Backoffs::new(BETWEEN_ATTEMPTS, Random::system()),
@@ -76,7 +76,7 @@ impl Live {
     }
 
     /// The steps that a task is at or that rest before their next attempt. Rests that are over are forgotten.
-    pub fn busy(&self) -> BTreeSet<Step> {
+    pub(super) fn busy(&self) -> BTreeSet<Step> {
         let mut state = self.state();
         state.busy.retain(|_, busy| match busy {
             Busy::Running(_, task) => !task.is_finished(),
@@ -86,7 +86,7 @@ impl Live {
     }
 
     /// What the busy steps report.
-    pub fn reports(&self) -> Vec<BusyStep> {
+    pub(super) fn reports(&self) -> Vec<BusyStep> {
         let now = self.tools.clock.now();
         let report = |(step, busy): (&Step, &Busy)| match busy {
             Busy::Running(pulse, _) => {
@@ -98,7 +98,7 @@ impl Live {
     }
 
     /// When the next rest is over.
-    pub fn next_attempt(&self) -> Option<Duration> {
+    pub(super) fn next_attempt(&self) -> Option<Duration> {
         let state = self.state();
         let rests = state.busy.values().filter_map(|busy| match busy {
             Busy::Resting(until) => Some(*until),
@@ -108,7 +108,7 @@ impl Live {
     }
 
     /// Starts an attempt at `step`, unless it is busy.
-    pub fn start(self: &Arc<Self>, step: Step, retry: bool, outputs: Arc<Outputs>, spans: Vec<Span>) {
+    pub(super) fn start(self: &Arc<Self>, step: Step, retry: bool, outputs: Arc<Outputs>, spans: Vec<Span>) {
         let mut state = self.state();
         if state.busy.contains_key(&step) {
             return;
@@ -132,7 +132,7 @@ impl Live {
     }
 
     /// Asks every task but a closing one to stop; rests end at once.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         let mut state = self.state();
         state.busy.retain(|step, busy| match busy {
             Busy::Running(_, task) => {
@@ -146,12 +146,12 @@ impl Live {
     }
 
     /// Resolves when every task was asked to stop.
-    pub async fn stopping(&self) {
+    pub(super) async fn stopping(&self) {
         self.tasks.stopping().cancelled().await;
     }
 
     /// Stops and waits for every task, at most `grace`.
-    pub async fn shut_down(&self, grace: Duration) {
+    pub(super) async fn shut_down(&self, grace: Duration) {
         self.tasks.shut_down(grace).await;
     }
 

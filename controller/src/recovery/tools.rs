@@ -39,10 +39,8 @@ const HOST_KEYS: [(&str, &str); 2] = [
 ];
 
 /// Requests a minute to the code host, which publishes 900 points.
-#[expect(clippy::expect_used, reason = "a constant that is not zero, checked by the compiler")]
 const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 /// Requests a minute to the DNS provider, which publishes 50 (250 for reads).
-#[expect(clippy::expect_used, reason = "a constant that is not zero, checked by the compiler")]
 const DNS_BUDGET: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
 
 /// Everything that steps share.
@@ -278,13 +276,12 @@ impl Tools {
         })?;
         let fingerprints =
             Fingerprints::parse(pinned).map_err(StepError::failed("reading the pinned SSH host key"))?;
-        let addr = match &settings.ssh_host {
-            Some(addr) => addr.clone(),
-            None => {
-                let told = self.target_platform(run)?.region().await;
-                let region = told.map_err(StepError::provider("asking for the region's SSH server"))?;
-                region.ssh.unwrap_or_default()
-            }
+        let addr = if let Some(addr) = &settings.ssh_host {
+            addr.clone()
+        } else {
+            let told = self.target_platform(run)?.region().await;
+            let region = told.map_err(StepError::provider("asking for the region's SSH server"))?;
+            region.ssh.unwrap_or_default()
         };
         Ok(SshConfig { addr, user: "git".to_owned(), fingerprints, key })
     }

@@ -60,7 +60,7 @@ impl LeaseStore for RequestLease {
         .fetch_optional(&self.store.pool)
         .await
         .map_err(StoreError::query("lease.read"))?;
-        let (holder, epoch, expires_at, now) = row.unwrap_or((None, 0, None, Utc::now()));
+        let (holder, epoch, expires_at, now) = row.unwrap_or_else(|| (None, 0, None, Utc::now()));
         let holder = holder.unwrap_or_default();
         let lease =
             (epoch > 0).then(|| Lease { holder, epoch: Epoch(epoch), expires_at: expires_at.unwrap_or(now) });

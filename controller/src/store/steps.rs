@@ -122,9 +122,14 @@ impl Store {
         self.write(request, epoch, "step.finish", statement).await
     }
 
-    /// Takes failed steps back to pending, for another try. What is done stays done.
+    /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps: what is fetched again must be
+    /// deleted again.
     pub async fn reopen_steps(&self, request: &str, epoch: Epoch) -> Result<()> {
-        let statement = sqlx::query("UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL WHERE request = $1 AND phase IN ('Failed', 'Running')").bind(request.to_owned());
+        let statement = sqlx::query(
+            "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
+             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down'))",
+        )
+        .bind(request.to_owned());
         self.write(request, epoch, "step.reopen", statement).await
     }
 

@@ -177,6 +177,18 @@ pub(super) fn serial(message: &Message, apex: &Name) -> Result<u32, Fault> {
     found.ok_or(Fault::Malformed)
 }
 
+/// The name servers that an answer names for the zone itself.
+pub(super) fn servers(message: &Message, apex: &Name) -> Vec<String> {
+    let named =
+        message.answers.iter().filter(|record| record.name == *apex).filter_map(|record| {
+            match &record.data {
+                RData::NS(server) => Some(plain(&server.0)),
+                _ => None,
+            }
+        });
+    named.collect()
+}
+
 /// Follows the aliases inside one answer, so that records of other names are not taken for ours.
 pub(super) fn addresses(message: &Message, name: &Name, most_hops: usize) -> Result<Address, Fault> {
     exists(message)?;

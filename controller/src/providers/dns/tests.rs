@@ -159,6 +159,19 @@ async fn the_serial_of_a_zone_is_read() {
     assert_eq!(server.zone_serial("exemple.fr").await.unwrap(), Ok(7));
 }
 
+#[tokio::test]
+async fn only_the_servers_of_the_zone_itself_are_its_servers() {
+    use hickory_proto::rr::{Record, rdata::NS};
+    let (server, _tasks) = server(|message| {
+        for (zone, host) in [("exemple.fr.", "dns1.hoster.net."), ("autre.fr.", "dns9.hoster.net.")] {
+            let (zone, host) = (Name::from_ascii(zone).unwrap(), Name::from_ascii(host).unwrap());
+            message.answers.push(Record::from_rdata(zone, 300, RData::NS(NS(host))));
+        }
+    })
+    .await;
+    assert_eq!(server.zone_servers("exemple.fr").await.unwrap(), Ok(vec!["dns1.hoster.net".to_owned()]));
+}
+
 #[test]
 fn what_is_no_name_is_not_asked() {
     for bad in ["", ".", "a..b", &"a".repeat(64)] {

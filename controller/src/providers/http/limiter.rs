@@ -36,7 +36,8 @@ impl Limiter {
         let sustained = requests.get().saturating_sub(burst).max(1);
         let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
         let period = (window / sustained).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(period).unwrap_or(Quota::per_minute(requests)).allow_burst(burst);
+        let quota =
+            Quota::with_period(period).unwrap_or_else(|| Quota::per_minute(requests)).allow_burst(burst);
         Self(Arc::new(Inner {
             bucket: RateLimiter::direct(quota),
             clock: DefaultClock::default(),
@@ -60,7 +61,10 @@ impl Limiter {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("requests", &self.0.requests).field("window", &self.0.window).finish_non_exhaustive()
+        f.debug_struct("Limiter")
+            .field("requests", &self.0.requests)
+            .field("window", &self.0.window)
+            .finish_non_exhaustive()
     }
 }
 

@@ -111,3 +111,12 @@ fn a_cancelled_request_starts_nothing_but_its_cleanup() {
     let clean = decide(&situation(&graph, Desired::TearDown, &phases, &idle));
     assert_eq!((clean.start, clean.phase), (vec![Step::TearDown], Phase::TearingDown));
 }
+
+#[test]
+fn what_has_ended_well_cannot_be_cancelled_but_torn_down() {
+    let (graph, idle) = (graph(), BTreeSet::new());
+    let phases: BTreeMap<Step, StepPhase> =
+        graph.steps().map(|step| (step.clone(), StepPhase::Done)).collect();
+    assert_eq!(decide(&situation(&graph, Desired::Cancel, &phases, &idle)).phase, Phase::Succeeded);
+    assert_eq!(decide(&situation(&graph, Desired::TearDown, &phases, &idle)).start, [Step::TearDown]);
+}

@@ -13,6 +13,7 @@ pub(super) const TAG: &str = "reprise-request";
 
 /// What the store says of the bucket.
 #[derive(Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "four settings that the store tells one by one")]
 struct Seen {
     exists: bool,
     tag: Option<String>,

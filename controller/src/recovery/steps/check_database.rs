@@ -19,7 +19,7 @@ use crate::recovery::step::Step;
 use crate::store::{Rung, Severity, SpanKind, Verdict};
 
 /// How long one of the plan's questions may take.
-const QUESTION: Duration = Duration::from_secs(120);
+const QUESTION: Duration = Duration::from_mins(2);
 
 pub(super) async fn run(ctx: &Ctx) -> Result<CheckedDatabase> {
     let chosen: ChosenBackup = ctx.outputs.get(&Step::ChooseBackup)?;

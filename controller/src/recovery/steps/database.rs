@@ -31,7 +31,9 @@ impl Database {
         let config = ssh_key::config(ctx).await?;
         // A short path of our own: the name of a Unix socket has a limit that a data folder may exceed.
         let dir = tempfile::Builder::new()
-            .prefix("reprise-db-").permissions(Permissions::from_mode(0o700)).tempdir()
+            .prefix("reprise-db-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
             .map_err(StepError::io("making a folder for the tunnel"))?;
         let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
         let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;

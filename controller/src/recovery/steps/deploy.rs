@@ -3,6 +3,7 @@
 //! What the push's exit code says is not believed: the deployment that the platform lists is.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use reprise_crds::plan::AppSpec;
 
@@ -34,19 +35,42 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     };
     // A deployment that had failed before this attempt began is why this attempt was asked for.
     let failed_before = observe().await?.filter(|found| failed(&found.status)).map(|found| found.id);
-    let act = |()| push(ctx, app, &commit);
+    let verdict = Mutex::new(None);
+    let act = |()| async {
+        let said = push(ctx, app, &commit).await?;
+        *verdict.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        Ok(())
+    };
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
-    let decide = |seen: &Option<Deployment>| decide(app, failed_before.as_deref(), seen.as_ref());
+    let decide = |seen: &Option<Deployment>| {
+        let said = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
+        decide(app, failed_before.as_deref(), said, seen.as_ref())
+    };
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
     ctx.saw(&intent, &deployment.id).await?;
     Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
 }
 
-fn decide(app: &str, failed_before: Option<&str>, seen: Option<&Deployment>) -> Result<Next<(), Deployment>> {
-    let Some(deployment) = seen else { return Ok(Next::Act(())) };
+/// `said`: what the git server answered to a push of this turn instead of taking the code.
+fn decide(
+    app: &str,
+    failed_before: Option<&str>,
+    said: Option<String>,
+    seen: Option<&Deployment>,
+) -> Result<Next<(), Deployment>> {
+    let fresh = seen
+        .filter(|deployment| !failed(&deployment.status) || failed_before != Some(deployment.id.as_str()));
+    let Some(deployment) = fresh else {
+        return match said {
+            None => Ok(Next::Act(())),
+            Some(said) => Err(StepError::refused(
+                format!("the platform's git server did not deploy the code of {app}: {said}"),
+                "look at the app's deployments in the platform's dashboard; deploy the commit there, or push an empty one on top; then resume",
+            )),
+        };
+    };
     match &deployment.status {
         DeploymentStatus::Success => Ok(Next::Done(deployment.clone())),
-        status if failed(status) && failed_before == Some(deployment.id.as_str()) => Ok(Next::Act(())),
         status if failed(status) => Err(StepError::refused(
             format!("deployment {} of {app} ended with {status}{}", deployment.id, meaning(status)),
             format!(
@@ -74,7 +98,8 @@ fn meaning(status: &DeploymentStatus) -> &'static str {
     }
 }
 
-async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<()> {
+/// Pushes. What the git server said instead of taking the code, if it did not.
+async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Option<String>> {
     ctx.doing(SpanKind::Data, format!("pushing {commit}"));
     let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
     let spec = ctx.run.plan.app(app).ok_or_else(|| StepError::Output { step: format!("app/{app}") })?;
@@ -92,12 +117,10 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<()> {
         ctx.pulse.progress(lines, None, "lines");
     };
     match repository.push(commit, &remote, Some(identity.command()), told).await {
-        Ok(Pushed::Moved | Pushed::UpToDate) => Ok(()),
-        // The list of deployments says what became of it, and why.
-        Err(GitError::Refused { reason }) => {
-            tracing::info!(reason, "the push was refused; the deployment tells why");
-            Ok(())
-        }
+        Ok(Pushed::Moved) => Ok(None),
+        Ok(Pushed::UpToDate) => Ok(Some("it has this commit already".to_owned())),
+        // The list of deployments says what became of it, and why, if there was one.
+        Err(GitError::Refused { reason }) => Ok(Some(reason)),
         Err(error) => {
             let (class, in_doubt) = (error.class(), error.outcome_unknown());
             Err(StepError::Failed {
@@ -126,4 +149,35 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
     let _turn = ctx.tools.code_turn.lock().await;
     let fetched = repository.fetch(&source, &app.code.git_ref).await;
     fetched.map_err(StepError::failed(format!("fetching {} of the code of {}", app.code.git_ref, app.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(id: &str, status: &str) -> Deployment {
+        serde_json::from_value(serde_json::json!({"id": id, "status": status})).expect("a deployment")
+    }
+
+    #[test]
+    fn what_failed_before_this_attempt_is_pushed_again_and_what_fails_in_it_is_told() {
+        let old = deployment("old", "build-error");
+        assert!(matches!(decide("app", Some("old"), None, Some(&old)), Ok(Next::Act(()))));
+        let told =
+            decide("app", Some("old"), None, Some(&deployment("new", "hook-error"))).expect_err("told");
+        assert!(told.to_string().contains("hook-error"), "{told}");
+    }
+
+    #[test]
+    fn a_push_that_starts_no_deployment_is_not_repeated_for_ever() {
+        let told =
+            decide("app", None, Some("it has this commit already".to_owned()), None).expect_err("told");
+        assert!(told.to_string().contains("this commit already"), "{told}");
+    }
+
+    #[test]
+    fn a_deployment_under_way_is_followed_and_not_pushed_twice() {
+        assert!(matches!(decide("app", None, None, Some(&deployment("d", "building"))), Ok(Next::Wait(_))));
+        assert!(matches!(decide("app", None, None, Some(&deployment("d", "success"))), Ok(Next::Done(_))));
+    }
 }

@@ -72,19 +72,30 @@ async fn servers(ctx: &Ctx) -> Result<Vec<SocketAddr>> {
     }
     ctx.doing(SpanKind::Dns, "looking for the zone's name servers");
     let mut servers = Vec::new();
-    for host in ["dns1.alwaysdata.com", "dns2.alwaysdata.com"] {
-        if let Ok(mut address) = address(ctx, host).await? {
-            address.set_port(53);
-            servers.push(address);
+    for host in delegation(ctx).await? {
+        let Ok(mut address) = address(ctx, &host).await? else { continue };
+        address.set_port(53);
+        servers.push(address);
+    }
+    if servers.is_empty() {
+        return Err(StepError::refused(
+            format!("the resolvers know no name server of {}", ctx.run.plan.dns.zone),
+            "set DNS_AUTHORITATIVE to their addresses where the daemon runs, restart, and resume",
+        ));
+    }
+    Ok(servers)
+}
+
+/// The names of the zone's servers, from the first resolver that knows any.
+async fn delegation(ctx: &Ctx) -> Result<Vec<String>> {
+    for resolver in &ctx.tools.config.dns.resolvers {
+        let asked = NameServer::new(*resolver).zone_servers(&ctx.run.plan.dns.zone).await;
+        match asked.map_err(StepError::failed("asking a resolver for the zone's servers"))? {
+            Ok(servers) if !servers.is_empty() => return Ok(servers),
+            Ok(_) | Err(_) => {}
         }
     }
-    if servers.len() == 2 {
-        return Ok(servers);
-    }
-    Err(StepError::refused(
-        "the DNS provider's name servers cannot be found by the resolvers",
-        "set DNS_AUTHORITATIVE to their addresses where the daemon runs, restart, and resume",
-    ))
+    Ok(Vec::new())
 }
 
 /// Where a resolver says that `host` is, with the port of HTTPS. `Err`: why that is not known now.

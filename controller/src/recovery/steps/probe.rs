@@ -21,34 +21,34 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Probed> {
             http: plain(ctx, &site.domain, path).await?,
         })
     };
-    let decide = |seen: &Both| decide(&site.domain, seen);
+    let decide = |seen: &Both| Ok(decide(&site.domain, seen));
     drive(ctx, Pace::DNS, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
 }
 
-fn decide(domain: &str, seen: &Both) -> Result<Next<(), Probed>> {
+fn decide(domain: &str, seen: &Both) -> Next<(), Probed> {
     let https = match &seen.https {
         Ok(https) if https.status.as_u16() < 400 => https,
-        Ok(https) => return Ok(Next::Wait(format!("https://{domain} answers {}", https.status.as_u16()))),
-        Err(why) => return Ok(Next::Wait(format!("https://{domain} does not answer: {why}"))),
+        Ok(https) => return Next::Wait(format!("https://{domain} answers {}", https.status.as_u16())),
+        Err(why) => return Next::Wait(format!("https://{domain} does not answer: {why}")),
     };
     let Some(certificate) =
         https.certificate.as_ref().filter(|certificate| certificate.names_exactly(domain))
     else {
-        return Ok(Next::Wait(format!("https://{domain} still shows another name's certificate")));
+        return Next::Wait(format!("https://{domain} still shows another name's certificate"));
     };
     let redirects = |http: &Seen| {
         http.status.is_redirection() && http.header("location").is_some_and(|to| to.starts_with("https://"))
     };
     match &seen.http {
-        Ok(http) if redirects(http) => Ok(Next::Done(Probed {
+        Ok(http) if redirects(http) => Next::Done(Probed {
             status: https.status.as_u16(),
             issuer: certificate.issuer.clone(),
             not_after: certificate.not_after.unwrap_or_default(),
-        })),
+        }),
         Ok(http) => {
-            Ok(Next::Wait(format!("http://{domain} answers {} and does not redirect", http.status.as_u16())))
+            Next::Wait(format!("http://{domain} answers {} and does not redirect", http.status.as_u16()))
         }
-        Err(why) => Ok(Next::Wait(format!("http://{domain} does not answer: {why}"))),
+        Err(why) => Next::Wait(format!("http://{domain} does not answer: {why}")),
     }
 }
 

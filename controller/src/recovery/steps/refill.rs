@@ -24,6 +24,7 @@ const ROUNDS: usize = 3;
 
 /// Where the objects come from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it for each refill")]
 enum Source {
     Artifact {
         file: std::path::PathBuf,

@@ -29,10 +29,10 @@ async fn identity(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
     let _turn = ctx.tools.ssh_key_turn.lock().await;
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let listed = platform.keys().await.map_err(StepError::provider("listing the account's SSH keys"))?;
-    if let Some(key) = ctx.tools.configured_ssh_key()? {
-        if let Some(known) = listed.iter().find(|known| is(known, &key)) {
-            return Ok((SshIdentity { ephemeral: false, id: known.id.clone() }, key));
-        }
+    if let Some(key) = ctx.tools.configured_ssh_key()?
+        && let Some(known) = listed.iter().find(|known| is(known, &key))
+    {
+        return Ok((SshIdentity { ephemeral: false, id: known.id.clone() }, key));
     }
     ephemeral(ctx).await
 }

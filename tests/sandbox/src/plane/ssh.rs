@@ -30,6 +30,11 @@ mod tunnel;
 
 use handler::Session;
 
+/// Forgets what was pushed to `app`: the repository goes with the app. The name is the platform's, and safe as a file's.
+pub async fn forget(world: &World, app: &str) -> std::io::Result<()> {
+    repository::remove(world, app).await
+}
+
 /// How long an RSA host key is: with the system's tool its making is a matter of a moment.
 const RSA_BITS: &str = "2048";
 /// A peer that vanished is noticed after three of these.

@@ -79,12 +79,11 @@ pub(in crate::recovery::steps) async fn obtain(
     sha256: &str,
 ) -> Result<(PathBuf, ArtifactIndex)> {
     let file = path(ctx, artifact)?;
-    if file.exists() {
-        if let Ok(index) = check(&file, None, limits(ctx)?, beat(ctx)).await {
-            if index.zip_sha256 == sha256 {
-                return Ok((file, index));
-            }
-        }
+    if file.exists()
+        && let Ok(index) = check(&file, None, limits(ctx)?, beat(ctx)).await
+        && index.zip_sha256 == sha256
+    {
+        return Ok((file, index));
     }
     let github = client(ctx, source)?;
     let again = Artifact {

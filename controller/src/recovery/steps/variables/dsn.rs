@@ -22,7 +22,8 @@ impl Dsn {
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return None;
         }
-        let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+        let decoded =
+            |text: &str| percent_decode_str(text).decode_utf8().ok().map(std::borrow::Cow::into_owned);
         Some(Self {
             host: url.host_str()?.to_owned(),
             port: url.port().unwrap_or(5432),

@@ -36,6 +36,9 @@ fn forget_names(paas: &Paas, app: &App) {
 
 async fn remains(paas: &Paas, app: App) {
     paas.plane.runner.remove(&app.name).await;
+    if let Err(error) = crate::plane::ssh::forget(&paas.world, &app.name).await {
+        tracing::debug!(%error, "no repository was removed");
+    }
     for addon in app.addons {
         addon_now(paas, addon).await;
     }

@@ -51,6 +51,14 @@ pub(super) async fn open(world: &World, app: &str) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Removes the repository of `app`, which goes with the app; that there is none is fine.
+pub(super) async fn remove(world: &World, app: &str) -> std::io::Result<()> {
+    match tokio::fs::remove_dir_all(world.folder("git")?.join(format!("{app}.git"))).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The real `git receive-pack`, wired to pipes.
 pub(super) fn receive_pack(world: &World, repository: &Path, exchange: &Exchange) -> Command {
     let mut command = git(world);

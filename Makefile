@@ -1,0 +1,26 @@
+# Thin on purpose: each target is one obvious command.
+.PHONY: setup build demo test lint manifests
+
+CARGO ?= cargo
+DUMP ?=
+BUCKET ?=
+
+setup:            ## install what is missing with apt, and say so
+	@./deploy/setup
+
+build: setup
+	$(CARGO) build --locked --workspace --bins
+
+demo: build       ## the whole recovery, from a dying estate to HTTPS; KEEP=1 stays up; DUMP=FILE BUCKET=DIR use your own
+	@DUMP="$(DUMP)" BUCKET="$(BUCKET)" ./tests/e2e/demo
+
+test: build       ## every test, against real servers
+	$(CARGO) test --locked --workspace
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@./deploy/check-lints
+
+manifests:        ## write crds/manifests from the types
+	$(CARGO) run --locked -p reprise-crds --bin reprise-crds-manifests

@@ -1,0 +1,180 @@
+//! The tables as people meet them with psql, and the fence between two daemons. A real PostgreSQL, a database a test.
+
+use std::time::Duration;
+
+use reprise_cluster::{Cluster, Settings};
+use reprise_crds::{Milestone, Phase};
+use serde_json::json;
+
+use super::*;
+use crate::runtime::lease::LeaseStore as _;
+
+const TERM: Duration = Duration::from_secs(30);
+
+/// A store of its own; the cluster ends with the folder.
+struct Lab {
+    store: Store,
+    cluster: Cluster,
+    _dir: tempfile::TempDir,
+}
+
+async fn lab() -> Lab {
+    let dir = tempfile::tempdir().expect("a folder");
+    let cluster = Cluster::start(Settings::new(dir.path()).option("fsync", "off")).await.expect("a server");
+    let store = Store::connect(cluster.url("postgres").parse().expect("a URL")).await.expect("connected");
+    store.migrate().await.expect("migrated");
+    store.apply_plan("apilos", &json!({"any": "thing"})).await.expect("applied");
+    Lab { store, cluster, _dir: dir }
+}
+
+impl Lab {
+    async fn sql(&self, statement: &'static str) -> Result<(), String> {
+        sqlx::query(statement).execute(&self.store.pool).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Files a request by name and plan alone, and takes its lease.
+    async fn filed(&self) -> Epoch {
+        self.sql("INSERT INTO recovery_requests (name, plan) VALUES ('bad-day', 'apilos')")
+            .await
+            .expect("filed");
+        let taken = self.store.lease("bad-day").take("me", Epoch(0), TERM).await.expect("answered");
+        taken.expect("nobody has it")
+    }
+
+    async fn end(self) {
+        self.store.close().await;
+        self.cluster.stop().await;
+    }
+}
+
+fn update(state: Milestone, phase: Phase) -> StatusUpdate {
+    StatusUpdate { state, phase, status: json!({"message": "x"}) }
+}
+
+#[tokio::test]
+async fn a_name_and_a_plan_are_enough_to_file_and_migrating_twice_is_harmless() {
+    let lab = lab().await;
+    lab.store.migrate().await.expect("nothing to do");
+    lab.filed().await;
+    let row = lab.store.request("bad-day").await.expect("answered").expect("there");
+    assert_eq!((row.state, row.phase, row.desired), (Milestone::Pending, Phase::Pending, Desired::Run));
+    assert_eq!(lab.store.open_requests().await.expect("answered"), ["bad-day"]);
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn psql_is_told_what_cannot_be() {
+    let lab = lab().await;
+    lab.filed().await;
+    for (statement, told) in [
+        (
+            "INSERT INTO recovery_requests (name, plan) VALUES ('x', 'no-such-plan')",
+            "recovery_requests_plan_fkey",
+        ),
+        (
+            "INSERT INTO recovery_requests (name, plan) VALUES ('Bad Day', 'apilos')",
+            "request_name_is_a_dns_label",
+        ),
+        ("UPDATE recovery_requests SET phase = 'Flying'", "request_phase_is_known"),
+        ("UPDATE recovery_requests SET desired = 'fly'", "request_desired_is_known"),
+        ("UPDATE recovery_requests SET plan = 'other'", "the plan of a request cannot be changed"),
+    ] {
+        let refused = lab.sql(statement).await.expect_err(statement);
+        assert!(refused.contains(told), "{statement}: {refused}");
+    }
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn the_generation_grows_with_what_people_ask_for_and_with_nothing_else() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    let generation =
+        async || lab.store.request("bad-day").await.expect("answered").expect("there").generation;
+    lab.store
+        .set_status("bad-day", epoch, &update(Milestone::Addons, Phase::Running))
+        .await
+        .expect("written");
+    assert_eq!(generation().await, 1);
+    assert!(lab.store.ask("bad-day", Desired::Cancel).await.expect("answered"));
+    assert_eq!(generation().await, 2);
+    assert!(!lab.store.ask("nobody", Desired::Cancel).await.expect("answered"));
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_milestone_never_goes_back() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    lab.store
+        .set_status("bad-day", epoch, &update(Milestone::Restored, Phase::Running))
+        .await
+        .expect("written");
+    let back = lab.store.set_status("bad-day", epoch, &update(Milestone::Addons, Phase::Running)).await;
+    assert!(back.is_err());
+    let row = lab.store.request("bad-day").await.expect("answered").expect("there");
+    assert_eq!(row.state, Milestone::Restored);
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_former_owner_can_write_nothing() {
+    let lab = lab().await;
+    let old = lab.filed().await;
+    let lease = lab.store.lease("bad-day");
+    assert_eq!(lease.take("other", old, TERM).await.expect("answered"), None, "it is held");
+    lease.release("me", old).await.expect("answered");
+    let new = lease.take("other", old, TERM).await.expect("answered").expect("it is free");
+    assert!(new > old);
+    assert!(!lease.renew("me", old, TERM).await.expect("answered"));
+    let intent = Intent { step: "app/x", kind: "app", name: "x", parent: None, detail: json!({}) };
+    let refused = lab.store.intend("bad-day", old, &intent).await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    let refused = lab.store.begin_step("bad-day", old, "restore", "restored").await;
+    assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
+    lab.store.begin_step("bad-day", new, "restore", "restored").await.expect("the new owner writes");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn an_intent_is_one_and_keeps_its_first_detail() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    let with = |detail| Intent { step: "cname/x", kind: "dns-record", name: "x.test", parent: None, detail };
+    let first =
+        lab.store.intend("bad-day", epoch, &with(json!({"oldValue": "lost.test"}))).await.expect("written");
+    let again =
+        lab.store.intend("bad-day", epoch, &with(json!({"oldValue": "new.test"}))).await.expect("read");
+    assert_eq!((again.nonce, again.detail["oldValue"].as_str()), (first.nonce, Some("lost.test")));
+    lab.store.observed("bad-day", epoch, first.nonce, "7").await.expect("written");
+    lab.store.gone("bad-day", epoch, first.nonce).await.expect("written");
+    let fresh = lab.store.intend("bad-day", epoch, &with(json!({}))).await.expect("a new life");
+    assert_ne!(fresh.nonce, first.nonce);
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn an_event_that_says_the_same_again_is_not_written_again() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    for message in ["slow down", "slow down", "go on"] {
+        let told = lab.store.record_event("bad-day", epoch, Severity::Warning, "Retrying", None, message);
+        told.await.expect("written");
+    }
+    let events = lab.store.events_after("bad-day", 0).await.expect("answered");
+    assert_eq!(events.iter().map(|event| event.message.as_str()).collect::<Vec<_>>(), ["slow down", "go on"]);
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_row_that_a_newer_release_wrote_is_that_rows_error_alone() {
+    let lab = lab().await;
+    lab.filed().await;
+    lab.sql("INSERT INTO recovery_requests (name, plan) VALUES ('other', 'apilos')").await.expect("filed");
+    lab.sql("ALTER TABLE recovery_requests DROP CONSTRAINT request_phase_is_known").await.expect("altered");
+    lab.sql("UPDATE recovery_requests SET phase = 'Levitating' WHERE name = 'other'").await.expect("written");
+    let rows = lab.store.requests().await.expect("answered");
+    let (read, unread): (Vec<_>, Vec<_>) = rows.into_iter().partition(Result::is_ok);
+    assert_eq!((read.len(), unread.len()), (1, 1));
+    lab.end().await;
+}
