@@ -102,11 +102,25 @@ impl StepError {
     /// Wraps a provider's error, and keeps whether a mutation may have taken effect.
     pub fn provider(doing: impl Into<String>) -> impl FnOnce(crate::providers::http::ProviderError) -> Self {
         let doing = doing.into();
-        move |source| Self::Failed {
-            doing,
-            class: crate::runtime::class::Classified::class(&source),
-            in_doubt: source.outcome_unknown(),
-            source: Box::new(source),
+        move |source| {
+            if source.is_denied() {
+                return Self::denied(&doing, &source);
+            }
+            Self::Failed {
+                doing,
+                class: crate::runtime::class::Classified::class(&source),
+                in_doubt: source.outcome_unknown(),
+                source: Box::new(source),
+            }
         }
+    }
+
+    /// Our credentials do not open the door: only a person can give better ones.
+    fn denied(doing: &str, source: &crate::providers::http::ProviderError) -> Self {
+        Self::refused(
+            format!("{doing}: {}", crate::runtime::chain::Chain(source)),
+            "set credentials that are valid and suffice (SCALINGO_API_TOKEN, ALWAYSDATA_API_KEY or GITHUB_TOKEN) where the daemon runs, \
+             restart it, and resume the request",
+        )
     }
 }

@@ -26,8 +26,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Connects once to see the host key and that ours is accepted, then writes the files. Repeating it is harmless.
-    pub async fn prepare(config: &SshConfig) -> Result<Self, SshError> {
+    /// Connects once to see the host key and that ours is accepted, then writes the files to a folder of their own in `folder`.
+    /// Repeating it is harmless. Where this process is killed the files stay: `folder` is one that its owner empties.
+    pub async fn prepare(config: &SshConfig, folder: &Path) -> Result<Self, SshError> {
         let session = Session::open(config).await?;
         let host_key = session.host_key.to_openssh();
         let host_key = host_key.map_err(|source| SshError::Key { from: config.addr.clone(), source })?;
@@ -35,9 +36,11 @@ impl Identity {
             .key
             .to_openssh()
             .map_err(|source| SshError::Key { from: config.key.fingerprint(), source })?;
-        let mut folder = tempfile::Builder::new();
-        let dir = folder.prefix("reprise-ssh-").permissions(Permissions::from_mode(0o700)).tempdir();
-        let file = |source| SshError::File { doing: "make a folder in", path: std::env::temp_dir(), source };
+        let file = |source| SshError::File { doing: "make a folder in", path: folder.to_owned(), source };
+        // `git` and `ssh` run in folders of their own choice.
+        let folder = folder.canonicalize().map_err(file)?;
+        let mut named = tempfile::Builder::new();
+        let dir = named.prefix("ssh-").permissions(Permissions::from_mode(0o700)).tempdir_in(folder);
         let identity = Self { dir: dir.map_err(file)? };
         identity.write("key", private.expose_secret())?;
         identity.write("known_hosts", &format!("{ALIAS} {host_key}\n"))?;

@@ -155,7 +155,7 @@ async fn another_host_key_is_refused_by_name_of_both() {
     assert_eq!(error.class(), Class::Terminal);
     let text = error.to_string();
     assert!(text.contains(&shown) && text.contains(pinned), "{text}");
-    let error = Identity::prepare(&config(address, pinned, &key)).await.unwrap_err();
+    let error = Identity::prepare(&config(address, pinned, &key), &std::env::temp_dir()).await.unwrap_err();
     assert!(matches!(error, SshError::HostKey { .. }), "{error}");
 }
 
@@ -231,7 +231,8 @@ async fn an_open_folder_is_refused() {
 async fn an_identity_holds_the_pin_and_no_secret_in_its_command() {
     let key = ClientKey::generate("test").unwrap();
     let (address, fingerprint, _server) = serve(&key).await;
-    let identity = Identity::prepare(&config(address, &fingerprint, &key)).await.unwrap();
+    let identity =
+        Identity::prepare(&config(address, &fingerprint, &key), &std::env::temp_dir()).await.unwrap();
     let command = identity.command().into_string().unwrap();
     let path = command.strip_prefix("ssh -F '").and_then(|rest| rest.strip_suffix('\'')).unwrap().to_owned();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -255,7 +256,8 @@ async fn by_system_ssh(identity: &Identity) -> std::process::Output {
 async fn the_systems_ssh_keeps_to_the_pin() {
     let key = ClientKey::generate("test").unwrap();
     let (address, fingerprint, _server) = serve(&key).await;
-    let identity = Identity::prepare(&config(address, &fingerprint, &key)).await.unwrap();
+    let identity =
+        Identity::prepare(&config(address, &fingerprint, &key), &std::env::temp_dir()).await.unwrap();
     let good = by_system_ssh(&identity).await;
     assert_eq!(String::from_utf8_lossy(&good.stdout), "git-receive-pack 'my-app.git'", "{good:?}");
     // The server of the same address shows another key from now on.

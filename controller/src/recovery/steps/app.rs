@@ -53,14 +53,15 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
         match action {
             Action::Create => {
                 let new = NewApp { name, project_id: Some(&project.id), stack_id: stack.as_deref() };
-                let made = platform.create_app(&new).await;
-                made.map(drop).map_err(|error| {
-                    if name_is_taken(&error) {
-                        taken(name)
-                    } else {
-                        StepError::provider(format!("creating app {name}"))(error)
+                match platform.create_app(&new).await {
+                    Ok(_) => Ok(()),
+                    Err(error) if name_is_taken(&error) => {
+                        // Nothing came of the intent, and nothing can: the plan will name another app.
+                        ctx.gone(&intent).await?;
+                        Err(taken(name))
                     }
-                })
+                    Err(error) => Err(StepError::provider(format!("creating app {name}"))(error)),
+                }
             }
             Action::Mark => {
                 let made = platform.set_variables(name, [(MARKER, &mark)]).await;

@@ -41,6 +41,10 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
         let action = action;
         match action {
             Action::Create => match store.create_bucket(name).await {
+                // The SDK repeats a call whose answer was lost, and then meets what it made itself: the next look tells whose it is.
+                Err(error) if error.is_bucket_taken() && store.bucket_exists(name).await.unwrap_or(false) => {
+                    Ok(())
+                }
                 Err(error) if error.is_bucket_taken() => Err(taken(name)),
                 other => other.map_err(doing("creating")),
             },

@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -29,11 +30,11 @@ impl Database {
         ctx.doing(SpanKind::Provider, "opening the tunnel to the database");
         let dsn = database_dsn(ctx).await?;
         let config = ssh_key::config(ctx).await?;
-        // A short path of our own: the name of a Unix socket has a limit that a data folder may exceed.
+        ctx.make_dir()?;
         let dir = tempfile::Builder::new()
             .prefix("reprise-db-")
             .permissions(Permissions::from_mode(0o700))
-            .tempdir()
+            .tempdir_in(socket_folder(&ctx.run.dir))
             .map_err(StepError::io("making a folder for the tunnel"))?;
         let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
         let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;
@@ -88,6 +89,14 @@ impl Database {
         let doing = format!("{doing}{}", why.unwrap_or_default());
         StepError::Failed { doing, class: Class::Transient, in_doubt: false, source: Box::new(source) }
     }
+}
+
+/// The request's private folder, which is emptied at its end even where this process is killed; the machine's, where the path of a socket
+/// in ours would be longer than systems allow.
+fn socket_folder(own: &Path) -> PathBuf {
+    /// 107 bytes, less `/reprise-db-XXXXXX/.s.PGSQL.5432`.
+    const LONGEST: usize = 107 - 32;
+    if own.is_absolute() && own.as_os_str().len() <= LONGEST { own.to_owned() } else { std::env::temp_dir() }
 }
 
 /// Says goodbye to the server; where that fails the server notices by itself.

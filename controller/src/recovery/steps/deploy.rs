@@ -105,7 +105,8 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Option<String>> {
     let spec = ctx.run.plan.app(app).ok_or_else(|| StepError::Output { step: format!("app/{app}") })?;
     let repository = repository(ctx, spec).await?;
     let config = ssh_key::config(ctx).await?;
-    let identity = Identity::prepare(&config)
+    ctx.make_dir()?;
+    let identity = Identity::prepare(&config, &ctx.run.dir)
         .await
         .map_err(StepError::failed("connecting to the platform's git server"))?;
     let remote =
