@@ -18,7 +18,7 @@ async fn nonsense_is_refused_on_its_own_row_while_another_request_runs_through()
         for row in [
             r#"('nonsense', 'apilos', '{"mode": "rehearse", "scop": 1}')"#,
             r#"('no-object', 'apilos', '["all"]')"#,
-            r#"('unset', 'unset', '{}')"#,
+            "('unset', 'unset', '{}')",
         ] {
             records.execute(&format!("INSERT INTO recovery_requests (name, plan, spec) VALUES {row}")).await;
         }
