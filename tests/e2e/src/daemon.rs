@@ -81,9 +81,8 @@ impl Daemon {
             let fresh = log.get(usize::try_from(said).unwrap_or(usize::MAX)..).unwrap_or_default();
             String::from_utf8_lossy(fresh).contains("ready").then_some(())
         };
-        if poll(ready).await.is_none() {
-            panic!("the daemon is not ready:\n{}", self.printed());
-        }
+        let seen = poll(ready).await;
+        assert!(seen.is_some(), "the daemon is not ready:\n{}", self.printed());
         let url = std::fs::read_to_string(self.data().join("store.url")).expect("the store's address");
         self.records = Some(Records::connect(url.trim()).await);
     }

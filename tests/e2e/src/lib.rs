@@ -9,7 +9,12 @@
 //! * [`records`] are its tables, read and written with plain SQL;
 //! * [`plan`] is the example plan, as an operator would edit it.
 
-#![expect(clippy::panic, clippy::expect_used, reason = "what the harness cannot do ends the test")]
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "what the harness cannot do ends the test, everywhere"
+)]
 
 pub mod daemon;
 pub mod plan;

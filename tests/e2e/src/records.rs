@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(25);
 /// How long anything may take.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 /// The phases after which nothing happens by itself.
 const FINAL: [&str; 3] = ["Succeeded", "Failed", "Cancelled"];
 
@@ -190,20 +190,19 @@ impl Records {
 
     /// Waits until `request` has succeeded.
     pub async fn succeeded(&self, request: &Request) -> Standing {
-        let end = self.ended(request).await;
-        if end.phase != "Succeeded" {
-            panic!("{} is {}: {}{}", request.name(), end.phase, end.message(), self.picture(request).await);
-        }
-        end
+        self.ended_as(request, "Succeeded").await
     }
 
     /// Waits until `request` has failed, and returns its sentence.
     pub async fn failed(&self, request: &Request) -> String {
+        self.ended_as(request, "Failed").await.message().to_owned()
+    }
+
+    async fn ended_as(&self, request: &Request, phase: &str) -> Standing {
         let end = self.ended(request).await;
-        if end.phase != "Failed" {
-            panic!("{} is {}: {}{}", request.name(), end.phase, end.message(), self.picture(request).await);
-        }
-        end.message().to_owned()
+        let picture = self.picture(request).await;
+        assert_eq!(end.phase, phase, "{}:{picture}", request.name());
+        end
     }
 
     /// Waits until the step `key` of `request` is as `wanted`.

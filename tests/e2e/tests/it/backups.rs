@@ -18,7 +18,7 @@ async fn where_every_backup_is_corrupt_each_is_named_and_nothing_is_created() {
         let databases = before["databases"].as_array().cloned().unwrap_or_default();
         let backups: Vec<&str> = databases
             .iter()
-            .flat_map(|one| one["backups"].as_array())
+            .filter_map(|one| one["backups"].as_array())
             .flatten()
             .filter_map(|name| name.as_str())
             .collect();

@@ -47,7 +47,7 @@ async fn a_daemon_that_dies_while_it_deploys_goes_on() {
 }
 
 fn is_put(call: &str, resource: &str) -> bool {
-    call == "PutObject" && resource.starts_with(BUCKET)
+    call == "PutObject" && resource.starts_with(&format!("/{BUCKET}/"))
 }
 
 async fn dies_and_goes_on(stage: &mut Stage, request: &Request, step: &str) {

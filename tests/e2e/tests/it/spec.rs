@@ -18,11 +18,12 @@ async fn nonsense_is_refused_on_its_own_row_while_another_request_runs_through()
         for row in [
             r#"('nonsense', 'apilos', '{"mode": "rehearse", "scop": 1}')"#,
             r#"('no-object', 'apilos', '["all"]')"#,
-            r#"('unset', 'unset', '{}')"#,
+            "('unset', 'unset', '{}')",
         ] {
             records.execute(&format!("INSERT INTO recovery_requests (name, plan, spec) VALUES {row}")).await;
         }
-        refused(stage, "nonsense", "InvalidSpec", &["mode", "rehearse", "scop", "scope"]).await;
+        refused(stage, "nonsense", "InvalidSpec", &["spec.mode", "recover, drill", "spec.scop", "`scope`"])
+            .await;
         refused(stage, "no-object", "InvalidSpec", &["object"]).await;
         let path = "spec.variables.values.SECRET_KEY.from";
         refused(stage, "unset", "NotConfigured", &[path, "NOBODY_SET_THIS"]).await;

@@ -15,7 +15,10 @@ async fn a_wrong_token_is_told_without_being_shown_and_the_advice_helps() {
         stage.daemon.set("SCALINGO_API_TOKEN", WRONG);
         let request = stage.bad_day(&Plan::example()).await;
         let why = stage.daemon.records().failed(&request).await;
-        assert!(why.contains("SCALINGO_API_TOKEN"), "it does not say what to do: {why}");
+        assert!(
+            why.contains("401") && why.contains("What to do: ") && why.contains("SCALINGO_API_TOKEN"),
+            "{why}"
+        );
         let told = stage.daemon.records().everything().await + &stage.daemon.printed();
         assert!(!told.contains(WRONG), "the token is in the tables or in the log");
         stage.daemon.stop().await;

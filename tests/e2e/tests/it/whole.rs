@@ -44,18 +44,20 @@ fn documents(world: &World, bucket: &str) -> (Value, Value) {
 }
 
 async fn newer_backups_were_refused(records: &Records, request: &Request) {
-    // The last night's is cut, the one before damaged, the one before a page of HTML.
-    let expected = ["gzip-cut", "gzip-damaged", "error-page"];
+    // The last night's is cut, the one before a page of HTML. Between them one is damaged: where that shows first depends on its bytes.
+    const DAMAGED: [&str; 4] = ["gzip-damaged", "tar-damaged", "toc-unreadable", "data-unreadable"];
     let verdicts = records
         .column(
             "SELECT refused FROM backup_verdicts WHERE kind = 'database' AND refused IS NOT NULL AND message <> '' ORDER BY taken_at DESC",
         )
         .await;
-    assert_eq!(verdicts, expected);
+    let [cut, damaged, page] = verdicts.as_slice() else { panic!("{verdicts:?}") };
+    assert_eq!((cut.as_str(), page.as_str()), ("gzip-cut", "error-page"));
+    assert!(DAMAGED.contains(&damaged.as_str()), "{damaged}");
     let chosen = records.step(request, "choose-backup").await.expect("the step").output;
     let refused = chosen["refused"].as_array().expect("a list");
     let reasons: Vec<&str> = refused.iter().filter_map(|one| one["reason"].as_str()).collect();
-    assert_eq!(reasons, expected);
+    assert_eq!(reasons, verdicts);
     assert!(
         refused.iter().all(|one| one["message"].as_str().is_some_and(|told| told.len() > 10)),
         "{chosen}"
@@ -75,7 +77,7 @@ async fn the_sites_are_whole(world: &World) {
     let key = journal
         .iter()
         .filter(|entry| entry.call == "PutObject")
-        .find_map(|entry| entry.resource.strip_prefix(&format!("{BUCKET}/")))
+        .find_map(|entry| entry.resource.strip_prefix(&format!("/{BUCKET}/")))
         .expect("a document of the new bucket");
     let document = format!("/objects/{}", key.replace(' ', "%20"));
     for domain in DOMAINS {
