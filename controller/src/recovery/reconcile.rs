@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprise_crds::Phase;
+use reprise_crds::{Milestone, Phase};
 
 use super::accept::{self, Accepted, Refusal};
 use super::decide::{Decision, Situation, decide};
@@ -133,12 +133,14 @@ impl Requests {
 
     async fn record(&self, row: &RequestRow, epoch: Epoch, update: &StatusUpdate) -> Result<(), StoreError> {
         let store = &self.tools.store;
-        if update.state > row.state {
-            let message = format!("milestone {} is reached", update.state);
+        let crossed =
+            Milestone::ALL.iter().filter(|milestone| row.state < **milestone && **milestone <= update.state);
+        for milestone in crossed {
+            let message = format!("milestone {milestone} is reached");
             store
                 .record_event(&row.name, epoch, Severity::Normal, "MilestoneReached", None, &message)
                 .await?;
-            self.tools.metrics.milestone_reached(&row.plan, update.state.as_str(), self.tools.clock.now());
+            self.tools.metrics.milestone_reached(&row.plan, milestone.as_str(), self.tools.clock.now());
         }
         if update.phase != row.phase {
             let severity = if update.phase == Phase::Failed { Severity::Warning } else { Severity::Normal };

@@ -39,6 +39,9 @@ pub struct LedgerRow {
     pub detail: Value,
     /// When the intent was written, by the database's clock.
     pub intended_at: DateTime<Utc>,
+    /// Whether [`Store::intend`] wrote it just now: nothing can have been made under it yet.
+    #[sqlx(default)]
+    pub fresh: bool,
 }
 
 /// What is about to be created or changed.
@@ -64,13 +67,14 @@ impl Store {
     /// first old value of a changed record is never lost). Safe to repeat.
     pub async fn intend(&self, request: &str, epoch: Epoch, intent: &Intent<'_>) -> Result<LedgerRow> {
         let failed = StoreError::query("ledger.intend");
+        let nonce = Uuid::new_v4();
         let mut transaction = self.fenced(request, epoch).await?;
         sqlx::query(
             "INSERT INTO resource_ledger (nonce, request, step, kind, name, parent, detail, epoch)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (request, kind, name, coalesce(parent, '')) WHERE state <> 'deleted' DO NOTHING",
         )
-        .bind(Uuid::new_v4())
+        .bind(nonce)
         .bind(request)
         .bind(intent.step)
         .bind(intent.kind)
@@ -81,7 +85,7 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
-        let row = sqlx::query_as(sqlx::AssertSqlSafe(format!(
+        let row: LedgerRow = sqlx::query_as(sqlx::AssertSqlSafe(format!(
             "{COLUMNS} WHERE request = $1 AND kind = $2 AND name = $3 AND parent IS NOT DISTINCT FROM $4 AND state <> 'deleted'"
         )))
         .bind(request)
@@ -92,7 +96,7 @@ impl Store {
         .await
         .map_err(&failed)?;
         transaction.commit().await.map_err(failed)?;
-        Ok(row)
+        Ok(LedgerRow { fresh: row.nonce == nonce, ..row })
     }
 
     /// Records that the resource was seen, with its id. Safe to repeat.

@@ -169,6 +169,7 @@ mod tests {
             external_id: None,
             detail: json!({}),
             intended_at: DateTime::<Utc>::from_timestamp(1_000_000, 0).expect("a date"),
+            fresh: false,
         }
     }
 

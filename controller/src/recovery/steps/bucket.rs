@@ -1,12 +1,14 @@
 //! The new bucket: ours by its tags, private and versioned as the plan says, each setting read back.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reprise_crds::plan::{TargetBucket, Visibility};
 
 use super::{Ctx, Result, StepError};
 use crate::providers::s3::S3;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
-use crate::store::{LedgerState, SpanKind};
+use crate::store::SpanKind;
 
 /// The tag that marks a bucket as this request's.
 pub(super) const TAG: &str = "reprise-request";
@@ -54,10 +56,18 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
         }
     };
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
-    // An unmarked bucket is ours only if an intent of ours could have made it and nothing is in it.
-    let may_be_ours = ctx.retry || intent.state == LedgerState::Intended;
-    let decide = |seen: &Seen| decide(bucket, &mark, may_be_ours, seen);
-    drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await?;
+    // An unmarked bucket is ours only if it was seen to be absent in this attempt, or an earlier attempt may have made it.
+    let absent = AtomicBool::new(!intent.fresh);
+    let decide = |seen: &Seen| {
+        absent.fetch_or(!seen.exists, Ordering::Relaxed);
+        decide(bucket, &mark, absent.load(Ordering::Relaxed), seen)
+    };
+    let driven = drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await;
+    if matches!(driven, Err(StepError::Refused { .. })) {
+        // Nothing was made under it, and a later attempt must not take the stranger's for its own.
+        ctx.gone(&intent).await?;
+    }
+    driven?;
     ctx.saw(&intent, name).await?;
     Ok(Made { id: name.to_owned() })
 }
@@ -103,4 +113,40 @@ fn taken(name: &str) -> StepError {
         ),
         "choose another name for target.bucket in the plan, apply it, and resume the request; nothing was changed in it",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARK: &str = "bad-day/1234";
+
+    fn bucket() -> TargetBucket {
+        serde_json::from_value(serde_json::json!({
+            "name": "apilos-pra", "endpoint": "https://s3.example.org", "region": "fr-par",
+            "credentials": {"accessKeyId": "env:A", "secretAccessKey": "env:B"}
+        }))
+        .expect("a bucket")
+    }
+
+    fn seen(tag: Option<&str>, empty: bool) -> Seen {
+        Seen { exists: true, tag: tag.map(str::to_owned), empty, versioned: false, private: true }
+    }
+
+    #[test]
+    fn a_bucket_that_was_there_before_is_never_adopted() {
+        for stranger in [seen(None, true), seen(None, false), seen(Some("other/99"), true)] {
+            assert!(decide(&bucket(), MARK, false, &stranger).is_err(), "{stranger:?}");
+        }
+        assert!(decide(&bucket(), MARK, true, &seen(None, false)).is_err(), "it holds somebody's objects");
+    }
+
+    #[test]
+    fn one_whose_creation_got_no_answer_is_marked_then_set_up() {
+        assert!(matches!(decide(&bucket(), MARK, true, &seen(None, true)), Ok(Next::Act(Action::Tag))));
+        assert!(matches!(
+            decide(&bucket(), MARK, true, &seen(Some(MARK), true)),
+            Ok(Next::Act(Action::Version))
+        ));
+    }
 }
