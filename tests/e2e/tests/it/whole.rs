@@ -72,6 +72,10 @@ async fn every_milestone_was_told(records: &Records) {
     assert_eq!(told, names.map(|name| format!("milestone {name} is reached")));
 }
 
+/// What of a key stays as it is in a path.
+const IN_A_PATH: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 async fn the_sites_are_whole(world: &World) {
     let journal = world.journal();
     let key = journal
@@ -79,7 +83,7 @@ async fn the_sites_are_whole(world: &World) {
         .filter(|entry| entry.call == "PutObject")
         .find_map(|entry| entry.resource.strip_prefix(&format!("/{BUCKET}/")))
         .expect("a document of the new bucket");
-    let document = format!("/objects/{}", key.replace(' ', "%20"));
+    let document = format!("/objects/{}", percent_encoding::utf8_percent_encode(key, IN_A_PATH));
     for domain in DOMAINS {
         assert_eq!(world.visit(domain, "/healthz").await.status.as_u16(), 200, "{domain}");
         assert_eq!(world.visit(domain, &document).await.status.as_u16(), 200, "{domain}{document}");
