@@ -26,6 +26,9 @@ enum Command {
     Up(Up),
     /// Run a program inside a world that is up: its names resolve, its CA is trusted.
     Exec(exec::Args),
+    /// The half of `exec` that runs inside of a network namespace.
+    #[command(hide = true)]
+    ExecInside(exec::Inside),
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,8 +86,9 @@ pub enum CliError {
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {
-        // Before any thread is started: the process becomes the program.
-        Command::Exec(args) => Err(exec::run(&args).into()),
+        // Before any thread is started: the process may become the program.
+        Command::Exec(args) => Ok(exec::run(&args)?),
+        Command::ExecInside(args) => Ok(args.run()?),
         Command::Up(up) => {
             let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
             runtime.block_on(self::up(up))

@@ -129,6 +129,11 @@ impl Dns {
         self.addrs.resolver
     }
 
+    /// The caching resolver, to be asked without packets.
+    pub fn as_answerer(&self) -> Arc<dyn wire::Answerer> {
+        Arc::<Resolver>::clone(&self.resolver)
+    }
+
     /// Empties the resolver's cache.
     pub fn flush_resolver(&self) {
         self.resolver.flush();

@@ -1,17 +1,25 @@
 //! A namespace of its own for a program, in which the world's names resolve and its CA is trusted.
 //!
 //! All that is needed lies in files under the world's folder, so that another process (`reprise-sandbox exec`) can do the same
-//! as the runner. Made with util-linux (`unshare`, `mount`): nothing here may need `unsafe`.
+//! as the runner. Made with util-linux (`unshare`, `mount`): nothing here may need `unsafe`. Where the world has no standard
+//! ports on the machine ([`crate::doors`]), `exec` adds a network namespace that has them.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitCode, Stdio};
 use std::sync::OnceLock;
 
 use thiserror::Error;
 use tokio::process::Command;
+
+use crate::doors::Doors;
+
+mod inside;
+mod ports;
+mod relay;
+mod signals;
 
 /// The folder of the world that holds the CA: what [`crate::plane::authority::Authority::new`] is to be given.
 pub const CA_FOLDER: &str = "ca";
@@ -23,6 +31,7 @@ pub const BUNDLE_FILE: &str = "bundle.pem";
 const HOSTS_FILE: &str = "hosts";
 const RESOLVER_FILE: &str = "resolver";
 const RESOLV_CONF: &str = "resolv.conf";
+const INNER_RESOLV_CONF: &str = "inner-resolv.conf";
 /// Where Debian and most programs on it look for CAs.
 pub(crate) const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -45,6 +54,13 @@ pub enum ExecError {
     /// The folder is not a sandbox's.
     #[error("{dir} holds no sandbox: it has no hosts file", dir = .0.display())]
     NoWorld(PathBuf),
+    /// The namespace has no working loopback, or no way out.
+    #[error("giving the namespace its ports")]
+    Network {
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The program could not be started.
     #[error("starting {program:?} in the sandbox's namespace")]
     Start {
@@ -91,14 +107,16 @@ pub fn privilege() -> Result<Privilege, ExecError> {
         .ok_or(ExecError::Forbidden)
 }
 
-/// Records the world's resolver for later namespaces. `resolv.conf` cannot name a port, so it is only mounted where the
-/// resolver has port 53; else programs read `DNS_RESOLVER`, and names that are not the world's are asked as on the machine.
-pub fn use_resolver(dir: &Path, resolver: SocketAddr) -> std::io::Result<()> {
+/// Records the world's resolver for later namespaces, and the address at which one answers on port 53: `resolv.conf` cannot
+/// name a port. At 127.0.0.1 it is only there in a network namespace of [`relay`].
+pub fn use_resolver(dir: &Path, resolver: SocketAddr, front: std::net::Ipv4Addr) -> std::io::Result<()> {
     std::fs::write(dir.join(RESOLVER_FILE), resolver.to_string())?;
-    if resolver.port() == 53 {
-        std::fs::write(dir.join(RESOLV_CONF), format!("nameserver {}\n", resolver.ip()))?;
-    }
-    Ok(())
+    let name = if front.is_loopback() && front != std::net::Ipv4Addr::LOCALHOST {
+        RESOLV_CONF
+    } else {
+        INNER_RESOLV_CONF
+    };
+    std::fs::write(dir.join(name), format!("nameserver {front}\n"))
 }
 
 /// The variables by which programs learn of the world's CA. Empty where there is none yet.
@@ -124,24 +142,37 @@ where
     S: AsRef<OsStr>,
 {
     let mut command = Command::new("unshare");
-    command
-        .arg(privilege().unwrap_or(Privilege::User).unshare_flags())
-        .args(["/bin/sh", "-c", SCRIPT, "sandbox"]);
-    for (from, to) in mounts(dir) {
-        command.arg(from).arg(to);
-    }
-    command.arg("--").arg(program).args(args).envs(variables(dir));
-    if let Ok(resolver) = std::fs::read_to_string(dir.join(RESOLVER_FILE)) {
-        command.env("DNS_RESOLVER", resolver);
-    }
+    command.args([privilege().unwrap_or(Privilege::User).unshare_flags(), "/bin/sh"]);
+    covered(&mut command, dir, RESOLV_CONF);
+    command.arg("--").arg(program).args(args);
     command
 }
 
+/// The program in the namespaces that this process is in already, which are its own.
+fn inner_command(dir: &Path, program: &[OsString]) -> Command {
+    let mut command = Command::new("/bin/sh");
+    covered(&mut command, dir, INNER_RESOLV_CONF);
+    command.arg("--").args(program);
+    command
+}
+
+/// Arguments for a shell that covers the machine's files with the world's, up to the program; and the variables.
+fn covered(command: &mut Command, dir: &Path, resolv_conf: &str) {
+    command.args(["-c", SCRIPT, "sandbox"]);
+    for (from, to) in mounts(dir, resolv_conf) {
+        command.arg(from).arg(to);
+    }
+    command.envs(variables(dir));
+    if let Ok(resolver) = std::fs::read_to_string(dir.join(RESOLVER_FILE)) {
+        command.env("DNS_RESOLVER", resolver);
+    }
+}
+
 /// Pairs of a file of the world and the file that it covers, where both exist.
-fn mounts(dir: &Path) -> impl Iterator<Item = (PathBuf, &'static str)> {
+fn mounts(dir: &Path, resolv_conf: &str) -> impl Iterator<Item = (PathBuf, &'static str)> {
     [
         (dir.join(HOSTS_FILE), "/etc/hosts"),
-        (dir.join(RESOLV_CONF), "/etc/resolv.conf"),
+        (dir.join(resolv_conf), "/etc/resolv.conf"),
         (dir.join(CA_FOLDER).join(BUNDLE_FILE), SYSTEM_BUNDLE),
     ]
     .into_iter()
@@ -159,22 +190,42 @@ pub struct Args {
     pub command: Vec<OsString>,
 }
 
-/// Becomes the program of `args`; returns only if that failed. Signals, the terminal and the exit code are then the
-/// program's own business.
-pub fn run(args: &Args) -> ExecError {
+/// The half of `exec` that runs inside of a network namespace; not for people.
+#[derive(Debug, clap::Args)]
+pub struct Inside {
+    /// The socket that leads to the machine.
+    #[arg(long, value_name = "SOCKET")]
+    gate: PathBuf,
+    /// The folder of the sandbox.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// The program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl Inside {
+    /// Runs the program and answers with its exit code.
+    pub fn run(&self) -> Result<ExitCode, ExecError> {
+        inside::run(self)
+    }
+}
+
+/// Runs the program of `args` in the world. Where the machine has the standard ports already this process becomes the program;
+/// else it stays as the way out of the program's network namespace, and answers with its exit code.
+pub fn run(args: &Args) -> Result<ExitCode, ExecError> {
     let dir = match args.dir.canonicalize() {
         Ok(dir) if dir.join(HOSTS_FILE).exists() => dir,
-        _ => return ExecError::NoWorld(args.dir.clone()),
+        _ => return Err(ExecError::NoWorld(args.dir.clone())),
     };
-    if let Err(error) = privilege() {
-        return error;
+    let privilege = privilege()?;
+    let Some((program, rest)) = args.command.split_first() else { return Ok(ExitCode::SUCCESS) };
+    let start = |source| ExecError::Start { program: program.clone(), source };
+    if Doors::of(&dir).is_some_and(|doors| doors.address.is_none()) {
+        let whole: Vec<&OsStr> = args.command.iter().map(OsString::as_os_str).collect();
+        return relay::run(&dir, privilege, &whole).map_err(start);
     }
-    let (program, rest) = match args.command.split_first() {
-        Some((program, rest)) => (program.clone(), rest),
-        None => (OsString::from("/bin/sh"), &[][..]),
-    };
-    let source = command(&dir, &program, rest).into_std().exec();
-    ExecError::Start { program, source }
+    Err(start(command(&dir, program, rest).into_std().exec()))
 }
 
 #[cfg(test)]
@@ -219,7 +270,7 @@ mod tests {
     #[test]
     fn a_folder_without_a_sandbox_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = run(&Args { dir: dir.path().to_owned(), command: vec!["true".into()] });
-        assert!(matches!(error, ExecError::NoWorld(_)), "{error}");
+        let ran = run(&Args { dir: dir.path().to_owned(), command: vec!["true".into()] });
+        assert!(matches!(ran, Err(ExecError::NoWorld(_))), "{ran:?}");
     }
 }

@@ -8,6 +8,7 @@ pub mod alwaysdata;
 pub mod cli;
 pub mod control;
 pub mod dns;
+pub mod doors;
 pub mod estate;
 pub mod exec;
 pub mod github;

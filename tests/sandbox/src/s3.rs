@@ -121,6 +121,7 @@ pub enum S3Error {
 #[derive(Debug)]
 pub struct S3 {
     store: Arc<Store>,
+    addr: std::net::SocketAddr,
     endpoint: String,
 }
 
@@ -163,12 +164,22 @@ impl S3 {
             tracing::warn!(endpoint = name, "object store does not wait for the disk: for measurements only");
         }
         tracing::info!(endpoint = name, %address, "object store serves");
-        Ok(Arc::new(Self { store, endpoint: format!("http://{address}") }))
+        Ok(Arc::new(Self { store, addr: address, endpoint: format!("http://{address}") }))
     }
 
     /// The base URL, for path-style clients.
     pub fn endpoint(&self) -> String {
         self.endpoint.clone()
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> std::net::SocketAddr {
+        self.addr
+    }
+
+    /// Whether it holds a bucket of this name.
+    pub fn has_bucket(&self, name: &str) -> bool {
+        self.store.read(|state| state.buckets.contains_key(name))
     }
 
     /// Makes a private bucket. Refused where the name is taken.

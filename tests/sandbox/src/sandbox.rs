@@ -1,5 +1,6 @@
 //! The whole world, wired: the only file that knows every part.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::alwaysdata::Alwaysdata;
 use crate::dns::Dns;
+use crate::doors::{Behind, Doors, Standard};
 use crate::estate::{self, Estate, EstateError};
 use crate::github::Github;
 use crate::paas::{Door, Paas, Plane};
@@ -20,7 +22,7 @@ use crate::plane::ssh::SshServer;
 use crate::s3::{Key, Policy, S3, S3Config};
 use crate::seed::Size;
 use crate::world::World;
-use crate::{control, exec};
+use crate::{control, doors, exec};
 
 mod environment;
 mod folder;
@@ -153,9 +155,11 @@ impl Parts {
         databases.admit(&runner);
         let ingress =
             Ingress::start(world, &runner, Arc::clone(&authority)).await.map_err(part("the ingress"))?;
-        let dns =
-            Dns::start(world, estate::ZONE, ingress.https().ip()).await.map_err(part("the name servers"))?;
-        exec::use_resolver(world.dir(), dns.resolver()).map_err(part("the resolver's file"))?;
+        let standard = Standard::claim().await;
+        let front = standard.as_ref().map_or(Ipv4Addr::LOCALHOST, Standard::address);
+        world.names.use_front(front);
+        let dns = Dns::start(world, estate::ZONE, front.into()).await.map_err(part("the name servers"))?;
+        exec::use_resolver(world.dir(), dns.resolver(), front).map_err(part("the resolver's file"))?;
         let plane = Plane { databases, redis, runner, ingress, dns };
         let paas = Paas::start(world, plane.clone()).await.map_err(part("the platform"))?;
         let door = Arc::new(Door(Arc::clone(&paas)));
@@ -167,7 +171,7 @@ impl Parts {
         let account = estate::ALWAYSDATA_ACCOUNT;
         let alwaysdata = Alwaysdata::start(world, &plane.dns, account, &secrets.alwaysdata).await;
         let github = Github::start(world, estate::REPOSITORY, &secrets.github).await;
-        Ok(Self {
+        let parts = Self {
             alwaysdata: alwaysdata.map_err(part("the dns provider"))?,
             github: github.map_err(part("the code host"))?,
             source: store(world, "s3-source", &secrets.source).await?,
@@ -179,7 +183,23 @@ impl Parts {
             ssh,
             secrets,
             estate: std::sync::OnceLock::new(),
-        })
+        };
+        parts.open_doors(standard).await?;
+        Ok(parts)
+    }
+
+    /// The vendors' host names and the ports that clients expect.
+    async fn open_doors(&self, standard: Option<Standard>) -> Result<(), SandboxError> {
+        let ingress = &self.plane.ingress;
+        let behind = Behind {
+            authority: &self.authority,
+            dns: &self.plane.dns,
+            ssh: self.ssh.addr(),
+            stores: [Arc::clone(&self.source), Arc::clone(&self.archive)],
+            services: environment::hosts(self),
+            ingress: doors::Ingress { http: ingress.http(), https: ingress.https() },
+        };
+        Doors::open(&self.world, standard, behind).await.map(drop).map_err(part("the doors"))
     }
 
     /// What there is, by kind, sorted and stable: two inventories can be compared as text.

@@ -55,6 +55,17 @@ pub async fn listen(
     answerer: Arc<dyn Answerer>,
 ) -> io::Result<SocketAddr> {
     let (udp, tcp) = bind_pair().await?;
+    serve(world, task, answerer, udp, tcp)
+}
+
+/// The same on sockets that are bound already.
+pub fn serve(
+    world: &Arc<World>,
+    task: &'static str,
+    answerer: Arc<dyn Answerer>,
+    udp: UdpSocket,
+    tcp: TcpListener,
+) -> io::Result<SocketAddr> {
     let addr = udp.local_addr()?;
     let mut server = Server::new(Handler(answerer));
     server.register_socket(udp);

@@ -107,7 +107,7 @@ impl Ingress {
     pub fn attach(&self, host: &str, app: &str) {
         self.table().attach(host, app);
         if is_default_domain(host)
-            && let Err(error) = self.world.names.add(&host.to_ascii_lowercase())
+            && let Err(error) = self.world.names.add_front(&host.to_ascii_lowercase())
         {
             tracing::warn!(%error, host, "a default domain has no name in the world");
         }

@@ -67,7 +67,7 @@ pub(crate) async fn make(store: &Store, new: NewBucket<'_>) -> S3Result<()> {
 
 /// Makes the bucket's own host name resolve in this world.
 pub(crate) fn publish(store: &Store, bucket: &str) {
-    if let Err(error) = store.world.names.add(&host::of_bucket(&store.region, bucket)) {
+    if let Err(error) = store.world.names.add_front(&host::of_bucket(&store.region, bucket)) {
         tracing::warn!(%error, "cannot publish the name of a bucket");
     }
 }

@@ -45,6 +45,24 @@ pub(super) fn variables(parts: &Parts, control: SocketAddr) -> Vec<(String, Stri
     all.concat().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// The services by the host names that their clients know: this world's, and the vendors' own, so that a client with built-in
+/// names rehearses here and cannot touch the real thing.
+pub(super) fn hosts(parts: &Parts) -> Vec<(&'static str, SocketAddr)> {
+    let urls = parts.paas.urls();
+    let named: [(&[&'static str], String); 5] = [
+        (&["auth.scalingo.test", "auth.scalingo.com"], urls.auth),
+        (&["api.osc-fr1.scalingo.test", "api.osc-fr1.scalingo.com"], urls.api),
+        (&["db-api.osc-fr1.scalingo.test", "db-api.osc-fr1.scalingo.com"], urls.database),
+        (&["api.github.test", "api.github.com"], parts.github.endpoint()),
+        (&["api.alwaysdata.test", "api.alwaysdata.com"], parts.alwaysdata.endpoint()),
+    ];
+    let at = |url: &str| url::Url::parse(url).ok()?.socket_addrs(|| None).ok()?.first().copied();
+    let apis = named.into_iter().filter_map(|(names, url)| Some((names, at(&url)?)));
+    let ssh: (&[&'static str], _) =
+        (&["ssh.osc-fr1.scalingo.test", "ssh.osc-fr1.scalingo.com"], parts.ssh.addr());
+    apis.chain([ssh]).flat_map(|(names, addr)| names.iter().map(move |name| (*name, addr))).collect()
+}
+
 type Pairs = Vec<(&'static str, String)>;
 
 fn platform(parts: &Parts) -> Pairs {

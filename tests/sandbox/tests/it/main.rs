@@ -1,0 +1,4 @@
+//! What only a whole program can show.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod exec;
