@@ -189,16 +189,11 @@ impl S3 {
             // Some servers say that there is more and not where: believing them would lose objects or never end.
             return Err(S3Error::Incomplete { call: "objects.list", what: "where its next page is" });
         }
-        let objects = page.contents().iter().filter_map(|object| {
-            Some(ObjectSummary {
-                key: object.key()?.to_owned(),
-                size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-                etag: unquoted(object.e_tag()),
-                modified: object.last_modified().and_then(utc),
-                storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
-            })
-        });
-        Ok((objects.collect(), next))
+        let objects = page.contents().iter().map(summary).collect::<Option<Vec<_>>>();
+        // Passing over an entry that cannot be read would lose an object that the store has.
+        let objects =
+            objects.ok_or(S3Error::Incomplete { call: "objects.list", what: "an object's key or size" })?;
+        Ok((objects, next))
     }
 
     /// All objects whose keys begin with `prefix`, page after page.
@@ -261,6 +256,17 @@ fn read_head(found: HeadObjectOutput) -> ObjectHead {
         metadata: Metadata { content_type: found.content_type, user: found.metadata.unwrap_or_default() },
         thaw,
     }
+}
+
+/// An entry of a list; `None` where its key or a sensible size is missing.
+fn summary(object: &aws_sdk_s3::types::Object) -> Option<ObjectSummary> {
+    Some(ObjectSummary {
+        key: object.key()?.to_owned(),
+        size: object.size().and_then(|size| u64::try_from(size).ok())?,
+        etag: unquoted(object.e_tag()),
+        modified: object.last_modified().and_then(utc),
+        storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
+    })
 }
 
 /// `x-amz-restore: ongoing-request="…"`; the storage class stays cold meanwhile. Pure.

@@ -108,6 +108,17 @@ async fn a_list_that_never_ends_is_refused() {
 }
 
 #[tokio::test]
+async fn an_entry_that_cannot_be_read_is_not_passed_over() {
+    for entry in ["<Size>5</Size>", "<Key>k</Key>", "<Key>k</Key><Size>-5</Size>"] {
+        let page: &'static str =
+            format!("<ListBucketResult><Contents>{entry}</Contents></ListBucketResult>").leak();
+        let (s3, _seen, _server) = store(vec![(200, &[], page)]).await;
+        let error = s3.list("b", "").try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(matches!(error, S3Error::Incomplete { .. }), "{entry}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn too_many_requests_are_tried_again() {
     let busy = "<Error><Code>TooManyRequests</Code><Message>slow</Message></Error>";
     let (s3, seen, _server) = store(vec![(429, &[], busy), (200, &[], "")]).await;
