@@ -47,6 +47,7 @@ http() {
   local want=$1 method=$2 url=$3 status tries=0
   shift 3
   while :; do
+    : >"$SCRATCH/body" # curl leaves the file alone where there is no body
     status=$(curl -sS --max-time 60 -X "$method" -o "$SCRATCH/body" -D "$SCRATCH/headers" -w '%{http_code}' "$@" "$url")
     [ "$status" = 429 ] && [ "$want" != 429 ] && [ "$tries" -lt 30 ] || break
     tries=$((tries + 1))
