@@ -11,7 +11,8 @@ variables() {
   set_variables SECRET_KEY "$(openssl rand -hex 32)" ALLOWED_HOSTS "$(kept host)" NOTES_VERSION 1 \
     S3_BUCKET "$S3_SOURCE_BUCKET" S3_ENDPOINT "$S3_SOURCE_ENDPOINT" S3_REGION "$AWS_REGION" \
     AWS_ACCESS_KEY_ID "$S3_SOURCE_ACCESS_KEY_ID" AWS_SECRET_ACCESS_KEY "$S3_SOURCE_SECRET_ACCESS_KEY" \
-    PIP_NO_INDEX 1 PIP_FIND_LINKS "$CONFORMANCE/wheels"
+    PIP_NO_INDEX 1 PIP_FIND_LINKS "$CONFORMANCE/wheels" BUILD_PIP "$CONFORMANCE/venv/bin/pip" BUILD_CACHE "$SCRATCH/build-cache"
+  mkdir -p "$SCRATCH/build-cache"
 }
 check 'variables' variables
 make_repository || fail 'cannot make a repository'

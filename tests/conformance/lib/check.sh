@@ -12,10 +12,11 @@ report() { # operation, outcome, detail
 }
 
 check() { # operation, command…
-  local operation=$1 code
+  local operation=$1 code began=$SECONDS
   shift
   (set -e; "$@") >"$SCRATCH/out" 2>"$SCRATCH/err" </dev/null
   code=$?
+  echo "$((SECONDS - began)) s: $operation" >&2
   if [ "$code" -eq 0 ]; then
     report "$operation" passed
   else
