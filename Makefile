@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test lint manifests
+.PHONY: setup build demo test conformance lint manifests
 
 CARGO ?= cargo
 DUMP ?=
@@ -16,6 +16,9 @@ demo: build       ## the whole recovery, from a dying estate to HTTPS; KEEP=1 st
 
 test: build       ## every test, against real servers
 	$(CARGO) test --locked --workspace
+
+conformance: build ## other people's clients against one sandbox: a table client × operation
+	@./tests/conformance/run
 
 lint: setup
 	$(CARGO) fmt --all --check
