@@ -10,6 +10,7 @@ pub mod control;
 pub mod dns;
 pub mod estate;
 pub mod exec;
+mod files;
 pub mod github;
 pub mod http;
 pub mod paas;
