@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reprise_sandbox::control::Disaster;
-use reprise_sandbox::sandbox::{Options, Sandbox};
+use reprise_sandbox::sandbox::{Cache, Options, Sandbox};
 use reprise_sandbox::seed::Size;
 use reprise_sandbox::world::Entry;
 pub use reprise_sandbox::world::Fault;
@@ -44,6 +44,7 @@ impl World {
             size: Size::Small,
             dump: None,
             bucket: None,
+            cache: Cache::of_user(),
         };
         let sandbox = Box::pin(Sandbox::start(options)).await.expect("a sandbox");
         let variables = sandbox.env().into_iter().collect();

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exec;
-use crate::sandbox::{Options, Sandbox, SandboxError};
+use crate::sandbox::{Cache, Options, Sandbox, SandboxError};
 use crate::seed::Size;
 
 /// A small real world to recover in.
@@ -54,6 +54,9 @@ struct Up {
     /// A folder whose files become the estate's documents.
     #[arg(long, value_name = "DIR")]
     bucket: Option<PathBuf>,
+    /// Make everything anew, and keep nothing for the next start.
+    #[arg(long)]
+    no_cache: bool,
 }
 
 fn size(name: &str) -> Result<Size, String> {
@@ -100,8 +103,9 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
     // Listened to before anything starts, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Process)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Process)?;
-    let Up { dir, env_file, speed, seed, size, dump, bucket } = args;
-    let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket })).await?;
+    let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache } = args;
+    let cache = if no_cache { Cache::none() } else { Cache::of_user() };
+    let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket, cache })).await?;
     let said =
         announce(&env_file, &sandbox).map_err(|source| CliError::EnvFile { file: env_file.clone(), source });
     if said.is_ok() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::control::Disaster;
 use crate::paas::{DEFAULT_DOMAIN, SeedError};
 use crate::sandbox::{Options, Parts};
-use crate::seed;
+use crate::seed::{self, Size};
 
 mod backups;
 mod content;
@@ -89,23 +89,50 @@ fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     move |source| EstateError::Part { doing, source: source.into() }
 }
 
-/// Makes the estate, without the vendor's waits.
+/// Makes the estate, without the vendor's waits. What does not need each other is made at the same time; what is drawn is drawn
+/// in the same order each time, so that the same seed makes the same estate.
 pub(crate) async fn furnish(parts: &Arc<Parts>, options: &Options) -> Result<Estate, EstateError> {
+    parts.world.ids.begin(options.seed);
     let paas = &parts.paas;
     let (user, token) = paas.seed_user("apilos-ops", "ops@apilos.test");
     let (_, collaborator_token) = paas.seed_user("apilos-astreinte", COLLABORATOR);
     let ssh_key = key::make(parts, &user)?;
-    let (code, commit) = code(parts).await?;
     for app in [SIAP, STANDALONE] {
         paas.seed_app(&user, app)?;
     }
-    let (postgres, _, _) = tokio::try_join!(
-        paas.seed_addon(SIAP, "postgresql", "postgresql-starter-512"),
-        paas.seed_addon(SIAP, "redis", "redis-starter-256"),
-        paas.seed_addon(STANDALONE, "redis", "redis-starter-256"),
+    let (code, ()) = tokio::try_join!(platform(parts, options), documents(parts, options))?;
+    Ok(Estate { user, token, collaborator_token, ssh_key, code })
+}
+
+/// Buckets and workflow runs, on tasks of their own: all of it is computing.
+async fn documents(parts: &Arc<Parts>, options: &Options) -> Result<(), EstateError> {
+    let all = content::documents(options)?;
+    let zipping = async move {
+        let zipped = tokio::task::spawn_blocking(move || runs::zipped(all)).await;
+        zipped.map_err(failed("zip the documents"))?
+    };
+    let ((), whole) = tokio::try_join!(content::store(parts, options), zipping)?;
+    let owned = Arc::clone(parts);
+    let adding = tokio::task::spawn_blocking(move || runs::make(&owned, whole));
+    adding.await.map_err(failed("add the workflow runs"))?
+}
+
+/// Addons, variables, domains, backups, and the two apps; the code's repository.
+async fn platform(parts: &Arc<Parts>, options: &Options) -> Result<PathBuf, EstateError> {
+    let paas = &parts.paas;
+    expect_copy(parts, options);
+    let ((postgres, _, _), (code, commit)) = tokio::try_join!(
+        async {
+            Ok::<_, EstateError>(tokio::try_join!(
+                paas.seed_addon(SIAP, "postgresql", "postgresql-starter-512"),
+                paas.seed_addon(SIAP, "redis", "redis-starter-256"),
+                paas.seed_addon(STANDALONE, "redis", "redis-starter-256"),
+            )?)
+        },
+        code(parts)
     )?;
-    let ((), documents) =
-        tokio::try_join!(content::fill(parts, &postgres, options), content::store(parts, options))?;
+    content::fill(parts, &postgres, options).await?;
+    parts.plane.databases.keep(&postgres).await.map_err(failed("keep the database for later"))?;
     let password = paas.seed_database_user(&postgres, READ_ONLY_USER).await?;
     for (app, host) in [(SIAP, "siap"), (STANDALONE, "standalone")] {
         set_variables(parts, app, host, &password)?;
@@ -114,14 +141,21 @@ pub(crate) async fn furnish(parts: &Arc<Parts>, options: &Options) -> Result<Est
         paas.seed_domain(app, &name)?;
     }
     let deploy = |app| paas.seed_deployment(app, &code, &commit, &FORMATION);
-    let (siap, standalone) = tokio::join!(deploy(SIAP), deploy(STANDALONE));
+    let (siap, standalone, backed_up) =
+        tokio::join!(deploy(SIAP), deploy(STANDALONE), backups::make(parts, &postgres));
     for error in [siap, standalone].into_iter().filter_map(Result::err) {
         // The platform says so too: the app stays as after any failed deployment.
         tracing::error!(%error, "a production app does not run");
     }
-    backups::make(parts, &postgres).await?;
-    runs::make(parts, &documents)?;
-    Ok(Estate { user, token, collaborator_token, ssh_key, code })
+    backed_up?;
+    Ok(code)
+}
+
+/// The generated database is the same each time. A large one is not worth its place, and a given one is nobody's to keep.
+fn expect_copy(parts: &Parts, options: &Options) {
+    if options.dump.is_none() && options.size < Size::Large {
+        parts.plane.databases.expect(options.cache.clone(), &seed::identity(options.size, options.seed));
+    }
 }
 
 /// The application's bare repository, and the commit of `main`.

@@ -11,6 +11,7 @@ pub mod dns;
 pub mod doors;
 pub mod estate;
 pub mod exec;
+mod files;
 pub mod github;
 pub mod http;
 pub mod paas;

@@ -33,6 +33,7 @@ mod disk;
 mod documents;
 mod errors;
 mod host;
+mod hurry;
 mod intake;
 mod inventory;
 mod keys;
@@ -60,6 +61,7 @@ mod walk;
 mod tests;
 
 pub use disk::Durability;
+pub use hurry::Hurry;
 pub use keys::{Key, Policy};
 
 use conditions::WriteConditions;

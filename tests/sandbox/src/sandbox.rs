@@ -21,6 +21,7 @@ use crate::plane::runner::Runner;
 use crate::plane::ssh::SshServer;
 use crate::s3::{Key, Policy, S3, S3Config};
 use crate::seed::Size;
+pub use crate::seed::cache::Cache;
 use crate::world::World;
 use crate::{control, doors, exec};
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub dump: Option<PathBuf>,
     /// A folder whose files become the estate's documents, instead of generated ones.
     pub bucket: Option<PathBuf>,
+    /// Where what is dear to make is kept between lives.
+    pub cache: Cache,
 }
 
 /// Why a sandbox could not be started.

@@ -1,12 +1,14 @@
 //! The content of the estate: a database, the files that its rows refer to, the application's code, and the ways in which a
 //! backup of it can be bad. Deterministic by size and seed; knows no vendor and starts nothing but `git`.
 
+pub mod cache;
 pub mod code;
 pub mod content;
 pub mod corrupt;
 pub mod documents;
 
 pub use code::{CodeError, code_repository};
+pub(crate) use content::identity;
 pub use content::sql;
 pub use documents::{Document, documents};
 

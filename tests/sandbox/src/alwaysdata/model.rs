@@ -1,9 +1,10 @@
 //! Domains and records as the API shows them. Plain data.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A domain of the account.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Domain {
     /// The id that records name.
     pub id: u64,
@@ -12,7 +13,7 @@ pub struct Domain {
 }
 
 /// A DNS record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its id.
     pub id: u64,

@@ -1,8 +1,11 @@
 //! A week of nightly backups, made by the real `pg_dump`; the newest three are bad, each in its own way.
 
+use std::path::{Path, PathBuf};
+
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use super::{EstateError, failed};
+use crate::files::aside;
 use crate::paas::SeedBackup;
 use crate::sandbox::Parts;
 use crate::seed::corrupt;
@@ -11,19 +14,45 @@ const NIGHTS: u64 = 7;
 
 /// Makes the backups of the database `resource`.
 pub(super) async fn make(parts: &Parts, resource: &str) -> Result<(), EstateError> {
-    let file = |source| EstateError::File { what: "a backup", source };
-    let dump = parts.world.folder("paas").map_err(file)?.join("seed.pgsql");
-    parts.plane.databases.dump(resource, &dump).await.map_err(failed("dump the database"))?;
+    let dump = dump(parts, resource).await?;
+    let now = parts.world.clock.wall();
     // Oldest first: the order in which they were made.
-    for night in (0..NIGHTS).rev() {
-        let at = night_before(parts.world.clock.wall(), night);
-        let archive = parts.paas.seed_backup(resource, SeedBackup { at, dump: dump.clone() }).await?;
-        if let Some(spoilt) = spoilt(night, || std::fs::read(&archive)).transpose().map_err(file)? {
-            std::fs::write(&archive, spoilt).map_err(file)?;
+    let nights = (0..NIGHTS).rev().map(|night| {
+        let seed = SeedBackup { at: night_before(now, night), dump: dump.clone() };
+        async move {
+            let archive = parts.paas.seed_backup(resource, seed).await?;
+            aside(move || spoil(&archive, night)).await.map_err(file)
+        }
+    });
+    futures::future::try_join_all(nights).await?;
+    aside(move || std::fs::remove_file(dump)).await.map_err(file)?;
+    Ok(parts.paas.refresh_backup_sizes(resource)?)
+}
+
+/// A real dump of the database; one that was made of the very same content earlier will do.
+async fn dump(parts: &Parts, resource: &str) -> Result<PathBuf, EstateError> {
+    let dump = parts.world.folder("paas").map_err(file)?.join("seed.pgsql");
+    let databases = &parts.plane.databases;
+    if let Some(earlier) = databases.dump_of_copy(resource) {
+        let target = dump.clone();
+        if aside(move || std::fs::copy(earlier, target)).await.is_ok() {
+            return Ok(dump);
         }
     }
-    std::fs::remove_file(&dump).map_err(file)?;
-    Ok(parts.paas.refresh_backup_sizes(resource)?)
+    databases.dump(resource, &dump).await.map_err(failed("dump the database"))?;
+    Ok(dump)
+}
+
+fn file(source: std::io::Error) -> EstateError {
+    EstateError::File { what: "a backup", source }
+}
+
+/// Makes the archive of this night bad, where it is to be.
+fn spoil(archive: &Path, night: u64) -> std::io::Result<()> {
+    match spoilt(night, || std::fs::read(archive)).transpose()? {
+        Some(bytes) => std::fs::write(archive, bytes),
+        None => Ok(()),
+    }
 }
 
 /// What the archive of this night (0 = the last one) really holds, where it is bad.

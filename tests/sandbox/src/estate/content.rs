@@ -1,56 +1,95 @@
 //! The estate's rows and documents: generated, or taken from a dump and a folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use super::{BUCKET, EstateError, MIRROR, failed};
-use crate::s3::S3;
+use crate::files::aside;
+use crate::s3::{S3, S3Error};
 use crate::sandbox::{Options, Parts};
 use crate::seed::{self, Document};
 
 /// Documents that are stored at once.
 const AT_ONCE: usize = 16;
 
-/// Fills the database `resource`.
+/// The documents one after the other, read or made when it is their turn.
+pub(super) type Documents = Box<dyn Iterator<Item = Result<Document, EstateError>> + Send>;
+
+/// Where the documents come from.
+pub(super) fn documents(options: &Options) -> Result<Documents, EstateError> {
+    let file = |source| EstateError::File { what: "the documents", source };
+    let Some(folder) = options.bucket.clone() else {
+        return Ok(Box::new(seed::documents(options.size, options.seed).map(Ok)));
+    };
+    let files = list(&folder).map_err(file)?;
+    Ok(Box::new(files.into_iter().map(move |path| document(&folder, &path).map_err(file))))
+}
+
+/// Fills the database `resource`, unless it began as a copy that is full.
 pub(super) async fn fill(parts: &Parts, resource: &str, options: &Options) -> Result<(), EstateError> {
     let databases = &parts.plane.databases;
+    if databases.is_copy(resource) {
+        return Ok(());
+    }
     if let Some(dump) = &options.dump {
         return databases.load_dump(resource, dump).await.map_err(failed("load the dump"));
     }
-    let sql = seed::sql(options.size, options.seed);
+    let (size, seed) = (options.size, options.seed);
+    let sql = aside(move || Ok(seed::sql(size, seed))).await.map_err(failed("write the content"))?;
     databases.run_sql(resource, &sql).await.map_err(failed("fill the database"))
 }
 
 /// Puts the documents into the production bucket and, cold, into its mirror.
-pub(super) async fn store(parts: &Parts, options: &Options) -> Result<Vec<Document>, EstateError> {
-    let documents = match &options.bucket {
-        Some(folder) => {
-            read_folder(folder).map_err(|source| EstateError::File { what: "the documents", source })?
-        }
-        None => seed::documents(options.size, options.seed),
-    };
-    let making = |_: &S3| failed("make a bucket");
-    parts.source.make_bucket(BUCKET, true, false).await.map_err(making(&parts.source))?;
-    parts.archive.make_bucket(MIRROR, false, false).await.map_err(making(&parts.archive))?;
+pub(super) async fn store(parts: &Arc<Parts>, options: &Options) -> Result<(), EstateError> {
+    let making = failed::<S3Error>;
+    parts.source.make_bucket(BUCKET, true, false).await.map_err(making("make a bucket"))?;
+    parts.archive.make_bucket(MIRROR, false, false).await.map_err(making("make a bucket"))?;
     tokio::try_join!(
-        put_all(&parts.source, BUCKET, &documents, "STANDARD"),
-        put_all(&parts.archive, MIRROR, &documents, "GLACIER"),
-    )?;
-    Ok(documents)
+        put_all(parts, &parts.source, (BUCKET, "STANDARD"), documents(options)?),
+        put_all(parts, &parts.archive, (MIRROR, "GLACIER"), documents(options)?),
+    )
+    .map(drop)
 }
 
-async fn put_all(store: &S3, bucket: &str, documents: &[Document], class: &str) -> Result<(), EstateError> {
-    let puts = documents.iter().map(|one| async move {
-        let put = store.put(bucket, &one.key, one.bytes.clone(), one.content_type, class).await;
-        put.map_err(failed("store a document"))
+/// The one place where many objects are put at once. On a task of its own, so that both stores fill at the same time.
+async fn put_all(
+    parts: &Arc<Parts>,
+    store: &Arc<S3>,
+    (bucket, class): (&'static str, &'static str),
+    documents: Documents,
+) -> Result<(), EstateError> {
+    let store = Arc::clone(store);
+    let filling = async move {
+        // What is drawn from a seed need not survive a power cut: nobody was told that it is stored.
+        let _hurry = store.hurry();
+        let puts = documents.map(|document| async {
+            let one = document?;
+            let put = store.put(bucket, &one.key, one.bytes, one.content_type, class).await;
+            put.map_err(failed("store a document"))
+        });
+        futures::stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+    };
+    apart(parts, filling).await
+}
+
+/// Runs `work` on a task of its own and waits for it.
+pub(super) async fn apart<T: Send + 'static>(
+    parts: &Parts,
+    work: impl Future<Output = Result<T, EstateError>> + Send + 'static,
+) -> Result<T, EstateError> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    parts.world.tasks.spawn("seeding", async move {
+        // Whoever asked may have given up.
+        drop(done.send(work.await));
     });
-    futures::stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+    result.await.map_err(failed("finish a part of the estate"))?
 }
 
-/// Every file below `root`, its relative path as its key.
-fn read_folder(root: &Path) -> std::io::Result<Vec<Document>> {
+/// Every file below `root`, sorted.
+fn list(root: &Path) -> std::io::Result<Vec<PathBuf>> {
     let (mut documents, mut folders) = (Vec::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
@@ -58,15 +97,16 @@ fn read_folder(root: &Path) -> std::io::Result<Vec<Document>> {
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
             } else {
-                documents.push(document(root, &entry.path())?);
+                documents.push(entry.path());
             }
         }
     }
-    documents.sort_by(|a, b| a.key.cmp(&b.key));
+    documents.sort();
     Ok(documents)
 }
 
-fn document(root: &Path, file: &PathBuf) -> std::io::Result<Document> {
+/// A file, its relative path as its key.
+fn document(root: &Path, file: &Path) -> std::io::Result<Document> {
     let key = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
     let content_type = match file.extension().and_then(|extension| extension.to_str()) {
         Some("pdf") => "application/pdf",

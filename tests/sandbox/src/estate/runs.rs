@@ -2,17 +2,20 @@
 
 use std::io::{Cursor, Write};
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use zip::write::SimpleFileOptions;
 
+use super::content::Documents;
 use super::{ARTIFACT, EstateError, WORKFLOW, failed};
 use crate::github::{SeedArtifact, SeedRun};
 use crate::sandbox::Parts;
-use crate::seed::Document;
 
-/// Adds the runs of the last weeks.
-pub(super) fn make(parts: &Parts, documents: &[Document]) -> Result<(), EstateError> {
-    let whole = zipped(documents).map_err(failed("zip the documents"))?;
+/// How hard the job compresses: photographs and PDF files yield nothing.
+const LEVEL: i64 = 1;
+
+/// Adds the runs of the last weeks, of a job that uploaded the archive `whole`.
+pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
     let now = parts.world.clock.wall();
     let weeks = |weeks: i64| now - TimeDelta::weeks(weeks) - TimeDelta::hours(9);
     let success = |at| SeedRun::completed(WORKFLOW, "success", at);
@@ -29,11 +32,16 @@ pub(super) fn make(parts: &Parts, documents: &[Document]) -> Result<(), EstateEr
 }
 
 /// The documents as the job uploads them.
-fn zipped(documents: &[Document]) -> zip::result::ZipResult<Vec<u8>> {
+pub(super) fn zipped(documents: Documents) -> Result<Bytes, EstateError> {
+    let failed = failed::<zip::result::ZipError>;
+    let options = SimpleFileOptions::default().compression_level(Some(LEVEL));
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for document in documents {
-        writer.start_file(document.key.as_str(), SimpleFileOptions::default())?;
-        writer.write_all(&document.bytes)?;
+        let document = document?;
+        writer.start_file(document.key.as_str(), options).map_err(failed("zip the documents"))?;
+        writer
+            .write_all(&document.bytes)
+            .map_err(|source| EstateError::File { what: "an artifact", source })?;
     }
-    Ok(writer.finish()?.into_inner())
+    Ok(writer.finish().map_err(failed("zip the documents"))?.into_inner().into())
 }

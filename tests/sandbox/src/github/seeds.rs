@@ -1,6 +1,7 @@
 //! What a run that already happened looks like, for seeding. Plain data.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::archives;
@@ -18,7 +19,7 @@ pub enum Digest {
     /// None: an old uploader.
     None,
     /// The digest of these other bytes: what was uploaded before it was damaged.
-    Of(Vec<u8>),
+    Of(Bytes),
 }
 
 /// An artifact to be.
@@ -27,7 +28,7 @@ pub struct SeedArtifact {
     /// Its name.
     pub name: String,
     /// The stored bytes: what `/zip` leads to.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
     /// Whether it is past its retention.
     pub expired: bool,
     /// What the listing says.
@@ -38,13 +39,15 @@ pub struct SeedArtifact {
 
 impl SeedArtifact {
     /// A sound zip.
-    pub fn zip(name: &str, bytes: Vec<u8>) -> Self {
+    pub fn zip(name: &str, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         let (name, content_type) = (name.to_owned(), "application/zip".to_owned());
         Self { name, bytes, expired: false, digest: Digest::Ok, content_type }
     }
 
     /// A zip whose stored bytes are damaged while the listing's digest is of the good one.
-    pub fn damaged(name: &str, good: Vec<u8>) -> Self {
+    pub fn damaged(name: &str, good: impl Into<Bytes>) -> Self {
+        let good = good.into();
         let bytes = archives::damaged(&good);
         Self { digest: Digest::Of(good), ..Self::zip(name, bytes) }
     }
@@ -55,7 +58,7 @@ impl SeedArtifact {
     }
 
     /// A single file that was uploaded without a zip around it; `name` is the file's.
-    pub fn raw(name: &str, bytes: Vec<u8>, content_type: &str) -> Self {
+    pub fn raw(name: &str, bytes: impl Into<Bytes>, content_type: &str) -> Self {
         Self { content_type: content_type.to_owned(), ..Self::zip(name, bytes) }
     }
 

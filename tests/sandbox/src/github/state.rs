@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// A workflow file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Workflow {
     /// Numeric id.
     pub id: u64,
@@ -18,7 +19,7 @@ pub struct Workflow {
 }
 
 /// A run of a workflow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     /// Numeric id, higher for later ones.
     pub id: u64,
@@ -54,7 +55,7 @@ impl Run {
 }
 
 /// An artifact of a run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Artifact {
     /// Numeric id, higher for later ones.
     pub id: u64,
@@ -79,7 +80,7 @@ pub struct Artifact {
 }
 
 /// Everything that the repository holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct State {
     /// By id.
     pub workflows: BTreeMap<u64, Workflow>,

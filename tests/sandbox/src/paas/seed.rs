@@ -140,10 +140,13 @@ impl Paas {
         seed: SeedBackup,
     ) -> Result<std::path::PathBuf, SeedError> {
         let missing = || refused(resource, "no such addon");
+        // Listed before it is packed, so that the order of the calls is the order of the list.
         let mut made = {
-            let state = self.state();
+            let mut state = self.state();
             let (_, addon) = state.addon(resource).ok_or_else(missing)?;
-            backup::new(self, addon, "periodic", seed.at)
+            let made = backup::new(self, addon, "periodic", seed.at);
+            state.addon_mut(resource).ok_or_else(missing)?.database.backups.push(made.clone());
+            made
         };
         let packed = backup::packed(&seed.dump, &made).await;
         made.size = Some(packed.map_err(|why| refused(&made.name, why))?);
@@ -151,7 +154,8 @@ impl Paas {
         "done".clone_into(&mut made.status);
         let file = made.file.clone();
         let mut state = self.state();
-        state.addon_mut(resource).ok_or_else(missing)?.database.backups.push(made);
+        let listed = &mut state.addon_mut(resource).ok_or_else(missing)?.database.backups;
+        listed.iter_mut().filter(|one| one.id == made.id).for_each(|one| one.clone_from(&made));
         Ok(file)
     }
 

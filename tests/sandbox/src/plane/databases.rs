@@ -15,13 +15,17 @@ use super::runner::groups::Groups;
 use crate::world::World;
 
 mod addon;
+mod copies;
 mod front;
+mod origin;
 mod peer;
 mod sql;
 mod tools;
 
 use addon::Addon;
+pub(crate) use copies::SavedDatabase;
 use front::Admission;
+use origin::Origin;
 
 /// How to reach a database with the rights of its owner.
 #[derive(Clone)]
@@ -111,6 +115,8 @@ pub struct Databases {
     groups: Arc<Groups>,
     admission: Arc<Admission>,
     addons: Mutex<BTreeMap<String, Arc<Addon>>>,
+    /// Where the next addon may begin as a copy.
+    copies: copies::Copies,
 }
 
 impl std::fmt::Debug for Databases {
@@ -134,6 +140,7 @@ impl Databases {
             groups: Arc::new(Groups::start("INT")),
             admission: Arc::default(),
             addons: Mutex::default(),
+            copies: copies::Copies::default(),
         }))
     }
 
@@ -148,7 +155,7 @@ impl Databases {
         if self.addons().contains_key(resource_id) {
             return Err(DatabaseError::Exists(resource_id.to_owned()));
         }
-        let addon = Addon::start(self, resource_id).await?;
+        let addon = self.begin(resource_id).await?;
         let access = addon.access.clone();
         self.world.names.add(&access.host).map_err(sql::files(resource_id))?;
         self.addons().insert(resource_id.to_owned(), Arc::new(addon));
@@ -237,6 +244,7 @@ impl Databases {
         self.addons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The folder of an addon's server and of our own notes.
     fn folder(&self, resource_id: &str) -> Result<PathBuf, DatabaseError> {
         self.world.folder("databases").map(|folder| folder.join(resource_id)).map_err(sql::files(resource_id))
     }

@@ -56,7 +56,7 @@ struct Packs {
 #[derive(Debug)]
 pub(crate) struct Disk {
     dir: PathBuf,
-    durable: bool,
+    durable: AtomicBool,
     packs: Mutex<Packs>,
     next_file: AtomicU64,
     failed: AtomicBool,
@@ -105,7 +105,7 @@ impl Disk {
         let (commits, receiver) = mpsc::unbounded_channel();
         let disk = Arc::new(Self {
             dir: dir.to_owned(),
-            durable,
+            durable: AtomicBool::new(durable),
             packs: Mutex::default(),
             next_file: AtomicU64::new(1),
             failed: AtomicBool::new(false),
@@ -129,6 +129,16 @@ impl Disk {
         // A closed channel drops `done`, which the waiting side sees as a failure.
         drop(self.commits.send(Commit { lines, packed, freed, done }));
         receiver
+    }
+
+    /// Whether writes wait for the disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Relaxed)
+    }
+
+    /// From now on writes wait for the disk, or do not.
+    pub(crate) fn set_durable(&self, durable: bool) {
+        self.durable.store(durable, Ordering::Relaxed);
     }
 
     /// Whether an earlier write failed: then the index in memory is ahead of the disk, and nothing more is accepted.
@@ -164,14 +174,14 @@ impl Disk {
         let target = self.path(incoming.id);
         let folder = target.parent().unwrap_or(&self.dir);
         std::fs::create_dir_all(folder)?;
-        if self.durable {
+        if self.is_durable() {
             file.sync_all()?;
         }
         let mut loose = incoming.loose;
         if let Some(path) = &loose.path {
             std::fs::rename(path, &target)?;
         }
-        if self.durable {
+        if self.is_durable() {
             File::open(folder)?.sync_all()?;
         }
         loose.path = Some(target);
@@ -192,7 +202,7 @@ impl Disk {
         }
         let path = self.dir.join("packs").join(number.to_string());
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-        if self.durable {
+        if self.is_durable() {
             File::open(self.dir.join("packs"))?.sync_all()?;
         }
         Ok(Arc::clone(self.packs().files.entry(number).or_insert_with(|| Arc::new(file))))
@@ -218,7 +228,7 @@ impl Disk {
             file.write_all_at(bytes, at)?;
             touched.insert(pack, file);
         }
-        if self.durable {
+        if self.is_durable() {
             touched.values().try_for_each(|file| file.sync_data())?;
         }
         match batch {
@@ -227,7 +237,7 @@ impl Disk {
                 &batch.iter().map(|commit| commit.lines.as_slice()).collect::<Vec<_>>().concat(),
             )?,
         }
-        if self.durable {
+        if self.is_durable() {
             log.sync_data()?;
         }
         batch.iter().flat_map(|commit| &commit.freed).for_each(|blob| self.free(*blob));

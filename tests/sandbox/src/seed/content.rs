@@ -23,6 +23,23 @@ pub fn sql(size: Size, seed: u64) -> String {
     fill(text, size, seed)
 }
 
+/// What identifies the database that [`sql`] makes, without making it: a digest over its every ingredient.
+pub(crate) fn identity(size: Size, seed: u64) -> String {
+    let mut digest = Sha256::new();
+    for ingredient in [
+        include_str!("content.rs"),
+        include_str!("documents.rs"),
+        include_str!("sql/schema.sql"),
+        include_str!("sql/rows.sql"),
+        include_str!("sql/indexes.sql"),
+        &format!("{:?} {seed}", size.counts()),
+    ] {
+        digest.update(ingredient);
+        digest.update([0]);
+    }
+    hex::encode(digest.finalize())
+}
+
 fn fill(mut text: String, size: Size, seed: u64) -> String {
     let counts = size.counts();
     // `setseed` wants a number between -1 and 1.
@@ -51,7 +68,7 @@ fn document_rows(size: Size, seed: u64) -> String {
     let mut text = String::from(
         "INSERT INTO public.documents (convention_id, object_key, content_type, taille, sha256, depose_le) VALUES\n",
     );
-    for (index, document) in documents(size, seed).iter().enumerate().skip(ORPHANS) {
+    for (index, document) in documents(size, seed).enumerate().skip(ORPHANS) {
         let separator = if index == ORPHANS { "" } else { ",\n" };
         let convention = if index % 10 == 0 {
             "NULL".to_owned()

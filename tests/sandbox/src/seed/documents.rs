@@ -21,10 +21,10 @@ pub const ORPHANS: usize = 2;
 /// Sizes between nothing and this, most of them small.
 const MAX_BYTES: u64 = 360_000;
 
-/// The bucket's content.
-pub fn documents(size: Size, seed: u64) -> Vec<Document> {
-    let mut noise = Noise(seed ^ 0x9e37_79b9_7f4a_7c15);
-    (0..size.counts().documents).map(|index| document(index, &mut noise)).collect()
+/// The bucket's content, one by one: nobody needs all of it in memory.
+pub fn documents(size: Size, seed: u64) -> impl Iterator<Item = Document> + Send {
+    let mut noise = Noise::new(seed ^ 0x9e37_79b9_7f4a_7c15);
+    (0..size.counts().documents).map(move |index| document(index, &mut noise))
 }
 
 fn document(index: usize, noise: &mut Noise) -> Document {
@@ -76,32 +76,52 @@ fn numbered(index: usize, noise: &mut Noise) -> Document {
 }
 
 fn wrapped(head: &[u8], length: usize, tail: &[u8], noise: &mut Noise) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(head.len() + length + tail.len() + 8);
+    let mut bytes = Vec::with_capacity(head.len() + length + tail.len());
     bytes.extend_from_slice(head);
-    while bytes.len() < head.len() + length {
-        bytes.extend_from_slice(&noise.next().to_le_bytes());
-    }
+    noise.fill(&mut bytes, length);
     bytes.extend_from_slice(tail);
     bytes
 }
 
 fn text(length: usize) -> Vec<u8> {
-    "L'opération « Les Mûriers » est conventionnée à l'aide personnalisée.\n"
-        .bytes()
-        .cycle()
-        .take(length)
-        .collect()
+    let line = "L'opération « Les Mûriers » est conventionnée à l'aide personnalisée.\n";
+    let mut bytes = line.repeat(length.div_ceil(line.len())).into_bytes();
+    bytes.truncate(length);
+    bytes
 }
 
-/// Bytes that do not compress, cheaply (xorshift64*).
-struct Noise(u64);
+/// Bytes that do not compress, cheaply: drawn once (xorshift64*), then cut out at places that are drawn.
+struct Noise {
+    state: u64,
+    pool: Vec<u8>,
+}
+
+/// Longer than any file, and not a multiple of the window of a compressor.
+const POOL: usize = 786_433;
 
 impl Noise {
+    fn new(seed: u64) -> Self {
+        let mut noise = Self { state: seed, pool: Vec::with_capacity(POOL + 8) };
+        while noise.pool.len() < POOL {
+            let word = noise.next();
+            noise.pool.extend_from_slice(&word.to_le_bytes());
+        }
+        noise
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Appends `length` bytes, which differ from those of every other call.
+    fn fill(&mut self, bytes: &mut Vec<u8>, length: usize) {
+        let from = usize::try_from(self.next() % (POOL as u64)).unwrap_or(0);
+        let first = length.min(POOL - from);
+        bytes.extend_from_slice(&self.pool[from..from + first]);
+        bytes.extend_from_slice(&self.pool[..length - first]);
     }
 }
 
@@ -112,13 +132,13 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_files_and_another_others() {
-        assert_eq!(documents(Size::Small, 7), documents(Size::Small, 7));
-        assert_ne!(documents(Size::Small, 7), documents(Size::Small, 8));
+        assert!(documents(Size::Small, 7).eq(documents(Size::Small, 7)));
+        assert!(documents(Size::Small, 7).ne(documents(Size::Small, 8)));
     }
 
     #[test]
     fn keys_are_distinct_and_one_file_is_empty() {
-        let all = documents(Size::Medium, 1);
+        let all: Vec<Document> = documents(Size::Medium, 1).collect();
         let keys: BTreeSet<&str> = all.iter().map(|document| document.key.as_str()).collect();
         assert_eq!((keys.len(), all.len()), (600, 600));
         assert!(all.iter().any(|document| document.bytes.is_empty()));

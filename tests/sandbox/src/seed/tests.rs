@@ -119,7 +119,6 @@ async fn the_same_seed_fills_the_same_and_rows_name_the_files() {
         .psql("app", "estate", "SELECT object_key || '|' || taille FROM public.documents ORDER BY id")
         .await;
     let files: Vec<String> = documents(Size::Small, 5)
-        .iter()
         .skip(documents::ORPHANS)
         .map(|document| format!("{}|{}", document.key, document.bytes.len()))
         .collect();

@@ -15,6 +15,12 @@ impl Ids {
         Self(Mutex::new(StdRng::seed_from_u64(seed)))
     }
 
+    /// Begins the sequence of an estate, whatever was drawn before: the same seed makes the same estate again.
+    pub fn begin(&self, seed: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            StdRng::seed_from_u64(seed ^ 0xa076_1d64_78bd_642f);
+    }
+
     /// `length` lower-case hexadecimal digits (24: the vendor's object ids).
     pub fn hex(&self, length: usize) -> String {
         self.draw(length, b"0123456789abcdef")

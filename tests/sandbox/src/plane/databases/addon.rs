@@ -10,14 +10,17 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _};
 
 use super::front::Front;
+use super::origin::Origin;
 use super::sql::{self, identifier, literal};
 use super::{DatabaseAccess, DatabaseError, Databases};
 use crate::plane::runner::groups::Group;
 
 const SUPERUSER: &str = "postgres";
+/// The server's own folder, within the addon's.
+const SERVER: &str = "server";
 const REGION_DOMAIN: &str = "postgresql.a.osc-fr1.scalingo-dbs.test";
 /// A throwaway world need not survive a power cut: these make restorations as fast as the machine allows.
-const OPTIONS: [(&str, &str); 8] = [
+pub(super) const OPTIONS: [(&str, &str); 14] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -25,6 +28,14 @@ const OPTIONS: [(&str, &str); 8] = [
     ("max_wal_senders", "0"),
     ("max_connections", "120"),
     ("max_wal_size", "2GB"),
+    ("min_wal_size", "32MB"),
+    // Small where it only waits: an estate has many servers, a machine has one memory.
+    ("shared_buffers", "32MB"),
+    ("maintenance_work_mem", "128MB"),
+    ("max_logical_replication_workers", "0"),
+    ("bgwriter_lru_maxpages", "0"),
+    // Compiling a statement takes longer than running it on what is here.
+    ("jit", "off"),
     ("timezone", "UTC"),
 ];
 const RELOAD_TRIES: u32 = 250;
@@ -44,32 +55,37 @@ pub(super) struct Addon {
     /// Users beside the owner: name → read only.
     users: Mutex<BTreeMap<String, bool>>,
     front: Front,
-    server: tokio::sync::Mutex<Option<(Cluster, Option<Group>)>>,
+    pub(super) server: tokio::sync::Mutex<Option<(Cluster, Option<Group>)>>,
 }
 
 impl Addon {
-    /// Starts a server for `resource` from nothing: what an earlier life of the folder left is removed.
-    pub(super) async fn start(all: &Databases, resource: &str) -> Result<Self, DatabaseError> {
+    /// Starts a server for `resource` from its origin: what an earlier life of the folder left is removed.
+    pub(super) async fn start(
+        all: &Databases,
+        resource: &str,
+        origin: Origin,
+    ) -> Result<Self, DatabaseError> {
         let files = || sql::files(resource);
         let folder = all.folder(resource)?;
         if folder.exists() {
             tokio::fs::remove_dir_all(&folder).await.map_err(files())?;
         }
         tokio::fs::create_dir_all(&folder).await.map_err(files())?;
-        let mut settings = Settings::new(folder.join("server"));
-        settings.superuser = SUPERUSER.into();
-        settings.options = OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        let server = |source| DatabaseError::Server { resource: resource.to_owned(), source };
-        let cluster = Cluster::start(settings).await.map_err(server)?;
-        let group = leader(&cluster).map(|leader| all.groups.adopt(leader).ends_itself());
+        origin.lay_out(&folder.join(SERVER), resource).await?;
+        let (cluster, group) = launch(all, resource).await?;
         let socket = cluster.socket_dir().join(format!(".s.PGSQL.{}", cluster.port()));
-        let front = Front::start(&all.world, &all.admission, &socket).await.map_err(files())?;
+        let listener = origin.listener().await.map_err(files())?;
+        let front = Front::start(&all.world, &all.admission, listener, &socket).map_err(files())?;
+        let (password, users) = match &origin {
+            Origin::Saved { password, users, .. } => (password.clone(), users.clone()),
+            _ => (all.world.ids.secret(32), BTreeMap::new()),
+        };
         let addon = Self {
             access: DatabaseAccess {
                 host: format!("{}.{REGION_DOMAIN}", resource.replace('_', "-")),
                 port: front.port(),
                 user: resource.to_owned(),
-                password: all.world.ids.secret(32),
+                password,
                 database: resource.to_owned(),
             },
             resource: resource.to_owned(),
@@ -78,15 +94,29 @@ impl Addon {
             // Not of the seeded generator: everybody knows its numbers.
             superuser_password: uuid::Uuid::new_v4().simple().to_string(),
             passfile: folder.join("passfile"),
-            users: Mutex::default(),
+            users: Mutex::new(users),
             front,
             server: tokio::sync::Mutex::new(None),
         };
         addon.close_the_door(&cluster).await?;
         *addon.server.lock().await = Some((cluster, group));
-        addon.make().await?;
+        match origin {
+            Origin::Nothing => addon.make().await?,
+            Origin::Copy(_) => addon.set_password(resource, &addon.access.password).await?,
+            Origin::Saved { .. } => {}
+        }
         addon.front.open();
         Ok(addon)
+    }
+
+    /// The server again, after it was stopped with its files in place.
+    pub(super) async fn serve_again(
+        &self,
+        all: &Databases,
+    ) -> Result<(Cluster, Option<Group>), DatabaseError> {
+        let (cluster, group) = launch(all, &self.resource).await?;
+        self.close_the_door(&cluster).await?;
+        Ok((cluster, group))
     }
 
     /// The server ended, connections cut.
@@ -243,9 +273,24 @@ impl Addon {
         SUPERUSER
     }
 
+    pub(super) fn user_list(&self) -> BTreeMap<String, bool> {
+        self.users().clone()
+    }
+
     fn users(&self) -> MutexGuard<'_, BTreeMap<String, bool>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The server of `resource` on the files that are there, or on new ones.
+async fn launch(all: &Databases, resource: &str) -> Result<(Cluster, Option<Group>), DatabaseError> {
+    let mut settings = Settings::new(all.folder(resource)?.join(SERVER));
+    settings.superuser = SUPERUSER.into();
+    settings.options = OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let failed = |source| DatabaseError::Server { resource: resource.to_owned(), source };
+    let cluster = Cluster::start(settings).await.map_err(failed)?;
+    let group = leader(&cluster).map(|leader| all.groups.adopt(leader).ends_itself());
+    Ok((cluster, group))
 }
 
 /// The server's process, from its own record.

@@ -1,7 +1,7 @@
 //! The TCP front of one database: it accepts the processes of the sandbox's apps and cuts all others, as the vendor's private
 //! network does. Bytes are passed on as they are.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -51,12 +51,13 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) async fn start(
+    /// A front on a port that is bound already.
+    pub(super) fn start(
         world: &Arc<World>,
         admission: &Arc<Admission>,
+        listener: TcpListener,
         socket: &Path,
     ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let (door, opened) = watch::channel(Door::NotYet);
         let guests =
