@@ -166,18 +166,6 @@ fn confirmed(state: &State, session: &Session, key: &str, current: &str) -> Resu
     }
 }
 
-/// `GET /v1/apps/:app/events`: an empty page; this world keeps a journal instead.
-pub(super) async fn events(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(key): Path<String>,
-) -> Answer {
-    paas.state().app_for(&session.user, &key, Role::Limited)?;
-    let page =
-        json!({"current_page": 1, "prev_page": null, "next_page": null, "total_pages": 1, "total_count": 0});
-    Ok(Reply::ok(json!({"events": [], "meta": {"pagination": page}})))
-}
-
 /// What an app is created from; empty text where nothing was said.
 pub(in crate::paas) struct NewApp<'a> {
     pub(in crate::paas) name: &'a str,
@@ -245,6 +233,8 @@ impl Paas {
             collaborators: Vec::new(),
             deployments: Vec::new(),
             operations: Vec::new(),
+            observers: std::collections::BTreeMap::new(),
+            scm_link: None,
             last_deployed_at: None,
             last_deployed_by: None,
             last_deployment: None,

@@ -36,7 +36,7 @@ impl Runner {
             self.run_hook(name, &release, env, log).await
         };
         if let Err(failure) = ready.await {
-            self.retire(fresh, Some(release.dir));
+            self.retire(fresh, Some(release.dir), Vec::new());
             return Err(failure);
         }
         let (old, past) = {
@@ -46,7 +46,8 @@ impl Runner {
             let past = now.release.replace(release).filter(|past| past.dir != dir);
             (std::mem::replace(&mut now.containers, fresh), past)
         };
-        self.retire(old, past.map(|release| release.dir));
+        // One-off containers of the past release work on its files until they end.
+        self.retire(old, past.map(|release| release.dir), app.one_offs());
         Ok(())
     }
 
@@ -62,8 +63,10 @@ impl Runner {
         if let Some(Fault::Reject { reason }) = self.world.faults.take("scalingo", "boot", name) {
             return Err(reason);
         }
+        let book = self.app(name).folder.clone();
         let spec = |(kind, index): &(String, u32)| Spec {
             app: name.to_owned(),
+            book: book.clone(),
             kind: kind.clone(),
             index: *index,
             command: release.procfile.get(kind).cloned().unwrap_or_default(),
@@ -113,11 +116,12 @@ impl Runner {
         }
     }
 
-    fn ground(&self) -> Ground {
+    pub(super) fn ground(&self) -> Ground {
         Ground {
             world: std::sync::Arc::clone(&self.world),
             groups: std::sync::Arc::clone(&self.groups),
             ports: std::sync::Arc::clone(&self.ports),
+            logs: std::sync::Arc::clone(&self.logs),
         }
     }
 }
