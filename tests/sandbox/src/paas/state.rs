@@ -9,7 +9,9 @@ pub(super) mod event;
 
 pub(super) use account::{ApiToken, Project, SshKey, User};
 pub(super) use addon::{Addon, Backup, Database, DatabaseUser, Feature};
-pub(super) use app::{App, Collaborator, Container, Deployment, Domain, Operation, StartedOneOff, Variable};
+pub(super) use app::{
+    App, Collaborator, Container, Deployment, Domain, Operation, OwnTls, StartedOneOff, Variable,
+};
 
 pub(super) use event::Event;
 

@@ -157,7 +157,7 @@ impl Runner {
             wanted(&release, formation).filter(|(kind, index)| !running(kind, *index)).collect::<Vec<_>>()
         };
         let fresh = self.boot(name, &release, &missing, env)?;
-        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
+        self.await_patiently(&fresh).await?;
         let surplus: Vec<Handle> = {
             let mut now = app.now();
             formation.clone_into(&mut now.formation);
@@ -171,8 +171,13 @@ impl Runner {
         Ok(())
     }
 
-    /// Replaces every container by a new one with the variables of now.
-    pub async fn restart(&self, name: &str, env: &BTreeMap<String, String>) -> Result<(), String> {
+    /// Replaces every container that `scope` names (`web`, `web-1`; empty: all) by a new one with the variables of now.
+    pub async fn restart(
+        &self,
+        name: &str,
+        env: &BTreeMap<String, String>,
+        scope: &[String],
+    ) -> Result<(), String> {
         let app = self.app(name);
         let _turn = app.turn.lock().await;
         let (release, formation) = {
@@ -180,10 +185,22 @@ impl Runner {
             (now.release.clone(), now.formation.clone())
         };
         let release = release.ok_or_else(|| "the app has never been deployed".to_owned())?;
-        let wanted: Vec<_> = wanted(&release, &formation).collect();
+        let meant = |kind: &str, index: u32| {
+            let label = format!("{kind}-{index}");
+            scope.is_empty() || scope.iter().any(|name| *name == kind || *name == label)
+        };
+        let wanted: Vec<_> =
+            wanted(&release, &formation).filter(|(kind, index)| meant(kind, *index)).collect();
         let fresh = self.boot(name, &release, &wanted, env)?;
-        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
-        let old = std::mem::replace(&mut app.now().containers, fresh);
+        self.await_patiently(&fresh).await?;
+        let old: Vec<Handle> = {
+            let mut now = app.now();
+            let is_meant = |c: &Handle| meant(c.kind(), c.index());
+            let (old, kept) = std::mem::take(&mut now.containers).into_iter().partition(is_meant);
+            now.containers = kept;
+            now.containers.extend(fresh);
+            old
+        };
         self.retire(old, None, Vec::new());
         Ok(())
     }

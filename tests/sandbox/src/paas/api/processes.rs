@@ -76,6 +76,7 @@ pub(super) async fn scale(
     refuse_if_busy(app)?;
     let formation = scaled(app, wanted, || paas.world.ids.hex(24))?;
     app.formation = formation;
+    stop_autoscalers(app, wanted);
     let body = json!({"containers": view::formation(app)});
     if !app.was_deployed() {
         return Ok(Reply::ok(body).about(app.name.clone()));
@@ -83,7 +84,7 @@ pub(super) async fn scale(
     let (location, id) = paas.begin(app, "scale", "scaling");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id, Vec::new()));
     Ok(Reply::accepted(location, Some(body)).about(name))
 }
 
@@ -96,13 +97,13 @@ pub(super) async fn restart(
 ) -> Answer {
     let mut state = paas.state();
     let app = state.app_for_mut(&session.user, &key, Role::Limited)?;
-    let scope =
-        input.0.get("scope").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for name in scope {
+    let named = input.0.get("scope").and_then(Value::as_array).into_iter().flatten();
+    let scope: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
+    for name in &scope {
         let kind = name
             .rsplit_once('-')
             .filter(|(_, index)| index.parse::<u32>().is_ok())
-            .map_or(name, |(kind, _)| kind);
+            .map_or(name.as_str(), |(kind, _)| kind);
         if !app.formation.iter().any(|known| known.name == kind) {
             return Err(Refusal::invalid("scope", &format!("'{name}' → no such process type")));
         }
@@ -114,7 +115,7 @@ pub(super) async fn restart(
     let (location, id) = paas.begin(app, "restart", "restarting");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id, scope));
     Ok(Reply::accepted(location, None).about(name))
 }
 
@@ -129,6 +130,15 @@ pub(super) async fn operation(
     let operation =
         app.operations.iter().find(|operation| operation.id == id).ok_or(Refusal::NotFound("operation"))?;
     Ok(Reply::ok(json!({"operation": view::operation(app, operation)})))
+}
+
+/// A manual scale disables the autoscaler of its type, as documented.
+fn stop_autoscalers(app: &mut App, wanted: &[Value]) {
+    for one in app.observers.get_mut("autoscalers").into_iter().flatten() {
+        if wanted.iter().any(|item| item["name"] == one["container_type"]) {
+            one["disabled"] = json!(true);
+        }
+    }
 }
 
 /// The vendor documents the refusal, not its status: 409 is the one that means it.

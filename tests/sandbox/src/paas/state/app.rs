@@ -114,6 +114,31 @@ pub(in crate::paas) struct Domain {
     /// `pending_dns` → `new` → `created`, or `error`, `dns_required`.
     pub(in crate::paas) letsencrypt_status: String,
     pub(in crate::paas) issued_at: Option<DateTime<Utc>>,
+    /// What a wildcard's TXT record must say.
+    #[serde(default)]
+    pub(in crate::paas) acme_value: Option<String>,
+    /// The certificate that its owner brought.
+    #[serde(default)]
+    pub(in crate::paas) own: Option<OwnTls>,
+}
+
+/// A certificate that somebody brought.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct OwnTls {
+    /// PEM.
+    pub(in crate::paas) certificate: String,
+    /// PEM.
+    pub(in crate::paas) key: String,
+    /// What is told of the two.
+    pub(in crate::paas) subject: String,
+    pub(in crate::paas) key_kind: String,
+    pub(in crate::paas) not_after: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for OwnTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnTls").field("subject", &self.subject).finish_non_exhaustive()
+    }
 }
 
 /// Somebody who was invited.

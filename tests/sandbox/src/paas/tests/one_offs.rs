@@ -144,7 +144,7 @@ async fn files_that_were_sent_are_found_in_tmp_uploads() {
 }
 
 #[tokio::test]
-async fn a_silent_container_is_killed_and_its_waiter_told_408() {
+async fn a_container_that_is_stopped_ends_its_stream_and_is_gone() {
     let site = site().await;
     site.idle_app().await;
     let (_, _, attach) = started(&site, "sleep 300").await;
@@ -152,7 +152,7 @@ async fn a_silent_container_is_killed_and_its_waiter_told_408() {
     let stop = format!("{APP}/containers/{}/stop", known[0].id);
     let stream = connected(&site, &attach).await;
     assert_eq!(site.post(&stop, json!({})).await.0, 202);
-    rest(stream).await;
+    assert_eq!(rest(stream).await, "");
     let (status, body) = exit_code(&site, &attach).await;
     assert_eq!((status, body["exit_code"].as_i64()), (200, Some(128 + 15)));
     assert_eq!(site.post(&stop, json!({})).await.0, 404, "a stopped container is still there");
@@ -196,4 +196,19 @@ async fn an_eleventh_container_and_one_without_a_release_are_refused() {
     assert_eq!((status, body["errors"].is_object()), (422, true));
     let size = json!({"command": "true", "size": "XXS"});
     assert_eq!(site.post(&format!("{APP}/run"), size).await.1["resource"], "container_size");
+}
+
+#[tokio::test]
+async fn a_silent_container_is_killed_and_its_waiter_told_408() {
+    let site = site().await;
+    site.idle_app().await;
+    let (_, _, attach) = started(&site, "echo begun; sleep 300").await;
+    let mut stream = connected(&site, &attach).await;
+    let mut begun = [0; 7];
+    stream.read_exact(&mut begun).await.unwrap();
+    assert_eq!(&begun, b"begun\r\n");
+    site.advance(3_601);
+    rest(stream).await;
+    // The bearer is still good: its life is the wall's.
+    assert_eq!(exit_code(&site, &attach).await.0, 408);
 }

@@ -138,6 +138,20 @@ impl Handle {
         }
     }
 
+    /// As [`booted`](Self::booted), but waits through `tries` ends.
+    pub(super) async fn booted_after(&self, tries: u32) -> Result<(), String> {
+        let mut life = self.life.clone();
+        for _ in 1..tries {
+            let state = life.wait_for(|life| !matches!(life.state, State::Starting)).await;
+            if !matches!(state.map(|life| life.state.clone()), Ok(State::Crashed(_))) {
+                break;
+            }
+            // The supervisor starts it again after a while.
+            life.wait_for(|life| !matches!(life.state, State::Crashed(_))).await.map(drop).ok();
+        }
+        self.booted().await
+    }
+
     /// SIGTERM, 30 s, SIGKILL; returns when nothing of it is left.
     pub(super) async fn stop(&self) {
         // The guard has no way to fire early: its token does.

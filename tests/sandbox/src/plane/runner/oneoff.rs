@@ -28,7 +28,7 @@ use crate::exec;
 
 /// An attached container that prints and is told nothing for this long is killed, as documented.
 const IDLE: Duration = Duration::from_hours(1);
-const IDLE_FLOOR: Duration = Duration::from_secs(30);
+const IDLE_FLOOR: Duration = Duration::from_secs(2);
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(30);
 const GRACE_FLOOR: Duration = Duration::from_secs(2);
@@ -39,6 +39,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const CHUNK: usize = 16 * 1024;
 /// Where the container sees what was sent to it.
 const UPLOADS: &str = "/tmp/uploads";
+/// The exit code of what SIGTERM ended.
+const TERMINATED: i32 = 128 + Signal::SIGTERM as i32;
 /// The end of input, typed.
 const END_OF_INPUT: u8 = 4;
 
@@ -135,7 +137,7 @@ impl OneOff {
     pub fn stop(&self) {
         self.stop.cancel();
         if self.claim() {
-            self.finish(Exit::Code(128 + Signal::SIGTERM as i32));
+            self.finish(Exit::Code(TERMINATED));
         }
     }
 
@@ -168,7 +170,14 @@ impl OneOff {
 
     /// Runs what was [claimed](Self::claim) on a terminal whose other end is `stream`.
     pub async fn attach(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            () = self.stop.cancelled() => {
+                self.finish(Exit::Code(TERMINATED));
+                stream.shutdown().await.ok();
+                return;
+            }
+            () = tokio::time::sleep(PAUSE) => {}
+        }
         let exit = match self.on_terminal(&mut stream).await {
             Ok(exit) => exit,
             Err(error) => {
@@ -275,7 +284,12 @@ impl OneOff {
         let status = tokio::select! {
             status = child.wait() => status,
             () = self.stop.cancelled() => {
+                // The process itself, too: it may not lead its group yet.
+                if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+                    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM).ok();
+                }
                 self.signal(Signal::SIGTERM);
+                // Shells on a terminal do not listen to the other.
                 self.signal(Signal::SIGHUP);
                 tokio::select! {
                     status = child.wait() => status,

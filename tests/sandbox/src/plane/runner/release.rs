@@ -13,6 +13,9 @@ use crate::world::Fault;
 const BOOT: Duration = Duration::from_mins(1);
 /// Real programs start no faster in a fast world.
 const BOOT_FLOOR: Duration = Duration::from_secs(10);
+/// Tries of a container that does not boot in a restart, as documented, and how long they may take.
+const RETRIES: u32 = 20;
+const RETRYING: Duration = Duration::from_mins(5);
 const HOOK: Duration = Duration::from_mins(20);
 const HOOK_FLOOR: Duration = Duration::from_mins(1);
 
@@ -84,6 +87,17 @@ impl Runner {
             () = world_or_wall(&self.world, BOOT, BOOT_FLOOR) => Err(DeployFailure::Timeout(
                 "the web containers did not listen on the port given by the variable PORT within 60 seconds".into(),
             )),
+        }
+    }
+
+    /// Waits until all run, as after a restart or a scale: what ends while it boots is tried again before it is given up.
+    pub(super) async fn await_patiently(&self, fresh: &[Handle]) -> Result<(), String> {
+        let all = futures::future::try_join_all(fresh.iter().map(|handle| handle.booted_after(RETRIES)));
+        tokio::select! {
+            booted = all => booted.map(drop),
+            () = world_or_wall(&self.world, RETRYING, BOOT_FLOOR) => {
+                Err("the containers did not boot, after several tries".into())
+            }
         }
     }
 
