@@ -209,6 +209,23 @@ impl Dns {
         true
     }
 
+    /// Whether every authoritative server has `value` as a text at `name`.
+    pub async fn has_text(&self, name: &str, value: &str) -> bool {
+        let Ok(name) = record::host(name) else { return false };
+        for index in 0..self.speakers.len() {
+            let reply = self.ask_owner(index, &name, RecordType::TXT).await;
+            let mut answers = reply.into_iter().flat_map(|reply| reply.answers);
+            let is_value = |data: &RData| match data {
+                RData::TXT(text) => text.txt_data.concat() == value.as_bytes(),
+                _ => false,
+            };
+            if !answers.any(|record| is_value(&record.data)) {
+                return false;
+            }
+        }
+        true
+    }
+
     /// One viewpoint of [`Dns::points_to`].
     async fn leads_to(&self, server: usize, name: &Name, target: &Name) -> bool {
         let mut at = name.clone();

@@ -16,11 +16,14 @@ use crate::plane::runner::Runner;
 use crate::world::World;
 
 mod api;
+mod attach;
 mod auth;
 mod catalogue;
 mod dbapi;
 mod disaster;
+mod events;
 mod inventory;
+mod one_offs;
 mod platform;
 mod rate;
 mod reply;
@@ -28,6 +31,7 @@ mod rules;
 mod seed;
 mod session;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -72,7 +76,14 @@ pub struct Paas {
     signer: token::Signer,
     limiter: rate::Limiter,
     lanes: work::Lanes,
+    one_offs: one_offs::OneOffs,
+    /// Who follows deployments.
+    streams: stream::Hub,
+    /// Addresses of logs: opaque token → app's id, until when.
+    log_tokens: Mutex<std::collections::HashMap<String, (String, std::time::Duration)>>,
     urls: OnceLock<Urls>,
+    /// Where one-off containers are attached to.
+    attach: OnceLock<SocketAddr>,
     ssh: OnceLock<SocketAddr>,
     /// Archives of backups.
     backups: PathBuf,
@@ -101,7 +112,11 @@ impl Paas {
             state: Mutex::default(),
             limiter: rate::Limiter::default(),
             lanes: work::Lanes::default(),
+            one_offs: one_offs::OneOffs::default(),
+            streams: stream::Hub::default(),
+            log_tokens: Mutex::default(),
             urls: OnceLock::new(),
+            attach: OnceLock::new(),
             ssh: OnceLock::new(),
             backups: world.folder("paas/backups")?,
             sources: world.folder("paas/sources")?,
@@ -112,6 +127,8 @@ impl Paas {
             database: url(http::serve(world, DATABASE_SERVICE, dbapi::router(&paas)).await?),
         };
         paas.urls.get_or_init(|| urls);
+        let attach = http::serve(world, SERVICE, attach::router(&paas)).await?;
+        paas.attach.get_or_init(|| attach);
         world.tasks.spawn("nightly_backups", work::backup::nightly(Arc::clone(&paas)));
         Ok(paas)
     }

@@ -15,10 +15,16 @@ mod apps;
 mod collaborators;
 mod deployments;
 mod domains;
+mod events;
+mod logs;
+mod observers;
 mod offer;
+mod one_offs;
 mod processes;
 mod projects;
+mod scm;
 mod sources;
+mod streams;
 mod variables;
 
 /// All routes.
@@ -26,12 +32,20 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
     let guarded = Router::new()
         .merge(about_apps())
         .merge(inside_apps())
+        .merge(about_events())
+        .merge(observers::routes())
+        .merge(scm::routes())
         .merge(dbapi::routes())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     let open = Router::new()
         .route("/v1/addon_providers", get(offer::providers))
         .route("/v1/addon_providers/{id}/plans", get(offer::plans))
         .route("/v1/addon_categories", get(offer::categories))
+        .route("/v1/notification_platforms", get(observers::platforms))
+        .route("/v1/notification_platforms/search", get(observers::search_platforms))
+        .route("/apps/{app}", get(streams::deployments))
+        .route("/logs/{app}", get(logs::read))
         .route("/sources/upload", put(sources::upload).layer(DefaultBodyLimit::disable()))
         .route("/sources/download", get(sources::download))
         .merge(dbapi::open_routes());
@@ -51,13 +65,25 @@ fn about_apps() -> Routes {
         .route("/v1/apps/{app}", get(apps::show).patch(apps::update).put(apps::update).delete(apps::delete))
         .route("/v1/apps/{app}/rename", post(apps::rename))
         .route("/v1/apps/{app}/child_apps", post(apps::create_child))
-        .route("/v1/apps/{app}/events", get(apps::events))
         .route("/v1/projects", get(projects::list).post(projects::create))
         .route("/v1/projects/{id}", get(projects::show).patch(projects::update).delete(projects::delete))
         .route("/v1/collaborators", get(collaborators::list_all))
         .route("/v1/sources", post(sources::create))
         .route("/v1/features/container_sizes", get(offer::container_sizes))
         .route("/v1/features/stacks", get(offer::stacks))
+}
+
+fn about_events() -> Routes {
+    Router::new()
+        .route("/v1/events", get(events::of_user))
+        .route("/v1/apps/{app}/events", get(events::of_app))
+        .route("/v1/apps/{app}/events/{id}", get(events::show))
+        .route("/v1/event_types", get(events::types))
+        .route("/v1/event_categories", get(events::categories))
+        .route("/v1/apps/{app}/logs", get(logs::address))
+        .route("/v1/apps/{app}/logs_archives", get(logs::archives))
+        .route("/v1/apps/{app}/stats", get(processes::stats))
+        .route("/v1/apps/{app}/cron_tasks", get(processes::cron_tasks))
 }
 
 fn inside_apps() -> Routes {
@@ -67,6 +93,9 @@ fn inside_apps() -> Routes {
         .route("/v1/apps/{app}/scale", post(processes::scale))
         .route("/v1/apps/{app}/restart", post(processes::restart))
         .route("/v1/apps/{app}/operations/{id}", get(processes::operation))
+        .route("/v1/apps/{app}/run", post(one_offs::run))
+        .route("/v1/apps/{app}/containers/{id}/stop", post(one_offs::stop))
+        .route("/v1/apps/{app}/containers/{id}/kill", post(one_offs::kill))
         .route(
             "/v1/apps/{app}/variables",
             get(variables::list)

@@ -25,6 +25,7 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", get(keys::show).delete(keys::delete))
         .route("/v1/tokens", get(tokens::list))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     Router::new()
         .route("/v1/tokens/exchange", post(tokens::exchange))

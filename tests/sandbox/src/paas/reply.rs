@@ -40,6 +40,17 @@ impl Reply {
         Self { location: Some(location), ..Self::new(StatusCode::ACCEPTED, body) }
     }
 
+    /// The same with a `Location`.
+    pub(super) fn at(mut self, location: String) -> Self {
+        self.location = Some(location);
+        self
+    }
+
+    /// 202 without a body or an operation to follow.
+    pub(super) fn begun() -> Self {
+        Self::new(StatusCode::ACCEPTED, None)
+    }
+
     /// 204.
     pub(super) fn no_content() -> Self {
         Self::new(StatusCode::NO_CONTENT, None)

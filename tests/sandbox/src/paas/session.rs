@@ -71,7 +71,11 @@ impl Paas {
     /// What the bearer says, if it is valid and not revoked.
     pub(super) fn bearer_of(&self, headers: &axum::http::HeaderMap) -> Result<Claims, Refusal> {
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        self.claims_of(bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default())
+    }
+
+    /// What a JWT says, wherever it was sent, if it is valid and not revoked.
+    pub(super) fn claims_of(&self, token: &str) -> Result<Claims, Refusal> {
         let claims = self
             .signer
             .check(token.trim())

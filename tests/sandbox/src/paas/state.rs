@@ -5,10 +5,15 @@ use serde::{Deserialize, Serialize};
 pub(super) mod account;
 pub(super) mod addon;
 pub(super) mod app;
+pub(super) mod event;
 
 pub(super) use account::{ApiToken, Project, SshKey, User};
 pub(super) use addon::{Addon, Backup, Database, DatabaseUser, Feature};
-pub(super) use app::{App, Collaborator, Container, Deployment, Domain, Operation, Variable};
+pub(super) use app::{
+    App, Collaborator, Container, Deployment, Domain, Operation, OwnTls, StartedOneOff, Variable,
+};
+
+pub(super) use event::Event;
 
 /// Everything. Lists are in the order of creation, which is also the order of the vendor's answers.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -20,6 +25,9 @@ pub(super) struct State {
     pub(super) keys: Vec<SshKey>,
     pub(super) projects: Vec<Project>,
     pub(super) apps: Vec<App>,
+    /// What happened, oldest first.
+    #[serde(default)]
+    pub(super) events: Vec<Event>,
     /// Sources that were asked for: opaque token → file, until when (world seconds).
     pub(super) sources: std::collections::HashMap<String, Source>,
     /// Download links of backups: opaque token → backup, until when (world seconds).

@@ -20,7 +20,11 @@ mod addons;
 mod apps;
 mod deployments;
 mod domains;
+mod observers;
+mod one_offs;
 mod shapes;
+mod streams;
+mod timeline;
 mod tokens;
 
 /// A platform with one account.
@@ -116,6 +120,71 @@ impl Site {
         let resource = self.paas.seed_addon(app, provider, plan).await.unwrap();
         let id = self.paas.state().addon(&resource).unwrap().1.id.clone();
         (id, resource)
+    }
+}
+
+/// A gzip tar of these files.
+pub(super) fn tarball(files: &[(&str, &str)]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut tar = tar::Builder::new(gzip);
+    for (path, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o755);
+        tar.append_data(&mut header, path, text.as_bytes()).unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+impl Site {
+    /// Uploads an archive as the vendor's client does: the address to deploy from.
+    pub(super) async fn upload(&self, archive: Vec<u8>) -> String {
+        let made = self.post("/v1/sources", json!({})).await.1;
+        let url = |name: &str| made["source"][name].as_str().unwrap().to_owned();
+        let put = self.http.put(url("upload_url")).header("content-type", "application/x-gzip");
+        assert_eq!(put.body(archive).send().await.unwrap().status().as_u16(), 200);
+        url("download_url")
+    }
+
+    /// Asks for the deployment of what is at `url`: its id.
+    pub(super) async fn deploy(&self, app: &str, url: &str) -> String {
+        let body = json!({"deployment": {"git_ref": "v1", "source_url": url}});
+        let (status, made) = self.post(&format!("/v1/apps/{app}/deployments"), body).await;
+        assert_eq!((status, made["deployment"]["status"].as_str()), (201, Some("queued")), "{made}");
+        made["deployment"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the end of a deployment: its status and output.
+    pub(super) async fn deployed(&self, app: &str, id: &str) -> (String, String) {
+        self.advance(60);
+        let mut ended = None;
+        until("the deployment ends", async || {
+            let state = self.paas.state();
+            let one = state.app(app).unwrap().deployments.iter().find(|one| one.id == id).unwrap();
+            ended = one.is_finished().then(|| (one.status.clone(), one.output.clone()));
+            ended.is_some()
+        })
+        .await;
+        ended.unwrap()
+    }
+
+    /// An app called `demarches-test` that was deployed with one worker type and runs nothing, so that tests are cheap.
+    pub(super) async fn idle_app(&self) {
+        self.paas.seed_app(&self.user, "demarches-test").unwrap();
+        let archive = tarball(&[
+            (
+                "root/Procfile",
+                "worker: sleep 600
+",
+            ),
+            ("root/greeting", "bonjour\n"),
+        ]);
+        let url = self.upload(archive).await;
+        let id = self.deploy("demarches-test", &url).await;
+        let (status, output) = self.deployed("demarches-test", &id).await;
+        assert_eq!(status, "success", "{output}");
+        // Each test has the minute's whole allowance before it.
+        self.advance(61);
     }
 }
 

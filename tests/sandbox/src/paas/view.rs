@@ -56,7 +56,7 @@ pub(super) fn app(paas: &Paas, state: &State, app: &App) -> Value {
         "url": url, "base_url": url, "status": app.status,
         "owner": somebody(state.user(&app.owner)),
         "project": project.map(|project| json!({"id": project.id, "name": project.name})),
-        "last_deployed_at": app.last_deployed_at.map(date), "last_deployed_by": app.last_deployed_by,
+        "last_deployed_at": app.last_deployed_at.map(date), "last_deployed_by": app.last_deployed_by.as_deref().map(|id| state.user(id).map_or(id, |user| &user.username)),
         "last_deployment_id": app.last_deployment,
         "links": {"deployments_stream": format!("{stream}/apps/{}", app.name)},
         "stack_id": app.stack, "force_https": app.force_https, "sticky_session": app.sticky_session,
@@ -73,6 +73,15 @@ pub(super) fn formation(app: &App) -> Value {
                "size": kind.size, "command": kind.command})
     });
     types.collect()
+}
+
+/// The size of a container.
+pub(super) fn container_size(name: &str) -> Value {
+    let size = catalogue::SIZES.iter().find(|(_, known, ..)| *known == name);
+    size.map_or(
+        Value::Null,
+        |(id, name, megabytes, _)| json!({"id": id, "name": name, "memory": megabytes * 1_048_576}),
+    )
 }
 
 /// A plan as it is listed.

@@ -14,6 +14,7 @@ pub(super) mod demolish;
 pub(super) mod deploy;
 pub(super) mod operate;
 pub(super) mod provision;
+pub(super) mod run;
 
 /// Deployments at once of one owner.
 const PER_OWNER: usize = 10;
@@ -39,7 +40,7 @@ impl Lanes {
 }
 
 /// What an app's processes see: its variables, resolved, and the platform's own.
-fn environment(app: &App) -> BTreeMap<String, String> {
+pub(super) fn environment(app: &App) -> BTreeMap<String, String> {
     let own = app.variables.iter().map(|one| (one.name.clone(), rules::resolved(&app.variables, &one.value)));
     let stack = catalogue::stack(&app.stack).map_or("", |stack| stack.name);
     let platform = [

@@ -19,10 +19,12 @@ use super::runner::Runner;
 use crate::world::World;
 
 mod certificates;
+mod own;
 mod proxy;
 mod routes;
 
 use certificates::Certificates;
+pub use own::{OwnCertificate, OwnCertificateError};
 use routes::{Scheme, Table};
 
 /// The region's domain, under which every app has a name of its own and a certificate from the start.
@@ -141,6 +143,16 @@ impl Ingress {
             .map_err(|source| IngressError::Issue { host: host.to_owned(), source })?;
         self.certificates.put(host, issued);
         Ok(())
+    }
+
+    /// From now on TLS for `host` shows a certificate that its owner brought.
+    pub fn install_certificate(&self, host: &str, own: OwnCertificate) {
+        self.certificates.put(host, own.certified);
+    }
+
+    /// All that was attached to and set for the app `old` is `new`'s from now on.
+    pub fn rename(&self, old: &str, new: &str) {
+        self.table().rename(old, new);
     }
 
     /// From now on TLS for `host` shows the wildcard again.

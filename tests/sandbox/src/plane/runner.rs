@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,13 +18,18 @@ mod build;
 mod container;
 mod environment;
 pub(crate) mod groups;
+pub mod logs;
+pub mod oneoff;
+mod output;
 pub(crate) mod ports;
 mod procfile;
 mod release;
 mod source;
+mod terminal;
 
 use container::Handle;
 use groups::Groups;
+use logs::{Filter, Line, Logs};
 use ports::Ports;
 
 /// A running or starting process of an app, as the platform lists it.
@@ -78,12 +83,17 @@ pub struct Runner {
     world: Arc<World>,
     groups: Arc<Groups>,
     ports: Arc<Ports>,
+    logs: Arc<Logs>,
     apps: Mutex<BTreeMap<String, Arc<App>>>,
 }
 
 /// One app's processes.
 #[derive(Default)]
 struct App {
+    /// Where its files lie, and the name of its log: the app's first name, whatever it is called later.
+    folder: String,
+    /// Those that were started and may still run.
+    one_offs: Mutex<Vec<Weak<oneoff::OneOff>>>,
     /// One change at a time: held over a whole release, scale or restart.
     turn: tokio::sync::Mutex<()>,
     now: Mutex<Serving>,
@@ -100,6 +110,13 @@ struct Serving {
 impl App {
     fn now(&self) -> MutexGuard<'_, Serving> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one-off containers that have not ended.
+    fn one_offs(&self) -> Vec<Arc<oneoff::OneOff>> {
+        let mut all = self.one_offs.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one_off| one_off.upgrade().is_some_and(|one_off| !one_off.has_ended()));
+        all.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
@@ -118,6 +135,7 @@ impl Runner {
             world: Arc::clone(world),
             groups: Arc::new(Groups::start("KILL")),
             ports: Arc::new(Ports::default()),
+            logs: Arc::new(Logs::new(world)),
             apps: Mutex::default(),
         })
     }
@@ -139,7 +157,7 @@ impl Runner {
             wanted(&release, formation).filter(|(kind, index)| !running(kind, *index)).collect::<Vec<_>>()
         };
         let fresh = self.boot(name, &release, &missing, env)?;
-        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
+        self.await_patiently(&fresh).await?;
         let surplus: Vec<Handle> = {
             let mut now = app.now();
             formation.clone_into(&mut now.formation);
@@ -149,12 +167,17 @@ impl Runner {
             now.containers.extend(fresh);
             surplus
         };
-        self.retire(surplus, None);
+        self.retire(surplus, None, Vec::new());
         Ok(())
     }
 
-    /// Replaces every container by a new one with the variables of now.
-    pub async fn restart(&self, name: &str, env: &BTreeMap<String, String>) -> Result<(), String> {
+    /// Replaces every container that `scope` names (`web`, `web-1`; empty: all) by a new one with the variables of now.
+    pub async fn restart(
+        &self,
+        name: &str,
+        env: &BTreeMap<String, String>,
+        scope: &[String],
+    ) -> Result<(), String> {
         let app = self.app(name);
         let _turn = app.turn.lock().await;
         let (release, formation) = {
@@ -162,11 +185,23 @@ impl Runner {
             (now.release.clone(), now.formation.clone())
         };
         let release = release.ok_or_else(|| "the app has never been deployed".to_owned())?;
-        let wanted: Vec<_> = wanted(&release, &formation).collect();
+        let meant = |kind: &str, index: u32| {
+            let label = format!("{kind}-{index}");
+            scope.is_empty() || scope.iter().any(|name| *name == kind || *name == label)
+        };
+        let wanted: Vec<_> =
+            wanted(&release, &formation).filter(|(kind, index)| meant(kind, *index)).collect();
         let fresh = self.boot(name, &release, &wanted, env)?;
-        self.await_boot(&fresh).await.map_err(|failure| failure.to_string())?;
-        let old = std::mem::replace(&mut app.now().containers, fresh);
-        self.retire(old, None);
+        self.await_patiently(&fresh).await?;
+        let old: Vec<Handle> = {
+            let mut now = app.now();
+            let is_meant = |c: &Handle| meant(c.kind(), c.index());
+            let (old, kept) = std::mem::take(&mut now.containers).into_iter().partition(is_meant);
+            now.containers = kept;
+            now.containers.extend(fresh);
+            old
+        };
+        self.retire(old, None, Vec::new());
         Ok(())
     }
 
@@ -175,14 +210,24 @@ impl Runner {
         let app = self.app(name);
         // Not in turn: a release that is booting must not delay a disaster. What it brings up later is its own matter.
         let old = std::mem::take(&mut app.now().containers);
-        futures::future::join_all(old.iter().map(Handle::stop)).await;
+        let one_offs = app.one_offs();
+        for one_off in &one_offs {
+            one_off.stop();
+        }
+        tokio::join!(
+            futures::future::join_all(old.iter().map(Handle::stop)),
+            futures::future::join_all(one_offs.iter().map(|one_off| one_off.ended()))
+        );
     }
 
     /// Forgets the app: processes down, files gone.
     pub async fn remove(&self, name: &str) {
         self.stop(name).await;
-        self.apps().remove(name);
-        if let Ok(folder) = self.app_folder(name)
+        let folder = self.app_folder(name);
+        if let Some(app) = self.apps().remove(name) {
+            self.logs.forget(&app.folder);
+        }
+        if let Ok(folder) = folder
             && let Err(error) = tokio::fs::remove_dir_all(&folder).await
         {
             tracing::warn!(%error, "an app's files stay behind");
@@ -192,6 +237,16 @@ impl Runner {
     /// The processes of an app, in the order of their start.
     pub fn containers(&self, name: &str) -> Vec<Container> {
         self.app(name).now().containers.iter().map(Handle::describe).collect()
+    }
+
+    /// Sends a signal to every process of one container of the formation. `false` if it does not run.
+    pub fn signal(&self, name: &str, kind: &str, index: u32, signal: nix::sys::signal::Signal) -> bool {
+        let app = self.app(name);
+        let now = app.now();
+        let container = now.containers.iter().find(|c| c.kind() == kind && c.index() == index);
+        let pid = container.map_or(0, |container| container.describe().pid);
+        let group = i32::try_from(pid).ok().filter(|pid| *pid > 0).map(nix::unistd::Pid::from_raw);
+        group.is_some_and(|group| nix::sys::signal::killpg(group, signal).is_ok())
     }
 
     /// The ports of the web containers that accept connections. Empty: answer 503.
@@ -206,18 +261,58 @@ impl Runner {
         self.groups.owns(pid)
     }
 
+    /// The app is called `new` from now on; its processes and files stay what and where they are.
+    pub fn rename(&self, old: &str, new: &str) {
+        let mut apps = self.apps();
+        if let Some(app) = apps.remove(old) {
+            apps.insert(new.to_owned(), app);
+        }
+    }
+
+    /// A small text file of the release that serves.
+    pub fn release_file(&self, name: &str, file: &str) -> Option<String> {
+        let dir = self.app(name).now().release.as_ref()?.dir.clone();
+        std::fs::read_to_string(dir.join(file)).ok()
+    }
+
+    /// A line of the platform's own in the log of an app.
+    pub fn note(&self, name: &str, label: &str, text: &str) {
+        self.logs.write(&self.app(name).folder, label, text);
+    }
+
+    /// The newest `count` lines of an app's log that `filter` admits, oldest first.
+    pub fn last_lines(&self, name: &str, count: usize, filter: &Filter) -> Vec<Line> {
+        self.logs.last(&self.app(name).folder, count, filter)
+    }
+
+    /// Every line of an app's log from now on.
+    pub fn follow_lines(&self, name: &str) -> tokio::sync::mpsc::UnboundedReceiver<Line> {
+        self.logs.follow(&self.app(name).folder)
+    }
+
     fn app(&self, name: &str) -> Arc<App> {
-        Arc::clone(self.apps().entry(name.to_owned()).or_default())
+        let mut apps = self.apps();
+        if let Some(app) = apps.get(name) {
+            return Arc::clone(app);
+        }
+        // A renamed app may still lie under this name.
+        let taken = apps.values().any(|app| app.folder == name);
+        let folder =
+            if taken { format!("{name}.{}", uuid::Uuid::new_v4().simple()) } else { name.to_owned() };
+        let app = Arc::new(App { folder, ..App::default() });
+        apps.insert(name.to_owned(), Arc::clone(&app));
+        app
     }
 
     fn apps(&self) -> MutexGuard<'_, BTreeMap<String, Arc<App>>> {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets containers end in the background, then removes the files that only they used.
-    fn retire(&self, old: Vec<Handle>, dir: Option<PathBuf>) {
+    /// Lets containers end in the background, then removes the files that only they and `users` used.
+    fn retire(&self, old: Vec<Handle>, dir: Option<PathBuf>, users: Vec<Arc<oneoff::OneOff>>) {
         self.world.tasks.spawn("retired containers", async move {
             futures::future::join_all(old.iter().map(Handle::stop)).await;
+            futures::future::join_all(users.iter().map(|one_off| one_off.ended())).await;
             if let Some(dir) = dir
                 && let Err(error) = tokio::fs::remove_dir_all(&dir).await
             {

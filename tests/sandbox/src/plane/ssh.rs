@@ -35,6 +35,11 @@ pub async fn forget(world: &World, app: &str) -> std::io::Result<()> {
     repository::remove(world, app).await
 }
 
+/// What was pushed to `old` is `new`'s from now on. That there is none is fine.
+pub fn rename(world: &World, old: &str, new: &str) -> std::io::Result<()> {
+    repository::rename(world, old, new)
+}
+
 /// How long an RSA host key is: with the system's tool its making is a matter of a moment.
 const RSA_BITS: &str = "2048";
 /// A peer that vanished is noticed after three of these.

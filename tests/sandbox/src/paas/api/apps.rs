@@ -43,8 +43,11 @@ pub(super) async fn create(
         stack: text(wanted, "stack_id"),
         project: text(wanted, "project_id"),
         hds: wanted.get("hds_resource").and_then(Value::as_bool).unwrap_or_default(),
-        parent: None,
+        parent: Some(text(wanted, "parent_id")).filter(|parent| !parent.is_empty()),
     };
+    if let Some(parent) = request.parent {
+        paas.state().app_for(&session.user, parent, Role::Collaborator)?;
+    }
     let dry = headers.get("x-dry-run").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
     paas.create_app(&session.user, &request, dry)
 }
@@ -126,13 +129,12 @@ pub(super) async fn rename(
     confirmed(&state, &session, &key, current)?;
     check_name(&state, new, "new_name")?;
     let app = state.app_for_mut(&session.user, &key, Role::Owner)?;
-    if app.was_deployed() {
-        // The plane keeps processes and repositories by name; the vendor's rename of a running app is not modelled.
-        return Err(Refusal::Conflict("an app that was deployed cannot be renamed in this sandbox".into()));
-    }
-    let old = app.default_host();
+    super::processes::refuse_if_busy(app)?;
+    let (old, old_host) = (app.name.clone(), app.default_host());
     new.clone_into(&mut app.name);
-    paas.move_default_domain(&old, &app.default_host(), &app.name);
+    app.updated_at = paas.world.clock.wall();
+    paas.move_default_domain(&old_host, &app.default_host(), &app.name);
+    paas.move_processes(&old, app);
     let app = state.app_for(&session.user, new, Role::Owner)?;
     Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})).about(new))
 }
@@ -164,18 +166,6 @@ fn confirmed(state: &State, session: &Session, key: &str, current: &str) -> Resu
     } else {
         Err(Refusal::invalid("current_name", "Provided name does not match app name"))
     }
-}
-
-/// `GET /v1/apps/:app/events`: an empty page; this world keeps a journal instead.
-pub(super) async fn events(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(key): Path<String>,
-) -> Answer {
-    paas.state().app_for(&session.user, &key, Role::Limited)?;
-    let page =
-        json!({"current_page": 1, "prev_page": null, "next_page": null, "total_pages": 1, "total_count": 0});
-    Ok(Reply::ok(json!({"events": [], "meta": {"pagination": page}})))
 }
 
 /// What an app is created from; empty text where nothing was said.
@@ -245,6 +235,8 @@ impl Paas {
             collaborators: Vec::new(),
             deployments: Vec::new(),
             operations: Vec::new(),
+            observers: std::collections::BTreeMap::new(),
+            scm_link: None,
             last_deployed_at: None,
             last_deployed_by: None,
             last_deployment: None,
@@ -258,6 +250,18 @@ impl Paas {
         let host = app.default_host();
         self.plane.ingress.attach(&host, &app.name);
         self.plane.dns.publish_default_domain(&host);
+    }
+
+    /// What the plane keeps by the app's name follows it: processes, hosts, the repository, domains that wait for their DNS.
+    fn move_processes(self: &Arc<Self>, old: &str, app: &App) {
+        self.plane.ingress.rename(old, &app.name);
+        self.plane.runner.rename(old, &app.name);
+        if let Err(error) = crate::plane::ssh::rename(&self.world, old, &app.name) {
+            tracing::warn!(%error, "a renamed app has lost what was pushed to it");
+        }
+        for domain in app.domains.iter().filter(|domain| domain.issued_at.is_none()) {
+            self.attach(&app.name, &domain.name);
+        }
     }
 
     fn move_default_domain(&self, old: &str, new: &str, app: &str) {

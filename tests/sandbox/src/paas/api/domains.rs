@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
 use crate::paas::session::{Role, Session};
-use crate::paas::state::{App, Domain, State};
+use crate::paas::state::{App, Domain, OwnTls, State};
 use crate::paas::view::date;
 use crate::paas::{Paas, work};
+use crate::plane::ingress::{OwnCertificate, OwnCertificateError};
 
 /// Domains of one app.
 const LIMIT: usize = 20;
@@ -18,15 +19,20 @@ const LIMIT: usize = 20;
 const CERTIFICATE_DAYS: i64 = 45;
 
 fn shown(app: &App, domain: &Domain) -> Value {
-    let issued = domain.issued_at;
+    let (issued, own) = (domain.issued_at, domain.own.as_ref());
+    let ssl = issued.is_some() || own.is_some();
+    let ends =
+        own.map(|own| own.not_after).or_else(|| issued.map(|at| at + TimeDelta::days(CERTIFICATE_DAYS)));
+    let challenged = domain.acme_value.as_ref().filter(|_| domain.letsencrypt_status == "dns_required");
+    let parent = domain.name.trim_start_matches("*.");
     json!({
         "id": domain.id, "app_id": app.id, "name": domain.name, "created_at": date(domain.created_at),
-        "ssl": issued.is_some(), "tlscert": null, "tlskey": null,
-        "validity": issued.map(|at| date(at + TimeDelta::days(CERTIFICATE_DAYS))),
-        "ssl_status": if issued.is_some() { "success" } else { "pending" }, "canonical": domain.canonical,
-        "letsencrypt_enabled": domain.letsencrypt_enabled, "letsencrypt": issued.is_some(),
-        "letsencrypt_status": domain.letsencrypt_status, "acme_dns_fqdn": null, "acme_dns_value": null,
-        "acme_dns_error": {},
+        "ssl": ssl, "tlscert": own.map(|own| &own.subject), "tlskey": own.map(|own| &own.key_kind),
+        "validity": ends.map(date), "ssl_status": if ssl { "success" } else { "pending" }, "canonical": domain.canonical,
+        "letsencrypt_enabled": domain.letsencrypt_enabled, "letsencrypt": issued.is_some() && own.is_none(),
+        "letsencrypt_status": domain.letsencrypt_status,
+        "acme_dns_fqdn": challenged.map(|_| format!("{}.{parent}", work::certificate::CHALLENGE)),
+        "acme_dns_value": challenged, "acme_dns_error": {},
     })
 }
 
@@ -61,17 +67,22 @@ pub(super) async fn create(
     input: Input,
 ) -> Answer {
     let wanted = input.wrapped("domain")?;
-    refuse_own_certificate(wanted)?;
     let name = text(wanted, "name").trim_end_matches('.').to_ascii_lowercase();
     let (body, app) = {
         let mut state = paas.state();
         check_name(&state, &name)?;
+        let tls = own_certificate(&paas, &name, wanted)?;
+        refuse_canonical_wildcard(&name, wanted)?;
         let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
         if app.domains.len() >= LIMIT {
             return Err(Refusal::invalid("name", "can't have more than 20 domains"));
         }
         let mut domain = paas.new_domain(&name);
         domain.letsencrypt_enabled = flag(wanted, "letsencrypt_enabled").unwrap_or(true);
+        if let Tls::Brought(kept, read) = tls {
+            domain.own = Some(kept);
+            paas.plane.ingress.install_certificate(&name, read);
+        }
         app.domains.push(domain.clone());
         set_canonical(&paas, app, &domain.id, flag(wanted, "canonical"));
         let domain = app.domains.last().unwrap_or(&domain);
@@ -81,7 +92,7 @@ pub(super) async fn create(
     Ok(Reply::created(body).about(format!("{app}/{name}")))
 }
 
-/// `PATCH …/domains/:id`: canonical, or whether a certificate is wanted.
+/// `PATCH …/domains/:id`: canonical, an own certificate, or whether one is wanted.
 pub(super) async fn update(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
@@ -89,14 +100,25 @@ pub(super) async fn update(
     input: Input,
 ) -> Answer {
     let wanted = input.wrapped("domain")?;
-    refuse_own_certificate(wanted)?;
     let mut state = paas.state();
     let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
-    set_canonical(&paas, app, &id, flag(wanted, "canonical"));
+    let app_name = app.name.clone();
     let domain = app.domains.iter_mut().find(|domain| domain.id == id).ok_or(Refusal::NotFound("domain"))?;
+    let tls = own_certificate(&paas, &domain.name, wanted)?;
+    refuse_canonical_wildcard(&domain.name, wanted)?;
     domain.letsencrypt_enabled = flag(wanted, "letsencrypt_enabled").unwrap_or(domain.letsencrypt_enabled);
+    match tls {
+        Tls::Unsaid => {}
+        Tls::Brought(kept, read) => {
+            domain.own = Some(kept);
+            paas.plane.ingress.install_certificate(&domain.name, read);
+        }
+        Tls::Removed => paas.remove_own_certificate(&app_name, domain),
+    }
     let domain = domain.clone();
-    Ok(Reply::ok(json!({"domain": shown(app, &domain)})).about(format!("{}/{}", app.name, domain.name)))
+    set_canonical(&paas, app, &id, flag(wanted, "canonical"));
+    let domain = app.domains.iter().find(|one| one.id == id).unwrap_or(&domain);
+    Ok(Reply::ok(json!({"domain": shown(app, domain)})).about(format!("{}/{}", app.name, domain.name)))
 }
 
 /// `DELETE …/domains/:id`: at once; a name that still points here gets 404.
@@ -121,13 +143,38 @@ fn flag(wanted: &Map<String, Value>, key: &str) -> Option<bool> {
     wanted.get(key).and_then(Value::as_bool)
 }
 
-/// The sandbox's ingress shows its own certificates only; taking one and not showing it would be a lie.
-fn refuse_own_certificate(wanted: &Map<String, Value>) -> Result<(), Refusal> {
-    match (text(wanted, "tlscert"), text(wanted, "tlskey")) {
-        ("", "") => Ok(()),
-        (_, "") => Err(Refusal::invalid("tlskey", "can't be blank")),
-        _ => Err(Refusal::invalid("tlscert", "own certificates are not offered by this sandbox")),
+/// What a request says of an own certificate.
+enum Tls {
+    /// Nothing.
+    Unsaid,
+    /// It is to go: both were sent blank.
+    Removed,
+    Brought(OwnTls, OwnCertificate),
+}
+
+/// The own certificate in a request for `host`, checked.
+fn own_certificate(paas: &Paas, host: &str, wanted: &Map<String, Value>) -> Result<Tls, Refusal> {
+    let said = |key: &str| wanted.get(key).is_some_and(|value| !value.is_null());
+    let (certificate, key) = (text(wanted, "tlscert"), text(wanted, "tlskey"));
+    match (certificate, key) {
+        ("", "") if said("tlscert") || said("tlskey") => return Ok(Tls::Removed),
+        ("", "") => return Ok(Tls::Unsaid),
+        (_, "") => return Err(Refusal::invalid("tlskey", "can't be blank")),
+        ("", _) => return Err(Refusal::invalid("tlscert", "can't be blank")),
+        _ => {}
     }
+    let read = OwnCertificate::parse(host, certificate, key, paas.world.clock.wall()).map_err(|error| {
+        let of_key = matches!(error, OwnCertificateError::Key | OwnCertificateError::Mismatch);
+        Refusal::invalid(if of_key { "tlskey" } else { "tlscert" }, &error.to_string())
+    })?;
+    let kept = OwnTls {
+        certificate: certificate.to_owned(),
+        key: key.to_owned(),
+        subject: read.subject.clone(),
+        key_kind: read.key.clone(),
+        not_after: read.not_after,
+    };
+    Ok(Tls::Brought(kept, read))
 }
 
 fn check_name(state: &State, name: &str) -> Result<(), Refusal> {
@@ -136,12 +183,24 @@ fn check_name(state: &State, name: &str) -> Result<(), Refusal> {
         "can't be blank"
     } else if !name.chars().all(allowed) || !name.contains('.') || name.len() > 253 {
         "is invalid"
+    } else if name.ends_with(&format!(".{}", crate::paas::DEFAULT_DOMAIN))
+        || name.trim_start_matches("*.").contains('*')
+    {
+        "is invalid"
     } else if state.apps.iter().any(|app| app.domains.iter().any(|domain| domain.name == name)) {
         "has already been taken"
     } else {
         return Ok(());
     };
     Err(Refusal::invalid("name", message))
+}
+
+/// Nothing can be redirected to a name that is many.
+fn refuse_canonical_wildcard(name: &str, wanted: &Map<String, Value>) -> Result<(), Refusal> {
+    if name.starts_with("*.") && flag(wanted, "canonical") == Some(true) {
+        return Err(Refusal::invalid("canonical", "a wildcard domain can't be canonical"));
+    }
+    Ok(())
 }
 
 /// One domain is canonical at most; the others then redirect to it.
@@ -166,6 +225,21 @@ impl Paas {
             letsencrypt_enabled: true,
             letsencrypt_status: if wildcard { "dns_required" } else { "pending_dns" }.into(),
             issued_at: None,
+            acme_value: wildcard.then(|| self.world.ids.secret(43)),
+            own: None,
+        }
+    }
+
+    /// The domain goes back to the platform's own certificate, for which it waits again.
+    fn remove_own_certificate(self: &Arc<Self>, app: &str, domain: &mut Domain) {
+        if domain.own.take().is_none() {
+            return;
+        }
+        self.plane.ingress.forget_certificate(&domain.name);
+        if domain.issued_at.take().is_some() {
+            // Nobody follows a domain that had its certificate.
+            "pending_dns".clone_into(&mut domain.letsencrypt_status);
+            self.attach(app, &domain.name);
         }
     }
 

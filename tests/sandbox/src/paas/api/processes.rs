@@ -33,28 +33,33 @@ pub(super) async fn running(
     session: Session,
     Path(key): Path<String>,
 ) -> Answer {
-    let app = paas.state().app_for(&session.user, &key, Role::Limited)?.clone();
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    let owner = view::app(&paas, &state, app);
     let containers = paas.plane.runner.containers(&app.name);
-    let shown = containers.iter().map(|container| {
+    let formation = containers.iter().map(|container| {
         let kind = app.formation.iter().find(|kind| kind.name == container.kind);
-        let size = kind.map_or("M", |kind| &kind.size);
         json!({
-            "id": format!("{}-{}-{}", app.id, container.kind, container.index), "app_id": app.id, "app": app.name,
+            "id": container_id(app, &container.kind, container.index), "app_id": app.id, "app": owner,
             "created_at": date(container.started_at), "deleted_at": null,
             "command": kind.map(|kind| &kind.command), "type": container.kind, "type_index": container.index,
             "label": format!("{}-{}", container.kind, container.index), "state": container.state,
-            "container_size": container_size(size),
+            "container_size": view::container_size(kind.map_or("M", |kind| &kind.size)),
         })
     });
-    Ok(Reply::ok(json!({"containers": shown.collect::<Value>()})))
+    let one_offs = paas.one_offs.of_app(&app.id).into_iter().map(|one_off| {
+        let mut shown = one_off.shown();
+        shown["app"] = owner.clone();
+        shown
+    });
+    Ok(Reply::ok(json!({"containers": formation.chain(one_offs).collect::<Value>()})))
 }
 
-fn container_size(name: &str) -> Value {
-    let size = catalogue::SIZES.iter().find(|(_, known, ..)| *known == name);
-    size.map_or(
-        Value::Null,
-        |(id, name, megabytes, _)| json!({"id": id, "name": name, "memory": megabytes * 1_048_576}),
-    )
+/// An id in the vendor's form that a container keeps as long as its app is scaled so.
+pub(super) fn container_id(app: &App, kind: &str, index: u32) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(format!("{} {kind} {index}", app.id));
+    hex::encode(digest).chars().take(24).collect()
 }
 
 /// `POST …/scale`: 202 with an operation, or 200 where nothing was ever deployed.
@@ -71,6 +76,7 @@ pub(super) async fn scale(
     refuse_if_busy(app)?;
     let formation = scaled(app, wanted, || paas.world.ids.hex(24))?;
     app.formation = formation;
+    stop_autoscalers(app, wanted);
     let body = json!({"containers": view::formation(app)});
     if !app.was_deployed() {
         return Ok(Reply::ok(body).about(app.name.clone()));
@@ -78,7 +84,7 @@ pub(super) async fn scale(
     let (location, id) = paas.begin(app, "scale", "scaling");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id, Vec::new()));
     Ok(Reply::accepted(location, Some(body)).about(name))
 }
 
@@ -91,13 +97,13 @@ pub(super) async fn restart(
 ) -> Answer {
     let mut state = paas.state();
     let app = state.app_for_mut(&session.user, &key, Role::Limited)?;
-    let scope =
-        input.0.get("scope").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    for name in scope {
+    let named = input.0.get("scope").and_then(Value::as_array).into_iter().flatten();
+    let scope: Vec<String> = named.filter_map(Value::as_str).map(str::to_owned).collect();
+    for name in &scope {
         let kind = name
             .rsplit_once('-')
             .filter(|(_, index)| index.parse::<u32>().is_ok())
-            .map_or(name, |(kind, _)| kind);
+            .map_or(name.as_str(), |(kind, _)| kind);
         if !app.formation.iter().any(|known| known.name == kind) {
             return Err(Refusal::invalid("scope", &format!("'{name}' → no such process type")));
         }
@@ -109,7 +115,7 @@ pub(super) async fn restart(
     let (location, id) = paas.begin(app, "restart", "restarting");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id));
+    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id, scope));
     Ok(Reply::accepted(location, None).about(name))
 }
 
@@ -124,6 +130,15 @@ pub(super) async fn operation(
     let operation =
         app.operations.iter().find(|operation| operation.id == id).ok_or(Refusal::NotFound("operation"))?;
     Ok(Reply::ok(json!({"operation": view::operation(app, operation)})))
+}
+
+/// A manual scale disables the autoscaler of its type, as documented.
+fn stop_autoscalers(app: &mut App, wanted: &[Value]) {
+    for one in app.observers.get_mut("autoscalers").into_iter().flatten() {
+        if wanted.iter().any(|item| item["name"] == one["container_type"]) {
+            one["disabled"] = json!(true);
+        }
+    }
 }
 
 /// The vendor documents the refusal, not its status: 409 is the one that means it.
@@ -169,8 +184,13 @@ pub(in crate::paas) fn new_type(id: String, name: &str) -> Container {
 impl Paas {
     /// Opens an operation on `app`: its address and id.
     fn begin(&self, app: &mut App, kind: &str, status: &str) -> (String, String) {
-        let id = self.world.ids.hex(24);
         status.clone_into(&mut app.status);
+        self.new_operation(app, kind)
+    }
+
+    /// A pending operation of `app`, which leaves its status alone: its address and id.
+    pub(super) fn new_operation(&self, app: &mut App, kind: &str) -> (String, String) {
+        let id = self.world.ids.hex(24);
         app.operations.push(Operation {
             id: id.clone(),
             kind: kind.into(),
@@ -178,7 +198,53 @@ impl Paas {
             error: String::new(),
             created_at: self.world.clock.wall(),
             finished_at: None,
+            one_off: None,
         });
         (format!("{}/v1/apps/{}/operations/{id}", self.urls().api, app.id), id)
     }
+}
+
+/// `GET …/stats`: what each running container uses now.
+pub(super) async fn stats(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    let shown = paas.plane.runner.containers(&app.name).into_iter().map(|container| {
+        let kind = app.formation.iter().find(|kind| kind.name == container.kind);
+        let limit = view::container_size(kind.map_or("M", |kind| &kind.size))["memory"].clone();
+        let used = resident_memory(container.pid);
+        json!({
+            "id": format!("{}-{}", container.kind, container.index), "cpu_usage": 0, "memory_usage": used, "swap_usage": 0,
+            "memory_limit": limit, "swap_limit": limit, "highest_memory_usage": used, "highest_swap_usage": 0,
+        })
+    });
+    Ok(Reply::ok(json!({"stats": shown.collect::<Value>()})))
+}
+
+/// Bytes of memory that a process holds; 0 if it is gone.
+fn resident_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1_024
+}
+
+/// `GET …/cron_tasks`: the jobs of the `cron.json` that was deployed. They are listed, not run.
+pub(super) async fn cron_tasks(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    let state = paas.state();
+    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    let file = paas.plane.runner.release_file(&app.name, "cron.json").unwrap_or_default();
+    let deployed: Value = serde_json::from_str(&file).unwrap_or(Value::Null);
+    let jobs = deployed["jobs"].as_array().into_iter().flatten().filter_map(|job| {
+        let command = job["command"].as_str()?;
+        let size = job["size"].as_str().unwrap_or("M");
+        Some(json!({"command": command, "size": size, "last_execution_date": null, "next_execution_date": null}))
+    });
+    Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>()})))
 }

@@ -31,6 +31,12 @@ pub(in crate::paas) struct App {
     pub(in crate::paas) collaborators: Vec<Collaborator>,
     pub(in crate::paas) deployments: Vec<Deployment>,
     pub(in crate::paas) operations: Vec<Operation>,
+    /// Alerts, autoscalers, log drains and notifiers, by the name of their list: told to nobody, but kept as they were set.
+    #[serde(default)]
+    pub(in crate::paas) observers: std::collections::BTreeMap<String, Vec<serde_json::Value>>,
+    /// The link to a repository elsewhere.
+    #[serde(default)]
+    pub(in crate::paas) scm_link: Option<serde_json::Value>,
     pub(in crate::paas) last_deployed_at: Option<DateTime<Utc>>,
     pub(in crate::paas) last_deployed_by: Option<String>,
     pub(in crate::paas) last_deployment: Option<String>,
@@ -108,6 +114,31 @@ pub(in crate::paas) struct Domain {
     /// `pending_dns` → `new` → `created`, or `error`, `dns_required`.
     pub(in crate::paas) letsencrypt_status: String,
     pub(in crate::paas) issued_at: Option<DateTime<Utc>>,
+    /// What a wildcard's TXT record must say.
+    #[serde(default)]
+    pub(in crate::paas) acme_value: Option<String>,
+    /// The certificate that its owner brought.
+    #[serde(default)]
+    pub(in crate::paas) own: Option<OwnTls>,
+}
+
+/// A certificate that somebody brought.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct OwnTls {
+    /// PEM.
+    pub(in crate::paas) certificate: String,
+    /// PEM.
+    pub(in crate::paas) key: String,
+    /// What is told of the two.
+    pub(in crate::paas) subject: String,
+    pub(in crate::paas) key_kind: String,
+    pub(in crate::paas) not_after: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for OwnTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnTls").field("subject", &self.subject).finish_non_exhaustive()
+    }
 }
 
 /// Somebody who was invited.
@@ -146,15 +177,25 @@ impl Deployment {
     }
 }
 
-/// A scale or restart to follow.
+/// Where a started one-off container is reached.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct StartedOneOff {
+    pub(in crate::paas) container_id: String,
+    pub(in crate::paas) attach_url: String,
+}
+
+/// Something to follow.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::paas) struct Operation {
     pub(in crate::paas) id: String,
-    /// `scale`, `restart`.
+    /// `scale`, `restart`, `start-one-off`.
     pub(in crate::paas) kind: String,
     /// `pending`, `running`, `done`, `error`.
     pub(in crate::paas) status: String,
     pub(in crate::paas) error: String,
     pub(in crate::paas) created_at: DateTime<Utc>,
     pub(in crate::paas) finished_at: Option<DateTime<Utc>>,
+    /// Of a `start-one-off` that is done.
+    #[serde(default)]
+    pub(in crate::paas) one_off: Option<StartedOneOff>,
 }

@@ -153,3 +153,89 @@ async fn a_project_with_apps_cannot_be_deleted() {
     site.call("DELETE", "/v1/apps/demarches-test?current_name=demarches-test", Value::Null).await;
     assert_eq!(site.call("DELETE", &path, Value::Null).await.0, 204);
 }
+
+#[tokio::test]
+async fn a_deployed_app_keeps_everything_but_its_name() {
+    let site = site().await;
+    site.idle_app().await;
+    let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
+    assert_eq!(site.post("/v1/apps/demarches-test/scale", scale).await.0, 202);
+    let rename = |from: &str, to: &str| json!({"current_name": from, "new_name": to});
+    assert_eq!(
+        site.post("/v1/apps/demarches-test/rename", rename("demarches-test", "autre-nom")).await.0,
+        409,
+        "while it scales"
+    );
+    site.advance(30);
+    until("the worker runs", async || {
+        site.paas
+            .state()
+            .app("demarches-test")
+            .unwrap()
+            .operations
+            .iter()
+            .all(|one| one.finished_at.is_some())
+    })
+    .await;
+    let wrong = site.post("/v1/apps/demarches-test/rename", rename("another", "autre-nom")).await;
+    assert_eq!(wrong.0, 422);
+    let (status, renamed) =
+        site.post("/v1/apps/demarches-test/rename", rename("demarches-test", "autre-nom")).await;
+    assert_eq!(status, 200, "{renamed}");
+    let app = &renamed["app"];
+    assert_eq!(app["url"], "https://autre-nom.osc-fr1.scalingo.test");
+    assert!(app["git_url"].as_str().unwrap().ends_with("/autre-nom.git"));
+    assert_eq!(site.get("/v1/apps/demarches-test").await.0, 404);
+    let running = site.get("/v1/apps/autre-nom/ps").await.1;
+    assert_eq!(running["containers"][0]["label"], "worker-1");
+    // The freed name is anybody's, and a deployment there does not touch the renamed app.
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let archive = super::tarball(&[("root/Procfile", "worker: sleep 601\n")]);
+    let url = site.upload(archive).await;
+    let id = site.deploy("demarches-test", &url).await;
+    assert_eq!(site.deployed("demarches-test", &id).await.0, "success");
+    let restart = site.post("/v1/apps/autre-nom/restart", json!({"scope": ["worker-1"]})).await;
+    assert_eq!(restart.0, 202);
+    site.advance(30);
+    until("the worker was restarted", async || {
+        site.paas.state().app("autre-nom").unwrap().operations.iter().all(|one| one.status == "done")
+    })
+    .await;
+    assert_eq!(
+        site.call("DELETE", "/v1/apps/demarches-test?current_name=demarches-test", Value::Null).await.0,
+        204
+    );
+    assert_eq!(site.get("/v1/apps/autre-nom/ps").await.1["containers"][0]["state"], "running");
+}
+
+#[tokio::test]
+async fn a_web_that_never_listens_times_out_and_the_old_version_stays() {
+    let site = site().await;
+    site.idle_app().await;
+    let url = site.upload(super::tarball(&[("root/Procfile", "web: sleep 600\n")])).await;
+    let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
+    assert_eq!(site.post("/v1/apps/demarches-test/scale", scale).await.0, 202);
+    site.advance(30);
+    until("the worker runs", async || site.paas.plane.runner.containers("demarches-test").len() == 1).await;
+    until("the app is at rest", async || {
+        site.paas.state().app("demarches-test").unwrap().busy_with().is_none()
+    })
+    .await;
+    // Its new type is scaled by hand: only a first deployment starts one by itself.
+    site.paas.with_app("demarches-test", |app| {
+        let mut web = crate::paas::api::new_type("w".into(), "web");
+        web.amount = 1;
+        app.formation.push(web);
+    });
+    let id = site.deploy("demarches-test", &url).await;
+    site.advance(60);
+    until("the deployment times out", async || {
+        site.advance(61);
+        site.paas.state().app("demarches-test").unwrap().deployments.last().unwrap().is_finished()
+    })
+    .await;
+    let shown = site.get(&format!("/v1/apps/demarches-test/deployments/{id}")).await.1;
+    assert_eq!(shown["deployment"]["status"], "timeout-error");
+    let running = site.paas.plane.runner.containers("demarches-test");
+    assert_eq!((running.len(), running[0].kind.as_str()), (1, "worker"));
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Site, site, until};
+use super::{Site, site, tarball, until};
 use crate::world::Fault;
 use crate::world::faults::Rule;
 
@@ -62,4 +62,61 @@ async fn a_source_is_uploaded_once_and_its_address_ends() {
     assert_eq!(site.http.get(down).send().await.unwrap().status().as_u16(), 403);
     let journal = serde_json::to_string(&site.world.journal.entries()).unwrap();
     assert!(!journal.contains("sig="), "a signature is in the journal");
+}
+
+#[tokio::test]
+async fn an_archive_is_deployed_and_then_runs() {
+    let site = site().await;
+    site.idle_app().await;
+    let (status, app) = site.get("/v1/apps/demarches-test").await;
+    assert_eq!((status, app["app"]["status"].as_str()), (200, Some("stopped")), "no web: nothing runs");
+    assert_eq!(app["app"]["last_deployed_by"], "agence");
+    let formation = site.get("/v1/apps/demarches-test/containers").await.1;
+    assert_eq!(formation["containers"][0]["command"], "sleep 600");
+    let listed = site.get("/v1/apps/demarches-test/deployments?per_page=1").await.1;
+    assert_eq!(
+        (listed["deployments"][0]["status"].as_str(), listed["meta"]["pagination"]["total_count"].as_u64()),
+        (Some("success"), Some(1))
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_archive_of_one_folder_is_a_build_error() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let heavy = vec![0_u8; 315_000_000];
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(heavy.len() as u64);
+    header.set_cksum();
+    header.set_path("root/heavy").unwrap();
+    header.set_cksum();
+    std::io::Write::write_all(&mut gzip, header.as_bytes()).unwrap();
+    std::io::Write::write_all(&mut gzip, &heavy).unwrap();
+    let refused = [
+        (tarball(&[("a/Procfile", "web: x\n"), ("b/file", "x")]), "exactly one root folder"),
+        (gzip.finish().unwrap(), "The archive is too heavy"),
+        (b"this is no gzip".to_vec(), "could not be unpacked"),
+        (tarball(&[("root/file", "x")]), "no Procfile"),
+    ];
+    for (archive, told) in refused {
+        let url = site.upload(archive).await;
+        let id = site.deploy("demarches-test", &url).await;
+        let (status, output) = site.deployed("demarches-test", &id).await;
+        assert_eq!(status, "build-error");
+        assert!(output.contains(told), "{output}");
+        assert_eq!(site.get("/v1/apps/demarches-test").await.1["app"]["status"], "new");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_has_ended_cannot_be_deployed_from() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let url = site.upload(tarball(&[("root/Procfile", "worker: true\n")])).await;
+    site.advance(601);
+    let id = site.deploy("demarches-test", &url).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert_eq!(status, "build-error");
+    assert!(output.contains("could not be downloaded"), "{output}");
 }

@@ -74,3 +74,70 @@ async fn a_name_belongs_to_one_app() {
     let blank = site.post("/v1/apps/another-app/domains", json!({"domain": {}})).await;
     assert_eq!(blank, (422, json!({"errors": {"name": ["can't be blank"]}})));
 }
+
+/// The certificate and key of these names, self-signed.
+fn brought(names: &[&str]) -> (String, String) {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+#[tokio::test]
+async fn an_own_certificate_is_checked_shown_and_taken_back() {
+    let (site, id) = with_domain().await;
+    let path = format!("/v1/apps/demarches-test/domains/{id}");
+    let (cert, key) = brought(&["www.apilos.test"]);
+    let (other, _) = brought(&["other.apilos.test"]);
+    let refused = site.call("PATCH", &path, json!({"domain": {"tlscert": cert, "tlskey": ""}})).await;
+    assert_eq!(refused, (422, json!({"errors": {"tlskey": ["can't be blank"]}})));
+    let refused = site.call("PATCH", &path, json!({"domain": {"tlscert": other, "tlskey": key}})).await;
+    assert_eq!(refused, (422, json!({"errors": {"tlskey": ["does not match the certificate"]}})));
+    let (status, shown) =
+        site.call("PATCH", &path, json!({"domain": {"tlscert": cert, "tlskey": key}})).await;
+    assert_eq!(status, 200, "{shown}");
+    let domain = &shown["domain"];
+    assert_eq!(
+        (domain["ssl"].as_bool(), domain["ssl_status"].as_str(), domain["letsencrypt"].as_bool()),
+        (Some(true), Some("success"), Some(false))
+    );
+    assert_eq!(domain["tlskey"], "EC 256 bits");
+    assert!(!shown.to_string().contains("PRIVATE"), "the key is in the answer");
+    let client = |pem: &str| {
+        let builder =
+            reqwest::Client::builder().no_proxy().resolve("www.apilos.test", site.paas.plane.ingress.https());
+        builder.tls_certs_only([reqwest::Certificate::from_pem(pem.as_bytes()).unwrap()]).build().unwrap()
+    };
+    let url = format!("https://www.apilos.test:{}/", site.paas.plane.ingress.https().port());
+    assert!(client(&cert).get(&url).send().await.is_ok(), "the own certificate is not shown");
+    let (status, shown) = site.call("PATCH", &path, json!({"domain": {"tlscert": "", "tlskey": ""}})).await;
+    assert_eq!(
+        (status, &shown["domain"]["ssl"], &shown["domain"]["tlscert"]),
+        (200, &json!(false), &json!(null))
+    );
+    assert!(client(&cert).get(&url).send().await.is_err(), "the own certificate is still shown");
+}
+
+#[tokio::test]
+async fn a_wildcard_waits_for_its_text_record() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let body = json!({"domain": {"name": "*.apilos.test"}});
+    let made = site.post("/v1/apps/demarches-test/domains", body).await.1;
+    let domain = &made["domain"];
+    assert_eq!(
+        (domain["letsencrypt_status"].as_str(), domain["acme_dns_fqdn"].as_str()),
+        (Some("dns_required"), Some("_acme-challenge.apilos.test"))
+    );
+    let value = domain["acme_dns_value"].as_str().unwrap();
+    let (name, kind) = ("_acme-challenge".to_owned(), crate::dns::RecordKind::Txt);
+    let record = ZoneRecord { name, kind, value: value.to_owned(), priority: None, ttl: 300 };
+    site.paas.plane.dns.upsert(&record).unwrap();
+    until("the certificate is there", async || {
+        site.advance(61);
+        certificate(&site) == "created"
+    })
+    .await;
+    let canonical = json!({"domain": {"canonical": true}});
+    let path = format!("/v1/apps/demarches-test/domains/{}", domain["id"].as_str().unwrap());
+    assert_eq!(site.call("PATCH", &path, canonical).await.0, 422);
+}

@@ -24,8 +24,13 @@ pub(in crate::paas) fn deployment(paas: &Paas, state: &State, app: &App, one: &D
 
 /// An operation.
 pub(in crate::paas) fn operation(app: &App, one: &Operation) -> Value {
-    json!({
+    let mut shown = json!({
         "id": one.id, "app_id": app.id, "type": one.kind, "status": one.status, "error": one.error,
         "created_at": date(one.created_at), "finished_at": one.finished_at.map(date),
-    })
+    });
+    if let Some(started) = &one.one_off {
+        shown["start_one_off_data"] =
+            json!({"container_id": started.container_id, "attach_url": started.attach_url});
+    }
+    shown
 }

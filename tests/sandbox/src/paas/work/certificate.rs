@@ -13,10 +13,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// World time that the issuer takes.
 const ISSUING: Duration = Duration::from_secs(20);
 
+/// Under which name the text of a wildcard is looked for.
+pub(in crate::paas) const CHALLENGE: &str = "_acme-challenge";
+
 /// Follows the domain `host` of `app` until it has its certificate or is gone.
 pub(in crate::paas) async fn follow(paas: Arc<Paas>, app: String, host: String) {
     while let Some(pending) = is_pending(&paas, &app, &host) {
-        if pending && paas.plane.dns.points_to(&host, &target(&paas, &app)).await {
+        if pending && is_proven(&paas, &app, &host).await {
             issue(&paas, &app, &host).await;
             continue;
         }
@@ -29,8 +32,23 @@ pub(in crate::paas) async fn follow(paas: Arc<Paas>, app: String, host: String) 
 fn is_pending(paas: &Paas, app: &str, host: &str) -> Option<bool> {
     let state = paas.state();
     let domain = state.app(app)?.domains.iter().find(|domain| domain.name == host)?;
-    let automatic = !matches!(domain.letsencrypt_status.as_str(), "dns_required");
-    domain.issued_at.is_none().then_some(domain.letsencrypt_enabled && automatic)
+    domain.issued_at.is_none().then_some(domain.letsencrypt_enabled && domain.own.is_none())
+}
+
+/// Whether the DNS says that the name is the app's: by leading to it, or, for a wildcard, by the text that was asked for.
+async fn is_proven(paas: &Paas, app: &str, host: &str) -> bool {
+    let Some(parent) = host.strip_prefix("*.") else {
+        return paas.plane.dns.points_to(host, &target(paas, app)).await;
+    };
+    let asked = {
+        let state = paas.state();
+        let domains = state.app(app).into_iter().flat_map(|app| &app.domains);
+        domains.filter(|domain| domain.name == host).find_map(|domain| domain.acme_value.clone())
+    };
+    match asked {
+        Some(value) => paas.plane.dns.has_text(&format!("{CHALLENGE}.{parent}"), &value).await,
+        None => false,
+    }
 }
 
 fn target(paas: &Paas, app: &str) -> String {

@@ -12,9 +12,9 @@ use tokio_stream::StreamExt;
 use tokio_util::io::StreamReader;
 
 use super::{amounts, environment};
-use crate::paas::Paas;
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
+use crate::paas::{Paas, stream, view};
 use crate::plane::LogSink;
 use crate::plane::runner::{DeployFailure, Release};
 use crate::world::Fault;
@@ -46,21 +46,25 @@ pub(in crate::paas) fn enqueue(
 ) -> Option<String> {
     let id = paas.world.ids.uuid().to_string();
     let created_at = paas.world.clock.wall();
-    paas.with_app(app, |app| {
-        let previous = app.deployments.iter().rev().find(|one| one.status == "success");
-        app.deployments.push(Deployment {
-            id: id.clone(),
-            status: "queued".into(),
-            kind: kind.into(),
-            git_ref,
-            previous_git_ref: previous.and_then(|one| one.git_ref.clone()),
-            pusher: pusher.into(),
-            output: String::new(),
-            created_at,
-            finished_at: None,
-            postdeploy: None,
-        });
-    })?;
+    let mut state = paas.state();
+    let found = state.app_mut(app)?;
+    let previous = found.deployments.iter().rev().find(|one| one.status == "success");
+    found.deployments.push(Deployment {
+        id: id.clone(),
+        status: "queued".into(),
+        kind: kind.into(),
+        git_ref,
+        previous_git_ref: previous.and_then(|one| one.git_ref.clone()),
+        pusher: pusher.into(),
+        output: String::new(),
+        created_at,
+        finished_at: None,
+        postdeploy: None,
+    });
+    let found = state.app(app)?;
+    let shown = view::deployment(paas, &state, found, found.deployments.last()?);
+    paas.streams.tell(&found.id, &stream::new(&id, &shown));
+    paas.streams.tell(&found.id, &stream::status(&id, "queued"));
     Some(id)
 }
 
@@ -132,7 +136,12 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         let now = self.paas.world.clock.wall();
-        self.paas.with_app(&self.app, |app| conclude(app, &self.id, self.status, now));
+        self.paas.with_app(&self.app, |app| {
+            conclude(app, &self.id, self.status, now);
+            // Under the state's lock: who subscribes sees the status or is told of it.
+            self.paas.streams.tell(&app.id, &stream::status(&self.id, self.status));
+        });
+        self.paas.witness_deployment(&self.app, &self.id);
     }
 }
 
@@ -237,6 +246,7 @@ impl Step<'_> {
             if let Some(deployment) = app.deployment_mut(self.id) {
                 status.clone_into(&mut deployment.status);
             }
+            self.paas.streams.tell(&app.id, &stream::status(self.id, status));
         });
         self.say(&format!("-----> {status}"));
     }
@@ -311,6 +321,7 @@ impl Paas {
                         deployment.output.push_str(&line);
                         deployment.output.push('\n');
                     }
+                    paas.streams.tell(&app.id, &stream::log(&id, &line));
                 });
                 if let Some(follower) = &follower {
                     // A follower that went away does not stop the deployment; the SSH server drops it if it wants to.

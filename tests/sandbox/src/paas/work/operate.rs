@@ -10,8 +10,8 @@ use crate::paas::Paas;
 const BEGIN: Duration = Duration::from_secs(2);
 const END: Duration = Duration::from_secs(10);
 
-/// Carries out the operation `id` of `app`.
-pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String) {
+/// Carries out the operation `id` of `app`: a restart of what `scope` names (all, if it is empty), or a scale.
+pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String, scope: Vec<String>) {
     let clock = &paas.world.clock;
     let asked = clock.elapsed();
     clock.sleep_until(asked + BEGIN).await;
@@ -26,7 +26,7 @@ pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String) {
     clock.sleep_until(asked + END).await;
     let runner = &paas.plane.runner;
     let result = match kind.as_str() {
-        "restart" => runner.restart(&app, &env).await,
+        "restart" => runner.restart(&app, &env, &scope).await,
         _ => runner.scale(&app, &formation, &env).await,
     };
     finish(&paas, &app, &id, result);

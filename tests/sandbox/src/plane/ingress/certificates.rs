@@ -46,6 +46,13 @@ impl Certificates {
         Ok(Arc::new(config))
     }
 
+    /// The certificate of a host, or of the wildcard above it.
+    fn of(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        let own = self.own();
+        let wildcard = || own.get(&format!("*.{}", name.split_once('.')?.1));
+        own.get(name).or_else(wildcard).cloned()
+    }
+
     fn own(&self) -> MutexGuard<'_, HashMap<String, Arc<CertifiedKey>>> {
         self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +60,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let own = hello.server_name().and_then(|name| self.own().get(&name.to_ascii_lowercase()).cloned());
+        let own = hello.server_name().and_then(|name| self.of(&name.to_ascii_lowercase()));
         Some(own.unwrap_or_else(|| Arc::clone(&self.fallback)))
     }
 }

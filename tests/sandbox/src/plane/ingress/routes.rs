@@ -80,10 +80,28 @@ impl Table {
         };
     }
 
+    pub(super) fn rename(&mut self, old: &str, new: &str) {
+        for app in self.apps.values_mut().filter(|app| *app == old) {
+            new.clone_into(app);
+        }
+        if self.https_only.remove(old) {
+            self.https_only.insert(new.to_owned());
+        }
+        if let Some(host) = self.canonical.remove(old) {
+            self.canonical.insert(new.to_owned(), host);
+        }
+    }
+
+    /// The app of a host: by its own name, else by a wildcard one label above.
+    fn app_of(&self, name: &str) -> Option<&String> {
+        let wildcard = || self.apps.get(&format!("*.{}", name.split_once('.')?.1));
+        self.apps.get(name).or_else(wildcard)
+    }
+
     pub(super) fn decide(&self, asked: Asked<'_>, ports: OwnPorts) -> Decision {
         let (name, has_port) = split_port(asked.host);
         let name = name.to_ascii_lowercase();
-        let Some(app) = self.apps.get(&name) else { return Decision::Unknown };
+        let Some(app) = self.app_of(&name) else { return Decision::Unknown };
         let hsts = self.https_only.contains(app);
         let scheme = if hsts { Scheme::Https } else { asked.scheme };
         let host = self.canonical.get(app).unwrap_or(&name);
@@ -147,6 +165,29 @@ mod tests {
             ask(&table, Scheme::Https, "one.example.test"),
             Decision::Forward { app: "one".into(), hsts: true }
         );
+    }
+
+    #[test]
+    fn a_wildcard_is_one_label_and_comes_after_a_name() {
+        let mut table = table();
+        table.attach("*.example.test", "all");
+        let app = |host: &str| match ask(&table, Scheme::Http, host) {
+            Decision::Forward { app, .. } => app,
+            other => format!("{other:?}"),
+        };
+        assert_eq!((app("one.example.test").as_str(), app("any.example.test").as_str()), ("one", "all"));
+        assert_eq!((app("a.b.example.test").as_str(), app("example.test").as_str()), ("Unknown", "Unknown"));
+    }
+
+    #[test]
+    fn a_renamed_app_keeps_its_hosts_and_settings() {
+        let mut table = table();
+        table.set_force_https("one", true);
+        table.set_canonical("one", Some("one.example.test"));
+        table.rename("one", "uno");
+        let forwarded = Decision::Forward { app: "uno".into(), hsts: true };
+        assert_eq!(ask(&table, Scheme::Https, "one.example.test"), forwarded);
+        assert!(matches!(ask(&table, Scheme::Https, "other.example.test"), Decision::Redirect(_)));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! One container: a process that is started, watched, restarted when it ends by itself, and stopped when it is told so.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -17,6 +15,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::environment::{self, Identity};
 use super::groups::{Group, Groups};
+use super::logs::Logs;
+use super::output::Output;
 use super::ports::{Port, Ports};
 use super::{Container, world_or_wall};
 use crate::exec;
@@ -34,13 +34,13 @@ const PROBE_PERIOD: Duration = Duration::from_millis(50);
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 const LAST_RESTART: Duration = Duration::from_mins(5);
 const RESTART_FLOOR: Duration = Duration::from_secs(1);
-/// How much of the output is shown when a container does not boot.
-const TAIL: u64 = 4_096;
 
 /// What is started.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) app: String,
+    /// The name of its app's log.
+    pub(super) book: String,
     pub(super) kind: String,
     pub(super) index: u32,
     pub(super) command: String,
@@ -81,6 +81,7 @@ pub(super) struct Ground {
     pub(super) world: Arc<World>,
     pub(super) groups: Arc<Groups>,
     pub(super) ports: Arc<Ports>,
+    pub(super) logs: Arc<Logs>,
 }
 
 impl Handle {
@@ -137,6 +138,20 @@ impl Handle {
         }
     }
 
+    /// As [`booted`](Self::booted), but waits through `tries` ends.
+    pub(super) async fn booted_after(&self, tries: u32) -> Result<(), String> {
+        let mut life = self.life.clone();
+        for _ in 1..tries {
+            let state = life.wait_for(|life| !matches!(life.state, State::Starting)).await;
+            if !matches!(state.map(|life| life.state.clone()), Ok(State::Crashed(_))) {
+                break;
+            }
+            // The supervisor starts it again after a while.
+            life.wait_for(|life| !matches!(life.state, State::Crashed(_))).await.map(drop).ok();
+        }
+        self.booted().await
+    }
+
     /// SIGTERM, 30 s, SIGKILL; returns when nothing of it is left.
     pub(super) async fn stop(&self) {
         // The guard has no way to fire early: its token does.
@@ -159,8 +174,7 @@ struct Process {
     child: Child,
     group: Option<Group>,
     port: Option<Port>,
-    /// Where its output begins in the app's log.
-    output: Option<(PathBuf, u64)>,
+    output: Output,
 }
 
 impl Supervisor {
@@ -208,7 +222,7 @@ impl Supervisor {
                 }
                 status = process.child.wait() => {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                    return (ran, Some(format!("ended ({how}){}", process.last_words())));
+                    return (ran, Some(format!("ended ({how}){}", process.output.last_words().await)));
                 }
                 () = ready(port), if !ran => {
                     ran = true;
@@ -225,9 +239,6 @@ impl Supervisor {
     fn spawn(&self) -> std::io::Result<Process> {
         let (spec, world) = (&self.spec, self.ground.world.dir());
         let port = if spec.kind == WEB { Some(self.ground.ports.take()?) } else { None };
-        let log_path = self.ground.world.folder("logs")?.join(format!("{}.log", spec.app));
-        let log = File::options().create(true).append(true).open(&log_path)?;
-        let start = log.metadata()?.len();
         let container = format!("{}-{}", spec.kind, spec.index);
         let mut command = exec::command(world, "/bin/sh", ["-c", &spec.command]);
         let port_number = port.as_ref().map(Port::number);
@@ -235,10 +246,11 @@ impl Supervisor {
             Identity { app: &spec.app, container: Some(&container), dir: &spec.dir, port: port_number };
         environment::apply(&mut command, world, identity, &spec.env);
         command.current_dir(&spec.dir).process_group(0);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn()?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
         let group = child.id().map(|leader| self.ground.groups.adopt(leader));
-        Ok(Process { child, group, port, output: Some((log_path, start)) })
+        let output = Output::of(&mut child, &self.ground, &spec.book, &container);
+        Ok(Process { child, group, port, output })
     }
 }
 
@@ -254,23 +266,6 @@ impl Process {
         // Kills what is left.
         self.group = None;
         self.child.wait().await.map(drop).ok();
-    }
-
-    /// The end of its output, for somebody who wonders why it did not boot.
-    fn last_words(&self) -> String {
-        let read = |(path, start): &(PathBuf, u64)| -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(path)?;
-            let from = file.metadata()?.len().saturating_sub(TAIL).max(*start);
-            file.seek(SeekFrom::Start(from))?;
-            let mut text = Vec::new();
-            file.take(TAIL).read_to_end(&mut text)?;
-            Ok(text)
-        };
-        let text = self.output.as_ref().and_then(|output| read(output).ok()).unwrap_or_default();
-        match String::from_utf8_lossy(&text).trim() {
-            "" => String::new(),
-            text => format!(":\n{text}"),
-        }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::world::Fault;
 const BOOT: Duration = Duration::from_mins(1);
 /// Real programs start no faster in a fast world.
 const BOOT_FLOOR: Duration = Duration::from_secs(10);
+/// Tries of a container that does not boot in a restart, as documented, and how long they may take.
+const RETRIES: u32 = 20;
+const RETRYING: Duration = Duration::from_mins(5);
 const HOOK: Duration = Duration::from_mins(20);
 const HOOK_FLOOR: Duration = Duration::from_mins(1);
 
@@ -36,7 +39,7 @@ impl Runner {
             self.run_hook(name, &release, env, log).await
         };
         if let Err(failure) = ready.await {
-            self.retire(fresh, Some(release.dir));
+            self.retire(fresh, Some(release.dir), Vec::new());
             return Err(failure);
         }
         let (old, past) = {
@@ -46,7 +49,8 @@ impl Runner {
             let past = now.release.replace(release).filter(|past| past.dir != dir);
             (std::mem::replace(&mut now.containers, fresh), past)
         };
-        self.retire(old, past.map(|release| release.dir));
+        // One-off containers of the past release work on its files until they end.
+        self.retire(old, past.map(|release| release.dir), app.one_offs());
         Ok(())
     }
 
@@ -62,8 +66,10 @@ impl Runner {
         if let Some(Fault::Reject { reason }) = self.world.faults.take("scalingo", "boot", name) {
             return Err(reason);
         }
+        let book = self.app(name).folder.clone();
         let spec = |(kind, index): &(String, u32)| Spec {
             app: name.to_owned(),
+            book: book.clone(),
             kind: kind.clone(),
             index: *index,
             command: release.procfile.get(kind).cloned().unwrap_or_default(),
@@ -81,6 +87,17 @@ impl Runner {
             () = world_or_wall(&self.world, BOOT, BOOT_FLOOR) => Err(DeployFailure::Timeout(
                 "the web containers did not listen on the port given by the variable PORT within 60 seconds".into(),
             )),
+        }
+    }
+
+    /// Waits until all run, as after a restart or a scale: what ends while it boots is tried again before it is given up.
+    pub(super) async fn await_patiently(&self, fresh: &[Handle]) -> Result<(), String> {
+        let all = futures::future::try_join_all(fresh.iter().map(|handle| handle.booted_after(RETRIES)));
+        tokio::select! {
+            booted = all => booted.map(drop),
+            () = world_or_wall(&self.world, RETRYING, BOOT_FLOOR) => {
+                Err("the containers did not boot, after several tries".into())
+            }
         }
     }
 
@@ -113,11 +130,12 @@ impl Runner {
         }
     }
 
-    fn ground(&self) -> Ground {
+    pub(super) fn ground(&self) -> Ground {
         Ground {
             world: std::sync::Arc::clone(&self.world),
             groups: std::sync::Arc::clone(&self.groups),
             ports: std::sync::Arc::clone(&self.ports),
+            logs: std::sync::Arc::clone(&self.logs),
         }
     }
 }

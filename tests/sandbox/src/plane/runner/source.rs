@@ -47,8 +47,9 @@ impl Runner {
 
     /// The folder of all of an app's deployments.
     pub(super) fn app_folder(&self, app: &str) -> Result<PathBuf, DeployFailure> {
-        let name = plain(app)?;
-        Ok(self.world.folder("apps").map_err(|error| unpacked(&error))?.join(name))
+        plain(app)?;
+        let folder = self.app(app).folder.clone();
+        Ok(self.world.folder("apps").map_err(|error| unpacked(&error))?.join(folder))
     }
 
     /// An empty folder for a deployment; what an earlier attempt left in it is removed.

@@ -59,6 +59,19 @@ pub(super) async fn remove(world: &World, app: &str) -> std::io::Result<()> {
     }
 }
 
+/// Moves the repository of `old` to `new`; what lies there belongs to nobody any more.
+pub(super) fn rename(world: &World, old: &str, new: &str) -> std::io::Result<()> {
+    let folder = world.folder("git")?;
+    let (from, to) = (folder.join(format!("{old}.git")), folder.join(format!("{new}.git")));
+    if !from.exists() {
+        return Ok(());
+    }
+    if to.exists() {
+        std::fs::remove_dir_all(&to)?;
+    }
+    std::fs::rename(from, to)
+}
+
 /// The real `git receive-pack`, wired to pipes.
 pub(super) fn receive_pack(world: &World, repository: &Path, exchange: &Exchange) -> Command {
     let mut command = git(world);

@@ -1,0 +1,96 @@
+//! Alerts, autoscalers, notifiers, log drains and repository links are kept as they were set.
+
+use serde_json::{Value, json};
+
+use super::site;
+
+const APP: &str = "/v1/apps/demarches-test";
+
+#[tokio::test]
+async fn each_list_is_created_changed_and_deleted_in_both_shapes() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let platforms = site.get("/v1/notification_platforms/search?name=webhook").await.1;
+    let platform = platforms["notification_platforms"][0]["id"].clone();
+    let cases = [
+        (
+            "alerts",
+            "alert",
+            json!({"container_type": "web", "metric": "cpu", "limit": 0.8}),
+            json!({"disabled": true}),
+        ),
+        (
+            "autoscalers",
+            "autoscaler",
+            json!({"container_type": "web", "metric": "cpu", "target": 0.5, "min_containers": 2, "max_containers": 4}),
+            json!({"max_containers": 6}),
+        ),
+        (
+            "notifiers",
+            "notifier",
+            json!({"name": "astreinte", "platform_id": platform, "type_data": {"webhook_url": "https://hook.test"}}),
+            json!({"active": false}),
+        ),
+    ];
+    for (list, item, body, change) in cases {
+        let path = format!("{APP}/{list}");
+        assert_eq!(site.get(&path).await, (200, json!({list: []})));
+        assert_eq!(site.post(&path, json!({item: {}})).await.0, 422, "an empty {item} was taken");
+        let (status, made) = site.post(&path, json!({item: body})).await;
+        assert_eq!(status, 201, "{made}");
+        let one = format!("{path}/{}", made[item]["id"].as_str().unwrap());
+        // The vendor's Go client sends the change bare, the JavaScript one wrapped.
+        assert_eq!(site.call("PATCH", &one, change.clone()).await.0, 200);
+        let (status, changed) = site.call("PATCH", &one, json!({item: change})).await;
+        let (name, value) = change.as_object().unwrap().iter().next().unwrap();
+        assert_eq!((status, &changed[item][name]), (200, value));
+        assert_eq!(site.get(&one).await.1, changed);
+        assert_eq!(site.call("DELETE", &one, Value::Null).await.0, 204);
+        assert_eq!(site.get(&one).await, (404, json!({"resource": item, "error": "not found"})));
+    }
+}
+
+#[tokio::test]
+async fn a_log_drain_is_named_by_its_address() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let path = format!("{APP}/log_drains");
+    let drain = json!({"drain": {"type": "syslog", "host": "logs.exemple.test", "port": "6514"}});
+    let (status, made) = site.post(&path, drain.clone()).await;
+    assert_eq!((status, made["drain"]["url"].as_str()), (201, Some("tcp+tls://logs.exemple.test:6514")));
+    assert_eq!(site.post(&path, drain).await.0, 422);
+    assert_eq!(site.get(&path).await.1["drains"][0]["url"], made["drain"]["url"]);
+    let gone = format!("{path}?url=tcp%2Btls%3A%2F%2Flogs.exemple.test%3A6514");
+    assert_eq!(site.call("DELETE", &gone, Value::Null).await.0, 204);
+    assert_eq!(site.call("DELETE", &gone, Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_repository_link_lives_and_dies() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let path = format!("{APP}/scm_repo_link");
+    assert_eq!(site.get(&path).await, (404, json!({"resource": "scm_repo_link", "error": "not found"})));
+    let body = json!({"scm_repo_link": {"source": "https://github.com/agence/site", "branch": "main", "auto_deploy_enabled": true}});
+    let (status, made) = site.post(&path, body).await;
+    assert_eq!((status, made["scm_repo_link"]["repo"].as_str()), (201, Some("site")));
+    let change = json!({"scm_repo_link": {"branch": "release"}});
+    assert_eq!(site.call("PATCH", &path, change).await.1["scm_repo_link"]["branch"], "release");
+    assert_eq!(site.post(&format!("{path}/manual_deploy"), json!({"branch": "main"})).await.0, 400);
+    assert_eq!(site.call("DELETE", &path, Value::Null).await.0, 204);
+    assert_eq!(site.get(&path).await.0, 404);
+}
+
+#[tokio::test]
+async fn lists_that_are_empty_in_this_world_have_the_vendors_shape() {
+    let site = site().await;
+    site.idle_app().await;
+    assert_eq!(
+        site.get(&format!("{APP}/logs_archives")).await.1,
+        json!({"archives": [], "next_cursor": "", "has_more": false})
+    );
+    assert_eq!(site.get(&format!("{APP}/stats")).await.1, json!({"stats": []}));
+    assert_eq!(site.get(&format!("{APP}/cron_tasks")).await.1, json!({"jobs": []}));
+    assert!(site.get("/v1/event_types").await.1["event_types"][0]["category_id"].is_string());
+    assert!(site.get("/v1/event_categories").await.1["event_categories"][0]["name"].is_string());
+}
