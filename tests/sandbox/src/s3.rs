@@ -32,6 +32,7 @@ mod digest;
 mod disk;
 mod documents;
 mod errors;
+mod gate;
 mod host;
 mod intake;
 mod inventory;
@@ -44,12 +45,14 @@ mod multipart;
 mod objects;
 mod outflow;
 mod play;
+mod policy;
 mod reading;
 mod restore;
 mod server;
 mod state;
 mod store;
 mod tagging;
+mod throttle;
 mod times;
 mod trace;
 mod uploads;
@@ -61,6 +64,7 @@ mod tests;
 
 pub use disk::Durability;
 pub use keys::{Key, Policy};
+pub use throttle::Rates;
 
 use conditions::WriteConditions;
 use model::{Attributes, Headers, StorageClass};
@@ -142,7 +146,16 @@ impl S3 {
         let store = Arc::new(Store::new(
             world,
             opened,
-            store::Settings { name, region: region.clone(), owner: owner_of(name), thaw },
+            store::Settings {
+                name,
+                region: region.clone(),
+                owner: owner_of(name),
+                thaw,
+                rates: match durability {
+                    Durability::Full => Rates::default(),
+                    Durability::Relaxed => Rates::UNLIMITED,
+                },
+            },
         ));
         claims::reclaim(&store).map_err(|source| S3Error::Open { name, source })?;
         store.read(|state| state.buckets.keys().for_each(|bucket| buckets::publish(&store, bucket)));
@@ -150,7 +163,7 @@ impl S3 {
         let mut protocol = S3ServiceBuilder::new(api::Api(Arc::clone(&store)));
         protocol.set_host(host::Hosts::new(&region));
         protocol.set_auth(keys.clone());
-        protocol.set_access(keys::Gate { service: name, store: Arc::clone(&store), keys });
+        protocol.set_access(gate::Gate { service: name, store: Arc::clone(&store), keys });
         let front = server::Front {
             world: Arc::clone(world),
             service: name,
@@ -169,6 +182,11 @@ impl S3 {
     /// The base URL, for path-style clients.
     pub fn endpoint(&self) -> String {
         self.endpoint.clone()
+    }
+
+    /// Other rates from now on; see [`Rates`].
+    pub fn limit(&self, rates: Rates) {
+        self.store.throttle.set(rates, self.store.world.clock.elapsed());
     }
 
     /// Makes a private bucket. Refused where the name is taken.

@@ -7,6 +7,7 @@ use super::attributes::{acl_of, algorithm, check_metadata, class, headers_of, se
 use super::conditions::{Conditions, WriteConditions};
 use super::digest::{Algorithm, Checksum};
 use super::model::{Attributes, Content, Object, Protection};
+use super::gate::Caller;
 use super::objects::{Target, check, insert};
 use super::store::{Store, find, marker_error, version_header};
 use super::times::to_protocol;
@@ -21,6 +22,13 @@ pub(crate) struct Source {
     pub(crate) object: Object,
     /// `x-amz-copy-source-version-id`.
     pub(crate) version_id: Option<String>,
+}
+
+/// Refuses a source that the caller may not read.
+pub(crate) fn permit(store: &Store, caller: &Caller, source: &CopySource) -> S3Result<()> {
+    let CopySource::Bucket { bucket, key, version_id } = source else { return Ok(()) };
+    let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    store.read_bucket(bucket, |contents| caller.check(contents, key, action))
 }
 
 /// Finds the source of a copy, refusing what cannot be read or does not meet the conditions.

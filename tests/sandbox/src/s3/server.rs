@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::keys::is_read;
 use super::play;
-use super::trace::{Notes, Trace};
+use super::trace::{Notes, Peer, Trace};
 use crate::world::World;
 use crate::world::journal::Draft;
 
@@ -56,7 +56,9 @@ pub(crate) async fn serve(front: Front) -> std::io::Result<SocketAddr> {
 async fn accept(listener: TcpListener, front: Front) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => front.world.tasks.spawn("s3-connection", connection(stream, front.clone())),
+            Ok((stream, peer)) => {
+                front.world.tasks.spawn("s3-connection", connection(stream, Peer(peer.ip()), front.clone()));
+            }
             Err(error) => {
                 // Out of descriptors, mostly: others must close first.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -66,13 +68,13 @@ async fn accept(listener: TcpListener, front: Front) {
     }
 }
 
-async fn connection(stream: TcpStream, front: Front) {
+async fn connection(stream: TcpStream, peer: Peer, front: Front) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off delays");
     }
     let service = hyper::service::service_fn(move |request| {
         let front = front.clone();
-        async move { front.answer(request).await }
+        async move { front.answer(request, peer).await }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new());
@@ -83,11 +85,12 @@ async fn connection(stream: TcpStream, front: Front) {
 
 impl Front {
     /// One request. An error cuts the connection.
-    async fn answer(&self, request: Request<Incoming>) -> Result<HttpResponse, Cut> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<HttpResponse, Cut> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let trace = Trace::default();
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(trace.clone());
+        request.extensions_mut().insert(peer);
         let response = self.protocol.call(request).await.map_err(|_| Cut)?;
         let notes = trace.take();
         self.record(&method, &path, &notes, response.status());
