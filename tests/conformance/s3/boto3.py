@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -17,6 +18,8 @@ import urllib.request
 import uuid
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+
+sys.path.pop(0)  # the folder of this script, which has the name of the package
 
 import boto3
 from boto3.s3.transfer import TransferConfig

@@ -25,18 +25,21 @@ mod attributes;
 mod buckets;
 mod claims;
 mod combine;
+mod completion;
 mod conditions;
 mod copy;
 mod deleting;
 mod digest;
 mod disk;
 mod documents;
+mod encryption;
 mod errors;
 mod gate;
 mod host;
 mod intake;
 mod inventory;
 mod keys;
+mod lifecycle;
 mod listing;
 mod lock;
 mod log;
@@ -157,6 +160,7 @@ impl S3 {
                 },
             },
         ));
+        world.tasks.spawn("s3-lifecycle", lifecycle::run(Arc::downgrade(&store)));
         claims::reclaim(&store).map_err(|source| S3Error::Open { name, source })?;
         store.read(|state| state.buckets.keys().for_each(|bucket| buckets::publish(&store, bucket)));
         let keys = keys::Keys(Arc::new(keys));

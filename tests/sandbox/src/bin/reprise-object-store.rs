@@ -61,14 +61,14 @@ async fn serve(args: Args) -> std::io::Result<()> {
     let config = S3Config { name: NAME, region: REGION.into(), keys, thaw: THAW };
     let durability = if args.relaxed { Durability::Relaxed } else { Durability::Full };
     let folder = world.folder(NAME)?;
-    let store =
-        S3::start_with(&world, &folder, config, durability).await.map_err(std::io::Error::other)?;
+    let store = S3::start_with(&world, &folder, config, durability).await.map_err(std::io::Error::other)?;
     if let Some(rate) = args.rate {
         store.limit(Rates::uniform(rate));
     }
     let pairs = [("S3", &full), ("S3_READ", &read), ("S3_APPEND", &append), ("AWS", &full)];
     let mut text = format!("S3_ENDPOINT={0}\nAWS_ENDPOINT_URL={0}\nAWS_REGION={REGION}\n", store.endpoint());
     for (prefix, key) in pairs {
+        text += &format!("{prefix}_PRINCIPAL={}\n", key.principal());
         text += &format!("{prefix}_ACCESS_KEY_ID={}\n", key.access_key_id);
         text += &format!("{prefix}_SECRET_ACCESS_KEY={}\n", key.secret_access_key);
     }

@@ -19,8 +19,8 @@ use super::gate::Caller;
 use super::server::Status;
 use super::store::Store;
 use super::{
-    buckets, copy, deleting, errors, listing, lock, multipart, objects, reading, restore, tagging, uploads,
-    versions,
+    buckets, copy, deleting, encryption, errors, lifecycle, listing, lock, multipart, objects, reading,
+    restore, tagging, uploads, versions,
 };
 
 /// The operations over one store.
@@ -290,7 +290,7 @@ impl S3 for Api {
         let wanted = input
             .lifecycle_configuration
             .ok_or_else(|| errors::bad_request("Missing lifecycle configuration"))?;
-        documents::put_xml(&self.0, &input.bucket, Kind::Lifecycle, &wanted).await?;
+        lifecycle::put(&self.0, &input.bucket, wanted).await?;
         answer(PutBucketLifecycleConfigurationOutput::default())
     }
 
@@ -323,8 +323,7 @@ impl S3 for Api {
         request: S3Request<PutBucketEncryptionInput>,
     ) -> Answer<PutBucketEncryptionOutput> {
         let input = request.input;
-        let wanted = &input.server_side_encryption_configuration;
-        documents::put_xml(&self.0, &input.bucket, Kind::Encryption, wanted).await?;
+        encryption::put(&self.0, &input.bucket, &input.server_side_encryption_configuration).await?;
         answer(PutBucketEncryptionOutput {})
     }
 

@@ -123,8 +123,7 @@ pub(crate) async fn delete_many(
                 bypass,
                 if_match: object.e_tag.clone().map(ETagCondition::ETag),
             };
-            let action =
-                if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+            let action = if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
             let contents = draft.bucket(&input.bucket);
             let allowed = contents.and_then(|contents| caller.check(contents, &object.key, action));
             let outcome = allowed.and_then(|()| delete_one(draft, &wish));

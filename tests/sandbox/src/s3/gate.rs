@@ -45,12 +45,19 @@ impl Caller {
         let bucket = &contents.bucket;
         let Some(text) = bucket.documents.get("policy") else {
             let object = || contents.current(key).and_then(|version| version.object.as_ref());
-            let open = || action == "s3:GetObject" && object().is_some_and(|object| object.attributes.acl.allows_anybody("READ"));
+            let open = || {
+                action == "s3:GetObject"
+                    && object().is_some_and(|object| object.attributes.acl.allows_anybody("READ"))
+            };
             return if self.principal.is_some() || open() { Ok(()) } else { Err(errors::access_denied()) };
         };
         let resource = if key.is_empty() { bucket.name.clone() } else { format!("{}/{key}", bucket.name) };
-        let question =
-            Question { principal: self.principal.as_deref(), action, resource: &resource, facts: &self.facts };
+        let question = Question {
+            principal: self.principal.as_deref(),
+            action,
+            resource: &resource,
+            facts: &self.facts,
+        };
         let allowed = BucketPolicy::read(text).is_some_and(|policy| policy.allows(question));
         if allowed { Ok(()) } else { Err(errors::access_denied()) }
     }
@@ -96,14 +103,17 @@ impl Gate {
         let new_only = key.is_some_and(|key| key.policy == Policy::AppendOnly);
         let mut caller = Caller { principal: None, new_only, facts: Facts::default() };
         let (bucket, name) = match context.s3_path() {
-            S3Path::Root if key.is_some() => return Ok(Caller { principal: key.map(Key::principal), ..caller }),
+            S3Path::Root if key.is_some() => {
+                return Ok(Caller { principal: key.map(Key::principal), ..caller });
+            }
             S3Path::Root => return Err(errors::access_denied()),
             S3Path::Bucket { bucket } => (bucket.to_string(), String::new()),
             S3Path::Object { bucket, key } => (bucket.to_string(), key.to_string()),
         };
         let looked_at = self.store.read(|state| {
             let contents = state.buckets.get(&bucket);
-            let has_policy = contents.is_some_and(|contents| contents.bucket.documents.contains_key("policy"));
+            let has_policy =
+                contents.is_some_and(|contents| contents.bucket.documents.contains_key("policy"));
             (contents.is_some(), has_policy)
         });
         let creates = operation == "CreateBucket";

@@ -6,8 +6,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use conditions::hold;
 pub(crate) use conditions::Facts;
+use conditions::hold;
 
 mod conditions;
 
@@ -153,7 +153,8 @@ impl Statement {
             return Err("Policy has invalid resource".into());
         }
         let actions = self.action.iter().chain(&self.not_action).flat_map(Many::iter);
-        if actions.into_iter().any(|action| action != "*" && !action.to_ascii_lowercase().starts_with("s3:")) {
+        if actions.into_iter().any(|action| action != "*" && !action.to_ascii_lowercase().starts_with("s3:"))
+        {
             return Err("Policy has invalid action".into());
         }
         Ok(())
@@ -179,7 +180,10 @@ fn one_of(wanted: Option<bool>, unwanted: Option<bool>) -> bool {
 
 /// The provider's form of a resource has no ARN before it; AWS's form is taken too.
 fn plain(resource: &str) -> &str {
-    resource.strip_prefix("arn:aws:s3:::").or_else(|| resource.strip_prefix("arn:scw:s3:::")).unwrap_or(resource)
+    resource
+        .strip_prefix("arn:aws:s3:::")
+        .or_else(|| resource.strip_prefix("arn:scw:s3:::"))
+        .unwrap_or(resource)
 }
 
 /// Whether a `Principal` element means `who`; nobody's key is meant by `*` only.
@@ -237,13 +241,21 @@ pub(crate) fn action(operation: &str, names_version: bool) -> String {
         "ListParts" => "ListMultipartUploadParts",
         "GetObject" | "HeadObject" if names_version => "GetObjectVersion",
         "HeadObject" => "GetObject",
-        "CopyObject" | "PostObject" | "CreateMultipartUpload" | "UploadPart" | "UploadPartCopy"
+        "CopyObject"
+        | "PostObject"
+        | "CreateMultipartUpload"
+        | "UploadPart"
+        | "UploadPartCopy"
         | "CompleteMultipartUpload" => "PutObject",
         "DeleteObject" if names_version => "DeleteObjectVersion",
         "GetObjectAcl" | "GetObjectTagging" | "PutObjectAcl" | "PutObjectTagging" | "DeleteObjectTagging"
             if names_version =>
         {
-            return format!("s3:{}Version{}", &operation[..operation.len() - tail(operation)], &operation[operation.len() - tail(operation)..]);
+            return format!(
+                "s3:{}Version{}",
+                &operation[..operation.len() - tail(operation)],
+                &operation[operation.len() - tail(operation)..]
+            );
         }
         "GetBucketCors" => "GetBucketCORS",
         "PutBucketCors" | "DeleteBucketCors" => "PutBucketCORS",
@@ -277,7 +289,12 @@ mod tests {
         BucketPolicy::parse(text, "bucket").unwrap()
     }
 
-    fn ask<'a>(facts: &'a Facts, principal: Option<&'a str>, action: &'a str, resource: &'a str) -> Question<'a> {
+    fn ask<'a>(
+        facts: &'a Facts,
+        principal: Option<&'a str>,
+        action: &'a str,
+        resource: &'a str,
+    ) -> Question<'a> {
         Question { principal, action, resource, facts }
     }
 

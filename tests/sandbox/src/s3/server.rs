@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
@@ -132,6 +132,7 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             self.complete_error(&mut response, resource, &id);
         }
+        escape_controls(&mut response);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
             response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);
@@ -161,6 +162,27 @@ impl Front {
         );
         *response.body_mut() = Body::from(Bytes::from(whole));
     }
+}
+
+/// XML 1.0 has no way to write most control characters, but keys may hold them: written as character references, as AWS does,
+/// some parsers take them. A carriage return would be read as a line feed otherwise.
+fn escape_controls(response: &mut HttpResponse) {
+    let is_xml = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/xml");
+    let Some(body) = response.body().bytes().filter(|_| is_xml) else { return };
+    let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\t');
+    if !body.iter().any(is_control) {
+        return;
+    }
+    let mut escaped = Vec::with_capacity(body.len() + 64);
+    for byte in &body {
+        if is_control(byte) {
+            escaped.extend_from_slice(format!("&#x{byte:x};").as_bytes());
+        } else {
+            escaped.push(*byte);
+        }
+    }
+    response.headers_mut().remove(CONTENT_LENGTH);
+    *response.body_mut() = Body::from(Bytes::from(escaped));
 }
 
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {

@@ -67,6 +67,7 @@ pub(crate) struct Draft<'a> {
     packed: Vec<(super::model::Blob, Bytes)>,
     freed: Vec<super::model::Blob>,
     now: DateTime<Utc>,
+    world_now: DateTime<Utc>,
 }
 
 impl Draft<'_> {
@@ -108,7 +109,13 @@ impl Draft<'_> {
     ) -> S3Result<Version> {
         let null = self.bucket(bucket)?.bucket.versioning != Versioning::Enabled;
         let id = self.state.next_id(self.now.timestamp_micros());
-        Ok(Version { id, null, modified: self.now, object: object.map(Box::new) })
+        let born = self.world_now.timestamp();
+        Ok(Version { id, null, modified: self.now, born, object: object.map(Box::new) })
+    }
+
+    /// The time of this change by the world's clock.
+    pub(crate) fn world_now(&self) -> DateTime<Utc> {
+        self.world_now
     }
 
     /// The time of this change.
@@ -122,10 +129,20 @@ impl Store {
     pub(crate) fn new(world: &Arc<World>, (disk, state): (Arc<Disk>, State), settings: Settings) -> Self {
         let Settings { name, region, owner, thaw, rates } = settings;
         let throttle = Throttle::new(rates, world.clock.elapsed());
-        // The world's clock starts anew with the process; a thaw that was asked for before must not seem to lie ahead.
-        let date = state.last_thaw().map_or_else(|| world.clock.wall(), |last| last.max(world.clock.wall()));
+        // The world's clock starts anew with the process; what happened before must not seem to lie ahead.
+        let date = state.last_date().map_or_else(|| world.clock.wall(), |last| last.max(world.clock.wall()));
         let opened = (date, world.clock.elapsed());
-        Self { world: Arc::clone(world), disk, name, region, owner, thaw, throttle, state: RwLock::new(state), opened }
+        Self {
+            world: Arc::clone(world),
+            disk,
+            name,
+            region,
+            owner,
+            thaw,
+            throttle,
+            state: RwLock::new(state),
+            opened,
+        }
     }
 
     /// The date in this world: runs with its clock's speed, and is pushed forward with it.
@@ -177,6 +194,7 @@ impl Store {
             packed: Vec::new(),
             freed: Vec::new(),
             now: self.world.clock.wall(),
+            world_now: self.world_date(),
         };
         let result = make(&mut draft)?;
         let Draft { lines, packed, freed, .. } = draft;

@@ -107,14 +107,18 @@ fn date(text: &str) -> Option<DateTime<Utc>> {
 
 /// Whether an address lies in a network (`10.0.0.0/8`) or is that address.
 fn lies_in(address: IpAddr, network: &str) -> bool {
-    let (base, length) = network.split_once('/').map_or((network, None), |(base, length)| (base, Some(length)));
+    let (base, length) =
+        network.split_once('/').map_or((network, None), |(base, length)| (base, Some(length)));
     let Ok(base) = base.parse::<IpAddr>() else { return false };
     let (address, base, width) = match (address, base) {
-        (IpAddr::V4(address), IpAddr::V4(base)) => (u128::from(address.to_bits()), u128::from(base.to_bits()), 32),
+        (IpAddr::V4(address), IpAddr::V4(base)) => {
+            (u128::from(address.to_bits()), u128::from(base.to_bits()), 32)
+        }
         (IpAddr::V6(address), IpAddr::V6(base)) => (address.to_bits(), base.to_bits(), 128),
         _ => return false,
     };
-    let Some(length) = length.map_or(Some(width), |length| length.parse().ok()).filter(|length| *length <= width)
+    let Some(length) =
+        length.map_or(Some(width), |length| length.parse().ok()).filter(|length| *length <= width)
     else {
         return false;
     };
@@ -145,7 +149,9 @@ mod tests {
 
     #[test]
     fn texts_and_dates_are_compared() {
-        assert!(check(r#"{"StringLike":{"s3:prefix":"logs/*"},"DateLessThan":{"aws:CurrentTime":"2027-01-01T00:00:00Z"}}"#));
+        assert!(check(
+            r#"{"StringLike":{"s3:prefix":"logs/*"},"DateLessThan":{"aws:CurrentTime":"2027-01-01T00:00:00Z"}}"#
+        ));
         assert!(!check(r#"{"StringEquals":{"s3:prefix":"logs"}}"#));
     }
 
@@ -153,6 +159,8 @@ mod tests {
     fn an_unknown_fact_or_operator_does_not_open() {
         assert!(!check(r#"{"StringEquals":{"aws:userid":"x"}}"#));
         assert!(check(r#"{"StringEqualsIfExists":{"aws:userid":"x"},"StringNotEquals":{"aws:userid":"x"}}"#));
-        assert!(check(r#"{"Null":{"aws:userid":"true"}}"#) && !check(r#"{"Mystery":{"s3:prefix":"logs/2026"}}"#));
+        assert!(
+            check(r#"{"Null":{"aws:userid":"true"}}"#) && !check(r#"{"Mystery":{"s3:prefix":"logs/2026"}}"#)
+        );
     }
 }
