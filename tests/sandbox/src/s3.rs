@@ -25,18 +25,22 @@ mod attributes;
 mod buckets;
 mod claims;
 mod combine;
+mod completion;
 mod conditions;
 mod copy;
 mod deleting;
 mod digest;
 mod disk;
 mod documents;
+mod encryption;
 mod errors;
+mod gate;
 mod host;
 mod hurry;
 mod intake;
 mod inventory;
 mod keys;
+mod lifecycle;
 mod listing;
 mod lock;
 mod log;
@@ -45,12 +49,14 @@ mod multipart;
 mod objects;
 mod outflow;
 mod play;
+mod policy;
 mod reading;
 mod restore;
 mod server;
 mod state;
 mod store;
 mod tagging;
+mod throttle;
 mod times;
 mod trace;
 mod uploads;
@@ -63,6 +69,7 @@ mod tests;
 pub use disk::Durability;
 pub use hurry::Hurry;
 pub use keys::{Key, Policy};
+pub use throttle::Rates;
 
 use conditions::WriteConditions;
 use model::{Attributes, Headers, StorageClass};
@@ -145,15 +152,25 @@ impl S3 {
         let store = Arc::new(Store::new(
             world,
             opened,
-            store::Settings { name, region: region.clone(), owner: owner_of(name), thaw },
+            store::Settings {
+                name,
+                region: region.clone(),
+                owner: owner_of(name),
+                thaw,
+                rates: match durability {
+                    Durability::Full => Rates::default(),
+                    Durability::Relaxed => Rates::UNLIMITED,
+                },
+            },
         ));
+        world.tasks.spawn("s3-lifecycle", lifecycle::run(Arc::downgrade(&store)));
         claims::reclaim(&store).map_err(|source| S3Error::Open { name, source })?;
         store.read(|state| state.buckets.keys().for_each(|bucket| buckets::publish(&store, bucket)));
         let keys = keys::Keys(Arc::new(keys));
         let mut protocol = S3ServiceBuilder::new(api::Api(Arc::clone(&store)));
         protocol.set_host(host::Hosts::new(&region));
         protocol.set_auth(keys.clone());
-        protocol.set_access(keys::Gate { service: name, store: Arc::clone(&store), keys });
+        protocol.set_access(gate::Gate { service: name, store: Arc::clone(&store), keys });
         let front = server::Front {
             world: Arc::clone(world),
             service: name,
@@ -182,6 +199,11 @@ impl S3 {
     /// Whether it holds a bucket of this name.
     pub fn has_bucket(&self, name: &str) -> bool {
         self.store.read(|state| state.buckets.contains_key(name))
+    }
+
+    /// Other rates from now on; see [`Rates`].
+    pub fn limit(&self, rates: Rates) {
+        self.store.throttle.set(rates, self.store.world.clock.elapsed());
     }
 
     /// Makes a private bucket. Refused where the name is taken.

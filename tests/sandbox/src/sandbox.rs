@@ -19,7 +19,7 @@ use crate::plane::ingress::Ingress;
 use crate::plane::redis::RedisServers;
 use crate::plane::runner::Runner;
 use crate::plane::ssh::SshServer;
-use crate::s3::{Key, Policy, S3, S3Config};
+use crate::s3::{Key, S3, S3Config};
 use crate::seed::Size;
 pub use crate::seed::cache::Cache;
 use crate::world::World;
@@ -221,8 +221,7 @@ async fn store(
     pair: &(String, String),
 ) -> Result<Arc<S3>, SandboxError> {
     let dir: PathBuf = world.folder(name).map_err(part(name))?;
-    let (access_key_id, secret_access_key) = pair.clone();
-    let key = Key { access_key_id, secret_access_key, policy: Policy::Full };
-    let config = S3Config { name, region: estate::S3_REGION.into(), keys: vec![key], thaw: THAW };
+    let keys = Key::set(pair.clone()).to_vec();
+    let config = S3Config { name, region: estate::S3_REGION.into(), keys, thaw: THAW };
     S3::start(world, Path::new(&dir), config).await.map_err(part(name))
 }

@@ -15,12 +15,12 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use super::acl::{Acl, owner};
 use super::conditions::WriteConditions;
 use super::documents::{self, Kind};
-use super::keys::NewOnly;
+use super::gate::Caller;
 use super::server::Status;
 use super::store::Store;
 use super::{
-    buckets, copy, deleting, errors, listing, lock, multipart, objects, reading, restore, tagging, uploads,
-    versions,
+    buckets, copy, deleting, encryption, errors, lifecycle, listing, lock, multipart, objects, reading,
+    restore, tagging, uploads, versions,
 };
 
 /// The operations over one store.
@@ -41,8 +41,9 @@ fn answer_with<T>(output: T, status: StatusCode) -> Answer<T> {
     Ok(response)
 }
 
-fn new_only<T>(request: &S3Request<T>) -> bool {
-    request.extensions.get::<NewOnly>().is_some()
+/// Who asks, as the gate found.
+fn caller<T>(request: &S3Request<T>) -> Caller {
+    request.extensions.get::<Caller>().cloned().unwrap_or_default()
 }
 
 /// The conditions of a `CopyObject` on its destination, which the library does not parse.
@@ -53,7 +54,7 @@ fn copy_demands(request: &S3Request<CopyObjectInput>) -> S3Result<WriteCondition
         parsed.map_err(|_| errors::invalid("A conditional header is invalid"))
     };
     let (if_match, if_none_match) = (parse(hyper::header::IF_MATCH)?, parse(hyper::header::IF_NONE_MATCH)?);
-    Ok(WriteConditions { if_match, if_none_match, new_only: new_only(request) })
+    Ok(WriteConditions { if_match, if_none_match, new_only: caller(request).new_only })
 }
 
 #[async_trait::async_trait]
@@ -289,7 +290,7 @@ impl S3 for Api {
         let wanted = input
             .lifecycle_configuration
             .ok_or_else(|| errors::bad_request("Missing lifecycle configuration"))?;
-        documents::put_xml(&self.0, &input.bucket, Kind::Lifecycle, &wanted).await?;
+        lifecycle::put(&self.0, &input.bucket, wanted).await?;
         answer(PutBucketLifecycleConfigurationOutput::default())
     }
 
@@ -322,8 +323,7 @@ impl S3 for Api {
         request: S3Request<PutBucketEncryptionInput>,
     ) -> Answer<PutBucketEncryptionOutput> {
         let input = request.input;
-        let wanted = &input.server_side_encryption_configuration;
-        documents::put_xml(&self.0, &input.bucket, Kind::Encryption, wanted).await?;
+        encryption::put(&self.0, &input.bucket, &input.server_side_encryption_configuration).await?;
         answer(PutBucketEncryptionOutput {})
     }
 
@@ -344,7 +344,7 @@ impl S3 for Api {
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
-        let (trailers, new_only) = (request.trailing_headers.clone(), new_only(&request));
+        let (trailers, new_only) = (request.trailing_headers.clone(), caller(&request).new_only);
         answer(objects::put(&self.0, request.input, trailers, new_only).await?)
     }
 
@@ -366,11 +366,13 @@ impl S3 for Api {
     }
 
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
-        answer(deleting::delete_many(&self.0, request.input).await?)
+        let caller = caller(&request);
+        answer(deleting::delete_many(&self.0, request.input, &caller).await?)
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {
         let demands = copy_demands(&request)?;
+        copy::permit(&self.0, &caller(&request), &request.input.copy_source)?;
         answer(copy::copy(&self.0, request.input, demands).await?)
     }
 
@@ -461,6 +463,7 @@ impl S3 for Api {
         &self,
         request: S3Request<UploadPartCopyInput>,
     ) -> Answer<UploadPartCopyOutput> {
+        copy::permit(&self.0, &caller(&request), &request.input.copy_source)?;
         answer(multipart::upload_part_copy(&self.0, request.input).await?)
     }
 
@@ -468,7 +471,7 @@ impl S3 for Api {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Answer<CompleteMultipartUploadOutput> {
-        let new_only = new_only(&request);
+        let new_only = caller(&request).new_only;
         answer(multipart::complete(&self.0, request.input, new_only).await?)
     }
 

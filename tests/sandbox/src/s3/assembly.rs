@@ -132,6 +132,7 @@ mod tests {
             id: "u".into(),
             key: "k".into(),
             initiated: chrono::DateTime::UNIX_EPOCH,
+            born: 0,
             attributes: super::super::model::Attributes::default(),
             checksum: None,
             parts: sizes.iter().enumerate().map(part).collect(),

@@ -85,6 +85,7 @@ macro_rules! attributes_of {
             acl: $crate::s3::attributes::acl_of!($input, $owner)?,
             protection: $crate::s3::model::Protection::default(),
             thaw: None,
+            encryption: None,
         }
     }};
 }

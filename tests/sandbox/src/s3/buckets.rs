@@ -18,6 +18,9 @@ use super::state::Record;
 use super::store::Store;
 use super::times::to_protocol;
 
+/// How many buckets an endpoint may have.
+const MOST: usize = 100;
+
 /// How a new bucket shall be.
 pub(crate) struct NewBucket<'a> {
     /// Its name.
@@ -40,6 +43,9 @@ pub(crate) async fn make(store: &Store, new: NewBucket<'_>) -> S3Result<()> {
     }
     if store.read(|state| state.buckets.contains_key(new.name)) {
         return Err(errors::bucket_owned());
+    }
+    if store.read(|state| state.buckets.len()) >= MOST {
+        return Err(errors::too_many_buckets());
     }
     if !claims::take(store, new.name).map_err(|error| errors::io(&error))? {
         return Err(errors::bucket_taken());

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn who_may_only_append_may_write_over_a_delete_marker() {
-        let marker = Version { id: 1, null: false, modified: at(0), object: None };
+        let marker = Version { id: 1, null: false, modified: at(0), born: 0, object: None };
         let conditions = WriteConditions { new_only: true, ..WriteConditions::default() };
         assert!(conditions.check(Some(&marker)).is_ok());
     }

@@ -6,6 +6,8 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 use super::attributes::{acl_of, algorithm, check_metadata, class, headers_of, set_checksum, tags};
 use super::conditions::{Conditions, WriteConditions};
 use super::digest::{Algorithm, Checksum};
+use super::encryption::{self, CustomerKey, customer_key, say_encryption, source_key};
+use super::gate::Caller;
 use super::model::{Attributes, Content, Object, Protection};
 use super::objects::{Target, check, insert};
 use super::store::{Store, find, marker_error, version_header};
@@ -23,8 +25,20 @@ pub(crate) struct Source {
     pub(crate) version_id: Option<String>,
 }
 
+/// Refuses a source that the caller may not read.
+pub(crate) fn permit(store: &Store, caller: &Caller, source: &CopySource) -> S3Result<()> {
+    let CopySource::Bucket { bucket, key, version_id } = source else { return Ok(()) };
+    let action = if version_id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    store.read_bucket(bucket, |contents| caller.check(contents, key, action))
+}
+
 /// Finds the source of a copy, refusing what cannot be read or does not meet the conditions.
-pub(crate) fn source(store: &Store, source: &CopySource, conditions: &Conditions) -> S3Result<Source> {
+pub(crate) fn source(
+    store: &Store,
+    source: &CopySource,
+    conditions: &Conditions,
+    shown: CustomerKey<'_>,
+) -> S3Result<Source> {
     let CopySource::Bucket { bucket, key, version_id } = source else {
         return Err(S3Error::with_message(S3ErrorCode::NotImplemented, "Access points are not implemented"));
     };
@@ -35,6 +49,7 @@ pub(crate) fn source(store: &Store, source: &CopySource, conditions: &Conditions
         if !store.temperature(&object.attributes).is_readable() {
             return Err(errors::cold());
         }
+        encryption::unlock(object.attributes.encryption.as_ref(), shown)?;
         Ok(Source { object: Object::clone(object), version_id: version_header(contents, version) })
     })
 }
@@ -51,7 +66,7 @@ pub(crate) async fn copy(
     demands: WriteConditions,
 ) -> S3Result<CopyObjectOutput> {
     let conditions = conditions(&mut input);
-    let from = source(store, &input.copy_source, &conditions)?;
+    let from = source(store, &input.copy_source, &conditions, source_key!(input))?;
     let replace = directive(input.metadata_directive.as_ref().map(s3s::dto::MetadataDirective::as_str))?;
     let replace_tags = directive(input.tagging_directive.as_ref().map(s3s::dto::TaggingDirective::as_str))?;
     if is_same(&input)
@@ -70,6 +85,7 @@ pub(crate) async fn copy(
     let old = from.object.attributes;
     let headers = if replace { headers_of!(input) } else { old.headers };
     check_metadata(&headers)?;
+    let sse = input.server_side_encryption.as_ref().map(s3s::dto::ServerSideEncryption::as_str);
     let mut attributes = Attributes {
         class: class(input.storage_class.as_ref())?,
         headers,
@@ -77,7 +93,9 @@ pub(crate) async fn copy(
         acl: acl_of!(input, &store.owner)?,
         protection: Protection::default(),
         thaw: None,
+        encryption: encryption::of_new(store, &input.bucket, sse, customer_key!(input))?,
     };
+    let shown = attributes.encryption.clone();
     let wanted = algorithm(input.checksum_algorithm.as_ref())?;
     let content = recompute(store, from.object.content, wanted).await?;
     let wish = (
@@ -102,12 +120,14 @@ pub(crate) async fn copy(
         ..CopyObjectResult::default()
     };
     set_checksum!(result, written.content.checksum.as_ref());
-    Ok(CopyObjectOutput {
+    let mut output = CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: from.version_id,
         version_id: written.version_id,
         ..CopyObjectOutput::default()
-    })
+    };
+    say_encryption!(output, shown.as_ref());
+    Ok(output)
 }
 
 /// Content of the copy: one piece, with the `ETag` and checksum of one piece. Read only where these are not known.

@@ -8,6 +8,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::conditions::WriteConditions;
 use super::errors;
+use super::gate::Caller;
 use super::model::Versioning;
 use super::state::Record;
 use super::store::{Draft, Store};
@@ -100,7 +101,11 @@ pub(crate) async fn delete(store: &Store, input: DeleteObjectInput) -> S3Result<
 }
 
 /// `DeleteObjects`: each key for itself, all in one write to the disk.
-pub(crate) async fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+pub(crate) async fn delete_many(
+    store: &Store,
+    input: DeleteObjectsInput,
+    caller: &Caller,
+) -> S3Result<DeleteObjectsOutput> {
     let objects = input.delete.objects;
     if objects.is_empty() || objects.len() > MOST {
         let message =
@@ -118,7 +123,10 @@ pub(crate) async fn delete_many(store: &Store, input: DeleteObjectsInput) -> S3R
                 bypass,
                 if_match: object.e_tag.clone().map(ETagCondition::ETag),
             };
-            let outcome = delete_one(draft, &wish);
+            let action = if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+            let contents = draft.bucket(&input.bucket);
+            let allowed = contents.and_then(|contents| caller.check(contents, &object.key, action));
+            let outcome = allowed.and_then(|()| delete_one(draft, &wish));
             (object, outcome)
         });
         Ok(outcomes.collect::<Vec<_>>())

@@ -1,11 +1,12 @@
 //! Settings of a bucket that are kept as the documents they came in: policy, lifecycle, CORS, website, encryption.
 //!
-//! They are checked for form and given back; nothing here acts on them.
+//! They are checked for form and given back; `policy`, `lifecycle` and `encryption` act on them.
 
 use s3s::xml::{Deserialize, Deserializer, Serialize, Serializer};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::errors;
+use super::policy::BucketPolicy;
 use super::store::Store;
 
 /// A kind of document.
@@ -76,28 +77,17 @@ pub(crate) async fn delete(store: &Store, bucket: &str, kind: Kind) -> S3Result<
     store.change_bucket(bucket, change).await
 }
 
-/// Stores a policy, which must be a JSON object with statements.
+/// Stores a policy, which must be well formed and about this bucket.
 pub(crate) async fn put_policy(store: &Store, bucket: &str, policy: String) -> S3Result<()> {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(&policy).ok();
-    if parsed.is_none_or(|policy| policy.get("Statement").is_none()) {
-        let message = "Policies must be valid JSON and the first byte must be '{'";
-        return Err(S3Error::with_message(S3ErrorCode::MalformedPolicy, message));
-    }
+    store.read_bucket(bucket, |_| Ok(()))?;
+    let malformed = |message| S3Error::with_message(S3ErrorCode::MalformedPolicy, message);
+    BucketPolicy::parse(&policy, bucket).map_err(malformed)?;
     put(store, bucket, Kind::Policy, policy).await
 }
 
-/// Whether the stored policy names everybody as principal.
+/// Whether the stored policy lets everybody in.
 pub(crate) fn is_public(policy: &str) -> bool {
-    let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements =
-        policy.get("Statement").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
-    statements.iter().any(|statement| {
-        let everybody = |value: &serde_json::Value| value == "*";
-        let principal = statement.get("Principal");
-        statement.get("Effect").is_some_and(|effect| effect == "Allow")
-            && principal
-                .is_some_and(|principal| everybody(principal) || principal.get("SCW").is_some_and(everybody))
-    })
+    BucketPolicy::read(policy).is_some_and(|policy| policy.is_public())
 }
 
 /// Stores a structure as XML.
@@ -124,15 +114,4 @@ pub(crate) fn get_xml<T: for<'xml> Deserialize<'xml>>(
     let text = get(store, bucket, kind)?;
     T::deserialize(&mut Deserializer::new(text.as_bytes()))
         .map_err(|error| errors::io(&std::io::Error::other(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_for_everybody_is_public() {
-        assert!(is_public(r#"{"Statement":[{"Effect":"Allow","Principal":"*"}]}"#));
-        assert!(!is_public(r#"{"Statement":[{"Effect":"Allow","Principal":{"SCW":"user_id:1"}}]}"#));
-    }
 }

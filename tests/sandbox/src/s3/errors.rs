@@ -28,7 +28,9 @@ refusals! {
     not_a_version: InvalidArgument, "Invalid version id specified";
     precondition: PreconditionFailed, "At least one of the pre-conditions you specified did not hold";
     range: InvalidRange, "The requested range is not satisfiable";
+    slow_down: SlowDown, "Please reduce your request rate.";
     storage: InternalError, "We encountered an internal error. Please try again.";
+    too_many_buckets: TooManyBuckets, "You have attempted to create more buckets than allowed";
     too_large: EntityTooLarge, "Your proposed upload exceeds the maximum allowed object size.";
     too_small: EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size";
 }

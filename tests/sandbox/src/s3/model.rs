@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::acl::Acl;
 use super::digest::Checksum;
+use super::encryption::Encryption;
 
 /// Where bytes lie on disk. Bytes are never changed once written, so several versions may share one blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -188,6 +189,8 @@ pub(crate) struct Attributes {
     pub(crate) protection: Protection,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) thaw: Option<Thaw>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption: Option<Encryption>,
 }
 
 /// The bytes of one version and their digests.
@@ -227,6 +230,9 @@ pub(crate) struct Version {
     pub(crate) null: bool,
     /// When it was written.
     pub(crate) modified: DateTime<Utc>,
+    /// When it was written by the world's clock, seconds since 1970: what its age is counted from.
+    #[serde(default)]
+    pub(crate) born: i64,
     /// `None` for a delete marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) object: Option<Box<Object>>,
@@ -269,6 +275,9 @@ pub(crate) struct Upload {
     pub(crate) key: String,
     /// When it began.
     pub(crate) initiated: DateTime<Utc>,
+    /// When it began by the world's clock, seconds since 1970.
+    #[serde(default)]
+    pub(crate) born: i64,
     /// What the object will be.
     pub(crate) attributes: Attributes,
     /// Which checksum, and whether over the whole object (or over the parts' checksums), as asked.
@@ -276,6 +285,19 @@ pub(crate) struct Upload {
     /// Parts by number.
     #[serde(default)]
     pub(crate) parts: BTreeMap<u16, Part>,
+}
+
+/// An upload that was completed: remembered, because an answer that was lost is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Completion {
+    /// The upload.
+    pub(crate) upload: String,
+    /// What it became.
+    pub(crate) key: String,
+    /// A digest of the parts that were named.
+    pub(crate) parts: String,
+    /// The version that it became.
+    pub(crate) version: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -289,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_null_version_answers_to_null_only() {
-        let version = Version { id: 7, null: true, modified: DateTime::UNIX_EPOCH, object: None };
+        let version = Version { id: 7, null: true, modified: DateTime::UNIX_EPOCH, born: 0, object: None };
         assert!(version.is_named("null") && !version.is_named("7"));
     }
 

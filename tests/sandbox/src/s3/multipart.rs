@@ -14,12 +14,13 @@ use super::assembly::assemble;
 use super::attributes::{algorithm, attributes_of, checksums_of, claims_of, set_checksum};
 use super::conditions::{Conditions, WriteConditions};
 use super::digest::Algorithm;
+use super::encryption::{self, customer_key, say_encryption, source_key};
 use super::model::{Object, Part, Upload};
 use super::objects::{Target, check, insert};
 use super::state::{Contents, Record};
 use super::store::{Store, content};
 use super::times::to_protocol;
-use super::{copy, errors, intake, lock, outflow};
+use super::{completion, copy, errors, intake, lock, outflow};
 
 /// The provider's cap, ten times lower than elsewhere.
 pub(crate) const MOST_PARTS: i32 = 1_000;
@@ -81,6 +82,9 @@ pub(crate) async fn create(
     let checksum =
         checksum_plan(algorithm(input.checksum_algorithm.as_ref())?, input.checksum_type.as_ref())?;
     let mut attributes = attributes_of!(input, &store.owner);
+    let sse = input.server_side_encryption.as_ref().map(s3s::dto::ServerSideEncryption::as_str);
+    attributes.encryption = encryption::of_new(store, &input.bucket, sse, customer_key!(input))?;
+    let shown = attributes.encryption.clone();
     let wish = (
         input.object_lock_mode.as_ref().map(s3s::dto::ObjectLockMode::as_str),
         input.object_lock_retain_until_date.as_ref(),
@@ -96,6 +100,7 @@ pub(crate) async fn create(
             id: id.clone(),
             key: input.key.clone(),
             initiated: now,
+            born: draft.world_now().timestamp(),
             attributes,
             checksum,
             parts: BTreeMap::new(),
@@ -103,14 +108,16 @@ pub(crate) async fn create(
         draft.apply(Record::Upload { bucket: input.bucket.clone(), upload })?;
         Ok(id)
     });
-    Ok(CreateMultipartUploadOutput {
+    let mut output = CreateMultipartUploadOutput {
         upload_id: Some(created.await?),
         checksum_algorithm: checksum.map(|(algorithm, _)| ChecksumAlgorithm::from_static(algorithm.name())),
         checksum_type: checksum.map(|(_, full)| ChecksumType::from_static(kind_name(full))),
         bucket: Some(input.bucket),
         key: Some(input.key),
         ..CreateMultipartUploadOutput::default()
-    })
+    };
+    say_encryption!(output, shown.as_ref());
+    Ok(output)
 }
 
 /// The name of a checksum's kind in the protocol.
@@ -125,8 +132,11 @@ pub(crate) async fn upload_part(
     trailers: Option<TrailingHeaders>,
 ) -> S3Result<UploadPartOutput> {
     let number = part_number(input.part_number)?;
-    let plan = store
-        .read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
+    let (plan, encryption) = store.read_bucket(&input.bucket, |contents| {
+        let upload = find(contents, &input.key, &input.upload_id)?;
+        Ok((upload.checksum, upload.attributes.encryption.clone()))
+    })?;
+    encryption::unlock(encryption.as_ref(), customer_key!(input))?;
     let mut claims = claims_of!(input, trailers);
     let announced = claims.algorithm.or_else(|| claims.checksums.first().map(|(algorithm, _)| *algorithm));
     if let (Some((planned, _)), Some(sent)) = (plan, announced)
@@ -158,6 +168,7 @@ pub(crate) async fn upload_part(
     let kept = digest.kept();
     let mut output =
         UploadPartOutput { e_tag: Some(ETag::Strong(digest.etag())), ..UploadPartOutput::default() };
+    say_encryption!(output, encryption.as_ref());
     set_checksum!(output, kept.as_ref());
     Ok(output)
 }
@@ -176,7 +187,7 @@ pub(crate) async fn upload_part_copy(
         if_modified_since: input.copy_source_if_modified_since.take(),
         if_unmodified_since: input.copy_source_if_unmodified_since.take(),
     };
-    let source = copy::source(store, &input.copy_source, &conditions)?;
+    let source = copy::source(store, &input.copy_source, &conditions, source_key!(input))?;
     let (from, to) = copy_range(input.copy_source_range.as_deref(), source.object.content.size)?;
     let segments = outflow::slice(&source.object.content.segments, from, to);
     let algorithm = plan.map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
@@ -242,7 +253,13 @@ pub(crate) async fn complete(
     let parts = input.multipart_upload.take().and_then(|upload| upload.parts).unwrap_or_default();
     let target = Target { bucket: &input.bucket, key: &input.key, conditions };
     let written = store.change(|draft| {
-        let upload = find(draft.bucket(target.bucket)?, target.key, &input.upload_id)?.clone();
+        let contents = draft.bucket(target.bucket)?;
+        let upload = match find(contents, target.key, &input.upload_id) {
+            Ok(upload) => upload.clone(),
+            Err(unknown) => {
+                return completion::again(contents, &input.upload_id, target.key, &parts).ok_or(unknown);
+            }
+        };
         let content = assemble(&upload, &parts, &claimed)?;
         if input.mpu_object_size.is_some_and(|size| u64::try_from(size) != Ok(content.size)) {
             return Err(errors::bad_request(
@@ -251,6 +268,8 @@ pub(crate) async fn complete(
         }
         check(draft, &target)?;
         let written = insert(draft, &target, Object { content, attributes: upload.attributes })?;
+        let completion = completion::of(&upload.id, target.key, &parts, written.id);
+        draft.apply(Record::Completed { bucket: input.bucket.clone(), completion })?;
         draft.apply(Record::UploadGone {
             bucket: input.bucket.clone(),
             key: input.key.clone(),

@@ -6,6 +6,7 @@ use s3s::{S3Result, TrailingHeaders};
 use super::attributes::{attributes_of, claims_of, set_checksum};
 use super::conditions::WriteConditions;
 use super::digest::Digest;
+use super::encryption::{self, customer_key, say_encryption};
 use super::errors;
 use super::intake::{self, Claims};
 use super::lock;
@@ -40,6 +41,9 @@ pub(crate) async fn put(
     store.read_bucket(&input.bucket, |_| Ok(()))?;
     let claims = claims_of!(input, trailers);
     let mut attributes = attributes_of!(input, &store.owner);
+    let sse = input.server_side_encryption.as_ref().map(s3s::dto::ServerSideEncryption::as_str);
+    attributes.encryption = encryption::of_new(store, &input.bucket, sse, customer_key!(input))?;
+    let shown = attributes.encryption.clone();
     let arrived = intake::receive(&store.disk, input.body.take(), &claims).await?;
     let conditions = WriteConditions {
         if_match: input.if_match.take(),
@@ -56,7 +60,9 @@ pub(crate) async fn put(
         attributes.protection = lock::for_new(bucket, wish, claims.is_protected(), now)?;
         write(draft, &target, arrived, attributes)
     });
-    Ok(answer(written.await?))
+    let mut output = answer(written.await?);
+    say_encryption!(output, shown.as_ref());
+    Ok(output)
 }
 
 /// Puts bytes that are already at hand: seeding.
@@ -80,6 +86,8 @@ pub(crate) struct Written {
     pub(crate) version_id: Option<String>,
     /// When.
     pub(crate) modified: chrono::DateTime<chrono::Utc>,
+    /// The version's number.
+    pub(crate) id: u64,
 }
 
 fn write(
@@ -106,10 +114,11 @@ pub(crate) fn check(draft: &Draft<'_>, target: &Target<'_>) -> S3Result<()> {
 pub(crate) fn insert(draft: &mut Draft<'_>, target: &Target<'_>, object: Object) -> S3Result<Written> {
     let content = object.content.clone();
     let version = draft.new_version(target.bucket, Some(object))?;
+    let id = version.id;
     let version_id = version_header(draft.bucket(target.bucket)?, &version);
     let modified = version.modified;
     draft.apply(Record::Version { bucket: target.bucket.to_owned(), key: target.key.to_owned(), version })?;
-    Ok(Written { content, version_id, modified })
+    Ok(Written { content, version_id, modified, id })
 }
 
 fn answer(written: Written) -> PutObjectOutput {

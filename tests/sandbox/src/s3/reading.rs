@@ -10,6 +10,7 @@ use s3s::{S3Error, S3Result};
 
 use super::attributes::set_checksum;
 use super::conditions::Conditions;
+use super::encryption::{self, customer_key, say_encryption};
 use super::errors;
 use super::lock::hold_name;
 use super::model::{Object, StorageClass, Version};
@@ -125,6 +126,7 @@ macro_rules! describe {
         $output.version_id = $found.version_id.clone();
         $output.storage_class = (attributes.class != StorageClass::Standard)
             .then(|| ClassName::from_static(attributes.class.name()));
+        say_encryption!($output, attributes.encryption.as_ref());
         $output.restore = $store.restore_header(attributes);
         $output.object_lock_legal_hold_status = attributes.protection.hold.map(hold_name);
         if let Some((mode, until)) = attributes.protection.retention {
@@ -153,6 +155,7 @@ pub(crate) async fn get(store: &Store, mut input: GetObjectInput) -> S3Result<Ge
     if !store.temperature(&object.attributes).is_readable() {
         return Err(errors::cold());
     }
+    encryption::unlock(object.attributes.encryption.as_ref(), customer_key!(input))?;
     let window = window(object, input.range.as_ref(), input.part_number)?;
     let mut output = GetObjectOutput::default();
     describe!(output, store, found, window, input.checksum_mode.is_some());
@@ -173,6 +176,7 @@ pub(crate) fn head(store: &Store, mut input: HeadObjectInput) -> S3Result<HeadOb
         if_unmodified_since: input.if_unmodified_since.take(),
     };
     conditions.check_read(&object.content.etag, found.version.modified)?;
+    encryption::unlock(object.attributes.encryption.as_ref(), customer_key!(input))?;
     let window = window(object, input.range.as_ref(), input.part_number)?;
     let mut output = HeadObjectOutput::default();
     describe!(output, store, found, window, input.checksum_mode.is_some());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::keys::is_read;
 use super::play;
-use super::trace::{Notes, Trace};
+use super::trace::{Notes, Peer, Trace};
 use crate::world::World;
 use crate::world::journal::Draft;
 
@@ -56,7 +56,9 @@ pub(crate) async fn serve(front: Front) -> std::io::Result<SocketAddr> {
 async fn accept(listener: TcpListener, front: Front) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => front.world.tasks.spawn("s3-connection", connection(stream, front.clone())),
+            Ok((stream, peer)) => {
+                front.world.tasks.spawn("s3-connection", connection(stream, Peer(peer.ip()), front.clone()));
+            }
             Err(error) => {
                 // Out of descriptors, mostly: others must close first.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -66,13 +68,13 @@ async fn accept(listener: TcpListener, front: Front) {
     }
 }
 
-async fn connection(stream: TcpStream, front: Front) {
+async fn connection(stream: TcpStream, peer: Peer, front: Front) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off delays");
     }
     let service = hyper::service::service_fn(move |request| {
         let front = front.clone();
-        async move { front.answer(request).await }
+        async move { front.answer(request, peer).await }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new());
@@ -83,11 +85,12 @@ async fn connection(stream: TcpStream, front: Front) {
 
 impl Front {
     /// One request. An error cuts the connection.
-    async fn answer(&self, request: Request<Incoming>) -> Result<HttpResponse, Cut> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<HttpResponse, Cut> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let trace = Trace::default();
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(trace.clone());
+        request.extensions_mut().insert(peer);
         let response = self.protocol.call(request).await.map_err(|_| Cut)?;
         let notes = trace.take();
         self.record(&method, &path, &notes, response.status());
@@ -129,6 +132,7 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             self.complete_error(&mut response, resource, &id);
         }
+        escape_controls(&mut response);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
             response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);
@@ -158,6 +162,27 @@ impl Front {
         );
         *response.body_mut() = Body::from(Bytes::from(whole));
     }
+}
+
+/// XML 1.0 has no way to write most control characters, but keys may hold them: written as character references, as AWS does,
+/// some parsers take them. A carriage return would be read as a line feed otherwise.
+fn escape_controls(response: &mut HttpResponse) {
+    let is_xml = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/xml");
+    let Some(body) = response.body().bytes().filter(|_| is_xml) else { return };
+    let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\t');
+    if !body.iter().any(is_control) {
+        return;
+    }
+    let mut escaped = Vec::with_capacity(body.len() + 64);
+    for byte in &body {
+        if is_control(byte) {
+            escaped.extend_from_slice(format!("&#x{byte:x};").as_bytes());
+        } else {
+            escaped.push(*byte);
+        }
+    }
+    response.headers_mut().remove(CONTENT_LENGTH);
+    *response.body_mut() = Body::from(Bytes::from(escaped));
 }
 
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Blob, Bucket, Part, Segment, Upload, Version};
+use super::model::{Blob, Bucket, Completion, Part, Segment, Upload, Version};
+
+/// How many completed uploads of a bucket are remembered.
+const REMEMBERED: usize = 1_000;
 
 /// One change of the index; one line of the log.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub(crate) enum Record {
     Upload { bucket: String, upload: Upload },
     /// A part arrives, perhaps instead of an earlier one.
     Part { bucket: String, key: String, upload: String, part: Part },
+    /// An upload that ended by completion is remembered.
+    Completed { bucket: String, completion: Completion },
     /// An upload ends, by completion (its version came just before) or abort.
     UploadGone { bucket: String, key: String, upload: String },
 }
@@ -44,6 +49,8 @@ pub(crate) struct Contents {
     pub(crate) keys: BTreeMap<String, Versions>,
     /// Uploads by key and identifier.
     pub(crate) uploads: BTreeMap<(String, String), Upload>,
+    /// The latest completed uploads by identifier, which sorts by time.
+    pub(crate) completed: BTreeMap<String, Completion>,
 }
 
 impl Contents {
@@ -90,6 +97,7 @@ impl State {
             Record::Emptied(name) => self.empty(&name),
             Record::Upload { bucket, upload } => self.begin(&bucket, upload),
             Record::Part { bucket, key, upload, part } => self.put_part(&bucket, key, upload, part),
+            Record::Completed { bucket, completion } => self.remember(&bucket, completion),
             Record::UploadGone { bucket, key, upload } => self.end(&bucket, key, upload),
         }
     }
@@ -99,11 +107,14 @@ impl State {
         self.references.keys().copied()
     }
 
-    /// The latest date at which anybody asked for a thaw.
-    pub(crate) fn last_thaw(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+    /// The latest date of the world's clock at which anything was written or a thaw asked for.
+    pub(crate) fn last_date(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         let versions = self.buckets.values().flat_map(|contents| contents.keys.values().flatten());
-        let objects = versions.filter_map(|version| version.object.as_ref());
-        objects.filter_map(|object| object.attributes.thaw.map(|thaw| thaw.requested)).max()
+        let dates = versions.flat_map(|version| {
+            let thaw = version.object.as_ref().and_then(|object| object.attributes.thaw);
+            [chrono::DateTime::from_timestamp(version.born, 0), thaw.map(|thaw| thaw.requested)]
+        });
+        dates.flatten().max()
     }
 
     /// Whether all these bytes still belong to something.
@@ -125,7 +136,14 @@ impl State {
                 .uploads
                 .values()
                 .map(move |upload| Record::Upload { bucket: name.clone(), upload: upload.clone() });
-            std::iter::once(Record::Bucket(contents.bucket.clone())).chain(versions).chain(uploads)
+            let completed = contents.completed.values().map(move |completion| Record::Completed {
+                bucket: name.clone(),
+                completion: completion.clone(),
+            });
+            std::iter::once(Record::Bucket(contents.bucket.clone()))
+                .chain(versions)
+                .chain(uploads)
+                .chain(completed)
         })
     }
 
@@ -134,7 +152,12 @@ impl State {
             contents.bucket = bucket;
         } else {
             let name = bucket.name.clone();
-            let contents = Contents { bucket, keys: BTreeMap::new(), uploads: BTreeMap::new() };
+            let contents = Contents {
+                bucket,
+                keys: BTreeMap::new(),
+                uploads: BTreeMap::new(),
+                completed: BTreeMap::new(),
+            };
             self.buckets.insert(name, contents);
         }
         Vec::new()
@@ -188,6 +211,7 @@ impl State {
         let Some(contents) = self.buckets.get_mut(bucket) else { return Vec::new() };
         let keys = std::mem::take(&mut contents.keys);
         let uploads = std::mem::take(&mut contents.uploads);
+        contents.completed.clear();
         let mut freed = Vec::new();
         for version in keys.values().flatten() {
             freed.extend(self.release(version.segments()));
@@ -221,6 +245,16 @@ impl State {
         let gone = self.buckets.get_mut(bucket).and_then(|contents| contents.uploads.remove(&(key, upload)));
         let parts = gone.into_iter().flat_map(|upload| upload.parts.into_values());
         parts.flat_map(|part| self.release(&part.content.segments)).collect()
+    }
+
+    fn remember(&mut self, bucket: &str, completion: Completion) -> Vec<Blob> {
+        if let Some(contents) = self.buckets.get_mut(bucket) {
+            contents.completed.insert(completion.upload.clone(), completion);
+            if contents.completed.len() > REMEMBERED {
+                contents.completed.pop_first();
+            }
+        }
+        Vec::new()
     }
 
     fn retain(&mut self, segments: &[Segment]) {
@@ -267,7 +301,7 @@ mod tests {
         let segments = vec![Segment { blob: Blob::File(blob), offset: 0, len: 1 }];
         let content = Content { size: 1, etag: String::new(), segments, parts: Vec::new(), checksum: None };
         let object = Some(Box::new(Object { content, attributes: Attributes::default() }));
-        let version = Version { id, null: true, modified: DateTime::UNIX_EPOCH, object };
+        let version = Version { id, null: true, modified: DateTime::UNIX_EPOCH, born: 0, object };
         Record::Version { bucket: "b".into(), key: "k".into(), version }
     }
 

@@ -15,6 +15,7 @@ use super::errors;
 use super::log;
 use super::model::{Bucket, Content, Segment, Version, Versioning};
 use super::state::{Contents, Record, State};
+use super::throttle::{Rates, Throttle};
 use crate::world::World;
 
 /// The store behind one endpoint.
@@ -32,6 +33,8 @@ pub(crate) struct Store {
     pub(crate) owner: String,
     /// How long GLACIER takes to thaw, world time.
     pub(crate) thaw: Duration,
+    /// Refuses who asks too often.
+    pub(crate) throttle: Throttle,
     state: RwLock<State>,
     /// The world's date when this store was opened, and the world's clock then.
     opened: (DateTime<Utc>, Duration),
@@ -43,6 +46,7 @@ pub(crate) struct Settings {
     pub(crate) region: String,
     pub(crate) owner: String,
     pub(crate) thaw: Duration,
+    pub(crate) rates: Rates,
 }
 
 /// A body that has arrived and is not yet part of the index.
@@ -63,6 +67,7 @@ pub(crate) struct Draft<'a> {
     packed: Vec<(super::model::Blob, Bytes)>,
     freed: Vec<super::model::Blob>,
     now: DateTime<Utc>,
+    world_now: DateTime<Utc>,
 }
 
 impl Draft<'_> {
@@ -104,7 +109,13 @@ impl Draft<'_> {
     ) -> S3Result<Version> {
         let null = self.bucket(bucket)?.bucket.versioning != Versioning::Enabled;
         let id = self.state.next_id(self.now.timestamp_micros());
-        Ok(Version { id, null, modified: self.now, object: object.map(Box::new) })
+        let born = self.world_now.timestamp();
+        Ok(Version { id, null, modified: self.now, born, object: object.map(Box::new) })
+    }
+
+    /// The time of this change by the world's clock.
+    pub(crate) fn world_now(&self) -> DateTime<Utc> {
+        self.world_now
     }
 
     /// The time of this change.
@@ -116,11 +127,22 @@ impl Draft<'_> {
 impl Store {
     /// A store over an opened disk and the index that was found there.
     pub(crate) fn new(world: &Arc<World>, (disk, state): (Arc<Disk>, State), settings: Settings) -> Self {
-        let Settings { name, region, owner, thaw } = settings;
-        // The world's clock starts anew with the process; a thaw that was asked for before must not seem to lie ahead.
-        let date = state.last_thaw().map_or_else(|| world.clock.wall(), |last| last.max(world.clock.wall()));
+        let Settings { name, region, owner, thaw, rates } = settings;
+        let throttle = Throttle::new(rates, world.clock.elapsed());
+        // The world's clock starts anew with the process; what happened before must not seem to lie ahead.
+        let date = state.last_date().map_or_else(|| world.clock.wall(), |last| last.max(world.clock.wall()));
         let opened = (date, world.clock.elapsed());
-        Self { world: Arc::clone(world), disk, name, region, owner, thaw, state: RwLock::new(state), opened }
+        Self {
+            world: Arc::clone(world),
+            disk,
+            name,
+            region,
+            owner,
+            thaw,
+            throttle,
+            state: RwLock::new(state),
+            opened,
+        }
     }
 
     /// The date in this world: runs with its clock's speed, and is pushed forward with it.
@@ -172,6 +194,7 @@ impl Store {
             packed: Vec::new(),
             freed: Vec::new(),
             now: self.world.clock.wall(),
+            world_now: self.world_date(),
         };
         let result = make(&mut draft)?;
         let Draft { lines, packed, freed, .. } = draft;

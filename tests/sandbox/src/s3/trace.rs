@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::world::Fault;
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) std::net::IpAddr);
+
 /// The notes on one request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trace(Arc<Mutex<Notes>>);

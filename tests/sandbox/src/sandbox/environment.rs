@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::Parts;
 use crate::estate;
 use crate::paas::REGION;
+use crate::s3::Key;
 use crate::world::Ids;
 
 /// Credentials that exist from the start.
@@ -103,19 +104,35 @@ fn code_and_names(parts: &Parts) -> Pairs {
 }
 
 fn stores(parts: &Parts) -> Pairs {
-    let (source, archive) = (parts.secrets.source.clone(), parts.secrets.archive.clone());
+    let (source, archive) = (Key::set(parts.secrets.source.clone()), Key::set(parts.secrets.archive.clone()));
+    let [source_full, source_read, source_append] = source;
+    let [archive_full, archive_read, archive_append] = archive;
     vec![
         ("S3_SOURCE_ENDPOINT", parts.source.endpoint()),
         ("S3_SOURCE_BUCKET", estate::BUCKET.into()),
-        ("S3_SOURCE_ACCESS_KEY_ID", source.0.clone()),
-        ("S3_SOURCE_SECRET_ACCESS_KEY", source.1.clone()),
+        ("S3_SOURCE_PRINCIPAL", source_full.principal()),
+        ("S3_SOURCE_ACCESS_KEY_ID", source_full.access_key_id.clone()),
+        ("S3_SOURCE_SECRET_ACCESS_KEY", source_full.secret_access_key.clone()),
+        ("S3_SOURCE_READ_PRINCIPAL", source_read.principal()),
+        ("S3_SOURCE_READ_ACCESS_KEY_ID", source_read.access_key_id),
+        ("S3_SOURCE_READ_SECRET_ACCESS_KEY", source_read.secret_access_key),
+        ("S3_SOURCE_APPEND_PRINCIPAL", source_append.principal()),
+        ("S3_SOURCE_APPEND_ACCESS_KEY_ID", source_append.access_key_id),
+        ("S3_SOURCE_APPEND_SECRET_ACCESS_KEY", source_append.secret_access_key),
         ("S3_ARCHIVE_ENDPOINT", parts.archive.endpoint()),
         ("S3_ARCHIVE_BUCKET", estate::MIRROR.into()),
-        ("S3_ARCHIVE_ACCESS_KEY_ID", archive.0),
-        ("S3_ARCHIVE_SECRET_ACCESS_KEY", archive.1),
+        ("S3_ARCHIVE_PRINCIPAL", archive_full.principal()),
+        ("S3_ARCHIVE_ACCESS_KEY_ID", archive_full.access_key_id),
+        ("S3_ARCHIVE_SECRET_ACCESS_KEY", archive_full.secret_access_key),
+        ("S3_ARCHIVE_READ_PRINCIPAL", archive_read.principal()),
+        ("S3_ARCHIVE_READ_ACCESS_KEY_ID", archive_read.access_key_id),
+        ("S3_ARCHIVE_READ_SECRET_ACCESS_KEY", archive_read.secret_access_key),
+        ("S3_ARCHIVE_APPEND_PRINCIPAL", archive_append.principal()),
+        ("S3_ARCHIVE_APPEND_ACCESS_KEY_ID", archive_append.access_key_id),
+        ("S3_ARCHIVE_APPEND_SECRET_ACCESS_KEY", archive_append.secret_access_key),
         ("AWS_REGION", estate::S3_REGION.into()),
-        ("AWS_ACCESS_KEY_ID", source.0),
-        ("AWS_SECRET_ACCESS_KEY", source.1),
+        ("AWS_ACCESS_KEY_ID", source_full.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", source_full.secret_access_key),
     ]
 }
 
