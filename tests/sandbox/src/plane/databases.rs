@@ -12,10 +12,13 @@ use thiserror::Error;
 
 use super::runner::Runner;
 use super::runner::groups::Groups;
+use super::tls::DatabaseAuthority;
 use crate::world::World;
 
 mod addon;
+mod extensions;
 mod front;
+mod gate;
 mod peer;
 mod sql;
 mod tools;
@@ -110,6 +113,7 @@ pub struct Databases {
     binaries: Binaries,
     groups: Arc<Groups>,
     admission: Arc<Admission>,
+    authority: DatabaseAuthority,
     addons: Mutex<BTreeMap<String, Arc<Addon>>>,
 }
 
@@ -127,7 +131,12 @@ impl Databases {
     #[expect(clippy::unused_async, reason = "callers need not know that nothing is waited for yet")]
     pub async fn start(world: &Arc<World>) -> Result<Arc<Self>, DatabaseError> {
         let missing = |source| DatabaseError::Server { resource: "all databases".into(), source };
+        let authority = DatabaseAuthority::of(world).map_err(|source| DatabaseError::Files {
+            resource: "all databases".into(),
+            source: source.into(),
+        })?;
         Ok(Arc::new(Self {
+            authority,
             world: Arc::clone(world),
             binaries: Binaries::find().map_err(missing)?,
             // SIGINT: the server's fast shutdown.
@@ -215,11 +224,37 @@ impl Databases {
         &self.binaries.version
     }
 
+    /// The CA of the databases' certificates (PEM file).
+    pub fn ca_file(&self) -> &Path {
+        self.authority.file()
+    }
+
+    /// Refuses plain connections to the addon from now on, or accepts them again.
+    pub fn force_tls(&self, resource_id: &str, on: bool) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.force_tls(on);
+        Ok(())
+    }
+
+    /// Ends every session of the addon, as a restart of the server would.
+    pub async fn cut_sessions(&self, resource_id: &str) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.cut_sessions().await
+    }
+
+    /// Rows of a statement of the platform's own, run as the superuser; `texts` are its parameters.
+    pub async fn rows(
+        &self,
+        resource_id: &str,
+        sql: &str,
+        texts: &[&str],
+    ) -> Result<serde_json::Value, DatabaseError> {
+        self.addon(resource_id)?.rows(sql, texts).await
+    }
+
     /// The socket of the database that is reached at `host` and `port` from the private network.
     pub fn socket_of(&self, host: &str, port: u16) -> Option<PathBuf> {
         let is_here =
             |addon: &&Arc<Addon>| addon.access.host.eq_ignore_ascii_case(host) && addon.access.port == port;
-        self.addons().values().find(is_here).map(|addon| addon.socket.clone())
+        self.addons().values().find(is_here).map(|addon| addon.tunnels.clone())
     }
 
     /// Stops every server, waited for. Their files stay.

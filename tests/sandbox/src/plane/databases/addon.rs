@@ -10,11 +10,14 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _};
 
 use super::front::Front;
+use super::gate::Gate;
 use super::sql::{self, identifier, literal};
-use super::{DatabaseAccess, DatabaseError, Databases};
+use super::{DatabaseAccess, DatabaseError, Databases, extensions};
 use crate::plane::runner::groups::Group;
 
 const SUPERUSER: &str = "postgres";
+/// Beside the server's own socket, under a name of the same length: paths of sockets are short.
+const TUNNELS_PORT: u16 = 5_433;
 const REGION_DOMAIN: &str = "postgresql.a.osc-fr1.scalingo-dbs.test";
 /// A throwaway world need not survive a power cut: these make restorations as fast as the machine allows.
 const OPTIONS: [(&str, &str); 8] = [
@@ -33,8 +36,8 @@ const RELOAD_POLL: Duration = Duration::from_millis(20);
 /// A running addon.
 pub(super) struct Addon {
     pub(super) access: DatabaseAccess,
-    /// The server's socket file.
-    pub(super) socket: PathBuf,
+    /// The socket file at which tunnels end: the gate's, not the server's.
+    pub(super) tunnels: PathBuf,
     resource: String,
     /// What `PGHOST` wants.
     socket_dir: PathBuf,
@@ -62,18 +65,22 @@ impl Addon {
         let server = |source| DatabaseError::Server { resource: resource.to_owned(), source };
         let cluster = Cluster::start(settings).await.map_err(server)?;
         let group = leader(&cluster).map(|leader| all.groups.adopt(leader).ends_itself());
-        let socket = cluster.socket_dir().join(format!(".s.PGSQL.{}", cluster.port()));
-        let front = Front::start(&all.world, &all.admission, &socket).await.map_err(files())?;
+        let socket = |port| cluster.socket_dir().join(format!(".s.PGSQL.{port}"));
+        let host = format!("{}.{REGION_DOMAIN}", resource.replace('_', "-"));
+        let tls = all.authority.acceptor(&host).map_err(|error| files()(error.into()))?;
+        let (gate, tunnels) = (Gate::new(socket(cluster.port()), tls), socket(TUNNELS_PORT));
+        let listener = Front::listen().await.map_err(files())?;
+        let front = Front::start(&all.world, &all.admission, listener, &tunnels, gate).map_err(files())?;
         let addon = Self {
             access: DatabaseAccess {
-                host: format!("{}.{REGION_DOMAIN}", resource.replace('_', "-")),
+                host,
                 port: front.port(),
                 user: resource.to_owned(),
                 password: all.world.ids.secret(32),
                 database: resource.to_owned(),
             },
             resource: resource.to_owned(),
-            socket,
+            tunnels,
             socket_dir: cluster.socket_dir().to_owned(),
             // Not of the seeded generator: everybody knows its numbers.
             superuser_password: uuid::Uuid::new_v4().simple().to_string(),
@@ -141,7 +148,31 @@ impl Addon {
         self.execute(admin, doing, &format!("CREATE DATABASE {owner} OWNER {owner}")).await?;
         self.execute(admin, doing, &format!("REVOKE ALL ON DATABASE {owner} FROM PUBLIC")).await?;
         let mut inside = self.superuser(&self.resource).await?;
-        self.execute(&mut inside, doing, &sql::owner_grants(&owner)).await
+        self.execute(&mut inside, doing, &sql::owner_grants(&owner)).await?;
+        self.execute(&mut inside, "guarding extensions", &extensions::guards()).await
+    }
+
+    /// Plain connections are refused from now on, or accepted again.
+    pub(super) fn force_tls(&self, on: bool) {
+        self.front.gate().force_tls(on);
+    }
+
+    /// Ends every session but our own, as a restart does.
+    pub(super) async fn cut_sessions(&self) -> Result<(), DatabaseError> {
+        let mut admin = self.superuser("postgres").await?;
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE backend_type = 'client backend' AND usename <> current_user";
+        self.execute(&mut admin, "cutting sessions", sql).await
+    }
+
+    /// What `sql`, one statement with numbered texts in it, answers, as JSON rows.
+    pub(super) async fn rows(&self, sql: &str, texts: &[&str]) -> Result<serde_json::Value, DatabaseError> {
+        let mut inside = self.superuser(&self.resource).await?;
+        let wrapped = format!("SELECT coalesce(json_agg(r), '[]')::text FROM ({sql}) AS r");
+        let query = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(wrapped));
+        let query = texts.iter().fold(query, |query, text| query.bind((*text).to_owned()));
+        let json = query.fetch_one(&mut inside).await.map_err(self.sql_error("looking"))?;
+        Ok(serde_json::from_str(&json).unwrap_or_default())
     }
 
     pub(super) async fn wipe(&self) -> Result<(), DatabaseError> {
