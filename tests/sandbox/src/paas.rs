@@ -24,6 +24,7 @@ mod inventory;
 mod platform;
 mod rate;
 mod reply;
+mod rights;
 mod rules;
 mod seed;
 mod session;
@@ -71,6 +72,7 @@ pub struct Paas {
     state: Mutex<State>,
     signer: token::Signer,
     limiter: rate::Limiter,
+    calendar: work::calendar::Calendar,
     lanes: work::Lanes,
     urls: OnceLock<Urls>,
     ssh: OnceLock<SocketAddr>,
@@ -92,10 +94,15 @@ pub struct Urls {
 }
 
 impl Paas {
-    /// An empty platform that serves its three APIs; its nightly backups run from now on.
+    /// An empty platform that serves its three APIs; its periodic backups run from now on.
     pub async fn start(world: &Arc<World>, plane: Plane) -> std::io::Result<Arc<Self>> {
         let paas = Arc::new(Self {
             signer: token::Signer::new(&world.ids.secret(64)),
+            calendar: work::calendar::Calendar::new(
+                world.clock.wall(),
+                world.clock.elapsed(),
+                world.clock.speed(),
+            ),
             world: Arc::clone(world),
             plane,
             state: Mutex::default(),
@@ -112,7 +119,7 @@ impl Paas {
             database: url(http::serve(world, DATABASE_SERVICE, dbapi::router(&paas)).await?),
         };
         paas.urls.get_or_init(|| urls);
-        world.tasks.spawn("nightly_backups", work::backup::nightly(Arc::clone(&paas)));
+        world.tasks.spawn("periodic_backups", work::backup::periodic(Arc::clone(&paas)));
         Ok(paas)
     }
 

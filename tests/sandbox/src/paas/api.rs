@@ -13,12 +13,14 @@ use super::{Paas, dbapi, session};
 mod addons;
 mod apps;
 mod collaborators;
+mod dedicated;
 mod deployments;
 mod domains;
 mod offer;
 mod processes;
 mod projects;
 mod sources;
+mod transfers;
 mod variables;
 
 /// All routes.
@@ -26,6 +28,7 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
     let guarded = Router::new()
         .merge(about_apps())
         .merge(inside_apps())
+        .merge(around_projects())
         .merge(dbapi::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     let open = Router::new()
@@ -93,4 +96,18 @@ fn inside_apps() -> Routes {
         .route("/v1/apps/{app}/deployments/{id}", get(deployments::show))
         .route("/v1/apps/{app}/deployments/{id}/output", get(deployments::output))
         .route("/v1/apps/{app}/caches/deployment", axum::routing::delete(deployments::reset_cache))
+}
+
+fn around_projects() -> Routes {
+    let invitation = "/v1/projects/{id}/transfer_invitations/{invitation}";
+    Router::new()
+        .route("/v1/projects/{id}/eligible_new_owners", get(transfers::eligible_new_owners))
+        .route("/v1/projects/{id}/transfer_invitations", get(transfers::list).post(transfers::create))
+        .route(invitation, get(transfers::show))
+        .route(&format!("{invitation}/accept"), post(transfers::accept).patch(transfers::accept))
+        .route(&format!("{invitation}/decline"), post(transfers::decline).patch(transfers::decline))
+        .route(&format!("{invitation}/cancel"), post(transfers::cancel).patch(transfers::cancel))
+        .route("/v1/databases", get(dedicated::list).post(dedicated::create))
+        .route("/v1/databases/{id}", get(dedicated::show))
+        .route("/v1/apps/{app}/addons/{id}/resume", post(addons::resume))
 }

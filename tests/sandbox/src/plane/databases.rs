@@ -23,6 +23,8 @@ mod peer;
 mod sql;
 mod tools;
 
+pub use extensions::WHITELIST as EXTENSIONS;
+
 use addon::Addon;
 use front::Admission;
 
@@ -233,6 +235,22 @@ impl Databases {
     pub fn force_tls(&self, resource_id: &str, on: bool) -> Result<(), DatabaseError> {
         self.addon(resource_id)?.force_tls(on);
         Ok(())
+    }
+
+    /// Admits everybody at the addon's front from now on, or only apps again.
+    pub fn publish(&self, resource_id: &str, on: bool) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.publish(on);
+        Ok(())
+    }
+
+    /// The end of what the addon's server wrote into its log.
+    pub async fn log_tail(&self, resource_id: &str) -> Result<String, DatabaseError> {
+        self.addon(resource_id)?.log_tail().await
+    }
+
+    /// Brings the database back to what `file`, a custom-format dump, holds; objects that it does not hold stay.
+    pub async fn restore_dump(&self, resource_id: &str, file: &Path) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.restore_dump(&self.binaries, file).await
     }
 
     /// Ends every session of the addon, as a restart of the server would.

@@ -44,6 +44,7 @@ pub(super) struct Addon {
     /// Ours alone.
     superuser_password: String,
     pub(super) passfile: PathBuf,
+    pub(super) log: PathBuf,
     /// Users beside the owner: name → read only.
     users: Mutex<BTreeMap<String, bool>>,
     front: Front,
@@ -85,6 +86,7 @@ impl Addon {
             // Not of the seeded generator: everybody knows its numbers.
             superuser_password: uuid::Uuid::new_v4().simple().to_string(),
             passfile: folder.join("passfile"),
+            log: cluster.log().to_owned(),
             users: Mutex::default(),
             front,
             server: tokio::sync::Mutex::new(None),
@@ -155,6 +157,11 @@ impl Addon {
     /// Plain connections are refused from now on, or accepted again.
     pub(super) fn force_tls(&self, on: bool) {
         self.front.gate().force_tls(on);
+    }
+
+    /// Processes that are no app's are admitted from now on, or cut again.
+    pub(super) fn publish(&self, on: bool) {
+        self.front.gate().publish(on);
     }
 
     /// Ends every session but our own, as a restart does.

@@ -5,8 +5,8 @@
 //! takes them back, refuses what is not on the list, and hands extensions over. Both are members of `plpgsql`, so that no dump
 //! holds them.
 
-/// What the vendor allows. Not all of them are installed on every machine.
-const WHITELIST: &str = "anon,btree_gin,btree_gist,citext,cube,dblink,dict_int,earthdistance,fuzzystrmatch,hstore,intarray,isn,\
+/// What the vendor allows, separated by commas. Not all of them are installed on every machine.
+pub const WHITELIST: &str = "anon,btree_gin,btree_gist,citext,cube,dblink,dict_int,earthdistance,fuzzystrmatch,hstore,intarray,isn,\
 ltree,pg_repack,pg_stat_statements,pg_trgm,pgcrypto,pgrowlocks,postgis,postgis_raster,postgis_sfcgal,postgis_tiger_geocoder,\
 postgis_topology,postgres_fdw,tablefunc,timescaledb,unaccent,uuid-ossp,vector";
 

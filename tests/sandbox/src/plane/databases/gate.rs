@@ -30,6 +30,7 @@ pub(super) struct Gate {
     socket: PathBuf,
     tls: TlsAcceptor,
     forced: AtomicBool,
+    public: AtomicBool,
 }
 
 impl std::fmt::Debug for Gate {
@@ -41,12 +42,21 @@ impl std::fmt::Debug for Gate {
 impl Gate {
     /// A gate to the server at `socket`.
     pub(super) fn new(socket: PathBuf, tls: TlsAcceptor) -> Self {
-        Self { socket, tls, forced: AtomicBool::new(false) }
+        Self { socket, tls, forced: AtomicBool::new(false), public: AtomicBool::new(false) }
     }
 
     /// From now on plain connections are refused, or accepted again. Those that are open stay.
     pub(super) fn force_tls(&self, on: bool) {
         self.forced.store(on, Ordering::Relaxed);
+    }
+
+    /// From now on everybody may come to the gate, or nobody but the private network.
+    pub(super) fn publish(&self, on: bool) {
+        self.public.store(on, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_public(&self) -> bool {
+        self.public.load(Ordering::Relaxed)
     }
 
     /// Serves a client that comes from `host` until either side ends.
