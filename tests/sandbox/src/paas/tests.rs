@@ -18,8 +18,11 @@ use crate::world::World;
 
 mod addons;
 mod apps;
+mod data;
 mod deployments;
 mod domains;
+mod model;
+mod people;
 mod shapes;
 mod tokens;
 

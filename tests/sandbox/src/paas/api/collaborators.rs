@@ -66,10 +66,8 @@ pub(super) async fn invite(
     let email = text(wanted, "email").trim().to_owned();
     check_email(&email)?;
     let mut state = paas.state();
-    let owner = state.app_to(&session.user, &key, Action::Collaborators)?.owner.clone();
-    let own = state.user(&owner).map_or_else(String::new, |user| user.email.clone());
     let app = state.app_to_mut(&session.user, &key, Action::Collaborators)?;
-    if app.collaborators.iter().any(|who| who.email.eq_ignore_ascii_case(&email)) || email == own {
+    if app.collaborators.iter().any(|who| who.email.eq_ignore_ascii_case(&email)) {
         return Err(Refusal::invalid("email", "has already been taken"));
     }
     let who = Collaborator {
