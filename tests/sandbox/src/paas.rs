@@ -27,6 +27,7 @@ mod one_offs;
 mod platform;
 mod rate;
 mod reply;
+mod rights;
 mod rules;
 mod seed;
 mod session;
@@ -75,6 +76,7 @@ pub struct Paas {
     state: Mutex<State>,
     signer: token::Signer,
     limiter: rate::Limiter,
+    calendar: work::calendar::Calendar,
     lanes: work::Lanes,
     one_offs: one_offs::OneOffs,
     /// Who follows deployments.
@@ -103,10 +105,15 @@ pub struct Urls {
 }
 
 impl Paas {
-    /// An empty platform that serves its three APIs; its nightly backups run from now on.
+    /// An empty platform that serves its three APIs; its periodic backups run from now on.
     pub async fn start(world: &Arc<World>, plane: Plane) -> std::io::Result<Arc<Self>> {
         let paas = Arc::new(Self {
             signer: token::Signer::new(&world.ids.secret(64)),
+            calendar: work::calendar::Calendar::new(
+                world.clock.wall(),
+                world.clock.elapsed(),
+                world.clock.speed(),
+            ),
             world: Arc::clone(world),
             plane,
             state: Mutex::default(),
@@ -129,7 +136,7 @@ impl Paas {
         paas.urls.get_or_init(|| urls);
         let attach = http::serve(world, SERVICE, attach::router(&paas)).await?;
         paas.attach.get_or_init(|| attach);
-        world.tasks.spawn("nightly_backups", work::backup::nightly(Arc::clone(&paas)));
+        world.tasks.spawn("periodic_backups", work::backup::periodic(Arc::clone(&paas)));
         Ok(paas)
     }
 

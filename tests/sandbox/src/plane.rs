@@ -10,5 +10,6 @@ pub mod platform;
 pub mod redis;
 pub mod runner;
 pub mod ssh;
+pub mod tls;
 
 pub use platform::{LogSink, Platform, Push};

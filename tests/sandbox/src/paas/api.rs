@@ -13,6 +13,7 @@ use super::{Paas, dbapi, session};
 mod addons;
 mod apps;
 mod collaborators;
+mod dedicated;
 mod deployments;
 mod domains;
 mod events;
@@ -25,6 +26,7 @@ mod projects;
 mod scm;
 mod sources;
 mod streams;
+mod transfers;
 mod variables;
 
 /// All routes.
@@ -35,6 +37,7 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .merge(about_events())
         .merge(observers::routes())
         .merge(scm::routes())
+        .merge(around_projects())
         .merge(dbapi::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
@@ -122,4 +125,18 @@ fn inside_apps() -> Routes {
         .route("/v1/apps/{app}/deployments/{id}", get(deployments::show))
         .route("/v1/apps/{app}/deployments/{id}/output", get(deployments::output))
         .route("/v1/apps/{app}/caches/deployment", axum::routing::delete(deployments::reset_cache))
+}
+
+fn around_projects() -> Routes {
+    let invitation = "/v1/projects/{id}/transfer_invitations/{invitation}";
+    Router::new()
+        .route("/v1/projects/{id}/eligible_new_owners", get(transfers::eligible_new_owners))
+        .route("/v1/projects/{id}/transfer_invitations", get(transfers::list).post(transfers::create))
+        .route(invitation, get(transfers::show))
+        .route(&format!("{invitation}/accept"), post(transfers::accept).patch(transfers::accept))
+        .route(&format!("{invitation}/decline"), post(transfers::decline).patch(transfers::decline))
+        .route(&format!("{invitation}/cancel"), post(transfers::cancel).patch(transfers::cancel))
+        .route("/v1/databases", get(dedicated::list).post(dedicated::create))
+        .route("/v1/databases/{id}", get(dedicated::show))
+        .route("/v1/apps/{app}/addons/{id}/resume", post(addons::resume))
 }

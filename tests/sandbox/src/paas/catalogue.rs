@@ -92,8 +92,9 @@ pub(super) const PROVIDERS: &[Provider] = &[
     },
 ];
 
-/// The provider of this id.
+/// The provider of this id, or of the older one with the vendor's name before it.
 pub(super) fn provider(id: &str) -> Option<&'static Provider> {
+    let id = id.strip_prefix("scalingo-").unwrap_or(id);
     PROVIDERS.iter().find(|provider| provider.id == id)
 }
 

@@ -4,18 +4,24 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Path, State as Shared};
 use axum::middleware;
 use axum::routing::{get, patch, post};
 use serde_json::json;
 
 use super::reply::{Answer, Refusal};
-use super::session::{Role, Session};
+use super::rights::Action;
+use super::session::Session;
 use super::state::{Addon, App, State};
 use super::{Paas, session};
 
+mod actions;
 mod backups;
 mod databases;
 mod download;
+mod features;
+mod observe;
+mod restorations;
 mod users;
 
 /// The database API's own host.
@@ -30,28 +36,44 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
 pub(super) fn routes() -> Router<Arc<Paas>> {
     Router::new()
         .route("/api/databases/{id}", get(databases::show).patch(databases::update).put(databases::update))
-        .route("/api/databases/{id}/features", post(databases::enable).delete(databases::disable))
+        .route("/api/databases/{id}/features", post(features::enable).delete(features::disable))
         .route("/api/databases/{id}/upgrade", post(databases::upgrade))
         .route("/api/databases/{id}/instances_status", get(databases::instances))
         .route("/api/databases/{id}/pitr/recovery_window", get(no_pitr))
         .route("/api/databases/{id}/pitr/restore", post(no_pitr))
         .route("/api/databases/{id}/users", get(users::list).post(users::create))
         .route("/api/databases/{id}/users/{name}", patch(users::update).delete(users::delete))
-        .route("/api/databases/{id}/users/{name}/reset_password", post(users::reset_password))
+        .route(
+            "/api/databases/{id}/users/{name}/reset_password",
+            post(users::reset_password).patch(users::reset_password),
+        )
         .route("/api/databases/{id}/backups", get(backups::list).post(backups::create))
         .route("/api/databases/{id}/backups/{backup}", get(backups::show))
         .route("/api/databases/{id}/backups/{backup}/archive", get(backups::archive))
+        .route("/api/databases/{id}/backups/{backup}/restore", post(restorations::restore))
+        .route("/api/databases/{id}/backup_restorations/{restoration}", get(restorations::show))
+        .route("/api/databases/{id}/action", post(actions::act))
+        .route("/api/databases/{id}/metrics", get(observe::metrics))
+        .route("/api/databases/{id}/logs", get(observe::logs))
+        .route("/api/databases/{id}/logs_archives", get(observe::logs_archives))
+        .route("/api/databases/{id}/maintenance", get(observe::maintenance))
+        .route("/api/databases/{id}/maintenance/{one}", get(observe::one_maintenance))
+        .route("/api/operations/{id}", get(observe::operation))
         .route("/api/backups/{backup}", get(backups::show_alone))
         .route("/api/database_type_versions/{id}", get(databases::version))
 }
 
 /// What needs none: pre-signed downloads.
 pub(super) fn open_routes() -> Router<Arc<Paas>> {
-    Router::new().route("/api/databases/{id}/backups/{backup}/download", get(download::download))
+    Router::new()
+        .route("/api/databases/{id}/backups/{backup}/download", get(download::download))
+        .route("/api/databases/{id}/logs/read", get(observe::read_logs))
+        .route("/api/ca_certificate", get(observe::ca_certificate))
 }
 
 /// Point-in-time recovery is not offered by this world.
-async fn no_pitr(_: Session) -> Answer {
+async fn no_pitr(Shared(paas): Shared<Arc<Paas>>, session: Session, Path(id): Path<String>) -> Answer {
+    running(&paas.state(), &session, &id)?;
     Err(Refusal::BadRequest("point-in-time recovery is not available for this database".into()))
 }
 
@@ -63,7 +85,7 @@ fn opened<'a>(state: &'a State, session: &Session, key: &str) -> Result<(&'a App
         (Some(id), Some((app, addon))) if addon.id == *id => Ok((app, addon)),
         (Some(_), _) => Err(Refusal::BadRequest("unauthorized".into())),
         (None, Some((app, addon))) => {
-            state.app_for(&session.user, &app.id, Role::Collaborator)?;
+            state.app_to(&session.user, &app.id, Action::Addons)?;
             Ok((app, addon))
         }
         (None, None) => Err(Refusal::NotFound("database")),

@@ -29,6 +29,7 @@ impl Paas {
             let mut state = self.state();
             state.projects.retain(|project| project.owner != user || project.default);
             state.keys.retain(|key| key.user != user);
+            state.transfers.retain(|one| one.inviter != user && one.invited != user);
             state.apps.extract_if(.., |app| app.owner == user).collect()
         };
         for app in apps {

@@ -78,6 +78,9 @@ pub(super) fn database_user(name: &str) -> Option<&'static str> {
         Some("must be between 6 and 32 characters long")
     } else if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(allowed) {
         Some("should contain only lowercase letters and digits, and start with a letter")
+    } else if name == "postgres" || name == "public" || name.starts_with("pg_") {
+        // The server's own.
+        Some("is reserved")
     } else {
         None
     }

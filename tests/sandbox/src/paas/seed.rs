@@ -79,7 +79,7 @@ impl Paas {
     pub async fn seed_addon(&self, app: &str, provider: &str, plan: &str) -> Result<String, SeedError> {
         let chosen = catalogue::provider(provider).and_then(|offer| offer.plan_named(plan));
         let chosen = chosen.ok_or_else(|| refused(plan, "no such plan"))?;
-        let addon = self.new_addon(app, provider, chosen);
+        let addon = self.new_addon(&self.state(), app, provider, chosen);
         let (id, resource) = (addon.id.clone(), addon.resource_id.clone());
         self.with_app(app, |app| app.addons.push(addon)).ok_or_else(|| refused(app, "no such app"))?;
         provision::now(self, &id).await.map_err(|why| refused(&resource, why))?;

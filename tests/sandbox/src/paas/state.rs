@@ -7,12 +7,11 @@ pub(super) mod addon;
 pub(super) mod app;
 pub(super) mod event;
 
-pub(super) use account::{ApiToken, Project, SshKey, User};
-pub(super) use addon::{Addon, Backup, Database, DatabaseUser, Feature};
+pub(super) use account::{ApiToken, Project, SshKey, Transfer, User};
+pub(super) use addon::{Addon, Backup, Database, DatabaseUser, Feature, Restoration};
 pub(super) use app::{
     App, Collaborator, Container, Deployment, Domain, Operation, OwnTls, StartedOneOff, Variable,
 };
-
 pub(super) use event::Event;
 
 /// Everything. Lists are in the order of creation, which is also the order of the vendor's answers.
@@ -24,6 +23,9 @@ pub(super) struct State {
     pub(super) minted: std::collections::HashMap<String, String>,
     pub(super) keys: Vec<SshKey>,
     pub(super) projects: Vec<Project>,
+    /// Invitations to take a project over.
+    #[serde(default)]
+    pub(super) transfers: Vec<Transfer>,
     pub(super) apps: Vec<App>,
     /// What happened, oldest first.
     #[serde(default)]

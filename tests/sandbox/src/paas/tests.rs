@@ -18,10 +18,13 @@ use crate::world::World;
 
 mod addons;
 mod apps;
+mod data;
 mod deployments;
 mod domains;
 mod observers;
 mod one_offs;
+mod model;
+mod people;
 mod shapes;
 mod streams;
 mod timeline;

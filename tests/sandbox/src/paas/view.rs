@@ -10,7 +10,9 @@ use super::state::{Addon, App, State, User};
 mod database;
 mod deployment;
 
-pub(super) use database::{backup, backup_created, database, database_user, feature};
+pub(super) use database::{
+    backup, backup_created, database, database_user, feature, readable_version, type_id, version_id,
+};
 pub(super) use deployment::{deployment, operation};
 
 /// A date in an answer: UTC, milliseconds.
@@ -99,12 +101,13 @@ pub(super) fn plan(plan: &Plan, position: usize) -> Value {
     shown
 }
 
-/// A plan inside an addon.
+/// A plan inside an addon. The alternative to a disabled plan is never told: the vendor's client takes a boolean there, and the
+/// sheets an id.
 fn plan_in_addon(plan: &Plan, position: usize) -> Value {
     json!({
         "id": plan.id, "name": plan.name, "display_name": plan.display_name, "price": plan.price, "description": "",
         "position": position, "on_demand": false, "disabled": plan.becomes.is_some(),
-        "disabled_alternative_plan_id": plan.becomes, "sku": format!("{}-{}", super::REGION, plan.name),
+        "disabled_alternative_plan_id": null, "sku": format!("{}-{}", super::REGION, plan.name),
     })
 }
 
@@ -126,7 +129,12 @@ fn logo(provider: &Provider) -> String {
 pub(super) fn addon(app: &App, addon: &Addon) -> Value {
     let provider = catalogue::provider(&addon.provider);
     let chosen = provider.and_then(|provider| provider.plan(&addon.plan_id));
-    let message = if addon.is_running() { "" } else { "Database is being provisioned" };
+    let message = match (addon.status.as_str(), &addon.url) {
+        ("provisioning", Some(_)) => "Your plan is being changed",
+        ("provisioning", None) => "Database is being provisioned",
+        ("suspended", _) => "Database is suspended",
+        _ => "",
+    };
     json!({
         "id": addon.id, "app_id": app.id, "resource_id": addon.resource_id,
         "addon_provider": provider.map(|one| json!({"id": one.id, "name": one.name, "logo_url": logo(one)})),

@@ -9,6 +9,7 @@ use super::{Paas, REGION, catalogue, rules};
 use crate::plane::runner::Formation;
 
 pub(super) mod backup;
+pub(super) mod calendar;
 pub(super) mod certificate;
 pub(super) mod demolish;
 pub(super) mod deploy;

@@ -69,11 +69,20 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// The CA kept in `dir` (the world's folder [`crate::exec::CA_FOLDER`]), made if there is none.
+    /// The CA kept in `dir` (the world's folder [`crate::exec::CA_FOLDER`]), made if there is none; beside it the bundle that
+    /// clients use.
     pub fn new(dir: &Path) -> Result<Arc<Self>, AuthorityError> {
+        let authority = Self::named(dir, "Reprise sandbox CA")?;
+        let machine = std::fs::read_to_string(SYSTEM_BUNDLE).unwrap_or_default();
+        write(&dir.join(BUNDLE_FILE), &format!("{machine}\n{ours}", ours = read(&authority.ca_file)?))?;
+        Ok(Arc::new(authority))
+    }
+
+    /// A CA of this name kept in `dir`, made if there is none.
+    pub fn named(dir: &Path, name: &str) -> Result<Self, AuthorityError> {
         let (ca_file, key_file) = (dir.join(CA_FILE), dir.join(KEY_FILE));
         let make = |source| AuthorityError::Make { name: "the CA".into(), source };
-        let params = ca_params();
+        let params = ca_params(name);
         let key = if ca_file.exists() && key_file.exists() {
             KeyPair::from_pem(&read(&key_file)?).map_err(make)?
         } else {
@@ -83,9 +92,7 @@ impl Authority {
             write(&ca_file, &certificate.pem())?;
             key
         };
-        let machine = std::fs::read_to_string(SYSTEM_BUNDLE).unwrap_or_default();
-        write(&dir.join(BUNDLE_FILE), &format!("{machine}\n{ours}", ours = read(&ca_file)?))?;
-        Ok(Arc::new(Self { issuer: Issuer::new(params, key), ca_file }))
+        Ok(Self { issuer: Issuer::new(params, key), ca_file })
     }
 
     /// The CA's certificate (PEM).
@@ -114,9 +121,9 @@ impl Authority {
 }
 
 /// The same for ever: the issuer's name and key are all that leaves refer to.
-fn ca_params() -> CertificateParams {
+fn ca_params(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name = called("Reprise sandbox CA");
+    params.distinguished_name = called(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_life(&mut params, CA_LIFE);

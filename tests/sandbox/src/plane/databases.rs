@@ -12,15 +12,20 @@ use thiserror::Error;
 
 use super::runner::Runner;
 use super::runner::groups::Groups;
+use super::tls::DatabaseAuthority;
 use crate::world::World;
 
 mod addon;
 mod copies;
+mod extensions;
 mod front;
+mod gate;
 mod origin;
 mod peer;
 mod sql;
 mod tools;
+
+pub use extensions::WHITELIST as EXTENSIONS;
 
 use addon::Addon;
 pub(crate) use copies::SavedDatabase;
@@ -114,6 +119,7 @@ pub struct Databases {
     binaries: Binaries,
     groups: Arc<Groups>,
     admission: Arc<Admission>,
+    authority: DatabaseAuthority,
     addons: Mutex<BTreeMap<String, Arc<Addon>>>,
     /// Where the next addon may begin as a copy.
     copies: copies::Copies,
@@ -133,7 +139,12 @@ impl Databases {
     #[expect(clippy::unused_async, reason = "callers need not know that nothing is waited for yet")]
     pub async fn start(world: &Arc<World>) -> Result<Arc<Self>, DatabaseError> {
         let missing = |source| DatabaseError::Server { resource: "all databases".into(), source };
+        let authority = DatabaseAuthority::of(world).map_err(|source| DatabaseError::Files {
+            resource: "all databases".into(),
+            source: source.into(),
+        })?;
         Ok(Arc::new(Self {
+            authority,
             world: Arc::clone(world),
             binaries: Binaries::find().map_err(missing)?,
             // SIGINT: the server's fast shutdown.
@@ -222,11 +233,53 @@ impl Databases {
         &self.binaries.version
     }
 
+    /// The CA of the databases' certificates (PEM file).
+    pub fn ca_file(&self) -> &Path {
+        self.authority.file()
+    }
+
+    /// Refuses plain connections to the addon from now on, or accepts them again.
+    pub fn force_tls(&self, resource_id: &str, on: bool) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.force_tls(on);
+        Ok(())
+    }
+
+    /// Admits everybody at the addon's front from now on, or only apps again.
+    pub fn publish(&self, resource_id: &str, on: bool) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.publish(on);
+        Ok(())
+    }
+
+    /// The end of what the addon's server wrote into its log.
+    pub async fn log_tail(&self, resource_id: &str) -> Result<String, DatabaseError> {
+        self.addon(resource_id)?.log_tail().await
+    }
+
+    /// Brings the database back to what `file`, a custom-format dump, holds; objects that it does not hold stay.
+    pub async fn restore_dump(&self, resource_id: &str, file: &Path) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.restore_dump(&self.binaries, file).await
+    }
+
+    /// Ends every session of the addon, as a restart of the server would.
+    pub async fn cut_sessions(&self, resource_id: &str) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.cut_sessions().await
+    }
+
+    /// Rows of a statement of the platform's own, run as the superuser; `texts` are its parameters.
+    pub async fn rows(
+        &self,
+        resource_id: &str,
+        sql: &str,
+        texts: &[&str],
+    ) -> Result<serde_json::Value, DatabaseError> {
+        self.addon(resource_id)?.rows(sql, texts).await
+    }
+
     /// The socket of the database that is reached at `host` and `port` from the private network.
     pub fn socket_of(&self, host: &str, port: u16) -> Option<PathBuf> {
         let is_here =
             |addon: &&Arc<Addon>| addon.access.host.eq_ignore_ascii_case(host) && addon.access.port == port;
-        self.addons().values().find(is_here).map(|addon| addon.socket.clone())
+        self.addons().values().find(is_here).map(|addon| addon.tunnels.clone())
     }
 
     /// Stops every server, waited for. Their files stay.

@@ -1,4 +1,4 @@
-//! One real redis-server per addon.
+//! One real redis-server per addon, each behind a front that offers TLS.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +13,12 @@ use tokio::process::{Child, Command};
 
 use super::runner::groups::{Group, Groups};
 use super::runner::ports::{Port, Ports};
+use super::tls::DatabaseAuthority;
 use crate::world::World;
+
+mod front;
+
+use front::Front;
 
 const REGION_DOMAIN: &str = "redis.a.osc-fr1.scalingo-dbs.test";
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -82,6 +87,7 @@ pub struct RedisServers {
 #[derive(Debug)]
 struct Server {
     access: RedisAccess,
+    front: Front,
     _group: Option<Group>,
     _child: Child,
     _port: Port,
@@ -108,21 +114,25 @@ impl RedisServers {
         }
         let start = |source| RedisError::Start { resource: resource_id.to_owned(), source };
         let port = self.ports.take().map_err(start)?;
+        let host = format!("{}.{REGION_DOMAIN}", resource_id.replace('_', "-"));
+        let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(&host));
+        let tls = tls.map_err(|error| start(error.into()))?;
+        let front = Front::start(&self.world, port.number(), tls).await.map_err(start)?;
         let access = RedisAccess {
-            host: format!("{}.{REGION_DOMAIN}", resource_id.replace('_', "-")),
-            port: port.number(),
+            host,
+            port: front.port(),
             user: resource_id.to_owned(),
             password: self.world.ids.secret(32),
         };
-        let mut child = self.spawn(&access).await.map_err(start)?;
+        let mut child = self.spawn(&access, port.number()).await.map_err(start)?;
         let group = child.id().map(|leader| self.groups.adopt(leader));
         tokio::select! {
-            () = answers(access.port) => {}
+            () = answers(port.number()) => {}
             _ = child.wait() => return Err(RedisError::Silent(resource_id.to_owned())),
             () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id.to_owned())),
         }
         self.world.names.add(&access.host).map_err(start)?;
-        let server = Server { access: access.clone(), _group: group, _child: child, _port: port };
+        let server = Server { access: access.clone(), front, _group: group, _child: child, _port: port };
         self.servers().insert(resource_id.to_owned(), server);
         Ok(access)
     }
@@ -136,6 +146,14 @@ impl RedisServers {
         forgotten.map_err(|source| RedisError::Start { resource: resource_id.to_owned(), source })
     }
 
+    /// Refuses plain connections to the addon from now on, or accepts them again.
+    pub fn force_tls(&self, resource_id: &str, on: bool) -> Result<(), RedisError> {
+        let servers = self.servers();
+        let server = servers.get(resource_id).ok_or_else(|| RedisError::Unknown(resource_id.to_owned()))?;
+        server.front.force_tls(on);
+        Ok(())
+    }
+
     /// The server that is reached at `host` and `port` from the private network.
     pub fn endpoint_of(&self, host: &str, port: u16) -> Option<SocketAddr> {
         let servers = self.servers();
@@ -145,7 +163,7 @@ impl RedisServers {
     }
 
     /// Its settings come by standard input: arguments can be read by everybody.
-    async fn spawn(&self, access: &RedisAccess) -> std::io::Result<Child> {
+    async fn spawn(&self, access: &RedisAccess, port: u16) -> std::io::Result<Child> {
         let folder = self.world.folder("redis")?.join(&access.user);
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(folder.join("redis.log"))?;
@@ -159,7 +177,7 @@ impl RedisServers {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(settings(access).as_bytes()).await?;
+            stdin.write_all(settings(access, port).as_bytes()).await?;
         }
         Ok(child)
     }
@@ -169,8 +187,8 @@ impl RedisServers {
     }
 }
 
-fn settings(access: &RedisAccess) -> String {
-    let RedisAccess { port, user, password, .. } = access;
+fn settings(access: &RedisAccess, port: u16) -> String {
+    let RedisAccess { user, password, .. } = access;
     format!(
         "bind 127.0.0.1\nport {port}\nrequirepass {password}\nuser {user} on >{password} ~* &* +@all\n\
          save \"\"\nappendonly no\ndaemonize no\ndatabases 16\n"
@@ -205,7 +223,8 @@ mod tests {
         let mut stream = TcpStream::connect(endpoint).await.unwrap();
         stream.write_all(format!("{text}\r\nQUIT\r\n").as_bytes()).await.unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        // A front that hangs up with our words unread resets the connection.
+        stream.read_to_string(&mut answer).await.unwrap_or_default();
         answer
     }
 
@@ -222,6 +241,21 @@ mod tests {
         let login = format!("AUTH {}\r\nPING", access.password);
         assert!(say(endpoint, &login).await.contains("+PONG"));
         assert!(!format!("{access:?}").contains(&access.password));
+
+        let ca = DatabaseAuthority::of(&servers.world).unwrap();
+        let mut command = Command::new("redis-cli");
+        command.args(["--tls", "--cacert"]).arg(ca.file()).args([
+            "-h",
+            "127.0.0.1",
+            "--sni",
+            &access.host,
+            "-p",
+        ]);
+        command.arg(access.port.to_string()).arg("PING").env("REDISCLI_AUTH", &access.password);
+        servers.force_tls("my_app_1", true).unwrap();
+        let pong = command.output().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&pong.stdout), "PONG\n", "{pong:?}");
+        assert_eq!(say(endpoint, "PING").await, "", "a plain connection was served");
 
         servers.destroy("my_app_1").await.unwrap();
         assert!(servers.endpoint_of(&access.host, access.port).is_none());

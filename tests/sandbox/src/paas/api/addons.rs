@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::paas::catalogue::{self, Plan};
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
-use crate::paas::session::{Role, Session};
-use crate::paas::state::{Addon, Database};
+use crate::paas::rights::Action;
+use crate::paas::session::Session;
+use crate::paas::state::{Addon, Database, State};
 use crate::paas::{Paas, view, work};
 
 /// `GET /v1/apps/:app/addons`.
@@ -18,7 +19,7 @@ pub(super) async fn list(
     Path(key): Path<String>,
 ) -> Answer {
     let state = paas.state();
-    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to(&session.user, &key, Action::Addons)?;
     Ok(Reply::ok(
         json!({"addons": app.addons.iter().map(|addon| view::addon(app, addon)).collect::<Value>()}),
     ))
@@ -49,16 +50,50 @@ pub(super) async fn create(
     }
     let provider = catalogue::provider(provider).ok_or(Refusal::NotFound("addon_provider"))?;
     let plan = provider.provisioned(plan).ok_or(Refusal::NotFound("plan"))?;
+    check_version(&paas, provider.id, wanted.get("options"))?;
     let (shown, app, id) = {
         let mut state = paas.state();
-        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
-        let addon = paas.new_addon(&app.name, provider.id, plan);
+        let app = state.app_to(&session.user, &key, Action::Addons)?;
+        let name = app.name.clone();
+        let addon = paas.new_addon(&state, &name, provider.id, plan);
+        let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
         app.addons.push(addon.clone());
         (view::addon(app, &addon), app.name.clone(), addon.id)
     };
     paas.world.tasks.spawn("provision", work::provision::run(Arc::clone(&paas), id.clone()));
     let message = shown["message"].clone();
     Ok(Reply::created(json!({"addon": shown, "message": message})).about(format!("{app}/{id}")))
+}
+
+/// `options.version`: a machine has one version of each kind of database.
+fn check_version(paas: &Paas, provider: &str, options: Option<&Value>) -> Result<(), Refusal> {
+    let wanted =
+        options.and_then(|options| options.get("version")).and_then(Value::as_str).unwrap_or_default();
+    let installed = view::readable_version(paas, provider);
+    let rest = installed.strip_prefix(wanted);
+    if wanted.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-'])) {
+        return Ok(());
+    }
+    Err(Refusal::invalid("version", &format!("is not available, the version here is {installed}")))
+}
+
+/// `POST …/addons/:id/resume`: a suspended one runs again.
+pub(super) async fn resume(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, id)): Path<(String, String)>,
+) -> Answer {
+    {
+        let mut state = paas.state();
+        let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
+        let addon = app.addons.iter_mut().find(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
+        if addon.status != "suspended" {
+            return Err(Refusal::BadRequest("addon is not suspended".into()));
+        }
+        "running".clone_into(&mut addon.status);
+    }
+    let shown = paas.addon_view(&session, &key, &id)?;
+    Ok(Reply::ok(json!({"addon": shown, "message": "Database is resumed"})).about(id))
 }
 
 /// `PATCH /v1/apps/:app/addons/:id`: another plan; back to `provisioning` for a while.
@@ -69,9 +104,12 @@ pub(super) async fn change(
     input: Input,
 ) -> Answer {
     let plan = text(input.wrapped("addon")?, "plan_id").to_owned();
+    if plan.is_empty() {
+        return Err(Refusal::BadRequest("plan_id is required".into()));
+    }
     {
         let mut state = paas.state();
-        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+        let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
         let addon = app.addons.iter_mut().find(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
         let provider = catalogue::provider(&addon.provider).ok_or(Refusal::NotFound("addon_provider"))?;
         let plan = provider.provisioned(&plan).ok_or(Refusal::NotFound("plan"))?;
@@ -84,7 +122,7 @@ pub(super) async fn change(
     paas.world.tasks.spawn("change_plan", work::provision::change_plan(Arc::clone(&paas), id.clone()));
     let shown = paas.addon_view(&session, &key, &id)?;
     let message = shown["message"].clone();
-    Ok(Reply::ok(json!({"addon": shown, "message": message})).about(id))
+    Ok(Reply::ok(json!({"addon": shown, "message": message, "variables": null})).about(id))
 }
 
 /// `DELETE /v1/apps/:app/addons/:id`: its database, users and backups go with it.
@@ -95,7 +133,7 @@ pub(super) async fn delete(
 ) -> Answer {
     let addon = {
         let mut state = paas.state();
-        let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+        let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
         let place = app.addons.iter().position(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
         let addon = app.addons.remove(place);
         work::provision::withdraw_variables(app, &addon);
@@ -134,18 +172,17 @@ pub(super) async fn sso(
 impl Paas {
     fn addon_view(&self, session: &Session, key: &str, id: &str) -> Result<Value, Refusal> {
         let state = self.state();
-        let app = state.app_for(&session.user, key, Role::Collaborator)?;
+        let app = state.app_to(&session.user, key, Action::Addons)?;
         let addon = app.addons.iter().find(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
         Ok(view::addon(app, addon))
     }
 
     /// An addon of `app` that was just asked for. Its resource is named after the app, with digits.
-    pub(in crate::paas) fn new_addon(&self, app: &str, provider: &str, plan: &Plan) -> Addon {
+    pub(in crate::paas) fn new_addon(&self, state: &State, app: &str, provider: &str, plan: &Plan) -> Addon {
         let (ids, now) = (&self.world.ids, self.world.clock.wall());
-        let digits = 1_000 + ids.below(9_000);
         Addon {
             id: format!("ad-{}", ids.uuid()),
-            resource_id: format!("{}_{digits}", app.replace('-', "_")),
+            resource_id: free_name(state, app, || 1_000 + ids.below(9_000)),
             provider: provider.into(),
             plan_id: plan.id.into(),
             status: "provisioning".into(),
@@ -163,7 +200,19 @@ impl Paas {
                 backup_hours: vec![0],
                 maintenance_weekday: 2,
                 maintenance_hour: 22,
+                restorations: Vec::new(),
             },
+        }
+    }
+}
+
+/// A resource's name after its app, with digits that no other one has.
+fn free_name(state: &State, app: &str, mut digits: impl FnMut() -> u64) -> String {
+    let stem = app.replace('-', "_");
+    loop {
+        let name = format!("{stem}_{}", digits());
+        if state.addon(&name).is_none() {
+            return name;
         }
     }
 }

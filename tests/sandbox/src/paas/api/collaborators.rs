@@ -9,20 +9,30 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
-use crate::paas::session::{Role, Session, role};
+use crate::paas::rights::Action;
+use crate::paas::session::{Session, role};
 use crate::paas::state::{App, Collaborator, State};
 use crate::paas::{Paas, view};
 
 fn shown(state: &State, app: &App, who: &Collaborator) -> Value {
     let user = who.user.as_deref().and_then(|id| state.user(id));
     let link = format!("https://dashboard.scalingo.test/apps/collaboration?token={}", who.invitation);
-    let hidden = user.is_some() || who.is_limited;
+    // The field table says that limited ones have none either, the example beside it shows one; without e-mail it is needed.
+    let hidden = user.is_some();
     json!({
         "id": who.id, "app_id": app.id, "app_name": app.name, "email": who.email,
         "username": user.map_or("n/a", |user| &user.username), "user_id": who.user,
-        "tfa_status": user.map(|_| false), "status": if user.is_some() { "accepted" } else { "pending" },
+        "tfa_status": user.map(|_| false), "status": status(who, user.is_some()),
         "is_limited": who.is_limited, "invitation_link": if hidden { "" } else { link.as_str() },
     })
+}
+
+fn status(who: &Collaborator, known: bool) -> &'static str {
+    match (&who.user, known) {
+        (None, _) => "pending",
+        (Some(_), true) => "accepted",
+        (Some(_), false) => "user account deleted",
+    }
 }
 
 /// `GET …/collaborators`, the owner not included.
@@ -32,7 +42,7 @@ pub(super) async fn list(
     Path(key): Path<String>,
 ) -> Answer {
     let state = paas.state();
-    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to(&session.user, &key, Action::Collaborators)?;
     let all = app.collaborators.iter().map(|who| shown(&state, app, who));
     Ok(Reply::ok(json!({"collaborators": all.collect::<Value>()})))
 }
@@ -56,7 +66,7 @@ pub(super) async fn invite(
     let email = text(wanted, "email").trim().to_owned();
     check_email(&email)?;
     let mut state = paas.state();
-    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to_mut(&session.user, &key, Action::Collaborators)?;
     if app.collaborators.iter().any(|who| who.email.eq_ignore_ascii_case(&email)) {
         return Err(Refusal::invalid("email", "has already been taken"));
     }
@@ -68,7 +78,7 @@ pub(super) async fn invite(
         invitation: paas.world.ids.hex(40),
     };
     app.collaborators.push(who.clone());
-    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to(&session.user, &key, Action::Collaborators)?;
     Ok(Reply::created(json!({"collaborator": shown(&state, app, &who)}))
         .about(format!("{}/{}", app.name, who.email)))
 }
@@ -94,12 +104,12 @@ pub(super) async fn update(
 ) -> Answer {
     let limited = input.wrapped("collaborator")?.get("is_limited").and_then(Value::as_bool);
     let mut state = paas.state();
-    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to_mut(&session.user, &key, Action::Collaborators)?;
     let who =
         app.collaborators.iter_mut().find(|who| who.id == id).ok_or(Refusal::NotFound("collaborator"))?;
     who.is_limited = limited.unwrap_or(who.is_limited);
     let who = who.clone();
-    let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to(&session.user, &key, Action::Collaborators)?;
     Ok(Reply::ok(json!({"collaborator": shown(&state, app, &who)}))
         .about(format!("{}/{}", app.name, who.email)))
 }
@@ -111,7 +121,7 @@ pub(super) async fn delete(
     Path((key, id)): Path<(String, String)>,
 ) -> Answer {
     let mut state = paas.state();
-    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
+    let app = state.app_to_mut(&session.user, &key, Action::Collaborators)?;
     let place =
         app.collaborators.iter().position(|who| who.id == id).ok_or(Refusal::NotFound("collaborator"))?;
     let who = app.collaborators.remove(place);

@@ -1,14 +1,20 @@
 //! What is on offer: providers and plans (for anybody), sizes and stacks.
 
-use axum::extract::Path;
+use std::collections::HashMap;
+
+use axum::extract::{Path, Query};
 use serde_json::{Value, json};
 
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::{catalogue, view};
 
-/// `GET /v1/addon_providers`.
-pub(super) async fn providers() -> Reply {
-    Reply::ok(json!({"addon_providers": catalogue::PROVIDERS.iter().map(view::provider).collect::<Value>()}))
+/// `GET /v1/addon_providers?category_id=`.
+pub(super) async fn providers(Query(query): Query<HashMap<String, String>>) -> Reply {
+    let category = query.get("category_id").filter(|wanted| !wanted.is_empty());
+    let listed = catalogue::PROVIDERS
+        .iter()
+        .filter(|one| category.is_none_or(|wanted| one.category == wanted.as_str()));
+    Reply::ok(json!({"addon_providers": listed.map(view::provider).collect::<Value>()}))
 }
 
 /// `GET /v1/addon_providers/:id/plans`.

@@ -22,7 +22,7 @@ fn shown(state: &State, project: &Project) -> Value {
     })
 }
 
-fn own<'a>(state: &'a State, session: &Session, id: &str) -> Result<&'a Project, Refusal> {
+pub(super) fn own<'a>(state: &'a State, session: &Session, id: &str) -> Result<&'a Project, Refusal> {
     let mut mine = state.projects.iter().filter(|project| project.owner == session.user);
     mine.find(|project| project.id == id).ok_or(Refusal::NotFound("project"))
 }

@@ -7,7 +7,8 @@ use axum::extract::{Path, Query, RawQuery, State as Shared};
 use serde_json::{Value, json};
 
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
-use crate::paas::session::{Role, Session, role};
+use crate::paas::rights::{Action, allowed};
+use crate::paas::session::{Session, role};
 use crate::paas::state::{App, Variable};
 use crate::paas::{Paas, rules};
 
@@ -23,8 +24,8 @@ pub(super) async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer {
     let state = paas.state();
-    let app = state.app_for(&session.user, &key, Role::Limited)?;
-    let hidden = role(app, &session.user) == Some(Role::Limited);
+    let app = state.app_to(&session.user, &key, Action::Look)?;
+    let hidden = !role(app, &session.user).is_some_and(|role| allowed(role, Action::Variables));
     let resolve = query.get("aliases").is_some_and(|value| value == "false");
     let shown = app.variables.iter().map(|variable| {
         let value = match (hidden, resolve) {
@@ -76,7 +77,7 @@ pub(super) async fn update(
     let value = text(input.wrapped("variable")?, "value").to_owned();
     let name = {
         let state = paas.state();
-        let app = state.app_for(&session.user, &key, Role::Collaborator)?;
+        let app = state.app_to(&session.user, &key, Action::Variables)?;
         let known = app.variables.iter().find(|variable| variable.id == id || variable.name == id);
         known.ok_or(Refusal::NotFound("variable"))?.name.clone()
     };
@@ -121,7 +122,7 @@ impl Paas {
             return Err(Refusal::Invalid(wrong));
         }
         let mut state = self.state();
-        let app = state.app_for_mut(&session.user, key, Role::Collaborator)?;
+        let app = state.app_to_mut(&session.user, key, Action::Variables)?;
         for (name, value) in pairs {
             set(app, || self.world.ids.hex(24), name, value);
         }
@@ -137,7 +138,7 @@ impl Paas {
 
     fn remove_variables(&self, session: &Session, key: &str, ids: &[String]) -> Answer {
         let mut state = self.state();
-        let app = state.app_for_mut(&session.user, key, Role::Collaborator)?;
+        let app = state.app_to_mut(&session.user, key, Action::Variables)?;
         if !ids.iter().all(|id| app.variables.iter().any(|variable| variable.id == *id)) {
             return Err(Refusal::NotFound("variable"));
         }

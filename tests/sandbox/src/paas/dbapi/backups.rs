@@ -83,7 +83,7 @@ pub(super) async fn archive(
     Ok(Reply::ok(json!({"download_url": format!("{}{path}", paas.urls().database)})))
 }
 
-fn found<'a>(
+pub(super) fn found<'a>(
     state: &'a State,
     session: &Session,
     id: &str,

@@ -58,11 +58,15 @@ pub(super) async fn update(
     Path((id, name)): Path<(String, String)>,
     input: Input,
 ) -> Answer {
-    let password = password(&paas, input.maybe_wrapped("database_user"))?;
+    let wanted = input.maybe_wrapped("database_user");
+    if wanted.get("password").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(Refusal::invalid("password", "can't be blank"));
+    }
+    let password = password(&paas, wanted)?;
     set_password(&paas, &session, &id, &name, &password, false).await
 }
 
-/// `POST /databases/:id/users/:name/reset_password`: a generated one.
+/// `POST` (or `PATCH`: older clients) `/databases/:id/users/:name/reset_password`: a generated one.
 pub(super) async fn reset_password(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,

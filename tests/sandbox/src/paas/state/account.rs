@@ -66,3 +66,28 @@ pub(in crate::paas) struct Project {
     pub(in crate::paas) created_at: DateTime<Utc>,
     pub(in crate::paas) updated_at: DateTime<Utc>,
 }
+
+/// An invitation to take a project over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct Transfer {
+    /// `tin-<uuid>`.
+    pub(in crate::paas) id: String,
+    pub(in crate::paas) project: String,
+    pub(in crate::paas) invited: String,
+    pub(in crate::paas) inviter: String,
+    /// `pending`, `accepted`, `declined`, `canceled`, `failed`.
+    pub(in crate::paas) status: String,
+    pub(in crate::paas) reason: String,
+    /// World seconds since the start.
+    pub(in crate::paas) ends_at: f64,
+    pub(in crate::paas) expires_at: DateTime<Utc>,
+    pub(in crate::paas) created_at: DateTime<Utc>,
+    pub(in crate::paas) updated_at: DateTime<Utc>,
+}
+
+impl Transfer {
+    /// Whether it still waits at `now` (world seconds).
+    pub(in crate::paas) fn is_pending(&self, now: f64) -> bool {
+        self.status == "pending" && now < self.ends_at
+    }
+}

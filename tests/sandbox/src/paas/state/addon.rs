@@ -57,6 +57,21 @@ pub(in crate::paas) struct Database {
     pub(in crate::paas) backup_hours: Vec<u32>,
     pub(in crate::paas) maintenance_weekday: u32,
     pub(in crate::paas) maintenance_hour: u32,
+    /// Backups that were put back by the platform.
+    #[serde(default)]
+    pub(in crate::paas) restorations: Vec<Restoration>,
+}
+
+/// A backup that is put back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct Restoration {
+    pub(in crate::paas) id: String,
+    pub(in crate::paas) backup: String,
+    /// `scheduled`, `running`, `done`, `error`.
+    pub(in crate::paas) status: String,
+    pub(in crate::paas) created_at: DateTime<Utc>,
+    pub(in crate::paas) started_at: Option<DateTime<Utc>>,
+    pub(in crate::paas) ended_at: Option<DateTime<Utc>>,
 }
 
 /// A switch of a database.
@@ -89,6 +104,8 @@ pub(in crate::paas) struct Backup {
     pub(in crate::paas) method: String,
     pub(in crate::paas) created_at: DateTime<Utc>,
     pub(in crate::paas) started_at: Option<DateTime<Utc>>,
+    /// When it was made by the world's own calendar, which can be pushed forward: what retention goes by.
+    pub(in crate::paas) world_date: DateTime<Utc>,
     /// The archive, once done.
     pub(in crate::paas) file: PathBuf,
 }

@@ -15,18 +15,13 @@ pub(in crate::paas) fn database(paas: &Paas, app: &App, addon: &Addon) -> Value 
     let of = &addon.database;
     let (host, port) = addon.endpoint.clone().unwrap_or_default();
     let plan = catalogue::provider(&addon.provider).and_then(|provider| provider.plan(&addon.plan_id));
-    let version = if addon.provider == "postgresql" {
-        format!("{}.0-1", paas.plane.databases.version())
-    } else {
-        REDIS_VERSION.into()
-    };
     json!({
         "id": of.id, "resource_id": addon.resource_id, "app_name": app.name, "created_at": date(of.created_at),
         "encryption_at_rest": true, "features": of.features.iter().map(switch).collect::<Value>(),
         "plan": plan.map_or("", |(_, plan)| plan.name),
-        "status": if addon.is_running() { "running" } else { "creating" },
-        "type_id": type_id(&addon.provider), "type_name": addon.provider, "version_id": "66c0000000000000000017b1",
-        "next_version_id": null, "readable_version": version, "mongo_repl_set_name": "",
+        "status": status(addon),
+        "type_id": type_id(&addon.provider), "type_name": addon.provider, "version_id": version_id(&addon.provider),
+        "next_version_id": null, "readable_version": readable_version(paas, &addon.provider), "mongo_repl_set_name": "",
         "hostname": format!("{host}:{port}"), "instances": [node(of, &host, port, addon.is_running())],
         "current_operation_id": null, "cluster": false, "periodic_backups_enabled": of.periodic_backups,
         "periodic_backups_scheduled_at": of.backup_hours,
@@ -35,7 +30,32 @@ pub(in crate::paas) fn database(paas: &Paas, app: &App, addon: &Addon) -> Value 
     })
 }
 
-fn type_id(provider: &str) -> &'static str {
+/// An addon that is provisioned again while it has its URL changes its plan.
+fn status(addon: &Addon) -> &'static str {
+    match (addon.status.as_str(), &addon.url) {
+        ("running", _) => "running",
+        ("suspended", _) => "stopped",
+        (_, Some(_)) => "updating",
+        (_, None) => "creating",
+    }
+}
+
+/// The version that is installed, as `major.minor.patch-build`.
+pub(in crate::paas) fn readable_version(paas: &Paas, provider: &str) -> String {
+    if provider == "postgresql" {
+        format!("{}.0-1", paas.plane.databases.version())
+    } else {
+        REDIS_VERSION.into()
+    }
+}
+
+/// The id of that version.
+pub(in crate::paas) fn version_id(provider: &str) -> &'static str {
+    if provider == "postgresql" { "66c0000000000000000017b1" } else { "66c0000000000000000017b2" }
+}
+
+/// The id of a kind of database.
+pub(in crate::paas) fn type_id(provider: &str) -> &'static str {
     if provider == "postgresql" { "5d0b95b801dcea2f34b18f1a" } else { "5d0b95b801dcea2f34b18f1b" }
 }
 

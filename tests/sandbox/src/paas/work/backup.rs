@@ -10,39 +10,64 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::demolish::remove_archive;
-use crate::paas::Paas;
 use crate::paas::state::{Addon, Backup};
+use crate::paas::{Paas, catalogue};
 
 const QUEUED: Duration = Duration::from_secs(2);
-const NIGHT: Duration = Duration::from_hours(24);
-/// Kept of a Starter plan: manual ones, days, Sundays.
-const MANUAL: usize = 10;
-const DAILY: usize = 7;
-const WEEKLY: usize = 4;
+/// How many missed hours are made up for when the world is pushed far forward: two days.
+const MADE_UP: u64 = 48;
 
-/// A dump every 24 hours of world time, of every database that wants it.
-pub(in crate::paas) async fn nightly(paas: Arc<Paas>) {
+/// How many of each kind are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Retention {
+    manual: usize,
+    daily: usize,
+    /// Sundays.
+    weekly: usize,
+    /// First Sundays of a month.
+    monthly: usize,
+}
+
+const STARTER: Retention = Retention { manual: 10, daily: 7, weekly: 4, monthly: 0 };
+const BUSINESS: Retention = Retention { manual: 50, daily: 7, weekly: 8, monthly: 12 };
+
+/// Backs up, at each hour of world time, every database that wants it then.
+pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {
+    let (clock, calendar) = (&paas.world.clock, paas.calendar);
+    let mut struck = calendar.strikes(clock.elapsed());
     loop {
-        paas.world.clock.sleep(NIGHT).await;
-        for addon in wanting(&paas) {
-            schedule(&paas, &addon, "periodic");
+        clock.sleep_until(calendar.time_of(struck + 1)).await;
+        let now = calendar.strikes(clock.elapsed());
+        for stroke in (struck + 1).max(now.saturating_sub(MADE_UP))..=now {
+            for addon in wanting(&paas, calendar.hour_of(stroke)) {
+                schedule_at(&paas, &addon, "periodic", calendar.date(calendar.time_of(stroke)));
+            }
         }
+        struck = now.max(struck);
     }
 }
 
-fn wanting(paas: &Paas) -> Vec<String> {
+/// The databases that are to be backed up at `hour`: one that does not run is skipped.
+fn wanting(paas: &Paas, hour: u32) -> Vec<String> {
     let state = paas.state();
     let addons = state.apps.iter().flat_map(|app| &app.addons);
-    let wanting = addons.filter(|addon| addon.is_running() && addon.database.periodic_backups);
+    let wanting = addons.filter(|addon| {
+        let of = &addon.database;
+        addon.is_running() && of.periodic_backups && of.backup_hours.contains(&hour)
+    });
     wanting.map(|addon| addon.id.clone()).collect()
 }
 
 /// Schedules a backup of the addon `id`.
 pub(in crate::paas) fn schedule(paas: &Arc<Paas>, id: &str, method: &str) -> Option<Backup> {
+    schedule_at(paas, id, method, paas.calendar.date(paas.world.clock.elapsed()))
+}
+
+fn schedule_at(paas: &Arc<Paas>, id: &str, method: &str, world_date: DateTime<Utc>) -> Option<Backup> {
     let backup = {
         let mut state = paas.state();
         let addon = state.addon_mut(id)?;
-        let backup = new(paas, addon, method, paas.world.clock.wall());
+        let backup = Backup { world_date, ..new(paas, addon, method, paas.world.clock.wall()) };
         addon.database.backups.push(backup.clone());
         backup
     };
@@ -60,6 +85,7 @@ pub(in crate::paas) fn new(paas: &Paas, addon: &Addon, method: &str, at: DateTim
         method: method.into(),
         created_at: at,
         started_at: None,
+        world_date: at,
         file: paas.backups.join(format!("{id}.tar.gz")),
         id,
     }
@@ -148,7 +174,7 @@ async fn prune(paas: &Paas, addon: &str) {
     let dropped: Vec<Backup> = {
         let mut state = paas.state();
         let Some(addon) = state.addon_mut(addon) else { return };
-        let gone = superfluous(&addon.database.backups);
+        let gone = superfluous(&addon.database.backups, retention(addon));
         addon.database.backups.extract_if(.., |backup| gone.contains(&backup.id)).collect()
     };
     for backup in dropped {
@@ -156,21 +182,30 @@ async fn prune(paas: &Paas, addon: &str) {
     }
 }
 
-/// The ids of finished backups beyond the retention: ten manual ones, seven days, four Sundays.
-fn superfluous(backups: &[Backup]) -> Vec<String> {
+/// What the plan of an addon keeps.
+fn retention(addon: &Addon) -> Retention {
+    let plan = catalogue::provider(&addon.provider).and_then(|provider| provider.plan(&addon.plan_id));
+    if plan.is_some_and(|(_, plan)| plan.name.contains("-business-")) { BUSINESS } else { STARTER }
+}
+
+/// The ids of finished backups beyond the retention. A day counts by the world's calendar.
+fn superfluous(backups: &[Backup], keep: Retention) -> Vec<String> {
     let newest_first = |method: &str| {
         let finished =
             |backup: &&Backup| backup.method == method && matches!(backup.status.as_str(), "done" | "error");
         let mut list: Vec<&Backup> = backups.iter().filter(finished).collect();
-        list.sort_by_key(|backup| std::cmp::Reverse(backup.created_at));
+        list.sort_by_key(|backup| std::cmp::Reverse(backup.world_date));
         list
     };
-    let manual = newest_first("manual").into_iter().skip(MANUAL);
     let periodic = newest_first("periodic");
-    let sunday = |backup: &&&Backup| backup.created_at.weekday() == chrono::Weekday::Sun;
-    let kept: Vec<&str> =
-        periodic.iter().filter(sunday).take(WEEKLY).map(|backup| backup.id.as_str()).collect();
-    let daily = periodic.iter().skip(DAILY).filter(|backup| !kept.contains(&backup.id.as_str())).copied();
+    let sunday = |backup: &&&Backup| backup.world_date.weekday() == chrono::Weekday::Sun;
+    let first = |backup: &&&Backup| sunday(backup) && backup.world_date.day() <= 7;
+    let mut kept: Vec<&str> =
+        periodic.iter().filter(sunday).take(keep.weekly).map(|one| one.id.as_str()).collect();
+    kept.extend(periodic.iter().filter(first).take(keep.monthly).map(|one| one.id.as_str()));
+    let daily =
+        periodic.iter().skip(keep.daily).filter(|backup| !kept.contains(&backup.id.as_str())).copied();
+    let manual = newest_first("manual").into_iter().skip(keep.manual);
     manual.chain(daily).map(|backup| backup.id.clone()).collect()
 }
 
@@ -187,6 +222,7 @@ mod tests {
             method: method.into(),
             created_at: at,
             started_at: None,
+            world_date: at,
             file: PathBuf::new(),
         }
     }
@@ -196,11 +232,23 @@ mod tests {
         // 2026-03-01 was a Sunday.
         let day = |n: u32| format!("2026-03-{n:02}T01:00:00Z").parse::<DateTime<Utc>>().unwrap();
         let nights: Vec<_> = (1..=20).map(|n| backup(n, "periodic", day(n))).collect();
-        let gone = superfluous(&nights);
-        assert_eq!(gone.len(), 20 - DAILY - 2, "{gone:?}");
+        let gone = superfluous(&nights, STARTER);
+        assert_eq!(gone.len(), 20 - STARTER.daily - 2, "{gone:?}");
         assert!(!gone.contains(&"1".into()) && !gone.contains(&"8".into()), "a Sunday went: {gone:?}");
         let manual: Vec<_> = (1..=12).map(|n| backup(n, "manual", day(n))).collect();
-        assert_eq!(superfluous(&manual), ["2", "1"]);
+        assert_eq!(superfluous(&manual, STARTER), ["2", "1"]);
+        assert!(superfluous(&manual, BUSINESS).is_empty());
+    }
+
+    #[test]
+    fn a_business_plan_keeps_first_sundays_for_a_year() {
+        let first = "2025-01-01T01:00:00Z".parse::<DateTime<Utc>>().unwrap();
+        let nights: Vec<_> =
+            (0..500).map(|n| backup(n, "periodic", first + chrono::TimeDelta::days(n.into()))).collect();
+        let kept = |keep| nights.len() - superfluous(&nights, keep).len();
+        // The newest seven nights hold one Sunday, and eight Sundays one or two first ones.
+        assert!((7 + 7 + 10..=7 + 8 + 12).contains(&kept(BUSINESS)), "{}", kept(BUSINESS));
+        assert_eq!(kept(STARTER), 7 + 3);
     }
 
     #[test]

@@ -92,9 +92,16 @@ pub(in crate::paas) fn withdraw_variables(app: &mut App, addon: &Addon) {
     }
 }
 
-/// A plan change ends.
+/// A plan change: the connections are cut, and some time later the addon runs again.
 pub(in crate::paas) async fn change_plan(paas: Arc<Paas>, id: String) {
-    paas.world.clock.sleep(PLAN_CHANGE).await;
+    paas.world.clock.sleep(PLAN_CHANGE / 2).await;
+    if let Some((provider, resource)) = wanted(&paas, &id)
+        && provider.id == "postgresql"
+        && let Err(error) = paas.plane.databases.cut_sessions(&resource).await
+    {
+        tracing::warn!(resource, %error, "sessions outlived a plan change");
+    }
+    paas.world.clock.sleep(PLAN_CHANGE / 2).await;
     if let Some(addon) = paas.state().addon_mut(&id) {
         "running".clone_into(&mut addon.status);
     }

@@ -10,14 +10,17 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _};
 
 use super::front::Front;
+use super::gate::Gate;
 use super::origin::Origin;
 use super::sql::{self, identifier, literal};
-use super::{DatabaseAccess, DatabaseError, Databases};
+use super::{DatabaseAccess, DatabaseError, Databases, extensions};
 use crate::plane::runner::groups::Group;
 
 const SUPERUSER: &str = "postgres";
 /// The server's own folder, within the addon's.
 const SERVER: &str = "server";
+/// Beside the server's own socket, under a name of the same length: paths of sockets are short.
+const TUNNELS_PORT: u16 = 5_433;
 const REGION_DOMAIN: &str = "postgresql.a.osc-fr1.scalingo-dbs.test";
 /// A throwaway world need not survive a power cut: these make restorations as fast as the machine allows.
 pub(super) const OPTIONS: [(&str, &str); 14] = [
@@ -44,14 +47,15 @@ const RELOAD_POLL: Duration = Duration::from_millis(20);
 /// A running addon.
 pub(super) struct Addon {
     pub(super) access: DatabaseAccess,
-    /// The server's socket file.
-    pub(super) socket: PathBuf,
+    /// The socket file at which tunnels end: the gate's, not the server's.
+    pub(super) tunnels: PathBuf,
     resource: String,
     /// What `PGHOST` wants.
     socket_dir: PathBuf,
     /// Ours alone.
     superuser_password: String,
     pub(super) passfile: PathBuf,
+    pub(super) log: PathBuf,
     /// Users beside the owner: name → read only.
     users: Mutex<BTreeMap<String, bool>>,
     front: Front,
@@ -73,27 +77,31 @@ impl Addon {
         tokio::fs::create_dir_all(&folder).await.map_err(files())?;
         origin.lay_out(&folder.join(SERVER), resource).await?;
         let (cluster, group) = launch(all, resource).await?;
-        let socket = cluster.socket_dir().join(format!(".s.PGSQL.{}", cluster.port()));
+        let socket = |port| cluster.socket_dir().join(format!(".s.PGSQL.{port}"));
+        let host = format!("{}.{REGION_DOMAIN}", resource.replace('_', "-"));
+        let tls = all.authority.acceptor(&host).map_err(|error| files()(error.into()))?;
+        let (gate, tunnels) = (Gate::new(socket(cluster.port()), tls), socket(TUNNELS_PORT));
         let listener = origin.listener().await.map_err(files())?;
-        let front = Front::start(&all.world, &all.admission, listener, &socket).map_err(files())?;
+        let front = Front::start(&all.world, &all.admission, listener, &tunnels, gate).map_err(files())?;
         let (password, users) = match &origin {
             Origin::Saved { password, users, .. } => (password.clone(), users.clone()),
             _ => (all.world.ids.secret(32), BTreeMap::new()),
         };
         let addon = Self {
             access: DatabaseAccess {
-                host: format!("{}.{REGION_DOMAIN}", resource.replace('_', "-")),
+                host,
                 port: front.port(),
                 user: resource.to_owned(),
                 password,
                 database: resource.to_owned(),
             },
             resource: resource.to_owned(),
-            socket,
+            tunnels,
             socket_dir: cluster.socket_dir().to_owned(),
             // Not of the seeded generator: everybody knows its numbers.
             superuser_password: uuid::Uuid::new_v4().simple().to_string(),
             passfile: folder.join("passfile"),
+            log: cluster.log().to_owned(),
             users: Mutex::new(users),
             front,
             server: tokio::sync::Mutex::new(None),
@@ -171,7 +179,36 @@ impl Addon {
         self.execute(admin, doing, &format!("CREATE DATABASE {owner} OWNER {owner}")).await?;
         self.execute(admin, doing, &format!("REVOKE ALL ON DATABASE {owner} FROM PUBLIC")).await?;
         let mut inside = self.superuser(&self.resource).await?;
-        self.execute(&mut inside, doing, &sql::owner_grants(&owner)).await
+        self.execute(&mut inside, doing, &sql::owner_grants(&owner)).await?;
+        self.execute(&mut inside, "guarding extensions", &extensions::guards()).await
+    }
+
+    /// Plain connections are refused from now on, or accepted again.
+    pub(super) fn force_tls(&self, on: bool) {
+        self.front.gate().force_tls(on);
+    }
+
+    /// Processes that are no app's are admitted from now on, or cut again.
+    pub(super) fn publish(&self, on: bool) {
+        self.front.gate().publish(on);
+    }
+
+    /// Ends every session but our own, as a restart does.
+    pub(super) async fn cut_sessions(&self) -> Result<(), DatabaseError> {
+        let mut admin = self.superuser("postgres").await?;
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE backend_type = 'client backend' AND usename <> current_user";
+        self.execute(&mut admin, "cutting sessions", sql).await
+    }
+
+    /// What `sql`, one statement with numbered texts in it, answers, as JSON rows.
+    pub(super) async fn rows(&self, sql: &str, texts: &[&str]) -> Result<serde_json::Value, DatabaseError> {
+        let mut inside = self.superuser(&self.resource).await?;
+        let wrapped = format!("SELECT coalesce(json_agg(r), '[]')::text FROM ({sql}) AS r");
+        let query = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(wrapped));
+        let query = texts.iter().fold(query, |query, text| query.bind((*text).to_owned()));
+        let json = query.fetch_one(&mut inside).await.map_err(self.sql_error("looking"))?;
+        Ok(serde_json::from_str(&json).unwrap_or_default())
     }
 
     pub(super) async fn wipe(&self) -> Result<(), DatabaseError> {

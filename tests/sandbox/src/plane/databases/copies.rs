@@ -48,7 +48,8 @@ impl std::fmt::Debug for SavedDatabase {
 impl Databases {
     /// The next addon begins as a copy of what `cache` holds under `content` and the addon's name, if it holds that.
     pub(crate) fn expect(&self, cache: Cache, content: &str) {
-        let identity = format!("{content} {} {:?}", self.version(), super::addon::OPTIONS);
+        let (options, extensions) = (super::addon::OPTIONS, super::EXTENSIONS);
+        let identity = format!("{content} {} {options:?} {extensions:?}", self.version());
         *locked(&self.copies.next) = Some((cache, identity));
     }
 

@@ -1,17 +1,21 @@
-//! The TCP front of one database: it accepts the processes of the sandbox's apps and cuts all others, as the vendor's private
-//! network does. Bytes are passed on as they are.
+//! The two doors of one database. By TCP it accepts the processes of the sandbox's apps and cuts all others, as the vendor's
+//! private network does; by a Unix socket beside the server's come the tunnels. Behind both is the same [`Gate`].
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 
+use super::gate::Gate;
 use super::peer;
 use crate::plane::runner::Runner;
 use crate::world::World;
+
+/// What the server would call the far end of a tunnel.
+const TUNNELS_HOST: &str = "127.0.0.1";
 
 /// Who may come in.
 #[derive(Debug, Default)]
@@ -47,27 +51,42 @@ enum Door {
 #[derive(Debug)]
 pub(super) struct Front {
     port: u16,
+    gate: Arc<Gate>,
     door: watch::Sender<Door>,
 }
 
 impl Front {
-    /// A front on a port that is bound already.
+    /// Serves `listener`, a port that is bound already, and the tunnels that come to `tunnels`.
     pub(super) fn start(
         world: &Arc<World>,
         admission: &Arc<Admission>,
         listener: TcpListener,
-        socket: &Path,
+        tunnels: &Path,
+        gate: Gate,
     ) -> std::io::Result<Self> {
         let port = listener.local_addr()?.port();
+        // What a killed world left.
+        if let Err(error) = std::fs::remove_file(tunnels) {
+            tracing::trace!(%error, "no socket was left behind");
+        }
+        let unix = UnixListener::bind(tunnels)?;
         let (door, opened) = watch::channel(Door::NotYet);
+        let gate = Arc::new(gate);
         let guests =
-            Guests { world: Arc::clone(world), admission: Arc::clone(admission), socket: socket.to_owned() };
-        world.tasks.spawn("database front", guests.receive(listener, opened));
-        Ok(Self { port, door })
+            Guests { world: Arc::clone(world), admission: Arc::clone(admission), gate: Arc::clone(&gate) };
+        world
+            .tasks
+            .spawn("database tunnels", guests.clone().receive(Entrance::Tunnels(unix), opened.clone()));
+        world.tasks.spawn("database front", guests.receive(Entrance::Apps(listener), opened));
+        Ok(Self { port, door, gate })
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn open(&self) {
@@ -79,24 +98,47 @@ impl Front {
     }
 }
 
+/// Where clients come in.
+#[derive(Debug)]
+enum Entrance {
+    Apps(TcpListener),
+    Tunnels(UnixListener),
+}
+
+/// A client.
+#[derive(Debug)]
+enum Guest {
+    App(TcpStream),
+    Tunnel(UnixStream),
+}
+
+impl Entrance {
+    async fn accept(&self) -> std::io::Result<Guest> {
+        match self {
+            Self::Apps(listener) => listener.accept().await.map(|(stream, _)| Guest::App(stream)),
+            Self::Tunnels(listener) => listener.accept().await.map(|(stream, _)| Guest::Tunnel(stream)),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Guests {
     world: Arc<World>,
     admission: Arc<Admission>,
-    socket: PathBuf,
+    gate: Arc<Gate>,
 }
 
 impl Guests {
-    async fn receive(self, listener: TcpListener, door: watch::Receiver<Door>) {
+    async fn receive(self, entrance: Entrance, door: watch::Receiver<Door>) {
         let (mut opened, mut closed) = (door.clone(), door.clone());
         if opened.wait_for(|door| *door != Door::NotYet).await.is_err() {
             return;
         }
         loop {
-            let stream = tokio::select! {
+            let guest = tokio::select! {
                 () = is_closed(&mut closed) => return,
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
+                accepted = entrance.accept() => match accepted {
+                    Ok(guest) => guest,
                     Err(error) => {
                         tracing::warn!(%error, "accepting at the front of a database");
                         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -108,25 +150,27 @@ impl Guests {
             self.world.tasks.spawn("database connection", async move {
                 tokio::select! {
                     () = is_closed(&mut closed) => {}
-                    () = guests.relay(stream) => {}
+                    () = guests.serve(guest) => {}
                 }
             });
         }
     }
 
-    async fn relay(&self, mut stream: TcpStream) {
+    async fn serve(&self, guest: Guest) {
+        match guest {
+            Guest::App(stream) => self.serve_app(stream).await,
+            Guest::Tunnel(stream) => self.gate.serve(stream, TUNNELS_HOST).await,
+        }
+    }
+
+    async fn serve_app(&self, stream: TcpStream) {
         let (Ok(peer), Ok(here)) = (stream.peer_addr(), stream.local_addr()) else { return };
-        if !self.admission.admits(peer, here).await {
+        if !self.gate.is_public() && !self.admission.admits(peer, here).await {
             tracing::info!("a foreign process was cut off from a database");
             return;
         }
         stream.set_nodelay(true).ok();
-        match UnixStream::connect(&self.socket).await {
-            Ok(mut server) => {
-                tokio::io::copy_bidirectional(&mut stream, &mut server).await.map(drop).ok();
-            }
-            Err(error) => tracing::warn!(%error, "a database's server does not answer"),
-        }
+        self.gate.serve(stream, &peer.ip().to_string()).await;
     }
 }
 

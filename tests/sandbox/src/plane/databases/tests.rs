@@ -145,3 +145,144 @@ async fn two_addons_keep_their_users_apart_and_go_alone() {
     assert!(!text.contains(&town.access.password));
     town.databases.shut_down().await;
 }
+
+/// What `psql` says of one statement through the tunnels' door, with these settings.
+async fn psql(town: &Town, settings: &str, sql: &str) -> (bool, String) {
+    let socket = town.databases.socket_of(&town.access.host, town.access.port).unwrap();
+    // A tunnel of our own: the door is a socket, and libpq speaks TLS by TCP only.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tunnel = async move {
+        loop {
+            let (mut near, _) = listener.accept().await.unwrap();
+            let mut far = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
+        }
+    };
+    let conninfo = format!(
+        "host={} hostaddr=127.0.0.1 port={port} user={} dbname={} {settings}",
+        town.access.host, town.access.user, town.access.database
+    );
+    let mut command = tokio::process::Command::new(town.databases.binaries.tool("psql"));
+    command
+        .args(["-XAtw", "-c", sql, "-d", &conninfo])
+        .env("PGPASSWORD", &town.access.password)
+        .env("LC_ALL", "C");
+    let output = tokio::select! {
+        output = command.output() => output.unwrap(),
+        () = tunnel => unreachable!(),
+    };
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn tls_is_offered_verified_by_name_and_forced_as_the_server_would() {
+    let town = town().await;
+    let ca = town.databases.ca_file().display().to_string();
+    for settings in [
+        "sslmode=prefer".to_owned(),
+        "sslmode=disable".to_owned(),
+        "sslmode=require channel_binding=prefer".to_owned(),
+        format!("sslmode=verify-ca sslrootcert={ca}"),
+        format!("sslmode=verify-full sslrootcert={ca}"),
+    ] {
+        assert_eq!(psql(&town, &settings, "SELECT 1").await, (true, "1\n".into()), "{settings}");
+    }
+    let (met, said) = psql(&town, "sslmode=require", "\\conninfo").await;
+    assert!(met && said.contains("SSL connection"), "{said}");
+    let other = format!("sslmode=verify-full sslrootcert={ca} host=localhost");
+    let (met, said) = psql(&town, &other, "SELECT 1").await;
+    assert!(!met && said.contains("does not match host name"), "{said}");
+
+    town.databases.force_tls("my_app_1", true).unwrap();
+    let (met, said) = psql(&town, "sslmode=disable", "SELECT 1").await;
+    let words = "no pg_hba.conf entry for host \"127.0.0.1\", user \"my_app_1\", database \"my_app_1\", no encryption";
+    assert!(!met && said.contains(words), "{said}");
+    assert!(psql(&town, "sslmode=prefer", "SELECT 1").await.0);
+    town.databases.force_tls("my_app_1", false).unwrap();
+    assert!(psql(&town, "sslmode=disable", "SELECT 1").await.0);
+    town.databases.shut_down().await;
+}
+
+#[tokio::test]
+async fn extensions_of_the_whitelist_can_be_made_and_are_the_platforms() {
+    let town = town().await;
+    let ask = async |sql: &str| psql(&town, "sslmode=disable", sql).await;
+    for name in ["pg_trgm", "dblink", "postgres_fdw"] {
+        let (met, said) = ask(&format!("CREATE EXTENSION {name}")).await;
+        assert!(met, "{name}: {said}");
+        for refused in [format!("COMMENT ON EXTENSION {name} IS 'x'"), format!("DROP EXTENSION {name}")] {
+            let (met, said) = ask(&refused).await;
+            assert!(
+                !met && said.contains(&format!("must be owner of extension {name}")),
+                "{refused}: {said}"
+            );
+        }
+    }
+    assert!(ask("CREATE EXTENSION IF NOT EXISTS earthdistance CASCADE").await.0);
+    for name in ["adminpack", "lo", "file_fdw"] {
+        let (met, said) = ask(&format!("CREATE EXTENSION {name}")).await;
+        assert!(
+            !met && said.contains(&format!("permission denied to create extension \"{name}\"")),
+            "{said}"
+        );
+    }
+    let hidden = ask("CREATE EXTENSION dblink; CREATE EXTENSION adminpack").await;
+    assert!(!hidden.0, "{hidden:?}");
+    assert_eq!(ask("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").await.1, "f\n");
+    let owned = "SELECT count(*) FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.deptype = 'e' \
+                 WHERE p.proowner = current_user::regrole";
+    assert_eq!(ask(owned).await.1, "0\n", "functions of an extension are the user's");
+    assert_eq!(ask("SELECT similarity('a', 'a')").await.1, "1\n");
+    town.databases.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_dump_restored_by_the_user_fails_at_the_extensions_comment_only() {
+    let town = town().await;
+    let id = "my_app_1";
+    town.databases
+        .run_sql(id, "CREATE EXTENSION pg_trgm; CREATE TABLE things (name text); CREATE INDEX ON things USING gin (name gin_trgm_ops)")
+        .await
+        .unwrap();
+    let file = town.world.folder("dumps").unwrap().join("x.pgsql");
+    town.databases.dump(id, &file).await.unwrap();
+    let list = std::process::Command::new(town.databases.binaries.tool("pg_restore"))
+        .arg("-l")
+        .arg(&file)
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(
+        list.contains("EXTENSION - pg_trgm") && !list.contains("EVENT TRIGGER") && !list.contains("sandbox_"),
+        "{list}"
+    );
+    let socket = town.databases.socket_of(&town.access.host, town.access.port).unwrap();
+    let output = tokio::process::Command::new(town.databases.binaries.tool("pg_restore"))
+        .args([
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--no-privileges",
+            "--no-comments",
+            "-w",
+            "-d",
+            id,
+            "-U",
+            id,
+        ])
+        .arg(&file)
+        .env("PGHOST", socket.parent().unwrap())
+        .env("PGPORT", "5433")
+        .env("PGPASSWORD", &town.access.password)
+        .env("LC_ALL", "C")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("must be owner of extension pg_trgm"), "{said}");
+    assert!(said.contains("errors ignored on restore: 1"), "{said}");
+    town.databases.shut_down().await;
+}

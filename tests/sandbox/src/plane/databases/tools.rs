@@ -10,6 +10,8 @@ use super::DatabaseError;
 use super::addon::Addon;
 use super::sql;
 
+/// How much of a log is shown.
+const LOG_TAIL: usize = 64 * 1024;
 /// How much of what a program said is kept.
 const MESSAGE: usize = 2_000;
 
@@ -39,6 +41,24 @@ impl Addon {
         self.run("pg_restore", command).await
     }
 
+    /// The documented restoration, as the owner. That extensions are not the owner's to drop is no failure.
+    pub(super) async fn restore_dump(&self, binaries: &Binaries, file: &Path) -> Result<(), DatabaseError> {
+        let mut command = self.tool(binaries, "pg_restore");
+        command.args(["--clean", "--if-exists", "--no-owner", "--no-privileges", "--no-comments"]);
+        command.arg("--role").arg(self.resource()).arg("--dbname").arg(self.resource()).arg(file);
+        match self.run("pg_restore", command).await {
+            Err(DatabaseError::Tool { message, .. }) if is_harmless(&message) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// The end of the server's log, empty if there is none.
+    pub(super) async fn log_tail(&self) -> Result<String, DatabaseError> {
+        let log = tokio::fs::read(&self.log).await.map_err(sql::files(self.resource()))?;
+        let start = log.len().saturating_sub(LOG_TAIL);
+        Ok(String::from_utf8_lossy(&log[start..]).into_owned())
+    }
+
     fn tool(&self, binaries: &Binaries, name: &str) -> Command {
         let mut command = Command::new(binaries.tool(name));
         command.env("PGHOST", self.socket_dir()).env("PGUSER", Self::superuser_name());
@@ -64,5 +84,24 @@ impl Addon {
             status: output.status.to_string(),
             message: message.into_iter().rev().collect(),
         })
+    }
+}
+
+/// Whether all errors that `pg_restore` passed over are about whose an extension is.
+fn is_harmless(message: &str) -> bool {
+    let errors = || message.lines().filter(|line| line.starts_with("pg_restore: error:"));
+    errors().next().is_some() && errors().all(|line| line.contains("must be owner of extension"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_errors_about_extensions_are_harmless() {
+        let owner = "pg_restore: error: could not execute query: ERROR:  must be owner of extension pg_trgm";
+        let copy = "pg_restore: error: COPY failed for table \"things\"";
+        assert!(is_harmless(&format!("{owner}\npg_restore: warning: errors ignored on restore: 1")));
+        assert!(!is_harmless(&format!("{owner}\n{copy}")) && !is_harmless("") && !is_harmless("killed"));
     }
 }

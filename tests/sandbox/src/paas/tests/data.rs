@@ -1,0 +1,252 @@
+//! The database API with a real server behind it: features, hours, actions, restorations, plan changes.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+use super::{Site, read, site, until};
+
+const APP: &str = "demarches-test";
+
+/// A platform with one running `PostgreSQL`.
+struct Base {
+    site: Site,
+    id: String,
+    resource: String,
+}
+
+async fn base() -> Base {
+    let site = site().await;
+    site.paas.seed_app(&site.user, APP).unwrap();
+    let (id, resource) = site.seeded_addon(APP, "postgresql", "postgresql-starter-512").await;
+    Base { site, id, resource }
+}
+
+impl Base {
+    async fn call(&self, method: &str, rest: &str, body: Value) -> (u16, Value) {
+        self.site.database(method, APP, &self.id, &format!("/databases/{}{rest}", self.id), body).await
+    }
+
+    async fn get(&self, rest: &str) -> Value {
+        self.call("GET", rest, Value::Null).await.1
+    }
+
+    async fn features(&self) -> Value {
+        self.get("").await["database"]["features"].clone()
+    }
+
+    async fn enable(&self, name: &str) -> (u16, Value) {
+        self.call("POST", "/features", json!({"feature": {"name": name, "status": ""}})).await
+    }
+
+    /// A session of the owner, by the tunnels' door.
+    async fn session(&self) -> PgConnection {
+        let url = self.site.paas.variable(APP, "DATABASE_URL").unwrap();
+        let url = url::Url::parse(&url).unwrap();
+        let databases = &self.site.paas.plane.databases;
+        let socket = databases.socket_of(url.host_str().unwrap(), url.port().unwrap()).unwrap();
+        let options = PgConnectOptions::new_without_pgpass()
+            .socket(socket.parent().unwrap())
+            .username(url.username())
+            .password(url.password().unwrap())
+            .database(&self.resource);
+        PgConnection::connect_with(&options).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn features_are_pending_then_active_and_need_each_other() {
+    let base = base().await;
+    assert_eq!(base.enable("publicly-available").await.0, 400);
+    for unknown in ["redis-aof", "flying", ""] {
+        let (status, answer) = base.enable(unknown).await;
+        assert_eq!((status, &answer["resource"]), (404, &json!("feature")), "{unknown}");
+    }
+    let pending = json!({"name": "force-ssl", "status": "PENDING", "message": ""});
+    assert_eq!(base.enable("force-ssl").await, (200, pending.clone()));
+    assert_eq!(base.enable("force-ssl").await, (200, pending), "asked twice");
+    assert_eq!(base.features().await, json!([{"name": "force-ssl", "status": "PENDING"}]));
+    let active = json!([{"name": "force-ssl", "status": "ACTIVATED"}]);
+    base.site.advance(6);
+    until("force-ssl", async || base.features().await == active).await;
+    assert_eq!(base.enable("publicly-available").await.0, 200);
+    assert_eq!(base.call("DELETE", "/features?feature=force-ssl", Value::Null).await.0, 400);
+    base.site.advance(6);
+    until("it is public", async || base.features().await[1]["status"] == "ACTIVATED").await;
+
+    // We are no process of an app: only what is public lets us in, and only by TLS.
+    let url = base.site.paas.variable(APP, "DATABASE_URL").unwrap().replace("sslmode=prefer", "sslmode=MODE");
+    let host = url::Url::parse(&url).unwrap().host_str().unwrap().to_owned();
+    let reach = |mode: &str| url.replace(&host, "127.0.0.1").replace("MODE", mode);
+    let mut session = PgConnection::connect(&reach("require")).await.unwrap();
+    sqlx::query("SELECT 1").execute(&mut session).await.unwrap();
+    let refused = PgConnection::connect(&reach("disable")).await.unwrap_err().to_string();
+    assert!(refused.contains("no pg_hba.conf entry") && refused.contains("no encryption"), "{refused}");
+    assert_eq!(base.call("DELETE", "/features?feature=publicly-available", Value::Null).await.0, 200);
+    assert!(PgConnection::connect(&reach("require")).await.is_err(), "still public");
+    assert!(base.call("DELETE", "/features?feature=force-ssl", Value::Null).await.1["message"].is_string());
+    assert_eq!(base.features().await, json!([]));
+
+    let ca =
+        base.site.http.get(format!("{}/api/ca_certificate", base.site.paas.urls().database)).send().await;
+    let pem = ca.unwrap().text().await.unwrap();
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+}
+
+#[tokio::test]
+async fn hours_and_windows_are_set_in_both_shapes_and_answered_in_one() {
+    let base = base().await;
+    let set = async |method: &str, change: Value| {
+        let (status, answer) = base.call(method, "", json!({"database": change})).await;
+        (status, answer["database"]["periodic_backups_scheduled_at"].clone())
+    };
+    assert_eq!(set("PATCH", json!({"periodic_backups_scheduled_at": 3})).await, (200, json!([3])));
+    assert_eq!(set("PUT", json!({"periodic_backups_scheduled_at": [1, 13]})).await, (200, json!([1, 13])));
+    for wrong in [json!(24), json!("soon"), json!([3, 99]), json!([])] {
+        let refused = json!({"periodic_backups_scheduled_at": wrong});
+        assert_eq!(set("PATCH", refused).await.0, 422, "{wrong}");
+    }
+    assert_eq!(set("PATCH", json!({"maintenance_window": {"weekday_utc": 7}})).await.0, 422);
+    let window = json!({"maintenance_window": {"weekday_utc": 5, "starting_hour_utc": 4}});
+    assert_eq!(set("PATCH", window).await, (200, json!([1, 13])));
+    let shown = &base.get("").await["database"];
+    let window = json!({"weekday_utc": 5, "starting_hour_utc": 4, "duration_in_hour": 8});
+    assert_eq!(shown["maintenance_window"], window);
+    assert_eq!((&shown["next_version_id"], &shown["current_operation_id"]), (&Value::Null, &Value::Null));
+
+    let version = format!("/database_type_versions/{}", shown["version_id"].as_str().unwrap());
+    let (_, version) = base.site.database("GET", APP, &base.id, &version, Value::Null).await;
+    let part = |name: &str| version["database_type_version"][name].to_string();
+    let readable = format!("{}.{}.{}-{}", part("major"), part("minor"), part("patch"), part("build"));
+    assert_eq!(shown["readable_version"], readable);
+    assert!(base.get("/instances_status").await.is_array());
+    assert_eq!(base.get("/maintenance").await["maintenance"], json!([]));
+    assert_eq!(base.call("POST", "/upgrade", json!({})).await.0, 400);
+    assert_eq!(base.call("GET", "/pitr/recovery_window", Value::Null).await.0, 400);
+    assert_eq!(
+        base.call("POST", "/pitr/restore", json!({"restore_time": "2026-01-01T00:00:00Z"})).await.0,
+        400
+    );
+    let logs = base.get("/logs").await["url"].as_str().unwrap().to_owned();
+    assert_eq!(base.site.http.get(logs + "&n=5").send().await.unwrap().status().as_u16(), 200);
+    assert!(base.get("/metrics").await["disk_usage"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn the_newest_sdk_reaches_the_same_by_the_regional_host() {
+    let base = base().await;
+    let (status, shown) = base.site.get(&format!("/api/databases/{}", base.id)).await;
+    assert_eq!((status, &shown["database"]["resource_id"]), (200, &json!(base.resource)), "{shown}");
+    assert_eq!(shown["database"]["status"], "running");
+    let by_its_own = format!("{}/api/databases/{}", base.site.paas.urls().api, base.id);
+    let (_, token) = base.site.paas.seed_user("etranger", "etranger@exemple.test");
+    let stranger = base.site.exchange(&token).await;
+    assert_eq!(read(base.site.ask(&stranger, Method::GET, &by_its_own, None).await).await.0, 404);
+}
+
+#[tokio::test]
+async fn actions_look_into_the_database_and_tell_failures_in_the_body() {
+    let base = base().await;
+    let act = async |name: &str, params: Value| {
+        let (status, answer) =
+            base.call("POST", "/action", json!({"action_name": name, "params": params})).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let extensions = act("list-extensions", Value::Null).await;
+    let names: BTreeSet<&str> =
+        extensions["result"].as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+    assert!(names.contains("pg_trgm") && !names.contains("adminpack"), "{names:?}");
+    let mut session = base.session().await;
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut session).await.unwrap();
+    let queries = act("pg-list-queries", json!({})).await;
+    assert!(queries["result"].as_array().unwrap().iter().any(|one| one["pid"] == pid), "{queries}");
+    assert_eq!(act("pg-terminate-query", json!({"pid": pid})).await["ok"], 1);
+    assert!(sqlx::query("SELECT 1").execute(&mut session).await.is_err(), "the session lives on");
+    for (name, params) in
+        [("pg-terminate-query", json!({"pid": pid})), ("pg-cancel-query", json!({})), ("fly", json!({}))]
+    {
+        let answer = act(name, params).await;
+        assert!(answer["ok"] == 0 && answer["error"].is_string(), "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_made_at_its_hour_and_put_back() {
+    let base = base().await;
+    let list = async || base.get("/backups").await["database_backups"].as_array().unwrap().clone();
+    base.call("PATCH", "", json!({"database": {"periodic_backups_enabled": false}})).await;
+    base.site.advance(24 * 3_600);
+    let databases = &base.site.paas.plane.databases;
+    databases.run_sql(&base.resource, "CREATE TABLE things AS SELECT 7 AS n").await.unwrap();
+    base.call("PATCH", "", json!({"database": {"periodic_backups_enabled": true}})).await;
+    assert_eq!(list().await, Vec::<Value>::new(), "made although switched off");
+    base.site.advance(24 * 3_600);
+    until("a periodic backup", async || !list().await.is_empty()).await;
+    base.site.advance(3);
+    until("it is done", async || list().await[0]["status"] == "done").await;
+    let backup = list().await[0].clone();
+    assert_eq!((list().await.len(), &backup["method"]), (1, &json!("periodic")));
+
+    databases.wipe(&base.resource).await.unwrap();
+    let rest = format!("/backups/{}/restore", backup["id"].as_str().unwrap());
+    let (status, restoration) = base.call("POST", &rest, json!({})).await;
+    assert_eq!((status, &restoration["status"]), (201, &json!("scheduled")), "{restoration}");
+    assert_eq!(restoration["source_backup_id"], backup["id"]);
+    let rest = format!("/backup_restorations/{}", restoration["id"].as_str().unwrap());
+    base.site.advance(3);
+    until("it is put back", async || base.get(&rest).await["backup_restoration"]["status"] == "done").await;
+    let mut session = base.session().await;
+    let seven: i32 = sqlx::query_scalar("SELECT n FROM things").fetch_one(&mut session).await.unwrap();
+    assert_eq!(seven, 7);
+}
+
+#[tokio::test]
+async fn a_plan_change_provisions_again_and_cuts_connections() {
+    let base = base().await;
+    let mut session = base.session().await;
+    let path = format!("/v1/apps/{APP}/addons/{}", base.id);
+    let (_, plans) = base.site.get("/v1/addon_providers/scalingo-postgresql/plans?show_all=true").await;
+    let plans = plans["plans"].as_array().unwrap();
+    assert!(
+        plans.iter().all(|plan| plan["disabled_alternative_plan_id"].is_null()),
+        "the client wants a boolean"
+    );
+    let wanted = plans.iter().find(|plan| plan["name"] == "postgresql-starter-1024").unwrap();
+    let change = json!({"addon": {"plan_id": wanted["id"]}});
+    let (status, changed) = base.site.call("PATCH", &path, change.clone()).await;
+    assert_eq!((status, &changed["addon"]["status"]), (200, &json!("provisioning")), "{changed}");
+    assert_eq!(
+        (&changed["addon"]["plan"]["name"], &changed["message"]),
+        (&wanted["name"], &changed["addon"]["message"])
+    );
+    assert_eq!(base.get("").await["database"]["status"], "updating");
+    assert_eq!(base.site.call("PATCH", &path, change).await.0, 400, "changed while it is changed");
+    assert_eq!(base.call("POST", "/backups", json!({})).await.0, 400, "backed up while it is changed");
+    base.site.advance(31);
+    until("it runs", async || base.site.get(&path).await.1["addon"]["status"] == "running").await;
+    assert!(sqlx::query("SELECT 1").execute(&mut session).await.is_err(), "the session lives on");
+    let unknown = json!({"addon": {"plan_id": "000000000000000000000000"}});
+    assert_eq!(
+        base.site.call("PATCH", &path, unknown).await.1,
+        json!({"resource": "plan", "error": "not found"})
+    );
+    assert_eq!(base.site.call("PATCH", &path, json!({"addon": {}})).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_here_is_refused() {
+    let base = base().await;
+    let add = async |version: &str| {
+        let addon = json!({"addon_provider_id": "postgresql", "plan_id": "5cc45d220000000000000512", "options": {"version": version}});
+        base.site.post(&format!("/v1/apps/{APP}/addons"), json!({"addon": addon})).await
+    };
+    assert_eq!(add("9").await.0, 422);
+    let major = base.site.paas.plane.databases.version().split('.').next().unwrap().to_owned();
+    let (status, second) = add(&major).await;
+    assert_eq!(status, 201);
+    assert_ne!(second["addon"]["resource_id"], base.resource, "a second database has a name of its own");
+}
