@@ -21,6 +21,7 @@ mod catalogue;
 mod dbapi;
 mod disaster;
 mod inventory;
+mod life;
 mod platform;
 mod rate;
 mod reply;

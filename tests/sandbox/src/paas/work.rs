@@ -39,7 +39,7 @@ impl Lanes {
 }
 
 /// What an app's processes see: its variables, resolved, and the platform's own.
-fn environment(app: &App) -> BTreeMap<String, String> {
+pub(super) fn environment(app: &App) -> BTreeMap<String, String> {
     let own = app.variables.iter().map(|one| (one.name.clone(), rules::resolved(&app.variables, &one.value)));
     let stack = catalogue::stack(&app.stack).map_or("", |stack| stack.name);
     let platform = [

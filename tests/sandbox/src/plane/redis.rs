@@ -15,6 +15,10 @@ use super::runner::groups::{Group, Groups};
 use super::runner::ports::{Port, Ports};
 use crate::world::World;
 
+mod life;
+
+pub(crate) use life::SavedRedis;
+
 const REGION_DOMAIN: &str = "redis.a.osc-fr1.scalingo-dbs.test";
 const START_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
@@ -114,17 +118,27 @@ impl RedisServers {
             user: resource_id.to_owned(),
             password: self.world.ids.secret(32),
         };
+        // An earlier one of this name may have left its content.
+        crate::files::remove_tree(&self.folder(resource_id).map_err(start)?).map_err(start)?;
+        self.run(access.clone(), port).await?;
+        Ok(access)
+    }
+
+    /// Starts the server on what is in its folder, and waits for its first answer.
+    async fn run(&self, access: RedisAccess, port: Port) -> Result<(), RedisError> {
+        let resource_id = access.user.clone();
+        let start = |source| RedisError::Start { resource: resource_id.clone(), source };
         let mut child = self.spawn(&access).await.map_err(start)?;
         let group = child.id().map(|leader| self.groups.adopt(leader));
         tokio::select! {
             () = answers(access.port) => {}
-            _ = child.wait() => return Err(RedisError::Silent(resource_id.to_owned())),
-            () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id.to_owned())),
+            _ = child.wait() => return Err(RedisError::Silent(resource_id)),
+            () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id)),
         }
         self.world.names.add(&access.host).map_err(start)?;
-        let server = Server { access: access.clone(), _group: group, _child: child, _port: port };
-        self.servers().insert(resource_id.to_owned(), server);
-        Ok(access)
+        let server = Server { access, _group: group, _child: child, _port: port };
+        self.servers().insert(resource_id, server);
+        Ok(())
     }
 
     /// The server gone, and what it held.
@@ -146,7 +160,7 @@ impl RedisServers {
 
     /// Its settings come by standard input: arguments can be read by everybody.
     async fn spawn(&self, access: &RedisAccess) -> std::io::Result<Child> {
-        let folder = self.world.folder("redis")?.join(&access.user);
+        let folder = self.folder(&access.user)?;
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(folder.join("redis.log"))?;
         let mut child = Command::new("redis-server")
@@ -162,6 +176,10 @@ impl RedisServers {
             stdin.write_all(settings(access).as_bytes()).await?;
         }
         Ok(child)
+    }
+
+    fn folder(&self, resource: &str) -> std::io::Result<std::path::PathBuf> {
+        Ok(self.world.folder("redis")?.join(resource))
     }
 
     fn servers(&self) -> MutexGuard<'_, BTreeMap<String, Server>> {

@@ -18,6 +18,7 @@ mod build;
 mod container;
 mod environment;
 pub(crate) mod groups;
+mod life;
 pub(crate) mod ports;
 mod procfile;
 mod release;
@@ -25,6 +26,7 @@ mod source;
 
 use container::Handle;
 use groups::Groups;
+pub(crate) use life::SavedApp;
 use ports::Ports;
 
 /// A running or starting process of an app, as the platform lists it.
@@ -46,7 +48,7 @@ pub struct Container {
 pub type Formation = BTreeMap<String, u32>;
 
 /// A built source tree that can be started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Release {
     /// The deployment that made it.
     pub deployment: String,

@@ -17,6 +17,8 @@ use super::model::{Bucket, Content, Segment, Version, Versioning};
 use super::state::{Contents, Record, State};
 use crate::world::World;
 
+mod life;
+
 /// The store behind one endpoint.
 #[derive(Debug)]
 pub(crate) struct Store {
