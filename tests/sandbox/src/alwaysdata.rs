@@ -79,6 +79,19 @@ impl Alwaysdata {
         })
     }
 
+    /// Domains and records as data.
+    pub(crate) fn save(&self) -> serde_json::Result<Value> {
+        self.store.save()
+    }
+
+    /// In place of everything, what was saved; every server and the resolver serve it at once.
+    pub(crate) fn bring_back(&self, saved: Value) -> serde_json::Result<()> {
+        self.store.bring_back(saved)?;
+        self.dns.catch_up();
+        self.dns.flush_resolver();
+        Ok(())
+    }
+
     fn seed(&self, record: Record) {
         self.store.seed(record);
         self.dns.catch_up();

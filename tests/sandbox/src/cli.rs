@@ -24,12 +24,25 @@ pub struct Cli {
 enum Command {
     /// Bring a world up; it serves when a line `ready` is printed, and is cleaned up on SIGTERM or SIGINT.
     Up(Up),
+    /// Make a running world what it was at its beginning.
+    Reset(life::Of),
+    /// Put a running world aside under a name.
+    Snapshot(life::Named),
+    /// Make a running world what it was when it was put aside.
+    Restore(life::Named),
+    /// List what was put aside; with --remove, forget one.
+    Snapshots(life::Kept),
+    /// Make a running world anew with another amount of content.
+    Seed(life::Sown),
     /// Run a program inside a world that is up: its names resolve, its CA is trusted.
     Exec(exec::Args),
     /// The half of `exec` that runs inside of a network namespace.
     #[command(hide = true)]
     ExecInside(exec::Inside),
 }
+
+mod banner;
+mod life;
 
 #[derive(Debug, clap::Args)]
 struct Up {
@@ -69,6 +82,9 @@ pub enum CliError {
     /// The runtime or the signal handlers could not be made.
     #[error("could not set up the process")]
     Process(#[source] std::io::Error),
+    /// Programs that the world is made of are not installed.
+    #[error("not installed: {0}")]
+    Missing(String),
     /// The world did not come up.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -81,6 +97,9 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// A running world could not do what it was asked.
+    #[error(transparent)]
+    Ask(#[from] life::AskError),
     /// A program could not be run.
     #[error(transparent)]
     Exec(#[from] exec::ExecError),
@@ -96,7 +115,19 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
             runtime.block_on(self::up(up))
         }
+        Command::Reset(args) => told(args.reset()),
+        Command::Snapshot(args) => told(args.snapshot()),
+        Command::Restore(args) => told(args.restore()),
+        Command::Snapshots(args) => told(args.list_or_remove()),
+        Command::Seed(args) => told(args.seed()),
     }
+}
+
+/// Runs a command that asks a running world.
+fn told(asking: impl Future<Output = Result<(), life::AskError>>) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(CliError::Process)?.block_on(asking)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn up(args: Up) -> Result<ExitCode, CliError> {
@@ -105,9 +136,12 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Process)?;
     let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache } = args;
     let cache = if no_cache { Cache::none() } else { Cache::of_user() };
+    banner::check_programs().map_err(CliError::Missing)?;
+    let began = std::time::Instant::now();
+    let told = banner::About { dir: dir.clone(), env_file: env_file.clone(), speed, seed, size };
     let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket, cache })).await?;
-    let said =
-        announce(&env_file, &sandbox).map_err(|source| CliError::EnvFile { file: env_file.clone(), source });
+    let said = announce(&env_file, &sandbox, &told.banner(began.elapsed(), &sandbox.env()))
+        .map_err(|source| CliError::EnvFile { file: env_file.clone(), source });
     if said.is_ok() {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -122,8 +156,10 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
 }
 
 /// Writes the env file, then says so: whoever waits for the line may read the file.
-fn announce(file: &Path, sandbox: &Sandbox) -> std::io::Result<()> {
+fn announce(file: &Path, sandbox: &Sandbox, banner: &str) -> std::io::Result<()> {
     write_env(file, &sandbox.env())?;
+    // For people; whoever reads the output of a program wants nothing but the line.
+    write!(std::io::stderr(), "{banner}").unwrap_or_default();
     let mut out = std::io::stdout();
     writeln!(out, "ready")?;
     out.flush()

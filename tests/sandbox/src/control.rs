@@ -21,6 +21,8 @@ use crate::sandbox::Parts;
 use crate::world::World;
 use crate::world::faults::Rule;
 
+pub(crate) mod life;
+
 /// What is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +41,7 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))
+        .merge(life::router())
         .with_state(Arc::clone(parts));
     http::serve(world, "control", router).await
 }

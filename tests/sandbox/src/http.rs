@@ -120,7 +120,14 @@ async fn play(site: &Site, fault: Option<Fault>, request: Request<Incoming>) -> 
 
 impl Site {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        match self.router.clone().oneshot(request.map(Body::new)).await {
+        let answer = self.router.clone().oneshot(request.map(Body::new));
+        // The control API is how the world is replaced: it answers meanwhile.
+        let answer = match self.service {
+            "control" => Some(answer.await),
+            _ => self.world.gate.pass(answer).await,
+        };
+        let Some(answer) = answer else { return vendor::refusal(self.service, 503, None, Some(1)) };
+        match answer {
             Ok(mut response) => {
                 let id = uuid::Uuid::new_v4().to_string();
                 if let Ok(value) = HeaderValue::from_str(&id) {

@@ -23,6 +23,7 @@ mod dbapi;
 mod disaster;
 mod events;
 mod inventory;
+mod life;
 mod one_offs;
 mod platform;
 mod rate;

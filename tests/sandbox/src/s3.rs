@@ -257,6 +257,22 @@ impl S3 {
         Ok(())
     }
 
+    /// Everything that the endpoint holds, into `folder`: cheap, because bytes once written never change.
+    pub(crate) async fn save(&self, folder: &Path) -> std::io::Result<()> {
+        let (store, folder) = (Arc::clone(&self.store), folder.to_owned());
+        crate::files::aside(move || store.save(&folder)).await
+    }
+
+    /// In place of everything, what was saved in `folder`.
+    pub(crate) async fn bring_back(&self, folder: &Path) -> std::io::Result<()> {
+        let before: Vec<String> = self.store.read(|state| state.buckets.keys().cloned().collect());
+        before.iter().for_each(|name| buckets::withdraw(&self.store, name));
+        self.store.bring_back(folder).await?;
+        claims::reclaim(&self.store)?;
+        self.store.read(|state| state.buckets.keys().for_each(|name| buckets::publish(&self.store, name)));
+        Ok(())
+    }
+
     /// Every bucket with its settings, counts, bytes and a digest over what it holds.
     pub fn inventory(&self) -> serde_json::Value {
         inventory::of(&self.store)

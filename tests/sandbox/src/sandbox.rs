@@ -27,8 +27,10 @@ use crate::{control, doors, exec};
 
 mod environment;
 mod folder;
+pub(crate) mod life;
 
 pub use environment::Secrets;
+pub(crate) use folder::control_of;
 
 /// World time that an object of class GLACIER takes to thaw.
 const THAW: Duration = Duration::from_mins(10);
@@ -60,6 +62,9 @@ pub enum SandboxError {
     /// The folder is somebody else's.
     #[error("{0} is not empty and was not made by a sandbox: it would be overwritten")]
     Occupied(PathBuf),
+    /// A world is up there.
+    #[error("a world is running in {0}: stop it first, or choose another folder")]
+    Running(PathBuf),
     /// A part did not start.
     #[error("could not start {part}")]
     Part {
@@ -95,6 +100,7 @@ pub(crate) struct Parts {
     pub(crate) archive: Arc<S3>,
     pub(crate) secrets: Secrets,
     pub(crate) estate: std::sync::OnceLock<Estate>,
+    pub(crate) life: std::sync::OnceLock<life::Life>,
 }
 
 /// A running world.
@@ -102,19 +108,23 @@ pub(crate) struct Parts {
 pub struct Sandbox {
     parts: Arc<Parts>,
     env: Vec<(String, String)>,
+    _claim: std::fs::File,
 }
 
 impl Sandbox {
     /// Starts every part and furnishes the estate; it serves when this returns.
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
-        folder::claim(&options.dir)?;
+        let claim = folder::claim(&options.dir)?;
         let world = World::new(&options.dir, options.speed, options.seed).map_err(part("the world"))?;
         let parts = Arc::new(Parts::start(&world).await?);
         let control = control::serve(&world, &parts).await.map_err(part("the control api"))?;
+        let blank = life::Life::new(&parts, &options).map_err(part("the world"))?;
+        parts.life.get_or_init(|| blank);
         let estate = Box::pin(estate::furnish(&parts, &options)).await.map_err(SandboxError::Estate)?;
         parts.estate.get_or_init(|| estate);
         let env = environment::variables(&parts, control);
-        Ok(Self { parts, env })
+        folder::announce(&options.dir, control).map_err(part("the folder"))?;
+        Ok(Self { parts, env, _claim: claim })
     }
 
     /// The variables that tell a client where everything is, in a stable order.
@@ -186,6 +196,7 @@ impl Parts {
             ssh,
             secrets,
             estate: std::sync::OnceLock::new(),
+            life: std::sync::OnceLock::new(),
         };
         parts.open_doors(standard).await?;
         Ok(parts)

@@ -13,7 +13,10 @@ pub use content::sql;
 pub use documents::{Document, documents};
 
 /// How much of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Size {
     /// About 5,000 rows and 40 files: tests.
     Small,

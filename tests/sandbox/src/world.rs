@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 pub mod clock;
 pub mod faults;
+pub mod gate;
 pub mod ids;
 pub mod journal;
 pub mod names;
@@ -12,6 +13,7 @@ pub mod tasks;
 
 pub use clock::Clock;
 pub use faults::{Fault, Faults};
+pub use gate::Gate;
 pub use ids::Ids;
 pub use journal::{Entry, Journal};
 pub use names::Names;
@@ -33,6 +35,8 @@ pub struct World {
     pub names: Names,
     /// Every task of the sandbox.
     pub tasks: Tasks,
+    /// Whether the services answer.
+    pub gate: Gate,
 }
 
 impl World {
@@ -48,6 +52,7 @@ impl World {
             ids: Ids::new(seed),
             names,
             tasks: Tasks::default(),
+            gate: Gate::default(),
             dir,
         }))
     }

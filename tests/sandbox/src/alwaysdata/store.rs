@@ -1,10 +1,11 @@
 //! The account's domains and records. A write is *accepted* at once and *executed* in order by one worker, which is when it
 //! becomes visible to readers and goes to the name servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::model::{Domain, Record};
@@ -27,6 +28,7 @@ pub enum Refusal {
 /// What a write did to its record.
 #[derive(Debug)]
 struct Order {
+    era: u64,
     id: u64,
     record: Option<Record>,
     due: Duration,
@@ -51,12 +53,15 @@ impl Accepted {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct State {
     domains: Vec<Domain>,
     accepted: BTreeMap<u64, Record>,
     visible: BTreeMap<u64, Record>,
     last_id: u64,
+    /// How many states there were before this one: orders of an earlier one are void.
+    #[serde(skip)]
+    era: u64,
 }
 
 /// See the module's head.
@@ -131,6 +136,27 @@ impl Store {
         self.publish(&state, &record.name);
     }
 
+    /// Domains and records as data. What is accepted and not yet executed counts as executed.
+    pub(super) fn save(&self) -> serde_json::Result<serde_json::Value> {
+        let mut state = self.state().clone();
+        state.visible.clone_from(&state.accepted);
+        serde_json::to_value(state)
+    }
+
+    /// In place of everything, what was saved; the name servers learn of each name.
+    pub(super) fn bring_back(&self, saved: serde_json::Value) -> serde_json::Result<()> {
+        let mut new: State = serde_json::from_value(saved)?;
+        let mut state = self.state();
+        new.era = state.era + 1;
+        let old = std::mem::replace(&mut *state, new);
+        let names =
+            |state: &State| state.visible.values().map(|one| one.name.clone()).collect::<BTreeSet<_>>();
+        for name in names(&old).union(&names(&state)) {
+            self.publish(&state, name);
+        }
+        Ok(())
+    }
+
     fn accept(&self, state: &mut State, id: u64, record: Option<Record>, wait: bool) -> Accepted {
         let label = match record.as_ref().or_else(|| state.accepted.get(&id)) {
             Some(record) => format!("record/{id} {} {}", record.kind, record.name),
@@ -142,7 +168,7 @@ impl Store {
         }
         let (done, waiting) = oneshot::channel();
         let due = self.world.clock.elapsed() + if wait { Duration::ZERO } else { ASYNC_DELAY };
-        if self.orders.send(Order { id, record, due, done }).is_err() {
+        if self.orders.send(Order { era: state.era, id, record, due, done }).is_err() {
             tracing::warn!(id, "no worker for an accepted write");
         }
         Accepted { id, label, done: waiting }
@@ -150,16 +176,19 @@ impl Store {
 
     /// Executes orders one after the other, each when it is due.
     async fn work(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
-        while let Some(Order { id, record, due, done }) = inbox.recv().await {
+        while let Some(Order { era, id, record, due, done }) = inbox.recv().await {
             self.world.clock.sleep_until(due).await;
-            self.execute(id, record);
+            self.execute(era, id, record);
             // Nobody waits for an asynchronous write.
             done.send(()).unwrap_or_default();
         }
     }
 
-    fn execute(&self, id: u64, record: Option<Record>) {
+    fn execute(&self, era: u64, id: u64, record: Option<Record>) {
         let mut state = self.state();
+        if state.era != era {
+            return;
+        }
         let new_name = record.as_ref().map(|record| record.name.clone());
         let old = match record {
             Some(record) => state.visible.insert(id, record),

@@ -20,8 +20,13 @@ pub(super) fn make(parts: &Parts, user: &str) -> Result<PathBuf, EstateError> {
     let private = key.to_openssh(LineEnding::LF).map_err(failed("write an ssh key"))?;
     let file = |source| EstateError::File { what: "the ssh key", source };
     let path = parts.world.folder("keys").map_err(file)?.join("id_ed25519");
-    let mut target =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(file)?;
+    let mut target = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(file)?;
     target.write_all(private.as_bytes()).map_err(file)?;
     parts.paas.seed_key(user, "astreinte", &public)?;
     Ok(path)

@@ -11,9 +11,6 @@ use super::{ARTIFACT, EstateError, WORKFLOW, failed};
 use crate::github::{SeedArtifact, SeedRun};
 use crate::sandbox::Parts;
 
-/// How hard the job compresses: photographs and PDF files yield nothing.
-const LEVEL: i64 = 1;
-
 /// Adds the runs of the last weeks, of a job that uploaded the archive `whole`.
 pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
     let now = parts.world.clock.wall();
@@ -34,7 +31,8 @@ pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
 /// The documents as the job uploads them.
 pub(super) fn zipped(documents: Documents) -> Result<Bytes, EstateError> {
     let failed = failed::<zip::result::ZipError>;
-    let options = SimpleFileOptions::default().compression_level(Some(LEVEL));
+    // The job compresses nothing, as is advised for photographs and PDF files.
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for document in documents {
         let document = document?;

@@ -31,6 +31,7 @@ use addon::Addon;
 pub(crate) use copies::SavedDatabase;
 use front::Admission;
 use origin::Origin;
+pub(crate) use origin::listen;
 
 /// How to reach a database with the rights of its owner.
 #[derive(Clone)]

@@ -17,8 +17,10 @@ use super::tls::DatabaseAuthority;
 use crate::world::World;
 
 mod front;
+mod life;
 
 use front::Front;
+pub(crate) use life::SavedRedis;
 
 const REGION_DOMAIN: &str = "redis.a.osc-fr1.scalingo-dbs.test";
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -90,7 +92,7 @@ struct Server {
     front: Front,
     _group: Option<Group>,
     _child: Child,
-    _port: Port,
+    port: Port,
 }
 
 impl RedisServers {
@@ -114,27 +116,41 @@ impl RedisServers {
         }
         let start = |source| RedisError::Start { resource: resource_id.to_owned(), source };
         let port = self.ports.take().map_err(start)?;
-        let host = format!("{}.{REGION_DOMAIN}", resource_id.replace('_', "-"));
-        let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(&host));
-        let tls = tls.map_err(|error| start(error.into()))?;
-        let front = Front::start(&self.world, port.number(), tls).await.map_err(start)?;
+        let host = host_of(resource_id);
+        let front = self.front(&host, port.number(), None).await.map_err(start)?;
         let access = RedisAccess {
             host,
             port: front.port(),
             user: resource_id.to_owned(),
             password: self.world.ids.secret(32),
         };
+        // An earlier one of this name may have left its content.
+        crate::files::remove_tree(&self.folder(resource_id).map_err(start)?).map_err(start)?;
+        self.run(access.clone(), front, port).await?;
+        Ok(access)
+    }
+
+    /// The front of `host`, on a port of its own or on the one it had.
+    async fn front(&self, host: &str, server: u16, port: Option<u16>) -> std::io::Result<Front> {
+        let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(host))?;
+        Front::start(&self.world, server, tls, port).await
+    }
+
+    /// Starts the server behind `front` on what is in its folder, and waits for its first answer.
+    async fn run(&self, access: RedisAccess, front: Front, port: Port) -> Result<(), RedisError> {
+        let resource_id = access.user.clone();
+        let start = |source| RedisError::Start { resource: resource_id.clone(), source };
         let mut child = self.spawn(&access, port.number()).await.map_err(start)?;
         let group = child.id().map(|leader| self.groups.adopt(leader));
         tokio::select! {
             () = answers(port.number()) => {}
-            _ = child.wait() => return Err(RedisError::Silent(resource_id.to_owned())),
-            () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id.to_owned())),
+            _ = child.wait() => return Err(RedisError::Silent(resource_id)),
+            () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id)),
         }
         self.world.names.add(&access.host).map_err(start)?;
-        let server = Server { access: access.clone(), front, _group: group, _child: child, _port: port };
-        self.servers().insert(resource_id.to_owned(), server);
-        Ok(access)
+        let server = Server { access, front, _group: group, _child: child, port };
+        self.servers().insert(resource_id, server);
+        Ok(())
     }
 
     /// The server gone, and what it held.
@@ -164,7 +180,7 @@ impl RedisServers {
 
     /// Its settings come by standard input: arguments can be read by everybody.
     async fn spawn(&self, access: &RedisAccess, port: u16) -> std::io::Result<Child> {
-        let folder = self.world.folder("redis")?.join(&access.user);
+        let folder = self.folder(&access.user)?;
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(folder.join("redis.log"))?;
         let mut child = Command::new("redis-server")
@@ -182,9 +198,17 @@ impl RedisServers {
         Ok(child)
     }
 
+    fn folder(&self, resource: &str) -> std::io::Result<std::path::PathBuf> {
+        Ok(self.world.folder("redis")?.join(resource))
+    }
+
     fn servers(&self) -> MutexGuard<'_, BTreeMap<String, Server>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn host_of(resource: &str) -> String {
+    format!("{}.{REGION_DOMAIN}", resource.replace('_', "-"))
 }
 
 fn settings(access: &RedisAccess, port: u16) -> String {

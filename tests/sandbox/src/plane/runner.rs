@@ -18,6 +18,7 @@ mod build;
 mod container;
 mod environment;
 pub(crate) mod groups;
+mod life;
 pub mod logs;
 pub mod oneoff;
 mod output;
@@ -29,6 +30,7 @@ mod terminal;
 
 use container::Handle;
 use groups::Groups;
+pub(crate) use life::SavedApp;
 use logs::{Filter, Line, Logs};
 use ports::Ports;
 
@@ -51,7 +53,7 @@ pub struct Container {
 pub type Formation = BTreeMap<String, u32>;
 
 /// A built source tree that can be started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Release {
     /// The deployment that made it.
     pub deployment: String,

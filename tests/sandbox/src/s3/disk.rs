@@ -131,6 +131,28 @@ impl Disk {
         receiver
     }
 
+    /// The folder of this endpoint.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Gives files that were put aside in `folder` their names again, where they lost them.
+    pub(crate) fn give_back(&self, folder: &Path) -> io::Result<()> {
+        link_missing(&folder.join("packs"), &self.dir.join("packs"))?;
+        for part in std::fs::read_dir(folder.join("blobs"))? {
+            let part = part?;
+            link_missing(&part.path(), &self.dir.join("blobs").join(part.file_name()))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a blob that is referred to again.
+    pub(crate) fn count(&self, blob: Blob) {
+        if let Blob::Packed(pack, _) = blob {
+            *self.packs().live.entry(pack).or_default() += 1;
+        }
+    }
+
     /// Whether writes wait for the disk.
     pub(crate) fn is_durable(&self) -> bool {
         self.durable.load(Ordering::Relaxed)
@@ -328,6 +350,19 @@ fn remove_all_but(folder: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> 
         let entry = entry?;
         if !entry.file_name().to_str().is_some_and(&keep) {
             remove(&entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Links every file of `from` into `to` that is not there.
+fn link_missing(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if !target.exists() && std::fs::hard_link(entry.path(), &target).is_err() {
+            std::fs::copy(entry.path(), &target)?;
         }
     }
     Ok(())

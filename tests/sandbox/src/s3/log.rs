@@ -24,7 +24,8 @@ pub(crate) fn encode(record: &Record, lines: &mut Vec<u8>) -> serde_json::Result
     Ok(())
 }
 
-fn decode(line: &[u8]) -> Option<Record> {
+/// The record of a whole line.
+pub(crate) fn decode(line: &[u8]) -> Option<Record> {
     let (crc, json) = line.strip_suffix(b"\n")?.split_at_checked(9)?;
     let crc = u32::from_str_radix(std::str::from_utf8(&crc[..8]).ok()?, 16).ok()?;
     (crc == crc32fast::hash(json)).then(|| serde_json::from_slice(json).ok()).flatten()

@@ -83,6 +83,20 @@ async fn connection(stream: TcpStream, peer: Peer, front: Front) {
     }
 }
 
+/// While the world is being replaced there is nothing to ask.
+fn replaced(resource: &str) -> HttpResponse {
+    let escaped = resource.replace('&', "&amp;").replace('<', "&lt;");
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>ServiceUnavailable</Code><Message>Please reduce your request \
+         rate.</Message><Resource>{escaped}</Resource></Error>"
+    );
+    let mut response = HttpResponse::new(Body::from(body));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert("retry-after", hyper::header::HeaderValue::from_static("1"));
+    response
+}
+
 impl Front {
     /// One request. An error cuts the connection.
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<HttpResponse, Cut> {
@@ -91,7 +105,10 @@ impl Front {
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(trace.clone());
         request.extensions_mut().insert(peer);
-        let response = self.protocol.call(request).await.map_err(|_| Cut)?;
+        let Some(response) = self.world.gate.pass(self.protocol.call(request)).await else {
+            return Ok(replaced(&path));
+        };
+        let response = response.map_err(|_| Cut)?;
         let notes = trace.take();
         self.record(&method, &path, &notes, response.status());
         match notes.fault {

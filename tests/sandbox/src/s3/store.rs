@@ -18,6 +18,8 @@ use super::state::{Contents, Record, State};
 use super::throttle::{Rates, Throttle};
 use crate::world::World;
 
+mod life;
+
 /// The store behind one endpoint.
 #[derive(Debug)]
 pub(crate) struct Store {

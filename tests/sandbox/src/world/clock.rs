@@ -12,14 +12,14 @@ use tokio::time::Instant;
 pub struct Clock {
     speed: f64,
     start: Instant,
-    /// How much world time was added by hand.
-    advanced: watch::Sender<Duration>,
+    /// How much world time was added by hand, in nanoseconds; less than nothing in a world that was put back.
+    advanced: watch::Sender<i128>,
 }
 
 impl Clock {
     /// A clock whose durations are divided by `speed` (1 = as at the vendor's).
     pub fn new(speed: f64) -> Self {
-        Self { speed: speed.max(0.001), start: Instant::now(), advanced: watch::Sender::new(Duration::ZERO) }
+        Self { speed: speed.max(0.001), start: Instant::now(), advanced: watch::Sender::new(0) }
     }
 
     /// The factor given at the start.
@@ -29,12 +29,24 @@ impl Clock {
 
     /// World time since the start: real time times speed, plus what was advanced.
     pub fn elapsed(&self) -> Duration {
-        self.start.elapsed().mul_f64(self.speed) + *self.advanced.borrow()
+        let total = self.run() + *self.advanced.borrow();
+        Duration::from_nanos(u64::try_from(total.max(0)).unwrap_or(u64::MAX))
     }
 
     /// Pushes the world `by` forward: what waits longer than that wakes up later, the rest now.
     pub fn advance(&self, by: Duration) {
-        self.advanced.send_modify(|total| *total += by);
+        self.advanced.send_modify(|total| *total += nanoseconds(by));
+    }
+
+    /// Makes it as late as it was in another state of the world.
+    pub(crate) fn set_elapsed(&self, elapsed: Duration) {
+        let run = self.run();
+        self.advanced.send_replace(nanoseconds(elapsed) - run);
+    }
+
+    /// World time that passed by itself.
+    fn run(&self) -> i128 {
+        nanoseconds(self.start.elapsed().mul_f64(self.speed))
     }
 
     /// Waits for `duration` of *world* time; returns early when the world is advanced past it.
@@ -59,9 +71,22 @@ impl Clock {
     }
 }
 
+fn nanoseconds(duration: Duration) -> i128 {
+    i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_can_be_as_late_as_it_was() {
+        let clock = Clock::new(2.0);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        clock.set_elapsed(Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(clock.elapsed(), Duration::from_secs(7));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn speed_divides_a_wait() {

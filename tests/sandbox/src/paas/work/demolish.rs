@@ -24,7 +24,8 @@ pub(in crate::paas) fn addon(paas: &Arc<Paas>, addon: Addon) {
     tasks.spawn("demolish", async move { addon_now(&paas, addon).await });
 }
 
-fn forget_names(paas: &Paas, app: &App) {
+/// Takes the names of an app out of routing and DNS.
+pub(in crate::paas) fn forget_names(paas: &Paas, app: &App) {
     let host = app.default_host();
     paas.plane.ingress.detach(&host);
     paas.plane.dns.withdraw_default_domain(&host);

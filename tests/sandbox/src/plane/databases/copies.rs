@@ -128,7 +128,8 @@ impl Databases {
 
     /// Destroys every addon.
     pub(crate) async fn clear(&self) {
-        for resource in self.addons().keys().cloned().collect::<Vec<_>>() {
+        let all: Vec<String> = self.addons().keys().cloned().collect();
+        for resource in all {
             if let Err(error) = self.destroy(&resource).await {
                 tracing::warn!(%error, "a database was not destroyed whole");
             }

@@ -45,16 +45,18 @@ impl Origin {
 
     /// Where the front listens: anywhere, or where it did.
     pub(super) async fn listener(&self) -> std::io::Result<TcpListener> {
-        let Self::Saved { port, .. } = self else {
-            return TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await;
-        };
-        let mut tries = PORT_TRIES;
-        loop {
-            match TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, *port)).await {
-                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && tries > 0 => tries -= 1,
-                bound => return bound,
-            }
-            tokio::time::sleep(PORT_POLL).await;
+        listen(if let Self::Saved { port, .. } = self { Some(*port) } else { None }).await
+    }
+}
+
+/// Listens on any port, or on one that was just given up and may stay taken for a moment.
+pub(crate) async fn listen(port: Option<u16>) -> std::io::Result<TcpListener> {
+    let mut tries = if port.is_some() { PORT_TRIES } else { 0 };
+    loop {
+        match TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port.unwrap_or_default())).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && tries > 0 => tries -= 1,
+            bound => return bound,
         }
+        tokio::time::sleep(PORT_POLL).await;
     }
 }

@@ -35,8 +35,13 @@ struct Way {
 
 impl Front {
     /// A front of the server that listens on `server`.
-    pub(super) async fn start(world: &Arc<World>, server: u16, tls: TlsAcceptor) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub(super) async fn start(
+        world: &Arc<World>,
+        server: u16,
+        tls: TlsAcceptor,
+        port: Option<u16>,
+    ) -> std::io::Result<Self> {
+        let listener = crate::plane::databases::listen(port).await?;
         let port = listener.local_addr()?.port();
         let (forced, closed) = (Arc::<AtomicBool>::default(), CancellationToken::new());
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server));
