@@ -8,9 +8,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+mod check;
+
 use crate::exec;
 use crate::sandbox::{Cache, Options, Sandbox, SandboxError};
 use crate::seed::Size;
+use crate::world::faults::profile::BAD_DAY;
+use crate::world::faults::{FaultError, Script};
 
 /// A small real world to recover in.
 #[derive(Debug, Parser)]
@@ -39,6 +43,9 @@ enum Command {
     /// The half of `exec` that runs inside of a network namespace.
     #[command(hide = true)]
     ExecInside(exec::Inside),
+    /// Say what is wrong with what was done in a world: things made twice, leaks, writes to what is not ours, secrets where
+    /// they do not belong. Exits with 1 if anything is.
+    Check(check::Check),
 }
 
 mod banner;
@@ -70,6 +77,9 @@ struct Up {
     /// Make everything anew, and keep nothing for the next start.
     #[arg(long)]
     no_cache: bool,
+    /// What goes wrong from the start: `bad-day`, or a file of rules (JSON, as for `POST /faults`).
+    #[arg(long, value_name = "PROFILE|FILE")]
+    faults: Option<String>,
 }
 
 fn size(name: &str) -> Result<Size, String> {
@@ -100,6 +110,15 @@ pub enum CliError {
     /// A running world could not do what it was asked.
     #[error(transparent)]
     Ask(#[from] life::AskError),
+    /// The faults are not rules.
+    #[error("--faults {0}")]
+    Faults(String, #[source] FaultError),
+    /// The faults could not be read.
+    #[error("--faults {0}: neither a profile (bad-day) nor a file that can be read")]
+    FaultsFile(String, #[source] std::io::Error),
+    /// Nothing could be checked.
+    #[error(transparent)]
+    Check(#[from] check::CheckError),
     /// A program could not be run.
     #[error(transparent)]
     Exec(#[from] exec::ExecError),
@@ -111,6 +130,10 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         // Before any thread is started: the process may become the program.
         Command::Exec(args) => Ok(exec::run(&args)?),
         Command::ExecInside(args) => Ok(args.run()?),
+        Command::Check(args) => {
+            let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
+            Ok(runtime.block_on(check::run(&args))?)
+        }
         Command::Up(up) => {
             let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
             runtime.block_on(self::up(up))
@@ -134,12 +157,17 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
     // Listened to before anything starts, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Process)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Process)?;
-    let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache } = args;
+    let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache, faults } = args;
+    // Read before anything starts: a mistake is told at once.
+    let script = faults.as_deref().map(script).transpose()?;
     let cache = if no_cache { Cache::none() } else { Cache::of_user() };
     banner::check_programs().map_err(CliError::Missing)?;
     let began = std::time::Instant::now();
     let told = banner::About { dir: dir.clone(), env_file: env_file.clone(), speed, seed, size };
     let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket, cache })).await?;
+    if let Some(script) = script {
+        sandbox.world().faults.add_all(script);
+    }
     let said = announce(&env_file, &sandbox, &told.banner(began.elapsed(), &sandbox.env()))
         .map_err(|source| CliError::EnvFile { file: env_file.clone(), source });
     if said.is_ok() {
@@ -153,6 +181,15 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
         tracing::debug!(%error, "the env file stays behind");
     }
     said.map(|()| if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The rules of `--faults`.
+fn script(named: &str) -> Result<Script, CliError> {
+    if named == BAD_DAY {
+        return Script::profile(named).map_err(|error| CliError::Faults(named.to_owned(), error));
+    }
+    let text = std::fs::read(named).map_err(|error| CliError::FaultsFile(named.to_owned(), error))?;
+    Script::parse(&text).map_err(|error| CliError::Faults(named.to_owned(), error))
 }
 
 /// Writes the env file, then says so: whoever waits for the line may read the file.
@@ -191,6 +228,19 @@ mod tests {
         write_env(&file, &[("A".into(), "1".into()), ("B".into(), "2".into())]).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "A=1\nB=2\n");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn faults_are_a_profile_or_a_file_and_mistakes_are_told() {
+        assert!(script("bad-day").is_ok());
+        assert!(script("/nowhere").unwrap_err().to_string().contains("bad-day"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("faults.json");
+        let name = file.to_str().unwrap();
+        std::fs::write(&file, r#"[{"fault": {"kind": "stall"}}]"#).unwrap();
+        assert!(script(name).is_ok());
+        std::fs::write(&file, r#"[{"fault": {"kind": "explode"}}]"#).unwrap();
+        assert!(script(name).is_err());
     }
 
     #[test]

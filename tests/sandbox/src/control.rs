@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +20,10 @@ use crate::estate;
 use crate::http;
 use crate::sandbox::Parts;
 use crate::world::World;
-use crate::world::faults::Rule;
+
+mod evidence;
+mod faults;
+mod page;
 
 pub(crate) mod life;
 
@@ -35,13 +39,19 @@ pub enum Disaster {
 
 /// Serves the control API of a sandbox.
 pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Result<SocketAddr> {
+    evidence::witness(parts);
     let router = Router::new()
+        .route("/", get(page::show))
         .route("/inventory", get(inventory))
-        .route("/journal", get(journal))
-        .route("/faults", get(list_faults).post(add_fault).delete(clear_faults))
+        .route("/journal", get(evidence::journal))
+        .route("/calls", get(evidence::calls))
+        .route("/findings", get(evidence::findings))
+        .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/faults/{id}", delete(faults::remove))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))
         .merge(life::router())
+        .layer(middleware::from_fn(same_origin))
         .with_state(Arc::clone(parts));
     http::serve(world, "control", router).await
 }
@@ -52,22 +62,19 @@ async fn inventory(State(parts): Shared) -> Json<Value> {
     Json(parts.inventory())
 }
 
-async fn journal(State(parts): Shared) -> Response {
-    Json(parts.world.journal.entries()).into_response()
+/// A page of somebody else in the same browser has no business here: what it sends says where it comes from.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if is_foreign(request.headers()) {
+        return (StatusCode::FORBIDDEN, "the control API is not for pages of other origins\n")
+            .into_response();
+    }
+    next.run(request).await
 }
 
-async fn list_faults(State(parts): Shared) -> Response {
-    Json(parts.world.faults.list()).into_response()
-}
-
-async fn add_fault(State(parts): Shared, body: Bytes) -> Result<StatusCode, Wrong> {
-    parts.world.faults.add(parsed::<Rule>(&body)?);
-    Ok(StatusCode::CREATED)
-}
-
-async fn clear_faults(State(parts): Shared) -> StatusCode {
-    parts.world.faults.clear();
-    StatusCode::NO_CONTENT
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(origin) = text(header::ORIGIN) else { return false };
+    text(header::HOST).is_none_or(|host| origin != format!("http://{host}"))
 }
 
 async fn clock(State(parts): Shared) -> Json<Value> {

@@ -15,6 +15,7 @@ pub mod cache;
 pub mod record;
 pub mod resolver;
 pub mod server;
+mod twist;
 pub mod wire;
 pub mod zone;
 

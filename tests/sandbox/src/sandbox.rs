@@ -122,6 +122,7 @@ impl Sandbox {
         parts.life.get_or_init(|| blank);
         let estate = Box::pin(estate::furnish(&parts, &options)).await.map_err(SandboxError::Estate)?;
         parts.estate.get_or_init(|| estate);
+        parts.world.journal.begin(parts.inventory());
         let env = environment::variables(&parts, control);
         folder::announce(&options.dir, control).map_err(part("the folder"))?;
         Ok(Self { parts, env, _claim: claim })
@@ -145,6 +146,11 @@ impl Sandbox {
     /// What there is, by kind, sorted and stable.
     pub fn inventory(&self) -> Value {
         self.parts.inventory()
+    }
+
+    /// What is wrong with what was done since the estate was made.
+    pub fn findings(&self) -> Vec<crate::world::evidence::Finding> {
+        self.parts.findings()
     }
 
     /// Stops everything and removes what was made below the folder. `false` if some task did not stop in time.

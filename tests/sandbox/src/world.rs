@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub mod clock;
+pub mod evidence;
 pub mod faults;
 pub mod gate;
 pub mod ids;
@@ -47,8 +48,8 @@ impl World {
         let names = Names::new(dir.join("hosts"))?;
         Ok(Arc::new(Self {
             clock: Clock::new(speed),
-            journal: Journal::default(),
-            faults: Faults::default(),
+            journal: Journal::open(&dir.join(journal::FILE))?,
+            faults: Faults::new(seed),
             ids: Ids::new(seed),
             names,
             tasks: Tasks::default(),

@@ -15,9 +15,10 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::cache::{Cache, Known};
 use super::server::Flattening;
+use super::twist::{self, Twist};
 use super::wire::{Answerer, Question, Spoken};
 use super::zone::{Reply, SoaTimes, Zone};
-use crate::world::{Fault, World};
+use crate::world::World;
 
 /// Aliases that are followed.
 const MAX_CHAIN: usize = 16;
@@ -167,18 +168,22 @@ impl Answerer for Resolver {
     async fn speak(&self, question: &Question) -> Option<Spoken> {
         let path = format!("resolver/{}", question.name.to_ascii());
         let fault = |method: &str| self.world.faults.take("dns", method, &path);
-        match fault("query") {
-            Some(Fault::Latency { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
-            Some(_) => return None,
-            None => {}
+        let twist = twist::on_query(&self.world, &path).await;
+        if twist == Twist::Silence {
+            return None;
         }
         let code = [("refuse", ResponseCode::Refused), ("servfail", ResponseCode::ServFail)];
         let refused = code.into_iter().find(|(method, _)| fault(method).is_some());
-        let (stale, lame) = (fault("stale").is_some(), fault("lame").is_some());
-        let reply = match refused {
+        let (stale, lame) = (fault("stale").is_some() || twist == Twist::Stale, fault("lame").is_some());
+        let refused = if let Twist::Code(code) = twist { Some(("query", code)) } else { refused };
+        let mut reply = match refused {
             Some((_, code)) => Reply::code(code),
             None => self.resolve(&question.name, question.kind, question.recursion_desired, stale).await,
         };
+        if let Twist::Lie(answer) = &twist {
+            reply = twist::lied(reply, &question.name, question.kind, answer);
+        }
+        reply.truncated = twist == Twist::Truncated;
         Some(Spoken { reply, recursion_available: !lame })
     }
 }

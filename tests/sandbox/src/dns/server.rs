@@ -6,7 +6,7 @@
 //! | Method | Effect |
 //! |---|---|
 //! | `lag` (asked when a zone changes, path `<server>`) | a latency delays this change by so many wall milliseconds; anything else loses it for this server, until the next change |
-//! | `query` | a latency delays, anything else is silence (the client times out) |
+//! | `query` | a latency delays; `stale_read`, `lie`, `truncate` (over UDP) and a `reject` that names a response code do that; anything else is silence (the client times out) |
 //! | `refuse`, `servfail` | that response code |
 //! | `lame` | the answer without the AA bit |
 //! | `stale` | the answer of the version before the last change |
@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 
+use super::twist::{self, Twist};
 use super::wire::{Answerer, Question, Spoken};
 use super::zone::{Reply, Zone};
 use crate::world::{Fault, World};
@@ -104,10 +105,11 @@ impl NameServer {
     pub async fn ask(&self, name: &Name, kind: RecordType) -> Option<Reply> {
         let path = format!("{}/{}", self.name, name.to_ascii());
         let fault = |method: &str| self.world.faults.take("dns", method, &path);
-        match fault("query") {
-            Some(Fault::Latency { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
-            Some(_) => return None,
-            None => {}
+        let twist = twist::on_query(&self.world, &path).await;
+        match &twist {
+            Twist::Silence => return None,
+            Twist::Code(code) => return Some(Reply::code(*code)),
+            _ => {}
         }
         if fault("refuse").is_some() {
             return Some(Reply::code(ResponseCode::Refused));
@@ -118,8 +120,13 @@ impl NameServer {
         let Some((current, previous)) = self.zone_for(name) else {
             return Some(Reply::code(ResponseCode::Refused));
         };
-        let zone = if fault("stale").is_some() { previous } else { current };
+        let stale = fault("stale").is_some() || twist == Twist::Stale;
+        let zone = if stale { previous } else { current };
         let mut reply = zone.answer(name, kind);
+        if let Twist::Lie(answer) = &twist {
+            reply = twist::lied(reply, name, kind, answer);
+        }
+        reply.truncated = twist == Twist::Truncated;
         reply.authoritative &= fault("lame").is_none();
         Some(reply)
     }

@@ -68,6 +68,17 @@ async fn ask(addr: SocketAddr, name: &str, kind: RecordType) -> Message {
     exchange(addr, &packet(name, kind, true)).await
 }
 
+async fn ask_over_tcp(addr: SocketAddr, name: &str, kind: RecordType) -> Message {
+    let packet = packet(name, kind, true);
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_u16(u16::try_from(packet.len()).unwrap()).await.unwrap();
+    stream.write_all(&packet).await.unwrap();
+    let length = stream.read_u16().await.unwrap();
+    let mut buffer = vec![0; usize::from(length)];
+    stream.read_exact(&mut buffer).await.unwrap();
+    Message::from_vec(&buffer).unwrap()
+}
+
 fn target(message: &Message) -> Option<String> {
     message.answers.iter().find_map(|record| match &record.data {
         RData::CNAME(target) => Some(target.0.to_ascii()),
@@ -232,6 +243,43 @@ async fn a_stale_server_shows_the_version_before() {
     let first = bench.dns.authoritative()[0];
     assert_eq!(target(&ask(first, "siap.apilos.test", RecordType::CNAME).await), Some(format!("{APP}.")));
     assert_eq!(target(&ask(first, "siap.apilos.test", RecordType::CNAME).await), Some(format!("{NEW_APP}.")));
+}
+
+#[tokio::test]
+async fn one_server_lies_or_lags_and_the_other_tells_the_truth() {
+    let bench = bench().await;
+    let [first, second] = bench.dns.authoritative();
+    bench.fault("query", "dns1", Some(1), Fault::Lie { answer: "192.0.2.1".into() });
+    let lie = ask(first, "siap.apilos.test", RecordType::A).await;
+    assert!(matches!(&lie.answers[..], [one] if one.data.to_string() == "192.0.2.1"), "{lie:?}");
+    bench.fault("query", "dns1", Some(1), Fault::Lie { answer: "elsewhere.test".into() });
+    assert_eq!(
+        target(&ask(first, "siap.apilos.test", RecordType::CNAME).await),
+        Some("elsewhere.test.".into())
+    );
+    bench.dns.upsert(&ZoneRecord::cname("siap", NEW_APP, 300)).unwrap();
+    bench.world.clock.advance(Duration::from_mins(1));
+    bench.fault("query", "dns1", Some(1), Fault::StaleRead);
+    assert_eq!(target(&ask(first, "siap.apilos.test", RecordType::CNAME).await), Some(format!("{APP}.")));
+    assert_eq!(
+        target(&ask(second, "siap.apilos.test", RecordType::CNAME).await),
+        Some(format!("{NEW_APP}."))
+    );
+    bench.fault("query", "dns2", Some(1), Fault::Reject { reason: "SERVFAIL".into() });
+    let code = ask(second, "siap.apilos.test", RecordType::A).await.metadata.response_code;
+    assert_eq!(code, ResponseCode::ServFail);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_says_so_and_is_whole_over_tcp() {
+    let bench = bench().await;
+    let first = bench.dns.authoritative()[0];
+    bench.fault("query", "dns1", None, Fault::Truncate { bytes: 0 });
+    let reply = ask(first, "siap.apilos.test", RecordType::CNAME).await;
+    assert!(reply.metadata.truncation && reply.answers.is_empty(), "{reply:?}");
+    let reply = ask_over_tcp(first, "siap.apilos.test", RecordType::CNAME).await;
+    assert!(!reply.metadata.truncation, "{reply:?}");
+    assert_eq!(target(&reply), Some(format!("{APP}.")));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use hickory_proto::op::{Edns, Header, HeaderCounts, MessageType, Metadata, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use hickory_server::net::runtime::Time;
+use hickory_server::net::xfer::Protocol;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo, Server};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
@@ -133,11 +134,17 @@ async fn send<R: ResponseHandler>(request: &Request, spoken: &Spoken, mut out: R
     metadata.authentic_data = false;
     let edns = request.edns.as_ref().map(|_| offered(request, spoken.reply.code));
     let none: [Record; 0] = [];
+    metadata.truncation = spoken.reply.truncated && request.protocol() == Protocol::Udp;
+    let (answers, authority) = if metadata.truncation {
+        (&none[..], &none[..])
+    } else {
+        (spoken.reply.answers.as_slice(), spoken.reply.authority.as_slice())
+    };
     let mut builder = MessageResponseBuilder::from_message_request(request);
     if let Some(edns) = &edns {
         builder.edns(edns);
     }
-    let response = builder.build(metadata, &spoken.reply.answers, &spoken.reply.authority, &none, &none);
+    let response = builder.build(metadata, answers, authority, &none, &none);
     match out.send_response(response).await {
         Ok(info) => info,
         Err(error) => {

@@ -41,6 +41,8 @@ pub struct Reply {
     pub authority: Vec<Record>,
     /// An `ALIAS` that the server has yet to replace by the addresses of its target.
     pub flatten: Option<Flatten>,
+    /// Over UDP nothing but the header arrives, with the TC bit.
+    pub truncated: bool,
 }
 
 /// See [`Reply::flatten`].
@@ -57,7 +59,14 @@ pub struct Flatten {
 impl Reply {
     /// A bare response code.
     pub fn code(code: ResponseCode) -> Self {
-        Self { code, authoritative: false, answers: Vec::new(), authority: Vec::new(), flatten: None }
+        Self {
+            code,
+            authoritative: false,
+            answers: Vec::new(),
+            authority: Vec::new(),
+            flatten: None,
+            truncated: false,
+        }
     }
 }
 

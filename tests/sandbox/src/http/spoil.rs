@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Response, header};
+use axum::http::{HeaderValue, Response, StatusCode, header};
 use futures::StreamExt;
 use hyper::body::Body as _;
+
+use crate::seed::corrupt;
+use crate::world::faults::Damage;
+
+/// Longer downloads are not damaged.
+const LONGEST: usize = 256 << 20;
 
 /// The same answer of which only `bytes` bytes of the body arrive before the connection is cut.
 pub(super) fn truncated(response: Response<Body>, bytes: u64) -> Response<Body> {
@@ -26,6 +32,76 @@ pub(super) fn truncated(response: Response<Body>, bytes: u64) -> Response<Body> 
         });
         Body::from_stream(chunks.chain(cut))
     })
+}
+
+/// The same answer of which only `fraction` of the body arrives.
+pub(super) fn part(response: Response<Body>, fraction: f64) -> Response<Body> {
+    let announced =
+        response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = response.body().size_hint().exact().or(announced);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a part of a length, between nothing and the whole"
+    )]
+    let bytes = length.map_or(0, |length: u64| (length as f64 * fraction) as u64);
+    truncated(response, bytes)
+}
+
+/// The same answer, sent in pieces of a tenth of a second.
+pub(super) fn slow(response: Response<Body>, bytes_per_second: u64) -> Response<Body> {
+    let piece = usize::try_from(bytes_per_second.div_ceil(10)).unwrap_or(usize::MAX).max(1);
+    reshaped(response, |body| {
+        let pieces = body.into_data_stream().flat_map(move |chunk| match chunk {
+            Ok(data) => {
+                let cuts = (0..data.len()).step_by(piece);
+                let pieces: Vec<_> = cuts.map(|at| Ok(data.slice(at..data.len().min(at + piece)))).collect();
+                futures::stream::iter(pieces)
+            }
+            Err(error) => futures::stream::iter(vec![Err(error)]),
+        });
+        Body::from_stream(pieces.then(|piece| async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            piece
+        }))
+    })
+}
+
+/// A whole download damaged in the way `how`; parts and refusals are left alone.
+pub(super) async fn damaged(response: Response<Body>, how: Damage) -> Response<Body> {
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let Ok(whole) = axum::body::to_bytes(body, LONGEST).await else {
+        return super::vendor::page(502);
+    };
+    let bytes = match damage(&whole, how) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!(%error, "what was downloaded is no backup: it is cut in half instead");
+            corrupt::truncate(&whole)
+        }
+    };
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+fn damage(whole: &[u8], how: Damage) -> Result<Vec<u8>, corrupt::CorruptError> {
+    match how {
+        Damage::Truncated => Ok(corrupt::truncate(whole)),
+        Damage::ShortByOne => Ok(corrupt::short_by_one(whole)),
+        Damage::FlippedGzip => Ok(corrupt::flip_gzip(whole)),
+        Damage::FlippedData => corrupt::flip_data(whole),
+        Damage::CutDump => corrupt::cut_dump(whole),
+        Damage::BadToc => corrupt::bad_toc(whole),
+        Damage::TooNew => corrupt::too_new(whole),
+        Damage::EmptyDump => corrupt::empty_dump(whole),
+        Damage::PlainSql => corrupt::plain_sql(whole),
+        Damage::HtmlPage => Ok(corrupt::html_page()),
+        Damage::Empty => Ok(corrupt::zero()),
+    }
 }
 
 /// The same answer with a bit flipped in the middle of each piece of its body.

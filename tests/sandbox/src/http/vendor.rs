@@ -36,18 +36,34 @@ pub(super) fn expired(service: &str) -> Response<Body> {
     refusal(service, status, None, None)
 }
 
+/// The answer to a credential that was taken back.
+pub(super) fn revoked(service: &str) -> Response<Body> {
+    let (status, words) = match service {
+        "scalingo" | "database-api" => (401, r#"{"error":"invalid access token"}"#),
+        "github" => (
+            401,
+            r#"{"message":"Bad credentials","documentation_url":"https://docs.github.com/rest","status":"401"}"#,
+        ),
+        _ => (401, "Unauthorized"),
+    };
+    refusal(service, status, Some(words.to_owned()), None)
+}
+
+/// The web page of a proxy that has no service behind it.
+pub(super) fn page(status: u16) -> Response<Body> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = Response::new(Body::from(crate::world::faults::page(status.as_u16())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response
+}
+
 /// A fault's name in the journal.
 pub(super) fn name(fault: &Fault) -> String {
     match fault {
-        Fault::Latency { .. } => "latency".into(),
         Fault::Status { status, .. } => format!("status {status}"),
-        Fault::DropBefore => "drop_before".into(),
-        Fault::DropAfter => "drop_after".into(),
-        Fault::Truncate { .. } => "truncate".into(),
-        Fault::ExpireToken => "expire_token".into(),
-        Fault::Corrupt => "corrupt".into(),
-        Fault::Stall => "stall".into(),
         Fault::Reject { reason } => format!("reject {reason}"),
+        fault => fault.kind().into(),
     }
 }
 

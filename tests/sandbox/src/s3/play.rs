@@ -6,11 +6,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use hyper::HeaderMap;
-use hyper::header::{HeaderValue, RETRY_AFTER};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result, StdError};
 
 use super::trace::Trace;
+use crate::world::faults::Asked;
+use crate::world::journal::credential::fingerprint;
 use crate::world::{Fault, World};
 
 /// Between the last bytes of a truncated body and the cut.
@@ -24,7 +27,15 @@ pub(crate) async fn before(
     operation: &str,
     resource: &str,
 ) -> S3Result<()> {
-    let Some(fault) = world.faults.take(service, operation, resource) else { return Ok(()) };
+    let key = trace.caller();
+    let asked = Asked {
+        service,
+        method: operation,
+        path: resource,
+        calls: [operation, ""],
+        credential: [&key, &fingerprint(&key)],
+    };
+    let Some(fault) = world.faults.take_call(&asked) else { return Ok(()) };
     trace.play(fault.clone());
     match fault {
         Fault::Latency { ms } => {
@@ -32,7 +43,9 @@ pub(crate) async fn before(
             Ok(())
         }
         Fault::Status { status, body, retry_after } => Err(refusal(status, body, retry_after)),
-        Fault::DropBefore => Err(S3Error::with_message(S3ErrorCode::InternalError, "cut")),
+        Fault::DropBefore | Fault::Reset { after: false } | Fault::HtmlPage { .. } => {
+            Err(S3Error::with_message(S3ErrorCode::InternalError, "cut"))
+        }
         Fault::Stall => std::future::pending().await,
         Fault::ExpireToken => {
             Err(S3Error::with_message(S3ErrorCode::ExpiredToken, "The provided token has expired."))
@@ -41,19 +54,23 @@ pub(crate) async fn before(
             let code = S3ErrorCode::from_bytes(reason.as_bytes()).unwrap_or(S3ErrorCode::AccessDenied);
             Err(S3Error::with_message(code, reason))
         }
-        Fault::DropAfter | Fault::Truncate { .. } | Fault::Corrupt => Ok(()),
+        Fault::RevokeKey => Err(S3Error::with_message(
+            S3ErrorCode::InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )),
+        // Played on the answer, or nothing that an object store does.
+        _ => Ok(()),
     }
 }
 
 /// The name of a fault for the journal.
 pub(crate) fn name(fault: &Fault) -> String {
-    let value = serde_json::to_value(fault).unwrap_or_default();
-    value.get("kind").and_then(serde_json::Value::as_str).unwrap_or("fault").to_owned()
+    fault.kind().to_owned()
 }
 
 /// Whether the connection is cut instead of answered.
 pub(crate) fn cuts(fault: &Fault) -> bool {
-    matches!(fault, Fault::DropBefore | Fault::DropAfter)
+    matches!(fault, Fault::DropBefore | Fault::DropAfter | Fault::Reset { .. })
 }
 
 /// The answer as the fault leaves it.
@@ -61,12 +78,65 @@ pub(crate) fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
     match fault {
         Fault::Truncate { bytes } => response.map(|body| Spoilt::body(body, Some(*bytes))),
         Fault::Corrupt => response.map(|body| Spoilt::body(body, None)),
+        Fault::HalfBody { fraction } => {
+            let bytes = part(&response, *fraction);
+            response.map(|body| Spoilt::body(body, Some(bytes)))
+        }
+        Fault::SlowBody { bytes_per_second } => {
+            let rate = *bytes_per_second;
+            response.map(|body| slow(body, rate))
+        }
+        Fault::HtmlPage { status } => page(response, *status),
         _ => response,
     }
 }
 
+/// So many bytes of the answer are `fraction` of it.
+fn part(response: &HttpResponse, fraction: f64) -> u64 {
+    let announced =
+        response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length: Option<u64> = hyper::body::Body::size_hint(response.body()).exact().or(announced);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a part of a length, between nothing and the whole"
+    )]
+    length.map_or(0, |length| (length as f64 * fraction) as u64)
+}
+
+/// The same body in pieces of a tenth of a second.
+fn slow(body: Body, bytes_per_second: u64) -> Body {
+    let piece = usize::try_from(bytes_per_second.div_ceil(10)).unwrap_or(usize::MAX).max(1);
+    let pieces = body.flat_map(move |chunk| {
+        let cut = |data: Bytes| {
+            let cuts = (0..data.len()).step_by(piece);
+            cuts.map(|at| Ok(data.slice(at..data.len().min(at + piece)))).collect::<Vec<_>>()
+        };
+        futures::stream::iter(chunk.map_or_else(|error| vec![Err(std::io::Error::other(error))], cut))
+    });
+    let slowly = pieces.then(|piece| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        piece
+    });
+    Body::from(s3s::dto::StreamingBlob::wrap(slowly))
+}
+
+/// A proxy's page in place of the answer.
+fn page(mut response: HttpResponse, status: u16) -> HttpResponse {
+    let status = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::BAD_GATEWAY);
+    *response.status_mut() = status;
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response.map(|_| Body::from(Bytes::from(crate::world::faults::page(status.as_u16()))))
+}
+
 fn refusal(status: u16, body: Option<String>, retry_after: Option<u64>) -> S3Error {
     let (code, message) = match status {
+        507 => (
+            S3ErrorCode::from_bytes(b"InsufficientStorage").unwrap_or(S3ErrorCode::InternalError),
+            "There is not enough space left for the object.",
+        ),
         503 => (S3ErrorCode::SlowDown, "Please reduce your request rate."),
         429 => (
             S3ErrorCode::from_bytes(b"TooManyRequests").unwrap_or(S3ErrorCode::SlowDown),

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
@@ -17,8 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::keys::is_read;
 use super::play;
 use super::trace::{Notes, Peer, Trace};
-use crate::world::World;
-use crate::world::journal::Draft;
+use crate::http::line::{Line, Wish};
+use crate::world::journal::{Credential, Draft, Evidence, Seen};
+use crate::world::{Fault, World};
 
 /// Put by an operation into its answer where the library would send 200.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,25 @@ pub(crate) struct Front {
     pub(crate) protocol: S3Service,
     /// Numbers the requests.
     pub(crate) requests: Arc<AtomicU64>,
+}
+
+/// What a request says of its sender.
+struct Shown {
+    agent: String,
+    host: String,
+    credential: Option<Credential>,
+}
+
+impl Shown {
+    fn of(headers: &hyper::HeaderMap) -> Self {
+        let text =
+            |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Self {
+            agent: text(USER_AGENT).chars().take(512).collect(),
+            host: text(HOST).to_owned(),
+            credential: Credential::of_header(text(AUTHORIZATION)),
+        }
+    }
 }
 
 /// Binds a port and serves until the sandbox stops.
@@ -72,13 +94,16 @@ async fn connection(stream: TcpStream, peer: Peer, front: Front) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot switch off delays");
     }
+    let wish = Wish::default();
+    let asked = wish.clone();
     let service = hyper::service::service_fn(move |request| {
-        let front = front.clone();
-        async move { front.answer(request, peer).await }
+        let (front, wish) = (front.clone(), asked.clone());
+        async move { front.answer(request, &wish, peer).await }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new());
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    let line = TokioIo::new(Line::new(stream, wish));
+    if let Err(error) = builder.serve_connection(line, service).await {
         tracing::debug!(%error, "connection ended early");
     }
 }
@@ -99,8 +124,9 @@ fn replaced(resource: &str) -> HttpResponse {
 
 impl Front {
     /// One request. An error cuts the connection.
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Result<HttpResponse, Cut> {
+    async fn answer(&self, request: Request<Incoming>, wish: &Wish, peer: Peer) -> Result<HttpResponse, Cut> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let shown = Shown::of(request.headers());
         let trace = Trace::default();
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(trace.clone());
@@ -110,15 +136,38 @@ impl Front {
         };
         let response = response.map_err(|_| Cut)?;
         let notes = trace.take();
-        self.record(&method, &path, &notes, response.status());
+        self.saw(&method, &shown, &notes, response.status());
+        self.record(&method, &path, shown, &notes, response.status());
         match notes.fault {
+            Some(Fault::Reset { .. }) => {
+                wish.reset();
+                Err(Cut)
+            }
             Some(fault) if play::cuts(&fault) => Err(Cut),
             Some(fault) => Ok(play::after(self.finish(response, &path), &fault)),
             None => Ok(self.finish(response, &path)),
         }
     }
 
-    fn record(&self, method: &Method, path: &str, notes: &Notes, status: StatusCode) {
+    /// Notes the request, whatever it is.
+    fn saw(&self, method: &Method, shown: &Shown, notes: &Notes, status: StatusCode) {
+        let unknown = || "unidentified".to_owned();
+        self.world.journal.saw(&Seen {
+            service: self.service,
+            method: method.to_string(),
+            route: if notes.operation.is_empty() { unknown() } else { notes.operation.clone() },
+            status: status.as_u16(),
+            agent: shown.agent.clone(),
+            host: shown.host.clone(),
+            caller: notes.caller.clone(),
+            credential: shown.credential.clone(),
+            query: String::new(),
+            played: notes.fault.as_ref().is_some_and(|fault| fault.latency().is_none()),
+            minute: self.world.clock.elapsed().as_secs() / 60,
+        });
+    }
+
+    fn record(&self, method: &Method, path: &str, shown: Shown, notes: &Notes, status: StatusCode) {
         let is_identified = !notes.operation.is_empty();
         let reads = if is_identified {
             is_read(&notes.operation)
@@ -129,14 +178,18 @@ impl Front {
             return;
         }
         let or = |text: &str, other: &str| if is_identified { text.to_owned() } else { other.to_owned() };
-        self.world.journal.record(Draft {
+        let draft = Draft {
             service: self.service,
             call: or(&notes.operation, method.as_str()),
             caller: or(&notes.caller, "unknown"),
             resource: or(&notes.resource, path),
             status: status.as_u16(),
             fault: notes.fault.as_ref().map(play::name),
-        });
+        };
+        let Shown { agent, host, credential } = shown;
+        let credential = credential.map(|credential| credential.fingerprint);
+        let evidence = Evidence { agent: Some(agent), host: Some(host), credential, ..Evidence::default() };
+        self.world.journal.record_with(draft, evidence);
     }
 
     fn finish(&self, mut response: HttpResponse, resource: &str) -> HttpResponse {

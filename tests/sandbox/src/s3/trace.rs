@@ -35,6 +35,11 @@ impl Trace {
         resource.clone_into(&mut notes.resource);
     }
 
+    /// Who asks, as far as it is known.
+    pub(crate) fn caller(&self) -> String {
+        self.notes().caller.clone()
+    }
+
     /// Notes the fault that is played on it.
     pub(crate) fn play(&self, fault: Fault) {
         self.notes().fault = Some(fault);

@@ -1,53 +1,40 @@
-//! What goes wrong on purpose. Rules are counters on calls, put by the control API; a service asks before and after its effect.
+//! What goes wrong on purpose. Rules are counters on calls, put by the control API or a file; a service asks before its effect
+//! and plays what it is told. Chance is drawn per rule from the world's seed, so that a run can be repeated.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a matching request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
-pub enum Fault {
-    /// Answer later.
-    Latency {
-        /// Wall milliseconds.
-        ms: u64,
-    },
-    /// Answer this status without any effect.
-    Status {
-        /// The status.
-        status: u16,
-        /// The body; a vendor-like one if absent.
-        #[serde(default)]
-        body: Option<String>,
-        /// Seconds for a `Retry-After` header.
-        #[serde(default)]
-        retry_after: Option<u64>,
-    },
-    /// Cut the connection, nothing done.
-    DropBefore,
-    /// Do it, then cut the connection: the important one.
-    DropAfter,
-    /// Do it, send only this many bytes of the answer, then cut.
-    Truncate {
-        /// Bytes that still arrive.
-        bytes: u64,
-    },
-    /// Refuse the bearer token as expired.
-    ExpireToken,
-    /// Flip bits in the answer's body.
-    Corrupt,
-    /// Accept and never answer.
-    Stall,
-    /// Refuse by the service's own rules (a build fails, a certificate is refused, a hook fails); `reason` says which.
-    Reject {
-        /// What is rejected, in the service's words.
-        reason: String,
-    },
-}
+mod kind;
+mod order;
+pub mod profile;
+mod standing;
 
-/// When a fault is played.
+pub use kind::{Damage, Fault, page};
+pub use order::{FaultError, Order, Script};
+pub use standing::Standing;
+
+/// Played-out rules that are remembered for their counters.
+const SPENT: usize = 1_000;
+/// Questions that a service asks beside the one about the request itself: only a rule that names them as its method is meant,
+/// so that no rule counts one request twice.
+const ASIDE: [&str; 12] = [
+    "index",
+    "location",
+    "provision",
+    "build",
+    "hook",
+    "boot",
+    "deploy",
+    "lag",
+    "refuse",
+    "servfail",
+    "stale",
+    "lame",
+];
+
+/// When a fault is played: the members that every rule has had from the start. See [`Order`] for all of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -70,96 +57,114 @@ pub struct Rule {
     pub fault: Fault,
 }
 
+/// A request, as a rule sees it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// The journal's name of the service.
+    pub service: &'a str,
+    /// The HTTP method, S3 operation or verb.
+    pub method: &'a str,
+    /// The path, or what stands for it.
+    pub path: &'a str,
+    /// Names of the call: as in the journal, and by its route.
+    pub calls: [&'a str; 2],
+    /// Public id and fingerprint of the credential that is shown.
+    pub credential: [&'a str; 2],
+}
+
 /// All rules that are in force.
 #[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Rule>>);
+pub struct Faults {
+    seed: u64,
+    rules: Mutex<Rules>,
+}
+
+#[derive(Debug, Default)]
+struct Rules {
+    last_id: u64,
+    standing: Vec<Standing>,
+    spent: VecDeque<Standing>,
+}
 
 impl Faults {
-    /// Adds a rule; earlier rules are asked first.
-    pub fn add(&self, rule: Rule) {
-        self.rules().push(rule);
+    /// No rules yet; chance comes from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { seed, rules: Mutex::default() }
+    }
+
+    /// Adds a rule; earlier rules are asked first. Its id.
+    pub fn add(&self, order: impl Into<Order>) -> u64 {
+        self.put(order.into(), None)
+    }
+
+    /// Adds every rule of a script; their ids.
+    pub fn add_all(&self, script: Script) -> Vec<u64> {
+        script.0.into_iter().map(|(order, profile)| self.put(order, profile)).collect()
+    }
+
+    fn put(&self, order: Order, profile: Option<&'static str>) -> u64 {
+        let mut rules = self.rules();
+        rules.last_id += 1;
+        let id = rules.last_id;
+        rules.standing.push(Standing::new(id, order, profile, self.seed));
+        id
     }
 
     /// Forgets every rule.
     pub fn clear(&self) {
-        self.rules().clear();
+        let mut rules = self.rules();
+        rules.standing.clear();
+        rules.spent.clear();
     }
 
-    /// The rules that are left.
+    /// Forgets the rule `id`; `false` if it is not in force.
+    pub fn remove(&self, id: u64) -> bool {
+        let mut rules = self.rules();
+        let before = rules.standing.len();
+        rules.standing.retain(|one| one.id != id);
+        rules.standing.len() != before
+    }
+
+    /// The rules that are left, with what is left of their counters.
     pub fn list(&self) -> Vec<Rule> {
-        self.rules().clone()
+        self.rules().standing.iter().map(|one| one.order.clone().into()).collect()
+    }
+
+    /// The rules that are in force, with ids and counts.
+    pub fn standing(&self) -> Vec<Standing> {
+        self.rules().standing.clone()
+    }
+
+    /// The rules that were played out, with ids and counts.
+    pub fn spent(&self) -> Vec<Standing> {
+        self.rules().spent.iter().cloned().collect()
     }
 
     /// The fault for this request, if one is due; counts it as played.
     pub fn take(&self, service: &str, method: &str, path: &str) -> Option<Fault> {
+        self.take_call(&Asked { service, method, path, calls: [method, ""], credential: ["", ""] })
+    }
+
+    /// As [`Faults::take`], for a service that knows more of the request. What is drawn is drawn: no distribution is returned.
+    pub fn take_call(&self, asked: &Asked<'_>) -> Option<Fault> {
         let mut rules = self.rules();
-        let index = rules.iter_mut().position(|rule| rule.is_due(service, method, path))?;
-        let rule = &mut rules[index];
-        let fault = rule.fault.clone();
-        match &mut rule.times {
-            Some(1) => drop(rules.remove(index)),
-            Some(times) => *times -= 1,
-            None => {}
+        let index = rules.standing.iter_mut().position(|rule| rule.is_due(asked))?;
+        let rule = rules.standing.get_mut(index)?;
+        let fault = rule.play(asked.service);
+        if rule.is_spent() {
+            let spent = rules.standing.remove(index);
+            if rules.spent.len() == SPENT {
+                rules.spent.pop_front();
+            }
+            rules.spent.push_back(spent);
         }
         Some(fault)
     }
 
-    fn rules(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Rule {
-    fn is_due(&mut self, service: &str, method: &str, path: &str) -> bool {
-        let matches = self.service.as_deref().is_none_or(|wanted| wanted == service)
-            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
-            && self.path.as_deref().is_none_or(|wanted| path.contains(wanted));
-        if matches && self.skip > 0 {
-            self.skip -= 1;
-            return false;
-        }
-        matches && self.times != Some(0)
-    }
-}
-
-impl Fault {
-    /// The wall time to wait first, where the fault is a latency.
-    pub fn latency(&self) -> Option<Duration> {
-        match self {
-            Self::Latency { ms } => Some(Duration::from_millis(*ms)),
-            _ => None,
-        }
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(skip: u32, times: Option<u32>) -> Rule {
-        Rule {
-            service: None,
-            method: Some("POST".into()),
-            path: Some("/addons".into()),
-            skip,
-            times,
-            fault: Fault::DropAfter,
-        }
-    }
-
-    #[test]
-    fn a_fault_is_played_as_often_as_asked_after_the_skipped_ones() {
-        let faults = Faults::default();
-        faults.add(rule(1, Some(2)));
-        let played: Vec<bool> =
-            (0..5).map(|_| faults.take("scalingo", "POST", "/v1/apps/x/addons").is_some()).collect();
-        assert_eq!(played, [false, true, true, false, false]);
-    }
-
-    #[test]
-    fn another_method_is_left_alone() {
-        let faults = Faults::default();
-        faults.add(rule(0, None));
-        assert_eq!(faults.take("scalingo", "GET", "/v1/apps/x/addons"), None);
-    }
-}
+mod tests;

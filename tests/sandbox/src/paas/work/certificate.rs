@@ -64,6 +64,8 @@ async fn issue(paas: &Paas, app: &str, host: &str) {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             None
         }
+        // It stays in its status until the domain is removed or the world stops.
+        Some(Fault::Stall) => std::future::pending().await,
         _ => None,
     };
     let issued = match refused {

@@ -175,13 +175,13 @@ impl Step<'_> {
         self.wait(QUEUED).await;
         self.enter("building");
         self.wait(BUILDING).await;
-        self.rejected("build")?;
+        self.rejected("build").await?;
         let release = self.build(code).await?;
         self.enter("pushing");
         self.wait(PUSHING).await;
         self.enter("starting");
         self.wait(STARTING).await;
-        self.rejected("deploy")?;
+        self.rejected("deploy").await?;
         self.start(release).await?;
         self.say(&format!("<-- https://{}.{} -->", self.app, crate::paas::DEFAULT_DOMAIN));
         Ok(())
@@ -226,11 +226,12 @@ impl Step<'_> {
     }
 
     /// A fault on `verb` makes the deployment end as the fault says.
-    fn rejected(&self, verb: &str) -> Result<(), DeployFailure> {
-        let Some(Fault::Reject { reason }) =
-            self.paas.world.faults.take(crate::paas::SERVICE, verb, self.app)
-        else {
-            return Ok(());
+    async fn rejected(&self, verb: &str) -> Result<(), DeployFailure> {
+        let reason = match self.paas.world.faults.take(crate::paas::SERVICE, verb, self.app) {
+            Some(Fault::Reject { reason }) => reason,
+            // It stays in its status until the world stops.
+            Some(Fault::Stall) => std::future::pending().await,
+            _ => return Ok(()),
         };
         let text = format!("rejected on purpose ({reason})");
         Err(match reason.as_str() {

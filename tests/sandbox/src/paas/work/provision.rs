@@ -7,6 +7,7 @@ use crate::paas::Paas;
 use crate::paas::api::set_variable;
 use crate::paas::catalogue::{self, Provider};
 use crate::paas::state::{Addon, App, DatabaseUser};
+use crate::world::Fault;
 
 /// World time of a plan change.
 const PLAN_CHANGE: Duration = Duration::from_secs(30);
@@ -21,9 +22,30 @@ pub(in crate::paas) struct Made {
 pub(in crate::paas) async fn run(paas: Arc<Paas>, id: String) {
     let Some((provider, _)) = wanted(&paas, &id) else { return };
     paas.world.clock.sleep(Duration::from_secs(provider.provisioning_s)).await;
+    if paas.is_stuck(&id).await {
+        return;
+    }
     if let Err(error) = now(&paas, &id).await {
         // It stays `provisioning`, as at the vendor: a client that waits without limit waits for ever.
         tracing::error!(addon = id, error, "could not provision an addon");
+    }
+}
+
+impl Paas {
+    /// A fault on `provision` (path `APP/PROVIDER`): a latency delays, anything else leaves the addon in its status.
+    async fn is_stuck(&self, id: &str) -> bool {
+        let path = {
+            let state = self.state();
+            state.addon(id).map(|(app, addon)| format!("{}/{}", app.name, addon.provider))
+        };
+        match self.world.faults.take(crate::paas::SERVICE, "provision", &path.unwrap_or_default()) {
+            None => false,
+            Some(Fault::Latency { ms }) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                false
+            }
+            Some(_) => true,
+        }
     }
 }
 

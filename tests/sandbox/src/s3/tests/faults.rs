@@ -74,3 +74,41 @@ async fn a_body_is_cut_or_corrupted() {
     assert!(get().await.unwrap().body.collect().await.unwrap().into_bytes() != vec![1; 1_000]);
     assert!(get().await.unwrap().body.collect().await.unwrap().into_bytes() == vec![1; 1_000]);
 }
+
+#[tokio::test]
+async fn a_store_resets_is_full_and_forgets_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    let put = || client.put_object().bucket("bucket").key("k").body(ByteStream::from_static(b"x")).send();
+    play(&setup, "PutObject", Fault::Reset { after: true });
+    assert!(put().await.unwrap_err().raw_response().is_none(), "the connection was reset");
+    play(&setup, "PutObject", Fault::DiskFull);
+    assert_eq!(code(put().await), "507 InsufficientStorage");
+    play(&setup, "PutObject", Fault::RevokeKey);
+    assert_eq!(code(put().await), "403 InvalidAccessKeyId");
+    play(&setup, "PutObject", Fault::HtmlPage { status: 502 });
+    let error = put().await.unwrap_err();
+    let answer = error.raw_response().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().get("content-type")), (502, Some("text/html")));
+    let calls = setup.world.journal.observed().calls;
+    let statuses = &calls[&("s3-source", "PUT".to_owned(), "PutObject".to_owned())].statuses;
+    assert_eq!(statuses.values().sum::<u64>(), 4, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn an_object_comes_by_half_or_slowly() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    setup.s3.put("bucket", "k", vec![1; 1_000].into(), "x/y", "STANDARD").await.unwrap();
+    let client = setup.plain();
+    let get = || client.get_object().bucket("bucket").key("k").send();
+    play(&setup, "GetObject", Fault::HalfBody { fraction: 0.5 });
+    assert!(get().await.unwrap().body.collect().await.is_err());
+    play(&setup, "GetObject", Fault::SlowBody { bytes_per_second: 4_000 });
+    let begun = std::time::Instant::now();
+    assert_eq!(get().await.unwrap().body.collect().await.unwrap().into_bytes().len(), 1_000);
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(250), "{:?}", begun.elapsed());
+}

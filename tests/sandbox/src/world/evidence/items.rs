@@ -1,0 +1,64 @@
+//! Resources of an inventory, by what makes each one itself: names, not states.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// A resource: its kind, and the members that identify it.
+pub(super) type Item = (String, String);
+
+/// Members that identify a resource of `kind`.
+fn identity(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "apps" => &["name", "id"],
+        "projects" => &["name", "owner"],
+        "addons" => &["app", "provider", "resource"],
+        "databases" => &["resource"],
+        "database_users" => &["resource", "name"],
+        "collaborators" => &["app", "email"],
+        "ssh_keys" => &["owner", "fingerprint"],
+        "dns_records" => &["id"],
+        "processes" => &["app", "type"],
+        _ => &["app", "name"],
+    }
+}
+
+/// Members that make two resources of `kind` the same thing twice.
+fn sameness(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "apps" | "buckets" => &["name"],
+        "addons" => &["app", "provider"],
+        "dns_records" => &["name", "type", "value"],
+        other => identity(other),
+    }
+}
+
+fn spelled(item: &Value, members: &[&str]) -> String {
+    let texts = members.iter().filter_map(|member| item.get(member)).map(|value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    });
+    texts.collect::<Vec<_>>().join(" / ")
+}
+
+/// Lists of objects in an inventory, by kind; DNS records are one level deeper.
+pub(super) fn lists(inventory: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let kinds = inventory.as_object().into_iter().flatten();
+    kinds.flat_map(|(kind, items)| {
+        let items = items.get("records").unwrap_or(items);
+        items.as_array().into_iter().flatten().map(move |item| (kind.as_str(), item))
+    })
+}
+
+/// Every resource of an inventory.
+pub(super) fn all(inventory: &Value) -> BTreeSet<Item> {
+    lists(inventory).map(|(kind, item)| (kind.to_owned(), spelled(item, identity(kind)))).collect()
+}
+
+/// What is in `after` and not in `before`: by what would make it the same thing twice.
+pub(super) fn added(before: &Value, after: &Value) -> Vec<Item> {
+    let old = all(before);
+    let new = lists(after)
+        .filter(|(kind, item)| !old.contains(&((*kind).to_owned(), spelled(item, identity(kind)))));
+    new.map(|(kind, item)| (kind.to_owned(), spelled(item, sameness(kind)))).collect()
+}

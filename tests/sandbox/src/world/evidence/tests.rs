@@ -1,0 +1,170 @@
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::world::journal::{Credential, Evidence, Journal, Seen};
+
+fn entry(seq: u64, call: &str, resource: &str, before: Value, after: Value) -> Entry {
+    let some = |value: Value| (!value.is_null()).then_some(value);
+    let service =
+        if call.starts_with("POST") || call.starts_with("DELETE") { "scalingo" } else { "s3-source" };
+    let evidence = Evidence { before: some(before), after: some(after), ..Evidence::default() };
+    Entry {
+        seq,
+        at: Utc::now(),
+        service: service.into(),
+        call: call.into(),
+        caller: "us-1".into(),
+        resource: resource.into(),
+        status: 201,
+        fault: None,
+        evidence,
+    }
+}
+
+fn baseline() -> Value {
+    json!({
+        "apps": [{"name": "old", "id": "1", "status": "running"}],
+        "addons": [{"app": "old", "provider": "postgresql", "resource": "old_1"}],
+        "ssh_keys": [{"owner": "ops", "name": "laptop", "fingerprint": "SHA256:a"}],
+        "buckets": {"source": {"production": {"uploads": 0}}},
+        "dns_records": {"records": [{"id": 7, "name": "www", "type": "CNAME", "value": "old"}]},
+    })
+}
+
+fn found(entries: &[Entry], seen: &[Seen], now: &Value) -> Vec<Kind> {
+    let journal = Journal::default();
+    seen.iter().for_each(|one| journal.saw(one));
+    let (observed, baseline) = (journal.observed(), baseline());
+    let secrets = ["a-long-secret-value".to_owned(), "a".to_owned()];
+    let case =
+        Case { entries, observed: &observed, baseline: &baseline, now, secrets: &secrets, allowed: &ALLOWED };
+    check(&case).iter().map(|finding| finding.kind).collect()
+}
+
+fn app(name: &str, id: &str) -> Value {
+    json!({"apps": [{"name": name, "id": id, "status": "new"}]})
+}
+
+#[test]
+fn a_clean_journal_has_no_findings() {
+    let entries = [
+        entry(1, "POST /v1/apps", "new", Value::Null, app("new", "2")),
+        entry(
+            2,
+            "POST /v1/apps/new/addons",
+            "a",
+            Value::Null,
+            json!({"addons": [{"app": "new", "provider": "postgresql", "resource": "n1"}]}),
+        ),
+        entry(
+            3,
+            "POST /v1/apps/new/scale",
+            "new",
+            app("new", "2"),
+            json!({"apps": [{"name": "new", "id": "2", "status": "scaling"}]}),
+        ),
+        entry(4, "CreateBucket", "/new", Value::Null, Value::Null),
+        entry(5, "PutObject", "/new/key", Value::Null, Value::Null),
+    ];
+    let credential = Some(Credential::of_key("one"));
+    let seen =
+        Seen { service: "scalingo", route: "/v1/apps".into(), status: 200, credential, ..Seen::default() };
+    let other = Seen { service: "database-api", ..seen.clone() };
+    assert_eq!(found(&entries, &[seen, other], &baseline()), []);
+}
+
+#[test]
+fn the_same_thing_twice_is_found_unless_it_was_deleted_in_between() {
+    let first = entry(1, "POST /v1/apps", "new", Value::Null, app("new", "2"));
+    let gone = entry(2, "DELETE /v1/apps/new", "new", app("new", "2"), Value::Null);
+    let again = entry(3, "POST /v1/apps", "new", Value::Null, app("new", "3"));
+    assert_eq!(found(&[first.clone(), again.clone()], &[], &baseline()), [Kind::DoubleCreate]);
+    assert_eq!(found(&[first, gone, again], &[], &baseline()), []);
+    let bucket = |seq| entry(seq, "CreateBucket", "/b", Value::Null, Value::Null);
+    assert_eq!(found(&[bucket(1), bucket(2)], &[], &baseline()), [Kind::DoubleCreate]);
+    let addon = |seq, resource| {
+        let after = json!({"addons": [{"app": "new", "provider": "redis", "resource": resource}]});
+        entry(seq, "POST /v1/apps/new/addons", resource, Value::Null, after)
+    };
+    assert_eq!(found(&[addon(1, "r1"), addon(2, "r2")], &[], &baseline()), [Kind::DoubleCreate]);
+}
+
+#[test]
+fn two_addons_of_one_provider_are_found_in_what_there_is() {
+    let mut now = baseline();
+    let one = |resource| json!({"app": "new", "provider": "redis", "resource": resource});
+    now["addons"] = json!([one("r1"), one("r2")]);
+    assert_eq!(found(&[], &[], &now), [Kind::DoubleCreate]);
+}
+
+#[test]
+fn writes_to_what_was_there_are_found_except_where_they_are_allowed() {
+    let scaled = entry(1, "POST /v1/apps/old/scale", "old", app("old", "1"), app("old", "1"));
+    assert_eq!(found(&[scaled], &[], &baseline()), [Kind::ForeignWrite]);
+    let wiped = entry(1, "DeleteObject", "/production/k", Value::Null, Value::Null);
+    assert_eq!(found(&[wiped], &[], &baseline()), [Kind::ForeignWrite]);
+    let mut refused = entry(1, "DeleteObject", "/production/k", Value::Null, Value::Null);
+    refused.status = 403;
+    assert_eq!(found(&[refused], &[], &baseline()), []);
+    let record =
+        json!({"dns_records": {"records": [{"id": 7, "name": "www", "type": "CNAME", "value": "old"}]}});
+    assert_eq!(found(&[entry(1, "POST /v1/record/7/", "www", record, Value::Null)], &[], &baseline()), []);
+}
+
+#[test]
+fn leaks_are_found() {
+    let key = json!({"owner": "ops", "name": "run-1", "fingerprint": "SHA256:b"});
+    let made = entry(1, "POST /v1/keys", "run-1", Value::Null, json!({"ssh_keys": [key]}));
+    assert_eq!(found(std::slice::from_ref(&made), &[], &baseline()), [], "it is gone again");
+    let mut now = baseline();
+    now["ssh_keys"].as_array_mut().unwrap().push(key);
+    assert_eq!(found(&[made], &[], &now), [Kind::Leak]);
+    let mut now = baseline();
+    now["buckets"]["source"]["new"] = json!({"uploads": 2});
+    assert_eq!(found(&[], &[], &now), [Kind::Leak]);
+}
+
+#[test]
+fn secrets_are_found_in_the_journal_and_not_repeated() {
+    let leaky = entry(1, "POST /v1/apps", "a-long-secret-value", Value::Null, Value::Null);
+    let (observed, baseline) = (Observed::default(), baseline());
+    let secrets = ["a-long-secret-value".to_owned()];
+    let entries = [leaky];
+    let case = Case {
+        entries: &entries,
+        observed: &observed,
+        baseline: &baseline,
+        now: &baseline,
+        secrets: &secrets,
+        allowed: &[],
+    };
+    let findings = check(&case);
+    assert_eq!(findings[0].kind, Kind::SecretInJournal);
+    assert!(!findings[0].to_string().contains("a-long-secret-value"));
+}
+
+#[test]
+fn credentials_at_the_wrong_place_are_found() {
+    let credential = Some(Credential::of_key("scalingo-token"));
+    let home =
+        Seen { service: "scalingo", route: "/v1/apps".into(), status: 200, credential, ..Seen::default() };
+    let away = Seen { service: "alwaysdata", status: 401, ..home.clone() };
+    assert_eq!(found(&[], &[home.clone(), away], &baseline()), [Kind::WrongHost]);
+    let signed = Seen {
+        service: "github-blob",
+        query: "sig=x".into(),
+        credential: Some(Credential::of_key("g")),
+        ..Seen::default()
+    };
+    assert_eq!(found(&[], &[signed], &baseline()), [Kind::WrongHost]);
+    let in_url = Seen { query: "token=x".into(), ..home };
+    assert_eq!(found(&[], &[in_url], &baseline()), [Kind::SecretInUrl]);
+}
+
+#[test]
+fn a_limit_that_was_not_kept_is_found_and_a_played_one_is_not() {
+    let refused = Seen { service: "scalingo", route: "/v1/apps".into(), status: 429, ..Seen::default() };
+    assert_eq!(found(&[], std::slice::from_ref(&refused), &baseline()), [Kind::RateLimit]);
+    assert_eq!(found(&[], &[Seen { played: true, ..refused }], &baseline()), []);
+}
