@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::providers::http::call::tests::{fast, serve};
 
+mod recorded;
+
 /// A small auth service: counts exchanges, and hands out tokens that live as long as told.
 struct World {
     exchanges: AtomicUsize,

@@ -8,7 +8,7 @@ use super::site;
 
 fn recorded(name: &str) -> Value {
     let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/scalingo").join(format!("{name}.json"));
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scalingo").join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
