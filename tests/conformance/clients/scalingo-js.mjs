@@ -284,6 +284,33 @@ await check("Events.listEventTypes, listEventCategories", async () => {
   assert.ok((await client.Events.listEventTypes()).some((one) => one.name === "restart"));
   assert.ok((await client.Events.listEventCategories()).length);
 });
+await check("Autoscalers.create, for, show, update, destroy", async () => {
+  const wanted = { container_type: "web", metric: "cpu", target: 0.5, min_containers: 1, max_containers: 3 };
+  const one = await client.Autoscalers.create(app.id, wanted);
+  assert.equal((await client.Autoscalers.for(app.id)).length, 1);
+  assert.equal((await client.Autoscalers.update(app.id, one.id, { max_containers: 4 })).max_containers, 4);
+  assert.equal((await client.Autoscalers.show(app.id, one.id)).metric, "cpu");
+  await client.Autoscalers.destroy(app.id, one.id);
+  assert.deepEqual(await client.Autoscalers.for(app.id), []);
+});
+await check("Alerts.create, for, find, update, destroy", async () => {
+  const one = await client.Alerts.create(app.id, { container_type: "web", metric: "cpu", limit: 0.8 });
+  assert.equal((await client.Alerts.for(app.id)).length, 1);
+  assert.equal((await client.Alerts.update(app.id, one.id, { limit: 0.9 })).limit, 0.9);
+  assert.equal((await client.Alerts.find(app.id, one.id)).metric, "cpu");
+  await client.Alerts.destroy(app.id, one.id);
+});
+await check("NotificationPlatforms.list, Notifiers.create, for, get, update, destroy", async () => {
+  const platforms = await client.NotificationPlatforms.list();
+  const platform = platforms.find((one) => one.name === "webhook");
+  const wanted = { platform_id: platform.id, name: "hook", active: true, type_data: { webhook_url: "https://hook.test" } };
+  const one = await client.Notifiers.create(app.id, wanted);
+  assert.equal((await client.Notifiers.for(app.id)).length, 1);
+  assert.equal((await client.Notifiers.update(app.id, one.id, { name: "hooked" })).name, "hooked");
+  assert.equal((await client.Notifiers.get(app.id, one.id)).name, "hooked");
+  await client.Notifiers.destroy(app.id, one.id);
+});
+await check("SCMRepoLinks.find: none is 404", () => refused(404, () => client.SCMRepoLinks.find(app.id)));
 await check("Addons.destroy", async () => {
   await client.Addons.destroy(app.id, addon.id);
   await refused(404, () => client.Addons.getAddon(app.id, addon.id));

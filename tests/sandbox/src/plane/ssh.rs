@@ -22,6 +22,7 @@ use super::platform::Platform;
 use super::redis::RedisServers;
 use crate::world::World;
 
+mod fetch;
 mod git;
 mod handler;
 mod push;

@@ -32,9 +32,10 @@ pub(super) async fn show(
     Ok(Reply::ok(json!({"key": key.map(view).ok_or(Refusal::NotFound("key"))?})))
 }
 
-/// `POST /v1/keys`.
+/// `POST /v1/keys`. The vendor's JavaScript client sends the key's fields unwrapped.
 pub(super) async fn create(Shared(paas): Shared<Arc<Paas>>, session: Session, input: Input) -> Answer {
-    let key = input.wrapped("key")?;
+    let nothing = serde_json::Map::new();
+    let key = input.maybe_wrapped("key").as_object().unwrap_or(&nothing);
     let key = paas.add_key(&session.user, text(key, "name"), text(key, "content"))?;
     Ok(Reply::created(json!({"key": view(&key)})).about(key.fingerprint))
 }

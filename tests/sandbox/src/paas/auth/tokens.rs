@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::paas::Paas;
-use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
+use crate::paas::reply::{Answer, Input, Refusal, Reply};
 use crate::paas::session::{self, Session};
 use crate::paas::state::ApiToken;
 use crate::paas::view::date;
@@ -35,7 +35,9 @@ pub(super) async fn exchange(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap
 /// `POST /v1/tokens` with a bearer. Passwords do not exist in this world: Basic is refused as a wrong one.
 pub(super) async fn create(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap, input: Input) -> Answer {
     let claims = paas.bearer_of(&headers).map_err(|_| bad_credentials())?;
-    let name = text(input.wrapped("token")?, "name").to_owned();
+    // The vendor's JavaScript client sends the name unwrapped.
+    let name =
+        input.maybe_wrapped("token").get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let token = paas.new_token(&claims.uuid, &name);
     let mut shown = view(&token);
     shown["token"] = json!(token.secret);

@@ -1,12 +1,28 @@
-//! What a client may ask of git: `git-receive-pack` of an app's repository. Pure.
+//! What a client may ask of git: `git-receive-pack` and `git-upload-pack` of an app's repository. Pure.
 
-/// The app of `git-receive-pack '/app.git'`; else a line for the client.
-pub(super) fn parse(command: &[u8]) -> Result<String, String> {
+/// What git is to do, in the repository of which app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Request {
+    /// `git push`.
+    Push(String),
+    /// `git clone`, `git fetch`, `git ls-remote`.
+    Fetch(String),
+}
+
+/// The request in `git-receive-pack '/app.git'` and its like; else a line for the client.
+pub(super) fn parse(command: &[u8]) -> Result<Request, String> {
     let command = std::str::from_utf8(command).map_err(|_| "The command is not text.".to_owned())?.trim();
-    let path = ["git-receive-pack ", "git receive-pack "].iter().find_map(|verb| command.strip_prefix(verb));
-    let path = path.ok_or_else(|| "Only git push is served here.".to_owned())?;
+    let argument = |verbs: [&str; 2]| verbs.iter().find_map(|verb| command.strip_prefix(verb));
+    let (request, path): (fn(String) -> Request, &str) =
+        if let Some(path) = argument(["git-receive-pack ", "git receive-pack "]) {
+            (Request::Push, path)
+        } else if let Some(path) = argument(["git-upload-pack ", "git upload-pack "]) {
+            (Request::Fetch, path)
+        } else {
+            return Err("Only git is served here.".to_owned());
+        };
     app(unquoted(path.trim()))
-        .map(str::to_owned)
+        .map(|app| request(app.to_owned()))
         .ok_or_else(|| "This is no repository of an application.".to_owned())
 }
 
@@ -64,11 +80,9 @@ mod tests {
     #[test]
     fn the_app_is_read_from_every_form_of_the_path() {
         for path in ["'/my-app.git'", "'my-app.git'", "my-app", "\"/my-app.git/\""] {
-            assert_eq!(
-                parse(format!("git-receive-pack {path}").as_bytes()).as_deref(),
-                Ok("my-app"),
-                "{path}"
-            );
+            let of = |verb: &str| parse(format!("{verb} {path}").as_bytes());
+            assert_eq!(of("git-receive-pack"), Ok(Request::Push("my-app".into())), "{path}");
+            assert_eq!(of("git-upload-pack"), Ok(Request::Fetch("my-app".into())), "{path}");
         }
     }
 
@@ -76,8 +90,9 @@ mod tests {
     fn a_path_cannot_leave_its_place() {
         for path in ["'../x.git'", "'/a/b.git'", "''", "'a b'", "--help", "'$(id)'"] {
             assert!(parse(format!("git-receive-pack {path}").as_bytes()).is_err(), "{path}");
+            assert!(parse(format!("git-upload-pack {path}").as_bytes()).is_err(), "{path}");
         }
-        assert!(parse(b"git-upload-pack '/my-app.git'").is_err());
+        assert!(parse(b"git-upload-archive '/my-app.git'").is_err());
         assert!(parse(b"bash").is_err());
     }
 

@@ -9,7 +9,8 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 
-use super::{Site, git, push, tunnel};
+use super::git::Request;
+use super::{Site, fetch, git, push, tunnel};
 
 /// The only login name, as at the vendor's.
 const LOGIN: &str = "git";
@@ -108,7 +109,12 @@ impl Handler for Session {
         wire.channel_success(id)?;
         let (site, handle) = (Arc::clone(&self.site), wire.handle());
         match git::parse(command) {
-            Ok(app) => self.site.world.tasks.spawn("git push", push::serve(site, handle, channel, user, app)),
+            Ok(Request::Push(app)) => {
+                self.site.world.tasks.spawn("git push", push::serve(site, handle, channel, user, app));
+            }
+            Ok(Request::Fetch(app)) => {
+                self.site.world.tasks.spawn("git fetch", fetch::serve(site, channel, user, app));
+            }
             Err(refusal) => self.site.world.tasks.spawn("ssh refusal", push::refuse(channel, refusal)),
         }
         Ok(())

@@ -192,7 +192,7 @@ impl Pusher {
 }
 
 /// The client's bytes to git, and its end. Resolves when the client is gone.
-async fn feed(from_client: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
+pub(super) async fn feed(from_client: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
     loop {
         match from_client.wait().await {
             None | Some(ChannelMsg::Close) => return,
@@ -211,7 +211,11 @@ async fn feed(from_client: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) 
 }
 
 /// git's answers to the client; its exit code.
-async fn output(child: &mut Child, to_client: &ChannelWriteHalf<Msg>, silent: bool) -> std::io::Result<u32> {
+pub(super) async fn output(
+    child: &mut Child,
+    to_client: &ChannelWriteHalf<Msg>,
+    silent: bool,
+) -> std::io::Result<u32> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     if silent {
         // Only the greeting, without which there would be no push at all, is left through: the rest is what gets lost.

@@ -80,6 +80,23 @@ pub(super) fn receive_pack(world: &World, repository: &Path, exchange: &Exchange
     command
 }
 
+/// Lets `HEAD` name the branch that was pushed, so that a clone has files.
+pub(super) async fn settle_head(world: &World, repository: &Path) -> std::io::Result<()> {
+    let is_there = |branch: &str| repository.join("refs/heads").join(branch).exists();
+    if is_there("master") || !is_there("main") {
+        return Ok(());
+    }
+    run(git(world).arg("--git-dir").arg(repository).args(["symbolic-ref", "HEAD", "refs/heads/main"])).await
+}
+
+/// The real `git upload-pack`, wired to pipes.
+pub(super) fn upload_pack(world: &World, repository: &Path) -> Command {
+    let mut command = git(world);
+    command.arg("upload-pack").arg(repository);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command
+}
+
 /// git with nothing of this machine's or this user's settings.
 fn git(world: &World) -> Command {
     let mut command = Command::new("git");

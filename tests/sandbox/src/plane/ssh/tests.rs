@@ -226,7 +226,6 @@ async fn only_whole_main_branches_of_known_apps_are_taken() {
     assert!(town.run(&clone, &["tag", "v1"]).await.0);
     refused(&["push", "scalingo", "v1"], "Tags").await;
     refused(&["push", "git@127.0.0.1:other-app.git", "main"], "no such application").await;
-    refused(&["fetch", "scalingo"], "Only git push").await;
     let shallow = town.dir.path().join("shallow");
     let source = format!("file://{}", clone.display());
     let shallow_name = shallow.display().to_string();
@@ -234,6 +233,22 @@ async fn only_whole_main_branches_of_known_apps_are_taken() {
     let (pushed, said) = town.run(&shallow, &["push", "git@127.0.0.1:my-app.git", "main"]).await;
     assert!(!pushed && said.contains("shallow"), "{said}");
     assert!(town.platform.deployments.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_pushed_can_be_cloned_and_nothing_is_deployed_by_it() {
+    let town = town().await;
+    let clone = town.clone().await;
+    let commit = town.commit(&clone).await;
+    assert!(town.run(&clone, &["push", "scalingo", "main"]).await.0);
+    let copy = town.dir.path().join("copy").display().to_string();
+    let (cloned, said) = town.run(&clone, &["clone", "-q", "git@127.0.0.1:my-app.git", &copy]).await;
+    assert!(cloned, "{said}");
+    let (_, head) = town.run(Path::new(&copy), &["rev-parse", "HEAD"]).await;
+    assert_eq!(head.trim(), commit);
+    assert_eq!(town.platform.deployments.lock().unwrap().len(), 1);
+    let (listed, said) = town.run(&clone, &["ls-remote", "git@127.0.0.1:other-app.git"]).await;
+    assert!(!listed && said.contains("no such application"), "{said}");
 }
 
 #[tokio::test]
