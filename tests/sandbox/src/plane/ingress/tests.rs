@@ -146,7 +146,7 @@ async fn scaling_to_nothing_and_back_serves_again() {
     town.runner.scale("one", &two, &BTreeMap::new()).await.unwrap();
     assert_eq!(town.runner.web_ports("one").len(), 2);
     let before: Vec<u32> = town.runner.containers("one").iter().map(|container| container.pid).collect();
-    town.runner.restart("one", &BTreeMap::new()).await.unwrap();
+    town.runner.restart("one", &BTreeMap::new(), &[]).await.unwrap();
     assert!(town.runner.containers("one").iter().all(|container| !before.contains(&container.pid)));
 }
 

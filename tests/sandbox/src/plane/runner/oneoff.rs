@@ -236,9 +236,11 @@ impl OneOff {
                 () = world_or_wall(&self.ground.world, IDLE, IDLE_FLOOR) => false,
             } {}
         };
+        let mut shown_all = false;
         let code = tokio::select! {
             code = self.watched(&mut child) => Some(code),
             hung_up = &mut showing => {
+                shown_all = true;
                 // Either all its processes have closed the terminal, or the client is gone: then so is its line.
                 if hung_up == Ended::Writing {
                     self.signal(Signal::SIGHUP);
@@ -250,7 +252,9 @@ impl OneOff {
         };
         match code {
             Some(code) => {
-                tokio::time::timeout(LAST_WORDS, showing).await.ok();
+                if !shown_all {
+                    tokio::time::timeout(LAST_WORDS, showing).await.ok();
+                }
                 Ok(Exit::Code(code))
             }
             None => Ok(Exit::Idle),
