@@ -94,10 +94,14 @@ impl Front {
         let response = self.protocol.call(request).await.map_err(|_| Cut)?;
         let notes = trace.take();
         self.record(&method, &path, &notes, response.status());
+        let mut response = self.finish(response, &path);
+        if notes.operation != "GetObject" {
+            escape_controls(&mut response);
+        }
         match notes.fault {
             Some(fault) if play::cuts(&fault) => Err(Cut),
-            Some(fault) => Ok(play::after(self.finish(response, &path), &fault)),
-            None => Ok(self.finish(response, &path)),
+            Some(fault) => Ok(play::after(response, &fault)),
+            None => Ok(response),
         }
     }
 
@@ -132,7 +136,6 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             self.complete_error(&mut response, resource, &id);
         }
-        escape_controls(&mut response);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
             response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);
