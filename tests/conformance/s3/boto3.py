@@ -184,7 +184,7 @@ def _():
         found = source.get_object(Bucket=PLAIN, Key="sum", ChecksumMode="ENABLED")
         same(found["Body"].read(), b"123456789")
         assert found[f"Checksum{name}"], name
-    for name, value in [("ChecksumCRC32C", "4waSgw=="), ("ChecksumCRC64NVME", "rosUhgp5mYg=")]:
+    for name, value in [("ChecksumCRC32C", "4waSgw=="), ("ChecksumCRC64NVME", "rosUhgp5mIg=")]:
         source.put_object(Bucket=PLAIN, Key="sum", Body=b"123456789", **{name: value})
         same(source.head_object(Bucket=PLAIN, Key="sum", ChecksumMode="ENABLED")[name], value)
 
@@ -281,7 +281,7 @@ def parts(key, name, *bodies, **options):
     upload = source.create_multipart_upload(Bucket=name, Key=key, **options)["UploadId"]
     done = []
     for number, body in enumerate(bodies, 1):
-        answer = source.upload_part(Bucket=name, Key=key, UploadId=upload, PartNumber=number, Body=body)
+        answer = source.upload_part(Bucket=name, Key=key, UploadId=upload, PartNumber=number, Body=body, **{k: v for k, v in options.items() if k == "ChecksumAlgorithm"})
         done.append({"PartNumber": number, "ETag": answer["ETag"], **{k: v for k, v in answer.items() if k.startswith("Checksum") and k != "ChecksumType"}})
     return upload, {"Parts": done}
 
@@ -565,7 +565,7 @@ def _():
     wrong = boto3.client("s3", region_name=REGION, **{**good, "aws_secret_access_key": "x"}, **options)
     refused("SignatureDoesNotMatch", wrong.list_buckets)
     foreign = boto3.client("s3", region_name="us-east-1", **good, **options)
-    refused("AuthorizationHeaderMalformed", foreign.list_objects_v2, Bucket=f"missing-{SUFFIX}")
+    refused("AuthorizationHeaderMalformed", foreign.list_buckets)
 
 
 @operation("virtual-host style")

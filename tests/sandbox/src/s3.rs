@@ -233,6 +233,19 @@ impl S3 {
         objects::put_bytes(&self.store, target, body, attributes).await.map_err(refused)
     }
 
+    /// Puts many small objects in few writes to the disk: seeding. Larger ones are put one by one.
+    pub async fn seed_many(
+        &self,
+        bucket: &str,
+        objects: impl Iterator<Item = (String, Bytes)> + Send,
+        content_type: &str,
+    ) -> Result<u64, S3Error> {
+        let seeded = objects::put_many(&self.store, bucket, objects, content_type).await;
+        let refused =
+            |source| S3Error::Refused { action: "seeding bucket", resource: bucket.to_owned(), source };
+        seeded.map_err(refused)
+    }
+
     /// A disaster: every object, version and upload of the bucket is gone, whatever protects it; the bucket stays.
     pub async fn empty(&self, bucket: &str) -> Result<(), S3Error> {
         let refused =

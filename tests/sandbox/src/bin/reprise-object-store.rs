@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config};
+use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, S3Error};
 use reprise_sandbox::world::World;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -29,6 +29,9 @@ struct Args {
     /// Benchmark mode: no waiting for the disk, no throttling.
     #[arg(long)]
     relaxed: bool,
+    /// Make a bucket `seeded` with so many objects of 1 KiB first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed_objects: u64,
     /// Throttle like the provider (`N` requests a second for each kind), also where the default would not.
     #[arg(long, value_name = "N", conflicts_with = "relaxed")]
     rate: Option<f64>,
@@ -65,6 +68,9 @@ async fn serve(args: Args) -> std::io::Result<()> {
     if let Some(rate) = args.rate {
         store.limit(Rates::uniform(rate));
     }
+    if args.seed_objects > 0 {
+        seed(&store, args.seed_objects).await.map_err(std::io::Error::other)?;
+    }
     let pairs = [("S3", &full), ("S3_READ", &read), ("S3_APPEND", &append), ("AWS", &full)];
     let mut text = format!("S3_ENDPOINT={0}\nAWS_ENDPOINT_URL={0}\nAWS_REGION={REGION}\n", store.endpoint());
     for (prefix, key) in pairs {
@@ -81,6 +87,14 @@ async fn serve(args: Args) -> std::io::Result<()> {
         return Err(std::io::Error::other("some task did not stop in time"));
     }
     Ok(())
+}
+
+async fn seed(store: &S3, objects: u64) -> Result<(), S3Error> {
+    store.make_bucket("seeded", false, false).await?;
+    let body = bytes::Bytes::from(vec![b'x'; 1_024]);
+    let all =
+        (0..objects).map(|number| (format!("folder-{:03}/object-{number:09}", number % 997), body.clone()));
+    store.seed_many("seeded", all, "application/octet-stream").await.map(drop)
 }
 
 /// A pair that nobody has had before.

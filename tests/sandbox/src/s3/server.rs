@@ -136,14 +136,18 @@ impl Front {
         let notes = trace.take();
         self.saw(&method, &shown, &notes, response.status());
         self.record(&method, &path, shown, &notes, response.status());
+        let mut response = self.finish(response, &path);
+        if notes.operation != "GetObject" {
+            escape_controls(&mut response);
+        }
         match notes.fault {
             Some(Fault::Reset { .. }) => {
                 wish.reset();
                 Err(Cut)
             }
             Some(fault) if play::cuts(&fault) => Err(Cut),
-            Some(fault) => Ok(play::after(self.finish(response, &path), &fault)),
-            None => Ok(self.finish(response, &path)),
+            Some(fault) => Ok(play::after(response, &fault)),
+            None => Ok(response),
         }
     }
 
@@ -200,7 +204,6 @@ impl Front {
         if status.is_client_error() || status.is_server_error() {
             self.complete_error(&mut response, resource, &id);
         }
-        escape_controls(&mut response);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
             response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);

@@ -7,5 +7,6 @@ mod locking;
 mod model;
 mod multipart;
 mod objects;
+mod policies;
 mod support;
 mod versions;

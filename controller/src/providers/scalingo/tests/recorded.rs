@@ -79,7 +79,7 @@ async fn a_database_its_users_and_its_backups() {
     let (scalingo, _server) = vendor("backups", 200).await;
     let backups = scalingo.backups(&addon()).await.unwrap();
     assert_eq!(
-        backups.iter().map(|backup| backup.status).collect::<Vec<_>>(),
+        backups.iter().map(|backup| backup.status.clone()).collect::<Vec<_>>(),
         [BackupStatus::Running, BackupStatus::Done]
     );
     assert_eq!(backups[1].size, Some(48_211_903));
