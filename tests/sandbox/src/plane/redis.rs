@@ -90,7 +90,8 @@ struct Server {
     front: Front,
     _group: Option<Group>,
     _child: Child,
-    _port: Port,
+    /// The front's, and the server's own.
+    _ports: [Port; 2],
 }
 
 impl RedisServers {
@@ -117,22 +118,24 @@ impl RedisServers {
         let host = format!("{}.{REGION_DOMAIN}", resource_id.replace('_', "-"));
         let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(&host));
         let tls = tls.map_err(|error| start(error.into()))?;
-        let front = Front::start(&self.world, port.number(), tls).await.map_err(start)?;
         let access = RedisAccess {
             host,
-            port: front.port(),
+            port: port.number(),
             user: resource_id.to_owned(),
             password: self.world.ids.secret(32),
         };
-        let mut child = self.spawn(&access, port.number()).await.map_err(start)?;
+        let inner = self.ports.take().map_err(start)?;
+        let mut child = self.spawn(&access, inner.number()).await.map_err(start)?;
         let group = child.id().map(|leader| self.groups.adopt(leader));
         tokio::select! {
-            () = answers(port.number()) => {}
+            () = answers(inner.number()) => {}
             _ = child.wait() => return Err(RedisError::Silent(resource_id.to_owned())),
             () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id.to_owned())),
         }
+        let front = Front::start(&self.world, &port, &inner, tls).await.map_err(start)?;
         self.world.names.add(&access.host).map_err(start)?;
-        let server = Server { access: access.clone(), front, _group: group, _child: child, _port: port };
+        let ports = [port, inner];
+        let server = Server { access: access.clone(), front, _group: group, _child: child, _ports: ports };
         self.servers().insert(resource_id.to_owned(), server);
         Ok(access)
     }

@@ -174,7 +174,7 @@ fn sorted<'a>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_calls_leaves_a_consistent_world(calls in prop::collection::vec(calls::any(), 10..70)) {
