@@ -9,7 +9,7 @@ use axum::middleware;
 use axum::routing::{get, patch, post};
 use serde_json::json;
 
-use super::reply::{Answer, Refusal};
+use super::reply::{Answer, Refusal, Reply};
 use super::rights::Action;
 use super::session::Session;
 use super::state::{Addon, App, State};
@@ -22,6 +22,7 @@ mod download;
 mod features;
 mod observe;
 mod restorations;
+mod types;
 mod users;
 
 /// The database API's own host.
@@ -39,7 +40,7 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
         .route("/api/databases/{id}/features", post(features::enable).delete(features::disable))
         .route("/api/databases/{id}/upgrade", post(databases::upgrade))
         .route("/api/databases/{id}/instances_status", get(databases::instances))
-        .route("/api/databases/{id}/pitr/recovery_window", get(no_pitr))
+        .route("/api/databases/{id}/pitr/recovery_window", get(no_window))
         .route("/api/databases/{id}/pitr/restore", post(no_pitr))
         .route("/api/databases/{id}/users", get(users::list).post(users::create))
         .route("/api/databases/{id}/users/{name}", patch(users::update).delete(users::delete))
@@ -60,7 +61,19 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
         .route("/api/databases/{id}/maintenance/{one}", get(observe::one_maintenance))
         .route("/api/operations/{id}", get(observe::operation))
         .route("/api/backups/{backup}", get(backups::show_alone))
-        .route("/api/database_type_versions/{id}", get(databases::version))
+        .merge(about_types())
+}
+
+fn about_types() -> Router<Arc<Paas>> {
+    Router::new()
+        .route("/api/database_types", get(types::list))
+        .route("/api/database_types/{id}", get(types::show))
+        .route("/api/database_types/{id}/versions", get(types::versions))
+        .route("/api/database_type_versions/{id}", get(types::version))
+        .route("/api/databases/{id}/plan", get(types::plan))
+        .route("/api/databases/{id}/ping", post(types::ping))
+        .route("/api/databases/{id}/lag", get(types::lag))
+        .route("/api/databases/{id}/operations/{operation}", get(observe::operation_of))
 }
 
 /// What needs none: pre-signed downloads.
@@ -69,6 +82,13 @@ pub(super) fn open_routes() -> Router<Arc<Paas>> {
         .route("/api/databases/{id}/backups/{backup}/download", get(download::download))
         .route("/api/databases/{id}/logs/read", get(observe::read_logs))
         .route("/api/ca_certificate", get(observe::ca_certificate))
+}
+
+/// The recovery window of a database whose first base backup is not made yet, as it is during the first day at the vendor's.
+async fn no_window(Shared(paas): Shared<Arc<Paas>>, session: Session, Path(id): Path<String>) -> Answer {
+    running(&paas.state(), &session, &id)?;
+    let window = json!({"earliest_recoverable_at": null, "latest_recoverable_at": null});
+    Ok(Reply::ok(json!({"recovery_window": window})))
 }
 
 /// Point-in-time recovery is not offered by this world.

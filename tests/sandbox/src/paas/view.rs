@@ -121,7 +121,8 @@ pub(super) fn provider(provider: &Provider) -> Value {
     })
 }
 
-fn logo(provider: &Provider) -> String {
+/// Where a provider's picture would be.
+pub(super) fn logo(provider: &Provider) -> String {
     format!("//cdn.scalingo.test/{}.svg", provider.id)
 }
 

@@ -92,7 +92,8 @@ struct Server {
     front: Front,
     _group: Option<Group>,
     _child: Child,
-    port: Port,
+    /// The front's, which is told, and the server's own.
+    ports: [Port; 2],
 }
 
 impl RedisServers {
@@ -117,38 +118,35 @@ impl RedisServers {
         let start = |source| RedisError::Start { resource: resource_id.to_owned(), source };
         let port = self.ports.take().map_err(start)?;
         let host = host_of(resource_id);
-        let front = self.front(&host, port.number(), None).await.map_err(start)?;
         let access = RedisAccess {
             host,
-            port: front.port(),
+            port: port.number(),
             user: resource_id.to_owned(),
             password: self.world.ids.secret(32),
         };
         // An earlier one of this name may have left its content.
         crate::files::remove_tree(&self.folder(resource_id).map_err(start)?).map_err(start)?;
-        self.run(access.clone(), front, port).await?;
+        self.run(access.clone(), port).await?;
         Ok(access)
     }
 
-    /// The front of `host`, on a port of its own or on the one it had.
-    async fn front(&self, host: &str, server: u16, port: Option<u16>) -> std::io::Result<Front> {
-        let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(host))?;
-        Front::start(&self.world, server, tls, port).await
-    }
-
-    /// Starts the server behind `front` on what is in its folder, and waits for its first answer.
-    async fn run(&self, access: RedisAccess, front: Front, port: Port) -> Result<(), RedisError> {
+    /// Starts the server on what is in its folder, waits for its first answer, and puts a front on `port` before it.
+    async fn run(&self, access: RedisAccess, port: Port) -> Result<(), RedisError> {
         let resource_id = access.user.clone();
         let start = |source| RedisError::Start { resource: resource_id.clone(), source };
-        let mut child = self.spawn(&access, port.number()).await.map_err(start)?;
+        let tls = DatabaseAuthority::of(&self.world).and_then(|authority| authority.acceptor(&access.host));
+        let tls = tls.map_err(|error| start(error.into()))?;
+        let inner = self.ports.take().map_err(start)?;
+        let mut child = self.spawn(&access, inner.number()).await.map_err(start)?;
         let group = child.id().map(|leader| self.groups.adopt(leader));
         tokio::select! {
-            () = answers(port.number()) => {}
+            () = answers(inner.number()) => {}
             _ = child.wait() => return Err(RedisError::Silent(resource_id)),
             () = tokio::time::sleep(START_LIMIT) => return Err(RedisError::Silent(resource_id)),
         }
+        let front = Front::start(&self.world, &port, &inner, tls).await.map_err(start)?;
         self.world.names.add(&access.host).map_err(start)?;
-        let server = Server { access, front, _group: group, _child: child, port };
+        let server = Server { access, front, _group: group, _child: child, ports: [port, inner] };
         self.servers().insert(resource_id, server);
         Ok(())
     }

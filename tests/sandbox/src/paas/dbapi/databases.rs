@@ -89,21 +89,9 @@ pub(super) async fn instances(
 ) -> Result<Response, Refusal> {
     let state = paas.state();
     let (_, addon) = opened(&state, &session, &id)?;
-    let node =
-        json!([{"id": addon.database.instance, "type": "db-node", "status": "running", "role": "leader"}]);
+    let status = if addon.is_running() { "running" } else { "booting" };
+    let node = json!([{
+        "id": addon.database.instance, "type": "db-node", "status": status, "role": "master", "dbms_status": status,
+    }]);
     Ok(axum::Json(node).into_response())
-}
-
-/// `GET /database_type_versions/:id`: each kind has the one version that is installed.
-pub(super) async fn version(Shared(paas): Shared<Arc<Paas>>, _: Session, Path(id): Path<String>) -> Answer {
-    let kind = ["postgresql", "redis"].into_iter().find(|kind| view::version_id(kind) == id);
-    let kind = kind.ok_or(Refusal::NotFound("database_type_version"))?;
-    let readable = view::readable_version(&paas, kind);
-    let mut parts = readable.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or_default());
-    let mut part = || parts.next().unwrap_or_default();
-    Ok(Reply::ok(json!({"database_type_version": {
-        "id": id, "database_type_id": view::type_id(kind), "created_at": "2026-01-01T00:00:00.000Z",
-        "updated_at": "2026-01-01T00:00:00.000Z", "features": [], "next_upgrade": null, "allowed_plugins": [],
-        "major": part(), "minor": part(), "patch": part(), "build": part(),
-    }})))
 }

@@ -74,8 +74,8 @@ async fn activate(paas: Arc<Paas>, addon: String, name: String) {
     }
 }
 
-/// Does what the switch says; `false` if it could not.
-fn switch(paas: &Paas, provider: &str, resource: &str, feature: &str, on: bool) -> bool {
+/// Does what the switch says; `false` if it could not. A server that is started anew has all its switches off.
+pub(in crate::paas) fn switch(paas: &Paas, provider: &str, resource: &str, feature: &str, on: bool) -> bool {
     let done = match (provider, feature) {
         ("postgresql", FORCE_SSL) => {
             paas.plane.databases.force_tls(resource, on).map_err(|error| error.to_string())

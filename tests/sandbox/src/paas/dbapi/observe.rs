@@ -46,8 +46,9 @@ pub(super) async fn metrics(
     })?;
     let row = &rows[0];
     Ok(Reply::ok(json!({
-        "database_id": addon.database.id, "disk_usage": row["disk"],
-        "connections": {"current": row["connections"], "max": row["max_connections"]},
+        "cpu_usage": 0, "memory": {"memory": 0, "memory_max": 0, "memory_limit": 0, "swap": 0, "swap_max": 0, "swap_limit": 0},
+        "database_size": row["disk"], "real_disk_size": row["disk"], "instances_metrics": [],
+        "database_stats": {"current_connections": row["connections"], "max_connections": row["max_connections"]},
     })))
 }
 
@@ -122,6 +123,16 @@ pub(super) async fn one_maintenance(
 ) -> Answer {
     opened(&paas.state(), &session, &id)?;
     Err(Refusal::NotFound("maintenance"))
+}
+
+/// `GET /databases/:id/operations/:operation`.
+pub(super) async fn operation_of(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((id, _)): Path<(String, String)>,
+) -> Answer {
+    opened(&paas.state(), &session, &id)?;
+    Err(Refusal::NotFound("operation"))
 }
 
 /// `GET /operations/:id`: upgrades and recoveries are refused here, so that there never is one.

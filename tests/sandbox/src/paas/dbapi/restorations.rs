@@ -29,7 +29,7 @@ fn shown(addon: &Addon, one: &Restoration) -> Value {
     })
 }
 
-/// `POST /databases/:id/backups/:backup/restore`: accepted, unwrapped.
+/// `POST /databases/:id/backups/:backup/restore`: accepted.
 pub(super) async fn restore(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
@@ -52,7 +52,9 @@ pub(super) async fn restore(
         started_at: None,
         ended_at: None,
     };
-    let body = shown(&addon, &restoration);
+    // Unwrapped as in one version of the SDK, and under the key that another one reads.
+    let mut body = shown(&addon, &restoration);
+    body["backup_restoration"] = shown(&addon, &restoration);
     let task = run(Arc::clone(&paas), addon.id.clone(), restoration.id.clone(), archive);
     if let Some(addon) = paas.state().addon_mut(&addon.id) {
         addon.database.restorations.push(restoration);

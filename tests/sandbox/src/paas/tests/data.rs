@@ -125,14 +125,15 @@ async fn hours_and_windows_are_set_in_both_shapes_and_answered_in_one() {
     assert!(base.get("/instances_status").await.is_array());
     assert_eq!(base.get("/maintenance").await["maintenance"], json!([]));
     assert_eq!(base.call("POST", "/upgrade", json!({})).await.0, 400);
-    assert_eq!(base.call("GET", "/pitr/recovery_window", Value::Null).await.0, 400);
+    let window = json!({"earliest_recoverable_at": null, "latest_recoverable_at": null});
+    assert_eq!(base.get("/pitr/recovery_window").await["recovery_window"], window);
     assert_eq!(
         base.call("POST", "/pitr/restore", json!({"restore_time": "2026-01-01T00:00:00Z"})).await.0,
         400
     );
     let logs = base.get("/logs").await["url"].as_str().unwrap().to_owned();
     assert_eq!(base.site.http.get(logs + "&n=5").send().await.unwrap().status().as_u16(), 200);
-    assert!(base.get("/metrics").await["disk_usage"].as_u64().unwrap() > 0);
+    assert!(base.get("/metrics").await["database_size"].as_u64().unwrap() > 0);
 }
 
 #[tokio::test]
@@ -141,6 +142,14 @@ async fn the_newest_sdk_reaches_the_same_by_the_regional_host() {
     let (status, shown) = base.site.get(&format!("/api/databases/{}", base.id)).await;
     assert_eq!((status, &shown["database"]["resource_id"]), (200, &json!(base.resource)), "{shown}");
     assert_eq!(shown["database"]["status"], "running");
+    let types = base.site.get("/api/database_types").await.1["database_types"].clone();
+    assert_eq!(types[0]["id"], shown["database"]["type_id"]);
+    let plan = base.site.get(&format!("/api/databases/{}/plan", base.id)).await.1["plan"].clone();
+    assert_eq!((&plan["memory"], &plan["manual_backups_count"]), (&json!(512), &json!(10)));
+    assert_eq!(
+        base.site.post(&format!("/api/databases/{}/ping", base.id), json!({})).await.1,
+        json!({"ok": 1})
+    );
     let by_its_own = format!("{}/api/databases/{}", base.site.paas.urls().api, base.id);
     let (_, token) = base.site.paas.seed_user("etranger", "etranger@exemple.test");
     let stranger = base.site.exchange(&token).await;
@@ -196,6 +205,7 @@ async fn a_backup_is_made_at_its_hour_and_put_back() {
     let (status, restoration) = base.call("POST", &rest, json!({})).await;
     assert_eq!((status, &restoration["status"]), (201, &json!("scheduled")), "{restoration}");
     assert_eq!(restoration["source_backup_id"], backup["id"]);
+    assert_eq!(restoration["backup_restoration"]["id"], restoration["id"]);
     let rest = format!("/backup_restorations/{}", restoration["id"].as_str().unwrap());
     base.site.advance(3);
     until("it is put back", async || base.get(&rest).await["backup_restoration"]["status"] == "done").await;

@@ -19,13 +19,13 @@ const MADE_UP: u64 = 48;
 
 /// How many of each kind are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Retention {
-    manual: usize,
-    daily: usize,
+pub(in crate::paas) struct Retention {
+    pub(in crate::paas) manual: usize,
+    pub(in crate::paas) daily: usize,
     /// Sundays.
-    weekly: usize,
+    pub(in crate::paas) weekly: usize,
     /// First Sundays of a month.
-    monthly: usize,
+    pub(in crate::paas) monthly: usize,
 }
 
 const STARTER: Retention = Retention { manual: 10, daily: 7, weekly: 4, monthly: 0 };
@@ -183,7 +183,7 @@ async fn prune(paas: &Paas, addon: &str) {
 }
 
 /// What the plan of an addon keeps.
-fn retention(addon: &Addon) -> Retention {
+pub(in crate::paas) fn retention(addon: &Addon) -> Retention {
     let plan = catalogue::provider(&addon.provider).and_then(|provider| provider.plan(&addon.plan_id));
     if plan.is_some_and(|(_, plan)| plan.name.contains("-business-")) { BUSINESS } else { STARTER }
 }

@@ -78,7 +78,7 @@ impl Front {
             .tasks
             .spawn("database tunnels", guests.clone().receive(Entrance::Tunnels(unix), opened.clone()));
         world.tasks.spawn("database front", guests.receive(Entrance::Apps(listener), opened));
-        Ok(Self { port, door, gate })
+        Ok(Self { port, gate, door })
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -108,8 +108,9 @@ async fn in_time<T>(work: impl Future<Output = std::io::Result<T>>) -> std::io::
 }
 
 fn split(head: [u8; 8]) -> (usize, u32) {
-    let [a, b, c, d, e, f, g, h] = head;
-    (u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes([e, f, g, h]))
+    let packet = u64::from_be_bytes(head);
+    let part = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default();
+    (part(packet >> 32) as usize, part(packet))
 }
 
 /// Reads the rest of a startup packet and refuses it as the server does where only `hostssl` lines are left.
@@ -162,6 +163,12 @@ mod tests {
         assert_eq!(parameter(packet, "user").as_deref(), Some("agence"));
         assert_eq!(parameter(packet, "database").as_deref(), Some("user"));
         assert_eq!(parameter(b"user", "user"), None);
+    }
+
+    #[test]
+    fn length_and_code_are_the_two_halves() {
+        assert_eq!(split([0, 0, 0, 8, 4, 210, 22, 47]), (8, SSL_REQUEST));
+        assert_eq!(split([255; 8]), (u32::MAX as usize, u32::MAX));
     }
 
     #[test]

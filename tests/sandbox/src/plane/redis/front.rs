@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::plane::runner::ports::Port;
 use crate::world::World;
 
 /// The first byte of a TLS connection: no command of Redis begins with it.
@@ -19,7 +20,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A listening front. Dropping it closes it and cuts its connections.
 #[derive(Debug)]
 pub(super) struct Front {
-    port: u16,
     forced: Arc<AtomicBool>,
     _open: DropGuard,
 }
@@ -34,24 +34,19 @@ struct Way {
 }
 
 impl Front {
-    /// A front of the server that listens on `server`.
+    /// A front on the port `here` of the server that listens on `server`.
     pub(super) async fn start(
         world: &Arc<World>,
-        server: u16,
+        here: &Port,
+        server: &Port,
         tls: TlsAcceptor,
-        port: Option<u16>,
     ) -> std::io::Result<Self> {
-        let listener = crate::plane::databases::listen(port).await?;
-        let port = listener.local_addr()?.port();
+        let listener = crate::plane::databases::listen(Some(here.number())).await?;
         let (forced, closed) = (Arc::<AtomicBool>::default(), CancellationToken::new());
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server));
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, server.number()));
         let way = Way { server, tls, forced: Arc::clone(&forced), closed: closed.clone() };
         world.tasks.spawn("redis front", receive(Arc::clone(world), listener, way));
-        Ok(Self { port, forced, _open: closed.drop_guard() })
-    }
-
-    pub(super) fn port(&self) -> u16 {
-        self.port
+        Ok(Self { forced, _open: closed.drop_guard() })
     }
 
     /// From now on plain connections are closed without a word, or accepted again.

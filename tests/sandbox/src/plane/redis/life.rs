@@ -33,7 +33,7 @@ impl RedisServers {
     pub(crate) async fn save(&self, folder: &Path) -> Result<Vec<SavedRedis>, RedisError> {
         // The servers themselves are asked: a front may insist on TLS.
         let all: Vec<_> =
-            self.servers().values().map(|server| (server.access.clone(), server.port.number())).collect();
+            self.servers().values().map(|server| (server.access.clone(), server.ports[1].number())).collect();
         let mut saved = Vec::new();
         for (RedisAccess { port, user, password, .. }, server) in all {
             let failed = |source| RedisError::Start { resource: user.clone(), source };
@@ -62,13 +62,13 @@ impl RedisServers {
         self.clear().await;
         for SavedRedis { resource, port, password } in saved.iter().cloned() {
             let failed = |source| RedisError::Start { resource: resource.clone(), source };
+            let held = self.ports.take_again(port).await.map_err(failed)?;
             let own = self.folder(&resource).map_err(failed)?;
             crate::files::remove_tree(&own).map_err(failed)?;
             std::fs::create_dir_all(&own).map_err(failed)?;
             std::fs::copy(folder.join(&resource), own.join(FILE)).map_err(failed)?;
-            let (host, server) = (host_of(&resource), self.ports.take().map_err(failed)?);
-            let front = self.front(&host, server.number(), Some(port)).await.map_err(failed)?;
-            self.run(RedisAccess { host, port, user: resource, password }, front, server).await?;
+            let host = host_of(&resource);
+            self.run(RedisAccess { host, port, user: resource, password }, held).await?;
         }
         Ok(())
     }

@@ -35,6 +35,20 @@ impl Ports {
         }
         Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "no free port was found"))
     }
+
+    /// A port that was ours; whoever listened there may still be ending.
+    pub(crate) async fn take_again(self: &Arc<Self>, number: u16) -> std::io::Result<Port> {
+        for _ in 0..TRIES {
+            if TcpListener::bind((Ipv4Addr::UNSPECIFIED, number)).is_ok() {
+                let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if taken.insert(number) {
+                    return Ok(Port { number, ports: Arc::clone(self) });
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, "the port is taken"))
+    }
 }
 
 impl Port {

@@ -79,7 +79,7 @@ impl Play {
             Call::DeleteApp { app, sure } => self.delete_app(app_name(*app), *sure).await,
             Call::Rename { app, to } => self.rename(app_name(*app), app_name(*to)).await,
             Call::MoveApp { app, project } => {
-                self.move_app(app_name(*app), format!("project-{project}")).await
+                self.move_app(app_name(*app), format!("project-{project}")).await;
             }
             Call::AddAddon { app } => self.add_addon(app_name(*app)).await,
             Call::DeleteAddon { app, which } => self.delete_addon(app_name(*app), *which).await,
