@@ -32,11 +32,15 @@ pub async fn play(seed: u64, scene: impl AsyncFnOnce(&mut Stage)) {
     if played.is_err() {
         stage.daemon.tell_last_words();
     }
+    let findings = stage.world.findings(false);
     stage.daemon.stop().await;
     let cleared = stage.world.stop().await;
     match played {
         Err(panic) => resume_unwind(panic),
-        Ok(()) => assert!(cleared, "the sandbox did not stop in time"),
+        Ok(()) => {
+            assert!(findings.is_empty(), "the journal shows what should not have been done: {findings:#?}");
+            assert!(cleared, "the sandbox did not stop in time");
+        }
     }
 }
 

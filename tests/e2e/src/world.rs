@@ -10,7 +10,9 @@ use reprise_sandbox::sandbox::{Cache, Options, Sandbox};
 use reprise_sandbox::seed::Size;
 use reprise_sandbox::world::Entry;
 pub use reprise_sandbox::world::Fault;
-use reprise_sandbox::world::faults::Rule;
+use reprise_sandbox::world::evidence::Kind;
+use reprise_sandbox::world::faults::profile::BAD_DAY;
+use reprise_sandbox::world::faults::{Rule, Script};
 use reqwest::{Client, Method, StatusCode, redirect};
 use serde_json::{Value, json};
 
@@ -94,6 +96,25 @@ impl World {
     /// Every request that changed something, in order.
     pub fn journal(&self) -> Vec<Entry> {
         self.sandbox.world().journal.entries()
+    }
+
+    /// What the checker finds wrong with what was done, one line each; what may be left behind half way only if `at_end`.
+    pub fn findings(&self, at_end: bool) -> Vec<String> {
+        let mut findings = self.sandbox.findings();
+        findings.retain(|finding| at_end || finding.kind != Kind::Leak);
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    /// Plays every rule of the sandbox's bad day.
+    pub fn have_a_bad_day(&self) {
+        let profile = Script::profile(BAD_DAY).expect("the profile");
+        self.sandbox.world().faults.add_all(profile);
+    }
+
+    /// How many faults were played.
+    pub fn faults_played(&self) -> u64 {
+        let faults = &self.sandbox.world().faults;
+        faults.standing().iter().chain(&faults.spent()).map(|rule| rule.plays).sum()
     }
 
     /// How often `call` took effect, by its exact words (`POST /v1/apps`).

@@ -18,6 +18,8 @@ pub(crate) async fn recovered_as(stage: &Stage, request: &Request, apps: [&str; 
     assert_eq!(daemon.records().standing(request).await.state, "dns-ok");
     one_of_each(world, apps);
     created_once(world);
+    let findings = world.findings(true);
+    assert!(findings.is_empty(), "the checker says: {findings:#?}");
     for (app, domain) in apps.iter().zip(DOMAINS) {
         let front = world.visit(domain, "/").await;
         assert_eq!((front.status.as_u16(), &front.json()["app"]), (200, &(*app).into()), "{domain}");

@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod backups;
+mod bad_day;
 mod death;
 mod dns;
 mod evidence;

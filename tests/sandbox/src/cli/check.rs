@@ -99,8 +99,9 @@ fn in_words(report: &Report) -> String {
     if report.findings.is_empty() {
         return format!("journal: {effects} effects, nothing wrong");
     }
-    let findings = report.findings.iter().map(|finding| format!("\n  {finding}")).collect::<String>();
-    format!("journal: {effects} effects, {} things wrong:{findings}", report.findings.len())
+    let told = format!("journal: {effects} effects, {} things wrong:", report.findings.len());
+    let findings = report.findings.iter().map(|finding| format!("  {finding}"));
+    std::iter::once(told).chain(findings).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub(super) async fn around(State(place): State<Arc<Place>>, request: Request, ne
         if response.status().is_success() {
             place.memory.changed();
         }
-        place.record(known, fault.as_ref(), before, &response);
+        place.record(known, fault.as_ref(), before.as_ref(), &response);
     }
     response
 }
@@ -155,9 +155,9 @@ impl Place {
         });
     }
 
-    fn record(&self, known: Known, fault: Option<&Fault>, before: Option<Value>, response: &Response<Body>) {
+    fn record(&self, known: Known, fault: Option<&Fault>, before: Option<&Value>, response: &Response<Body>) {
         let extensions = response.extensions();
-        let (was, is) = match (&before, self.witness(&known)) {
+        let (was, is) = match (before, self.witness(&known)) {
             (Some(before), Some(after)) => change::between(before, &after),
             _ => (None, None),
         };

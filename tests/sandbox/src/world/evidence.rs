@@ -30,8 +30,9 @@ pub struct Case<'a> {
     pub allowed: &'a [&'a str],
 }
 
-/// What may be changed although it was there before: DNS is what a recovery switches, people's keys come and go.
-pub const ALLOWED: [&str; 2] = ["dns_records", "ssh_keys"];
+/// What may be changed although it was there before: DNS is what a recovery switches, a name that moves is taken from the app
+/// that had it, people's keys come and go.
+pub const ALLOWED: [&str; 3] = ["dns_records", "domains", "ssh_keys"];
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! Ready mixtures of faults. `bad-day` is a day on which every vendor is unwell and none is down: whoever is careful gets
-//! through. What no recovery can survive (a build that fails for good, an addon that never comes) is not in it.
+//! through. What somebody must look at (a build that fails, an addon that never comes, a refused certificate) is not in it.
 
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ fn platform() -> Vec<Value> {
         json!({"service": "database-api", "method": "GET", "path": "/download", "times": 1, "fault": {"kind": "corrupt_backup", "how": "cut_dump"}}),
         json!({"service": "database-api", "method": "GET", "probability": 0.02, "fault": {"kind": "status", "status": 503}}),
         json!({"service": "database-api", "method": "GET", "probability": 0.01, "fault": {"kind": "drop_before"}}),
-        json!({"service": "acme", "method": "issue", "times": 1, "fault": {"kind": "reject", "reason": "the issuer is busy"}}),
+        json!({"service": "acme", "method": "issue", "fault": {"kind": "latency_uniform", "min_ms": 500, "max_ms": 3000}}),
     ]
 }
 
