@@ -7,6 +7,7 @@ mod backups;
 mod death;
 mod dns;
 mod evidence;
+mod life;
 mod lost_answers;
 mod platform;
 mod spec;
