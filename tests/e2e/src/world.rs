@@ -138,6 +138,15 @@ impl World {
         self.sandbox.world().faults.list()
     }
 
+    /// Asks the control API to do `what`, which may take its time.
+    pub async fn control(&self, what: &str, body: &Value) {
+        let url = format!("{}/{what}", self.variable("CONTROL_URL"));
+        let patient = Client::builder().timeout(Duration::from_mins(2)).no_proxy().build().expect("a client");
+        let answer = patient.post(url).json(body).send().await.expect("an answer");
+        let status = answer.status();
+        assert!(status.is_success(), "{what}: {status} {}", answer.text().await.unwrap_or_default());
+    }
+
     /// Has a disaster happen.
     pub async fn strike(&self, kind: Disaster) {
         let kind = match kind {

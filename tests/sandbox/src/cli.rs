@@ -135,6 +135,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Ok(runtime.block_on(check::run(&args))?)
         }
         Command::Up(up) => {
+            frugal();
             let runtime = tokio::runtime::Runtime::new().map_err(CliError::Process)?;
             runtime.block_on(self::up(up))
         }
@@ -144,6 +145,23 @@ pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Snapshots(args) => told(args.list_or_remove()),
         Command::Seed(args) => told(args.seed()),
     }
+}
+
+/// How the allocator is told to give memory back: a world needs much while it is made and little afterwards.
+const FRUGAL: [(&str, &str); 3] =
+    [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
+
+/// Begins again, as the same process, with an allocator that gives memory back: it listens only before the first allocation.
+/// Where the user has said anything about it, or the program cannot be found again, everything stays as it is.
+fn frugal() {
+    if FRUGAL.iter().any(|(name, _)| std::env::var_os(name).is_some()) {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut again = std::process::Command::new(program);
+    again.args(std::env::args_os().skip(1)).envs(FRUGAL);
+    let error = std::os::unix::process::CommandExt::exec(&mut again);
+    tracing::debug!(%error, "memory is not given back");
 }
 
 /// Runs a command that asks a running world.
@@ -162,7 +180,7 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
     let script = faults.as_deref().map(script).transpose()?;
     let cache = if no_cache { Cache::none() } else { Cache::of_user() };
     banner::check_programs().map_err(CliError::Missing)?;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let told = banner::About { dir: dir.clone(), env_file: env_file.clone(), speed, seed, size };
     let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket, cache })).await?;
     if let Some(script) = script {

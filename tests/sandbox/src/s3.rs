@@ -279,7 +279,9 @@ impl S3 {
     /// In place of everything, what was saved in `folder`.
     pub(crate) async fn bring_back(&self, folder: &Path) -> std::io::Result<()> {
         let before: Vec<String> = self.store.read(|state| state.buckets.keys().cloned().collect());
-        before.iter().for_each(|name| buckets::withdraw(&self.store, name));
+        for name in &before {
+            buckets::withdraw(&self.store, name);
+        }
         self.store.bring_back(folder).await?;
         claims::reclaim(&self.store)?;
         self.store.read(|state| state.buckets.keys().for_each(|name| buckets::publish(&self.store, name)));

@@ -8,6 +8,7 @@ mod bad_day;
 mod death;
 mod dns;
 mod evidence;
+mod life;
 mod lost_answers;
 mod platform;
 mod spec;

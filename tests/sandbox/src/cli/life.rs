@@ -91,7 +91,7 @@ impl Of {
         if is_good {
             return Ok(value);
         }
-        Err(AskError::Refused(value["error"].as_str().unwrap_or(text.trim()).to_owned()))
+        Err(AskError::Refused(value["error"].as_str().unwrap_or_else(|| text.trim()).to_owned()))
     }
 }
 

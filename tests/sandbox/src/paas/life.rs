@@ -27,7 +27,9 @@ impl Paas {
         }
         let apps = new.apps.clone();
         *self.state() = new;
-        apps.iter().for_each(|app| self.route(app));
+        for app in &apps {
+            self.route(app);
+        }
         Ok(())
     }
 

@@ -60,10 +60,10 @@ pub(crate) enum LifeError {
     Estate(#[source] EstateError),
     /// The restoration failed, and the world is as it was before it.
     #[error("the snapshot could not be restored, the world is as it was")]
-    Undone(#[source] Box<LifeError>),
+    Undone(#[source] Box<Self>),
     /// The restoration failed, and so did going back.
     #[error("the snapshot could not be restored, nor the world as it was: reset it")]
-    Broken(#[source] Box<LifeError>),
+    Broken(#[source] Box<Self>),
 }
 
 /// Wraps a part's own error.

@@ -61,7 +61,7 @@ impl Cache {
 
     pub(crate) fn entry(&self, identity: &str) -> Entry {
         let name = hex::encode(&Sha256::digest(identity.as_bytes())[..16]);
-        let path = self.0.as_deref().unwrap_or(Path::new("")).join(name);
+        let path = self.0.as_deref().unwrap_or_else(|| Path::new("")).join(name);
         Entry { root: self.0.clone(), path }
     }
 }

@@ -174,3 +174,72 @@ impl Addon {
         copied.map(Some).map_err(sql::files(self.resource()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::World;
+
+    const FILLED: &str =
+        "DO $$ BEGIN IF (SELECT sum(n) FROM things) <> 6 THEN RAISE 'not full'; END IF; END $$";
+
+    async fn databases(dir: &Path, cache: &Cache) -> Arc<Databases> {
+        let databases = Databases::start(&World::new(dir, 1.0, 1).unwrap()).await.unwrap();
+        databases.expect(cache.clone(), "things");
+        databases
+    }
+
+    #[tokio::test]
+    async fn a_kept_database_is_full_at_the_next_start_and_a_broken_one_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path().join("cache"));
+        let first = databases(&dir.path().join("one"), &cache).await;
+        first.create("shop_1").await.unwrap();
+        first
+            .run_sql("shop_1", "CREATE TABLE things AS SELECT * FROM generate_series(1, 3) AS n")
+            .await
+            .unwrap();
+        assert!(!first.is_copy("shop_1"));
+        first.keep("shop_1").await.unwrap();
+        first.run_sql("shop_1", FILLED).await.unwrap();
+        first.shut_down().await;
+
+        let second = databases(&dir.path().join("two"), &cache).await;
+        second.create("shop_1").await.unwrap();
+        second.run_sql("shop_1", FILLED).await.unwrap();
+        let dump = second.dump_of_copy("shop_1").unwrap();
+        assert!(std::fs::read(dump).unwrap().starts_with(b"PGDMP"));
+        second.shut_down().await;
+
+        let entry = std::fs::read_dir(dir.path().join("cache")).unwrap().next().unwrap().unwrap().path();
+        std::fs::remove_file(entry.join("data/global/pg_control")).unwrap();
+        let third = databases(&dir.path().join("three"), &cache).await;
+        third.create("shop_1").await.unwrap();
+        assert!(!third.is_copy("shop_1") && !entry.exists());
+        third.shut_down().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_brought_back_has_its_content_port_and_passwords() {
+        let dir = tempfile::tempdir().unwrap();
+        let databases = databases(dir.path(), &Cache::none()).await;
+        let access = databases.create("shop_1").await.unwrap();
+        databases.add_user("shop_1", "reader", "secret", true).await.unwrap();
+        databases
+            .run_sql("shop_1", "CREATE TABLE things AS SELECT * FROM generate_series(1, 3) AS n")
+            .await
+            .unwrap();
+        let saved = databases.save(&dir.path().join("aside")).await.unwrap();
+        assert!(!format!("{saved:?}").contains(&access.password));
+        databases.destroy("shop_1").await.unwrap();
+        databases.create("other_2").await.unwrap();
+
+        databases.bring_back(&dir.path().join("aside"), &saved).await.unwrap();
+        databases.run_sql("shop_1", FILLED).await.unwrap();
+        databases.drop_user("shop_1", "reader").await.unwrap();
+        let again = databases.addon("shop_1").unwrap().access.clone();
+        assert_eq!((again.port, &again.password), (access.port, &access.password));
+        assert!(databases.addon("other_2").is_err());
+        databases.shut_down().await;
+    }
+}
