@@ -233,8 +233,9 @@ fn variables(was: &Known, call: &Call<'_>) -> Told {
             vec![("edit_variables", changes(&new, &updated, &[]))]
         }
         ("PATCH", Some(id)) => {
-            let name =
-                call.answered["variable"]["name"].as_str().or(was.variables.get(id).map(String::as_str));
+            let name = call.answered["variable"]["name"]
+                .as_str()
+                .or_else(|| was.variables.get(id).map(String::as_str));
             vec![("edit_variable", variable(name.unwrap_or_default()))]
         }
         ("DELETE", Some(id)) => {
