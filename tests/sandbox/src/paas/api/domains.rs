@@ -80,7 +80,7 @@ pub(super) async fn create(
         let mut domain = paas.new_domain(&name);
         domain.letsencrypt_enabled = flag(wanted, "letsencrypt_enabled").unwrap_or(true);
         if let Tls::Brought(kept, read) = tls {
-            domain.own = Some(kept);
+            domain.own = Some(*kept);
             paas.plane.ingress.install_certificate(&name, read);
         }
         app.domains.push(domain.clone());
@@ -110,7 +110,7 @@ pub(super) async fn update(
     match tls {
         Tls::Unsaid => {}
         Tls::Brought(kept, read) => {
-            domain.own = Some(kept);
+            domain.own = Some(*kept);
             paas.plane.ingress.install_certificate(&domain.name, read);
         }
         Tls::Removed => paas.remove_own_certificate(&app_name, domain),
@@ -149,7 +149,7 @@ enum Tls {
     Unsaid,
     /// It is to go: both were sent blank.
     Removed,
-    Brought(OwnTls, OwnCertificate),
+    Brought(Box<OwnTls>, OwnCertificate),
 }
 
 /// The own certificate in a request for `host`, checked.
@@ -174,18 +174,19 @@ fn own_certificate(paas: &Paas, host: &str, wanted: &Map<String, Value>) -> Resu
         key_kind: read.key.clone(),
         not_after: read.not_after,
     };
-    Ok(Tls::Brought(kept, read))
+    Ok(Tls::Brought(Box::new(kept), read))
 }
 
 fn check_name(state: &State, name: &str) -> Result<(), Refusal> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '*');
+    let well_formed = name.chars().all(allowed)
+        && name.contains('.')
+        && name.len() <= 253
+        && !name.trim_start_matches("*.").contains('*')
+        && !name.ends_with(&format!(".{}", crate::paas::DEFAULT_DOMAIN));
     let message = if name.is_empty() {
         "can't be blank"
-    } else if !name.chars().all(allowed) || !name.contains('.') || name.len() > 253 {
-        "is invalid"
-    } else if name.ends_with(&format!(".{}", crate::paas::DEFAULT_DOMAIN))
-        || name.trim_start_matches("*.").contains('*')
-    {
+    } else if !well_formed {
         "is invalid"
     } else if state.apps.iter().any(|app| app.domains.iter().any(|domain| domain.name == name)) {
         "has already been taken"

@@ -84,7 +84,8 @@ pub(super) async fn read(
     if lines.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let text: String = lines.iter().map(|line| format!("{}\n", line.shown())).collect();
+    let mut text = lines.iter().map(Line::shown).collect::<Vec<_>>().join("\n");
+    text.push('\n');
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 

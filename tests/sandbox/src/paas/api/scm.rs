@@ -150,24 +150,24 @@ async fn unreachable_repository(
 }
 
 async fn deployments(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> Answer {
-    nothing(s, session, key, "deployments")
+    nothing(&s, &session, &key, "deployments")
 }
 
 async fn review_apps(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> Answer {
-    nothing(s, session, key, "review_apps")
+    nothing(&s, &session, &key, "review_apps")
 }
 
 async fn branches(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> Answer {
-    nothing(s, session, key, "branches")
+    nothing(&s, &session, &key, "branches")
 }
 
 async fn pulls(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> Answer {
-    nothing(s, session, key, "pulls")
+    nothing(&s, &session, &key, "pulls")
 }
 
-fn nothing(Shared(paas): Shared<Arc<Paas>>, session: Session, Path(key): Path<String>, list: &str) -> Answer {
+fn nothing(paas: &Paas, session: &Session, key: &str, list: &str) -> Answer {
     let state = paas.state();
-    let app = state.app_for(&session.user, &key, Role::Limited)?;
+    let app = state.app_for(&session.user, key, Role::Limited)?;
     app.scm_link.as_ref().ok_or_else(missing)?;
     Ok(Reply::ok(json!({list: []})))
 }

@@ -226,7 +226,7 @@ impl OneOff {
         let typing = async {
             copy(&mut typed, &mut keyboard, &active).await;
             keyboard.write_all(&[END_OF_INPUT]).await.ok();
-            std::future::pending::<()>().await
+            std::future::pending::<()>().await;
         };
         let showing = copy(&mut screen, &mut shown, &active);
         tokio::pin!(showing);
