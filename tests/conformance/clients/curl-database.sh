@@ -136,7 +136,8 @@ tampered() {
 check 'backups: a changed download URL is refused' tampered
 pitr() {
   local status
-  status=$(curl -sS -o /dev/null -w '%{http_code}' -K "$SCRATCH/pg.bearer" "$DBAPI/api/databases/$(kept pg)/pitr/recovery_window")
+  status=$(curl -sS -o /dev/null -w '%{http_code}' -X POST -K "$SCRATCH/pg.bearer" \
+    -d '{"restore_time":"2020-01-01T00:00:00Z"}' "$DBAPI/api/databases/$(kept pg)/pitr/restore")
   case $status in 4??) ;; *) fail "PITR: $status" ;; esac
 }
 check 'databases: point-in-time recovery is refused' pitr

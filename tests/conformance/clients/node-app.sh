@@ -7,7 +7,8 @@ app=conformance-node tree="$HERE/node-app"
 
 check 'create the app' make_app
 check 'addons: PostgreSQL and Redis' make_addons
-check 'variables' set_variables APP_VERSION 1 npm_config_cache "$CONFORMANCE/cache/npm"
+check 'variables' set_variables APP_VERSION 1 \
+  npm_config_cache "$CONFORMANCE/cache/npm" npm_config_registry "${NPM_REGISTRY:-https://registry.npmjs.org/}"
 make_repository || fail 'cannot make a repository'
 first() {
   pushed first

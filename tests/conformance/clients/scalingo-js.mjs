@@ -254,7 +254,8 @@ await check("Containers.run, stop", async () => {
 });
 await check("Apps.logsURL, Logs.for", async () => {
   assert.match(await client.Apps.logsURL(app.id), /^https?:\/\/.*token=/);
-  assert.ok((await client.Logs.for(app.id, { count: 50 })).length > 0);
+  await client.Containers.run(app.id, { command: "echo for-the-logs", detached: true });
+  await within(30, async () => (await client.Logs.for(app.id, { count: 50 })).includes("for-the-logs"));
 });
 await check("Logs.listenerFor", async () => {
   const lines = [];
