@@ -118,11 +118,10 @@ impl Gate {
         });
         let creates = operation == "CreateBucket";
         match (looked_at, key) {
-            // A missing bucket is the operation's to refuse, but nobody makes one without a key.
-            ((false, _), Some(_)) => {}
             ((false, _), None) if creates => return Err(errors::access_denied()),
             ((false, _), None) => return Err(errors::no_such_bucket()),
-            ((true, false), Some(_)) => {}
+            // A missing bucket is the operation's to refuse, but only to who has a key.
+            ((false, _) | (true, false), Some(_)) => {}
             ((true, false), None) => self.check_anybody(operation, &bucket, &name)?,
             ((true, true), key) => {
                 caller.principal = key.map(Key::principal);

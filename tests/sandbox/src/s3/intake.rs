@@ -151,10 +151,13 @@ async fn small(mut body: StreamingBlob, length: u64, mut hasher: Hasher) -> S3Re
     Ok((Arrived::Small(whole.unwrap_or_else(|| pieces.freeze())), hasher.finish()))
 }
 
+/// Hashing takes longer than writing: each has a thread of its own.
 async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3Result<(Arrived, Digest)> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let disk = Arc::clone(disk);
-    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver, hasher));
+    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver));
+    let (hashed, pieces) = mpsc::channel(QUEUE);
+    let hashing = tokio::task::spawn_blocking(move || hash(pieces, hasher));
     let mut failure = None;
     let mut total = 0;
     while let Some(piece) = body.next().await {
@@ -171,7 +174,7 @@ async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3R
             break;
         }
         // The writer has ended: its error is found below.
-        if sender.send(Some(piece)).await.is_err() {
+        if sender.send(Some(piece.clone())).await.is_err() || hashed.send(piece).await.is_err() {
             break;
         }
     }
@@ -179,37 +182,38 @@ async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3R
         // Says that the body is whole; without it the writer throws the file away.
         drop(sender.send(None).await);
     }
-    drop(sender);
+    drop((sender, hashed));
+    let digest = hashing.await.map_err(|_| errors::storage())?;
     let written = writer.await.map_err(|_| errors::storage())?;
     match (failure, written) {
         (Some(failure), _) => Err(failure),
-        (None, Ok(Some((loose, digest)))) => Ok((Arrived::Large(loose, total), digest)),
+        (None, Ok(Some(loose))) => Ok((Arrived::Large(loose, total), digest)),
         (None, Ok(None)) => Err(errors::incomplete()),
         (None, Err(error)) => Err(errors::io(&error)),
     }
 }
 
-/// Hashes and writes until the end is announced; nothing is kept if it never is.
-fn write(
-    disk: &Disk,
-    mut pieces: mpsc::Receiver<Option<Bytes>>,
-    mut hasher: Hasher,
-) -> std::io::Result<Option<(Loose, Digest)>> {
+fn hash(mut pieces: mpsc::Receiver<Bytes>, mut hasher: Hasher) -> Digest {
+    while let Some(piece) = pieces.blocking_recv() {
+        hasher.update(&piece);
+    }
+    hasher.finish()
+}
+
+/// Writes until the end is announced; nothing is kept if it never is.
+fn write(disk: &Disk, mut pieces: mpsc::Receiver<Option<Bytes>>) -> std::io::Result<Option<Loose>> {
     use std::io::Write as _;
     let (file, incoming) = disk.incoming()?;
     let mut writer = std::io::BufWriter::with_capacity(256 << 10, file);
     loop {
         match pieces.blocking_recv() {
-            Some(Some(piece)) => {
-                hasher.update(&piece);
-                writer.write_all(&piece)?;
-            }
+            Some(Some(piece)) => writer.write_all(&piece)?,
             Some(None) => break,
             None => return Ok(None),
         }
     }
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    Ok(Some((disk.settle(&file, incoming)?, hasher.finish())))
+    Ok(Some(disk.settle(&file, incoming)?))
 }
 
 /// The protocol library tells its body errors apart by their text only.

@@ -141,9 +141,8 @@ impl Statement {
         if self.action.is_some() == self.not_action.is_some() {
             return Err("Missing required field Action".into());
         }
-        let resources = match (&self.resource, &self.not_resource) {
-            (Some(resources), None) | (None, Some(resources)) => resources,
-            _ => return Err("Missing required field Resource".into()),
+        let ((Some(resources), None) | (None, Some(resources))) = (&self.resource, &self.not_resource) else {
+            return Err("Missing required field Resource".into());
         };
         let foreign = |resource: &str| {
             let name = plain(resource).split('/').next().unwrap_or_default().to_owned();

@@ -32,7 +32,7 @@ pub(super) fn due(
     let rules: Vec<Rule<'_>> = rules
         .iter()
         .filter(|rule| rule.status.as_str() == ExpirationStatus::ENABLED)
-        .map(|rule| Rule { rule, now, wall })
+        .map(|rule| Rule { of: rule, now, wall })
         .collect();
     let hides = super::hides(contents.bucket.versioning);
     let mut deeds = Vec::new();
@@ -66,7 +66,7 @@ fn rank(class: StorageClass) -> u8 {
 }
 
 struct Rule<'a> {
-    rule: &'a LifecycleRule,
+    of: &'a LifecycleRule,
     now: DateTime<Utc>,
     wall: DateTime<Utc>,
 }
@@ -84,10 +84,10 @@ impl Rule<'_> {
     }
 
     fn is_about(&self, key: &str, object: Option<&Object>) -> bool {
-        let filter = self.rule.filter.as_ref();
+        let filter = self.of.filter.as_ref();
         let and = filter.and_then(|filter| filter.and.as_ref());
         let prefixes = [
-            self.rule.prefix.as_deref(),
+            self.of.prefix.as_deref(),
             filter.and_then(|filter| filter.prefix.as_deref()),
             and.and_then(|and| and.prefix.as_deref()),
         ];
@@ -95,10 +95,9 @@ impl Rule<'_> {
         let mut tags = tags.chain(and.and_then(|and| and.tags.as_ref()).into_iter().flatten());
         let larger = filter
             .and_then(|filter| filter.object_size_greater_than)
-            .or(and.and_then(|and| and.object_size_greater_than));
-        let smaller = filter
-            .and_then(|filter| filter.object_size_less_than)
-            .or(and.and_then(|and| and.object_size_less_than));
+            .or_else(|| and?.object_size_greater_than);
+        let smaller =
+            filter.and_then(|filter| filter.object_size_less_than).or_else(|| and?.object_size_less_than);
         let size = object.and_then(|object| i64::try_from(object.content.size).ok());
         let fits = |limit: Option<i64>, fits: fn(i64, i64) -> bool| {
             limit.is_none_or(|limit| size.is_some_and(|size| fits(size, limit)))
@@ -117,14 +116,14 @@ impl Rule<'_> {
         }
         let remove = || Deed::Remove { key: key.to_owned(), id: version.id };
         if newer > 0 {
-            let rule = self.rule.noncurrent_version_expiration.as_ref()?;
+            let rule = self.of.noncurrent_version_expiration.as_ref()?;
             let since = versions.get(at + 1)?.born;
             let spared =
                 rule.newer_noncurrent_versions.and_then(|kept| usize::try_from(kept).ok()).unwrap_or(0);
             let due = self.passed(since, rule.noncurrent_days?) && newer > spared;
             return (due && self.is_free(version)).then(remove);
         }
-        let rule = self.rule.expiration.as_ref()?;
+        let rule = self.of.expiration.as_ref()?;
         let due =
             rule.days.is_some_and(|days| self.passed(version.born, days)) || self.reached(rule.date.as_ref());
         match object {
@@ -156,7 +155,7 @@ impl Rule<'_> {
         let parse = |class: Option<&s3s::dto::TransitionStorageClass>| StorageClass::parse(class?.as_str());
         let wanted: Vec<StorageClass> = match versions.get(at + 1) {
             None => {
-                let rules = self.rule.transitions.iter().flatten();
+                let rules = self.of.transitions.iter().flatten();
                 let due = rules.filter(|one| {
                     one.days.is_some_and(|days| self.passed(version.born, days))
                         || self.reached(one.date.as_ref())
@@ -164,7 +163,7 @@ impl Rule<'_> {
                 due.filter_map(|one| parse(one.storage_class.as_ref())).collect()
             }
             Some(next) => {
-                let rules = self.rule.noncurrent_version_transitions.iter().flatten();
+                let rules = self.of.noncurrent_version_transitions.iter().flatten();
                 let due =
                     rules.filter(|one| one.noncurrent_days.is_some_and(|days| self.passed(next.born, days)));
                 due.filter_map(|one| parse(one.storage_class.as_ref())).collect()
@@ -176,11 +175,8 @@ impl Rule<'_> {
     }
 
     fn aborts(&self, upload: &Upload) -> bool {
-        let days = self
-            .rule
-            .abort_incomplete_multipart_upload
-            .as_ref()
-            .and_then(|abort| abort.days_after_initiation);
+        let days =
+            self.of.abort_incomplete_multipart_upload.as_ref().and_then(|abort| abort.days_after_initiation);
         self.is_about(&upload.key, None) && days.is_some_and(|days| self.passed(upload.born, days))
     }
 }

@@ -215,6 +215,9 @@ async fn settings_of_a_bucket_are_given_back_as_they_were_put() {
     let policy = r#"{"Version":"2023-04-17","Statement":[]}"#;
     client.put_bucket_policy().bucket("bucket").policy(policy).send().await.unwrap();
     assert_eq!(client.get_bucket_policy().bucket("bucket").send().await.unwrap().policy(), Some(policy));
+    // It names nobody, and so locks everybody out of all but itself.
+    assert_eq!(code(client.get_bucket_location().bucket("bucket").send().await), "403 AccessDenied");
+    client.delete_bucket_policy().bucket("bucket").send().await.unwrap();
     let encryption = client.get_bucket_encryption().bucket("bucket").send().await;
     assert_eq!(code(encryption), "404 ServerSideEncryptionConfigurationNotFoundError");
     let location = client.get_bucket_location().bucket("bucket").send().await.unwrap();
