@@ -190,7 +190,7 @@ mod tests {
     fn what_was_not_used_for_longest_makes_room() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::at(dir.path().to_owned());
-        let old = SystemTime::now() - std::time::Duration::from_secs(60);
+        let old = SystemTime::now() - std::time::Duration::from_mins(1);
         for identity in ["a", "b", "c"] {
             put(&cache, identity, 100);
             File::open(cache.entry(identity).path().join(WHOLE)).unwrap().set_modified(old).unwrap();

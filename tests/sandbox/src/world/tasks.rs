@@ -101,8 +101,8 @@ mod tests {
         let (held, alive) = (Arc::new(()), Arc::new(()));
         for (name, witness) in [("backup", Arc::clone(&held)), ("http", Arc::clone(&alive))] {
             tasks.spawn(name, async move {
-                let _witness = witness;
-                std::future::pending().await
+                std::future::pending::<()>().await;
+                drop(witness);
             });
         }
         assert!(tasks.end_era(Duration::from_secs(5)).await);
