@@ -1,10 +1,6 @@
 //! A store that is really killed under load keeps every write that it acknowledged, and no half of one that it did not.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test; only functions marked as one are let off by themselves"
-)]
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

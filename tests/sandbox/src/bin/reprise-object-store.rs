@@ -72,12 +72,17 @@ async fn serve(args: Args) -> std::io::Result<()> {
         seed(&store, args.seed_objects).await.map_err(std::io::Error::other)?;
     }
     let pairs = [("S3", &full), ("S3_READ", &read), ("S3_APPEND", &append), ("AWS", &full)];
-    let mut text = format!("S3_ENDPOINT={0}\nAWS_ENDPOINT_URL={0}\nAWS_REGION={REGION}\n", store.endpoint());
+    let mut lines = vec![
+        format!("S3_ENDPOINT={}", store.endpoint()),
+        format!("AWS_ENDPOINT_URL={}", store.endpoint()),
+        format!("AWS_REGION={REGION}"),
+    ];
     for (prefix, key) in pairs {
-        text += &format!("{prefix}_PRINCIPAL={}\n", key.principal());
-        text += &format!("{prefix}_ACCESS_KEY_ID={}\n", key.access_key_id);
-        text += &format!("{prefix}_SECRET_ACCESS_KEY={}\n", key.secret_access_key);
+        lines.push(format!("{prefix}_PRINCIPAL={}", key.principal()));
+        lines.push(format!("{prefix}_ACCESS_KEY_ID={}", key.access_key_id));
+        lines.push(format!("{prefix}_SECRET_ACCESS_KEY={}", key.secret_access_key));
     }
+    let text = lines.join("\n") + "\n";
     write_env(&args.env_file, &text)?;
     tokio::select! {
         _ = terminate.recv() => {}
