@@ -43,6 +43,8 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     let open = Router::new()
         .route("/v1/addon_providers", get(offer::providers))
+        .route("/v1/event_types", get(events::types))
+        .route("/v1/event_categories", get(events::categories))
         .route("/v1/addon_providers/{id}/plans", get(offer::plans))
         .route("/v1/addon_categories", get(offer::categories))
         .route("/v1/notification_platforms", get(observers::platforms))
@@ -81,8 +83,6 @@ fn about_events() -> Routes {
         .route("/v1/events", get(events::of_user))
         .route("/v1/apps/{app}/events", get(events::of_app))
         .route("/v1/apps/{app}/events/{id}", get(events::show))
-        .route("/v1/event_types", get(events::types))
-        .route("/v1/event_categories", get(events::categories))
         .route("/v1/apps/{app}/logs", get(logs::address))
         .route("/v1/apps/{app}/logs_archives", get(logs::archives))
         .route("/v1/apps/{app}/stats", get(processes::stats))

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Paas;
-use super::state::State;
+use super::dbapi::features;
+use super::state::{OwnTls, State};
 use super::work::{self, demolish, provision};
+use crate::plane::ingress::OwnCertificate;
 use crate::plane::runner::SavedApp;
 
 impl Paas {
@@ -49,21 +51,37 @@ impl Paas {
         let ingress = &self.plane.ingress;
         ingress.set_force_https(&app.name, app.force_https);
         for domain in &app.domains {
+            if let Some(own) = &domain.own {
+                self.show_again(&domain.name, own);
+            }
             if domain.issued_at.is_none() {
                 self.attach(&app.name, &domain.name);
                 continue;
             }
             ingress.attach(&domain.name, &app.name);
-            if let Err(error) = ingress.issue_certificate(&domain.name) {
+            if domain.own.is_none()
+                && let Err(error) = ingress.issue_certificate(&domain.name)
+            {
                 tracing::warn!(%error, "a certificate was not issued again");
             }
             if domain.canonical {
                 ingress.set_canonical(&app.name, Some(&domain.name));
             }
         }
+        app.addons.iter().for_each(|addon| features::switch_on(self, addon));
         for addon in app.addons.iter().filter(|addon| !addon.is_running() && addon.status == "provisioning") {
             let work = provision::run(Arc::clone(self), addon.id.clone());
             self.world.tasks.spawn("provision", work);
+        }
+    }
+}
+
+impl Paas {
+    /// An own certificate in place again. One whose time has ended meanwhile is not shown.
+    fn show_again(&self, host: &str, own: &OwnTls) {
+        match OwnCertificate::parse(host, &own.certificate, &own.key, self.world.clock.wall()) {
+            Ok(read) => self.plane.ingress.install_certificate(host, read),
+            Err(error) => tracing::warn!(%error, host, "an own certificate is not shown again"),
         }
     }
 }

@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 /// Tasks that carry on what is under way in the present state of the world: they end when another state takes its place.
 /// All others (listeners, connections, processes) serve whatever the state is.
-const OF_THE_STATE: [&str; 14] = [
+const OF_THE_STATE: [&str; 16] = [
     "backup",
     "certificate",
     "change_plan",
@@ -17,10 +17,12 @@ const OF_THE_STATE: [&str; 14] = [
     "deployment",
     "deployment_log",
     "feature",
+    "git fetch",
     "git push",
     "github-run",
     "provision",
     "restart",
+    "restoration",
     "retired containers",
     "scale",
     "ssh tunnel",

@@ -74,6 +74,13 @@ async fn activate(paas: Arc<Paas>, addon: String, name: String) {
     }
 }
 
+/// Every switch of `addon` that is in force, thrown again: a server that is started anew has them all off.
+pub(in crate::paas) fn switch_on(paas: &Paas, addon: &Addon) {
+    for feature in addon.database.features.iter().filter(|feature| feature.status == "ACTIVATED") {
+        switch(paas, &addon.provider, &addon.resource_id, &feature.name, true);
+    }
+}
+
 /// Does what the switch says; `false` if it could not. A server that is started anew has all its switches off.
 pub(in crate::paas) fn switch(paas: &Paas, provider: &str, resource: &str, feature: &str, on: bool) -> bool {
     let done = match (provider, feature) {
