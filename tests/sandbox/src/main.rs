@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error,reprise_sandbox=info"));
+        .unwrap_or_else(|_| EnvFilter::new("warn,sqlx=error,s3s=off,reprise_sandbox=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match cli::run(cli::Cli::parse()) {
         Ok(code) => code,

@@ -1,5 +1,7 @@
 //! Every seed, and every input that ever failed, through its target.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::path::{Path, PathBuf};
 
 /// The seeds of `target`. A folder that is not there would be a test that cannot fail.

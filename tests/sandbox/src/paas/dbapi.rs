@@ -19,7 +19,7 @@ mod actions;
 mod backups;
 mod databases;
 mod download;
-mod features;
+pub(super) mod features;
 mod observe;
 mod restorations;
 mod types;

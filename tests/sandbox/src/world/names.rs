@@ -12,7 +12,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 #[derive(Debug)]
 pub struct Names {
     file: PathBuf,
-    names: Mutex<BTreeMap<String, Where>>,
+    known: Mutex<BTreeMap<String, Where>>,
     front: OnceLock<Ipv4Addr>,
     /// The machine's own lines: what it knows stays known inside.
     machine: String,
@@ -32,7 +32,7 @@ impl Names {
     pub fn new(file: PathBuf) -> std::io::Result<Self> {
         let machine =
             std::fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".into());
-        let names = Self { file, names: Mutex::default(), front: OnceLock::new(), machine };
+        let names = Self { file, known: Mutex::default(), front: OnceLock::new(), machine };
         names.write(&BTreeMap::new())?;
         Ok(names)
     }
@@ -54,7 +54,7 @@ impl Names {
 
     /// Forgets `name`.
     pub fn remove(&self, name: &str) -> std::io::Result<()> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if names.remove(name).is_some() { self.write(&names) } else { Ok(()) }
     }
 
@@ -64,7 +64,7 @@ impl Names {
     }
 
     fn put(&self, name: &str, place: Where) -> std::io::Result<()> {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if names.insert(name.to_owned(), place) == Some(place) { Ok(()) } else { self.write(&names) }
     }
 
