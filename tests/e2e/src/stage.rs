@@ -35,13 +35,11 @@ pub async fn play(seed: u64, scene: impl AsyncFnOnce(&mut Stage)) {
     let findings = stage.world.findings(false);
     stage.daemon.stop().await;
     let cleared = stage.world.stop().await;
-    match played {
-        Err(panic) => resume_unwind(panic),
-        Ok(()) => {
-            assert!(findings.is_empty(), "the journal shows what should not have been done: {findings:#?}");
-            assert!(cleared, "the sandbox did not stop in time");
-        }
+    if let Err(panic) = played {
+        resume_unwind(panic);
     }
+    assert!(findings.is_empty(), "the journal shows what should not have been done: {findings:#?}");
+    assert!(cleared, "the sandbox did not stop in time");
 }
 
 impl Stage {

@@ -108,7 +108,7 @@ async fn an_object_comes_by_half_or_slowly() {
     play(&setup, "GetObject", Fault::HalfBody { fraction: 0.5 });
     assert!(get().await.unwrap().body.collect().await.is_err());
     play(&setup, "GetObject", Fault::SlowBody { bytes_per_second: 4_000 });
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     assert_eq!(get().await.unwrap().body.collect().await.unwrap().into_bytes().len(), 1_000);
     assert!(begun.elapsed() >= std::time::Duration::from_millis(250), "{:?}", begun.elapsed());
 }

@@ -34,7 +34,9 @@ fn baseline() -> Value {
 
 fn found(entries: &[Entry], seen: &[Seen], now: &Value) -> Vec<Kind> {
     let journal = Journal::default();
-    seen.iter().for_each(|one| journal.saw(one));
+    for one in seen {
+        journal.saw(one);
+    }
     let (observed, baseline) = (journal.observed(), baseline());
     let secrets = ["a-long-secret-value".to_owned(), "a".to_owned()];
     let case =
