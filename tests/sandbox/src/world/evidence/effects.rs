@@ -1,10 +1,10 @@
 //! Effects that should not have been: things made twice, and writes to what is somebody else's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::items::{added, all, lists};
+use super::items::{Item, added_each, all, lists};
 use super::{Case, Finding, Kind};
 use crate::world::journal::Entry;
 
@@ -26,9 +26,15 @@ const STORE_WRITES: [&str; 9] = [
 /// What was created twice without being deleted in between.
 pub(super) fn double_creates(entries: &[Entry]) -> Vec<Finding> {
     let mut made = BTreeMap::<(String, String), Vec<u64>>::new();
-    let mut findings = Vec::new();
+    let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
     for entry in entries.iter().filter(|entry| succeeded(entry)) {
-        for item in created(entry).into_iter().filter(|(kind, _)| !REPEATABLE.contains(&kind.as_str())) {
+        let created =
+            created(entry).into_iter().filter(|((kind, _), _)| !REPEATABLE.contains(&kind.as_str()));
+        for (item, very) in created {
+            // Requests at the same time see each other's effects: the very same thing was made once.
+            if very.0 != "buckets" && !seen.insert(very) {
+                continue;
+            }
             let seqs = made.entry(item.clone()).or_default();
             seqs.push(entry.seq);
             if seqs.len() > 1 {
@@ -37,27 +43,33 @@ pub(super) fn double_creates(entries: &[Entry]) -> Vec<Finding> {
                 findings.push(Finding::new(Kind::DoubleCreate, what, seqs.clone()));
             }
         }
-        for gone in deleted(entry) {
+        for (gone, very) in deleted(entry) {
             made.remove(&gone);
+            seen.remove(&very);
         }
     }
     findings
 }
 
-fn created(entry: &Entry) -> Vec<(String, String)> {
+fn created(entry: &Entry) -> Vec<(Item, Item)> {
     if entry.call == "CreateBucket" {
-        return vec![("buckets".into(), format!("{} {}", entry.service, entry.resource))];
+        return vec![bucket(entry)];
     }
     let (before, after) = (entry.evidence.before.clone().unwrap_or_default(), entry.evidence.after.as_ref());
-    after.map(|after| added(&before, after)).unwrap_or_default()
+    after.map(|after| added_each(&before, after)).unwrap_or_default()
 }
 
-fn deleted(entry: &Entry) -> Vec<(String, String)> {
+fn deleted(entry: &Entry) -> Vec<(Item, Item)> {
     if entry.call == "DeleteBucket" {
-        return vec![("buckets".into(), format!("{} {}", entry.service, entry.resource))];
+        return vec![bucket(entry)];
     }
     let after = entry.evidence.after.clone().unwrap_or_default();
-    entry.evidence.before.as_ref().map(|before| added(&after, before)).unwrap_or_default()
+    entry.evidence.before.as_ref().map(|before| added_each(&after, before)).unwrap_or_default()
+}
+
+fn bucket(entry: &Entry) -> (Item, Item) {
+    let item: Item = ("buckets".into(), format!("{} {}", entry.service, entry.resource));
+    (item.clone(), item)
 }
 
 /// Apps that have two addons of one provider and had not before.

@@ -57,8 +57,17 @@ pub(super) fn all(inventory: &Value) -> BTreeSet<Item> {
 
 /// What is in `after` and not in `before`: by what would make it the same thing twice.
 pub(super) fn added(before: &Value, after: &Value) -> Vec<Item> {
+    added_each(before, after).into_iter().map(|(same, _)| same).collect()
+}
+
+/// As [`added`], each with what tells this very one from another like it.
+pub(super) fn added_each(before: &Value, after: &Value) -> Vec<(Item, Item)> {
     let old = all(before);
     let new = lists(after)
         .filter(|(kind, item)| !old.contains(&((*kind).to_owned(), spelled(item, identity(kind)))));
-    new.map(|(kind, item)| (kind.to_owned(), spelled(item, sameness(kind)))).collect()
+    new.map(|(kind, item)| {
+        let named = |members| (kind.to_owned(), spelled(item, members));
+        (named(sameness(kind)), named(identity(kind)))
+    })
+    .collect()
 }

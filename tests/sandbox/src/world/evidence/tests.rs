@@ -93,6 +93,14 @@ fn the_same_thing_twice_is_found_unless_it_was_deleted_in_between() {
 }
 
 #[test]
+fn the_effect_of_another_request_at_the_same_time_is_not_a_second_one() {
+    let after = json!({"addons": [{"app": "new", "provider": "redis", "resource": "r1"}]});
+    let one = entry(1, "POST /v1/apps/new/addons", "r1", Value::Null, after.clone());
+    let other = entry(2, "POST /v1/apps/new/collaborators", "c", Value::Null, after);
+    assert_eq!(found(&[one, other], &[], &baseline()), []);
+}
+
+#[test]
 fn two_addons_of_one_provider_are_found_in_what_there_is() {
     let mut now = baseline();
     let one = |resource| json!({"app": "new", "provider": "redis", "resource": resource});
