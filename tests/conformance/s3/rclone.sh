@@ -36,7 +36,7 @@ times() { touch -d 2020-02-02T02:02:02Z large && rclone copyto large "src:$B/lar
 storage_class() { rclone copyto --s3-storage-class ONEZONE_IA tree/four "src:$B/zone"; has "$(rclone lsjson --metadata "src:$B/zone"; rclone lsf --format T "src:$B/zone")" ONEZONE_IA; }
 cold() {
   rclone copyto --s3-storage-class GLACIER tree/four "src:$B/cold"
-  refused InvalidObjectState rclone cat "src:$B/cold"
+  refused "Object in GLACIER" rclone cat "src:$B/cold"
   has "$(rclone backend restore "src:$B/cold" -o priority=Standard -o lifetime=1)" OK
 }
 link() { curl -sf "$(rclone link --expire 60s "src:$B/tree/four")" | cmp - tree/four; }

@@ -218,6 +218,7 @@ pub(crate) async fn restore(parts: &Arc<Parts>, name: &str) -> Result<(), LifeEr
     let result = match restored {
         Ok(()) => {
             life.set_size(size);
+            parts.world.journal.begin(parts.inventory());
             Ok(())
         }
         Err(error) => Err(Box::pin(go_back(parts, &previous, error)).await),
@@ -248,7 +249,10 @@ pub(crate) async fn reset(parts: &Arc<Parts>, size: Option<Size>) -> Result<(), 
     }
     clear(parts, &life.blank).await?;
     let furnished = Box::pin(estate::furnish(parts, &life.options())).await;
-    furnished.map(drop).map_err(LifeError::Estate)
+    furnished.map_err(LifeError::Estate)?;
+    // What is there now is what was there at the start: the checker holds later effects against it.
+    parts.world.journal.begin(parts.inventory());
+    Ok(())
 }
 
 /// Nothing but the services.

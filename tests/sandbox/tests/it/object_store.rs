@@ -1,7 +1,5 @@
 //! A store that is really killed under load keeps every write that it acknowledged, and no half of one that it did not.
 
-#![cfg(test)]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
