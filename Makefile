@@ -1,9 +1,10 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance lint manifests
+.PHONY: setup build demo test conformance fuzz lint manifests
 
 CARGO ?= cargo
 DUMP ?=
 BUCKET ?=
+SECONDS ?= 120
 
 setup:            ## install what is missing with apt, and say so
 	@./deploy/setup
@@ -19,6 +20,9 @@ test: build       ## every test, against real servers
 
 conformance: build ## other people's clients against one sandbox: a table client × operation
 	@./tests/conformance/run
+
+fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
+	@./tests/fuzz/run $(SECONDS)
 
 lint: setup
 	$(CARGO) fmt --all --check
