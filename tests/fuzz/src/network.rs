@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reprise::providers::HttpShared;
 use reprise::providers::dns::NameServer;
+use reprise::providers::s3::versions::VersionToken;
 use reprise::providers::s3::{S3, S3Config};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -37,28 +38,37 @@ async fn say(socket: &UdpSocket, data: &[u8]) {
 
 /// The document, as the answer to a list of objects and to a list of versions.
 pub(crate) fn s3(data: &[u8]) {
-    crate::block_on(async {
-        let Ok(listener) = TcpListener::bind("127.0.0.1:0").await else { return };
-        let Ok(address) = listener.local_addr() else { return };
-        let config = S3Config {
-            endpoint: format!("http://{address}"),
-            region: "fr-par".into(),
-            access_key: "key".into(),
-            secret_key: SecretString::from("secret"),
-            path_style: true,
-        };
-        let Ok(store) = S3::new(&config, HttpShared::default()) else { return };
-        let asked = async {
-            let _objects = store.list_page("bucket", "", None).await;
-            let _versions = store
-                .versions_page("bucket", reprise::providers::s3::versions::VersionToken::default())
-                .await;
-        };
-        tokio::select! {
-            () = asked => {}
-            () = answer(&listener, data) => {}
-        }
+    thread_local! {
+        // Made once: a client reads the machine's certificates, which takes longer than a thousand documents.
+        static SHOP: Option<(TcpListener, S3)> = crate::block_on(async { shop() });
+    }
+    SHOP.with(|shop| {
+        let Some((listener, store)) = shop else { return };
+        crate::block_on(async {
+            let asked = async {
+                let _objects = store.list_page("bucket", "", None).await;
+                let _versions = store.versions_page("bucket", VersionToken::default()).await;
+            };
+            tokio::select! {
+                () = asked => {}
+                () = answer(listener, data) => {}
+            }
+        });
     });
+}
+
+/// A server's socket, and a client of it.
+fn shop() -> Option<(TcpListener, S3)> {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+    socket.set_nonblocking(true).ok()?;
+    let config = S3Config {
+        endpoint: format!("http://{}", socket.local_addr().ok()?),
+        region: "fr-par".into(),
+        access_key: "key".into(),
+        secret_key: SecretString::from("secret"),
+        path_style: true,
+    };
+    Some((TcpListener::from_std(socket).ok()?, S3::new(&config, HttpShared::default()).ok()?))
 }
 
 /// Answers every request with the document.
