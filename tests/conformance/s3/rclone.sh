@@ -37,7 +37,7 @@ storage_class() { rclone copyto --s3-storage-class ONEZONE_IA tree/four "src:$B/
 cold() {
   rclone copyto --s3-storage-class GLACIER tree/four "src:$B/cold"
   refused "Object in GLACIER" rclone cat "src:$B/cold"
-  has "$(rclone backend restore "src:$B/cold" -o priority=Standard -o lifetime=1)" OK
+  has "$(rclone backend restore "src:$B" --include /cold -o priority=Standard -o lifetime=1)" OK
 }
 link() { curl -sf "$(rclone link --expire 60s "src:$B/tree/four")" | cmp - tree/four; }
 versions() {
