@@ -1,5 +1,5 @@
 //! What only a whole program can show.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod exec;
 mod object_store;
