@@ -14,7 +14,7 @@ now='alwaysdata-synchronous: yes'
 everywhere() { # name, type, value: at every authoritative server
   local server
   for server in $(echo "$DNS_AUTHORITATIVE" | tr ',' ' '); do
-    dig +short +norecurse "@${server%:*}" -p "${server##*:}" "$1.$DNS_ZONE" "$2" | grep -qxF "$3" || return 1
+    dig +short +norecurse "@${server%:*}" -p "${server##*:}" "$1.$DNS_ZONE" "$2" | among -xF "$3" || return 1
   done
 }
 record() { # name, type, value, more JSON

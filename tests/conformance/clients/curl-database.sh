@@ -211,7 +211,7 @@ served() { # path on the default domain, wanted text
   host=${host#http*://}
   host=${host%%[:/]*}
   port=${INGRESS_HTTPS##*:}
-  curl -sS --cacert "$CA_CERT" --resolve "$host:$port:127.0.0.1" "https://$host:$port$1" | grep -q "$2"
+  curl -sS --cacert "$CA_CERT" --resolve "$host:$port:127.0.0.1" "https://$host:$port$1" | among "$2"
 }
 check 'deployments: served at the default domain' within 20 served / 'from an archive'
 two_roots() {

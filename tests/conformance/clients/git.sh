@@ -14,7 +14,7 @@ repo="$SCRATCH/repo"
 
 host_key() {
   ssh-keyscan -p "${SCALINGO_SSH_HOST##*:}" "${SCALINGO_SSH_HOST%:*}" 2>/dev/null >"$SCRATCH/known_hosts"
-  ssh-keygen -lf "$SCRATCH/known_hosts" | grep -qF "$SCALINGO_SSH_FINGERPRINT"
+  ssh-keygen -lf "$SCRATCH/known_hosts" | among -F "$SCALINGO_SSH_FINGERPRINT"
 }
 check 'ssh-keyscan: the published fingerprint' host_key
 write() { # text of the page
@@ -41,7 +41,7 @@ served() {
   host=${host#http*://}
   host=${host%%[:/]*}
   port=${INGRESS_HTTPS##*:}
-  curl -sS --cacert "$CA_CERT" --resolve "$host:$port:127.0.0.1" "https://$host:$port/" | grep -qx "$1"
+  curl -sS --cacert "$CA_CERT" --resolve "$host:$port:127.0.0.1" "https://$host:$port/" | among -x "$1"
 }
 refused() { # pattern of the reason, git arguments…
   local why=$1
@@ -63,9 +63,9 @@ deployment() {
   holds '.app | .status == "running" and .last_deployed_at and .last_deployment_id'
 }
 check 'push main: the deployment has the commit' deployment
-nothing_new() { git -C "$repo" push scalingo main 2>&1 | grep -q 'up-to-date'; }
+nothing_new() { git -C "$repo" push scalingo main 2>&1 | among 'up-to-date'; }
 check 'push main: again, up to date' nothing_new
-ls_remote() { git -C "$repo" ls-remote scalingo | grep -q "$(git -C "$repo" rev-parse HEAD)"; }
+ls_remote() { git -C "$repo" ls-remote scalingo | among "$(git -C "$repo" rev-parse HEAD)"; }
 check ls-remote ls_remote
 clone() {
   git clone -q "$remote" "$SCRATCH/clone"
@@ -117,7 +117,7 @@ stranger() {
 check 'push with an unregistered key: denied' stranger
 absent() { ! git ls-remote "${remote%/*}/no-such-app.git" >"$SCRATCH/push" 2>&1 || fail 'an app that is not there'; }
 check 'ls-remote of an absent app: refused' absent
-shell() { ! ssh -i "$key" -o IdentitiesOnly=yes -o UserKnownHostsFile="$SCRATCH/known_hosts" -o BatchMode=yes -p "${SCALINGO_SSH_HOST##*:}" "git@${SCALINGO_SSH_HOST%:*}" 'id; cat /etc/passwd' | grep -q .; }
+shell() { ! ssh -i "$key" -o IdentitiesOnly=yes -o UserKnownHostsFile="$SCRATCH/known_hosts" -o BatchMode=yes -p "${SCALINGO_SSH_HOST##*:}" "git@${SCALINGO_SSH_HOST%:*}" 'id; cat /etc/passwd' | among .; }
 check 'ssh: no shell' shell
 rsa() { # other kinds of keys register and work
   local kind

@@ -77,8 +77,8 @@ verified() { # host, wanted text of the SAN
 }
 check 'openssl s_client: default domain verifies' verified "$default"
 versions() {
-  openssl s_client -tls1_2 -connect "127.0.0.1:$https_port" -servername "$default" -CAfile "$CA_CERT" </dev/null 2>&1 | grep -q 'TLSv1.2'
-  openssl s_client -tls1_3 -connect "127.0.0.1:$https_port" -servername "$default" -CAfile "$CA_CERT" </dev/null 2>&1 | grep -q 'TLSv1.3'
+  openssl s_client -tls1_2 -connect "127.0.0.1:$https_port" -servername "$default" -CAfile "$CA_CERT" </dev/null 2>&1 | among 'TLSv1.2'
+  openssl s_client -tls1_3 -connect "127.0.0.1:$https_port" -servername "$default" -CAfile "$CA_CERT" </dev/null 2>&1 | among 'TLSv1.3'
 }
 check 'openssl s_client: TLS 1.2 and 1.3' versions
 dates() {

@@ -96,7 +96,7 @@ parallel() {
 check 'pg_dump, pg_restore: parallel' parallel
 copy() {
   seq 1 200000 | sed 's/$/,x/' >"$SCRATCH/rows.csv"
-  sql -c 'CREATE TABLE big (a int, b text)' -c "\\copy big FROM '$SCRATCH/rows.csv' CSV" -c 'SELECT count(*) FROM big' | grep -qx 200000
+  sql -c 'CREATE TABLE big (a int, b text)' -c "\\copy big FROM '$SCRATCH/rows.csv' CSV" -c 'SELECT count(*) FROM big' | among -x 200000
 }
 check 'psql: \copy of 200,000 rows' copy
 elsewhere() {
@@ -105,7 +105,7 @@ elsewhere() {
   ssh_to -N -L "127.0.0.1:$port:${CONTROL_URL#http://}" >/dev/null 2>&1 &
   tunnels+=("$!")
   for _ in $(seq 50); do listening "$port" && break; sleep 0.1; done
-  ! curl -sS -m 5 "http://127.0.0.1:$port/inventory" 2>/dev/null | grep -q apps || fail 'the tunnel leads anywhere'
+  ! curl -sS -m 5 "http://127.0.0.1:$port/inventory" 2>/dev/null | among apps || fail 'the tunnel leads anywhere'
 }
 check 'ssh -L: only to databases' elsewhere
 direct() {
@@ -124,10 +124,10 @@ values() {
   same "$(rcli GET k)" 'v é'
   rcli RPUSH l 1 2 3 >/dev/null
   same "$(rcli LLEN l)" 3
-  rcli INFO server | grep -q redis_version
+  rcli INFO server | among redis_version
 }
 check 'redis-cli: values, lists, INFO' values
-unauthenticated() { REDISCLI_AUTH='' redis-cli -h 127.0.0.1 -p "$(kept redis)" GET k | grep -q NOAUTH; }
+unauthenticated() { REDISCLI_AUTH='' redis-cli -h 127.0.0.1 -p "$(kept redis)" GET k | among NOAUTH; }
 check 'redis-cli: refused without the password' unauthenticated
 piped() {
   seq 1 5000 | sed 's/.*/SET key:& &/' | rcli >/dev/null

@@ -7,6 +7,9 @@ set -uo pipefail
 umask 077
 mkdir -p "$SCRATCH"
 
+# Whether a pattern is in the input, which is read to its end: a reader that stops early makes the writer fail.
+among() { grep "$@" | cat >/dev/null; }
+
 report() { # operation, outcome, detail
   printf '%s\t%s\t%s\t%s\n' "$client" "$1" "$2" "$(printf '%s' "${3:-}" | tr '\t\n' '  ' | cut -c1-300)"
 }

@@ -10,6 +10,9 @@ unset AWS_CA_BUNDLE AWS_ENDPOINT_URL AWS_PROFILE
 mkdir -p "$SCRATCH"
 cd "$SCRATCH" || exit 1
 
+# Whether a pattern is in the input, which is read to its end: a reader that stops early makes the writer fail.
+among() { grep "$@" | cat >/dev/null; }
+
 op() {
   local name=$1 output status detail=
   shift

@@ -22,7 +22,7 @@ copy_file() {
   mkdir -p "tree/é x/y" && echo hello >"tree/é x/a b+%.txt" && echo 2 >tree/two && : >tree/empty && echo 3 >"tree/é x/y/&<three>"
   rclone copy tree "src:$B/tree" && rclone check tree "src:$B/tree"
 }
-list() { same "$(rclone lsf -R --files-only "src:$B/tree" | wc -l)" 4; rclone lsjson --hash "src:$B/tree" | grep -q '"md5"'; has "$(rclone size "src:$B")" "Total objects: 4"; }
+list() { same "$(rclone lsf -R --files-only "src:$B/tree" | wc -l)" 4; rclone lsjson --hash "src:$B/tree" | among '"md5"'; has "$(rclone size "src:$B")" "Total objects: 4"; }
 cat_range() { same "$(rclone cat --offset 1 --count 3 "src:$B/tree/é x/a b+%.txt")" ell; }
 sync_folder() {
   rm tree/two && echo 4 >tree/four && rclone sync tree "src:$B/tree" && rclone check tree "src:$B/tree"
@@ -55,7 +55,7 @@ remove() {
   case $(rclone lsd src:) in *"$B"*) echo "the bucket is still there"; return 1 ;; esac
 }
 
-has_backend() { rclone help backend s3 2>/dev/null | grep -q "^### $1"; }
+has_backend() { rclone help backend s3 2>/dev/null | among "^### $1"; }
 
 op "mkdir and lsd" make_bucket
 op "copy and check, odd names, an empty file" copy_file

@@ -13,7 +13,7 @@ again() { echo more >tree/more && has "$(restic backup tree --json)" '"files_new
 snapshots() { same "$(restic snapshots --json | grep -o short_id | wc -l)" 2; }
 check() { restic check --read-data; }
 restore() { rm -rf back && restic restore latest --target back && diff -r tree "back/$PWD/tree" || diff -r tree back/tree; }
-find_file() { has "$(restic find large)" large; restic dump latest /tree/more | grep -q more; }
+find_file() { has "$(restic find large)" large; restic dump latest /tree/more | among more; }
 forget() { restic forget --keep-last 1 --prune; same "$(restic snapshots --json | grep -o short_id | wc -l)" 1; }
 locks() { restic unlock; same "$(restic list locks | wc -l)" 0; }
 keys() { RESTIC_NEW=other; printf '%s\n' "$RESTIC_NEW" >new; restic key add --new-password-file new; same "$(restic key list | grep -c root)" 2 || same "$(restic key list --json | grep -o userName | wc -l)" 2; }

@@ -46,7 +46,7 @@ cold() {
 }
 versions() { s3cmd setversioning "s3://$B" enable; s3cmd put a.txt "s3://$B/v"; s3cmd setversioning "s3://$B" disable; }
 uploads() { s3cmd multipart "s3://$B"; }
-offers() { command s3cmd --help | grep -q "s3cmd $1 "; }
+offers() { command s3cmd --help | among "s3cmd $1 "; }
 remove() {
   s3cmd del --recursive --force "s3://$B"
   python3 - "$B" <<'END'
