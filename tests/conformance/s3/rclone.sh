@@ -43,9 +43,9 @@ link() { curl -sf "$(rclone link --expire 60s "src:$B/tree/four")" | cmp - tree/
 versions() {
   has "$(rclone backend versioning "src:$B" Enabled)" Enabled
   echo 5 >v && rclone copyto v "src:$B/v" && echo 66 >v && rclone copyto v "src:$B/v" && rclone deletefile "src:$B/v"
-  same "$(rclone lsf --s3-versions "src:$B" --include 'v-v*' | wc -l)" 2
+  same "$(rclone lsf --files-only --s3-versions "src:$B" --include 'v-v*' | wc -l)" 2
   rclone backend cleanup-hidden "src:$B"
-  same "$(rclone lsf --s3-versions "src:$B" --include 'v-v*' | wc -l)" 0
+  same "$(rclone lsf --files-only --s3-versions "src:$B" --include 'v-v*' | wc -l)" 0
 }
 uploads() { has "$(rclone backend list-multipart-uploads "src:$B")" "$B"; rclone backend cleanup -o max-age=0s "src:$B"; }
 remove() {
