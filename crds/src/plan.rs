@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod apps;
+mod archive;
 mod checks;
 mod dns;
 mod objectives;
@@ -16,6 +17,7 @@ mod target;
 mod variables;
 
 pub use apps::{AppSpec, CodeSpec, DEFAULT_HEALTH_PATH};
+pub use archive::{ArchiveSpec, CopyMode, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec};
 pub use checks::{DataCheck, Expectation};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use objectives::{LimitsSpec, ObjectivesSpec};
@@ -59,6 +61,9 @@ pub struct RecoveryPlanSpec {
     pub variables: VariablesSpec,
     /// How the public names are switched over.
     pub dns: DnsSpec,
+    /// Point-in-time copies of the production bucket, off the platform. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSpec>,
     /// Questions to the restored database, with the answers that prove that the data is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_checks: Vec<DataCheck>,

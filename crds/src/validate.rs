@@ -13,6 +13,7 @@ use crate::request::{RecoveryRequest, RecoveryRequestSpec};
 use crate::{schema, shape, yaml};
 
 mod apps;
+mod archive;
 mod checks;
 mod dns;
 pub(crate) mod names;
@@ -92,6 +93,7 @@ fn plan(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     apps::check(plan, at, report);
     variables::check(plan, at, report);
     dns::check(plan, at, report);
+    archive::check(plan, at, report);
     checks::check(plan, at, report);
 }
 

@@ -1,0 +1,85 @@
+//! Rules about the archive.
+
+use std::str::FromStr as _;
+
+use super::{names, settings};
+use crate::plan::{ArchiveSpec, RecoveryPlanSpec, ScheduleSpec};
+use crate::problem::{At, Report};
+
+pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
+    let Some(archive) = &plan.archive else { return };
+    let place = at.member("archive");
+    settings::check(&archive.bucket, settings::word, &place.member("bucket"), report);
+    settings::check(&archive.endpoint, settings::endpoint, &place.member("endpoint"), report);
+    settings::check(&archive.region, names::code, &place.member("region"), report);
+    match &plan.source.bucket {
+        None => {
+            report.add_with_hint(&place, "has nothing to copy", "name the production bucket at source.bucket")
+        }
+        Some(source) if source.name == archive.bucket && source.endpoint == archive.endpoint => {
+            report.add(&place.member("bucket"), "is the production bucket itself");
+        }
+        Some(_) => {}
+    }
+    prefix(archive, &place, report);
+    numbers(archive, &place, report);
+    if let Some(schedule) = &archive.schedule {
+        due(schedule, &place.member("schedule"), report);
+    }
+    let recipients = place.member("recipients");
+    for (index, recipient) in archive.recipients.iter().enumerate() {
+        if !is_recipient(recipient) {
+            report.add_with_hint(
+                &recipients.item(index),
+                "is no age recipient",
+                "it is the line `age1…` that age-keygen prints",
+            );
+        }
+    }
+}
+
+fn prefix(archive: &ArchiveSpec, at: &At, report: &mut Report) {
+    let wrong = archive.prefix.as_deref().is_some_and(|prefix| {
+        prefix.starts_with('/') || !prefix.ends_with('/') || prefix.contains("//") || prefix.len() > 128
+    });
+    if wrong {
+        report.add(&at.member("prefix"), "must end with / and not begin with one");
+    }
+}
+
+fn numbers(archive: &ArchiveSpec, at: &At, report: &mut Report) {
+    let percent = |value: u32| !(1..=100).contains(&value);
+    let guard = at.member("suspicious");
+    let guards = archive.suspicious;
+    for (at, wrong) in [
+        (at.member("samplePercent"), percent(archive.sample_percent)),
+        (guard.member("deletedPercent"), percent(guards.deleted_percent)),
+        (guard.member("rewrittenPercent"), percent(guards.rewritten_percent)),
+        (guard.member("scrambledPercent"), percent(guards.scrambled_percent)),
+    ] {
+        if wrong {
+            report.add(&at, "must be 1 to 100");
+        }
+    }
+    if archive.retention.last == 0 {
+        report
+            .add(&at.member("retention").member("last"), "must be at least 1: the newest run is always kept");
+    }
+}
+
+fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
+    if croner::Cron::from_str(&schedule.cron).is_err() {
+        report.add_with_hint(&at.member("cron"), "is no schedule", "five fields, for example `27 1 * * 1`");
+    }
+    if chrono_tz::Tz::from_str(&schedule.time_zone).is_err() {
+        report.add_with_hint(&at.member("timeZone"), "is no time zone", "a name as in Europe/Paris");
+    }
+}
+
+/// The shape of an X25519 recipient: bech32 in lower case.
+fn is_recipient(text: &str) -> bool {
+    text.len() == 62
+        && text
+            .strip_prefix("age1")
+            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+}
