@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::store::Store;
 
 mod apply;
+mod archive;
 mod cancel;
 mod connect;
 mod describe;
@@ -97,6 +98,8 @@ enum Command {
     Watch(watch::Args),
     /// Stop a request; with --clean, also tear down what the ledger proves to be its own
     Cancel(cancel::Args),
+    /// Take, list, verify, restore and prune archives
+    Archive(archive::Args),
     /// Try a failed or cancelled request again; what is done stays done
     Resume(cancel::ResumeArgs),
 }
@@ -126,6 +129,7 @@ impl Cli {
             Command::Get(args) => get::run(&common, &args).await,
             Command::Describe(args) => describe::run(&common, &args).await,
             Command::Watch(args) => watch::run(&common, &args).await,
+            Command::Archive(args) => archive::run(&common, args).await,
             Command::Cancel(args) => cancel::run(&common, &args).await,
             Command::Resume(args) => cancel::resume(&common, &args).await,
         }

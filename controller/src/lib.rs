@@ -1,7 +1,8 @@
 //! Reprise: a controller that turns a disaster-recovery runbook into a reconciled record.
 //!
-//! Arrows between the modules point down only: `cli`, `http` → `recovery` → `backup` → `providers`, `store` → `runtime`.
+//! Arrows between the modules point down only: `cli`, `http` → `recovery` → `archive`, `backup` → `providers`, `store` → `runtime`.
 
+pub mod archive;
 pub mod backup;
 pub mod cli;
 pub mod config;

@@ -227,7 +227,8 @@ fn lost(reporter: &Reporter, error: &StoreError) {
     reporter.missing("the store does not answer");
 }
 
-fn tools(order: Order, store: Store, metrics: Arc<Metrics>) -> Result<Tools, RunError> {
+/// What every part of the program needs, from its configuration.
+pub fn tools(order: Order, store: Store, metrics: Arc<Metrics>) -> Result<Tools, RunError> {
     let clock = Clock::system().with_scale(order.config.dev.time_scale.max(1.0))?;
     let extra_ca_pem = order
         .config
@@ -272,7 +273,8 @@ async fn sweep(tools: &Tools) -> Result<(), RunError> {
     Ok(())
 }
 
-fn labels() -> Labels {
+/// The label values that exist from the start.
+pub fn labels() -> Labels {
     const PHASES: &[&str] = &[
         "Pending",
         "Running",

@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
 
+mod archives;
 pub mod embedded;
 mod events;
 mod lease;
@@ -20,6 +21,7 @@ mod requests;
 mod steps;
 mod verdicts;
 
+pub use archives::{ArchiveEnd, ArchiveRow, Copied, Stored, Turn};
 pub use events::{Event, Severity};
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};

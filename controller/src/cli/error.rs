@@ -68,6 +68,18 @@ pub enum CliError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The archive could not be taken, read or proven.
+    #[error("the archive of plan {plan}")]
+    Archive {
+        /// Whose archive.
+        plan: String,
+        /// Why.
+        #[source]
+        source: crate::archive::ArchiveError,
+    },
+    /// What was asked for could not be set up.
+    #[error("cannot begin")]
+    Setup(#[source] crate::recovery::error::StepError),
     /// Nobody reads what we print.
     #[error("cannot print")]
     Print(#[source] std::io::Error),
@@ -88,7 +100,7 @@ impl CliError {
             | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
-            Self::Embedded(_) | Self::Start { .. } | Self::Print(_) => exit::FAILED,
+            Self::Archive { .. } | Self::Setup(_) | Self::Embedded(_) | Self::Start { .. } | Self::Print(_) => exit::FAILED,
         }
     }
 }

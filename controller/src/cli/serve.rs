@@ -51,7 +51,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
 }
 
 /// Fires at the first SIGTERM or SIGINT; a second one ends the process at once.
-fn stop_on_signals() -> std::io::Result<CancellationToken> {
+pub(super) fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
     let fired = stop.clone();

@@ -7,6 +7,7 @@ pub mod buckets;
 pub mod error;
 pub mod objects;
 pub mod settings;
+pub mod transfer;
 pub mod versions;
 
 use std::{fmt, time::Duration};
@@ -24,6 +25,7 @@ use tracing::Instrument as _;
 pub use self::{
     error::S3Error,
     objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
+    transfer::{Content, Found, Headers, Keeping, Lock, Want},
 };
 use super::http::{Effect, HttpShared, Outcome, observe::CallReport};
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::Setting;
+use reprise_crds::{RecoveryPlanSpec, Setting};
 use reprise_crds::plan::{MirrorSource, S3Credentials, TargetBucket};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Result, StepError};
 use super::steps::Run;
+use crate::archive::{Archiver, Place, Vault};
 use crate::backup::{PgTools, Refusal};
 use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
@@ -62,6 +63,8 @@ pub struct Tools {
     pub identity: String,
     /// Private folders of requests.
     pub work_dir: PathBuf,
+    /// Private folders of archive runs.
+    pub archive_work: PathBuf,
     /// Local copies of code.
     pub code_root: PathBuf,
     /// One at a time changes a local copy of code.
@@ -111,6 +114,7 @@ impl Tools {
             http,
             identity,
             work_dir: data_dir.join("work"),
+            archive_work: data_dir.join("archive"),
             code_root: data_dir.join("code"),
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),
@@ -194,6 +198,45 @@ impl Tools {
         self.ssh_keys.lock().unwrap_or_else(PoisonError::into_inner).remove(request);
     }
 
+    /// The archive of a plan; an error if the plan has none.
+    pub fn archiver(
+        &self,
+        plan: &str,
+        spec: &RecoveryPlanSpec,
+        cancel: &tokio_util::sync::CancellationToken,
+    ) -> Result<Archiver> {
+        let (Some(archive), Some(bucket)) = (&spec.archive, &spec.source.bucket) else {
+            return Err(StepError::refused(
+                format!("plan {plan} has no archive"),
+                "add `archive:` and `source.bucket:` to the plan; see docs/plan.md",
+            ));
+        };
+        let source = self.object_store(&bucket.endpoint, &bucket.region, &bucket.credentials)?;
+        let inside = self.object_store(&archive.endpoint, &archive.region, &archive.credentials)?;
+        Ok(Archiver {
+            plan: plan.to_owned(),
+            concurrency: usize::try_from(spec.limits.copy_concurrency).unwrap_or(1),
+            source: Place {
+                s3: source.with_cancel(cancel.clone()),
+                endpoint: self.setting(&bucket.endpoint, "the production bucket's endpoint")?,
+                bucket: self.setting(&bucket.name, "the production bucket's name")?,
+            },
+            vault: Vault {
+                s3: inside.with_cancel(cancel.clone()),
+                bucket: self.setting(&archive.bucket, "the archive's bucket")?,
+                prefix: archive.prefix.clone().unwrap_or_else(|| format!("{plan}/")),
+                storage_class: archive.storage_class.clone(),
+                lock: archive.lock,
+            },
+            spec: archive.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            work: self.archive_work.join(plan),
+            identity: self.identity.clone(),
+            cancel: cancel.clone(),
+        })
+    }
+
     /// The object store behind a mirror.
     pub fn mirror(&self, source: &MirrorSource) -> Result<S3> {
         self.object_store(&source.endpoint, &source.region, &source.credentials)
@@ -204,7 +247,8 @@ impl Tools {
         self.object_store(&bucket.endpoint, &bucket.region, &bucket.credentials)
     }
 
-    fn object_store(&self, endpoint: &Setting, region: &Setting, pair: &S3Credentials) -> Result<S3> {
+    /// A client of the store at `endpoint`.
+    pub fn object_store(&self, endpoint: &Setting, region: &Setting, pair: &S3Credentials) -> Result<S3> {
         let secret = |reference| {
             self.references.secret(reference).map_err(StepError::reference("a key pair of the plan"))
         };

@@ -120,6 +120,11 @@ impl S3Error {
         matches!(self.code(), Some("InvalidObjectState" | "ObjectNotInActiveTierError"))
     }
 
+    /// It is another object by now than the one that was meant.
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Status { status: 412, .. })
+    }
+
     /// The bucket's name is in use, by us or by anybody: look whether it is ours.
     pub fn is_bucket_taken(&self) -> bool {
         matches!(self.code(), Some("BucketAlreadyOwnedByYou" | "BucketAlreadyExists"))

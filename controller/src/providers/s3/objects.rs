@@ -9,7 +9,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{Stream, StreamExt as _, stream::BoxStream};
+use futures::{Stream, stream::BoxStream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{S3, S3Error, settings::for_bytes};
@@ -18,7 +18,7 @@ use crate::providers::http::Effect;
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
 const SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// Bytes that a server-side copy is allowed to take its time for: the largest single copy.
-const LARGEST_COPY: u64 = 5_000_000_000;
+pub(super) const LARGEST_COPY: u64 = 5_000_000_000;
 
 /// What is put into an object. Both can be sent again by the SDK when an attempt fails.
 #[derive(Debug, Clone)]
@@ -134,29 +134,11 @@ impl S3 {
         let call = "objects.get";
         let get = self.client.get_object().bucket(bucket).key(key).send();
         let found = self.run(call, Effect::Repeatable, get).await?;
-        let cancel = self.shared.cancel.clone();
         let size = found.content_length().and_then(|size| u64::try_from(size).ok());
         let etag = found.e_tag().map(|etag| unquoted(Some(etag)));
         let metadata =
             Metadata { content_type: found.content_type.clone(), user: found.metadata.unwrap_or_default() };
-        let body = futures::stream::unfold(Some(found.body), move |body| {
-            let cancel = cancel.clone();
-            async move {
-                let mut body = body?;
-                let next = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: false }),
-                    next = body.try_next() => next.map_err(|error| {
-                        S3Error::Transport { call, effect: Effect::Repeatable, source: Box::new(error) }
-                    }),
-                };
-                match next {
-                    Ok(bytes) => bytes.map(|bytes| (Ok(bytes), Some(body))),
-                    Err(error) => Some((Err(error), None)),
-                }
-            }
-        });
-        Ok(Object { size, etag, metadata, body: body.boxed() })
+        Ok(Object { size, etag, metadata, body: self.content(call, found.body) })
     }
 
     /// What is known of an object without reading it.
@@ -228,7 +210,7 @@ impl S3 {
     ///
     /// Source: S3 API "`CopyObject`".
     pub async fn copy(&self, from: (&str, &str), to: (&str, &str)) -> Result<String, S3Error> {
-        let source = utf8_percent_encode(&format!("{}/{}", from.0, from.1), SOURCE).to_string();
+        let source = copy_source(from.0, from.1);
         let copy = self.client.copy_object().copy_source(source).bucket(to.0).key(to.1);
         let copy = copy.customize().config_override(for_bytes(&self.shared, LARGEST_COPY / 16)).send();
         let done = self.run("objects.copy", Effect::Mutating, copy).await?;
@@ -243,6 +225,11 @@ impl S3 {
         let delete = delete.set_version_id(version.map(str::to_owned)).send();
         self.run("objects.delete", Effect::Mutating, delete).await.map(drop)
     }
+}
+
+/// A copy's source, escaped as its header wants it.
+pub(super) fn copy_source(bucket: &str, key: &str) -> String {
+    utf8_percent_encode(&format!("{bucket}/{key}"), SOURCE).to_string()
 }
 
 fn read_head(found: HeadObjectOutput) -> ObjectHead {
@@ -304,6 +291,6 @@ mod tests {
 
     #[test]
     fn a_copy_source_is_escaped_but_its_slashes() {
-        assert_eq!(utf8_percent_encode("b/é + 1/2?.txt", SOURCE).to_string(), "b/%C3%A9%20%2B%201/2%3F.txt");
+        assert_eq!(copy_source("b", "é + 1/2?.txt"), "b/%C3%A9%20%2B%201/2%3F.txt");
     }
 }

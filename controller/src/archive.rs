@@ -1,0 +1,82 @@
+//! The archive: point-in-time copies of a bucket, content-addressed, written last what makes them exist, restorable without us.
+//!
+//! A run lists the source beside the manifest of the run before ([`walk`]), copies what changed ([`copy`]), and writes the manifest
+//! and its record ([`take`]). What lies where is [`format`](mod@format).
+
+use std::path::PathBuf;
+
+use futures::TryStreamExt as _;
+use reprise_crds::plan::ArchiveSpec;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::providers::s3::{S3, Want};
+use crate::runtime::clock::Clock;
+use crate::store::Store;
+
+pub mod copy;
+pub mod error;
+pub mod format;
+pub mod gate;
+pub mod manifest;
+pub mod prune;
+pub mod restore;
+pub mod select;
+pub mod suspicion;
+pub mod take;
+pub mod vault;
+pub mod verify;
+pub mod walk;
+
+pub use error::ArchiveError;
+pub use select::Which;
+pub use vault::Vault;
+
+/// A bucket outside the archive.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Its store.
+    pub s3: S3,
+    /// Its base URL, for the record.
+    pub endpoint: String,
+    /// The bucket.
+    pub bucket: String,
+}
+
+/// Everything that the archive of one plan needs.
+#[derive(Debug, Clone)]
+pub struct Archiver {
+    /// The plan's name.
+    pub plan: String,
+    /// What the plan says of its archive.
+    pub spec: ArchiveSpec,
+    /// Objects on their way at once.
+    pub concurrency: usize,
+    /// The production bucket.
+    pub source: Place,
+    /// Where the archive lies.
+    pub vault: Vault,
+    /// Our records.
+    pub store: Store,
+    /// The one clock.
+    pub clock: Clock,
+    /// A private folder.
+    pub work: PathBuf,
+    /// Who we are among several processes.
+    pub identity: String,
+    /// Stops everything.
+    pub cancel: CancellationToken,
+}
+
+impl Archiver {
+    /// The digest of what lies in the archive under `key`.
+    pub async fn hash_inside(&self, key: &str) -> error::Result<String> {
+        let failed = ArchiveError::inside("reading a content again");
+        let mut body = self.vault.s3.read(&self.vault.bucket, key, Want::default()).await.map_err(&failed)?.body;
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.try_next().await.map_err(&failed)? {
+            hash.update(&chunk);
+        }
+        Ok(hex::encode(hash.finalize()))
+    }
+}

@@ -1,0 +1,400 @@
+//! One object into the archive: read once, hashed on the way, compared with what both sides claim, stored by its content.
+//!
+//! What fits into memory is read whole and put under its digest. What does not is passed through in parts under a pending name,
+//! whose content the archive's own store then copies to the digest: no byte is read twice from the source.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+
+use super::Archiver;
+use super::error::{ArchiveError, Result};
+use super::format::{Entry, is_md5, object_key};
+use super::vault::{BINARY, PART, part_size};
+use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, S3Error, Want};
+use crate::runtime::class::{Class, Classified as _};
+use crate::store::Stored;
+
+/// Bytes that are held at once by all copies together, in kibibytes.
+const BUDGET_KIB: usize = 32 << 10;
+/// How often one object is begun again.
+const ATTEMPTS: u32 = 6;
+/// The pause before the second attempt; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Copies objects of one run.
+#[derive(Debug)]
+pub struct Copier<'a> {
+    archiver: &'a Archiver,
+    run: &'a str,
+    budget: Arc<Semaphore>,
+    keeping: Keeping,
+    pending: AtomicU64,
+}
+
+/// An object that is in the archive.
+#[derive(Debug)]
+pub struct Done {
+    /// Its line.
+    pub entry: Entry,
+    /// Its content.
+    pub stored: Stored,
+    /// It was another one than the listing showed.
+    pub replaced: bool,
+    /// A store asked for less while it was copied.
+    pub throttled: bool,
+}
+
+impl<'a> Copier<'a> {
+    /// For the run called `run`.
+    pub fn new(archiver: &'a Archiver, run: &'a str) -> Self {
+        let keeping = archiver.vault.keeping(archiver.clock.now());
+        let budget = Arc::new(Semaphore::new(BUDGET_KIB));
+        Self { archiver, run, budget, keeping, pending: AtomicU64::new(0) }
+    }
+
+    /// Copies what the listing showed; `None` if it is gone.
+    pub async fn copy(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        let mut pause = PAUSE;
+        let (mut throttled, mut changed) = (false, false);
+        let mut listed = listed.clone();
+        for attempt in 1.. {
+            let error = match self.attempt(&listed).await {
+                Ok(done) => {
+                    return Ok(done.map(|done| Done { throttled, replaced: done.replaced || changed, ..done }));
+                }
+                Err(error) => error,
+            };
+            if error_is_change(&error) {
+                changed = true;
+                let Some(now) = self.look(&listed).await? else { return Ok(None) };
+                listed = now;
+            }
+            throttled |= matches!(error.class(), Class::Throttled(_));
+            if attempt == ATTEMPTS || !again(&error) {
+                return Err(error);
+            }
+            tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Ok(None)
+    }
+
+    /// What is under the key by now.
+    async fn look(&self, listed: &ObjectSummary) -> Result<Option<ObjectSummary>> {
+        let source = &self.archiver.source;
+        let head = source.s3.head(&source.bucket, &listed.key).await;
+        let head = head.map_err(ArchiveError::outside("looking at a replaced object"))?;
+        Ok(head.map(|head| ObjectSummary { size: head.size, etag: head.etag, modified: None, ..listed.clone() }))
+    }
+
+    async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        if listed.size > PART {
+            return self.large(listed).await;
+        }
+        let kib = u32::try_from(listed.size >> 10).unwrap_or(u32::MAX) + 1;
+        let _room = Arc::clone(&self.budget).acquire_many_owned(kib).await;
+        let outside = ArchiveError::outside("reading an object");
+        let found = match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, Want::default()).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found.map_err(&outside)?,
+        };
+        if found.size > PART {
+            let grown = ObjectSummary { size: found.size, etag: found.etag, modified: found.modified, ..listed.clone() };
+            return Box::pin(self.large(&grown)).await.map(|done| done.map(|done| Done { replaced: true, ..done }));
+        }
+        self.small(listed, found).await.map(Some)
+    }
+
+    async fn small(&self, listed: &ObjectSummary, found: Found) -> Result<Done> {
+        let mut bytes = BytesMut::with_capacity(usize::try_from(found.size).unwrap_or_default());
+        let (mut sha256, mut md5, mut body) = (Sha256::new(), Md5::new(), found.body);
+        while let Some(chunk) = body.try_next().await.map_err(ArchiveError::outside("reading an object"))? {
+            sha256.update(&chunk);
+            md5.update(&chunk);
+            bytes.extend_from_slice(&chunk);
+        }
+        if bytes.len() as u64 != found.size {
+            return Err(short(&listed.key, bytes.len() as u64, found.size));
+        }
+        let (sha256, md5): ([u8; 32], _) = (sha256.finalize().into(), hex::encode(md5.finalize()));
+        let found = Found { body: futures::stream::empty().boxed(), ..found };
+        if is_md5(&found.etag) && found.etag != md5 {
+            self.twice(listed, &found, sha256).await?;
+        }
+        let noise = super::suspicion::is_noise(&bytes);
+        self.put(sha256, &md5, bytes.freeze()).await?;
+        let stored = Stored { sha256, size: i64::try_from(found.size).unwrap_or(i64::MAX), noise, locked_until: self.locked_until() };
+        self.done(listed, found, stored).await
+    }
+
+    /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none: then a second read
+    /// gives the same again. Otherwise the bytes cannot be trusted.
+    async fn twice(&self, listed: &ObjectSummary, found: &Found, sha256: [u8; 32]) -> Result<()> {
+        let outside = ArchiveError::outside("reading an object again");
+        let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
+        let mut body = self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await.map_err(&outside)?.body;
+        let mut again = Sha256::new();
+        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            again.update(&chunk);
+        }
+        if <[u8; 32]>::from(again.finalize()) == sha256 {
+            return Ok(());
+        }
+        let how = format!("the source sends other bytes than its entity tag {} says", found.etag);
+        Err(ArchiveError::Damaged { what: listed.key.clone(), how })
+    }
+
+    /// Puts a content under its digest, unless it is there.
+    async fn put(&self, sha256: [u8; 32], md5: &str, bytes: Bytes) -> Result<()> {
+        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+        let key = object_key(&vault.prefix, &hex::encode(sha256));
+        let held = archiver.store.archive_holds(&archiver.plan, &[sha256.to_vec()]).await?;
+        if let Some((.., locked)) = held.first() {
+            return self.extend(&key, *locked).await;
+        }
+        let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
+        let put = vault.s3.write(&vault.bucket, &key, bytes, &headers, &self.keeping).await;
+        let etag = put.map_err(ArchiveError::inside("writing a content"))?;
+        if is_md5(&etag) && etag != md5 { self.read_back(&key, sha256).await } else { Ok(()) }
+    }
+
+    /// Locks a content for longer, where its lock ends too early.
+    async fn extend(&self, key: &str, locked: Option<chrono::DateTime<chrono::Utc>>) -> Result<()> {
+        let vault = &self.archiver.vault;
+        let due = vault.lock_due(self.archiver.clock.now());
+        let (Some(lock), Some(due)) = (self.keeping.lock, due) else { return Ok(()) };
+        if locked.is_some_and(|locked| locked >= due) {
+            return Ok(());
+        }
+        vault.s3.lock(&vault.bucket, key, lock).await.map_err(ArchiveError::inside("extending a lock"))
+    }
+
+    /// The store claims another MD5 than that of what it was sent: what does it hold?
+    async fn read_back(&self, key: &str, sha256: [u8; 32]) -> Result<()> {
+        if self.archiver.hash_inside(key).await? == hex::encode(sha256) {
+            return Ok(());
+        }
+        Err(ArchiveError::Damaged { what: key.to_owned(), how: "the archive holds other bytes than it was sent".to_owned() })
+    }
+
+    async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        let vault = &self.archiver.vault;
+        let name = format!("{}pending/{}/{}", vault.prefix, self.run, self.pending.fetch_add(1, Ordering::Relaxed));
+        let upload = vault.s3.begin_parts(&vault.bucket, &name, &Headers::default(), &Keeping::default()).await;
+        let upload = upload.map_err(ArchiveError::inside("beginning a large content"))?;
+        match self.parts(listed, &name, &upload).await {
+            Ok(Some(whole)) => self.settle(listed, &name, &upload, whole).await.map(Some),
+            other => {
+                // It is billed until it is gone; what cannot be aborted now is swept by `prune`.
+                if let Err(error) = vault.s3.abort_parts(&vault.bucket, &name, &upload).await {
+                    tracing::warn!(key = name, %error, "an unfinished upload stays");
+                }
+                other.map(|_| None)
+            }
+        }
+    }
+
+    /// Passes the parts through. `None`: the object is gone.
+    async fn parts(&self, listed: &ObjectSummary, name: &str, upload: &str) -> Result<Option<Whole>> {
+        let part = part_size(listed.size);
+        let mut whole = Whole { sha256: Sha256::new(), first: None, etags: Vec::new(), noise: false };
+        let (mut etag, mut version) = (listed.etag.clone(), None);
+        let starts = (0..listed.size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
+        for (number, from) in (1..).zip(starts) {
+            let want = Want { version: version.as_deref(), range: Some((from, part.min(listed.size - from))), etag: Some(&etag) };
+            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.sha256).await? else {
+                return Ok(None);
+            };
+            whole.sha256 = hashed.sha256;
+            whole.etags.push(hashed.etag);
+            if number == 1 {
+                whole.noise = hashed.noise;
+                etag.clone_from(&found.etag);
+                version.clone_from(&found.version);
+                whole.first = Some(found);
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    /// One part: read by its range, hashed and sent on as it comes; read again if either side breaks.
+    async fn part(
+        &self,
+        listed: &ObjectSummary,
+        want: Want<'_>,
+        name: &str,
+        upload: &str,
+        number: i32,
+        before: &Sha256,
+    ) -> Result<Option<(Found, Hashed)>> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            match self.part_once(listed, want, name, upload, number, before).await {
+                Err(error) if attempt < ATTEMPTS && again(&error) && !error_is_change(&error) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn part_once(
+        &self,
+        listed: &ObjectSummary,
+        want: Want<'_>,
+        name: &str,
+        upload: &str,
+        number: i32,
+        before: &Sha256,
+    ) -> Result<Option<(Found, Hashed)>> {
+        let vault = &self.archiver.vault;
+        let mut found = match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found.map_err(ArchiveError::outside("reading a part"))?,
+        };
+        let size = want.range.map_or(found.size, |(_, size)| size);
+        let state = Arc::new(Mutex::new(Passing { sha256: before.clone(), md5: Md5::new(), bytes: 0, head: Vec::new() }));
+        let passing = Arc::clone(&state);
+        let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
+        let body = body.inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes)).boxed();
+        let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
+        let etag = put.map_err(ArchiveError::inside("sending a part"))?;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.bytes != size {
+            return Err(short(&listed.key, state.bytes, size));
+        }
+        let md5 = hex::encode(state.md5.clone().finalize());
+        if is_md5(&etag) && etag != md5 {
+            return Err(short(name, 0, size));
+        }
+        let noise = super::suspicion::is_noise(&state.head);
+        Ok(Some((found, Hashed { sha256: state.sha256.clone(), etag, noise })))
+    }
+
+    /// Puts the parts together and lets the archive's store copy them to their digest.
+    async fn settle(&self, listed: &ObjectSummary, name: &str, upload: &str, whole: Whole) -> Result<Done> {
+        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+        let inside = ArchiveError::inside("completing a large content");
+        vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
+        let sha256: [u8; 32] = whole.sha256.finalize().into();
+        let key = object_key(&vault.prefix, &hex::encode(sha256));
+        let held = archiver.store.archive_holds(&archiver.plan, &[sha256.to_vec()]).await?;
+        if let Some((.., locked)) = held.first() {
+            self.extend(&key, *locked).await?;
+        } else {
+            let to = (vault.bucket.as_str(), key.as_str());
+            vault.s3.keep_copy((&vault.bucket, name), to, listed.size, &self.keeping).await.map_err(&inside)?;
+            let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
+            if head.is_none_or(|head| head.size != listed.size) {
+                return Err(short(&key, 0, listed.size));
+            }
+        }
+        // Append-only key pairs may not: `prune`, which has more rights, sweeps what is pending.
+        if let Err(error) = vault.s3.delete(&vault.bucket, name, None).await {
+            tracing::debug!(key = name, %error, "a pending content stays until it is pruned");
+        }
+        let size = i64::try_from(listed.size).unwrap_or(i64::MAX);
+        let stored = Stored { sha256, size, noise: whole.noise, locked_until: self.locked_until() };
+        let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
+        self.done(listed, Found { size: listed.size, ..found }, stored).await
+    }
+
+    fn locked_until(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+        self.keeping.lock.map(|lock| lock.until)
+    }
+
+    async fn done(&self, listed: &ObjectSummary, found: Found, stored: Stored) -> Result<Done> {
+        let source = &self.archiver.source;
+        let tags = if found.tags == 0 {
+            std::collections::BTreeMap::new()
+        } else {
+            let tags = source.s3.tags(&source.bucket, &listed.key, found.version.as_deref()).await;
+            tags.map_err(ArchiveError::outside("reading an object's tags"))?
+        };
+        let replaced = found.etag != listed.etag;
+        let Headers { content_type, cache_control, content_disposition, content_encoding, content_language, user } = found.headers;
+        let entry = Entry {
+            key: listed.key.clone(),
+            size: found.size,
+            sha256: hex::encode(stored.sha256),
+            // What the next listing shows is compared with what this one showed, whose dates are finer.
+            last_modified: if replaced { found.modified } else { listed.modified },
+            etag: found.etag,
+            version_id: found.version,
+            content_type,
+            cache_control,
+            content_disposition,
+            content_encoding,
+            content_language,
+            metadata: user,
+            tags,
+            pending: None,
+        };
+        Ok(Done { entry, stored, replaced, throttled: false })
+    }
+}
+
+/// A large object that was passed through.
+struct Whole {
+    sha256: Sha256,
+    first: Option<Found>,
+    etags: Vec<String>,
+    noise: bool,
+}
+
+/// A part that was passed through.
+struct Hashed {
+    sha256: Sha256,
+    etag: String,
+    noise: bool,
+}
+
+/// A part on its way.
+struct Passing {
+    sha256: Sha256,
+    md5: Md5,
+    bytes: u64,
+    head: Vec<u8>,
+}
+
+impl Passing {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.md5.update(bytes);
+        self.bytes += bytes.len() as u64;
+        let room = super::suspicion::SAMPLE.saturating_sub(self.head.len());
+        self.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+    }
+}
+
+/// Whether the object is to be begun again: a break, or another object under the same key.
+fn again(error: &ArchiveError) -> bool {
+    matches!(error.class(), Class::Transient | Class::Throttled(_)) || error_is_change(error)
+}
+
+fn error_is_change(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
+}
+
+/// Fewer bytes arrived than were announced, or others: reading again helps.
+fn short(what: &str, got: u64, announced: u64) -> ArchiveError {
+    let source = std::io::Error::other(format!("{what}: {got} of {announced} bytes arrived whole"));
+    ArchiveError::Outside {
+        doing: "copying an object",
+        source: S3Error::Transport {
+            call: "objects.get",
+            effect: crate::providers::http::Effect::Repeatable,
+            source: source.into(),
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! What lies in the archive, and under which keys. Described for other readers in `docs/archive-format.md`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::providers::s3::Headers;
+
+/// The format's name and version; a reader refuses another one.
+pub const FORMAT: &str = "reprise-archive/1";
+
+/// The key of a content.
+pub fn object_key(prefix: &str, sha256: &str) -> String {
+    format!("{prefix}objects/{sha256}")
+}
+
+/// The key of a run's manifest.
+pub fn manifest_key(prefix: &str, run: &str) -> String {
+    format!("{prefix}manifests/{run}.jsonl.zst")
+}
+
+/// The key of a run's record. All records together are the index.
+pub fn record_key(prefix: &str, run: &str) -> String {
+    format!("{prefix}runs/{run}.json")
+}
+
+/// The name of a run that begins at `at`: runs sort in time, and two that begin in the same second differ.
+pub fn run_name(at: DateTime<Utc>) -> String {
+    format!("{}-{:06x}", at.format("%Y%m%dT%H%M%SZ"), rand::random::<u32>() & 0xff_ffff)
+}
+
+/// One object of the bucket at the time of a run: a line of the manifest. Lines are sorted by the bytes of their keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its key.
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+    /// The digest of its content, in lower-case hexadecimal digits; `objects/<sha256>` holds it. Empty while it is `pending`.
+    pub sha256: String,
+    /// The entity tag that the source showed.
+    pub etag: String,
+    /// When the source got it.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// The version that was read, in a versioned source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// The media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Cache-Control`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// `x-amz-meta-…`, names without that, in lower case.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+}
+
+impl Entry {
+    /// Where its content lies, below the archive's prefix.
+    pub fn content_key(&self, prefix: &str) -> String {
+        match &self.pending {
+            Some(pending) => format!("{prefix}{pending}"),
+            None => object_key(prefix, &self.sha256),
+        }
+    }
+
+    /// What travels with the object.
+    pub fn headers(&self) -> Headers {
+        Headers {
+            content_type: self.content_type.clone(),
+            cache_control: self.cache_control.clone(),
+            content_disposition: self.content_disposition.clone(),
+            content_encoding: self.content_encoding.clone(),
+            content_language: self.content_language.clone(),
+            user: self.metadata.clone(),
+        }
+    }
+
+    /// The entity tag, if it is the MD5 of the content.
+    pub fn md5(&self) -> Option<&str> {
+        is_md5(&self.etag).then_some(self.etag.as_str())
+    }
+}
+
+/// Whether an entity tag can be the MD5 of its content: one of parts has a `-`.
+pub fn is_md5(etag: &str) -> bool {
+    etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A run: which manifest it has, and what else was archived with it. Its own digest is named by the next run's `previous`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The plan.
+    pub plan: String,
+    /// The run's name.
+    pub run: String,
+    /// What was copied.
+    pub source: Source,
+    /// When the run began.
+    pub started_at: DateTime<Utc>,
+    /// When everything was there.
+    pub finished_at: DateTime<Utc>,
+    /// The manifest.
+    pub manifest: ManifestRef,
+    /// What changed since the run before.
+    pub changes: ChangeCounts,
+    /// Objects that the listing showed and that were gone when they were to be read; the first thousand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vanished: Vec<String>,
+    /// Objects that were replaced while the run went on: the newer content was archived.
+    #[serde(default)]
+    pub replaced: u64,
+    /// Why the run is suspicious, if it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicious: Vec<String>,
+    /// Dumps, code, configuration and Reprise's own records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extras: Vec<Extra>,
+    /// The run before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+    /// What this run cost: requests by class, and bytes.
+    #[serde(default)]
+    pub cost: BTreeMap<String, u64>,
+    /// Who wrote it.
+    pub writer: String,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The endpoint, or what an import read.
+    pub endpoint: String,
+    /// The bucket.
+    pub bucket: String,
+}
+
+/// A manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestRef {
+    /// Its key, below the archive's prefix.
+    pub key: String,
+    /// Digest of its compressed bytes.
+    pub sha256: String,
+    /// Its lines.
+    pub objects: u64,
+    /// The bytes of the objects that it names.
+    pub bytes: u64,
+}
+
+/// What changed since the run before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeCounts {
+    /// Objects of the run before.
+    pub before: u64,
+    /// New keys.
+    pub added: u64,
+    /// Keys with another content.
+    pub rewritten: u64,
+    /// Of these, those that turned from something into noise.
+    pub scrambled: u64,
+    /// Keys that are gone.
+    pub deleted: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+}
+
+/// Something beside the bucket's objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extra {
+    /// `dump`, `code`, `configuration` or `records`.
+    pub kind: String,
+    /// The dump's backup id, the app's name…
+    pub name: String,
+    /// Its key, below the archive's prefix.
+    pub key: String,
+    /// Digest of its bytes as they lie there.
+    pub sha256: String,
+    /// In bytes, as it lies there.
+    pub size: u64,
+    /// For `age` recipients.
+    pub encrypted: bool,
+    /// What is worth knowing without opening it: the commit, when a dump was taken…
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub about: BTreeMap<String, String>,
+}
+
+/// The run before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its name.
+    pub run: String,
+    /// Digest of its record.
+    pub sha256: String,
+}
+
+/// The digest of some bytes, in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_sort_in_time_and_never_share_a_name() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let (early, late) = (run_name(at("2026-11-23T01:27:00Z")), run_name(at("2026-11-30T01:27:00Z")));
+        assert!(early < late && early.starts_with("20261123T012700Z-"), "{early} {late}");
+        assert_ne!(early, run_name(at("2026-11-23T01:27:00Z")));
+    }
+
+    #[test]
+    fn only_the_tag_of_a_single_put_is_a_digest() {
+        assert!(is_md5("d41d8cd98f00b204e9800998ecf8427e"));
+        assert!(!is_md5("d41d8cd98f00b204e9800998ecf8427e-2") && !is_md5(""));
+    }
+}

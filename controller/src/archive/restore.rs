@@ -1,0 +1,339 @@
+//! Bringing objects back: what is right already is skipped, what is copied is hashed on the way, and the end is compared with the
+//! manifest.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::error::{ArchiveError, Result};
+use super::format::Entry;
+use super::select::Which;
+use super::take::create_private;
+use super::vault::{PART, part_size};
+use super::{Archiver, Place};
+use crate::providers::s3::{Keeping, ObjectHead, Thaw, Want};
+use crate::runtime::class::{Class, Classified as _};
+
+/// Differences that a report names.
+const NAMED: usize = 100;
+/// How often one object is begun again.
+const ATTEMPTS: u32 = 6;
+/// How often a thawing object is looked at, in nominal time.
+const LOOK: Duration = Duration::from_secs(30);
+/// The largest object that one server-side copy takes.
+const ONE_COPY: u64 = 5_000_000_000;
+
+/// What is to come back, and where.
+#[derive(Debug, Clone)]
+pub struct RestoreOrder {
+    /// Of which run.
+    pub which: Which,
+    /// Only keys that begin so.
+    pub prefix: Option<String>,
+    /// Only this key.
+    pub key: Option<String>,
+    /// The bucket.
+    pub to: Place,
+    /// What is put before each key there.
+    pub to_prefix: String,
+    /// Both sides are at one endpoint, and the key pair of the target may read the archive: let the store copy.
+    pub server_side: bool,
+    /// For how many days thawed contents stay readable.
+    pub thaw_days: i32,
+}
+
+/// What came back.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Restored {
+    /// Of which run.
+    pub run: String,
+    /// Objects that the manifest names, of those that were asked for.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these, those that were copied now.
+    pub copied: u64,
+    /// Bytes that were copied now.
+    pub copied_bytes: u64,
+    /// Those that were right already.
+    pub skipped: u64,
+    /// What differs from the manifest at the end; the first hundred. None: all is as it was.
+    pub differences: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+    copied: AtomicU64,
+    copied_bytes: AtomicU64,
+}
+
+impl RestoreOrder {
+    fn wants(&self, key: &str) -> bool {
+        self.prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix))
+            && self.key.as_deref().is_none_or(|only| key == only)
+    }
+}
+
+impl Archiver {
+    /// Brings objects back. Safe to repeat: it goes on where it was.
+    pub async fn restore(&self, order: &RestoreOrder) -> Result<Restored> {
+        let run = self.which(&order.which).await?;
+        let folder = self.work.join(format!("restore-{run}-{}", uuid::Uuid::new_v4().simple()));
+        create_private(&folder)?;
+        let result = self.restore_run(&run, &folder.join("manifest"), order).await;
+        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
+        result
+    }
+
+    async fn restore_run(&self, run: &str, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Restored> {
+        let (record, _) = self.vault.record(run).await?;
+        self.vault.fetch_manifest(&record, manifest).await?;
+        self.thaw_all(manifest, order).await?;
+        let tally = Tally::default();
+        let counted = &tally;
+        self.wanted(manifest, order)
+            .try_for_each_concurrent(self.concurrency, |entry| async move {
+                self.bring_back(&entry, order, counted).await
+            })
+            .await?;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ok(Restored {
+            run: run.to_owned(),
+            objects: count(&tally.objects),
+            bytes: count(&tally.bytes),
+            copied: count(&tally.copied),
+            copied_bytes: count(&tally.copied_bytes),
+            skipped: count(&tally.objects) - count(&tally.copied),
+            differences: self.differences(manifest, order).await?,
+        })
+    }
+
+    /// The entries that were asked for, in order.
+    fn wanted<'a>(
+        &self,
+        manifest: &std::path::Path,
+        order: &'a RestoreOrder,
+    ) -> impl futures::Stream<Item = Result<Entry>> + Send + use<'a> {
+        let batches = futures::stream::unfold(super::manifest::lines(manifest.to_owned()), |mut lines| async {
+            Some((lines.recv().await?, lines))
+        });
+        let entries = batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
+        entries.try_flatten().try_filter(|entry| std::future::ready(order.wants(&entry.key)))
+    }
+
+    /// Asks for everything that is in cold storage before anything is waited for: thawing takes as long for one as for all.
+    async fn thaw_all(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<()> {
+        let cold = self.vault.storage_class.as_deref().is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
+        if !cold {
+            return Ok(());
+        }
+        self.wanted(manifest, order)
+            .try_for_each_concurrent(self.concurrency, |entry| async move {
+                let key = entry.content_key(&self.vault.prefix);
+                if let Some(head) = self.look_inside(&key).await?
+                    && head.thaw == Thaw::Frozen
+                {
+                    let asked = self.vault.s3.thaw(&self.vault.bucket, &key, order.thaw_days).await;
+                    asked.map_err(ArchiveError::inside("thawing a content"))?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn look_inside(&self, key: &str) -> Result<Option<ObjectHead>> {
+        self.vault.s3.head(&self.vault.bucket, key).await.map_err(ArchiveError::inside("looking at a content"))
+    }
+
+    async fn bring_back(&self, entry: &Entry, order: &RestoreOrder, tally: &Tally) -> Result<()> {
+        tally.objects.fetch_add(1, Ordering::Relaxed);
+        tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
+        let key = format!("{}{}", order.to_prefix, entry.key);
+        if self.is_right(entry, &key, order).await? {
+            return Ok(());
+        }
+        self.thawed(&entry.content_key(&self.vault.prefix)).await?;
+        let mut pause = Duration::from_millis(200);
+        for attempt in 1.. {
+            match self.copy_out(entry, &key, order).await {
+                Err(error)
+                    if attempt < ATTEMPTS && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
+                {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                result => {
+                    result?;
+                    break;
+                }
+            }
+        }
+        if !entry.tags.is_empty() {
+            let tagged = order.to.s3.set_tags(&order.to.bucket, &key, &entry.tags).await;
+            tagged.map_err(ArchiveError::outside("tagging an object"))?;
+        }
+        tally.copied.fetch_add(1, Ordering::Relaxed);
+        tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the object is there already, content and all that travels with it.
+    async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+        let outside = ArchiveError::outside("looking at an object");
+        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else { return Ok(false) };
+        let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
+        let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
+        if head.size != entry.size || !kind || user != entry.metadata {
+            return Ok(false);
+        }
+        if !entry.tags.is_empty() {
+            let tags = order.to.s3.tags(&order.to.bucket, key, None).await.map_err(&outside)?;
+            if tags != entry.tags {
+                return Ok(false);
+            }
+        }
+        if let Some(md5) = entry.md5()
+            && super::format::is_md5(&head.etag)
+        {
+            return Ok(head.etag == md5);
+        }
+        let mut body = order.to.s3.read(&order.to.bucket, key, Want::default()).await.map_err(&outside)?.body;
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            hash.update(&chunk);
+        }
+        Ok(hex::encode(hash.finalize()) == entry.sha256)
+    }
+
+    /// Waits until a content can be read. Bounded by the step's or the person's patience: it can take a day.
+    async fn thawed(&self, key: &str) -> Result<()> {
+        if self.vault.storage_class.is_none() {
+            return Ok(());
+        }
+        while let Some(head) = self.look_inside(key).await? {
+            match head.thaw {
+                Thaw::Readable | Thaw::Thawed => return Ok(()),
+                Thaw::Frozen | Thaw::Thawing => {}
+            }
+            tokio::select! {
+                () = self.clock.sleep(LOOK) => {}
+                () = self.cancel.cancelled() => return Err(ArchiveError::Cancelled),
+            }
+        }
+        Err(ArchiveError::Damaged { what: key.to_owned(), how: "the archive does not hold it".to_owned() })
+    }
+
+    async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
+        let content = entry.content_key(&self.vault.prefix);
+        if order.server_side && entry.size <= ONE_COPY {
+            let (from, to) = ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
+            let copied = order.to.s3.copy_as(from, to, entry.size, &entry.headers()).await;
+            return copied.map_err(ArchiveError::outside("copying inside the store"));
+        }
+        if entry.size <= PART { self.small_out(entry, &content, key, order).await } else { self.large_out(entry, &content, key, order).await }
+    }
+
+    async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
+        let inside = ArchiveError::inside("reading a content");
+        let found = self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
+        let (mut bytes, mut body) = (BytesMut::new(), found.body);
+        while let Some(chunk) = body.try_next().await.map_err(&inside)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > entry.size {
+                break;
+            }
+        }
+        proven(entry, content, &hex::encode(Sha256::digest(&bytes)))?;
+        let to = &order.to;
+        let put = to.s3.write(&to.bucket, key, bytes.freeze(), &entry.headers(), &Keeping::default()).await;
+        put.map_err(ArchiveError::outside("writing an object")).map(drop)
+    }
+
+    async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
+        let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
+        let upload = to.s3.begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default()).await.map_err(&outside)?;
+        let sent = self.parts_out(entry, content, key, &upload, order).await;
+        let done = match sent {
+            Ok(etags) => to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop),
+            Err(error) => Err(error),
+        };
+        if done.is_err()
+            && let Err(error) = to.s3.abort_parts(&to.bucket, key, &upload).await
+        {
+            tracing::warn!(key, %error, "an unfinished upload stays");
+        }
+        done
+    }
+
+    async fn parts_out(
+        &self,
+        entry: &Entry,
+        content: &str,
+        key: &str,
+        upload: &str,
+        order: &RestoreOrder,
+    ) -> Result<Vec<String>> {
+        use std::sync::{Arc, Mutex, PoisonError};
+        let part = part_size(entry.size);
+        let (mut hash, mut etags) = (Sha256::new(), Vec::new());
+        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
+            let size = part.min(entry.size - from);
+            let want = Want { range: Some((from, size)), ..Want::default() };
+            let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
+            let found = found.map_err(ArchiveError::inside("reading a content"))?;
+            let state = Arc::new(Mutex::new(hash));
+            let passing = Arc::clone(&state);
+            let body = found.body.inspect_ok(move |bytes| {
+                passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+            });
+            let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, size, body.boxed()).await;
+            etags.push(put.map_err(ArchiveError::outside("sending a part"))?);
+            hash = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        }
+        proven(entry, content, &hex::encode(hash.finalize()))?;
+        Ok(etags)
+    }
+
+    /// What differs between the manifest and what lies there now.
+    async fn differences(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Vec<String>> {
+        let start = format!("{}{}", order.to_prefix, order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default());
+        let listing = order.to.s3.list(&order.to.bucket, &start);
+        let mut listing = std::pin::pin!(listing);
+        let mut wanted = std::pin::pin!(self.wanted(manifest, order));
+        let mut told = Vec::new();
+        let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+        while let Some(entry) = wanted.try_next().await? {
+            let key = format!("{}{}", order.to_prefix, entry.key);
+            while there.as_ref().is_some_and(|object| object.key < key) {
+                there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+            }
+            let found = there.as_ref().filter(|object| object.key == key);
+            let wrong = match found {
+                None => Some(format!("{key} is missing")),
+                Some(object) if object.size != entry.size => {
+                    Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))
+                }
+                Some(object) => entry
+                    .md5()
+                    .filter(|md5| super::format::is_md5(&object.etag) && object.etag != *md5)
+                    .map(|_| format!("{key} has another content")),
+            };
+            told.extend(wrong.filter(|_| told.len() < NAMED));
+        }
+        Ok(told)
+    }
+}
+
+fn proven(entry: &Entry, content: &str, found: &str) -> Result<()> {
+    if entry.pending.is_some() || found == entry.sha256 {
+        return Ok(());
+    }
+    let how = format!("its SHA-256 is {found}; `{}` is not restored from it", entry.key);
+    Err(ArchiveError::Damaged { what: content.to_owned(), how })
+}

@@ -1,0 +1,91 @@
+//! Which run is meant.
+
+use chrono::{DateTime, Utc};
+
+use super::Archiver;
+use super::error::{ArchiveError, Result};
+use crate::store::ArchiveRow;
+
+/// Which run is meant; nothing said: the newest that is neither suspicious nor known to be damaged.
+#[derive(Debug, Clone, Default)]
+pub struct Which {
+    /// This one.
+    pub run: Option<String>,
+    /// The newest that began by then.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+impl Archiver {
+    /// The name of the run that is meant. Runs are those that lie in the archive; what is known of them comes from our own tables,
+    /// where a new machine may know nothing.
+    pub async fn which(&self, which: &Which) -> Result<String> {
+        let runs = self.vault.runs().await?;
+        let rows = self.store.archives(&self.plan).await?;
+        choose(&runs, &rows, which).ok_or_else(|| ArchiveError::Refused {
+            why: match (&which.run, &which.as_of) {
+                (Some(run), _) => format!("the archive has no run {run}"),
+                (None, Some(at)) => format!("the archive has no usable run that began by {at}"),
+                (None, None) => "the archive has no usable run".to_owned(),
+            },
+            advice: "see `reprise archive list`; a damaged or suspicious run is taken if it is named with --run",
+        })
+    }
+}
+
+/// Pure. Runs come oldest first.
+fn choose(runs: &[String], rows: &[ArchiveRow], which: &Which) -> Option<String> {
+    if let Some(run) = &which.run {
+        return runs.iter().find(|known| *known == run).cloned();
+    }
+    let by = which.as_of.map(|at| at.format("%Y%m%dT%H%M%SZ~").to_string());
+    let usable = |run: &String| {
+        let row = rows.iter().find(|row| row.run == *run);
+        row.is_none_or(|row| !row.suspicious && row.damaged.is_none())
+    };
+    runs.iter().rev().filter(|run| by.as_ref().is_none_or(|by| *run <= by)).find(|run| usable(run)).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(run: &str, suspicious: bool, damaged: Option<&str>) -> ArchiveRow {
+        ArchiveRow {
+            id: 1,
+            plan: "p".into(),
+            run: run.into(),
+            phase: "Complete".into(),
+            started_at: DateTime::UNIX_EPOCH,
+            finished_at: None,
+            objects: None,
+            bytes: None,
+            done_objects: 0,
+            done_bytes: 0,
+            changed_objects: None,
+            changed_bytes: None,
+            duration_seconds: None,
+            suspicious,
+            verified_at: None,
+            verified_depth: None,
+            damaged: damaged.map(str::to_owned),
+            message: None,
+            status: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn the_newest_sound_run_is_meant_unless_another_is_named() {
+        let runs: Vec<String> =
+            ["20261101T010000Z-a", "20261108T010000Z-a", "20261115T010000Z-a"].map(str::to_owned).to_vec();
+        let rows = [row(&runs[2], true, None), row(&runs[1], false, None)];
+        let at = |text: &str| Which { as_of: Some(text.parse().unwrap()), ..Which::default() };
+        assert_eq!(choose(&runs, &[], &Which::default()).as_ref(), Some(&runs[2]));
+        assert_eq!(choose(&runs, &rows, &Which::default()).as_ref(), Some(&runs[1]));
+        assert_eq!(choose(&runs, &[row(&runs[2], false, Some("x"))], &Which::default()).as_ref(), Some(&runs[1]));
+        assert_eq!(choose(&runs, &rows, &at("2026-11-08T01:00:00Z")).as_ref(), Some(&runs[1]));
+        assert_eq!(choose(&runs, &rows, &at("2026-11-08T00:59:59Z")).as_ref(), Some(&runs[0]));
+        assert_eq!(choose(&runs, &rows, &at("2026-10-01T00:00:00Z")), None);
+        let named = Which { run: Some(runs[2].clone()), ..Which::default() };
+        assert_eq!(choose(&runs, &rows, &named).as_ref(), Some(&runs[2]));
+    }
+}

@@ -1,0 +1,430 @@
+//! Taking an archive: list, copy what changed, write the manifest last.
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::Archiver;
+use super::copy::{Copier, Done};
+use super::error::{ArchiveError, Result};
+use super::format::{ChangeCounts, Entry, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name};
+use super::gate::Gate;
+use super::manifest::{Writer, Written};
+use super::walk::{Before, Changed, Spool, walk};
+use crate::runtime::chain::Chain;
+use crate::store::{ArchiveEnd, ArchiveRow, Copied};
+
+/// What is stored of the copies at once.
+const BATCH: usize = 256;
+/// How often the row shows the progress.
+const BEAT: Duration = Duration::from_secs(1);
+/// Keys that a record names when they vanished.
+const NAMED: usize = 1_000;
+
+/// What a run has done so far.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// Objects that the listing showed.
+    pub listed: AtomicU64,
+    /// The listing is at its end.
+    pub complete: AtomicBool,
+    /// Objects that were copied, or found to be gone.
+    pub copied: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// Objects that have to be copied, as far as is known.
+    pub due: AtomicU64,
+    /// Objects that were another one than the listing showed.
+    pub replaced: AtomicU64,
+    /// Objects that turned into noise.
+    pub scrambled: AtomicU64,
+}
+
+/// The run before: its record, digest and manifest.
+struct Latest {
+    record: Record,
+    sha256: String,
+    manifest: PathBuf,
+}
+
+impl Archiver {
+    /// Takes an archive, or ends the one that was cut off. At most one process does so for a plan.
+    ///
+    /// What is stored stays stored when it fails: the next call goes on.
+    pub async fn take(&self) -> Result<Record> {
+        let busy = || ArchiveError::Busy(self.plan.clone());
+        let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        let began = self.clock.now();
+        let row = self.store.begin_archive(&self.plan, &run_name(began), &self.identity).await?;
+        let folder = self.work.join(&row.run);
+        create_private(&folder)?;
+        let result = self.run(&row, &folder).await;
+        match &result {
+            Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
+            Err(error) => self.store.archive_stopped(row.id, &Chain(error).to_string()).await?,
+        }
+        result
+    }
+
+    async fn run(&self, row: &ArchiveRow, folder: &Path) -> Result<Record> {
+        let latest = self.latest(folder).await?;
+        self.know_contents().await?;
+        let meter = Meter::default();
+        let spool = folder.join("listing");
+        let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
+        let (changes, _) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
+            self.beat(row.id, &meter).await
+        })?;
+        let (written, vanished) = self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
+        let counts = ChangeCounts {
+            scrambled: meter.scrambled.load(Ordering::Relaxed),
+            bytes: meter.bytes.load(Ordering::Relaxed),
+            ..changes
+        };
+        let record = Record {
+            vanished,
+            replaced: meter.replaced.load(Ordering::Relaxed),
+            previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
+            ..self.record(row, counts, &written)
+        };
+        self.publish(row, record, &written, &folder.join("manifest")).await
+    }
+
+    fn record(&self, row: &ArchiveRow, changes: ChangeCounts, written: &Written) -> Record {
+        let key = manifest_key("", &row.run);
+        let manifest =
+            ManifestRef { key, sha256: written.sha256.clone(), objects: written.objects, bytes: written.bytes };
+        Record {
+            format: FORMAT.to_owned(),
+            plan: self.plan.clone(),
+            run: row.run.clone(),
+            source: Source { endpoint: self.source.endpoint.clone(), bucket: self.source.bucket.clone() },
+            started_at: row.started_at,
+            finished_at: self.clock.now(),
+            manifest,
+            changes,
+            vanished: Vec::new(),
+            replaced: 0,
+            suspicious: super::suspicion::judge(&changes, &self.spec.suspicious),
+            extras: Vec::new(),
+            previous: None,
+            cost: std::collections::BTreeMap::new(),
+            writer: concat!("reprise ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+
+    /// Puts the manifest and then its record, without which it does not exist; then our own row.
+    async fn publish(&self, row: &ArchiveRow, record: Record, written: &Written, file: &Path) -> Result<Record> {
+        let (vault, now) = (&self.vault, self.clock.now());
+        let keeping = vault.keeping_warm(now);
+        vault.put_file(&manifest_key(&vault.prefix, &row.run), file, &keeping).await?;
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
+        std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
+        vault.put_file(&record_key(&vault.prefix, &row.run), file, &keeping).await?;
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let end = ArchiveEnd {
+            finished_at: record.finished_at,
+            objects: signed(written.objects),
+            bytes: signed(written.bytes),
+            changed_objects: signed(record.changes.added + record.changes.rewritten),
+            changed_bytes: signed(record.changes.bytes),
+            duration_seconds: (record.finished_at - record.started_at).as_seconds_f64().max(0.0),
+            suspicious: !record.suspicious.is_empty(),
+            manifest_sha256: written.sha256.clone(),
+            record: serde_json::to_value(&record).unwrap_or_default(),
+        };
+        self.store.finish_archive(row.id, &end).await?;
+        Ok(record)
+    }
+
+    /// The newest run whose record and manifest are whole. Damaged ones are told and passed over: everything is read again then.
+    async fn latest(&self, folder: &Path) -> Result<Option<Latest>> {
+        for run in self.vault.runs().await?.into_iter().rev() {
+            match self.open(&run, folder).await {
+                Ok(latest) => return Ok(Some(latest)),
+                Err(error @ ArchiveError::Damaged { .. }) => {
+                    tracing::error!(plan = self.plan, run, error = %Chain(&error), "a run of the archive is damaged");
+                    self.store.archive_verified(&self.plan, &run, "listing", Some(&Chain(&error).to_string())).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn open(&self, run: &str, folder: &Path) -> Result<Latest> {
+        let (record, sha256) = self.vault.record(run).await?;
+        let manifest = folder.join("before");
+        self.vault.fetch_manifest(&record, &manifest).await?;
+        Ok(Latest { record, sha256, manifest })
+    }
+
+    /// Learns what the archive holds from a listing, where our own tables know nothing: a new machine.
+    async fn know_contents(&self) -> Result<()> {
+        if self.store.archive_count(&self.plan).await? > 0 {
+            return Ok(());
+        }
+        let start = format!("{}objects/", self.vault.prefix);
+        let listing = self.vault.s3.list(&self.vault.bucket, &start).chunks(1_000);
+        let mut listing = std::pin::pin!(listing);
+        while let Some(page) = listing.next().await {
+            let page: Result<Vec<_>, _> = page.into_iter().collect();
+            let page = page.map_err(ArchiveError::inside("listing the contents"))?;
+            let known = page.iter().filter_map(|object| {
+                let digest = hex::decode(object.key.strip_prefix(&start)?).ok()?;
+                (digest.len() == 32).then(|| (digest, i64::try_from(object.size).unwrap_or(i64::MAX)))
+            });
+            let (digests, sizes): (Vec<_>, Vec<_>) = known.unzip();
+            self.store.archive_listed(&self.plan, &digests, &sizes).await?;
+        }
+        Ok(())
+    }
+
+    /// Lists, decides and copies, all at once.
+    async fn copy_changes(
+        &self,
+        row: &ArchiveRow,
+        before: Option<PathBuf>,
+        spool: &Path,
+        meter: &Meter,
+    ) -> Result<ChangeCounts> {
+        let (pages, listing) = mpsc::channel(4);
+        let (changed, due) = mpsc::channel(1_024);
+        let (done, copied) = mpsc::channel(BATCH);
+        let before = Before::new(before.map(super::manifest::lines));
+        let lines = self.store.archive_lines(row.id);
+        let seen = |count| {
+            meter.listed.fetch_add(count, Ordering::Relaxed);
+        };
+        let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen);
+        let (_, counts, (), ()) = futures::try_join!(
+            async {
+                self.list(&pages).await;
+                drop(pages);
+                Ok(())
+            },
+            walked,
+            self.copy_all(&row.run, due, done, meter),
+            self.keep_notes(row.id, copied),
+        )?;
+        meter.complete.store(true, Ordering::Release);
+        Ok(counts)
+    }
+
+    /// Reads the listing ahead. A failure is the last thing that is sent.
+    async fn list(&self, pages: &mpsc::Sender<Result<Vec<crate::providers::s3::ObjectSummary>>>) {
+        let mut token = None;
+        loop {
+            let page = self.source.s3.list_page(&self.source.bucket, "", token).await;
+            let next = match page {
+                Err(error) => {
+                    drop(pages.send(Err(ArchiveError::outside("listing the bucket")(error))).await);
+                    return;
+                }
+                Ok((objects, next)) => {
+                    if pages.send(Ok(objects)).await.is_err() {
+                        return;
+                    }
+                    next
+                }
+            };
+            if next.is_none() {
+                return;
+            }
+            token = next;
+        }
+    }
+
+    /// Copies as many at once as the stores bear.
+    async fn copy_all(
+        &self,
+        run: &str,
+        due: mpsc::Receiver<Changed>,
+        done: mpsc::Sender<Copied>,
+        meter: &Meter,
+    ) -> Result<()> {
+        let copier = Copier::new(self, run);
+        let gate = Gate::new(self.concurrency);
+        let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
+        let (copier, gate, done) = (&copier, &gate, &done);
+        due.map(Ok::<_, ArchiveError>)
+            .try_for_each_concurrent(self.concurrency, |changed| async move {
+                meter.due.fetch_add(1, Ordering::Relaxed);
+                let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
+                let copied = copier.copy(&changed.listed).await;
+                let throttled = copied.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| done.throttled));
+                gate.leave(pass, throttled);
+                let note = self.note(changed, copied?, meter).await?;
+                done.send(note).await.map_err(|_| ArchiveError::Cancelled)
+            })
+            .await
+    }
+
+    /// What is kept of a copy.
+    async fn note(&self, changed: Changed, done: Option<Done>, meter: &Meter) -> Result<Copied> {
+        meter.copied.fetch_add(1, Ordering::Relaxed);
+        let Some(done) = done else {
+            return Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: None, stored: None });
+        };
+        meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
+        meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
+        if done.stored.noise && self.was_clear(changed.before.as_deref()).await? {
+            meter.scrambled.fetch_add(1, Ordering::Relaxed);
+        }
+        let entry = serde_json::to_value(&done.entry).unwrap_or_default();
+        Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: Some(entry), stored: Some(done.stored) })
+    }
+
+    /// Whether the content that an object had before did not look random.
+    async fn was_clear(&self, before: Option<&str>) -> Result<bool> {
+        let Some(digest) = before.and_then(|before| hex::decode(before).ok()) else { return Ok(false) };
+        let held = self.store.archive_holds(&self.plan, &[digest]).await?;
+        Ok(held.first().is_some_and(|(_, _, noise, _)| !noise))
+    }
+
+    /// Stores what was copied, many at a time: a run that is killed loses at most the last of them.
+    async fn keep_notes(&self, archive: i64, mut copied: mpsc::Receiver<Copied>) -> Result<()> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while copied.recv_many(&mut batch, BATCH).await > 0 {
+            self.store.archive_copied(&self.plan, archive, &batch).await?;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Shows the progress in the row until everything is copied.
+    async fn beat(&self, archive: i64, meter: &Meter) -> Result<()> {
+        let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        while !meter.complete.load(Ordering::Acquire) {
+            let unchanged = signed(&meter.listed) - signed(&meter.due);
+            let done = unchanged.max(0) + signed(&meter.copied);
+            let total = Some(signed(&meter.listed));
+            self.store.archive_progress(archive, done, signed(&meter.bytes), total, None).await?;
+            let waited = async {
+                for _ in 0..20 {
+                    if meter.complete.load(Ordering::Acquire) {
+                        return;
+                    }
+                    tokio::time::sleep(BEAT / 20).await;
+                }
+            };
+            tokio::select! {
+                () = waited => {}
+                () = self.cancel.cancelled() => return Err(ArchiveError::Cancelled),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the manifest from the spool and what was copied; every content that it names is one that the archive holds.
+    async fn write_manifest(&self, archive: i64, spool: &Path, to: &Path) -> Result<(Written, Vec<String>)> {
+        let read = ArchiveError::file("reading the spooled listing");
+        let file = std::fs::File::open(spool).map_err(&read)?;
+        let mut writer = Writer::create(to)?;
+        let mut copied = std::pin::pin!(self.store.archive_lines(archive));
+        let mut vanished = Vec::new();
+        let mut named = Named::new(self);
+        for line in std::io::BufReader::with_capacity(1 << 18, file).lines() {
+            let line = line.map_err(&read)?;
+            if let Some(kept) = line.strip_prefix('=') {
+                let entry: Entry = parse(kept)?;
+                writer.line(&entry.key, entry.size, kept)?;
+                named.add(entry).await?;
+                continue;
+            }
+            let key: String = parse(line.trim_start_matches('+'))?;
+            match copied_entry(&mut copied, &key).await? {
+                Some(value) => {
+                    let entry: Entry = serde_json::from_value(value).map_err(|error| damaged(&error))?;
+                    let text = serde_json::to_string(&entry).map_err(|error| damaged(&error))?;
+                    writer.line(&key, entry.size, &text)?;
+                    named.add(entry).await?;
+                }
+                None if vanished.len() < NAMED => vanished.push(key),
+                None => {}
+            }
+        }
+        named.check().await?;
+        Ok((writer.finish()?, vanished))
+    }
+}
+
+/// The line of an object that was copied; `None` if it vanished.
+async fn copied_entry(
+    copied: &mut std::pin::Pin<&mut (impl futures::Stream<Item = crate::store::Result<(String, String, Option<Value>)>> + ?Sized)>,
+    key: &str,
+) -> Result<Option<Value>> {
+    while let Some((found, _, entry)) = copied.try_next().await? {
+        if found == key {
+            return Ok(entry);
+        }
+        if found.as_str() > key {
+            break;
+        }
+    }
+    Err(ArchiveError::Damaged { what: "the run's own notes".to_owned(), how: format!("nothing is known of `{key}`") })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| damaged(&error))
+}
+
+fn damaged(error: &serde_json::Error) -> ArchiveError {
+    ArchiveError::Damaged { what: "the run's own notes".to_owned(), how: error.to_string() }
+}
+
+/// The contents that a manifest names: looked up many at a time, locked for longer where that is due.
+struct Named<'a> {
+    archiver: &'a Archiver,
+    now: DateTime<Utc>,
+    batch: Vec<Vec<u8>>,
+}
+
+impl<'a> Named<'a> {
+    fn new(archiver: &'a Archiver) -> Self {
+        Self { archiver, now: archiver.clock.now(), batch: Vec::new() }
+    }
+
+    async fn add(&mut self, entry: Entry) -> Result<()> {
+        if entry.pending.is_none() {
+            self.batch.push(hex::decode(&entry.sha256).unwrap_or_default());
+        }
+        if self.batch.len() < BATCH * 2 { Ok(()) } else { self.check().await }
+    }
+
+    async fn check(&mut self) -> Result<()> {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.sort_unstable();
+        batch.dedup();
+        let archiver = self.archiver;
+        let held = archiver.store.archive_holds(&archiver.plan, &batch).await?;
+        if held.len() < batch.len() {
+            let lost = batch.iter().find(|digest| !held.iter().any(|(held, ..)| held == *digest));
+            let what = super::format::object_key(&archiver.vault.prefix, &hex::encode(lost.cloned().unwrap_or_default()));
+            return Err(ArchiveError::Damaged { what, how: "the archive does not hold it".to_owned() });
+        }
+        let (Some(due), Some(lock)) = (archiver.vault.lock_due(self.now), archiver.vault.lock_at(self.now)) else {
+            return Ok(());
+        };
+        for (digest, ..) in held.into_iter().filter(|(.., locked)| locked.is_none_or(|locked| locked < due)) {
+            let key = super::format::object_key(&archiver.vault.prefix, &hex::encode(&digest));
+            let extended = archiver.vault.s3.lock(&archiver.vault.bucket, &key, lock).await;
+            extended.map_err(ArchiveError::inside("extending a lock"))?;
+            archiver.store.archive_locked(&archiver.plan, &digest, lock.until).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A folder that only we can look into.
+pub(super) fn create_private(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(ArchiveError::file("making the work folder"))
+}

@@ -1,0 +1,163 @@
+//! The archive's own bucket: records, manifests and contents, written once and checked when they are read.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+use reprise_crds::plan::{LockMode, LockSpec};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+
+use super::error::{ArchiveError, Result};
+use super::format::{FORMAT, Record, digest, record_key};
+use crate::providers::s3::{Headers, Keeping, Lock, S3, Want};
+
+/// Contents above this are sent in parts.
+pub const PART: u64 = 8 << 20;
+/// No store of ours takes more parts.
+const MOST_PARTS: u64 = 1_000;
+/// No record is longer: it would be somebody else's file.
+const LONGEST_RECORD: u64 = 16 << 20;
+
+/// The size of the parts of an object of `size` bytes.
+pub fn part_size(size: u64) -> u64 {
+    (2 * PART).max(size.div_ceil(MOST_PARTS))
+}
+
+/// Where the archive lies, and how it is kept.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    /// The store, with the archive's own key pair.
+    pub s3: S3,
+    /// The bucket.
+    pub bucket: String,
+    /// What every key of it begins with.
+    pub prefix: String,
+    /// Storage class of contents.
+    pub storage_class: Option<String>,
+    /// How long nobody deletes what a run refers to.
+    pub lock: Option<LockSpec>,
+}
+
+impl Vault {
+    /// How a content is kept that a run at `now` refers to. Locked a quarter longer than is asked for, so that not every run has to
+    /// extend every lock.
+    pub fn keeping(&self, now: DateTime<Utc>) -> Keeping {
+        Keeping { storage_class: self.storage_class.clone(), lock: self.lock_at(now) }
+    }
+
+    /// How a record or a manifest is kept: never in cold storage.
+    pub fn keeping_warm(&self, now: DateTime<Utc>) -> Keeping {
+        Keeping { storage_class: None, lock: self.lock_at(now) }
+    }
+
+    /// The lock that a run at `now` puts.
+    pub fn lock_at(&self, now: DateTime<Utc>) -> Option<Lock> {
+        let lock = self.lock?;
+        let period = TimeDelta::from_std(lock.period.duration()).unwrap_or(TimeDelta::MAX);
+        let until = now.checked_add_signed(period + period / 4).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        Some(Lock { compliance: lock.mode == LockMode::Compliance, until })
+    }
+
+    /// The date before which a lock must not end after a run at `now`.
+    pub fn lock_due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let period = TimeDelta::from_std(self.lock?.period.duration()).unwrap_or(TimeDelta::MAX);
+        now.checked_add_signed(period)
+    }
+
+    /// The names of the runs that the archive has a record of, oldest first.
+    pub async fn runs(&self) -> Result<Vec<String>> {
+        let start = format!("{}runs/", self.prefix);
+        let listed = self.s3.list(&self.bucket, &start);
+        let keys: Vec<_> = listed.try_collect().await.map_err(ArchiveError::inside("listing the runs"))?;
+        let name = |key: &str| Some(key.strip_prefix(&start)?.strip_suffix(".json")?.to_owned());
+        Ok(keys.iter().filter_map(|object| name(&object.key)).collect())
+    }
+
+    /// The record of a run, and its digest.
+    pub async fn record(&self, run: &str) -> Result<(Record, String)> {
+        let key = record_key(&self.prefix, run);
+        let damaged = |how: String| ArchiveError::Damaged { what: key.clone(), how };
+        let bytes = self.small(&key).await?;
+        let record: Record =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("it cannot be read: {error}")))?;
+        if record.format != FORMAT {
+            return Err(damaged(format!("its format is `{}`, and not {FORMAT}", record.format)));
+        }
+        if record.run != run {
+            return Err(damaged(format!("it is the record of run {}", record.run)));
+        }
+        Ok((record, digest(&bytes)))
+    }
+
+    async fn small(&self, key: &str) -> Result<Vec<u8>> {
+        let failed = ArchiveError::inside("reading a record");
+        let found = self.s3.read(&self.bucket, key, Want::default()).await.map_err(&failed)?;
+        if found.size > LONGEST_RECORD {
+            return Err(ArchiveError::Damaged { what: key.to_owned(), how: format!("it has {} bytes", found.size) });
+        }
+        let chunks: Vec<Bytes> = found.body.try_collect().await.map_err(failed)?;
+        Ok(chunks.concat())
+    }
+
+    /// Fetches the manifest of a run into a file and compares its digest. Nothing is believed before.
+    pub async fn fetch_manifest(&self, record: &Record, to: &Path) -> Result<()> {
+        let key = format!("{}{}", self.prefix, record.manifest.key);
+        let found = self.fetch(&key, to).await?;
+        if found == record.manifest.sha256 {
+            return Ok(());
+        }
+        let how = format!("its SHA-256 is {found}, and its record says {}", record.manifest.sha256);
+        Err(ArchiveError::Damaged { what: key, how })
+    }
+
+    /// Fetches something into a file; returns its digest.
+    pub async fn fetch(&self, key: &str, to: &Path) -> Result<String> {
+        let (read, write) = (ArchiveError::inside("reading"), ArchiveError::file("keeping what was read"));
+        let found = self.s3.read(&self.bucket, key, Want::default()).await.map_err(&read)?;
+        let mut file = tokio::fs::File::create(to).await.map_err(&write)?;
+        let (mut hash, mut body) = (Sha256::new(), found.body);
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes.map_err(&read)?;
+            hash.update(&bytes);
+            file.write_all(&bytes).await.map_err(&write)?;
+        }
+        file.flush().await.map_err(write)?;
+        Ok(hex::encode(hash.finalize()))
+    }
+
+    /// Puts a file, in parts if it is large.
+    pub async fn put_file(&self, key: &str, path: &Path, keeping: &Keeping) -> Result<()> {
+        let (read, write) = (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
+        let size = tokio::fs::metadata(path).await.map_err(&read)?.len();
+        let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
+        if size <= PART {
+            let bytes = Bytes::from(tokio::fs::read(path).await.map_err(read)?);
+            return self.s3.write(&self.bucket, key, bytes, &headers, keeping).await.map_err(write).map(drop);
+        }
+        let upload = self.s3.begin_parts(&self.bucket, key, &headers, keeping).await.map_err(&write)?;
+        let part = part_size(size);
+        let mut etags = Vec::new();
+        for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
+            let bytes = read_at(path, from, part.min(size - from)).await.map_err(&read)?;
+            let len = bytes.len() as u64;
+            let content = futures::stream::once(std::future::ready(Ok(bytes))).boxed();
+            let put = self.s3.put_part(&self.bucket, key, &upload, number, len, content).await;
+            etags.push(put.map_err(&write)?);
+        }
+        self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(write).map(drop)
+    }
+}
+
+/// What contents are, as far as the archive's store is told.
+pub const BINARY: &str = "application/octet-stream";
+
+async fn read_at(path: &Path, from: u64, size: u64) -> std::io::Result<Bytes> {
+    use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+    let mut file = tokio::fs::File::open(path).await?;
+    file.seek(std::io::SeekFrom::Start(from)).await?;
+    let mut bytes = Vec::new();
+    file.take(size).read_to_end(&mut bytes).await?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,233 @@
+//! Proving that an archive is what it says: its listing, a sample of its contents, or all of them.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+
+use super::Archiver;
+use super::error::{ArchiveError, Result};
+use super::format::object_key;
+use super::select::Which;
+use super::take::create_private;
+use crate::store::{Rung, Verdict};
+
+/// Findings that a report names.
+const NAMED: usize = 100;
+
+/// How deeply it is looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Depth {
+    /// Every content that the manifest names is listed, with its size.
+    Listing,
+    /// And some of them are read again and hashed: those first that were read longest ago.
+    Sample,
+    /// And all of them are.
+    Full,
+}
+
+impl Depth {
+    /// As it is stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listing => "listing",
+            Self::Sample => "sample",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// Of which run.
+    pub run: String,
+    /// How deeply it was looked.
+    pub depth: Depth,
+    /// Objects that the manifest names.
+    pub objects: u64,
+    /// Contents that were read again.
+    pub read: u64,
+    /// Contents that are in cold storage and were not read.
+    pub frozen: u64,
+    /// Contents of the archive.
+    pub contents: i64,
+    /// Of these, read again within the last seven days.
+    pub covered: i64,
+    /// Days until every content was read, at the plan's weekly sample.
+    pub days_to_full_coverage: i64,
+    /// What is wrong; the first hundred. None: nothing was found.
+    pub findings: Vec<String>,
+}
+
+impl Archiver {
+    /// Proves a run as deeply as is asked, and records the verdict. Damage is a finding and no error.
+    pub async fn verify(&self, which: &Which, depth: Depth) -> Result<Verified> {
+        let run = self.which(which).await?;
+        let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
+        create_private(&folder)?;
+        let result = self.verify_run(&run, &folder.join("manifest"), depth).await;
+        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
+        let verified = result?;
+        self.judge(&verified).await?;
+        Ok(verified)
+    }
+
+    async fn verify_run(&self, run: &str, manifest: &std::path::Path, depth: Depth) -> Result<Verified> {
+        let mut findings = Vec::new();
+        let mut objects = 0;
+        let (mut read, mut frozen) = (0, 0);
+        match self.fetched(run, manifest).await {
+            Err(ArchiveError::Damaged { what, how }) => findings.push(format!("{what}: {how}")),
+            Err(error) => return Err(error),
+            Ok(()) => {
+                self.match_listing(&mut findings).await?;
+                objects = self.match_manifest(manifest, &mut findings).await?;
+                (read, frozen) = self.read_again(depth, &mut findings).await?;
+            }
+        }
+        let (contents, covered) = self.store.archive_coverage(&self.plan).await?;
+        let weekly = (contents * i64::from(self.spec.sample_percent)).div_euclid(100).max(1);
+        let days_to_full_coverage = (contents - covered).max(0) * 7 / weekly;
+        findings.truncate(NAMED);
+        Ok(Verified { run: run.to_owned(), depth, objects, read, frozen, contents, covered, days_to_full_coverage, findings })
+    }
+
+    async fn fetched(&self, run: &str, manifest: &std::path::Path) -> Result<()> {
+        let (record, _) = self.vault.record(run).await?;
+        self.vault.fetch_manifest(&record, manifest).await
+    }
+
+    /// Brings what we know of the archive's contents in line with what it lists.
+    async fn match_listing(&self, findings: &mut Vec<String>) -> Result<()> {
+        let start = format!("{}objects/", self.vault.prefix);
+        let listing = self.vault.s3.list(&self.vault.bucket, &start).map_err(ArchiveError::inside("listing the contents"));
+        let mut listing = std::pin::pin!(listing);
+        let mut known = std::pin::pin!(self.store.archive_contents(&self.plan).map_err(ArchiveError::from));
+        let mut ours = known.try_next().await?;
+        let (mut lost, mut found) = (Vec::new(), Vec::new());
+        while let Some(object) = listing.try_next().await? {
+            let Some(digest) = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok()) else { continue };
+            while let Some((sha, _)) = ours.as_ref().filter(|(sha, _)| *sha < digest) {
+                lost.push(sha.clone());
+                ours = known.try_next().await?;
+            }
+            let size = i64::try_from(object.size).unwrap_or(i64::MAX);
+            match ours.as_ref().filter(|(sha, _)| *sha == digest) {
+                Some((_, expected)) => {
+                    if *expected != size {
+                        findings.push(format!("{} has {size} bytes, and should have {expected}", object.key));
+                    }
+                    ours = known.try_next().await?;
+                }
+                None => found.push((digest, size)),
+            }
+        }
+        while let Some((sha, _)) = ours {
+            lost.push(sha);
+            ours = known.try_next().await?;
+        }
+        self.store.archive_lost(&self.plan, &lost).await?;
+        let (digests, sizes): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        self.store.archive_listed(&self.plan, &digests, &sizes).await?;
+        Ok(())
+    }
+
+    /// Every content that the manifest names is one that the archive lists, with that size.
+    async fn match_manifest(&self, manifest: &std::path::Path, findings: &mut Vec<String>) -> Result<u64> {
+        let mut lines = super::manifest::lines(manifest.to_owned());
+        let mut objects = 0;
+        while let Some(batch) = lines.recv().await {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(ArchiveError::Damaged { what, how }) => {
+                    findings.push(format!("{what}: {how}"));
+                    return Ok(objects);
+                }
+                Err(error) => return Err(error),
+            };
+            objects += batch.len() as u64;
+            let digests: Vec<_> = batch.iter().filter_map(|line| hex::decode(&line.entry.sha256).ok()).collect();
+            let held = self.store.archive_holds(&self.plan, &digests).await?;
+            let held: std::collections::HashMap<_, _> = held.into_iter().map(|(sha, size, ..)| (sha, size)).collect();
+            for line in batch.iter().filter(|line| line.entry.pending.is_none()) {
+                let entry = &line.entry;
+                let size = hex::decode(&entry.sha256).ok().and_then(|sha| held.get(&sha).copied());
+                let key = || object_key(&self.vault.prefix, &entry.sha256);
+                match size {
+                    None => findings.push(format!("{} is missing; `{}` needs it", key(), entry.key)),
+                    Some(size) if u64::try_from(size) != Ok(entry.size) => {
+                        findings.push(format!("{} has {size} bytes; `{}` needs {}", key(), entry.key, entry.size));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Reads contents again and hashes them.
+    async fn read_again(&self, depth: Depth, findings: &mut Vec<String>) -> Result<(u64, u64)> {
+        let count = self.store.archive_count(&self.plan).await?;
+        let sample = match depth {
+            Depth::Listing => return Ok((0, 0)),
+            Depth::Sample => (count * i64::from(self.spec.sample_percent)).div_euclid(100).max(1),
+            Depth::Full => count,
+        };
+        let due = self.store.archive_sample(&self.plan, sample).await?;
+        let keys = futures::stream::iter(due.into_iter().map(|(digest, _)| async move {
+            let key = object_key(&self.vault.prefix, &hex::encode(&digest));
+            let outcome = self.hash_inside(&key).await;
+            (digest, key, outcome)
+        }));
+        let mut hashed = std::pin::pin!(keys.buffer_unordered(self.concurrency.min(8)));
+        let (mut read, mut frozen, mut good) = (0, 0, Vec::new());
+        while let Some((digest, key, outcome)) = hashed.next().await {
+            match outcome {
+                Ok(found) if found == hex::encode(&digest) => {
+                    read += 1;
+                    good.push(digest);
+                }
+                Ok(found) => findings.push(format!("{key} is damaged: its SHA-256 is {found}")),
+                Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => frozen += 1,
+                Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
+                    findings.push(format!("{key} is missing"));
+                }
+                Err(error) => return Err(error),
+            }
+            if good.len() >= 256 {
+                self.store.archive_read(&self.plan, &good).await?;
+                good.clear();
+            }
+        }
+        self.store.archive_read(&self.plan, &good).await?;
+        Ok((read, frozen))
+    }
+
+    /// Records what was found: with the run, and as a verdict that a recovery's choice reads.
+    async fn judge(&self, verified: &Verified) -> Result<()> {
+        let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
+        let depth = verified.depth.name();
+        self.store.archive_verified(&self.plan, &verified.run, depth, damaged.as_deref()).await?;
+        let rung = match (verified.depth, &damaged) {
+            (_, Some(_)) | (Depth::Listing, None) => Rung::Listed,
+            // A sample says nothing of what it did not read.
+            (Depth::Sample, None) => Rung::Downloaded,
+            (Depth::Full, None) => if verified.frozen == 0 { Rung::Readable } else { Rung::Downloaded },
+        };
+        let verdict = Verdict {
+            kind: "objects".to_owned(),
+            backup: format!("archive:{}", verified.run),
+            taken_at: None,
+            size_bytes: None,
+            rung,
+            refused: damaged.as_ref().map(|_| "damaged".to_owned()),
+            message: damaged,
+            sha256: None,
+            tools: serde_json::json!({"reprise": env!("CARGO_PKG_VERSION")}),
+            checked_at: self.clock.now(),
+            checked_by: Some(format!("archive verify ({depth})")),
+        };
+        self.store.record_verdict(&self.plan, &verdict).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! The listing of the source beside the manifest of the run before: what is unchanged, what has to be copied, what is gone.
+//!
+//! Both come in the order of keys, so that one pass over both decides, whatever their number. What it decides is spooled to disk in
+//! the same order; the manifest is written from there.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use futures::{Stream, StreamExt as _};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::error::{ArchiveError, Result};
+use super::format::{ChangeCounts, Entry};
+use super::manifest::Line;
+use crate::providers::s3::ObjectSummary;
+use crate::store::StoreError;
+
+/// An object that has to be copied.
+#[derive(Debug, Clone)]
+pub struct Changed {
+    /// As the listing shows it.
+    pub listed: ObjectSummary,
+    /// The digest that it had in the run before.
+    pub before: Option<String>,
+}
+
+/// Where the walk writes what it decided: a line that is kept (`=` and the line), or a key that is copied (`+` and the key as JSON).
+#[derive(Debug)]
+pub struct Spool {
+    out: BufWriter<File>,
+}
+
+impl Spool {
+    /// A new file.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).map_err(ArchiveError::file("spooling the listing"))?;
+        Ok(Self { out: BufWriter::with_capacity(1 << 18, file) })
+    }
+
+    fn keep(&mut self, line: &Line) -> Result<()> {
+        writeln!(self.out, "={}", line.text).map_err(ArchiveError::file("spooling the listing"))
+    }
+
+    fn copy(&mut self, key: &str) -> Result<()> {
+        writeln!(self.out, "+{}", Value::from(key)).map_err(ArchiveError::file("spooling the listing"))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(ArchiveError::file("spooling the listing"))
+    }
+}
+
+/// Whether the source still has what the manifest names. Pure.
+fn unchanged(entry: &Entry, listed: &ObjectSummary) -> bool {
+    entry.size == listed.size && entry.etag == listed.etag && entry.last_modified == listed.modified
+}
+
+/// Lines of the manifest of the run before, one at a time.
+#[derive(Debug)]
+pub struct Before {
+    lines: Option<mpsc::Receiver<Result<Vec<Line>>>>,
+    batch: VecDeque<Line>,
+}
+
+impl Before {
+    /// All lines that come; none if there was no run before.
+    pub fn new(lines: Option<mpsc::Receiver<Result<Vec<Line>>>>) -> Self {
+        Self { lines, batch: VecDeque::new() }
+    }
+
+    /// The next line, without taking it.
+    async fn peek(&mut self) -> Result<Option<&Line>> {
+        while self.batch.is_empty() {
+            let Some(lines) = &mut self.lines else { return Ok(None) };
+            match lines.recv().await {
+                Some(batch) => self.batch.extend(batch?),
+                None => self.lines = None,
+            }
+        }
+        Ok(self.batch.front())
+    }
+
+    fn take(&mut self) -> Option<Line> {
+        self.batch.pop_front()
+    }
+}
+
+type Copied = Result<(String, String, Option<Value>), StoreError>;
+
+/// One pass over everything. `copied` is what this run had copied when it was cut off, in the order of keys.
+pub async fn walk(
+    mut pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
+    mut before: Before,
+    copied: impl Stream<Item = Copied>,
+    mut spool: Spool,
+    changed: mpsc::Sender<Changed>,
+    seen: &(dyn Fn(u64) + Sync),
+) -> Result<ChangeCounts> {
+    let mut counts = ChangeCounts::default();
+    let mut copied = std::pin::pin!(copied.peekable());
+    while let Some(page) = pages.recv().await {
+        let page = page?;
+        seen(page.len() as u64);
+        for listed in page {
+            while before.peek().await?.is_some_and(|line| line.entry.key < listed.key) {
+                before.take();
+                counts.before += 1;
+                counts.deleted += 1;
+            }
+            let line = match before.peek().await? {
+                Some(line) if line.entry.key == listed.key => before.take(),
+                _ => None,
+            };
+            counts.before += u64::from(line.is_some());
+            if let Some(line) = line.as_ref().filter(|line| unchanged(&line.entry, &listed)) {
+                spool.keep(line)?;
+                continue;
+            }
+            *(if line.is_some() { &mut counts.rewritten } else { &mut counts.added }) += 1;
+            spool.copy(&listed.key)?;
+            if is_copied(copied.as_mut(), &listed).await? {
+                continue;
+            }
+            let change = Changed { listed, before: line.map(|line| line.entry.sha256) };
+            if changed.send(change).await.is_err() {
+                return Err(ArchiveError::Cancelled);
+            }
+        }
+    }
+    while before.peek().await?.is_some() {
+        before.take();
+        counts.before += 1;
+        counts.deleted += 1;
+    }
+    spool.finish()?;
+    Ok(counts)
+}
+
+/// Whether this run copied exactly this object before it was cut off.
+async fn is_copied<S: Stream<Item = Copied>>(
+    mut copied: std::pin::Pin<&mut futures::stream::Peekable<S>>,
+    listed: &ObjectSummary,
+) -> Result<bool> {
+    loop {
+        match copied.as_mut().peek().await {
+            None => return Ok(false),
+            Some(Ok((key, etag, entry))) if key >= &listed.key => {
+                return Ok(key == &listed.key && etag == &listed.etag && entry.is_some());
+            }
+            Some(_) => {
+                if let Some(Err(error)) = copied.next().await {
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(key: &str, etag: &str) -> ObjectSummary {
+        ObjectSummary { key: key.into(), size: 3, etag: etag.into(), modified: None, storage_class: None }
+    }
+
+    fn line(key: &str, etag: &str) -> Line {
+        let entry = serde_json::json!({"key": key, "size": 3, "sha256": format!("old-{key}"), "etag": etag, "last_modified": null});
+        Line { text: entry.to_string(), entry: serde_json::from_value(entry).unwrap() }
+    }
+
+    async fn run(
+        before: Vec<Line>,
+        now: Vec<ObjectSummary>,
+        copied: Vec<(&str, &str)>,
+    ) -> (ChangeCounts, Vec<String>, String) {
+        let (pages, listing) = mpsc::channel(8);
+        for page in now.chunks(2) {
+            pages.send(Ok(page.to_vec())).await.unwrap();
+        }
+        drop(pages);
+        let (send, lines) = mpsc::channel(8);
+        send.send(Ok(before)).await.unwrap();
+        drop(send);
+        let copied = copied.into_iter().map(|(key, etag)| Ok((key.into(), etag.into(), Some(Value::Null))));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spool");
+        let (changed, mut rest) = mpsc::channel(100);
+        let spool = Spool::create(&path).unwrap();
+        let counts =
+            walk(listing, Before::new(Some(lines)), futures::stream::iter(copied), spool, changed, &|_| ());
+        let counts = counts.await.unwrap();
+        let mut keys = Vec::new();
+        while let Some(change) = rest.recv().await {
+            keys.push(change.listed.key);
+        }
+        (counts, keys, std::fs::read_to_string(path).unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_pass_finds_what_is_new_rewritten_gone_and_the_same() {
+        let before = vec![line("a", "1"), line("b", "1"), line("c", "1"), line("z", "1")];
+        let now = vec![listed("a", "1"), listed("c", "2"), listed("d", "1")];
+        let (counts, copied, spool) = run(before, now, vec![]).await;
+        assert_eq!((counts.before, counts.added, counts.rewritten, counts.deleted), (4, 1, 1, 2));
+        assert_eq!(copied, ["c", "d"]);
+        let kinds: String = spool.lines().filter_map(|line| line.chars().next()).collect();
+        assert_eq!(kinds, "=++");
+    }
+
+    #[tokio::test]
+    async fn what_was_copied_before_the_cut_is_not_copied_again_unless_it_changed() {
+        let now = vec![listed("a", "1"), listed("b", "2"), listed("c", "1")];
+        let (counts, copied, spool) = run(vec![], now, vec![("a", "1"), ("b", "1"), ("bb", "1")]).await;
+        assert_eq!((counts.added, copied), (3, vec!["b".to_owned(), "c".to_owned()]));
+        assert_eq!(spool.lines().count(), 3);
+    }
+}

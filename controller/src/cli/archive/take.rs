@@ -1,0 +1,95 @@
+//! `reprise archive run PLAN`.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{Desk, failed};
+use crate::archive::format::Record;
+use crate::cli::{CliError, Format, exit, output};
+use crate::store::Store;
+
+/// Arguments of `archive run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plan
+    plan: String,
+    /// Show the progress: objects, bytes, rate, and when it will end
+    #[arg(long)]
+    watch: bool,
+}
+
+pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
+    let opened = desk.open(&args.plan).await?;
+    let taking = opened.archiver.take();
+    let record = if args.watch {
+        let watching = watch(&opened.archiver.store, &args.plan, desk.format());
+        tokio::select! {
+            record = taking => record,
+            ended = watching => return ended.map(|()| exit::OK),
+        }
+    } else {
+        taking.await
+    };
+    let record = record.map_err(failed(&args.plan))?;
+    match desk.format() {
+        Format::Json => output::json(&record)?,
+        Format::Text => print(&record)?,
+    }
+    Ok(exit::OK)
+}
+
+fn print(record: &Record) -> Result<(), CliError> {
+    let changes = record.changes;
+    output::line(format!(
+        "run {}: {} objects, {} bytes; {} new, {} rewritten, {} deleted since the run before; {} bytes were read, in {:.1} s",
+        record.run,
+        record.manifest.objects,
+        record.manifest.bytes,
+        changes.added,
+        changes.rewritten,
+        changes.deleted,
+        changes.bytes,
+        (record.finished_at - record.started_at).as_seconds_f64()
+    ))?;
+    if !record.vanished.is_empty() {
+        output::line(format!("{} objects were deleted while they were copied", record.vanished.len()))?;
+    }
+    for why in &record.suspicious {
+        output::line(format!("SUSPICIOUS: {why}"))?;
+    }
+    Ok(())
+}
+
+/// Shows the running row each second; ends with the archive, from outside.
+async fn watch(store: &Store, plan: &str, format: Format) -> Result<(), CliError> {
+    let began = Instant::now();
+    let mut shown = None;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let rows = store.archives(plan).await?;
+        let Some(row) = rows.into_iter().find(|row| row.phase == "Running") else { continue };
+        let now = (row.done_objects, row.done_bytes, row.objects);
+        if shown == Some(now) {
+            continue;
+        }
+        shown = Some(now);
+        let seconds = began.elapsed().as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let (rate, left) = {
+            let rate = row.done_objects as f64 / seconds;
+            (rate, (row.objects.unwrap_or(0) - row.done_objects).max(0) as f64 / rate.max(0.1))
+        };
+        match format {
+            Format::Json => output::json_line(&json!({
+                "run": row.run, "objects": row.done_objects, "of": row.objects, "bytes": row.done_bytes, "objectsPerSecond": rate, "secondsLeft": left,
+            }))?,
+            Format::Text => output::line(format!(
+                "{} of {} objects listed so far are there, {} bytes copied; {rate:.0}/s, about {left:.0} s left",
+                row.done_objects,
+                row.objects.unwrap_or(0),
+                row.done_bytes
+            ))?,
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! The archive's records: a row a run, what the archive holds by content, and what an unfinished run has copied.
+
+use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt as _};
+use serde_json::Value;
+
+use super::{Result, Store, StoreError};
+
+/// A row of `archives`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ArchiveRow {
+    /// Its number.
+    pub id: i64,
+    /// Whose archive it is.
+    pub plan: String,
+    /// The run's name, by which runs sort in time.
+    pub run: String,
+    /// `Running`, `Complete`, `Failed` or `Pruned`.
+    pub phase: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When its manifest was there.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Objects in it.
+    pub objects: Option<i64>,
+    /// Their bytes.
+    pub bytes: Option<i64>,
+    /// Objects that are done so far.
+    pub done_objects: i64,
+    /// Bytes that were copied so far.
+    pub done_bytes: i64,
+    /// Objects that had to be copied.
+    pub changed_objects: Option<i64>,
+    /// Their bytes.
+    pub changed_bytes: Option<i64>,
+    /// How long it took.
+    pub duration_seconds: Option<f64>,
+    /// More changed than the plan allows.
+    pub suspicious: bool,
+    /// When it was last verified, without finding anything.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// How deeply: `listing`, `sample` or `full`.
+    pub verified_depth: Option<String>,
+    /// What a verification found wrong.
+    pub damaged: Option<String>,
+    /// Why it failed, or what it waits for.
+    pub message: Option<String>,
+    /// The run's record.
+    pub status: Value,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct ArchiveEnd {
+    /// When.
+    pub finished_at: DateTime<Utc>,
+    /// Objects in it.
+    pub objects: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// Objects that had to be copied.
+    pub changed_objects: i64,
+    /// Their bytes.
+    pub changed_bytes: i64,
+    /// How long it took.
+    pub duration_seconds: f64,
+    /// More changed than the plan allows.
+    pub suspicious: bool,
+    /// Digest of the manifest's file.
+    pub manifest_sha256: String,
+    /// The run's record.
+    pub record: Value,
+}
+
+/// Something that was copied, or that vanished before it could be.
+#[derive(Debug, Clone)]
+pub struct Copied {
+    /// The key at the source.
+    pub key: String,
+    /// The entity tag that the listing showed.
+    pub etag: String,
+    /// The manifest's line; none if it vanished.
+    pub entry: Option<Value>,
+    /// What was stored for it, unless it was there.
+    pub stored: Option<Stored>,
+}
+
+/// A content in the archive.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its digest.
+    pub sha256: [u8; 32],
+    /// In bytes.
+    pub size: i64,
+    /// It looks random.
+    pub noise: bool,
+    /// Nobody deletes it before.
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, changed_objects,
+    changed_bytes, duration_seconds, suspicious, verified_at, verified_depth, damaged, message, status FROM archives";
+
+impl Store {
+    /// Takes the turn of a plan's archive: at most one process works on it. Held by a connection of its own, so that it ends with us.
+    pub async fn archive_turn(&self, plan: &str) -> Result<Option<Turn>> {
+        let failed = StoreError::query("archive.turn");
+        let mut connection = self.pool.acquire().await.map_err(&failed)?.detach();
+        let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('reprise.archive'), hashtext($1))")
+            .bind(plan)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        Ok(if taken { Some(Turn { _connection: connection }) } else { None })
+    }
+
+    /// The runs of a plan, newest first.
+    pub async fn archives(&self, plan: &str) -> Result<Vec<ArchiveRow>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE plan = $1 ORDER BY run DESC")))
+            .bind(plan)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.list"))
+    }
+
+    /// The newest row of every plan that has one, complete runs only.
+    pub async fn newest_archives(&self) -> Result<Vec<ArchiveRow>> {
+        let newest = COLUMNS.replacen("SELECT", "SELECT DISTINCT ON (plan)", 1);
+        let newest = format!("{newest} WHERE phase = 'Complete' ORDER BY plan, run DESC");
+        sqlx::query_as(sqlx::AssertSqlSafe(newest))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.newest"))
+    }
+
+    /// The run that was cut off, or a new one called `run`. Only for whoever has the plan's turn.
+    pub async fn begin_archive(&self, plan: &str, run: &str, holder: &str) -> Result<ArchiveRow> {
+        let failed = StoreError::query("archive.begin");
+        let open = sqlx::query_scalar::<_, i64>(
+            "UPDATE archives SET heartbeat_at = now(), holder = $2, message = NULL
+             WHERE id = (SELECT max(id) FROM archives WHERE plan = $1 AND phase = 'Running') RETURNING id",
+        );
+        let open = open.bind(plan).bind(holder).fetch_optional(&self.pool).await.map_err(&failed)?;
+        let id = if let Some(id) = open { id } else {
+            let new = "INSERT INTO archives (plan, run, holder, heartbeat_at) VALUES ($1, $2, $3, now()) RETURNING id";
+            let new = sqlx::query_scalar::<_, i64>(new).bind(plan).bind(run).bind(holder);
+            new.fetch_one(&self.pool).await.map_err(&failed)?
+        };
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))
+            .bind(id)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(failed)
+    }
+
+    /// How far a run is.
+    pub async fn archive_progress(&self, id: i64, objects: i64, bytes: i64, total: Option<i64>, total_bytes: Option<i64>) -> Result<()> {
+        sqlx::query(
+            "UPDATE archives SET done_objects = $2, done_bytes = $3, objects = coalesce($4, objects), bytes = coalesce($5, bytes),
+                heartbeat_at = now() WHERE id = $1",
+        )
+        .bind(id)
+        .bind(objects)
+        .bind(bytes)
+        .bind(total)
+        .bind(total_bytes)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.progress"))
+        .map(drop)
+    }
+
+    /// Stores what was copied: one transaction for many. Safe to repeat.
+    pub async fn archive_copied(&self, plan: &str, id: i64, copied: &[Copied]) -> Result<()> {
+        let failed = StoreError::query("archive.copied");
+        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let stored: Vec<&Stored> = copied.iter().filter_map(|one| one.stored.as_ref()).collect();
+        sqlx::query(
+            "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until)
+             SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
+             FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
+             ORDER BY sha
+             ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL,
+                 locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
+        )
+        .bind(plan)
+        .bind(stored.iter().map(|one| one.sha256.to_vec()).collect::<Vec<_>>())
+        .bind(stored.iter().map(|one| one.size).collect::<Vec<_>>())
+        .bind(stored.iter().map(|one| one.noise).collect::<Vec<_>>())
+        .bind(stored.iter().map(|one| one.locked_until).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        sqlx::query(
+            "INSERT INTO archive_progress (archive, key, etag, entry)
+             SELECT $1, key, etag, entry FROM unnest($2::text[], $3::text[], $4::jsonb[]) AS new (key, etag, entry)
+             ON CONFLICT (archive, key) DO UPDATE SET etag = EXCLUDED.etag, entry = EXCLUDED.entry",
+        )
+        .bind(id)
+        .bind(copied.iter().map(|one| one.key.clone()).collect::<Vec<_>>())
+        .bind(copied.iter().map(|one| one.etag.clone()).collect::<Vec<_>>())
+        .bind(copied.iter().map(|one| one.entry.clone()).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// What a run has copied, in the order of keys (byte by byte).
+    pub fn archive_lines(&self, id: i64) -> impl Stream<Item = Result<(String, String, Option<Value>)>> + Send + '_ {
+        sqlx::query_as("SELECT key, etag, entry FROM archive_progress WHERE archive = $1 ORDER BY key")
+            .bind(id)
+            .fetch(&self.pool)
+            .map(|row| row.map_err(StoreError::query("archive.lines")))
+    }
+
+    /// Which of these contents the archive holds, whether each looks random, and until when it is locked.
+    pub async fn archive_holds(&self, plan: &str, digests: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, i64, bool, Option<DateTime<Utc>>)>> {
+        sqlx::query_as(
+            "SELECT sha256, size_bytes, noise, locked_until FROM archive_objects WHERE plan = $1 AND sha256 = ANY ($2)",
+        )
+        .bind(plan)
+        .bind(digests)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.holds"))
+    }
+
+    /// A content's lock was extended.
+    pub async fn archive_locked(&self, plan: &str, digest: &[u8], until: DateTime<Utc>) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET locked_until = $3 WHERE plan = $1 AND sha256 = $2")
+            .bind(plan)
+            .bind(digest)
+            .bind(until)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.locked"))
+            .map(drop)
+    }
+
+    /// A run is whole: its manifest is there.
+    pub async fn finish_archive(&self, id: i64, end: &ArchiveEnd) -> Result<()> {
+        let failed = StoreError::query("archive.finish");
+        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        sqlx::query(
+            "UPDATE archives SET phase = 'Complete', finished_at = $2, objects = $3, bytes = $4, changed_objects = $5, changed_bytes = $6,
+                duration_seconds = $7, suspicious = $8, manifest_sha256 = $9, status = $10, message = NULL, heartbeat_at = now(),
+                done_objects = $3 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(end.finished_at)
+        .bind(end.objects)
+        .bind(end.bytes)
+        .bind(end.changed_objects)
+        .bind(end.changed_bytes)
+        .bind(end.duration_seconds)
+        .bind(end.suspicious)
+        .bind(&end.manifest_sha256)
+        .bind(&end.record)
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        sqlx::query("DELETE FROM archive_progress WHERE archive = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// Why a run does not go on; it stays resumable.
+    pub async fn archive_stopped(&self, id: i64, message: &str) -> Result<()> {
+        sqlx::query("UPDATE archives SET message = $2 WHERE id = $1")
+            .bind(id)
+            .bind(message)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.stopped"))
+            .map(drop)
+    }
+
+    /// What a verification of a run found: nothing wrong, or what is.
+    pub async fn archive_verified(&self, plan: &str, run: &str, depth: &str, damaged: Option<&str>) -> Result<()> {
+        sqlx::query(
+            "UPDATE archives SET verified_at = CASE WHEN $4::text IS NULL THEN now() ELSE verified_at END,
+                verified_depth = CASE WHEN $4::text IS NULL THEN $3 ELSE verified_depth END, damaged = $4 WHERE plan = $1 AND run = $2",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(depth)
+        .bind(damaged)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.verified"))
+        .map(drop)
+    }
+
+    /// How many contents the archive holds.
+    pub async fn archive_count(&self, plan: &str) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM archive_objects WHERE plan = $1")
+            .bind(plan)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.count"))
+    }
+
+    /// What the archive holds as far as we know, in the order of digests.
+    pub fn archive_contents<'a>(&'a self, plan: &'a str) -> impl Stream<Item = Result<(Vec<u8>, i64)>> + Send + 'a {
+        sqlx::query_as("SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1 ORDER BY sha256")
+            .bind(plan)
+            .fetch(&self.pool)
+            .map(|row| row.map_err(StoreError::query("archive.contents")))
+    }
+
+    /// Notes contents that a listing of the archive showed. Safe to repeat.
+    pub async fn archive_listed(&self, plan: &str, digests: &[Vec<u8>], sizes: &[i64]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO archive_objects (plan, sha256, size_bytes) SELECT $1, sha, size FROM unnest($2::bytea[], $3::bigint[]) AS new (sha, size)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(plan)
+        .bind(digests)
+        .bind(sizes)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.listed"))
+        .map(drop)
+    }
+
+    /// Forgets contents that the archive does not hold.
+    pub async fn archive_lost(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("DELETE FROM archive_objects WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.lost"))
+            .map(drop)
+    }
+
+    /// Contents that were read longest ago, or never; among equals, at random.
+    pub async fn archive_sample(&self, plan: &str, count: i64) -> Result<Vec<(Vec<u8>, i64)>> {
+        sqlx::query_as(
+            "SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1
+             ORDER BY date_trunc('week', verified_at) NULLS FIRST, random() LIMIT $2",
+        )
+        .bind(plan)
+        .bind(count)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.sample"))
+    }
+
+    /// These contents were read again, and are what they are called.
+    pub async fn archive_read(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET verified_at = now() WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.read"))
+            .map(drop)
+    }
+
+    /// Contents that the archive holds, and those read again within the last week.
+    pub async fn archive_coverage(&self, plan: &str) -> Result<(i64, i64)> {
+        sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE verified_at > now() - interval '7 days') FROM archive_objects WHERE plan = $1",
+        )
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.coverage"))
+    }
+}
+
+/// The turn of a plan's archive; ends when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _connection: sqlx::PgConnection,
+}
