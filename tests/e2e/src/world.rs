@@ -47,6 +47,7 @@ impl World {
             dump: None,
             bucket: None,
             cache: Cache::of_user(),
+            durability: reprise_sandbox::s3::Durability::default(),
         };
         let sandbox = Box::pin(Sandbox::start(options)).await.expect("a sandbox");
         let variables = sandbox.env().into_iter().collect();

@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 mod check;
 
 use crate::exec;
+use crate::s3::Durability;
 use crate::sandbox::{Cache, Options, Sandbox, SandboxError};
 use crate::seed::Size;
 use crate::world::faults::profile::BAD_DAY;
@@ -77,6 +78,10 @@ struct Up {
     /// Make everything anew, and keep nothing for the next start.
     #[arg(long)]
     no_cache: bool,
+    /// For measurements: the object stores answer before the disk has what was written (a power cut loses it), and refuse
+    /// nobody for asking too often.
+    #[arg(long)]
+    relaxed_storage: bool,
     /// What goes wrong from the start: `bad-day`, or a file of rules (JSON, as for `POST /faults`).
     #[arg(long, value_name = "PROFILE|FILE")]
     faults: Option<String>,
@@ -175,14 +180,16 @@ async fn up(args: Up) -> Result<ExitCode, CliError> {
     // Listened to before anything starts, so that an early signal is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Process)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Process)?;
-    let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache, faults } = args;
+    let Up { dir, env_file, speed, seed, size, dump, bucket, no_cache, relaxed_storage, faults } = args;
     // Read before anything starts: a mistake is told at once.
     let script = faults.as_deref().map(script).transpose()?;
     let cache = if no_cache { Cache::none() } else { Cache::of_user() };
     banner::check_programs().map_err(CliError::Missing)?;
     let began = tokio::time::Instant::now();
     let told = banner::About { dir: dir.clone(), env_file: env_file.clone(), speed, seed, size };
-    let sandbox = Box::pin(Sandbox::start(Options { dir, speed, seed, size, dump, bucket, cache })).await?;
+    let durability = if relaxed_storage { Durability::Relaxed } else { Durability::Full };
+    let options = Options { dir, speed, seed, size, dump, bucket, cache, durability };
+    let sandbox = Box::pin(Sandbox::start(options)).await?;
     if let Some(script) = script {
         sandbox.world().faults.add_all(script);
     }

@@ -24,6 +24,7 @@ use crate::world::World;
 mod evidence;
 mod faults;
 mod page;
+mod rates;
 
 pub(crate) mod life;
 
@@ -48,6 +49,7 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/findings", get(evidence::findings))
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", delete(faults::remove))
+        .route("/rates", get(rates::show).post(rates::set))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))
         .merge(life::router())

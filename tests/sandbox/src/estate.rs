@@ -142,7 +142,7 @@ async fn platform(parts: &Arc<Parts>, options: &Options) -> Result<PathBuf, Esta
     }
     let deploy = |app| paas.seed_deployment(app, &code, &commit, &FORMATION);
     let (siap, standalone, backed_up) =
-        tokio::join!(deploy(SIAP), deploy(STANDALONE), backups::make(parts, &postgres));
+        tokio::join!(deploy(SIAP), deploy(STANDALONE), backups::make(parts, &postgres, options.size));
     for error in [siap, standalone].into_iter().filter_map(Result::err) {
         // The platform says so too: the app stays as after any failed deployment.
         tracing::error!(%error, "a production app does not run");

@@ -52,6 +52,7 @@ mod play;
 mod policy;
 mod reading;
 mod restore;
+mod seeding;
 mod server;
 mod state;
 mod store;
@@ -69,6 +70,7 @@ mod tests;
 pub use disk::Durability;
 pub use hurry::Hurry;
 pub use keys::{Key, Policy};
+pub use seeding::Seeded;
 pub use throttle::Rates;
 
 use conditions::WriteConditions;
@@ -206,6 +208,11 @@ impl S3 {
         self.store.throttle.set(rates, self.store.world.clock.elapsed());
     }
 
+    /// The rates in force.
+    pub fn rates(&self) -> Rates {
+        self.store.throttle.rates()
+    }
+
     /// Makes a private bucket. Refused where the name is taken.
     pub async fn make_bucket(&self, name: &str, versioning: bool, object_lock: bool) -> Result<(), S3Error> {
         let new = buckets::NewBucket { name, acl: acl::Acl::default(), versioning, lock: object_lock };
@@ -237,10 +244,12 @@ impl S3 {
     pub async fn seed_many(
         &self,
         bucket: &str,
-        objects: impl Iterator<Item = (String, Bytes)> + Send,
-        content_type: &str,
+        storage_class: &str,
+        objects: impl Iterator<Item = Seeded> + Send,
     ) -> Result<u64, S3Error> {
-        let seeded = objects::put_many(&self.store, bucket, objects, content_type).await;
+        let class =
+            StorageClass::parse(storage_class).ok_or_else(|| S3Error::Class(storage_class.to_owned()))?;
+        let seeded = seeding::put_many(&self.store, bucket, class, objects).await;
         let refused =
             |source| S3Error::Refused { action: "seeding bucket", resource: bucket.to_owned(), source };
         seeded.map_err(refused)

@@ -19,7 +19,7 @@ use crate::plane::ingress::Ingress;
 use crate::plane::redis::RedisServers;
 use crate::plane::runner::Runner;
 use crate::plane::ssh::SshServer;
-use crate::s3::{Key, S3, S3Config};
+use crate::s3::{Durability, Key, S3, S3Config};
 use crate::seed::Size;
 pub use crate::seed::cache::Cache;
 use crate::world::World;
@@ -54,6 +54,8 @@ pub struct Options {
     pub bucket: Option<PathBuf>,
     /// Where what is dear to make is kept between lives.
     pub cache: Cache,
+    /// How carefully the object stores write; relaxed, they are also not throttled.
+    pub durability: Durability,
 }
 
 /// Why a sandbox could not be started.
@@ -116,7 +118,7 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Self, SandboxError> {
         let claim = folder::claim(&options.dir)?;
         let world = World::new(&options.dir, options.speed, options.seed).map_err(part("the world"))?;
-        let parts = Arc::new(Parts::start(&world).await?);
+        let parts = Arc::new(Parts::start(&world, options.durability).await?);
         let control = control::serve(&world, &parts).await.map_err(part("the control api"))?;
         let blank = life::Life::new(&parts, &options).map_err(part("the world"))?;
         parts.life.get_or_init(|| blank);
@@ -166,7 +168,7 @@ impl Sandbox {
 }
 
 impl Parts {
-    async fn start(world: &Arc<World>) -> Result<Self, SandboxError> {
+    async fn start(world: &Arc<World>, durability: Durability) -> Result<Self, SandboxError> {
         let ca = world.folder(exec::CA_FOLDER).map_err(part("the authority"))?;
         let authority = Authority::new(&ca).map_err(part("the authority"))?;
         let databases = Databases::start(world).await.map_err(part("the databases"))?;
@@ -193,8 +195,8 @@ impl Parts {
         let parts = Self {
             alwaysdata: alwaysdata.map_err(part("the dns provider"))?,
             github: github.map_err(part("the code host"))?,
-            source: store(world, "s3-source", &secrets.source).await?,
-            archive: store(world, "s3-archive", &secrets.archive).await?,
+            source: store(world, "s3-source", &secrets.source, durability).await?,
+            archive: store(world, "s3-archive", &secrets.archive, durability).await?,
             world: Arc::clone(world),
             paas,
             plane,
@@ -236,9 +238,10 @@ async fn store(
     world: &Arc<World>,
     name: &'static str,
     pair: &(String, String),
+    durability: Durability,
 ) -> Result<Arc<S3>, SandboxError> {
     let dir: PathBuf = world.folder(name).map_err(part(name))?;
     let keys = Key::set(pair.clone()).to_vec();
     let config = S3Config { name, region: estate::S3_REGION.into(), keys, thaw: THAW };
-    S3::start(world, Path::new(&dir), config).await.map_err(part(name))
+    S3::start_with(world, Path::new(&dir), config, durability).await.map_err(part(name))
 }

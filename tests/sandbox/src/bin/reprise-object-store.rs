@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, S3Error};
+use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, S3Error, Seeded};
 use reprise_sandbox::world::World;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -97,9 +97,12 @@ async fn serve(args: Args) -> std::io::Result<()> {
 async fn seed(store: &S3, objects: u64) -> Result<(), S3Error> {
     store.make_bucket("seeded", false, false).await?;
     let body = bytes::Bytes::from(vec![b'x'; 1_024]);
-    let all =
-        (0..objects).map(|number| (format!("folder-{:03}/object-{number:09}", number % 997), body.clone()));
-    store.seed_many("seeded", all, "application/octet-stream").await.map(drop)
+    let all = (0..objects).map(|number| Seeded {
+        key: format!("folder-{:03}/object-{number:09}", number % 997),
+        content_type: "application/octet-stream",
+        body: body.clone(),
+    });
+    store.seed_many("seeded", "STANDARD", all).await.map(drop)
 }
 
 /// A pair that nobody has had before.

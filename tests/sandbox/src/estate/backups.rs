@@ -8,29 +8,51 @@ use super::{EstateError, failed};
 use crate::files::aside;
 use crate::paas::SeedBackup;
 use crate::sandbox::Parts;
-use crate::seed::corrupt;
+use crate::seed::{Size, corrupt};
 
 const NIGHTS: u64 = 7;
 
 /// Makes the backups of the database `resource`.
-pub(super) async fn make(parts: &Parts, resource: &str) -> Result<(), EstateError> {
-    let dump = dump(parts, resource).await?;
+pub(super) async fn make(parts: &Parts, resource: &str, size: Size) -> Result<(), EstateError> {
+    let dump = dump(parts, resource, size).await?;
     let now = parts.world.clock.wall();
-    // Oldest first: the order in which they were made.
-    let nights = (0..NIGHTS).rev().map(|night| {
-        let seed = SeedBackup { at: night_before(now, night), dump: dump.clone() };
-        async move {
-            let archive = parts.paas.seed_backup(resource, seed).await?;
-            aside(move || spoil(&archive, night)).await.map_err(file)
-        }
-    });
-    futures::future::try_join_all(nights).await?;
+    if size < Size::Large {
+        // Oldest first: the order in which they were made.
+        let nights = (0..NIGHTS).rev().map(|night| {
+            let seed = SeedBackup { at: night_before(now, night), dump: dump.clone() };
+            async move {
+                let archive = parts.paas.seed_backup(resource, seed).await?;
+                aside(move || spoil(&archive, &archive, night)).await.map_err(file)
+            }
+        });
+        futures::future::try_join_all(nights).await?;
+    } else {
+        one_for_all(parts, resource, &dump, now).await?;
+    }
     aside(move || std::fs::remove_file(dump)).await.map_err(file)?;
     Ok(parts.paas.refresh_backup_sizes(resource)?)
 }
 
+/// Gigabytes are packed once: the good archives are one file under several names, the bad ones are made of it.
+async fn one_for_all(
+    parts: &Parts,
+    resource: &str,
+    dump: &Path,
+    now: DateTime<Utc>,
+) -> Result<(), EstateError> {
+    let oldest = NIGHTS - 1;
+    let seed = SeedBackup { at: night_before(now, oldest), dump: dump.to_owned() };
+    let whole = parts.paas.seed_backup(resource, seed).await?;
+    for night in (0..oldest).rev() {
+        let archive = parts.paas.seed_listed_backup(resource, night_before(now, night))?;
+        let whole = whole.clone();
+        aside(move || spoil(&whole, &archive, night)).await.map_err(file)?;
+    }
+    Ok(())
+}
+
 /// A real dump of the database; one that was made of the very same content earlier will do.
-async fn dump(parts: &Parts, resource: &str) -> Result<PathBuf, EstateError> {
+async fn dump(parts: &Parts, resource: &str, size: Size) -> Result<PathBuf, EstateError> {
     let dump = parts.world.folder("paas").map_err(file)?.join("seed.pgsql");
     let databases = &parts.plane.databases;
     if let Some(earlier) = databases.dump_of_copy(resource) {
@@ -39,7 +61,11 @@ async fn dump(parts: &Parts, resource: &str) -> Result<PathBuf, EstateError> {
             return Ok(dump);
         }
     }
-    databases.dump(resource, &dump).await.map_err(failed("dump the database"))?;
+    let dumped = match size {
+        Size::Small | Size::Medium => databases.dump(resource, &dump).await,
+        Size::Large => databases.dump_fast(resource, &dump).await,
+    };
+    dumped.map_err(failed("dump the database"))?;
     Ok(dump)
 }
 
@@ -47,11 +73,12 @@ fn file(source: std::io::Error) -> EstateError {
     EstateError::File { what: "a backup", source }
 }
 
-/// Makes the archive of this night bad, where it is to be.
-fn spoil(archive: &Path, night: u64) -> std::io::Result<()> {
-    match spoilt(night, || std::fs::read(archive)).transpose()? {
+/// Makes `archive` what it is to be in this night, from a whole one, which may be itself.
+fn spoil(whole: &Path, archive: &Path, night: u64) -> std::io::Result<()> {
+    match spoilt(night, || std::fs::read(whole)).transpose()? {
         Some(bytes) => std::fs::write(archive, bytes),
-        None => Ok(()),
+        None if whole == archive || std::fs::hard_link(whole, archive).is_ok() => Ok(()),
+        None => std::fs::copy(whole, archive).map(drop),
     }
 }
 

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use tokio::sync::mpsc;
 
 use super::{BUCKET, EstateError, MIRROR, failed};
 use crate::files::aside;
-use crate::s3::{S3, S3Error};
+use crate::s3::{S3, S3Error, Seeded};
 use crate::sandbox::{Options, Parts};
 use crate::seed::{self, Document};
 
-/// Documents that are stored at once.
-const AT_ONCE: usize = 16;
+/// Statements that wait for the database.
+const WRITTEN_AHEAD: usize = 2;
+/// Documents that are in memory at once, at most, and their bytes.
+const AT_ONCE: (usize, usize) = (5_000, 16 << 20);
 
 /// The documents one after the other, read or made when it is their turn.
 pub(super) type Documents = Box<dyn Iterator<Item = Result<Document, EstateError>> + Send>;
@@ -38,8 +40,12 @@ pub(super) async fn fill(parts: &Parts, resource: &str, options: &Options) -> Re
         return databases.load_dump(resource, dump).await.map_err(failed("load the dump"));
     }
     let (size, seed) = (options.size, options.seed);
-    let sql = aside(move || Ok(seed::sql(size, seed))).await.map_err(failed("write the content"))?;
-    databases.run_sql(resource, &sql).await.map_err(failed("fill the database"))
+    let (sender, statements) = mpsc::channel(WRITTEN_AHEAD);
+    // Ends early only when the database has refused: that is the error to tell.
+    let write =
+        move || Ok(seed::statements(size, seed).try_for_each(|one| sender.blocking_send(one)).is_ok());
+    let (_, filled) = tokio::join!(aside(write), databases.run_each(resource, statements));
+    filled.map_err(failed("fill the database"))
 }
 
 /// Puts the documents into the production bucket and, cold, into its mirror.
@@ -59,20 +65,33 @@ async fn put_all(
     parts: &Arc<Parts>,
     store: &Arc<S3>,
     (bucket, class): (&'static str, &'static str),
-    documents: Documents,
+    mut documents: Documents,
 ) -> Result<(), EstateError> {
     let store = Arc::clone(store);
     let filling = async move {
         // What is drawn from a seed need not survive a power cut: nobody was told that it is stored.
         let _hurry = store.hurry();
-        let puts = documents.map(|document| async {
-            let one = document?;
-            let put = store.put(bucket, &one.key, one.bytes, one.content_type, class).await;
-            put.map_err(failed("store a document"))
-        });
-        futures::stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+        loop {
+            let some = handful(&mut documents)?;
+            if some.is_empty() {
+                return Ok(());
+            }
+            store.seed_many(bucket, class, some.into_iter()).await.map_err(failed("store the documents"))?;
+        }
     };
     apart(parts, filling).await
+}
+
+/// The next documents, as many as may be in memory.
+fn handful(documents: &mut Documents) -> Result<Vec<Seeded>, EstateError> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    while some.len() < AT_ONCE.0 && bytes < AT_ONCE.1 {
+        let Some(document) = documents.next() else { break };
+        let Document { key, content_type, bytes: body } = document?;
+        bytes += body.len();
+        some.push(Seeded { key, content_type, body });
+    }
+    Ok(some)
 }
 
 /// Runs `work` on a task of its own and waits for it.

@@ -28,13 +28,16 @@ pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
     Ok(())
 }
 
+/// So many documents the job uploads: a zip of a million is more than any such job can make.
+const ARCHIVED: usize = 10_000;
+
 /// The documents as the job uploads them.
 pub(super) fn zipped(documents: Documents) -> Result<Bytes, EstateError> {
     let failed = failed::<zip::result::ZipError>;
     // The job compresses nothing, as is advised for photographs and PDF files.
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for document in documents {
+    for document in documents.take(ARCHIVED) {
         let document = document?;
         writer.start_file(document.key.as_str(), options).map_err(failed("zip the documents"))?;
         writer

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reprise_cluster::{Binaries, ClusterError};
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use super::runner::Runner;
 use super::runner::groups::Groups;
@@ -216,7 +217,12 @@ impl Databases {
 
     /// A real `pg_dump` in custom format into `file`; its size in bytes.
     pub async fn dump(&self, resource_id: &str, file: &Path) -> Result<u64, DatabaseError> {
-        self.addon(resource_id)?.dump(&self.binaries, file).await
+        self.addon(resource_id)?.dump(&self.binaries, file, &[]).await
+    }
+
+    /// The same, compressed as little as is worth it: for gigabytes that somebody waits for.
+    pub async fn dump_fast(&self, resource_id: &str, file: &Path) -> Result<u64, DatabaseError> {
+        self.addon(resource_id)?.dump(&self.binaries, file, &["--compress=1"]).await
     }
 
     /// Seeds the database from a custom-format dump; everything will be the owner's.
@@ -227,6 +233,15 @@ impl Databases {
     /// Runs statements as the addon's owner.
     pub async fn run_sql(&self, resource_id: &str, sql: &str) -> Result<(), DatabaseError> {
         self.addon(resource_id)?.run_sql(sql).await
+    }
+
+    /// Runs statements as the addon's owner in one session, as they come.
+    pub async fn run_each(
+        &self,
+        resource_id: &str,
+        statements: mpsc::Receiver<String>,
+    ) -> Result<(), DatabaseError> {
+        self.addon(resource_id)?.run_each(statements).await
     }
 
     /// The servers' version, such as `15.18`.

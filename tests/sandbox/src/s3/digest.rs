@@ -116,26 +116,49 @@ impl Running {
 /// Computes everything that is wanted in one pass.
 pub(crate) struct Hasher {
     md5: Md5,
-    running: Vec<Running>,
+    sums: Sums,
+}
+
+/// The additional checksums of a [`Hasher`].
+pub(crate) struct Sums(Vec<Running>);
+
+impl Sums {
+    /// Takes the next bytes.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.iter_mut().for_each(|running| running.update(bytes));
+    }
+
+    fn finish(self) -> Vec<(Algorithm, String)> {
+        let sums = self.0.into_iter().map(Running::finish);
+        sums.map(|(algorithm, sum)| (algorithm, BASE64.encode(sum))).collect()
+    }
 }
 
 impl Hasher {
     /// MD5 and each of `algorithms` once.
     pub(crate) fn new(algorithms: &[Algorithm]) -> Self {
-        Self { md5: Md5::new(), running: algorithms.iter().copied().map(Running::new).collect() }
+        Self { md5: Md5::new(), sums: Sums(algorithms.iter().copied().map(Running::new).collect()) }
     }
 
     /// Takes the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
-        self.running.iter_mut().for_each(|running| running.update(bytes));
+        self.sums.update(bytes);
     }
 
     /// The results.
     pub(crate) fn finish(self) -> Digest {
-        let checksums = self.running.into_iter().map(Running::finish);
-        let checksums = checksums.map(|(algorithm, sum)| (algorithm, BASE64.encode(sum))).collect();
-        Digest { md5: self.md5.finalize(), checksums }
+        Digest { md5: self.md5.finalize(), checksums: self.sums.finish() }
+    }
+
+    /// Its halves, for two threads: MD5, which takes as long as all the rest, and the rest.
+    pub(crate) fn apart(self) -> (Md5, Sums) {
+        (self.md5, self.sums)
+    }
+
+    /// What [`Hasher::apart`] took apart.
+    pub(crate) fn together(md5: Md5, sums: Sums) -> Self {
+        Self { md5, sums }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::StreamingBlob;
 use s3s::stream::ByteStream;
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::digest::{Algorithm, Digest, Hasher};
+use super::digest::{Algorithm, Digest, Hasher, Sums};
 use super::disk::{Disk, Loose, SMALL};
 use super::errors;
 use super::store::Arrived;
@@ -22,6 +23,8 @@ use super::store::Arrived;
 const MAX_BODY: u64 = 5 << 30;
 /// How many pieces may wait for the disk.
 const QUEUE: usize = 32;
+/// Pieces below this are gathered before they are written.
+const GATHERED: usize = 32 << 10;
 
 /// What a client says of a body it sends.
 #[derive(Debug, Default)]
@@ -119,6 +122,18 @@ pub(crate) async fn receive(
     finish(arrived, digest, claims)
 }
 
+/// Takes bytes that are at hand.
+pub(crate) async fn take(disk: &Arc<Disk>, body: Bytes) -> S3Result<(Arrived, u64, Digest)> {
+    let size = body.len() as u64;
+    if size > SMALL {
+        let claims = Claims { length: Some(size), ..Claims::default() };
+        return receive(disk, Some(StreamingBlob::from(s3s::Body::from(body))), &claims).await;
+    }
+    let mut hasher = Hasher::new(&Claims::default().algorithms());
+    hasher.update(&body);
+    Ok((Arrived::Small(body), size, hasher.finish()))
+}
+
 fn finish(arrived: Arrived, digest: Digest, claims: &Claims) -> S3Result<(Arrived, u64, Digest)> {
     let size = match &arrived {
         Arrived::Small(bytes) => bytes.len() as u64,
@@ -151,13 +166,14 @@ async fn small(mut body: StreamingBlob, length: u64, mut hasher: Hasher) -> S3Re
     Ok((Arrived::Small(whole.unwrap_or_else(|| pieces.freeze())), hasher.finish()))
 }
 
-/// Hashing takes longer than writing: each has a thread of its own.
+/// MD5 takes as long as everything else together: it has a thread of its own.
 async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3Result<(Arrived, Digest)> {
+    let (md5, sums) = hasher.apart();
     let (sender, receiver) = mpsc::channel(QUEUE);
     let disk = Arc::clone(disk);
-    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver));
+    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver, sums));
     let (hashed, pieces) = mpsc::channel(QUEUE);
-    let hashing = tokio::task::spawn_blocking(move || hash(pieces, hasher));
+    let hashing = tokio::task::spawn_blocking(move || hash(pieces, md5));
     let mut failure = None;
     let mut total = 0;
     while let Some(piece) = body.next().await {
@@ -174,7 +190,7 @@ async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3R
             break;
         }
         // The writer has ended: its error is found below.
-        if sender.send(Some(piece.clone())).await.is_err() || hashed.send(piece).await.is_err() {
+        if hashed.send(piece.clone()).await.is_err() || sender.send(Some(piece)).await.is_err() {
             break;
         }
     }
@@ -183,37 +199,47 @@ async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3R
         drop(sender.send(None).await);
     }
     drop((sender, hashed));
-    let digest = hashing.await.map_err(|_| errors::storage())?;
+    let md5 = hashing.await.map_err(|_| errors::storage())?;
     let written = writer.await.map_err(|_| errors::storage())?;
     match (failure, written) {
         (Some(failure), _) => Err(failure),
-        (None, Ok(Some(loose))) => Ok((Arrived::Large(loose, total), digest)),
+        (None, Ok(Some((loose, sums)))) => {
+            Ok((Arrived::Large(loose, total), Hasher::together(md5, sums).finish()))
+        }
         (None, Ok(None)) => Err(errors::incomplete()),
         (None, Err(error)) => Err(errors::io(&error)),
     }
 }
 
-fn hash(mut pieces: mpsc::Receiver<Bytes>, mut hasher: Hasher) -> Digest {
+fn hash(mut pieces: mpsc::Receiver<Bytes>, mut md5: Md5) -> Md5 {
     while let Some(piece) = pieces.blocking_recv() {
-        hasher.update(&piece);
+        md5.update(&piece);
     }
-    hasher.finish()
+    md5
 }
 
-/// Writes until the end is announced; nothing is kept if it never is.
-fn write(disk: &Disk, mut pieces: mpsc::Receiver<Option<Bytes>>) -> std::io::Result<Option<Loose>> {
+/// Writes, and computes the checksums beside MD5, until the end is announced; nothing is kept if it never is.
+fn write(
+    disk: &Disk,
+    mut pieces: mpsc::Receiver<Option<Bytes>>,
+    mut sums: Sums,
+) -> std::io::Result<Option<(Loose, Sums)>> {
     use std::io::Write as _;
     let (file, incoming) = disk.incoming()?;
-    let mut writer = std::io::BufWriter::with_capacity(256 << 10, file);
+    // Only what is small is gathered: pieces as they come from the network are written from where they are.
+    let mut writer = std::io::BufWriter::with_capacity(GATHERED, file);
     loop {
         match pieces.blocking_recv() {
-            Some(Some(piece)) => writer.write_all(&piece)?,
+            Some(Some(piece)) => {
+                sums.update(&piece);
+                writer.write_all(&piece)?;
+            }
             Some(None) => break,
             None => return Ok(None),
         }
     }
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    Ok(Some(disk.settle(&file, incoming)?))
+    Ok(Some((disk.settle(&file, incoming)?, sums)))
 }
 
 /// The protocol library tells its body errors apart by their text only.

@@ -1,5 +1,7 @@
 //! What an endpoint holds, for the control API: comparable before and after.
 
+use std::sync::PoisonError;
+
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -9,9 +11,15 @@ use super::store::Store;
 
 /// Every bucket with its settings, counts and a digest of keys, versions and `ETag`s.
 pub(crate) fn of(store: &Store) -> Value {
-    store.read(|state| {
-        let buckets = state.buckets.iter().map(|(name, contents)| (name.clone(), bucket(store, contents)));
-        Value::Object(buckets.collect())
+    let mut told = store.told.lock().unwrap_or_else(PoisonError::into_inner);
+    store.read(|state| match &*told {
+        Some((changes, value)) if *changes == state.changes() => value.clone(),
+        _ => {
+            let all = state.buckets.iter().map(|(name, contents)| (name.clone(), bucket(store, contents)));
+            let value = Value::Object(all.collect());
+            *told = Some((state.changes(), value.clone()));
+            value
+        }
     })
 }
 

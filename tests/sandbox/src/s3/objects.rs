@@ -8,7 +8,7 @@ use super::conditions::WriteConditions;
 use super::digest::Digest;
 use super::encryption::{self, customer_key, say_encryption};
 use super::errors;
-use super::intake::{self, Claims};
+use super::intake;
 use super::lock;
 use super::model::{Attributes, Object};
 use super::state::Record;
@@ -72,45 +72,8 @@ pub(crate) async fn put_bytes(
     body: bytes::Bytes,
     attributes: Attributes,
 ) -> S3Result<()> {
-    let claims = Claims { length: Some(body.len() as u64), ..Claims::default() };
-    let body = s3s::dto::StreamingBlob::from(s3s::Body::from(body));
-    let arrived = intake::receive(&store.disk, Some(body), &claims).await?;
+    let arrived = intake::take(&store.disk, body).await?;
     store.change(|draft| write(draft, &target, arrived, attributes)).await.map(drop)
-}
-
-/// How many objects share one write to the disk when seeding.
-const TOGETHER: usize = 5_000;
-
-/// Puts many objects with the bucket's lock taken once for thousands of them; gives their number.
-pub(crate) async fn put_many(
-    store: &Store,
-    bucket: &str,
-    mut objects: impl Iterator<Item = (String, bytes::Bytes)> + Send,
-    content_type: &str,
-) -> S3Result<u64> {
-    let headers = super::model::Headers { content_type: Some(content_type.to_owned()), ..Default::default() };
-    let attributes = Attributes { headers, ..Attributes::default() };
-    let mut count = 0;
-    loop {
-        let mut arrived = Vec::with_capacity(TOGETHER);
-        for (key, body) in objects.by_ref().take(TOGETHER) {
-            let claims = Claims { length: Some(body.len() as u64), ..Claims::default() };
-            let body = s3s::dto::StreamingBlob::from(s3s::Body::from(body));
-            arrived.push((key, intake::receive(&store.disk, Some(body), &claims).await?));
-        }
-        if arrived.is_empty() {
-            return Ok(count);
-        }
-        count += arrived.len() as u64;
-        let written = store.change(|draft| {
-            draft.bucket(bucket)?;
-            arrived.into_iter().try_for_each(|(key, arrived)| {
-                let target = Target { bucket, key: &key, conditions: WriteConditions::default() };
-                write(draft, &target, arrived, attributes.clone()).map(drop)
-            })
-        });
-        written.await?;
-    }
 }
 
 /// What an answer says of a written object.
@@ -125,7 +88,8 @@ pub(crate) struct Written {
     pub(crate) id: u64,
 }
 
-fn write(
+/// Gives what arrived its place and makes it the current version.
+pub(crate) fn write(
     draft: &mut Draft<'_>,
     target: &Target<'_>,
     (body, size, digest): (Arrived, u64, Digest),

@@ -77,6 +77,8 @@ pub(crate) struct State {
     references: HashMap<Blob, u32>,
     /// The newest identifier given.
     last_id: u64,
+    /// How many changes were applied: equal numbers mean an equal index.
+    changes: u64,
 }
 
 impl State {
@@ -88,6 +90,7 @@ impl State {
 
     /// Applies a change; gives the blobs that nothing refers to any more.
     pub(crate) fn apply(&mut self, record: Record) -> Vec<Blob> {
+        self.changes += 1;
         match record {
             Record::Bucket(bucket) => self.put_bucket(bucket),
             Record::BucketGone(name) => self.remove_bucket(&name),
@@ -100,6 +103,11 @@ impl State {
             Record::Completed { bucket, completion } => self.remember(&bucket, completion),
             Record::UploadGone { bucket, key, upload } => self.end(&bucket, key, upload),
         }
+    }
+
+    /// How many changes were applied.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Everything that is referred to.

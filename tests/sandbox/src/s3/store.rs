@@ -3,7 +3,7 @@
 //! A change checks and applies under the write lock, in memory only; then it waits, unlocked, until the disk has it. Readers
 //! take an `Arc` of a version and let the lock go.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub(crate) struct Store {
     pub(crate) thaw: Duration,
     /// Refuses who asks too often.
     pub(crate) throttle: Throttle,
+    /// What was last answered about everything, and after how many changes: dear to find out again where there is much.
+    pub(crate) told: Mutex<Option<(u64, serde_json::Value)>>,
     state: RwLock<State>,
     /// The world's date when this store was opened, and the world's clock then.
     opened: (DateTime<Utc>, Duration),
@@ -142,6 +144,7 @@ impl Store {
             owner,
             thaw,
             throttle,
+            told: Mutex::default(),
             state: RwLock::new(state),
             opened,
         }

@@ -5,11 +5,14 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How many seconds' worth of requests may come at once.
 const BURST: f64 = 2.0;
 
 /// Requests per second of world time; `None` for no limit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rates {
     /// GET, HEAD and listings.
     pub reads: Option<f64>,
@@ -20,6 +23,11 @@ pub struct Rates {
 impl Rates {
     /// No limit: for measurements.
     pub const UNLIMITED: Self = Self { reads: None, writes: None };
+
+    /// Whether requests could ever be let through by them: rates are numbers above nothing.
+    pub fn are_sound(&self) -> bool {
+        [self.reads, self.writes].into_iter().flatten().all(|rate| rate.is_finite() && rate > 0.0)
+    }
 
     /// The same rate for both.
     pub fn uniform(rate: f64) -> Self {
@@ -75,6 +83,13 @@ impl Throttle {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
+    /// The rates in force.
+    pub(crate) fn rates(&self) -> Rates {
+        let buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let [reads, writes] = buckets.each_ref().map(|bucket| bucket.as_ref().map(|bucket| bucket.rate));
+        Rates { reads, writes }
+    }
+
     /// Whether one more request may come.
     pub(crate) fn admits(&self, is_read: bool, now: impl FnOnce() -> Duration) -> bool {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +108,17 @@ mod tests {
         assert_eq!((0..30).filter(|_| ask(0)).count(), 20);
         assert!(ask(100) && !ask(100), "one more after a tenth of a second");
         assert_eq!((0..100).filter(|_| ask(60_000)).count(), 20, "no more than the burst is saved up");
+    }
+
+    #[test]
+    fn rates_are_told_as_they_were_set() {
+        let throttle = Throttle::new(Rates::default(), Duration::ZERO);
+        let slow = Rates { reads: Some(0.5), writes: None };
+        throttle.set(slow, Duration::ZERO);
+        assert_eq!(throttle.rates(), slow);
+        assert!(
+            slow.are_sound() && !Rates::uniform(0.0).are_sound() && !Rates::uniform(f64::NAN).are_sound()
+        );
     }
 
     #[test]

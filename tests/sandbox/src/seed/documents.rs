@@ -20,6 +20,10 @@ pub struct Document {
 pub const ORPHANS: usize = 2;
 /// Sizes between nothing and this, most of them small.
 const MAX_BYTES: u64 = 360_000;
+/// The first so many are that long; a bucket that holds more is one of very many small files.
+const LONG: usize = 2_000;
+/// Sizes beyond those.
+const MAX_SHORT: u64 = 4_000;
 
 /// The bucket's content, one by one: nobody needs all of it in memory.
 pub fn documents(size: Size, seed: u64) -> impl Iterator<Item = Document> + Send {
@@ -46,7 +50,8 @@ fn document(index: usize, noise: &mut Noise) -> Document {
 fn numbered(index: usize, noise: &mut Noise) -> Document {
     // The cube of an even draw: many small files, few large ones.
     let draw = noise.next() % 1_000;
-    let length = usize::try_from(draw * draw * draw * MAX_BYTES / 1_000_000_000).unwrap_or(0);
+    let most = if index < LONG { MAX_BYTES } else { MAX_SHORT };
+    let length = usize::try_from(draw * draw * draw * most / 1_000_000_000).unwrap_or(0);
     let (year, folder) = (2019 + index % 8, index / 25);
     let (name, content_type) = match index % 8 {
         0 => (format!("Convention signée n°{index}.pdf"), "application/pdf"),

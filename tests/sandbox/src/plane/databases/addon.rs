@@ -268,6 +268,19 @@ impl Addon {
         self.execute(&mut inside, "running statements", sql).await
     }
 
+    pub(super) async fn run_each(
+        &self,
+        mut statements: tokio::sync::mpsc::Receiver<String>,
+    ) -> Result<(), DatabaseError> {
+        let mut inside = self.superuser(&self.resource).await?;
+        let owner = format!("SET SESSION AUTHORIZATION {}", identifier(&self.resource));
+        self.execute(&mut inside, "running statements", &owner).await?;
+        while let Some(sql) = statements.recv().await {
+            self.execute(&mut inside, "running statements", &sql).await?;
+        }
+        Ok(())
+    }
+
     /// A connection as the superuser.
     async fn superuser(&self, database: &str) -> Result<PgConnection, DatabaseError> {
         self.admin(database, Some(&self.superuser_password)).await

@@ -17,8 +17,14 @@ const MESSAGE: usize = 2_000;
 
 impl Addon {
     /// The equivalent of the vendor's dump, by its documentation.
-    pub(super) async fn dump(&self, binaries: &Binaries, file: &Path) -> Result<u64, DatabaseError> {
+    pub(super) async fn dump(
+        &self,
+        binaries: &Binaries,
+        file: &Path,
+        more: &[&str],
+    ) -> Result<u64, DatabaseError> {
         let mut command = self.tool(binaries, "pg_dump");
+        command.args(more);
         command.args([
             "--clean",
             "--if-exists",

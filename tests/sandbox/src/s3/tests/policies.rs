@@ -154,9 +154,12 @@ async fn many_objects_are_seeded_in_few_writes() {
     let dir = tempfile::tempdir().unwrap();
     let setup = start(dir.path()).await;
     setup.s3.make_bucket("bucket", false, false).await.unwrap();
-    let all =
-        (0..12_000).map(|number| (format!("{number:05}"), bytes::Bytes::from(format!("body {number}"))));
-    assert_eq!(setup.s3.seed_many("bucket", all, "text/plain").await.unwrap(), 12_000);
+    let all = (0..12_000).map(|number| crate::s3::Seeded {
+        key: format!("{number:05}"),
+        content_type: "text/plain",
+        body: format!("body {number}").into(),
+    });
+    assert_eq!(setup.s3.seed_many("bucket", "STANDARD", all).await.unwrap(), 12_000);
     let client = setup.client("FULL");
     let got = client.get_object().bucket("bucket").key("11999").send().await.unwrap();
     assert_eq!(got.content_type(), Some("text/plain"));

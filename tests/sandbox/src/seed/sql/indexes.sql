@@ -4,6 +4,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE public.logements ADD FOREIGN KEY (lot_id) REFERENCES public.lots (id) ON DELETE CASCADE;
 ALTER TABLE public.prets ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
 ALTER TABLE public.commentaires ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
+ALTER TABLE public.documents ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id);
 ALTER TABLE public.evenements ADD FOREIGN KEY (convention_id) REFERENCES public.conventions (id) ON DELETE CASCADE;
 
 CREATE UNIQUE INDEX utilisateurs_email ON public.utilisateurs (lower(email));

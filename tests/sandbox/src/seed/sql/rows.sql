@@ -87,7 +87,7 @@ FROM generate_series(1, {commentaires}) AS i;
 
 INSERT INTO public.evenements (convention_id, nature, contenu, survenu_le)
 SELECT 1 + floor(random() * {conventions})::int, (ARRAY['création', 'dépôt', 'validation', 'télédéclaration', 'relance'])[1 + i % 5],
-    CASE WHEN i % 3 = 0 THEN NULL ELSE jsonb_build_object('par', i % 97, 'note', 'étape n°' || i % 13, 'durée', round((random() * 90)::numeric, 3)) END,
+    CASE WHEN i % 3 = 0 THEN NULL ELSE jsonb_build_object('par', i % 97, 'note', 'étape n°' || i % 13 || repeat(' — pièce ' || md5('{seed} pièce ' || i) || ' reçue', {pieces}), 'durée', round((random() * 90)::numeric, 3)) END,
     timestamptz '2021-03-01 00:00+01' + i * interval '9 minutes 3.25 seconds'
 FROM generate_series(1, {evenements}) AS i;
 

@@ -121,7 +121,7 @@ CREATE TABLE public.commentaires (
 -- One row for each file in the bucket, by its exact key.
 CREATE TABLE public.documents (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    convention_id bigint REFERENCES public.conventions (id),
+    convention_id bigint,
     object_key text NOT NULL UNIQUE,
     content_type text NOT NULL,
     taille bigint NOT NULL CHECK (taille >= 0),

@@ -1,0 +1,40 @@
+//! How often the object stores may be asked, by the control API.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Shared, Wrong, parsed};
+use crate::s3::Rates;
+
+/// `GET /rates`.
+pub(super) async fn show(State(parts): Shared) -> Json<Value> {
+    Json(json!({"source": parts.source.rates(), "archive": parts.archive.rates()}))
+}
+
+/// Other rates: of one store or of both. A store that is not named keeps its own; a rate that is not given is no limit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    source: Option<Rates>,
+    archive: Option<Rates>,
+}
+
+/// `POST /rates`.
+pub(super) async fn set(State(parts): Shared, body: Bytes) -> Result<Response, Wrong> {
+    let wanted: Wanted = parsed(&body)?;
+    let pairs = [(&parts.source, wanted.source), (&parts.archive, wanted.archive)];
+    if pairs.iter().filter_map(|(_, rates)| *rates).any(|rates| !rates.are_sound()) {
+        return Err(Wrong("reads, writes: requests a second, above 0; leave one out for no limit".into()));
+    }
+    for (store, rates) in pairs {
+        if let Some(rates) = rates {
+            store.limit(rates);
+        }
+    }
+    Ok((StatusCode::OK, show(State(parts.clone())).await).into_response())
+}
