@@ -26,6 +26,11 @@ impl Lab {
             .option("fsync", "off")
             .option("full_page_writes", "off")
             .option("autovacuum", "off")
+            // Databases are made and never dropped, which would write out everything each time.
+            .option("checkpoint_timeout", "1h")
+            .option("max_wal_size", "4GB")
+            .option("wal_level", "minimal")
+            .option("max_wal_senders", "0")
             .option("max_locks_per_transaction", "256");
         let cluster = Cluster::start(settings).await.expect("a server");
         let bin = Binaries::find().expect("PostgreSQL").dir;
@@ -106,9 +111,5 @@ impl Lab {
             user: name,
             password: SecretString::from("corpus"),
         }
-    }
-
-    pub(crate) async fn drop_target(&self, target: &Target) {
-        self.execute("postgres", &format!("DROP DATABASE {} WITH (FORCE)", target.database)).await;
     }
 }

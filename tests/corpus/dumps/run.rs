@@ -57,9 +57,6 @@ pub(crate) async fn run(lab: &Lab, shared: &Target, case: &Case) -> Outcome {
         &CancellationToken::new(),
     ))
     .await;
-    if let Some(target) = &own {
-        lab.drop_target(target).await;
-    }
     let left = std::fs::remove_file(&file).is_ok();
     judge(case, &climbed, left)
 }
