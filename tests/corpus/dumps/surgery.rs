@@ -73,7 +73,7 @@ impl<'a> Anatomy<'a> {
         let (minor, int_bytes, offset_bytes) = (bytes[6], usize::from(bytes[8]), usize::from(bytes[9]));
         let mut cursor = Cursor { bytes, at: 11, int_bytes };
         // The compression is a byte since 1.15; then comes the date in seven numbers.
-        cursor.skip_ints(if minor >= 15 { 0 } else { 1 });
+        cursor.skip_ints(usize::from(minor < 15));
         cursor.at += usize::from(minor >= 15);
         cursor.skip_ints(7);
         cursor.skip_texts(3);

@@ -123,7 +123,9 @@ mod tests {
     fn characters_across_pieces_are_whole() {
         let holds = |pieces: &[&[u8]]| {
             let mut watch = Utf8Watch::default();
-            pieces.iter().for_each(|piece| watch.feed(piece));
+            for piece in pieces {
+                watch.feed(piece);
+            }
             watch.holds()
         };
         assert!(holds(&[b"Zo\xc3", b"\xa9 \xe2", b"\x82", b"\xac"]));

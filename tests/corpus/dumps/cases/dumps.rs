@@ -9,6 +9,9 @@ use crate::lab::Lab;
 use crate::pack::{gzip, served};
 use crate::surgery::{Anatomy, flipped, replaced, set};
 
+const DATA: &[&str] = &["data-unreadable"];
+const TOC: &[&str] = &["toc-unreadable"];
+
 pub(crate) fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     let mut cases = headers(till);
     cases.extend(cuts(till));
@@ -45,8 +48,6 @@ fn cuts(till: &Till) -> Vec<Case> {
     };
     let (packed, in_bare) = (till.packed.as_slice(), bare.block("TABLE DATA", "facture"));
     let block = anatomy.block("TABLE DATA", "facture");
-    const DATA: &[&str] = &["data-unreadable"];
-    const TOC: &[&str] = &["toc-unreadable"];
     vec![
         cut("dump-cut-in-toc", "half of the table of contents", packed, anatomy.toc_end / 2, TOC),
         cut("dump-cut-at-toc-end", "the table of contents less a byte", packed, anatomy.toc_end - 1, TOC),
@@ -65,7 +66,6 @@ fn blocks(till: &Till) -> Vec<Case> {
     let large = till.packed.len() - 200;
     let broken =
         |name, made, dump: &[u8], reason| Case::broken(name, made, served(dump)).stops(Rung::Intact, reason);
-    const DATA: &[&str] = &["data-unreadable"];
     vec![
         broken(
             "block-bit-flip",
