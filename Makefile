@@ -28,6 +28,7 @@ lint: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@./deploy/check-lints
+	@./deploy/prometheus/check
 
 manifests:        ## write crds/manifests from the types
 	$(CARGO) run --locked -p reprise-crds --bin reprise-crds-manifests

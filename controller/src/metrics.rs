@@ -76,9 +76,9 @@ impl Metrics {
         self.recovery.step_ended(step, outcome, took);
     }
 
-    /// How many requests are in a phase now.
-    pub fn requests_in(&self, phase: &str, count: i64) {
-        self.recovery.requests_in(phase, count);
+    /// How many requests are in each phase now; in those that are not named there are none.
+    pub fn requests_are(&self, counts: &[(String, i64)]) {
+        self.recovery.requests_are(counts);
     }
 
     /// A recovery of `plan` has reached a milestone.

@@ -216,9 +216,7 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
     for name in store.open_requests().await? {
         queue.add(name, "resync");
     }
-    for (phase, count) in store.phases().await? {
-        metrics.requests_in(&phase, count);
-    }
+    metrics.requests_are(&store.phases().await?);
     Ok(())
 }
 

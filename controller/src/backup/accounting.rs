@@ -17,7 +17,7 @@ pub(super) use rules::skip_rule;
 use super::checks::Observed;
 use super::contents::Counts;
 use super::restore::{EntryError, Report, Selection};
-use super::toc::{Entry, Toc};
+use super::toc::{Entry, Toc, on_one_line};
 
 /// What a claim of *restored* rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +229,7 @@ fn look_at_large_objects(counts: &Counts, observed: &Observed) -> Sight {
 }
 
 fn path_of(relation: &super::contents::RelationName) -> String {
-    format!("{} {}", relation.schema, relation.name)
+    on_one_line(&format!("{} {}", relation.schema, relation.name))
 }
 
 #[cfg(test)]

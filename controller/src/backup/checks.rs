@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use thiserror::Error;
 
 pub use data::{DataCheck, DataOutcome, Expectation, run_data_checks};
-pub use finding::{Finding, Severity, compare};
+pub use finding::{Finding, Severity, compare, undumped};
 pub use integrity::integrity;
 pub use observe::{Observed, SequenceState, observe};
 pub use occupancy::{Occupancy, occupancy};

@@ -4,6 +4,7 @@
 //! This is both the proof that every data block can be read and the manifest that a restore is held against. What it
 //! cannot see: a change in uncompressed data that leaves valid text, which only a recorded hash shows.
 
+mod encoding;
 mod names;
 mod read;
 mod scanner;
@@ -14,6 +15,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use encoding::{DumpEncoding, told_by};
 pub use read::read_all;
 pub use scanner::{ScanError, Scanner};
 
@@ -67,6 +69,9 @@ pub struct Counts {
     pub large_object_bytes: u64,
     /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
     pub not_valid: Vec<String>,
+    /// Whether there is text whose encoding nobody knows: the source had none (`SQL_ASCII`), and it is no UTF-8.
+    #[serde(default)]
+    pub foreign_text: bool,
     /// Bytes of SQL that were read.
     pub text_bytes: u64,
 }

@@ -37,6 +37,8 @@ pub const REASONS: &[&str] = &[
     "toc-unreadable",
     "data-unreadable",
     "data-missing",
+    "digest-differs",
+    "count-differs",
     "tool-failed",
     "local-failure",
     "cancelled",
@@ -194,6 +196,22 @@ pub enum Refusal {
         /// The first such entry.
         entry: String,
     },
+    /// It is whole, and not what it was when its digest was recorded.
+    #[error("{layer} is not what it was when its digest was recorded")]
+    DigestDiffers {
+        /// Which layer was looked at.
+        layer: Layer,
+    },
+    /// A table has other rows than were recorded of this backup.
+    #[error("table {table} has {} in the dump, {} recorded", rows(*.found), rows(*.recorded))]
+    CountDiffers {
+        /// The first such table.
+        table: String,
+        /// Rows recorded, if it was recorded at all.
+        recorded: Option<u64>,
+        /// Rows in the dump, if it is in there at all.
+        found: Option<u64>,
+    },
     /// A program of PostgreSQL's could not be run: nothing is known of the backup.
     #[error("could not run {tool}")]
     Tool {
@@ -238,6 +256,10 @@ impl std::fmt::Display for Layer {
     }
 }
 
+fn rows(count: Option<u64>) -> String {
+    count.map_or_else(|| "no such table".to_owned(), |count| format!("{count} rows"))
+}
+
 impl Refusal {
     /// The stable label of this fault, for `backup_verdicts` and metrics. Labels are added to, never renamed.
     pub fn reason(&self) -> &'static str {
@@ -264,10 +286,17 @@ impl Refusal {
             Self::TocUnreadable { .. } => "toc-unreadable",
             Self::DataUnreadable { .. } => "data-unreadable",
             Self::DataMissing { .. } => "data-missing",
+            Self::DigestDiffers { .. } => "digest-differs",
+            Self::CountDiffers { .. } => "count-differs",
             Self::Tool { .. } => "tool-failed",
             Self::Local { .. } => "local-failure",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether every byte of the download was read before this showed: these faults are an end that came too early.
+    pub fn saw_the_end(&self) -> bool {
+        matches!(self, Self::GzipCut { .. } | Self::TarCut { .. })
     }
 
     /// Whether this says something about the backup. If not, it is to be tried again and gets no verdict.
@@ -297,7 +326,9 @@ impl Refusal {
             | Self::NotCustom { .. }
             | Self::TocUnreadable { .. }
             | Self::DataUnreadable { .. }
-            | Self::DataMissing { .. } => true,
+            | Self::DataMissing { .. }
+            | Self::DigestDiffers { .. }
+            | Self::CountDiffers { .. } => true,
         }
     }
 }
@@ -327,7 +358,9 @@ impl Classified for Refusal {
             | Self::NotCustom { .. }
             | Self::TocUnreadable { .. }
             | Self::DataUnreadable { .. }
-            | Self::DataMissing { .. } => Class::Terminal,
+            | Self::DataMissing { .. }
+            | Self::DigestDiffers { .. }
+            | Self::CountDiffers { .. } => Class::Terminal,
         }
     }
 }

@@ -62,6 +62,11 @@ impl Entry {
     }
 }
 
+/// A name as a listing tells it, where line ends are spaces.
+pub(super) fn on_one_line(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
+}
+
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} (entry {})", self.kind, self.path(), self.id)

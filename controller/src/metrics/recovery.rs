@@ -62,8 +62,11 @@ impl Recovery {
         self.step_duration.with_label_values(&[step]).observe(took.as_secs_f64());
     }
 
-    pub(super) fn requests_in(&self, phase: &str, count: i64) {
-        self.requests.with_label_values(&[at_label(self.labels.phases, phase)]).set(count);
+    pub(super) fn requests_are(&self, counts: &[(String, i64)]) {
+        for phase in with_other(self.labels.phases) {
+            let there = counts.iter().filter(|(told, _)| at_label(self.labels.phases, told) == phase);
+            self.requests.with_label_values(&[phase]).set(there.map(|(_, count)| count).sum());
+        }
     }
 
     pub(super) fn milestone_reached(&self, plan: &str, milestone: &str, at: DateTime<Utc>) {

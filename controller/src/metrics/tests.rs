@@ -104,7 +104,8 @@ fn what_happens_is_counted() {
     );
     metrics.bytes_moved("dump", 7);
     metrics.bytes_moved("dump", 5);
-    metrics.requests_in("Running", 2);
+    metrics.requests_are(&[("Pending".to_owned(), 1)]);
+    metrics.requests_are(&[("Running".to_owned(), 2)]);
     metrics.lease(Some(Epoch(4)));
     metrics.lease(None);
     metrics.task_failed();
@@ -116,6 +117,7 @@ fn what_happens_is_counted() {
         r#"reprise_queue_depth{kind="request"} 3"#,
         r#"reprise_bytes_moved_total{what="dump"} 12"#,
         r#"reprise_requests{phase="Running"} 2"#,
+        r#"reprise_requests{phase="Pending"} 0"#,
         "reprise_lease_held 0",
         "reprise_lease_epoch 4",
         "reprise_tasks_failed_total 1",

@@ -36,6 +36,9 @@ pub struct ChosenBackup {
     pub rows: u64,
     /// Large objects in the dump.
     pub large_objects: u64,
+    /// Whether checksums cover all of its bytes: only then may it be called asserted.
+    #[serde(default)]
+    pub sealed: bool,
     /// The newer ones, and why each lost.
     pub refused: Vec<RefusedBackup>,
 }

@@ -58,7 +58,7 @@ impl Rule {
 pub(in crate::backup) fn skip_rule(entry: &Entry, present: impl Fn(&str) -> bool) -> Option<Rule> {
     match entry.kind.as_str() {
         "ACL" | "DEFAULT ACL" => Some(Rule::Privileges),
-        "COMMENT" => comment_rule(&entry.name),
+        "COMMENT" => comment_rule(&entry.name.replace('"', "")),
         "DATABASE" | "DATABASE PROPERTIES" => Some(Rule::DatabaseSettings),
         "EVENT TRIGGER" | "SECURITY LABEL" => Some(Rule::SuperuserObject),
         "EXTENSION" if present(&entry.name) => Some(Rule::ExtensionPresent),

@@ -1,5 +1,6 @@
 //! What is not as it should be in a restored database. [`compare`] is pure.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Observed;
 use crate::backup::contents::{Counts, RelationName};
 use crate::backup::restore::Selection;
+use crate::backup::toc::{Entry, Toc, on_one_line};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +72,14 @@ pub enum Finding {
         /// `SCHEMA TABLE NAME`.
         constraint: String,
     },
+    /// The dump makes a table and has no entry for its data, not even an empty one: it was left out when the dump was
+    /// made.
+    DataNotInDump {
+        /// Which.
+        table: RelationName,
+    },
+    /// The source had no encoding, and its text is no UTF-8: a server takes it, and programs that read it fail.
+    TextForeign,
     /// Large objects are missing, or there are others.
     LargeObjectsDiffer {
         /// Number and bytes in the dump.
@@ -89,8 +99,15 @@ impl Finding {
             Self::SequenceBehind { .. } => "sequence-behind",
             Self::IndexInvalid { .. } => "index-invalid",
             Self::ConstraintNotValidated { .. } => "constraint-not-validated",
+            Self::DataNotInDump { .. } => "data-not-in-dump",
+            Self::TextForeign => "text-foreign",
             Self::LargeObjectsDiffer { .. } => "large-objects-differ",
         }
+    }
+
+    /// Whether it casts a doubt on the whole backup, although the restore gave back all that the dump held.
+    pub const fn is_doubt(&self) -> bool {
+        matches!(self, Self::DataNotInDump { .. } | Self::TextForeign)
     }
 
     /// How bad it is, given what the dump held: what was so in the source is no fault of the restore.
@@ -101,6 +118,7 @@ impl Finding {
                 .sequences
                 .iter()
                 .any(|value| value.sequence == *sequence && value.last_value == *last_value),
+            Self::DataNotInDump { .. } | Self::TextForeign => true,
             Self::TableAbsent { .. }
             | Self::RowsDiffer { .. }
             | Self::SequenceDiffers { .. }
@@ -128,6 +146,12 @@ impl fmt::Display for Finding {
             Self::IndexInvalid { index } => write!(f, "index {index} is invalid"),
             Self::ConstraintNotValidated { constraint } => {
                 write!(f, "constraint {constraint} is not validated")
+            }
+            Self::DataNotInDump { table } => {
+                write!(f, "the rows of table {table} were left out when the dump was made")
+            }
+            Self::TextForeign => {
+                f.write_str("there is text that is no UTF-8, from a source without an encoding")
             }
             Self::LargeObjectsDiffer { expected, found } => write!(
                 f,
@@ -166,5 +190,20 @@ pub fn compare(counts: &Counts, selection: &Selection, observed: &Observed) -> V
     if expected != found {
         findings.push(Finding::LargeObjectsDiffer { expected, found });
     }
+    if counts.foreign_text {
+        findings.push(Finding::TextForeign);
+    }
     findings
+}
+
+/// The tables that the dump makes without any entry for their data. A dump of all has one for each, be it empty.
+pub fn undumped(toc: &Toc, observed: &Observed) -> Vec<Finding> {
+    let paths = |kind| toc.of_kind(kind).map(Entry::path).collect::<HashSet<_>>();
+    let (made, with_data) = (paths("TABLE"), paths("TABLE DATA"));
+    let left_out = |table: &&RelationName| {
+        let path = on_one_line(&format!("{} {}", table.schema, table.name));
+        made.contains(&path) && !with_data.contains(&path) && !observed.partitioned.contains(*table)
+    };
+    let tables = observed.rows.keys().filter(left_out);
+    tables.map(|table| Finding::DataNotInDump { table: table.clone() }).collect()
 }

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
 use super::{CheckError, USER_SCHEMA, failed, forget_search_path};
 use crate::backup::contents::RelationName;
+use crate::backup::toc::on_one_line;
 
 /// The state of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Observed {
     pub rows: BTreeMap<RelationName, u64>,
     /// The tables among them that belong to an extension, which may have put rows of its own there.
     pub of_extensions: BTreeSet<RelationName>,
+    /// The partitioned tables among them, whose rows are their partitions'.
+    pub partitioned: BTreeSet<RelationName>,
     /// Each sequence.
     pub sequences: BTreeMap<RelationName, SequenceState>,
     /// Large objects.
@@ -113,7 +116,7 @@ impl Observed {
 
     /// Whether this object was seen.
     pub fn has(&self, kind: &str, path: &str) -> bool {
-        self.objects.contains(&(kind.to_owned(), path.to_owned()))
+        self.objects.contains(&(kind.to_owned(), comparable(kind, path)))
     }
 }
 
@@ -121,10 +124,17 @@ impl Observed {
 pub async fn observe(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Observed, CheckError> {
     forget_search_path(conn).await?;
     let objects = objects(conn).await?;
-    let (rows, of_extensions) = rows(conn, progress).await?;
+    let (rows, of_extensions, partitioned) = rows(conn, progress).await?;
     let sequences = sequences(conn).await?;
     let (large_objects, large_object_bytes) = large_objects(conn).await?;
-    Ok(Observed { objects, rows, of_extensions, sequences, large_objects, large_object_bytes })
+    Ok(Observed { objects, rows, of_extensions, partitioned, sequences, large_objects, large_object_bytes })
+}
+
+/// A path as both sides tell it: on one line, and without the quotes that a dump puts into what a comment is on, where
+/// names need them or where `pg_dump` was told to quote all.
+fn comparable(kind: &str, path: &str) -> String {
+    let path = on_one_line(path);
+    if kind == "COMMENT" { path.replace('"', "") } else { path }
 }
 
 async fn objects(conn: &mut PgConnection) -> Result<HashSet<(String, String)>, CheckError> {
@@ -132,7 +142,11 @@ async fn objects(conn: &mut PgConnection) -> Result<HashSet<(String, String)>, C
         .fetch_all(conn)
         .await
         .map_err(failed("read the catalogue"))?;
-    let pair = |row: sqlx::postgres::PgRow| Ok((row.try_get(0)?, row.try_get(1)?));
+    let pair = |row: sqlx::postgres::PgRow| {
+        let (kind, path): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let path = comparable(&kind, &path);
+        Ok((kind, path))
+    };
     rows.into_iter().map(pair).collect::<Result<_, _>>().map_err(failed("read the catalogue"))
 }
 
@@ -169,12 +183,13 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
     rows.into_iter().map(relation).collect::<Result<_, _>>().map_err(failed("list the relations"))
 }
 
-type Rows = (BTreeMap<RelationName, u64>, BTreeSet<RelationName>);
+/// The rows of each table; the extensions' tables; the partitioned ones.
+type Rows = (BTreeMap<RelationName, u64>, BTreeSet<RelationName>, BTreeSet<RelationName>);
 
 async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Rows, CheckError> {
     let tables = relations(conn, "rp").await?;
     let total = tables.len() as u64;
-    let (mut rows, mut of_extensions) = Rows::default();
+    let (mut rows, mut of_extensions, mut partitioned) = Rows::default();
     for (done, table) in (1..).zip(tables) {
         // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
         let only = if table.kind == "p" { "" } else { "ONLY " };
@@ -187,11 +202,14 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
             Err(error) => return Err(failed("count the rows of a table")(error)),
         }
         if table.of_extension {
-            of_extensions.insert(table.name);
+            of_extensions.insert(table.name.clone());
+        }
+        if table.kind == "p" {
+            partitioned.insert(table.name);
         }
         progress(done, total);
     }
-    Ok((rows, of_extensions))
+    Ok((rows, of_extensions, partitioned))
 }
 
 async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {

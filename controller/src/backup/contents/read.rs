@@ -99,6 +99,12 @@ fn conclude(scanner: Scanner, toc: &Toc) -> Result<Counts, Refusal> {
         return Err(Refusal::DataMissing { entry: entry.to_string() });
     }
     let place = scanner.place();
+    let large = |kind| toc.of_kind(kind).next();
+    if let Some(entry) = large("BLOB").or_else(|| large("BLOB METADATA"))
+        && large("BLOBS").is_none()
+    {
+        return Err(Refusal::DataMissing { entry: entry.to_string() });
+    }
     let counts =
         scanner.finish().map_err(|error| Refusal::DataUnreadable { place, said: error.to_string() })?;
     let made = toc.entries.iter().filter(|entry| entry.kind == "BLOB").count() as u64;

@@ -93,7 +93,7 @@ impl Default for Scanner {
 impl Scanner {
     /// Scans the next piece of text.
     pub fn feed(&mut self, piece: &[u8]) {
-        self.tally.text_bytes(piece.len() as u64);
+        self.tally.text(piece);
         let mut at = 0;
         while let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) {
             at += match &mut self.state {
@@ -289,7 +289,7 @@ impl Scanner {
             Some(end) => {
                 self.state = State::Code;
                 if self.statement.trim_ascii().is_empty() {
-                    self.tally.heading(&String::from_utf8_lossy(&self.comment));
+                    self.tally.heading(&self.comment);
                 }
                 end + 1
             }

@@ -20,8 +20,7 @@ pub(super) enum Statement {
 }
 
 /// Reads a statement without its semicolon. `text` may be cut at its end if it is very long.
-pub(super) fn read(text: &[u8]) -> Statement {
-    let text = String::from_utf8_lossy(text.trim_ascii());
+pub(super) fn read(text: &str) -> Statement {
     let known = match text.split_once(' ') {
         Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
         Some(("INSERT", rest)) => insert(rest),
@@ -77,10 +76,10 @@ mod tests {
     #[test]
     fn the_statements_that_count_are_recognised() {
         let public = || Some("public".to_owned());
-        assert_eq!(read(b"\nCOPY public.a (x) FROM stdin"), Statement::Copy(public(), "a".into()));
-        assert_eq!(read(b"COPY public.a (x) TO stdout"), Statement::Other { not_valid: false });
+        assert_eq!(read("COPY public.a (x) FROM stdin"), Statement::Copy(public(), "a".into()));
+        assert_eq!(read("COPY public.a (x) TO stdout"), Statement::Other { not_valid: false });
         assert_eq!(
-            read(b"SELECT pg_catalog.setval('public.\"A_seq\"', -5, false)"),
+            read("SELECT pg_catalog.setval('public.\"A_seq\"', -5, false)"),
             Statement::SetValue {
                 schema: public(),
                 sequence: "A_seq".into(),
@@ -88,10 +87,10 @@ mod tests {
                 is_called: false
             }
         );
-        assert_eq!(read(b"SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
-        assert_eq!(read(br"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
+        assert_eq!(read("SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
+        assert_eq!(read(r"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
         assert_eq!(
-            read(b"ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
+            read("ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }
         );
     }

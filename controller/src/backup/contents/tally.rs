@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::encoding::{DumpEncoding, Utf8Watch, told_by};
 use super::statement::{self, Statement};
 use super::{Counts, RelationName, SequenceValue, TableCount};
 
@@ -38,12 +39,19 @@ pub(super) struct Tally {
     table: Option<RelationName>,
     current: Size,
     tables: BTreeMap<RelationName, Size>,
+    encoding: DumpEncoding,
+    encoding_known: bool,
+    watch: Utf8Watch,
     counts: Counts,
 }
 
 impl Tally {
-    pub(super) fn text_bytes(&mut self, bytes: u64) {
-        self.counts.text_bytes += bytes;
+    /// Notes a piece of the text before it is taken apart.
+    pub(super) fn text(&mut self, piece: &[u8]) {
+        self.counts.text_bytes += piece.len() as u64;
+        if !self.encoding_known {
+            self.watch.feed(piece);
+        }
     }
 
     pub(super) fn data_sections(&self) -> &BTreeSet<String> {
@@ -73,8 +81,8 @@ impl Tally {
     }
 
     /// A comment between statements: one that heads an entry begins its section.
-    pub(super) fn heading(&mut self, comment: &str) {
-        let Some(section) = Section::parse(comment) else { return };
+    pub(super) fn heading(&mut self, comment: &[u8]) {
+        let Some(section) = Section::parse(&self.encoding.decode(comment)) else { return };
         self.end_section();
         if section.kind == "TABLE DATA" {
             self.data_sections.insert(format!("{} {}", section.schema, section.name));
@@ -84,7 +92,13 @@ impl Tally {
 
     /// A whole statement, without its semicolon; `groups` are its parentheses at the outermost level.
     pub(super) fn statement(&mut self, text: &[u8], groups: u64) -> Next {
-        match statement::read(text) {
+        let read = self.encoding.decode(text.trim_ascii());
+        if let Some(encoding) = told_by(&read) {
+            self.encoding = encoding;
+            self.encoding_known = encoding != DumpEncoding::Unknown;
+            return Next::Code;
+        }
+        match statement::read(&read) {
             Statement::Copy(schema, table) => {
                 self.table = Some(self.relation(schema, table));
                 return Next::Rows;
@@ -108,6 +122,7 @@ impl Tally {
 
     pub(super) fn finish(mut self) -> Counts {
         self.end_section();
+        self.counts.foreign_text = self.encoding == DumpEncoding::Unknown && !self.watch.holds();
         self.counts.tables = (self.tables.into_iter())
             .map(|(table, size)| TableCount { table, rows: size.rows, bytes: size.bytes })
             .collect();

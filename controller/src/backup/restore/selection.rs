@@ -7,7 +7,7 @@ use super::RestoreError;
 use crate::backup::accounting::{Rule, skip_rule};
 use crate::backup::checks::Occupancy;
 use crate::backup::contents::RelationName;
-use crate::backup::toc::Toc;
+use crate::backup::toc::{Toc, on_one_line};
 
 /// The entries to restore, and those left out with the rule for each. To have one is to have looked at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Selection {
 
     /// Whether the rows of this table are left out by a rule.
     pub fn leaves_out_rows_of(&self, table: &RelationName) -> bool {
-        self.rows_left_out.contains(&format!("{} {}", table.schema, table.name))
+        self.rows_left_out.contains(&on_one_line(&format!("{} {}", table.schema, table.name)))
     }
 
     /// Whether what stands in the way is dropped first.

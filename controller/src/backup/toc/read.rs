@@ -1,11 +1,13 @@
 //! Runs `pg_restore -l`.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::{Toc, parse};
 use crate::backup::archive::sniff::needs_major;
+use crate::backup::contents::{DumpEncoding, told_by};
 use crate::backup::process::Group;
 use crate::backup::{PgTools, Refusal};
 
@@ -29,7 +31,22 @@ pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
     if !status.success() {
         return Err(refusal(tools, &String::from_utf8_lossy(&said)));
     }
-    parse(&String::from_utf8_lossy(&listing)).map_err(|said| Refusal::TocUnreadable { said })
+    let text = match std::str::from_utf8(&listing) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding(tools, file).await.map_err(failed)?.decode(&listing),
+    };
+    parse(&text).map_err(|said| Refusal::TocUnreadable { said })
+}
+
+/// The encoding of the dump's names, which a listing does not tell: it is in the first lines of the SQL for no entry.
+async fn encoding(tools: &PgTools, file: &Path) -> std::io::Result<DumpEncoding> {
+    let mut command = tools.command("pg_restore");
+    command.args(["-f", "-", "-L", "/dev/null"]).arg(file).stderr(std::process::Stdio::null());
+    let mut pg_restore = Group::spawn(&mut command)?;
+    let stdout = pg_restore.child().stdout.take();
+    let text = read_up_to(stdout, MAX_MESSAGES).await?;
+    pg_restore.wait().await?;
+    Ok(String::from_utf8_lossy(&text).lines().find_map(told_by).unwrap_or_default())
 }
 
 async fn read_up_to(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {

@@ -11,7 +11,7 @@ use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError};
 use crate::backup::checks::{
     DataCheck, Expectation, Finding, Severity as Weight, analyze, compare, grant_readonly, integrity,
-    observe, occupancy, readonly_gaps, run_data_checks,
+    observe, occupancy, readonly_gaps, run_data_checks, undumped,
 };
 use crate::backup::restore::Selection;
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup};
@@ -47,6 +47,7 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     let mut findings = compare(&dump.counts, &selection, &seen);
     findings
         .extend(integrity(connection).await.map_err(doing("checking sequences, indexes and constraints"))?);
+    findings.extend(undumped(&dump.toc, &seen));
     judge(ctx, dump, &findings).await?;
     read_only(ctx, connection).await?;
     let data_checks = questions(ctx, connection).await?;
@@ -129,7 +130,7 @@ fn planned(check: &PlannedCheck) -> Vec<DataCheck> {
     [equals, at_least, at_most, present].into_iter().flatten().collect()
 }
 
-/// It was restored for real and passed every check: the highest rung.
+/// It was restored for real and passed every check: the highest rung, if something vouches for its bytes.
 async fn record(ctx: &Ctx, chosen: &ChosenBackup) -> Result<()> {
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
     let verdict = Verdict {
@@ -137,7 +138,7 @@ async fn record(ctx: &Ctx, chosen: &ChosenBackup) -> Result<()> {
         backup: chosen.backup.clone(),
         taken_at: Some(chosen.taken_at),
         size_bytes: i64::try_from(chosen.size_bytes).ok(),
-        rung: Rung::Asserted,
+        rung: if chosen.sealed { Rung::Asserted } else { Rung::Restored },
         refused: None,
         message: None,
         sha256: Some(chosen.archive_sha256.clone()),

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::dump::{self, Fetched, Unfit};
 use super::{Ctx, Result, StepError};
 use crate::backup::Refusal;
+use crate::backup::ladder::{Recorded, Seal};
 use crate::providers::scalingo::AddonRef;
 use crate::providers::scalingo::backups::{Backup, BackupStatus};
 use crate::recovery::outputs::{ChosenBackup, RefusedBackup};
@@ -84,6 +85,7 @@ async fn chosen(
         tables: dump.counts.tables.len() as u64,
         rows: dump.counts.rows(),
         large_objects: dump.counts.large_objects,
+        sealed: Seal::of(received, &dump.toc, &Recorded::default()).is_some(),
         refused,
     })
 }

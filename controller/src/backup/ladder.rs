@@ -1,0 +1,231 @@
+//! One backup up the evidence ladder, as far as it gets: downloaded, intact, readable, restored, asserted.
+//!
+//! Each rung claims what its own step has seen and nothing more; what stops the climb is told as a [`Halt`] with its
+//! reason. *Downloaded*: every byte arrived. *Intact*: the containers are whole and the bytes are those that were
+//! recorded, where any were. *Readable*: every block could be read, and the rows are those recorded. *Restored*: a
+//! throwaway database took it, and every entry was accounted for. *Asserted*: it is sound, it answers the plan's
+//! questions, nothing fell suspiciously, **and** something vouches for the bytes: see [`Seal`].
+
+mod halt;
+mod recorded;
+mod seal;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use secrecy::ExposeSecret as _;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio_util::sync::CancellationToken;
+
+pub use halt::Halt;
+pub use recorded::{Fall, Previous, Recorded, Rows};
+pub use seal::Seal;
+
+use super::PgTools;
+use super::accounting::{Account, account};
+use super::archive::{Expect, Received, receive};
+use super::checks::{
+    CheckError, DataCheck, Finding, Severity, analyze, compare, integrity, observe, occupancy,
+    run_data_checks, undumped,
+};
+use super::contents::{Counts, read_all};
+use super::refusal::BodyError;
+use super::restore::{Order, Selection, Target, restore};
+use super::toc::{Toc, read_toc};
+use crate::store::Rung;
+
+/// The throwaway database that a backup is tried in, and what is asked of it there.
+#[derive(Debug, Clone, Copy)]
+pub struct Scratch<'a> {
+    /// An empty database.
+    pub target: &'a Target,
+    /// Connections at once.
+    pub jobs: u16,
+    /// A folder of ours (0700) for the password file and the list.
+    pub work_dir: &'a Path,
+    /// Name of the sessions in `pg_stat_activity`.
+    pub application: &'a str,
+    /// The plan's own questions.
+    pub questions: &'a [DataCheck],
+    /// How long each of them may take.
+    pub question_limit: Duration,
+}
+
+/// How far a backup came, and all that was learnt on the way.
+#[derive(Debug)]
+pub struct Climb {
+    /// The highest rung that it reached.
+    pub rung: Rung,
+    /// What kept it from the next one. `None` at the top only.
+    pub halt: Option<Halt>,
+    /// What arrived.
+    pub received: Option<Received>,
+    /// Its table of contents.
+    pub toc: Option<Toc>,
+    /// What is in it.
+    pub counts: Option<Counts>,
+    /// What became of each entry.
+    pub account: Option<Account>,
+    /// What is not as it should be, notices included.
+    pub findings: Vec<Finding>,
+}
+
+/// Takes a backup up the ladder: `body` is received into `file`, read, restored into `scratch` and held against what is
+/// `recorded` of it. The dump stays at `file`, and what was restored in the database: both are the caller's to wipe.
+///
+/// *Repeat*: with an empty database only. `cancel` ends a running restore; dropping the future ends all else.
+pub async fn climb<S, E>(
+    tools: &PgTools,
+    body: S,
+    expect: Expect,
+    recorded: &Recorded,
+    file: &Path,
+    scratch: Scratch<'_>,
+    cancel: &CancellationToken,
+) -> Climb
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BodyError>,
+{
+    let mut climb = Climb {
+        rung: Rung::Listed,
+        halt: None,
+        received: None,
+        toc: None,
+        counts: None,
+        account: None,
+        findings: Vec::new(),
+    };
+    let outcome = async {
+        let received = climb.download(body, expect, recorded, file).await?;
+        let (toc, counts) = climb.read(tools, recorded, file).await?;
+        let mut connection = connect(scratch).await?;
+        let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
+        let outcome = async {
+            climb.restore(&order, &mut connection).await?;
+            climb.assert(recorded, &received, &order, &mut connection).await
+        };
+        let outcome = Box::pin(outcome).await;
+        connection.close().await.ok();
+        outcome
+    };
+    climb.halt = Box::pin(outcome).await.err();
+    climb
+}
+
+/// What a restore needs to know.
+struct Unrestored<'a> {
+    tools: &'a PgTools,
+    file: &'a Path,
+    toc: &'a Toc,
+    counts: &'a Counts,
+    scratch: Scratch<'a>,
+    cancel: &'a CancellationToken,
+}
+
+impl Climb {
+    async fn download<S, E>(
+        &mut self,
+        body: S,
+        expect: Expect,
+        recorded: &Recorded,
+        file: &Path,
+    ) -> Result<Received, Halt>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<BodyError>,
+    {
+        let received = receive(body, expect, file, |_| {}).await.map_err(|refusal| {
+            if refusal.saw_the_end() {
+                self.rung = Rung::Downloaded;
+            }
+            Halt::Refused(refusal)
+        })?;
+        self.rung = Rung::Downloaded;
+        self.received = Some(received.clone());
+        recorded.check_digests(&received)?;
+        self.rung = Rung::Intact;
+        Ok(received)
+    }
+
+    async fn read(
+        &mut self,
+        tools: &PgTools,
+        recorded: &Recorded,
+        file: &Path,
+    ) -> Result<(Toc, Counts), Halt> {
+        let toc = read_toc(tools, file).await?;
+        self.toc = Some(toc.clone());
+        let counts = read_all(tools, file, &toc, |_| {}).await?;
+        self.counts = Some(counts.clone());
+        recorded.check_rows(&counts)?;
+        self.rung = Rung::Readable;
+        Ok((toc, counts))
+    }
+
+    async fn restore(&mut self, from: &Unrestored<'_>, connection: &mut PgConnection) -> Result<(), Halt> {
+        let Unrestored { tools, file, toc, counts, scratch, cancel } = *from;
+        let selection = Selection::new(toc, &occupancy(connection).await?, false)?;
+        let Scratch { target, jobs, work_dir, application, .. } = scratch;
+        let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
+        let report = restore(tools, order, cancel, |_| {}).await?;
+        let observed = observe(connection, |_, _| {}).await?;
+        self.findings = compare(counts, &selection, &observed);
+        self.findings.extend(undumped(toc, &observed));
+        let account = account(toc, &selection, &report, counts, &observed);
+        let (complete, told) = (account.is_complete(), account.to_string());
+        self.account = Some(account);
+        if !complete {
+            return Err(Halt::Incomplete(told));
+        }
+        self.rung = Rung::Restored;
+        Ok(())
+    }
+
+    async fn assert(
+        &mut self,
+        recorded: &Recorded,
+        received: &Received,
+        from: &Unrestored<'_>,
+        connection: &mut PgConnection,
+    ) -> Result<(), Halt> {
+        analyze(connection, |_, _| {}).await?;
+        self.findings.extend(integrity(connection).await?);
+        let unsound = |found: &&Finding| found.severity(from.counts) == Severity::Failure || found.is_doubt();
+        let unsound: Vec<Finding> = self.findings.iter().filter(unsound).cloned().collect();
+        if !unsound.is_empty() {
+            return Err(Halt::Unsound(unsound));
+        }
+        let Scratch { questions, question_limit, .. } = from.scratch;
+        let mut answers = run_data_checks(connection, questions, question_limit).await?;
+        answers.retain(|answer| !answer.holds);
+        if !answers.is_empty() {
+            return Err(Halt::Answers(answers));
+        }
+        let falls = recorded.falls(from.counts);
+        if !falls.is_empty() {
+            return Err(Halt::Fallen(falls));
+        }
+        Seal::of(received, from.toc, recorded).ok_or(Halt::Unsealed)?;
+        self.rung = Rung::Asserted;
+        Ok(())
+    }
+}
+
+async fn connect(scratch: Scratch<'_>) -> Result<PgConnection, Halt> {
+    let Target { socket_dir, port, database, user, password } = scratch.target;
+    let options = PgConnectOptions::new_without_pgpass()
+        .socket(socket_dir)
+        .port(*port)
+        .database(database)
+        .username(user)
+        .password(password.expose_secret())
+        .ssl_mode(PgSslMode::Disable)
+        .application_name(scratch.application)
+        .disable_statement_logging();
+    let connected = options.connect().await;
+    connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
+}

@@ -1,0 +1,156 @@
+//! What is known of a backup from elsewhere, and the one before it: the only witnesses against a change that leaves
+//! valid data behind. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::Refusal;
+use crate::backup::archive::Received;
+use crate::backup::contents::{Counts, RelationName};
+use crate::backup::refusal::Layer;
+
+/// Rows of each table.
+pub type Rows = BTreeMap<RelationName, u64>;
+
+/// What was recorded of this backup when it was made or first seen, and of the one before it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// SHA-256 of the download, in hex.
+    pub download_sha256: Option<String>,
+    /// SHA-256 of the dump inside, in hex.
+    pub dump_sha256: Option<String>,
+    /// Its rows.
+    pub rows: Option<Rows>,
+    /// The backup before it.
+    pub previous: Option<Previous>,
+}
+
+/// The rows of the backup before, and how far they may fall.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Previous {
+    /// Its rows.
+    pub rows: Rows,
+    /// The share that may be gone before it is suspicious: 0.2 lets a fifth go.
+    pub tolerated: f64,
+}
+
+/// Far fewer rows than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fall {
+    /// Where; all of the database if nowhere.
+    pub table: Option<RelationName>,
+    /// Rows in the backup before.
+    pub before: u64,
+    /// Rows in this one.
+    pub now: u64,
+}
+
+impl fmt::Display for Fall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.table {
+            Some(table) => write!(f, "{table} fell from {} to {} rows", self.before, self.now),
+            None => write!(f, "all tables together fell from {} to {} rows", self.before, self.now),
+        }
+    }
+}
+
+impl Recorded {
+    /// Holds the digests of what arrived against those recorded.
+    pub fn check_digests(&self, received: &Received) -> Result<(), Refusal> {
+        let pairs = [
+            (Layer::Download, &self.download_sha256, &received.download_sha256),
+            (Layer::Member, &self.dump_sha256, &received.dump_sha256),
+        ];
+        for (layer, recorded, found) in pairs {
+            if recorded.as_ref().is_some_and(|recorded| !recorded.eq_ignore_ascii_case(found)) {
+                return Err(Refusal::DigestDiffers { layer });
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds the rows of the dump against those recorded of it.
+    pub fn check_rows(&self, counts: &Counts) -> Result<(), Refusal> {
+        let Some(recorded) = &self.rows else { return Ok(()) };
+        let found = rows_of(counts);
+        let differs = |table: &&RelationName| recorded.get(table) != found.get(table);
+        match recorded.keys().chain(found.keys()).find(differs) {
+            None => Ok(()),
+            Some(table) => Err(Refusal::CountDiffers {
+                table: table.to_string(),
+                recorded: recorded.get(table).copied(),
+                found: found.get(table).copied(),
+            }),
+        }
+    }
+
+    /// Where far fewer rows are than in the backup before. Of single tables, those count that held one row in a hundred
+    /// at least: queues and sessions come and go.
+    pub fn falls(&self, counts: &Counts) -> Vec<Fall> {
+        let Some(Previous { rows, tolerated }) = &self.previous else { return Vec::new() };
+        let now = rows_of(counts);
+        let total: u64 = rows.values().sum();
+        let fell = |table: Option<&RelationName>, before: u64, now: u64| {
+            #[expect(clippy::cast_precision_loss, reason = "a share of rows needs no more than 52 bits")]
+            let gone = before.saturating_sub(now) as f64 > before as f64 * tolerated;
+            gone.then(|| Fall { table: table.cloned(), before, now })
+        };
+        let tables = rows.iter().filter(|(_, before)| **before >= total.div_ceil(100).max(1));
+        let tables = tables
+            .filter_map(|(table, before)| fell(Some(table), *before, now.get(table).copied().unwrap_or(0)));
+        fell(None, total, now.values().sum()).into_iter().chain(tables).collect()
+    }
+}
+
+fn rows_of(counts: &Counts) -> Rows {
+    counts.tables.iter().map(|count| (count.table.clone(), count.rows)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::contents::TableCount;
+
+    fn relation(name: &str) -> RelationName {
+        RelationName { schema: "public".into(), name: name.into() }
+    }
+
+    fn counts(rows: &[(&str, u64)]) -> Counts {
+        let tables =
+            rows.iter().map(|(name, rows)| TableCount { table: relation(name), rows: *rows, bytes: 0 });
+        Counts { tables: tables.collect(), ..Counts::default() }
+    }
+
+    fn recorded(rows: &[(&str, u64)]) -> Recorded {
+        let rows: Rows = rows.iter().map(|(name, rows)| (relation(name), *rows)).collect();
+        Recorded {
+            rows: Some(rows.clone()),
+            previous: Some(Previous { rows, tolerated: 0.2 }),
+            ..Recorded::default()
+        }
+    }
+
+    #[test]
+    fn one_row_more_or_a_table_less_is_not_what_was_recorded() {
+        let recorded = recorded(&[("a", 10), ("b", 0)]);
+        assert!(recorded.check_rows(&counts(&[("a", 10), ("b", 0)])).is_ok());
+        for other in [&[("a", 11), ("b", 0)][..], &[("a", 10)], &[("a", 10), ("b", 0), ("c", 0)]] {
+            let refused = recorded.check_rows(&counts(other)).map_err(|refusal| refusal.reason());
+            assert_eq!(refused, Err("count-differs"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_fall_beyond_the_limit_is_told_by_table() {
+        let recorded = recorded(&[("orders", 1000), ("sessions", 5)]);
+        let told = |rows| recorded.falls(&counts(rows)).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(told(&[("orders", 805)]), [""; 0], "within the limit, and sessions are few");
+        assert_eq!(
+            told(&[("orders", 0), ("sessions", 5)]),
+            ["all tables together fell from 1005 to 5 rows", "public.orders fell from 1000 to 0 rows"]
+        );
+        assert_eq!(Recorded::default().falls(&counts(&[])), []);
+    }
+}

@@ -1,0 +1,54 @@
+//! All cases, made from a running PostgreSQL.
+
+mod containers;
+mod dumps;
+mod harmless;
+mod restores;
+
+use std::collections::BTreeMap;
+
+use reprise::backup::contents::RelationName;
+use reprise::backup::ladder::{Recorded, Rows};
+use sha2::{Digest as _, Sha256};
+
+use crate::case::Case;
+use crate::estates::TILL;
+use crate::lab::Lab;
+
+/// The same shop, dumped in the usual way, and without compression.
+pub(crate) struct Till {
+    pub(crate) database: String,
+    pub(crate) packed: Vec<u8>,
+    pub(crate) bare: Vec<u8>,
+}
+
+pub(crate) async fn all(lab: &Lab) -> Vec<Case> {
+    let database = lab.source("", TILL).await;
+    let till = Till { packed: lab.dump(&database, &[]), bare: lab.dump(&database, &["-Z0"]), database };
+    let mut cases = containers::all(lab, &till);
+    cases.extend(dumps::all(lab, &till));
+    cases.extend(restores::all(lab, &till).await);
+    cases.extend(harmless::all(lab, &till).await);
+    let mut names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), cases.len(), "two cases have one name");
+    cases
+}
+
+/// The digest of a dump, recorded when it was whole.
+fn digest_of(dump: &[u8]) -> Recorded {
+    Recorded { dump_sha256: Some(hex::encode(Sha256::digest(dump))), ..Recorded::default() }
+}
+
+/// The rows of the shop.
+fn till_rows() -> Rows {
+    rows(&[("client", 50), ("facture", 2000), ("journal", 501)])
+}
+
+fn rows(tables: &[(&str, u64)]) -> Rows {
+    let named = |(name, rows): &(&str, u64)| {
+        (RelationName { schema: "public".to_owned(), name: (*name).to_owned() }, *rows)
+    };
+    tables.iter().map(named).collect::<BTreeMap<_, _>>()
+}

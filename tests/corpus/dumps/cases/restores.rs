@@ -1,0 +1,94 @@
+//! Dumps that read well to their last byte and do not come back whole, or come back with too little.
+
+use reprise::backup::checks::{DataCheck, Expectation};
+use reprise::backup::ladder::{Previous, Recorded};
+use reprise::store::Rung;
+
+use super::{Till, digest_of, rows, till_rows};
+use crate::case::Case;
+use crate::estates::{BARE_NAME, POLICY};
+use crate::lab::Lab;
+use crate::pack::served;
+use crate::surgery::{Anatomy, replaced};
+
+const INCOMPLETE: &[&str] = &["restore-incomplete"];
+
+pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
+    let mut cases = edited(till);
+    cases.extend(from_sources(lab).await);
+    cases.extend(too_little(lab, till).await);
+    cases
+}
+
+/// Broken rows, which a digest recorded of them cannot tell: they were so when it was made.
+fn edited(till: &Till) -> Vec<Case> {
+    let edited = |name, made, from: &[u8], to: &[u8]| {
+        let dump = replaced(&till.bare, from, to);
+        Case::broken(name, made, served(&dump)).recorded(digest_of(&dump)).stops(Rung::Readable, INCOMPLETE)
+    };
+    let row = b"500\t1\t424242";
+    let sequence = Anatomy::of(&till.packed)
+        .without(|entry| entry.kind == "SEQUENCE SET" && entry.name == "facture_id_seq");
+    let extension = replaced(&till.packed, b"pg_trgm", b"pg_trgx");
+    vec![
+        edited("constraint-foreign-key", "a row that refers to nothing", row, b"500\t0\t424242"),
+        edited("constraint-primary-key", "a number twice", row, b"499\t1\t424242"),
+        edited("row-not-a-number", "a letter in a number", row, b"500\t1\t42x242"),
+        edited("row-column-missing", "a tab became a space", row, b"500 1\t424242"),
+        edited("row-not-utf8", "a byte that is no UTF-8", "Zoé".as_bytes(), b"Zo\xff\xa9"),
+        Case::broken("extension-unknown", "an extension that no server has", served(&extension))
+            .stops(Rung::Readable, INCOMPLETE),
+        Case::broken("sequence-lost", "the entry of a sequence's value taken out", served(&sequence))
+            .stops(Rung::Restored, &["sequence-behind"]),
+    ]
+}
+
+async fn from_sources(lab: &Lab) -> Vec<Case> {
+    let bare_name = lab.dump(&lab.source("", BARE_NAME).await, &[]);
+    let pages = lab.source("", "CREATE EXTENSION pageinspect; CREATE TABLE public.a AS SELECT 1 AS x").await;
+    let policy = lab.dump(&lab.source("", POLICY).await, &[]);
+    lab.execute("postgres", "ALTER ROLE vendeur RENAME TO vendeur_parti").await;
+    let ascii =
+        "CREATE TABLE public.a (t text); INSERT INTO public.a VALUES (convert_from('\\xe9', 'SQL_ASCII'))";
+    let ascii =
+        lab.source("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0", ascii).await;
+    let broken =
+        |name, made, dump: &[u8]| Case::broken(name, made, served(dump)).stops(Rung::Readable, INCOMPLETE);
+    vec![
+        broken("constraint-bare-name", "a CHECK that needs a search path: its table stays empty", &bare_name),
+        broken("extension-not-allowed", "an extension for superusers only", &lab.dump(&pages, &[])),
+        broken("role-missing", "a policy for a role that is not there", &policy),
+        broken("encoding-unknown", "Latin-1 bytes in a database without an encoding", &lab.dump(&ascii, &[]))
+            .stops(Rung::Restored, &["text-foreign"]),
+        broken("schema-missing", "the target's owner may make nothing in public", &bare_name)
+            .prepare("ALTER SCHEMA public OWNER TO postgres; REVOKE ALL ON SCHEMA public FROM PUBLIC"),
+    ]
+}
+
+/// Whole dumps with less in them than was there before.
+async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
+    let till_sql = crate::estates::TILL;
+    let emptied = lab.source("", &format!("{till_sql}; DELETE FROM public.facture WHERE id > 100")).await;
+    let emptied = served(&lab.dump(&emptied, &[]));
+    let before = |rows| Recorded { previous: Some(Previous { rows, tolerated: 0.2 }), ..Recorded::default() };
+    let mut more = till_rows();
+    more.extend(rows(&[("disparue", 400)]));
+    let question = DataCheck {
+        name: "factures".to_owned(),
+        sql: "SELECT count(*) FROM public.facture".to_owned(),
+        expectation: Expectation::AtLeast(1000.0),
+    };
+    vec![
+        Case::broken("rows-deleted", "19 of 20 invoices deleted before the dump", emptied.clone())
+            .recorded(before(till_rows()))
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("table-dropped", "a table of the backup before is gone", served(&till.packed))
+            .recorded(before(more))
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case {
+            questions: vec![question],
+            ..Case::broken("check-fails", "the plan wants 1,000 invoices", emptied)
+        }
+        .stops(Rung::Restored, &["check-failed"]),
+    ]
+}

@@ -1,0 +1,177 @@
+//! The databases that dumps are made from.
+
+/// A small shop with a mark for each thing that surgery changes.
+pub(crate) const TILL: &str = r"
+CREATE EXTENSION pg_trgm;
+CREATE TABLE public.client (id serial PRIMARY KEY, nom text NOT NULL);
+CREATE TABLE public.facture (
+  id serial PRIMARY KEY, client integer NOT NULL REFERENCES public.client (id), montant integer NOT NULL);
+CREATE TABLE public.journal (ligne text);
+CREATE INDEX client_nom ON public.client USING gin (nom public.gin_trgm_ops);
+COMMENT ON TABLE public.client IS 'clients de la caisse';
+INSERT INTO public.client (nom) SELECT 'client numero ' || n FROM generate_series(1, 49) AS n;
+INSERT INTO public.client (nom) VALUES ('Zoé Durand');
+INSERT INTO public.facture (client, montant)
+  SELECT n % 50 + 1, CASE n WHEN 500 THEN 424242 ELSE n END FROM generate_series(1, 2000) AS n;
+INSERT INTO public.journal SELECT md5(n::text) FROM generate_series(1, 500) AS n;
+INSERT INTO public.journal VALUES ('avant apres');
+SELECT lo_from_bytea(0, decode(repeat('00ff17', 20000), 'hex'));
+SELECT lo_from_bytea(0, 'bonjour');
+";
+
+/// A check that looks for its table by a bare name finds none under the empty search path of a restore.
+pub(crate) const BARE_NAME: &str = "
+CREATE TABLE public.connus (nom text PRIMARY KEY);
+CREATE FUNCTION public.est_connu(n text) RETURNS boolean LANGUAGE plpgsql AS
+  'begin return exists (select from connus where nom = n); end';
+INSERT INTO public.connus VALUES ('Zoé');
+CREATE TABLE public.invites (id serial PRIMARY KEY, nom text CHECK (public.est_connu(nom)));
+INSERT INTO public.invites (nom) VALUES ('Zoé'), ('Zoé');
+";
+
+/// A policy for a role that no dump carries.
+pub(crate) const POLICY: &str = "
+CREATE ROLE vendeur;
+CREATE TABLE public.prix (x integer);
+INSERT INTO public.prix VALUES (1);
+ALTER TABLE public.prix ENABLE ROW LEVEL SECURITY;
+CREATE POLICY prix_vendeur ON public.prix TO vendeur USING (true);
+";
+
+/// Owners, grants and default privileges of roles that are nowhere else.
+pub(crate) const OWNERS: &str = "
+CREATE ROLE chef; CREATE ROLE aide;
+CREATE SCHEMA atelier AUTHORIZATION chef;
+CREATE TABLE atelier.piece (id serial PRIMARY KEY, nom text);
+ALTER TABLE atelier.piece OWNER TO chef;
+CREATE TABLE public.outil (id serial PRIMARY KEY);
+ALTER TABLE public.outil OWNER TO aide;
+CREATE FUNCTION public.compte() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.outil';
+ALTER FUNCTION public.compte() OWNER TO chef;
+INSERT INTO atelier.piece (nom) VALUES ('clou'), ('vis');
+INSERT INTO public.outil DEFAULT VALUES;
+GRANT SELECT ON public.outil TO chef WITH GRANT OPTION;
+GRANT SELECT (nom) ON atelier.piece TO aide;
+REVOKE ALL ON FUNCTION public.compte() FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE chef IN SCHEMA atelier GRANT SELECT ON TABLES TO aide;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO aide;
+";
+
+/// Names that are hard to quote, to list and to compare.
+pub(crate) const NAMES: &str = r#"
+CREATE SCHEMA "autre lieu";
+CREATE TABLE "autre lieu"."Élèves; Type: TABLE; Schema: public" (id serial PRIMARY KEY, "a""b" text);
+CREATE TABLE public."deux
+lignes" (id integer PRIMARY KEY);
+CREATE TABLE public."fin " (id integer);
+CREATE TABLE public."-- Name: x; Type: TABLE DATA" (id integer);
+CREATE TABLE public."TABLE DATA" ("COPY" text);
+CREATE TABLE public."order" ("select" integer CHECK ("select" > 0));
+CREATE FUNCTION public."f(x)"("un nom" integer, VARIADIC r text[]) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE INDEX "index ; --" ON public."fin " (id);
+CREATE SEQUENCE public."s'q";
+SELECT setval('public."s''q"', 41);
+INSERT INTO "autre lieu"."Élèves; Type: TABLE; Schema: public" ("a""b") VALUES ('x'), (E'\\.'), (E'\n');
+INSERT INTO public."deux
+lignes" VALUES (1), (2), (3);
+INSERT INTO public."fin " VALUES (1);
+INSERT INTO public."-- Name: x; Type: TABLE DATA" VALUES (7), (8);
+INSERT INTO public."TABLE DATA" VALUES (E'\\restrict abc'), ('COPY public.x FROM stdin;'), ('-- Data for Name: y');
+INSERT INTO public."order" VALUES (1);
+COMMENT ON TABLE public."fin " IS E'deux\nlignes -- et un tiret';
+COMMENT ON COLUMN "autre lieu"."Élèves; Type: TABLE; Schema: public"."a""b" IS 'c';
+"#;
+
+/// Text that looks like the end of something.
+pub(crate) const TRAPS: &str = r"
+CREATE TABLE public.piege (t text, b bytea, j jsonb, a text[], n numeric, v text);
+INSERT INTO public.piege VALUES
+  (E'\\.', '\x5c2e0a', '{}', '{}', 'NaN', NULL), (E'\\restrict k', '\x', NULL, '{NULL}', NULL, '\N'),
+  (E'\\unrestrict k', '\x00', '[]', '{{1},{2}}', 0, ''), (E'a\nCOPY public.piege FROM stdin;\n\\.\n', NULL, NULL, NULL, 1e300, E'\t'),
+  ('--', '\x2d2d', NULL, NULL, NULL, ';'), (repeat('x', 100000), NULL, NULL, NULL, NULL, E'\x01');
+CREATE FUNCTION public.corps() RETURNS trigger LANGUAGE plpgsql AS $f$
+begin
+/*
+COPY public.faux (a) FROM stdin;
+1
+\.
+\restrict rien
+*/
+COPY public.faux (a) FROM stdin;
+return new; end $f$;
+CREATE TABLE public.apres (id integer);
+INSERT INTO public.apres SELECT generate_series(1, 10);
+CREATE VIEW public.vue AS SELECT ';''--$$' AS texte;
+";
+
+/// Every kind of thing that stands in a dump without rows of its own, or in an unusual place.
+pub(crate) const ZOO: &str = r#"
+CREATE TYPE public.humeur AS ENUM ('gai', 'triste');
+CREATE TYPE public.paire AS (a integer, b text);
+CREATE DOMAIN public.positif AS integer CONSTRAINT plus_que_rien CHECK (VALUE > 0);
+CREATE COLLATION public.ordre FROM pg_catalog."C";
+CREATE TABLE public.mesure (jour date NOT NULL, valeur integer) PARTITION BY RANGE (jour);
+CREATE TABLE public.mesure_2025 PARTITION OF public.mesure FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE public.mesure_2026 PARTITION OF public.mesure FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE INDEX mesure_jour ON public.mesure (jour);
+CREATE TABLE public.parent (id integer PRIMARY KEY, p public.positif);
+CREATE TABLE public.enfant (extra text) INHERITS (public.parent);
+CREATE TABLE public.genere (a integer, b integer GENERATED ALWAYS AS (a * 2) STORED,
+  id bigint GENERATED ALWAYS AS IDENTITY (INCREMENT BY -2 START -1 MINVALUE -100000), h public.humeur, c public.paire);
+CREATE UNLOGGED TABLE public.cache (k text PRIMARY KEY);
+CREATE TABLE public.a (id integer PRIMARY KEY, b integer);
+CREATE TABLE public.b (id integer PRIMARY KEY, a integer REFERENCES public.a DEFERRABLE);
+ALTER TABLE public.a ADD FOREIGN KEY (b) REFERENCES public.b DEFERRABLE;
+CREATE TABLE public.sans_colonne ();
+CREATE MATERIALIZED VIEW public.totaux AS SELECT sum(valeur) AS total FROM public.mesure;
+CREATE MATERIALIZED VIEW public.totaux_des_totaux AS SELECT total * 2 AS double FROM public.totaux;
+CREATE MATERIALIZED VIEW public.jamais AS SELECT 1 AS x WITH NO DATA;
+CREATE VIEW public.vue AS SELECT a FROM public.genere;
+CREATE RULE rien AS ON INSERT TO public.vue DO INSTEAD NOTHING;
+CREATE FUNCTION public.plus(a integer, b integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT a + b';
+CREATE AGGREGATE public.somme (integer) (sfunc = public.plus, stype = integer);
+CREATE OPERATOR public.@+ (LEFTARG = integer, RIGHTARG = integer, FUNCTION = public.plus);
+CREATE PROCEDURE public.fait(INOUT x integer) LANGUAGE sql AS 'SELECT x';
+CREATE CAST (public.paire AS text) WITH INOUT;
+CREATE STATISTICS public.liees ON a, b FROM public.genere;
+CREATE TEXT SEARCH CONFIGURATION public.fr (COPY = pg_catalog.french);
+CREATE FUNCTION public.t() RETURNS trigger LANGUAGE plpgsql AS 'begin return new; end';
+CREATE TRIGGER t BEFORE INSERT ON public.a FOR EACH ROW EXECUTE FUNCTION public.t();
+ALTER TABLE public.a DISABLE TRIGGER t;
+ALTER TABLE public.b ADD CONSTRAINT tardive CHECK (id < 10) NOT VALID;
+ALTER TABLE public.b ENABLE ROW LEVEL SECURITY;
+CREATE POLICY tout ON public.b USING (true);
+INSERT INTO public.mesure SELECT '2025-06-01'::date + n, n FROM generate_series(1, 500) AS n;
+INSERT INTO public.parent VALUES (1, 1), (2, 2);
+INSERT INTO public.enfant VALUES (3, 3, 'x');
+INSERT INTO public.genere (a, h, c) SELECT n, 'gai', '(1,x)'::public.paire FROM generate_series(1, 20) AS n;
+INSERT INTO public.cache VALUES ('x');
+INSERT INTO public.sans_colonne DEFAULT VALUES; INSERT INTO public.sans_colonne DEFAULT VALUES;
+INSERT INTO public.a VALUES (1, NULL); INSERT INTO public.b VALUES (1, 1); UPDATE public.a SET b = 1;
+REFRESH MATERIALIZED VIEW public.totaux; REFRESH MATERIALIZED VIEW public.totaux_des_totaux;
+COMMENT ON TYPE public.humeur IS 'h'; COMMENT ON CONSTRAINT tardive ON public.b IS 'c';
+COMMENT ON COLUMN public.genere.a IS 'a'; COMMENT ON FUNCTION public.plus(integer, integer) IS 'p';
+"#;
+
+/// What only a superuser makes.
+pub(crate) const SUPERUSER: &str = "
+CREATE TABLE public.x (id integer PRIMARY KEY);
+INSERT INTO public.x VALUES (1);
+CREATE FUNCTION public.e() RETURNS event_trigger LANGUAGE plpgsql AS 'begin end';
+CREATE EVENT TRIGGER guet ON ddl_command_end EXECUTE FUNCTION public.e();
+CREATE PUBLICATION tout FOR ALL TABLES;
+COMMENT ON EVENT TRIGGER guet IS 'g';
+";
+
+/// Very many entries, and one very long one.
+pub(crate) const HUGE: &str = "
+DO $$ begin
+  for n in 1..400 loop
+    execute format('CREATE TABLE public.table_%s (id integer, valeur integer)', n);
+    execute format('INSERT INTO public.table_%s VALUES (%s, %s)', n, n, n);
+    execute format('COMMENT ON TABLE public.table_%s IS %L', n, repeat('mot ', 50));
+  end loop;
+  execute format('CREATE FUNCTION public.longue() RETURNS text LANGUAGE sql AS %L', 'SELECT ''' || repeat('long ', 200000) || '''');
+end $$;
+";

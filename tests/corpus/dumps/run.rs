@@ -1,0 +1,93 @@
+//! A case through the very code that judges backups, and whether it came as far as it may.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use reprise::backup::archive::Expect;
+use reprise::backup::ladder::{Climb, Halt, Scratch, climb};
+use reprise::backup::restore::Target;
+use reprise::runtime::chain::Chain;
+use reprise::store::Rung;
+use tokio_util::sync::CancellationToken;
+
+use crate::case::Case;
+use crate::lab::Lab;
+
+/// How a case ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) rung: Rung,
+    pub(crate) reason: &'static str,
+    pub(crate) sentence: String,
+    pub(crate) verdict: Verdict,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Right,
+    FalseSuccess,
+    FalseFailure,
+    WrongReason,
+    /// A file was left, or the backup was blamed for a fault that is not its own, or not blamed for its own.
+    Untidy,
+}
+
+pub(crate) async fn run(lab: &Lab, shared: &Target, case: &Case) -> Outcome {
+    // A database is dear: those that must not come so far share one.
+    let own = if case.rung >= Rung::Readable { Some(lab.target(case.prepare).await) } else { None };
+    let target = own.as_ref().unwrap_or(shared);
+    let file = lab.folder.path().join(format!("case_{}", lab.number()));
+    let scratch = Scratch {
+        target,
+        jobs: 2,
+        work_dir: lab.folder.path(),
+        application: "reprise-corpus",
+        questions: &case.questions,
+        question_limit: Duration::from_secs(10),
+    };
+    let expect = Expect { download_bytes: case.announced, max_dump_bytes: case.room };
+    let climbed = Box::pin(climb(
+        &lab.tools,
+        body(case),
+        expect,
+        &case.recorded,
+        &file,
+        scratch,
+        &CancellationToken::new(),
+    ))
+    .await;
+    let left = std::fs::remove_file(&file).is_ok();
+    judge(case, &climbed, left)
+}
+
+/// The download in pieces, as a line brings it.
+fn body(case: &Case) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + use<> {
+    let mut pieces: Vec<_> =
+        case.download.chunks(16 << 10).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    if case.line_fails {
+        pieces.push(Err(std::io::ErrorKind::ConnectionReset.into()));
+    }
+    stream::iter(pieces)
+}
+
+fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
+    let reason = climbed.halt.as_ref().map_or("", Halt::reason);
+    let verdict = if climbed.rung > case.rung {
+        Verdict::FalseSuccess
+    } else if climbed.rung < case.rung {
+        Verdict::FalseFailure
+    } else if !(reason.is_empty() && case.reasons.is_empty() || case.reasons.contains(&reason)) {
+        Verdict::WrongReason
+    } else if file_left != climbed.received.is_some() || blamed(climbed) && case.harmless {
+        Verdict::Untidy
+    } else {
+        Verdict::Right
+    };
+    let sentence = climbed.halt.as_ref().map(|halt| Chain(halt).to_string()).unwrap_or_default();
+    Outcome { rung: climbed.rung, reason, sentence, verdict }
+}
+
+fn blamed(climbed: &Climb) -> bool {
+    climbed.halt.as_ref().is_some_and(Halt::blames_backup)
+}
