@@ -1,6 +1,6 @@
 //! Reprise: a controller that turns a disaster-recovery runbook into a reconciled record.
 //!
-//! Arrows between the modules point down only: `cli`, `http` → `recovery` → `backup` → `providers`, `store` → `runtime`.
+//! Arrows between the modules point down only: `cli`, `http` → `recovery`, `schedule` → `backup` → `providers`, `store` → `runtime`.
 
 pub mod backup;
 pub mod cli;
@@ -11,5 +11,6 @@ pub mod providers;
 pub mod recovery;
 pub mod run;
 pub mod runtime;
+pub mod schedule;
 pub mod store;
 pub mod telemetry;
