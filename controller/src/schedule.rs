@@ -1,13 +1,16 @@
 //! Schedules: when jobs are due, and the loop that starts them.
 //!
 //! Due times are computed by [`Schedule`], purely, from a plan's cron line in the plan's own time zone; the loop in
-//! `schedule::runner` only asks it, on our own [`crate::runtime::clock::Clock`], what has come due since the last run on record.
+//! [`runner`] only asks it, on our own [`crate::runtime::clock::Clock`], what has come due since the last run on record.
 //! A scheduler library would add nothing but the tick: tokio-cron-scheduler keeps its jobs in memory, polls the wall clock
 //! past the seam that tests and the simulated world use, and freezes a zone's offset when a job is created, so that its due
 //! times could not be used anyway.
 
 mod due;
 mod error;
+pub mod job;
+mod run;
+pub mod runner;
 #[cfg(test)]
 mod tests;
 
