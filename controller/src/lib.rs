@@ -2,6 +2,7 @@
 //!
 //! Arrows between the modules point down only: `cli`, `http` → `recovery`, `schedule` → `backup` → `providers`, `store` → `runtime`.
 
+pub mod archive;
 pub mod backup;
 pub mod cli;
 pub mod config;
