@@ -131,9 +131,15 @@ fn saved(newest: &[&Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Vec<BTree
     let week = |at: DateTime<Utc>| (at.iso_week().year(), at.iso_week().week());
     let month = |at: DateTime<Utc>| (at.year(), at.month());
     let year = |at: DateTime<Utc>| (at.year(), 0);
-    representatives(newest, spec.weekly, week).into_iter().for_each(|index| save(index, Rule::Weekly));
-    representatives(newest, spec.monthly, month).into_iter().for_each(|index| save(index, Rule::Monthly));
-    representatives(newest, spec.yearly, year).into_iter().for_each(|index| save(index, Rule::Yearly));
+    for (rule, chosen) in [
+        (Rule::Weekly, representatives(newest, spec.weekly, week)),
+        (Rule::Monthly, representatives(newest, spec.monthly, month)),
+        (Rule::Yearly, representatives(newest, spec.yearly, year)),
+    ] {
+        for index in chosen {
+            save(index, rule);
+        }
+    }
     if let Some(index) = newest.iter().position(|run| run.verified) {
         save(index, Rule::LastVerified);
     }

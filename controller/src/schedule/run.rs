@@ -27,6 +27,8 @@ pub(super) struct Run {
     pub parts: Arc<Parts>,
     pub job: Job,
     pub claim: Claim,
+    /// From before the store was asked for the claim: its silence counts from later.
+    pub asked: Instant,
 }
 
 /// Why nobody waits for the work any more.
@@ -65,8 +67,11 @@ impl Run {
         let (plan, due_at) = (self.claim.plan.clone(), self.claim.due_at);
         let (job, failures) = (self.job, self.claim.failures);
         tracing::info!(failures, late_s = self.late(due_at), "scheduled run started");
-        tasks
-            .spawn("scheduled job", |stop| self.parts.jobs.start(Order { job, plan, due_at, failures, stop }))
+        // Started within the task, so that a starter that panics is a job that panics.
+        let parts = Arc::clone(&self.parts);
+        tasks.spawn("scheduled job", |stop| async move {
+            parts.jobs.start(Order { job, plan, due_at, failures, stop }).await
+        })
     }
 
     fn late(&self, due_at: DateTime<Utc>) -> i64 {
@@ -76,7 +81,7 @@ impl Run {
     /// Waits for the work, and shows meanwhile that somebody is at it.
     async fn watch(&self, task: &mut Task<Result<String, String>>, stop: &CancellationToken) -> Left {
         let pace = &self.parts.pace;
-        let mut confirmed = Instant::now();
+        let mut confirmed = self.asked;
         loop {
             tokio::select! {
                 biased;
@@ -91,7 +96,7 @@ impl Run {
                 Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "cannot show that the run is alive"),
                 Err(_) => tracing::warn!("the store is too slow to show that the run is alive"),
             }
-            // One heartbeat early: by the end of the silence it must have stopped.
+            // By the end of the silence, when another may begin, this one must have stopped.
             if confirmed.elapsed() + pace.heartbeat + pace.wind_down >= pace.silence {
                 return Left::Lost;
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -166,11 +167,12 @@ impl Scheduler {
             .due(after, parts.clock.now())
             .or_else(|| last.filter(|last| last.state != RunState::Done).map(|last| last.due_at));
         let Some(due_at) = due else { return Ok(()) };
+        let asked = Instant::now();
         let claim =
             parts.store.claim_run(plan, job.name(), due_at, &parts.identity, parts.pace.silence).await?;
         let Some(claim) = claim else { return Ok(()) };
         let span = tracing::info_span!("scheduled run", plan, job = job.name(), due = %due_at);
-        let run = Run { parts: Arc::clone(parts), job, claim };
+        let run = Run { parts: Arc::clone(parts), job, claim, asked };
         let task = parts.tasks.spawn("scheduled run", |stop| run.attend(stop).instrument(span));
         self.busy.insert((plan.to_owned(), job), task);
         Ok(())
