@@ -21,6 +21,7 @@ pub mod gate;
 pub mod manifest;
 pub mod prune;
 pub mod restore;
+pub mod retention;
 pub mod select;
 pub mod suspicion;
 pub mod take;

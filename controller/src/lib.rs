@@ -1,6 +1,7 @@
 //! Reprise: a controller that turns a disaster-recovery runbook into a reconciled record.
 //!
-//! Arrows between the modules point down only: `cli`, `http` → `recovery` → `archive`, `backup` → `providers`, `store` → `runtime`.
+//! Arrows between the modules point down only:
+//! `cli`, `http` → `recovery`, `schedule` → `archive`, `backup` → `providers`, `store` → `runtime`.
 
 pub mod archive;
 pub mod backup;
@@ -12,5 +13,6 @@ pub mod providers;
 pub mod recovery;
 pub mod run;
 pub mod runtime;
+pub mod schedule;
 pub mod store;
 pub mod telemetry;

@@ -18,6 +18,7 @@ mod lease;
 mod ledger;
 mod plans;
 mod requests;
+mod schedule;
 mod steps;
 mod verdicts;
 
@@ -27,6 +28,7 @@ pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use requests::{Desired, RequestRow, StatusUpdate};
+pub use schedule::{Claim, Ending, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
 pub use verdicts::{Rung, Verdict};
 
@@ -52,6 +54,14 @@ pub enum StoreError {
     Fenced {
         /// The request's name.
         request: String,
+    },
+    /// Another daemon does the scheduled run by now: stop at once.
+    #[error("the {job} run of plan {plan} is no longer ours")]
+    Outrun {
+        /// The plan's name.
+        plan: String,
+        /// The job.
+        job: String,
     },
     /// A stored value that this release does not understand.
     #[error("{table} {key}: cannot read {column}: {value}")]
@@ -92,7 +102,7 @@ impl Classified for StoreError {
     fn class(&self) -> Class {
         match self {
             Self::Query { .. } => Class::Transient,
-            Self::Fenced { .. } => Class::Cancelled,
+            Self::Fenced { .. } | Self::Outrun { .. } => Class::Cancelled,
             Self::Unreadable { .. } | Self::Migrate { .. } => Class::Terminal,
         }
     }
@@ -144,4 +154,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

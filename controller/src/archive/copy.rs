@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
+use super::suspicion::Noise;
 use super::vault::{BINARY, PART, part_size};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, S3Error, Want};
 use crate::runtime::class::{Class, Classified as _};
@@ -129,7 +130,9 @@ impl<'a> Copier<'a> {
         if is_md5(&found.etag) && found.etag != md5 {
             self.twice(listed, &found, sha256).await?;
         }
-        let noise = super::suspicion::is_noise(&bytes);
+        let mut noise = Noise::new();
+        noise.update(&bytes);
+        let noise = noise.is_noise();
         self.put(sha256, &md5, bytes.freeze()).await?;
         let stored = Stored { sha256, size: i64::try_from(found.size).unwrap_or(i64::MAX), noise, locked_until: self.locked_until() };
         self.done(listed, found, stored).await
@@ -263,7 +266,7 @@ impl<'a> Copier<'a> {
             found => found.map_err(ArchiveError::outside("reading a part"))?,
         };
         let size = want.range.map_or(found.size, |(_, size)| size);
-        let state = Arc::new(Mutex::new(Passing { sha256: before.clone(), md5: Md5::new(), bytes: 0, head: Vec::new() }));
+        let state = Arc::new(Mutex::new(Passing { sha256: before.clone(), md5: Md5::new(), bytes: 0, noise: Noise::new() }));
         let passing = Arc::clone(&state);
         let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
         let body = body.inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes)).boxed();
@@ -277,7 +280,7 @@ impl<'a> Copier<'a> {
         if is_md5(&etag) && etag != md5 {
             return Err(short(name, 0, size));
         }
-        let noise = super::suspicion::is_noise(&state.head);
+        let noise = state.noise.is_noise();
         Ok(Some((found, Hashed { sha256: state.sha256.clone(), etag, noise })))
     }
 
@@ -364,7 +367,7 @@ struct Passing {
     sha256: Sha256,
     md5: Md5,
     bytes: u64,
-    head: Vec<u8>,
+    noise: Noise,
 }
 
 impl Passing {
@@ -372,8 +375,7 @@ impl Passing {
         self.sha256.update(bytes);
         self.md5.update(bytes);
         self.bytes += bytes.len() as u64;
-        let room = super::suspicion::SAMPLE.saturating_sub(self.head.len());
-        self.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+        self.noise.update(bytes);
     }
 }
 

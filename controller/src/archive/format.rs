@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::suspicion::Changes;
 use crate::providers::s3::Headers;
 
 /// The format's name and version; a reader refuses another one.
@@ -183,6 +184,13 @@ pub struct ChangeCounts {
     pub deleted: u64,
     /// Bytes that were read.
     pub bytes: u64,
+}
+
+impl ChangeCounts {
+    /// What the guard against archiving damage looks at.
+    pub const fn judged(&self) -> Changes {
+        Changes { before: self.before, deleted: self.deleted, rewritten: self.rewritten, scrambled: self.scrambled }
+    }
 }
 
 /// Something beside the bucket's objects.

@@ -111,7 +111,7 @@ impl Archiver {
             changes,
             vanished: Vec::new(),
             replaced: 0,
-            suspicious: super::suspicion::judge(&changes, &self.spec.suspicious),
+            suspicious: super::suspicion::suspicion(&changes.judged(), &self.spec.suspicious).unwrap_or_default(),
             extras: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),

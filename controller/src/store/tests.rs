@@ -12,13 +12,13 @@ use crate::runtime::lease::LeaseStore as _;
 const TERM: Duration = Duration::from_secs(30);
 
 /// A store of its own; the cluster ends with the folder.
-struct Lab {
-    store: Store,
+pub(crate) struct Lab {
+    pub(crate) store: Store,
     cluster: Cluster,
     _dir: tempfile::TempDir,
 }
 
-async fn lab() -> Lab {
+pub(crate) async fn lab() -> Lab {
     let dir = tempfile::tempdir().expect("a folder");
     let cluster = Cluster::start(Settings::new(dir.path()).option("fsync", "off")).await.expect("a server");
     let store = Store::connect(cluster.url("postgres").parse().expect("a URL")).await.expect("connected");
@@ -28,7 +28,7 @@ async fn lab() -> Lab {
 }
 
 impl Lab {
-    async fn sql(&self, statement: &'static str) -> Result<(), String> {
+    pub(crate) async fn sql(&self, statement: &'static str) -> Result<(), String> {
         sqlx::query(statement).execute(&self.store.pool).await.map(drop).map_err(|error| error.to_string())
     }
 
@@ -41,7 +41,7 @@ impl Lab {
         taken.expect("nobody has it")
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.store.close().await;
         self.cluster.stop().await;
     }
