@@ -5,6 +5,7 @@
 //! open label is the plan's name, which is a small set.
 
 mod family;
+mod freshness;
 mod labels;
 mod outside;
 mod process;
@@ -15,10 +16,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use prometheus::{Registry, TextEncoder};
 
+use crate::runtime::clock::Clock;
 use crate::runtime::controller::{Observer, RunOutcome};
 use crate::runtime::lease::Epoch;
 use crate::runtime::queue::Depth;
 use family::Families;
+pub use freshness::{Dated, What};
 pub use labels::Labels;
 
 /// Why metrics cannot be made or shown.
@@ -45,6 +48,7 @@ pub struct Metrics {
     process: process::Process,
     outside: outside::Outside,
     recovery: recovery::Recovery,
+    freshness: freshness::Freshness,
 }
 
 impl Metrics {
@@ -58,7 +62,8 @@ impl Metrics {
         let process = process::Process::new(&families, labels)?;
         let outside = outside::Outside::new(&families, labels)?;
         let recovery = recovery::Recovery::new(&families, labels)?;
-        Ok(Self { registry: families.into_registry(), process, outside, recovery })
+        let freshness = freshness::Freshness::new(&families)?;
+        Ok(Self { registry: families.into_registry(), process, outside, recovery, freshness })
     }
 
     /// Everything, as Prometheus reads it.
@@ -94,6 +99,11 @@ impl Metrics {
     /// A database backup was refused.
     pub fn backup_refused(&self, reason: &str) {
         self.recovery.backup_refused(reason);
+    }
+
+    /// All that is on record about how old things are, as of now by `clock`; what is not named is not there.
+    pub fn dates_are(&self, dates: Vec<Dated>, clock: &Clock) {
+        self.freshness.dates_are(dates, clock);
     }
 
     /// More bytes were moved.

@@ -14,6 +14,7 @@ pub use crate::runtime::lease::Epoch;
 mod archives;
 pub mod embedded;
 mod events;
+mod freshness;
 mod lease;
 mod ledger;
 mod plans;
@@ -24,13 +25,14 @@ mod verdicts;
 
 pub use archives::{ArchiveEnd, ArchiveRow, Copied, Stored, Turn};
 pub use events::{Event, Severity};
+pub use freshness::PlanDates;
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
-pub use verdicts::{Rung, Verdict};
+pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 
 /// The channel on which people's changes of requests are told: the payload is the request's name.
 pub const ASKED: &str = "reprise_asked";

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::{RecoveryPlanSpec, Setting};
 use reprise_crds::plan::{MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
@@ -65,6 +65,8 @@ pub struct Tools {
     pub work_dir: PathBuf,
     /// Private folders of archive runs.
     pub archive_work: PathBuf,
+    /// Private folders of throwaway databases.
+    pub proof_work: PathBuf,
     /// Local copies of code.
     pub code_root: PathBuf,
     /// One at a time changes a local copy of code.
@@ -115,6 +117,7 @@ impl Tools {
             identity,
             work_dir: data_dir.join("work"),
             archive_work: data_dir.join("archive"),
+            proof_work: data_dir.join("proof"),
             code_root: data_dir.join("code"),
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),

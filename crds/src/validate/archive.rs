@@ -14,7 +14,11 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     settings::check(&archive.region, names::code, &place.member("region"), report);
     match &plan.source.bucket {
         None => {
-            report.add_with_hint(&place, "has nothing to copy", "name the production bucket at source.bucket");
+            report.add_with_hint(
+                &place,
+                "has nothing to copy",
+                "name the production bucket at source.bucket",
+            );
         }
         Some(source) if source.name == archive.bucket && source.endpoint == archive.endpoint => {
             report.add(&place.member("bucket"), "is the production bucket itself");
@@ -67,7 +71,7 @@ fn numbers(archive: &ArchiveSpec, at: &At, report: &mut Report) {
     }
 }
 
-fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
+pub(super) fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
     if croner::Cron::from_str(&schedule.cron).is_err() {
         report.add_with_hint(&at.member("cron"), "is no schedule", "five fields, for example `27 1 * * 1`");
     }
