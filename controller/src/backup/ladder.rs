@@ -101,18 +101,7 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BodyError>,
 {
-    let mut climb = Climb {
-        rung: Rung::Listed,
-        halt: None,
-        received: None,
-        toc: None,
-        counts: None,
-        account: None,
-        findings: Vec::new(),
-        unoffered: Vec::new(),
-        reached: Vec::new(),
-        began: Instant::now(),
-    };
+    let mut climb = Climb::begin();
     let outcome = async {
         let received = climb.download(body, expect, recorded, file).await?;
         let (toc, counts) = climb.read(tools, recorded, file).await?;
@@ -146,6 +135,22 @@ struct Unrestored<'a> {
 }
 
 impl Climb {
+    /// At the foot of the ladder, from now.
+    pub(crate) fn begin() -> Self {
+        Self {
+            rung: Rung::Listed,
+            halt: None,
+            received: None,
+            toc: None,
+            counts: None,
+            account: None,
+            findings: Vec::new(),
+            unoffered: Vec::new(),
+            reached: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
     fn reach(&mut self, rung: Rung) {
         self.rung = rung;
         self.reached.push((rung, self.began.elapsed()));

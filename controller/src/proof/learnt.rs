@@ -87,3 +87,102 @@ fn trouble(climb: &Climb) -> String {
         climb.unoffered.join(", ")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::backup::Refusal;
+    use crate::backup::archive::sniff::DumpHeader;
+    use crate::backup::archive::{Packing, Received};
+    use crate::backup::contents::Counts;
+    use crate::backup::toc::Toc;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(100)
+    }
+
+    fn climbed(rung: Rung, halt: Option<Halt>) -> Climb {
+        Climb { rung, halt, ..Climb::begin() }
+    }
+
+    /// Up to the top, `packed` this way.
+    fn whole(packing: Packing) -> Climb {
+        let header = DumpHeader { version: (1, 14, 0), int_bytes: 4, offset_bytes: 8 };
+        let (download_sha256, dump_sha256) = ("d1".to_owned(), "d2".to_owned());
+        let (download_bytes, dump_bytes) = (10, 20);
+        let received = Received {
+            download_bytes, download_sha256, dump_bytes, dump_sha256, member: None, packing, header,
+        };
+        let text = String::new;
+        let toc = Toc {
+            database: text(), archive_version: text(), server_version: text(), dump_version: text(),
+            compression: "-1".to_owned(), created_at: text(), entries_total: 0, entries: Vec::new(),
+        };
+        Climb { received: Some(received), toc: Some(toc), counts: Some(Counts::default()), ..climbed(Rung::Asserted, None) }
+    }
+
+    fn of(known: &Verdict, climb: &Climb) -> Learnt {
+        learnt(known, climb, &Look { tools: &json!({}), at: now(), by: "test" })
+    }
+
+    fn fact(known: &Verdict, climb: &Climb) -> Verdict {
+        match of(known, climb) {
+            Learnt::Fact(verdict) => *verdict,
+            Learnt::Nothing(why) => panic!("nothing was learnt: {why}"),
+        }
+    }
+
+    #[test]
+    fn at_the_top_it_is_proven_with_the_date_and_the_digests() {
+        let verdict = fact(&Verdict::default(), &whole(Packing::GzipTar));
+        assert_eq!((verdict.rung, verdict.proven_at, verdict.settled), (Rung::Asserted, Some(now()), true));
+        assert_eq!((verdict.sha256.as_deref(), verdict.dump_sha256.as_deref()), (Some("d1"), Some("d2")));
+        assert_eq!((verdict.refused, verdict.message), (None, None));
+    }
+
+    #[test]
+    fn a_digest_that_we_took_ourselves_does_not_vouch_for_what_was_before() {
+        let known = Verdict { dump_sha256: Some("d2".into()), ..Verdict::default() };
+        let verdict = fact(&known, &whole(Packing::Bare));
+        assert_eq!((verdict.rung, verdict.sound, verdict.proven_at), (Rung::Restored, false, None));
+        assert!(verdict.settled && verdict.refused.is_none(), "nothing is wrong with it that could be seen");
+        assert!(verdict.message.is_some_and(|why| why.contains("neither a recorded digest nor checksums")));
+    }
+
+    #[test]
+    fn a_fault_of_the_backup_is_a_refusal_and_keeps_the_first_digest() {
+        let known = Verdict { sha256: Some("a".into()), dump_sha256: Some("b".into()), ..Verdict::default() };
+        let halt = Halt::Refused(Refusal::DigestDiffers { layer: crate::backup::refusal::Layer::Member });
+        let climb = Climb { received: whole(Packing::GzipTar).received, ..climbed(Rung::Downloaded, Some(halt)) };
+        let verdict = fact(&known, &climb);
+        assert_eq!((verdict.rung, verdict.refused.as_deref()), (Rung::Downloaded, Some("digest-differs")));
+        assert_eq!(verdict.dump_sha256.as_deref(), Some("b"), "or the next look would find nothing");
+        assert!(!verdict.sound);
+    }
+
+    #[test]
+    fn a_fault_of_ours_or_of_the_line_says_nothing_of_the_backup() {
+        let line = Refusal::Transfer { at: 5, source: "reset".into() };
+        let told = of(&Verdict::default(), &climbed(Rung::Listed, Some(Halt::Refused(line))));
+        assert_eq!(told, Learnt::Nothing("the download failed after 5 bytes: reset".into()));
+        let lacking = Climb {
+            unoffered: vec!["postgis".into()],
+            ..climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())))
+        };
+        let Learnt::Nothing(why) = of(&Verdict::default(), &lacking) else { panic!("a verdict") };
+        assert!(why.contains("does not offer the extension postgis"), "{why}");
+        let whole_and_lacking = climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())));
+        assert!(fact(&Verdict::default(), &whole_and_lacking).refused.is_some());
+    }
+
+    #[test]
+    fn what_it_is_held_against_is_the_dump_as_it_was_first_seen() {
+        let known = Verdict { sha256: Some("a".into()), ..Verdict::default() };
+        assert_eq!(recorded(&known).download_sha256.as_deref(), Some("a"));
+        let known = Verdict { dump_sha256: Some("b".into()), ..known };
+        assert_eq!(recorded(&known).download_sha256, None, "the platform may pack it anew");
+        assert_eq!(recorded(&known).dump_sha256.as_deref(), Some("b"));
+    }
+}

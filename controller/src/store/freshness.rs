@@ -20,7 +20,7 @@ pub struct PlanDates {
     pub listed_at: Option<DateTime<Utc>>,
     /// Whether the newest sound backup is suspicious, and nobody has accepted it.
     pub suspicious: bool,
-    /// When the newest complete archive was begun that nothing is known against.
+    /// When the newest archive was complete that nothing is known against.
     pub archive_at: Option<DateTime<Utc>>,
     /// When an archive was last read back without finding anything.
     pub archive_verified_at: Option<DateTime<Utc>>,
@@ -43,7 +43,7 @@ impl Store {
              LEFT JOIN LATERAL (SELECT v.suspicious IS NOT NULL AND v.accepted_by IS NULL AS suspicious FROM backup_verdicts v
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.sound AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                 ORDER BY v.taken_at DESC LIMIT 1) sound ON true
-             LEFT JOIN LATERAL (SELECT max(started_at) FILTER (WHERE damaged IS NULL) AS archive_at,
+             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL) AS archive_at,
                 max(verified_at) AS archive_verified_at FROM archives a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
              LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r
