@@ -91,13 +91,18 @@ impl Archiver {
         result
     }
 
-    async fn restore_run(&self, run: &str, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Restored> {
+    async fn restore_run(
+        &self,
+        run: &str,
+        manifest: &std::path::Path,
+        order: &RestoreOrder,
+    ) -> Result<Restored> {
         let (record, _) = self.vault.record(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();
         let counted = &tally;
-        self.wanted(manifest, order)
+        Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
                 self.bring_back(&entry, order, counted).await
             })
@@ -116,24 +121,29 @@ impl Archiver {
 
     /// The entries that were asked for, in order.
     fn wanted<'a>(
-        &self,
         manifest: &std::path::Path,
         order: &'a RestoreOrder,
     ) -> impl futures::Stream<Item = Result<Entry>> + Send + use<'a> {
-        let batches = futures::stream::unfold(super::manifest::lines(manifest.to_owned()), |mut lines| async {
-            Some((lines.recv().await?, lines))
-        });
-        let entries = batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
+        let batches =
+            futures::stream::unfold(super::manifest::lines(manifest.to_owned()), |mut lines| async {
+                Some((lines.recv().await?, lines))
+            });
+        let entries =
+            batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
         entries.try_flatten().try_filter(|entry| std::future::ready(order.wants(&entry.key)))
     }
 
     /// Asks for everything that is in cold storage before anything is waited for: thawing takes as long for one as for all.
     async fn thaw_all(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<()> {
-        let cold = self.vault.storage_class.as_deref().is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
+        let cold = self
+            .vault
+            .storage_class
+            .as_deref()
+            .is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
         if !cold {
             return Ok(());
         }
-        self.wanted(manifest, order)
+        Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
                 let key = entry.content_key(&self.vault.prefix);
                 if let Some(head) = self.look_inside(&key).await?
@@ -148,7 +158,11 @@ impl Archiver {
     }
 
     async fn look_inside(&self, key: &str) -> Result<Option<ObjectHead>> {
-        self.vault.s3.head(&self.vault.bucket, key).await.map_err(ArchiveError::inside("looking at a content"))
+        self.vault
+            .s3
+            .head(&self.vault.bucket, key)
+            .await
+            .map_err(ArchiveError::inside("looking at a content"))
     }
 
     async fn bring_back(&self, entry: &Entry, order: &RestoreOrder, tally: &Tally) -> Result<()> {
@@ -163,7 +177,8 @@ impl Archiver {
         for attempt in 1.. {
             match self.copy_out(entry, &key, order).await {
                 Err(error)
-                    if attempt < ATTEMPTS && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
+                    if attempt < ATTEMPTS
+                        && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
                 {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -186,7 +201,9 @@ impl Archiver {
     /// Whether the object is there already, content and all that travels with it.
     async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
         let outside = ArchiveError::outside("looking at an object");
-        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else { return Ok(false) };
+        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
+            return Ok(false);
+        };
         let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
         let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
         if head.size != entry.size || !kind || user != entry.metadata {
@@ -232,16 +249,22 @@ impl Archiver {
     async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
         let content = entry.content_key(&self.vault.prefix);
         if order.server_side && entry.size <= ONE_COPY {
-            let (from, to) = ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
+            let (from, to) =
+                ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
             let copied = order.to.s3.copy_as(from, to, entry.size, &entry.headers()).await;
             return copied.map_err(ArchiveError::outside("copying inside the store"));
         }
-        if entry.size <= PART { self.small_out(entry, &content, key, order).await } else { self.large_out(entry, &content, key, order).await }
+        if entry.size <= PART {
+            self.small_out(entry, &content, key, order).await
+        } else {
+            self.large_out(entry, &content, key, order).await
+        }
     }
 
     async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let inside = ArchiveError::inside("reading a content");
-        let found = self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
+        let found =
+            self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
         let (mut bytes, mut body) = (BytesMut::new(), found.body);
         while let Some(chunk) = body.try_next().await.map_err(&inside)? {
             bytes.extend_from_slice(&chunk);
@@ -257,10 +280,16 @@ impl Archiver {
 
     async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
-        let upload = to.s3.begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default()).await.map_err(&outside)?;
+        let upload = to
+            .s3
+            .begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default())
+            .await
+            .map_err(&outside)?;
         let sent = self.parts_out(entry, content, key, &upload, order).await;
         let done = match sent {
-            Ok(etags) => to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop),
+            Ok(etags) => {
+                to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop)
+            }
             Err(error) => Err(error),
         };
         if done.is_err()
@@ -282,7 +311,8 @@ impl Archiver {
         use std::sync::{Arc, Mutex, PoisonError};
         let part = part_size(entry.size);
         let (mut hash, mut etags) = (Sha256::new(), Vec::new());
-        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
+        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
+        {
             let size = part.min(entry.size - from);
             let want = Want { range: Some((from, size)), ..Want::default() };
             let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
@@ -302,10 +332,14 @@ impl Archiver {
 
     /// What differs between the manifest and what lies there now.
     async fn differences(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Vec<String>> {
-        let start = format!("{}{}", order.to_prefix, order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default());
+        let start = format!(
+            "{}{}",
+            order.to_prefix,
+            order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default()
+        );
         let listing = order.to.s3.list(&order.to.bucket, &start);
         let mut listing = std::pin::pin!(listing);
-        let mut wanted = std::pin::pin!(self.wanted(manifest, order));
+        let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
         let mut told = Vec::new();
         let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
         while let Some(entry) = wanted.try_next().await? {

@@ -95,7 +95,10 @@ impl Vault {
         let failed = ArchiveError::inside("reading a record");
         let found = self.s3.read(&self.bucket, key, Want::default()).await.map_err(&failed)?;
         if found.size > LONGEST_RECORD {
-            return Err(ArchiveError::Damaged { what: key.to_owned(), how: format!("it has {} bytes", found.size) });
+            return Err(ArchiveError::Damaged {
+                what: key.to_owned(),
+                how: format!("it has {} bytes", found.size),
+            });
         }
         let chunks: Vec<Bytes> = found.body.try_collect().await.map_err(failed)?;
         Ok(chunks.concat())
@@ -129,7 +132,8 @@ impl Vault {
 
     /// Puts a file, in parts if it is large.
     pub async fn put_file(&self, key: &str, path: &Path, keeping: &Keeping) -> Result<()> {
-        let (read, write) = (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
+        let (read, write) =
+            (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
         let size = tokio::fs::metadata(path).await.map_err(&read)?.len();
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
         if size <= PART {

@@ -18,6 +18,7 @@ use crate::run::{Order, labels, tools};
 use crate::store::Store;
 
 mod list;
+mod prune;
 mod restore;
 mod take;
 
@@ -43,9 +44,11 @@ enum Command {
     /// Prove a run: its listing, a sample of its contents, or all of them
     Verify(VerifyArgs),
     /// Bring objects back; what is right already is skipped, and the end is compared with the manifest
-    Restore(restore::Args),
+    Restore(Box<restore::Args>),
     /// Show what the plan's retention would delete; with --yes, delete it
-    Prune(PruneArgs),
+    Prune(prune::Args),
+    /// Say that a suspicious run is right as it is: what follows is compared with it, and retention goes on
+    Accept(AcceptArgs),
 }
 
 /// Which run is meant.
@@ -88,12 +91,11 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct PruneArgs {
+struct AcceptArgs {
     /// The plan
     plan: String,
-    /// Delete; without it, nothing is
-    #[arg(long)]
-    yes: bool,
+    /// The run
+    run: String,
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
@@ -104,7 +106,8 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
         Command::Restore(args) => restore::run(&desk, &args).await,
-        Command::Prune(args) => prune(&desk, &args).await,
+        Command::Prune(args) => prune::run(&desk, &args).await,
+        Command::Accept(args) => accept(&desk, &args).await,
     }
 }
 
@@ -141,7 +144,10 @@ impl Desk<'_> {
             config,
             references,
         };
-        let started = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Start { what: "the command".to_owned(), source };
+        let started = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Start {
+            what: "the command".to_owned(),
+            source,
+        };
         let metrics = Arc::new(Metrics::new(labels()).map_err(|error| started(error.into()))?);
         let tools = tools(order, store, metrics).map_err(|error| started(error.into()))?;
         let stop: CancellationToken = serve::stop_on_signals().map_err(|error| started(error.into()))?;
@@ -183,31 +189,44 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
     for finding in &verified.findings {
         output::line(format!("WRONG: {finding}"))?;
     }
-    let frozen = if verified.frozen > 0 { format!(", {} are in cold storage and were not", verified.frozen) } else { String::new() };
+    let frozen = if verified.frozen > 0 {
+        format!(", {} are in cold storage and were not", verified.frozen)
+    } else {
+        String::new()
+    };
     output::line(format!(
         "run {}: {} objects; {} of {} contents were read again now{frozen}; {} within seven days, all of them in {} days at this rate",
-        verified.run, verified.objects, verified.read, verified.contents, verified.covered, verified.days_to_full_coverage
+        verified.run,
+        verified.objects,
+        verified.read,
+        verified.contents,
+        verified.covered,
+        verified.days_to_full_coverage
     ))?;
-    let end = if verified.findings.is_empty() { "nothing wrong was found" } else { "it is damaged: a recovery will prefer another run" };
+    let end = if verified.findings.is_empty() {
+        "nothing wrong was found"
+    } else {
+        "it is damaged: a recovery will prefer another run"
+    };
     output::line(end)
 }
 
-async fn prune(desk: &Desk<'_>, args: &PruneArgs) -> Result<u8, CliError> {
-    let opened = desk.open(&args.plan).await?;
-    let pruned = opened.archiver.prune(args.yes).await.map_err(failed(&args.plan))?;
-    match desk.format() {
-        Format::Json => output::json(&pruned)?,
-        Format::Text => {
-            for run in &pruned.runs {
-                let why = run.kept_by.as_deref().map_or_else(|| "pruned".to_owned(), |rule| format!("kept ({rule})"));
-                output::line(format!("{}  {why}", run.run))?;
-            }
-            output::line(format!(
-                "{} contents ({} bytes) are named by no kept run; {} may be deleted by now, {} are locked or too young",
-                pruned.unreferenced, pruned.unreferenced_bytes, pruned.due, pruned.kept
-            ))?;
-            output::line(if args.yes { "deleted" } else { "nothing was deleted; --yes does it" })?;
-        }
+async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {
+    let store = desk.common.store().await?;
+    spec(&store, &args.plan).await?;
+    let by = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "unknown".to_owned(), |user| user.name);
+    if store.accept_archive(&args.plan, &args.run, &by).await? {
+        output::line(format!("run {} is accepted", args.run))?;
+        return Ok(exit::OK);
     }
-    Ok(exit::OK)
+    let rows = store.archives(&args.plan).await?;
+    if rows.iter().any(|row| row.run == args.run) {
+        output::line(format!("run {} is not suspicious", args.run))?;
+        return Ok(exit::OK);
+    }
+    let names = rows.into_iter().map(|row| row.run).collect();
+    Err(CliError::NotFound { kind: "archive run", name: args.run.clone(), names })
 }

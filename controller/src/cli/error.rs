@@ -100,7 +100,11 @@ impl CliError {
             | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
-            Self::Archive { .. } | Self::Setup(_) | Self::Embedded(_) | Self::Start { .. } | Self::Print(_) => exit::FAILED,
+            Self::Archive { .. }
+            | Self::Setup(_)
+            | Self::Embedded(_)
+            | Self::Start { .. }
+            | Self::Print(_) => exit::FAILED,
         }
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::{RecoveryPlanSpec, Setting};
 use reprise_crds::plan::{MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 

@@ -14,7 +14,11 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     settings::check(&archive.region, names::code, &place.member("region"), report);
     match &plan.source.bucket {
         None => {
-            report.add_with_hint(&place, "has nothing to copy", "name the production bucket at source.bucket");
+            report.add_with_hint(
+                &place,
+                "has nothing to copy",
+                "name the production bucket at source.bucket",
+            );
         }
         Some(source) if source.name == archive.bucket && source.endpoint == archive.endpoint => {
             report.add(&place.member("bucket"), "is the production bucket itself");
