@@ -272,6 +272,10 @@ impl Archiver {
         let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
         let depth = verified.depth.name();
         self.store.archive_verified(&self.plan, &verified.run, depth, damaged.as_deref()).await?;
+        if verified.depth == Depth::Listing && damaged.is_none() {
+            // Says less than what may be on record.
+            return Ok(());
+        }
         let rung = match (verified.depth, &damaged) {
             (_, Some(_)) | (Depth::Listing, None) => Rung::Listed,
             // A sample says nothing of what it did not read.
