@@ -73,7 +73,8 @@ impl Archiver {
     /// The digest of what lies in the archive under `key`.
     pub async fn hash_inside(&self, key: &str) -> error::Result<String> {
         let failed = ArchiveError::inside("reading a content again");
-        let mut body = self.vault.s3.read(&self.vault.bucket, key, Want::default()).await.map_err(&failed)?.body;
+        let mut body =
+            self.vault.s3.read(&self.vault.bucket, key, Want::default()).await.map_err(&failed)?.body;
         let mut hash = Sha256::new();
         while let Some(chunk) = body.try_next().await.map_err(&failed)? {
             hash.update(&chunk);

@@ -4,6 +4,7 @@
 //! first failure exists. A value outside its set is counted as `other`: no id, URL or message becomes a label. The one
 //! open label is the plan's name, which is a small set.
 
+mod archive;
 mod family;
 mod freshness;
 mod labels;
@@ -20,6 +21,8 @@ use crate::runtime::clock::Clock;
 use crate::runtime::controller::{Observer, RunOutcome};
 use crate::runtime::lease::Epoch;
 use crate::runtime::queue::Depth;
+use crate::schedule::runner::Next;
+use crate::store::ArchiveFacts;
 use family::Families;
 pub use freshness::{Dated, What};
 pub use labels::Labels;
@@ -48,6 +51,7 @@ pub struct Metrics {
     process: process::Process,
     outside: outside::Outside,
     recovery: recovery::Recovery,
+    archive: archive::Archive,
     freshness: freshness::Freshness,
 }
 
@@ -62,8 +66,9 @@ impl Metrics {
         let process = process::Process::new(&families, labels)?;
         let outside = outside::Outside::new(&families, labels)?;
         let recovery = recovery::Recovery::new(&families, labels)?;
+        let archive = archive::Archive::new(&families)?;
         let freshness = freshness::Freshness::new(&families)?;
-        Ok(Self { registry: families.into_registry(), process, outside, recovery, freshness })
+        Ok(Self { registry: families.into_registry(), process, outside, recovery, archive, freshness })
     }
 
     /// Everything, as Prometheus reads it.
@@ -84,6 +89,16 @@ impl Metrics {
     /// How many requests are in each phase now; in those that are not named there are none.
     pub fn requests_are(&self, counts: &[(String, i64)]) {
         self.recovery.requests_are(counts);
+    }
+
+    /// How the archives of all plans stand at `now`, as the store says.
+    pub fn archives_are(&self, facts: &[ArchiveFacts], now: DateTime<Utc>) {
+        self.archive.archives_are(facts, now);
+    }
+
+    /// When somebody last looked at all schedules, and when each job is due next, as the store says.
+    pub fn schedules_are(&self, tick: Option<DateTime<Utc>>, next: &[Next]) {
+        self.archive.schedules_are(tick, next);
     }
 
     /// A recovery of `plan` has reached a milestone.

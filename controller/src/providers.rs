@@ -112,6 +112,7 @@ pub const CALLS: &[(&str, &[&str])] = &[
             "parts.complete",
             "parts.copy",
             "parts.put",
+            "parts.uploads",
             "versions.list",
         ],
     ),

@@ -6,29 +6,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reprise_crds::{Milestone, Phase};
-use sqlx::postgres::{PgConnectOptions, PgListener};
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, References};
-use crate::http::health::{Health, Reporter};
+use crate::http::health::Health;
 use crate::http::server::{Server, ServerError, routes};
 use crate::metrics::{Labels, Metrics, MetricsError};
 use crate::providers::http::{CallObserver, CallReport, HttpShared};
 use crate::recovery::reconcile::Requests;
 use crate::recovery::step::Step;
 use crate::recovery::tools::{Parts, Tools};
-use crate::runtime::chain::Chain;
 use crate::runtime::clock::{BadScale, Clock};
 use crate::runtime::controller::{self, Options};
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
+use crate::schedule::runner;
 use crate::store::embedded::{Embedded, EmbeddedError};
-use crate::store::{ASKED, Store, StoreError};
+use crate::store::{Store, StoreError};
+
+mod jobs;
+mod watch;
 
 /// What is reconciled.
 const KIND: &str = "RecoveryRequest";
-/// A lost notification is made up for after this long, in wall time.
-const RESYNC: Duration = Duration::from_secs(15);
 /// How long stopping may take: less than the ten seconds that container platforms give.
 const GRACE: Duration = Duration::from_secs(8);
 
@@ -167,67 +168,20 @@ fn start_loops(
     let reporter = health.condition("store");
     let (store, wake) = (tools.store.clone(), queue.clone());
     let counted = Arc::clone(metrics);
-    loops.critical("watch", |stop| watch(store, wake, counted, reporter, stop));
+    loops.critical("watch", |stop| watch::requests(store, wake, counted, reporter, stop));
+    let (store, clock, shown) = (tools.store.clone(), tools.clock.clone(), Arc::clone(metrics));
+    loops.critical("ages", |stop| watch::ages(store, clock, shown, stop));
+    let scheduled = runner::Parts {
+        store: tools.store.clone(),
+        clock: tools.clock.clone(),
+        identity: tools.identity.clone(),
+        tasks: loops.child(),
+        jobs: jobs::jobs(tools),
+        pace: runner::Pace::default(),
+    };
+    loops.critical("schedules", |stop| runner::run(scheduled, stop));
     let (taken, requests, observer) = (queue.clone(), Arc::clone(requests), Arc::clone(metrics));
     loops.critical("reconcile", |stop| controller::run(taken, requests, Options::new(KIND), observer, stop));
-}
-
-/// Feeds the queue: with what people ask for as soon as it is told, and with everything that is open now and then.
-async fn watch(
-    store: Store,
-    queue: WorkQueue<String>,
-    metrics: Arc<Metrics>,
-    reporter: Reporter,
-    stop: CancellationToken,
-) {
-    while !stop.is_cancelled() {
-        match store.listen(&[ASKED]).await {
-            Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
-            Err(error) => lost(&reporter, &error),
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
-            return;
-        }
-    }
-}
-
-/// Follows one connection until it breaks.
-async fn follow(
-    store: &Store,
-    queue: &WorkQueue<String>,
-    metrics: &Metrics,
-    reporter: &Reporter,
-    mut listener: PgListener,
-    stop: &CancellationToken,
-) {
-    let mut resync = tokio::time::interval(RESYNC);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            _ = resync.tick() => match open(store, queue, metrics).await {
-                Ok(()) => reporter.holds(),
-                Err(error) => return lost(reporter, &error),
-            },
-            told = listener.recv() => match told {
-                Ok(told) => queue.add(told.payload().to_owned(), "asked"),
-                Err(source) => return lost(reporter, &StoreError::Query { op: "listen", source }),
-            },
-        }
-    }
-}
-
-async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Result<(), StoreError> {
-    for name in store.open_requests().await? {
-        queue.add(name, "resync");
-    }
-    metrics.requests_are(&store.phases().await?);
-    Ok(())
-}
-
-fn lost(reporter: &Reporter, error: &StoreError) {
-    tracing::warn!(error = %Chain(error), "the store cannot be watched");
-    reporter.missing("the store does not answer");
 }
 
 /// What every part of the program needs, from its configuration.

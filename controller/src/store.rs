@@ -11,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
 
+mod archive_marks;
 mod archives;
 pub mod embedded;
 mod events;
@@ -23,7 +24,8 @@ mod schedule;
 mod steps;
 mod verdicts;
 
-pub use archives::{ArchiveEnd, ArchiveRow, Copied, Stored, Turn};
+pub use archive_marks::{Marked, Marks};
+pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
 pub use events::{Event, Severity};
 pub use freshness::PlanDates;
 pub use lease::RequestLease;

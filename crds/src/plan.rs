@@ -23,7 +23,9 @@ pub use checks::{DataCheck, Expectation};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use objectives::{LimitsSpec, ObjectivesSpec};
 pub use proof::ProofSpec;
-pub use source::{ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket, SourceSpec};
+pub use source::{
+    ArchiveSource, ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket, SourceSpec,
+};
 pub use target::{
     ContainerSize, Containers, Formation, PostgresqlSpec, RedisSpec, TargetBucket, TargetSpec, Visibility,
 };

@@ -68,7 +68,11 @@ impl<'a> Copier<'a> {
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
                 Ok(done) => {
-                    return Ok(done.map(|done| Done { throttled, replaced: done.replaced || changed, ..done }));
+                    return Ok(done.map(|done| Done {
+                        throttled,
+                        replaced: done.replaced || changed,
+                        ..done
+                    }));
                 }
                 Err(error) => error,
             };
@@ -93,7 +97,12 @@ impl<'a> Copier<'a> {
         let source = &self.archiver.source;
         let head = source.s3.head(&source.bucket, &listed.key).await;
         let head = head.map_err(ArchiveError::outside("looking at a replaced object"))?;
-        Ok(head.map(|head| ObjectSummary { size: head.size, etag: head.etag, modified: None, ..listed.clone() }))
+        Ok(head.map(|head| ObjectSummary {
+            size: head.size,
+            etag: head.etag,
+            modified: None,
+            ..listed.clone()
+        }))
     }
 
     async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
@@ -103,13 +112,26 @@ impl<'a> Copier<'a> {
         let kib = u32::try_from(listed.size >> 10).unwrap_or(u32::MAX) + 1;
         let _room = Arc::clone(&self.budget).acquire_many_owned(kib).await;
         let outside = ArchiveError::outside("reading an object");
-        let found = match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, Want::default()).await {
+        let found = match self
+            .archiver
+            .source
+            .s3
+            .read(&self.archiver.source.bucket, &listed.key, Want::default())
+            .await
+        {
             Err(error) if error.is_not_found() => return Ok(None),
             found => found.map_err(&outside)?,
         };
         if found.size > PART {
-            let grown = ObjectSummary { size: found.size, etag: found.etag, modified: found.modified, ..listed.clone() };
-            return Box::pin(self.large(&grown)).await.map(|done| done.map(|done| Done { replaced: true, ..done }));
+            let grown = ObjectSummary {
+                size: found.size,
+                etag: found.etag,
+                modified: found.modified,
+                ..listed.clone()
+            };
+            return Box::pin(self.large(&grown))
+                .await
+                .map(|done| done.map(|done| Done { replaced: true, ..done }));
         }
         self.small(listed, found).await.map(Some)
     }
@@ -128,22 +150,35 @@ impl<'a> Copier<'a> {
         let (sha256, md5): ([u8; 32], _) = (sha256.finalize().into(), hex::encode(md5.finalize()));
         let found = Found { body: futures::stream::empty().boxed(), ..found };
         if is_md5(&found.etag) && found.etag != md5 {
-            self.twice(listed, &found, sha256).await?;
+            let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
+            self.twice(listed, want, sha256).await?;
         }
         let mut noise = Noise::new();
         noise.update(&bytes);
         let noise = noise.is_noise();
         self.put(sha256, &md5, bytes.freeze()).await?;
-        let stored = Stored { sha256, size: i64::try_from(found.size).unwrap_or(i64::MAX), noise, locked_until: self.locked_until() };
+        let stored = Stored {
+            sha256,
+            size: i64::try_from(found.size).unwrap_or(i64::MAX),
+            noise,
+            locked_until: self.locked_until(),
+        };
         self.done(listed, found, stored).await
     }
 
     /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none: then a second read
     /// gives the same again. Otherwise the bytes cannot be trusted.
-    async fn twice(&self, listed: &ObjectSummary, found: &Found, sha256: [u8; 32]) -> Result<()> {
+    async fn twice(&self, listed: &ObjectSummary, want: Want<'_>, sha256: [u8; 32]) -> Result<()> {
         let outside = ArchiveError::outside("reading an object again");
-        let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
-        let mut body = self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await.map_err(&outside)?.body;
+        let claimed = want.etag.unwrap_or_default();
+        let mut body = self
+            .archiver
+            .source
+            .s3
+            .read(&self.archiver.source.bucket, &listed.key, want)
+            .await
+            .map_err(&outside)?
+            .body;
         let mut again = Sha256::new();
         while let Some(chunk) = body.try_next().await.map_err(&outside)? {
             again.update(&chunk);
@@ -151,7 +186,7 @@ impl<'a> Copier<'a> {
         if <[u8; 32]>::from(again.finalize()) == sha256 {
             return Ok(());
         }
-        let how = format!("the source sends other bytes than its entity tag {} says", found.etag);
+        let how = format!("the source sends other bytes than its entity tag {claimed} says");
         Err(ArchiveError::Damaged { what: listed.key.clone(), how })
     }
 
@@ -185,13 +220,18 @@ impl<'a> Copier<'a> {
         if self.archiver.hash_inside(key).await? == hex::encode(sha256) {
             return Ok(());
         }
-        Err(ArchiveError::Damaged { what: key.to_owned(), how: "the archive holds other bytes than it was sent".to_owned() })
+        Err(ArchiveError::Damaged {
+            what: key.to_owned(),
+            how: "the archive holds other bytes than it was sent".to_owned(),
+        })
     }
 
     async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let vault = &self.archiver.vault;
-        let name = format!("{}pending/{}/{}", vault.prefix, self.run, self.pending.fetch_add(1, Ordering::Relaxed));
-        let upload = vault.s3.begin_parts(&vault.bucket, &name, &Headers::default(), &Keeping::default()).await;
+        let name =
+            format!("{}uploads/{}/{}", vault.prefix, self.run, self.pending.fetch_add(1, Ordering::Relaxed));
+        let upload =
+            vault.s3.begin_parts(&vault.bucket, &name, &Headers::default(), &Keeping::default()).await;
         let upload = upload.map_err(ArchiveError::inside("beginning a large content"))?;
         match self.parts(listed, &name, &upload).await {
             Ok(Some(whole)) => self.settle(listed, &name, &upload, whole).await.map(Some),
@@ -212,8 +252,13 @@ impl<'a> Copier<'a> {
         let (mut etag, mut version) = (listed.etag.clone(), None);
         let starts = (0..listed.size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
         for (number, from) in (1..).zip(starts) {
-            let want = Want { version: version.as_deref(), range: Some((from, part.min(listed.size - from))), etag: Some(&etag) };
-            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.sha256).await? else {
+            let want = Want {
+                version: version.as_deref(),
+                range: Some((from, part.min(listed.size - from))),
+                etag: Some(&etag),
+            };
+            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.sha256).await?
+            else {
                 return Ok(None);
             };
             whole.sha256 = hashed.sha256;
@@ -261,15 +306,23 @@ impl<'a> Copier<'a> {
         before: &Sha256,
     ) -> Result<Option<(Found, Hashed)>> {
         let vault = &self.archiver.vault;
-        let mut found = match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await {
-            Err(error) if error.is_not_found() => return Ok(None),
-            found => found.map_err(ArchiveError::outside("reading a part"))?,
-        };
+        let mut found =
+            match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await {
+                Err(error) if error.is_not_found() => return Ok(None),
+                found => found.map_err(ArchiveError::outside("reading a part"))?,
+            };
         let size = want.range.map_or(found.size, |(_, size)| size);
-        let state = Arc::new(Mutex::new(Passing { sha256: before.clone(), md5: Md5::new(), bytes: 0, noise: Noise::new() }));
+        let state = Arc::new(Mutex::new(Passing {
+            sha256: before.clone(),
+            md5: Md5::new(),
+            bytes: 0,
+            noise: Noise::new(),
+        }));
         let passing = Arc::clone(&state);
         let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
-        let body = body.inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes)).boxed();
+        let body = body
+            .inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes))
+            .boxed();
         let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
         let etag = put.map_err(ArchiveError::inside("sending a part"))?;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -296,7 +349,11 @@ impl<'a> Copier<'a> {
             self.extend(&key, *locked).await?;
         } else {
             let to = (vault.bucket.as_str(), key.as_str());
-            vault.s3.keep_copy((&vault.bucket, name), to, listed.size, &self.keeping).await.map_err(&inside)?;
+            vault
+                .s3
+                .keep_copy((&vault.bucket, name), to, listed.size, &self.keeping)
+                .await
+                .map_err(&inside)?;
             let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
             if head.is_none_or(|head| head.size != listed.size) {
                 return Err(short(&key, 0, listed.size));
@@ -325,7 +382,14 @@ impl<'a> Copier<'a> {
             tags.map_err(ArchiveError::outside("reading an object's tags"))?
         };
         let replaced = found.etag != listed.etag;
-        let Headers { content_type, cache_control, content_disposition, content_encoding, content_language, user } = found.headers;
+        let Headers {
+            content_type,
+            cache_control,
+            content_disposition,
+            content_encoding,
+            content_language,
+            user,
+        } = found.headers;
         let entry = Entry {
             key: listed.key.clone(),
             size: found.size,

@@ -189,7 +189,12 @@ pub struct ChangeCounts {
 impl ChangeCounts {
     /// What the guard against archiving damage looks at.
     pub const fn judged(&self) -> Changes {
-        Changes { before: self.before, deleted: self.deleted, rewritten: self.rewritten, scrambled: self.scrambled }
+        Changes {
+            before: self.before,
+            deleted: self.deleted,
+            rewritten: self.rewritten,
+            scrambled: self.scrambled,
+        }
     }
 }
 

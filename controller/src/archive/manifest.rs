@@ -130,8 +130,8 @@ fn each_line(path: &Path, mut take: impl FnMut(Line) -> bool) -> Result<()> {
         }
         let line = text.trim_end_matches('\n').len();
         text.truncate(line);
-        let entry: Entry =
-            serde_json::from_str(&text).map_err(|error| damaged(format!("a line cannot be read: {error}")))?;
+        let entry: Entry = serde_json::from_str(&text)
+            .map_err(|error| damaged(format!("a line cannot be read: {error}")))?;
         if entry.key <= last {
             return Err(damaged(format!("`{}` is out of order", entry.key)));
         }
@@ -147,7 +147,8 @@ mod tests {
     use super::*;
 
     fn entry(key: &str) -> Entry {
-        let text = serde_json::json!({"key": key, "size": 3, "sha256": "00", "etag": "e", "last_modified": null});
+        let text =
+            serde_json::json!({"key": key, "size": 3, "sha256": "00", "etag": "e", "last_modified": null});
         serde_json::from_value(text).unwrap()
     }
 

@@ -1,35 +1,190 @@
-//! stub
+//! Pruning: which runs go, what no kept run refers to, and deleting both, in an order that loses nothing when it is cut off.
+//!
+//! A run's record goes first, so that it ends to exist before its manifest does. A content is forgotten by our own tables before it is
+//! deleted, so that no run relies on it meanwhile; one that survives is found again by the next listing.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::Archiver;
-use super::error::Result;
+use super::error::{ArchiveError, Result};
+use super::format::Record;
+use super::retention::{self, Decision};
+use super::take::create_private;
+use crate::store::ArchiveRow;
 
-/// x
+mod sweep;
+
+/// Digests that are marked together.
+const BATCH: usize = 1_024;
+
+/// What retention decides, and what was deleted.
 #[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pruned {
-    /// x
+    /// Every run, newest first.
     pub runs: Vec<PrunedRun>,
-    /// x
-    pub unreferenced: u64,
-    /// x
-    pub unreferenced_bytes: u64,
-    /// x
-    pub due: u64,
-    /// x
-    pub kept: u64,
+    /// Contents that no kept run refers to.
+    pub unreferenced: i64,
+    /// Their bytes.
+    pub unreferenced_bytes: i64,
+    /// Of these, the contents whose grace period is over and that no lock protects.
+    pub due: i64,
+    /// Contents that were deleted.
+    pub deleted: u64,
+    /// Their bytes.
+    pub deleted_bytes: u64,
+    /// Contents that the store keeps because of a lock that we did not know of.
+    pub locked: u64,
+    /// Leftovers of runs that were cut off and were deleted: large contents on their way, whole or not.
+    pub leftovers: u64,
 }
-/// x
-#[derive(Debug, Clone, Default, Serialize)]
+
+/// A run, and what saves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PrunedRun {
-    /// x
+    /// Its name.
     pub run: String,
-    /// x
-    pub kept_by: Option<String>,
+    /// The rules that save it; none: it is deleted.
+    pub kept_by: Vec<&'static str>,
 }
+
 impl Archiver {
-    /// x
-    pub async fn prune(&self, _yes: bool) -> Result<Pruned> {
-        Ok(Pruned::default())
+    /// Decides what goes, and deletes it if `yes`. Refuses while a manifest cannot be read, since what it needs is not known then. Safe
+    /// to repeat.
+    pub async fn prune(&self, yes: bool) -> Result<Pruned> {
+        let busy = || ArchiveError::Busy(self.plan.clone());
+        let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        let now = self.clock.now();
+        let runs = self.known_runs().await?;
+        let decision = self.decide(&runs, now).await?;
+        self.relist().await?;
+        let grace_ended = self.grace_ended(now);
+        let mut marks = self.mark(&runs, &decision).await?;
+        let marked = marks.apply(grace_ended, now).await?;
+        let mut pruned = Pruned {
+            runs: told(&decision),
+            unreferenced: marked.unreferenced,
+            unreferenced_bytes: marked.bytes,
+            due: marked.due,
+            ..Pruned::default()
+        };
+        if yes {
+            for run in &decision.pruned {
+                self.delete_run(run).await?;
+            }
+            marks.keep().await?;
+            self.sweep(grace_ended, now, &mut pruned).await?;
+        }
+        Ok(pruned)
+    }
+
+    /// All runs with their records. One that cannot be read refuses everything.
+    async fn known_runs(&self) -> Result<Vec<Record>> {
+        let mut records = Vec::new();
+        for run in self.vault.runs().await? {
+            match self.vault.record(&run).await {
+                Ok((record, _)) => records.push(record),
+                Err(ArchiveError::Damaged { what, how }) => return Err(unreadable(&what, &how)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+
+    async fn decide(&self, records: &[Record], now: DateTime<Utc>) -> Result<Decision> {
+        let rows = self.store.archives(&self.plan).await?;
+        let mut runs = Vec::new();
+        for record in records {
+            let key = super::format::record_key(&self.vault.prefix, &record.run);
+            let head = self.vault.s3.head(&self.vault.bucket, &key).await;
+            let head = head.map_err(ArchiveError::inside("looking at a record"))?;
+            let row = rows.iter().find(|row| row.run == record.run);
+            runs.push(facts(record, row, head.and_then(|head| head.locked_until)));
+        }
+        retention::decide(&runs, &self.spec.retention, now)
+            .map_err(|error| unreadable(&error.to_string(), ""))
+    }
+
+    fn grace_ended(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        let grace = TimeDelta::from_std(self.spec.retention.grace.duration()).unwrap_or(TimeDelta::MAX);
+        now.checked_sub_signed(grace).unwrap_or(DateTime::<Utc>::MIN_UTC)
+    }
+
+    /// Collects what the kept runs refer to.
+    async fn mark(&self, records: &[Record], decision: &Decision) -> Result<crate::store::Marks> {
+        let folder = self.work.join(format!("prune-{}", uuid::Uuid::new_v4().simple()));
+        create_private(&folder)?;
+        let mut marks = self.store.archive_marks(&self.plan).await?;
+        let mut result = Ok(());
+        for record in records.iter().filter(|record| decision.kept.iter().any(|kept| kept.id == record.run)) {
+            result = self.mark_run(record, &folder.join("manifest"), &mut marks).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
+        result.map(|()| marks)
+    }
+
+    async fn mark_run(
+        &self,
+        record: &Record,
+        manifest: &std::path::Path,
+        marks: &mut crate::store::Marks,
+    ) -> Result<()> {
+        self.vault.fetch_manifest(record, manifest).await.map_err(refused)?;
+        let mut digests: Vec<Vec<u8>> =
+            record.extras.iter().filter_map(|extra| hex::decode(&extra.sha256).ok()).collect();
+        let mut lines = super::manifest::lines(manifest.to_owned());
+        while let Some(batch) = lines.recv().await {
+            let batch = batch.map_err(refused)?;
+            digests.extend(batch.iter().filter_map(|line| hex::decode(&line.entry.sha256).ok()));
+            if digests.len() >= BATCH {
+                marks.add(&digests).await?;
+                digests.clear();
+            }
+        }
+        marks.add(&digests).await?;
+        Ok(())
+    }
+}
+
+fn told(decision: &Decision) -> Vec<PrunedRun> {
+    let kept = decision.kept.iter().map(|kept| PrunedRun {
+        run: kept.id.clone(),
+        kept_by: kept.rules.iter().map(|rule| rule.name()).collect(),
+    });
+    let gone = decision.pruned.iter().map(|run| PrunedRun { run: run.clone(), kept_by: Vec::new() });
+    let mut runs: Vec<_> = kept.chain(gone).collect();
+    runs.sort_by(|a, b| b.run.cmp(&a.run));
+    runs
+}
+
+/// What keeping a run depends on. What our own tables do not know is taken from its record. Pure.
+fn facts(record: &Record, row: Option<&ArchiveRow>, locked_until: Option<DateTime<Utc>>) -> retention::Run {
+    retention::Run {
+        id: record.run.clone(),
+        finished_at: record.finished_at,
+        verified: row.is_some_and(|row| row.verified_at.is_some() && row.damaged.is_none()),
+        suspicious: row.map_or(!record.suspicious.is_empty(), |row| row.suspicious),
+        locked_until,
+        readable: true,
+    }
+}
+
+fn refused(error: ArchiveError) -> ArchiveError {
+    match error {
+        ArchiveError::Damaged { what, how } => unreadable(&what, &how),
+        error => error,
+    }
+}
+
+fn unreadable(what: &str, how: &str) -> ArchiveError {
+    let why = if how.is_empty() { what.to_owned() } else { format!("nothing is pruned: {what}: {how}") };
+    ArchiveError::Refused {
+        why,
+        advice: "what a damaged run needs is not known; delete its record and manifest by hand if it is of no use, and prune again",
     }
 }

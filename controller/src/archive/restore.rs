@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(30);
 const ONE_COPY: u64 = 5_000_000_000;
 
 /// What is to come back, and where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RestoreOrder {
     /// Of which run.
     pub which: Which,
@@ -44,6 +44,20 @@ pub struct RestoreOrder {
     pub server_side: bool,
     /// For how many days thawed contents stay readable.
     pub thaw_days: i32,
+    /// Told how many objects of how many are right.
+    pub progress: Option<Progress>,
+}
+
+/// Is told how many of how many are done.
+pub type Progress = std::sync::Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+impl std::fmt::Debug for RestoreOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RestoreOrder")
+            .field("which", &self.which)
+            .field("to", &self.to)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came back.
@@ -67,6 +81,7 @@ pub struct Restored {
 
 #[derive(Debug, Default)]
 struct Tally {
+    right: AtomicU64,
     objects: AtomicU64,
     bytes: AtomicU64,
     copied: AtomicU64,
@@ -91,15 +106,25 @@ impl Archiver {
         result
     }
 
-    async fn restore_run(&self, run: &str, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Restored> {
+    async fn restore_run(
+        &self,
+        run: &str,
+        manifest: &std::path::Path,
+        order: &RestoreOrder,
+    ) -> Result<Restored> {
         let (record, _) = self.vault.record(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();
         let counted = &tally;
-        self.wanted(manifest, order)
+        let total = record.manifest.objects;
+        Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
-                self.bring_back(&entry, order, counted).await
+                self.bring_back(&entry, order, counted).await?;
+                if let Some(told) = &order.progress {
+                    told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
+                }
+                Ok(())
             })
             .await?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -116,24 +141,24 @@ impl Archiver {
 
     /// The entries that were asked for, in order.
     fn wanted<'a>(
-        &self,
         manifest: &std::path::Path,
         order: &'a RestoreOrder,
     ) -> impl futures::Stream<Item = Result<Entry>> + Send + use<'a> {
-        let batches = futures::stream::unfold(super::manifest::lines(manifest.to_owned()), |mut lines| async {
-            Some((lines.recv().await?, lines))
-        });
-        let entries = batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
+        let batches =
+            futures::stream::unfold(super::manifest::lines(manifest.to_owned()), |mut lines| async {
+                Some((lines.recv().await?, lines))
+            });
+        let entries =
+            batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
         entries.try_flatten().try_filter(|entry| std::future::ready(order.wants(&entry.key)))
     }
 
     /// Asks for everything that is in cold storage before anything is waited for: thawing takes as long for one as for all.
     async fn thaw_all(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<()> {
-        let cold = self.vault.storage_class.as_deref().is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
-        if !cold {
+        if !self.vault.is_cold() {
             return Ok(());
         }
-        self.wanted(manifest, order)
+        Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
                 let key = entry.content_key(&self.vault.prefix);
                 if let Some(head) = self.look_inside(&key).await?
@@ -148,7 +173,11 @@ impl Archiver {
     }
 
     async fn look_inside(&self, key: &str) -> Result<Option<ObjectHead>> {
-        self.vault.s3.head(&self.vault.bucket, key).await.map_err(ArchiveError::inside("looking at a content"))
+        self.vault
+            .s3
+            .head(&self.vault.bucket, key)
+            .await
+            .map_err(ArchiveError::inside("looking at a content"))
     }
 
     async fn bring_back(&self, entry: &Entry, order: &RestoreOrder, tally: &Tally) -> Result<()> {
@@ -163,7 +192,8 @@ impl Archiver {
         for attempt in 1.. {
             match self.copy_out(entry, &key, order).await {
                 Err(error)
-                    if attempt < ATTEMPTS && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
+                    if attempt < ATTEMPTS
+                        && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
                 {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
@@ -186,7 +216,9 @@ impl Archiver {
     /// Whether the object is there already, content and all that travels with it.
     async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
         let outside = ArchiveError::outside("looking at an object");
-        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else { return Ok(false) };
+        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
+            return Ok(false);
+        };
         let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
         let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
         if head.size != entry.size || !kind || user != entry.metadata {
@@ -232,16 +264,22 @@ impl Archiver {
     async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
         let content = entry.content_key(&self.vault.prefix);
         if order.server_side && entry.size <= ONE_COPY {
-            let (from, to) = ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
+            let (from, to) =
+                ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
             let copied = order.to.s3.copy_as(from, to, entry.size, &entry.headers()).await;
             return copied.map_err(ArchiveError::outside("copying inside the store"));
         }
-        if entry.size <= PART { self.small_out(entry, &content, key, order).await } else { self.large_out(entry, &content, key, order).await }
+        if entry.size <= PART {
+            self.small_out(entry, &content, key, order).await
+        } else {
+            self.large_out(entry, &content, key, order).await
+        }
     }
 
     async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let inside = ArchiveError::inside("reading a content");
-        let found = self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
+        let found =
+            self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
         let (mut bytes, mut body) = (BytesMut::new(), found.body);
         while let Some(chunk) = body.try_next().await.map_err(&inside)? {
             bytes.extend_from_slice(&chunk);
@@ -257,10 +295,16 @@ impl Archiver {
 
     async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
-        let upload = to.s3.begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default()).await.map_err(&outside)?;
+        let upload = to
+            .s3
+            .begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default())
+            .await
+            .map_err(&outside)?;
         let sent = self.parts_out(entry, content, key, &upload, order).await;
         let done = match sent {
-            Ok(etags) => to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop),
+            Ok(etags) => {
+                to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop)
+            }
             Err(error) => Err(error),
         };
         if done.is_err()
@@ -282,7 +326,8 @@ impl Archiver {
         use std::sync::{Arc, Mutex, PoisonError};
         let part = part_size(entry.size);
         let (mut hash, mut etags) = (Sha256::new(), Vec::new());
-        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
+        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
+        {
             let size = part.min(entry.size - from);
             let want = Want { range: Some((from, size)), ..Want::default() };
             let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
@@ -302,10 +347,14 @@ impl Archiver {
 
     /// What differs between the manifest and what lies there now.
     async fn differences(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Vec<String>> {
-        let start = format!("{}{}", order.to_prefix, order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default());
+        let start = format!(
+            "{}{}",
+            order.to_prefix,
+            order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default()
+        );
         let listing = order.to.s3.list(&order.to.bucket, &start);
         let mut listing = std::pin::pin!(listing);
-        let mut wanted = std::pin::pin!(self.wanted(manifest, order));
+        let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
         let mut told = Vec::new();
         let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
         while let Some(entry) = wanted.try_next().await? {

@@ -81,7 +81,10 @@ mod tests {
         let at = |text: &str| Which { as_of: Some(text.parse().unwrap()), ..Which::default() };
         assert_eq!(choose(&runs, &[], &Which::default()).as_ref(), Some(&runs[2]));
         assert_eq!(choose(&runs, &rows, &Which::default()).as_ref(), Some(&runs[1]));
-        assert_eq!(choose(&runs, &[row(&runs[2], false, Some("x"))], &Which::default()).as_ref(), Some(&runs[1]));
+        assert_eq!(
+            choose(&runs, &[row(&runs[2], false, Some("x"))], &Which::default()).as_ref(),
+            Some(&runs[1])
+        );
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T01:00:00Z")).as_ref(), Some(&runs[1]));
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T00:59:59Z")).as_ref(), Some(&runs[0]));
         assert_eq!(choose(&runs, &rows, &at("2026-10-01T00:00:00Z")), None);

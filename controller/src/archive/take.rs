@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -13,12 +12,19 @@ use tokio::sync::mpsc;
 use super::Archiver;
 use super::copy::{Copier, Done};
 use super::error::{ArchiveError, Result};
-use super::format::{ChangeCounts, Entry, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name};
+use super::format::{
+    ChangeCounts, Entry, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name,
+};
 use super::gate::Gate;
 use super::manifest::{Writer, Written};
 use super::walk::{Before, Changed, Spool, walk};
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Copied};
+use holdings::Holdings;
+
+mod holdings;
+mod judge;
+mod latest;
 
 /// What is stored of the copies at once.
 const BATCH: usize = 256;
@@ -46,13 +52,6 @@ pub struct Meter {
     pub scrambled: AtomicU64,
 }
 
-/// The run before: its record, digest and manifest.
-struct Latest {
-    record: Record,
-    sha256: String,
-    manifest: PathBuf,
-}
-
 impl Archiver {
     /// Takes an archive, or ends the one that was cut off. At most one process does so for a plan.
     ///
@@ -67,7 +66,10 @@ impl Archiver {
         let result = self.run(&row, &folder).await;
         match &result {
             Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
-            Err(error) => self.store.archive_stopped(row.id, &Chain(error).to_string()).await?,
+            Err(error) => {
+                let why = Chain(error).to_string();
+                self.store.archive_stopped(row.id, &why).await?;
+            }
         }
         result
     }
@@ -78,7 +80,7 @@ impl Archiver {
         let meter = Meter::default();
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
-        let (changes, _) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
+        let (changes, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
             self.beat(row.id, &meter).await
         })?;
         let (written, vanished) = self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
@@ -87,7 +89,9 @@ impl Archiver {
             bytes: meter.bytes.load(Ordering::Relaxed),
             ..changes
         };
+        let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
         let record = Record {
+            suspicious,
             vanished,
             replaced: meter.replaced.load(Ordering::Relaxed),
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
@@ -98,8 +102,12 @@ impl Archiver {
 
     fn record(&self, row: &ArchiveRow, changes: ChangeCounts, written: &Written) -> Record {
         let key = manifest_key("", &row.run);
-        let manifest =
-            ManifestRef { key, sha256: written.sha256.clone(), objects: written.objects, bytes: written.bytes };
+        let manifest = ManifestRef {
+            key,
+            sha256: written.sha256.clone(),
+            objects: written.objects,
+            bytes: written.bytes,
+        };
         Record {
             format: FORMAT.to_owned(),
             plan: self.plan.clone(),
@@ -111,7 +119,7 @@ impl Archiver {
             changes,
             vanished: Vec::new(),
             replaced: 0,
-            suspicious: super::suspicion::suspicion(&changes.judged(), &self.spec.suspicious).unwrap_or_default(),
+            suspicious: Vec::new(),
             extras: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),
@@ -120,11 +128,18 @@ impl Archiver {
     }
 
     /// Puts the manifest and then its record, without which it does not exist; then our own row.
-    async fn publish(&self, row: &ArchiveRow, record: Record, written: &Written, file: &Path) -> Result<Record> {
+    async fn publish(
+        &self,
+        row: &ArchiveRow,
+        record: Record,
+        written: &Written,
+        file: &Path,
+    ) -> Result<Record> {
         let (vault, now) = (&self.vault, self.clock.now());
         let keeping = vault.keeping_warm(now);
         vault.put_file(&manifest_key(&vault.prefix, &row.run), file, &keeping).await?;
-        let text = serde_json::to_vec_pretty(&record).map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
+        let text = serde_json::to_vec_pretty(&record)
+            .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
         vault.put_file(&record_key(&vault.prefix, &row.run), file, &keeping).await?;
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
@@ -143,49 +158,6 @@ impl Archiver {
         Ok(record)
     }
 
-    /// The newest run whose record and manifest are whole. Damaged ones are told and passed over: everything is read again then.
-    async fn latest(&self, folder: &Path) -> Result<Option<Latest>> {
-        for run in self.vault.runs().await?.into_iter().rev() {
-            match self.open(&run, folder).await {
-                Ok(latest) => return Ok(Some(latest)),
-                Err(error @ ArchiveError::Damaged { .. }) => {
-                    tracing::error!(plan = self.plan, run, error = %Chain(&error), "a run of the archive is damaged");
-                    self.store.archive_verified(&self.plan, &run, "listing", Some(&Chain(&error).to_string())).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
-
-    async fn open(&self, run: &str, folder: &Path) -> Result<Latest> {
-        let (record, sha256) = self.vault.record(run).await?;
-        let manifest = folder.join("before");
-        self.vault.fetch_manifest(&record, &manifest).await?;
-        Ok(Latest { record, sha256, manifest })
-    }
-
-    /// Learns what the archive holds from a listing, where our own tables know nothing: a new machine.
-    async fn know_contents(&self) -> Result<()> {
-        if self.store.archive_count(&self.plan).await? > 0 {
-            return Ok(());
-        }
-        let start = format!("{}objects/", self.vault.prefix);
-        let listing = self.vault.s3.list(&self.vault.bucket, &start).chunks(1_000);
-        let mut listing = std::pin::pin!(listing);
-        while let Some(page) = listing.next().await {
-            let page: Result<Vec<_>, _> = page.into_iter().collect();
-            let page = page.map_err(ArchiveError::inside("listing the contents"))?;
-            let known = page.iter().filter_map(|object| {
-                let digest = hex::decode(object.key.strip_prefix(&start)?).ok()?;
-                (digest.len() == 32).then(|| (digest, i64::try_from(object.size).unwrap_or(i64::MAX)))
-            });
-            let (digests, sizes): (Vec<_>, Vec<_>) = known.unzip();
-            self.store.archive_listed(&self.plan, &digests, &sizes).await?;
-        }
-        Ok(())
-    }
-
     /// Lists, decides and copies, all at once.
     async fn copy_changes(
         &self,
@@ -202,8 +174,9 @@ impl Archiver {
         let seen = |count| {
             meter.listed.fetch_add(count, Ordering::Relaxed);
         };
-        let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen);
-        let (_, counts, (), ()) = futures::try_join!(
+        let holdings = Holdings::new(self);
+        let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
+        let ((), counts, (), ()) = futures::try_join!(
             async {
                 self.list(&pages).await;
                 drop(pages);
@@ -258,7 +231,8 @@ impl Archiver {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let copied = copier.copy(&changed.listed).await;
-                let throttled = copied.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| done.throttled));
+                let throttled =
+                    copied.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| done.throttled));
                 gate.leave(pass, throttled);
                 let note = self.note(changed, copied?, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
@@ -270,7 +244,12 @@ impl Archiver {
     async fn note(&self, changed: Changed, done: Option<Done>, meter: &Meter) -> Result<Copied> {
         meter.copied.fetch_add(1, Ordering::Relaxed);
         let Some(done) = done else {
-            return Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: None, stored: None });
+            return Ok(Copied {
+                key: changed.listed.key,
+                etag: changed.listed.etag,
+                entry: None,
+                stored: None,
+            });
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
@@ -278,7 +257,12 @@ impl Archiver {
             meter.scrambled.fetch_add(1, Ordering::Relaxed);
         }
         let entry = serde_json::to_value(&done.entry).unwrap_or_default();
-        Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: Some(entry), stored: Some(done.stored) })
+        Ok(Copied {
+            key: changed.listed.key,
+            etag: changed.listed.etag,
+            entry: Some(entry),
+            stored: Some(done.stored),
+        })
     }
 
     /// Whether the content that an object had before did not look random.
@@ -322,20 +306,21 @@ impl Archiver {
         Ok(())
     }
 
-    /// Writes the manifest from the spool and what was copied; every content that it names is one that the archive holds.
+    /// Writes the manifest from the spool and what was copied; every content that it names is one that the archive holds. For the
+    /// lines that are kept the walk has seen to that.
     async fn write_manifest(&self, archive: i64, spool: &Path, to: &Path) -> Result<(Written, Vec<String>)> {
         let read = ArchiveError::file("reading the spooled listing");
         let file = std::fs::File::open(spool).map_err(&read)?;
         let mut writer = Writer::create(to)?;
         let mut copied = std::pin::pin!(self.store.archive_lines(archive));
         let mut vanished = Vec::new();
-        let mut named = Named::new(self);
+        let holdings = Holdings::new(self);
+        let mut digests = Vec::new();
         for line in std::io::BufReader::with_capacity(1 << 18, file).lines() {
             let line = line.map_err(&read)?;
             if let Some(kept) = line.strip_prefix('=') {
-                let entry: Entry = parse(kept)?;
-                writer.line(&entry.key, entry.size, kept)?;
-                named.add(entry).await?;
+                let Brief { key, size } = parse(kept)?;
+                writer.line(&key, size, kept)?;
                 continue;
             }
             let key: String = parse(line.trim_start_matches('+'))?;
@@ -344,20 +329,32 @@ impl Archiver {
                     let entry: Entry = serde_json::from_value(value).map_err(|error| damaged(&error))?;
                     let text = serde_json::to_string(&entry).map_err(|error| damaged(&error))?;
                     writer.line(&key, entry.size, &text)?;
-                    named.add(entry).await?;
+                    digests.extend(entry.pending.is_none().then_some(entry.sha256));
+                    if digests.len() >= BATCH {
+                        holdings.all(std::mem::take(&mut digests)).await?;
+                    }
                 }
                 None if vanished.len() < NAMED => vanished.push(key),
                 None => {}
             }
         }
-        named.check().await?;
+        holdings.all(digests).await?;
         Ok((writer.finish()?, vanished))
     }
 }
 
+/// As much of a kept line as the manifest's sums need.
+#[derive(serde::Deserialize)]
+struct Brief {
+    key: String,
+    size: u64,
+}
+
 /// The line of an object that was copied; `None` if it vanished.
 async fn copied_entry(
-    copied: &mut std::pin::Pin<&mut (impl futures::Stream<Item = crate::store::Result<(String, String, Option<Value>)>> + ?Sized)>,
+    copied: &mut std::pin::Pin<
+        &mut (impl futures::Stream<Item = crate::store::Result<(String, String, Option<Value>)>> + ?Sized),
+    >,
     key: &str,
 ) -> Result<Option<Value>> {
     while let Some((found, _, entry)) = copied.try_next().await? {
@@ -368,7 +365,10 @@ async fn copied_entry(
             break;
         }
     }
-    Err(ArchiveError::Damaged { what: "the run's own notes".to_owned(), how: format!("nothing is known of `{key}`") })
+    Err(ArchiveError::Damaged {
+        what: "the run's own notes".to_owned(),
+        how: format!("nothing is known of `{key}`"),
+    })
 }
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
@@ -377,49 +377,6 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
 
 fn damaged(error: &serde_json::Error) -> ArchiveError {
     ArchiveError::Damaged { what: "the run's own notes".to_owned(), how: error.to_string() }
-}
-
-/// The contents that a manifest names: looked up many at a time, locked for longer where that is due.
-struct Named<'a> {
-    archiver: &'a Archiver,
-    now: DateTime<Utc>,
-    batch: Vec<Vec<u8>>,
-}
-
-impl<'a> Named<'a> {
-    fn new(archiver: &'a Archiver) -> Self {
-        Self { archiver, now: archiver.clock.now(), batch: Vec::new() }
-    }
-
-    async fn add(&mut self, entry: Entry) -> Result<()> {
-        if entry.pending.is_none() {
-            self.batch.push(hex::decode(&entry.sha256).unwrap_or_default());
-        }
-        if self.batch.len() < BATCH * 2 { Ok(()) } else { self.check().await }
-    }
-
-    async fn check(&mut self) -> Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.sort_unstable();
-        batch.dedup();
-        let archiver = self.archiver;
-        let held = archiver.store.archive_holds(&archiver.plan, &batch).await?;
-        if held.len() < batch.len() {
-            let lost = batch.iter().find(|digest| !held.iter().any(|(held, ..)| held == *digest));
-            let what = super::format::object_key(&archiver.vault.prefix, &hex::encode(lost.cloned().unwrap_or_default()));
-            return Err(ArchiveError::Damaged { what, how: "the archive does not hold it".to_owned() });
-        }
-        let (Some(due), Some(lock)) = (archiver.vault.lock_due(self.now), archiver.vault.lock_at(self.now)) else {
-            return Ok(());
-        };
-        for (digest, ..) in held.into_iter().filter(|(.., locked)| locked.is_none_or(|locked| locked < due)) {
-            let key = super::format::object_key(&archiver.vault.prefix, &hex::encode(&digest));
-            let extended = archiver.vault.s3.lock(&archiver.vault.bucket, &key, lock).await;
-            extended.map_err(ArchiveError::inside("extending a lock"))?;
-            archiver.store.archive_locked(&archiver.plan, &digest, lock.until).await?;
-        }
-        Ok(())
-    }
 }
 
 /// A folder that only we can look into.

@@ -52,6 +52,34 @@ impl Vault {
         Keeping { storage_class: None, lock: self.lock_at(now) }
     }
 
+    /// Makes the bucket: private, every version kept, with locks where the plan wants them. `false`: it is there already, ours.
+    pub async fn init(&self) -> Result<bool> {
+        let failed = ArchiveError::inside("making the bucket");
+        let created = match self.lock {
+            Some(_) => self.s3.create_lockable_bucket(&self.bucket).await,
+            None => self.s3.create_bucket(&self.bucket).await,
+        };
+        let new = match created {
+            Ok(()) => true,
+            Err(error)
+                if error.is_bucket_taken()
+                    && self.s3.bucket_exists(&self.bucket).await.map_err(&failed)? =>
+            {
+                false
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if !self.s3.is_versioned(&self.bucket).await.map_err(&failed)? {
+            self.s3.enable_versioning(&self.bucket).await.map_err(&failed)?;
+        }
+        Ok(new)
+    }
+
+    /// Contents lie in cold storage, and must be thawed before they can be read.
+    pub fn is_cold(&self) -> bool {
+        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+    }
+
     /// The lock that a run at `now` puts.
     pub fn lock_at(&self, now: DateTime<Utc>) -> Option<Lock> {
         let lock = self.lock?;
@@ -95,7 +123,10 @@ impl Vault {
         let failed = ArchiveError::inside("reading a record");
         let found = self.s3.read(&self.bucket, key, Want::default()).await.map_err(&failed)?;
         if found.size > LONGEST_RECORD {
-            return Err(ArchiveError::Damaged { what: key.to_owned(), how: format!("it has {} bytes", found.size) });
+            return Err(ArchiveError::Damaged {
+                what: key.to_owned(),
+                how: format!("it has {} bytes", found.size),
+            });
         }
         let chunks: Vec<Bytes> = found.body.try_collect().await.map_err(failed)?;
         Ok(chunks.concat())
@@ -129,7 +160,8 @@ impl Vault {
 
     /// Puts a file, in parts if it is large.
     pub async fn put_file(&self, key: &str, path: &Path, keeping: &Keeping) -> Result<()> {
-        let (read, write) = (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
+        let (read, write) =
+            (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
         let size = tokio::fs::metadata(path).await.map_err(&read)?.len();
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
         if size <= PART {

@@ -69,7 +69,36 @@ impl Archiver {
         std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         let verified = result?;
         self.judge(&verified).await?;
+        if !verified.findings.is_empty() {
+            self.warn_others(&verified.run).await?;
+        }
         Ok(verified)
+    }
+
+    /// What is lost or damaged may be named by other runs too: none of them passes for whole any more.
+    async fn warn_others(&self, but: &str) -> Result<()> {
+        for run in self.vault.runs().await?.into_iter().filter(|run| run != but) {
+            let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
+            create_private(&folder)?;
+            let manifest = folder.join("manifest");
+            let mut findings = Vec::new();
+            let result = match self.fetched(&run, &manifest).await {
+                Ok(()) => self.match_manifest(&manifest, &mut findings).await.map(drop),
+                Err(ArchiveError::Damaged { what, how }) => {
+                    findings.push(format!("{what}: {how}"));
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
+            std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
+            result?;
+            findings.truncate(NAMED);
+            if !findings.is_empty() {
+                let findings = findings.join("; ");
+                self.store.archive_verified(&self.plan, &run, Depth::Listing.name(), Some(&findings)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn verify_run(&self, run: &str, manifest: &std::path::Path, depth: Depth) -> Result<Verified> {
@@ -89,7 +118,17 @@ impl Archiver {
         let weekly = (contents * i64::from(self.spec.sample_percent)).div_euclid(100).max(1);
         let days_to_full_coverage = (contents - covered).max(0) * 7 / weekly;
         findings.truncate(NAMED);
-        Ok(Verified { run: run.to_owned(), depth, objects, read, frozen, contents, covered, days_to_full_coverage, findings })
+        Ok(Verified {
+            run: run.to_owned(),
+            depth,
+            objects,
+            read,
+            frozen,
+            contents,
+            covered,
+            days_to_full_coverage,
+            findings,
+        })
     }
 
     async fn fetched(&self, run: &str, manifest: &std::path::Path) -> Result<()> {
@@ -98,15 +137,25 @@ impl Archiver {
     }
 
     /// Brings what we know of the archive's contents in line with what it lists.
+    pub(super) async fn relist(&self) -> Result<()> {
+        self.match_listing(&mut Vec::new()).await
+    }
+
     async fn match_listing(&self, findings: &mut Vec<String>) -> Result<()> {
         let start = format!("{}objects/", self.vault.prefix);
-        let listing = self.vault.s3.list(&self.vault.bucket, &start).map_err(ArchiveError::inside("listing the contents"));
+        let listing = self
+            .vault
+            .s3
+            .list(&self.vault.bucket, &start)
+            .map_err(ArchiveError::inside("listing the contents"));
         let mut listing = std::pin::pin!(listing);
         let mut known = std::pin::pin!(self.store.archive_contents(&self.plan).map_err(ArchiveError::from));
         let mut ours = known.try_next().await?;
         let (mut lost, mut found) = (Vec::new(), Vec::new());
         while let Some(object) = listing.try_next().await? {
-            let Some(digest) = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok()) else { continue };
+            let Some(digest) = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok()) else {
+                continue;
+            };
             while let Some((sha, _)) = ours.as_ref().filter(|(sha, _)| *sha < digest) {
                 lost.push(sha.clone());
                 ours = known.try_next().await?;
@@ -146,17 +195,26 @@ impl Archiver {
                 Err(error) => return Err(error),
             };
             objects += batch.len() as u64;
-            let digests: Vec<_> = batch.iter().filter_map(|line| hex::decode(&line.entry.sha256).ok()).collect();
+            let digests: Vec<_> =
+                batch.iter().filter_map(|line| hex::decode(&line.entry.sha256).ok()).collect();
             let held = self.store.archive_holds(&self.plan, &digests).await?;
-            let held: std::collections::HashMap<_, _> = held.into_iter().map(|(sha, size, ..)| (sha, size)).collect();
+            let held: std::collections::HashMap<_, _> =
+                held.into_iter().map(|(sha, size, ..)| (sha, size)).collect();
             for line in batch.iter().filter(|line| line.entry.pending.is_none()) {
                 let entry = &line.entry;
                 let size = hex::decode(&entry.sha256).ok().and_then(|sha| held.get(&sha).copied());
                 let key = || object_key(&self.vault.prefix, &entry.sha256);
                 match size {
-                    None => findings.push(format!("{} is missing; `{}` needs it", key(), entry.key)),
+                    None => {
+                        findings.push(format!("{} is missing or damaged; `{}` needs it", key(), entry.key));
+                    }
                     Some(size) if u64::try_from(size) != Ok(entry.size) => {
-                        findings.push(format!("{} has {size} bytes; `{}` needs {}", key(), entry.key, entry.size));
+                        findings.push(format!(
+                            "{} has {size} bytes; `{}` needs {}",
+                            key(),
+                            entry.key,
+                            entry.size
+                        ));
                     }
                     Some(_) => {}
                 }
@@ -180,17 +238,21 @@ impl Archiver {
             (digest, key, outcome)
         }));
         let mut hashed = std::pin::pin!(keys.buffer_unordered(self.concurrency.min(8)));
-        let (mut read, mut frozen, mut good) = (0, 0, Vec::new());
+        let (mut read, mut frozen, mut good, mut bad, mut lost) = (0, 0, Vec::new(), Vec::new(), Vec::new());
         while let Some((digest, key, outcome)) = hashed.next().await {
             match outcome {
                 Ok(found) if found == hex::encode(&digest) => {
                     read += 1;
                     good.push(digest);
                 }
-                Ok(found) => findings.push(format!("{key} is damaged: its SHA-256 is {found}")),
+                Ok(found) => {
+                    findings.push(format!("{key} is damaged: its SHA-256 is {found}"));
+                    bad.push(digest);
+                }
                 Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => frozen += 1,
                 Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
                     findings.push(format!("{key} is missing"));
+                    lost.push(digest);
                 }
                 Err(error) => return Err(error),
             }
@@ -200,6 +262,8 @@ impl Archiver {
             }
         }
         self.store.archive_read(&self.plan, &good).await?;
+        self.store.archive_damaged(&self.plan, &bad).await?;
+        self.store.archive_lost(&self.plan, &lost).await?;
         Ok((read, frozen))
     }
 
@@ -208,11 +272,21 @@ impl Archiver {
         let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
         let depth = verified.depth.name();
         self.store.archive_verified(&self.plan, &verified.run, depth, damaged.as_deref()).await?;
+        if verified.depth == Depth::Listing && damaged.is_none() {
+            // Says less than what may be on record.
+            return Ok(());
+        }
         let rung = match (verified.depth, &damaged) {
             (_, Some(_)) | (Depth::Listing, None) => Rung::Listed,
             // A sample says nothing of what it did not read.
             (Depth::Sample, None) => Rung::Downloaded,
-            (Depth::Full, None) => if verified.frozen == 0 { Rung::Readable } else { Rung::Downloaded },
+            (Depth::Full, None) => {
+                if verified.frozen == 0 {
+                    Rung::Readable
+                } else {
+                    Rung::Downloaded
+                }
+            }
         };
         let verdict = Verdict {
             kind: "objects".to_owned(),

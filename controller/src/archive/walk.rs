@@ -3,11 +3,12 @@
 //! Both come in the order of keys, so that one pass over both decides, whatever their number. What it decides is spooled to disk in
 //! the same order; the manifest is written from there.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -86,11 +87,41 @@ impl Before {
     fn take(&mut self) -> Option<Line> {
         self.batch.pop_front()
     }
+
+    /// The next line.
+    pub async fn next(&mut self) -> Result<Option<Line>> {
+        self.peek().await?;
+        Ok(self.take())
+    }
+
+    /// The line of `key`; lines before it are passed over. Keys must be asked for in order.
+    pub async fn at(&mut self, key: &str) -> Result<Option<Line>> {
+        while self.peek().await?.is_some_and(|line| line.entry.key.as_str() < key) {
+            self.take();
+        }
+        let found = self.peek().await?.is_some_and(|line| line.entry.key == key);
+        Ok(if found { self.take() } else { None })
+    }
+}
+
+/// What the archive holds.
+pub trait Held: Sync {
+    /// Which of these contents it holds.
+    fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>>;
+}
+
+/// What is decided of one object that the listing shows.
+struct Decided {
+    listed: ObjectSummary,
+    /// Its line in the run before.
+    line: Option<Line>,
+    unchanged: bool,
 }
 
 type Copied = Result<(String, String, Option<Value>), StoreError>;
 
-/// One pass over everything. `copied` is what this run had copied when it was cut off, in the order of keys.
+/// One pass over everything. `copied` is what this run had copied when it was cut off, in the order of keys. A line is kept only if the
+/// archive still holds its content: what was found lost or damaged is copied again.
 pub async fn walk(
     mut pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
     mut before: Before,
@@ -98,28 +129,24 @@ pub async fn walk(
     mut spool: Spool,
     changed: mpsc::Sender<Changed>,
     seen: &(dyn Fn(u64) + Sync),
+    held: &dyn Held,
 ) -> Result<ChangeCounts> {
     let mut counts = ChangeCounts::default();
     let mut copied = std::pin::pin!(copied.peekable());
     while let Some(page) = pages.recv().await {
         let page = page?;
         seen(page.len() as u64);
-        for listed in page {
-            while before.peek().await?.is_some_and(|line| line.entry.key < listed.key) {
-                before.take();
-                counts.before += 1;
-                counts.deleted += 1;
-            }
-            let line = match before.peek().await? {
-                Some(line) if line.entry.key == listed.key => before.take(),
-                _ => None,
-            };
-            counts.before += u64::from(line.is_some());
-            if let Some(line) = line.as_ref().filter(|line| unchanged(&line.entry, &listed)) {
+        let decided = decide(page, &mut before, &mut counts).await?;
+        let kept = decided.iter().filter(|one| one.unchanged).filter_map(|one| one.line.as_ref());
+        let kept = kept.filter(|line| line.entry.pending.is_none()).map(|line| line.entry.sha256.clone());
+        let held = held.held(kept.collect()).await?;
+        for Decided { listed, line, unchanged } in decided {
+            if let Some(line) = line.as_ref().filter(|_| unchanged)
+                && (line.entry.pending.is_some() || held.contains(&line.entry.sha256))
+            {
                 spool.keep(line)?;
                 continue;
             }
-            *(if line.is_some() { &mut counts.rewritten } else { &mut counts.added }) += 1;
             spool.copy(&listed.key)?;
             if is_copied(copied.as_mut(), &listed).await? {
                 continue;
@@ -130,13 +157,38 @@ pub async fn walk(
             }
         }
     }
-    while before.peek().await?.is_some() {
-        before.take();
+    while before.next().await?.is_some() {
         counts.before += 1;
         counts.deleted += 1;
     }
     spool.finish()?;
     Ok(counts)
+}
+
+/// A page of the listing beside the run before.
+async fn decide(
+    page: Vec<ObjectSummary>,
+    before: &mut Before,
+    counts: &mut ChangeCounts,
+) -> Result<Vec<Decided>> {
+    let mut decided = Vec::with_capacity(page.len());
+    for listed in page {
+        while before.peek().await?.is_some_and(|line| line.entry.key < listed.key) {
+            before.take();
+            counts.before += 1;
+            counts.deleted += 1;
+        }
+        let line = before.at(&listed.key).await?;
+        counts.before += u64::from(line.is_some());
+        let unchanged = line.as_ref().is_some_and(|line| unchanged(&line.entry, &listed));
+        match (&line, unchanged) {
+            (None, _) => counts.added += 1,
+            (Some(_), false) => counts.rewritten += 1,
+            (Some(_), true) => {}
+        }
+        decided.push(Decided { listed, line, unchanged });
+    }
+    Ok(decided)
 }
 
 /// Whether this run copied exactly this object before it was cut off.
@@ -172,10 +224,29 @@ mod tests {
         Line { text: entry.to_string(), entry: serde_json::from_value(entry).unwrap() }
     }
 
+    /// An archive that lost these contents.
+    struct Lost(&'static [&'static str]);
+
+    impl Held for Lost {
+        fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>> {
+            let held = digests.into_iter().filter(|digest| !self.0.contains(&digest.as_str())).collect();
+            Box::pin(std::future::ready(Ok(held)))
+        }
+    }
+
     async fn run(
         before: Vec<Line>,
         now: Vec<ObjectSummary>,
         copied: Vec<(&str, &str)>,
+    ) -> (ChangeCounts, Vec<String>, String) {
+        run_with(before, now, copied, &[]).await
+    }
+
+    async fn run_with(
+        before: Vec<Line>,
+        now: Vec<ObjectSummary>,
+        copied: Vec<(&str, &str)>,
+        lost: &'static [&'static str],
     ) -> (ChangeCounts, Vec<String>, String) {
         let (pages, listing) = mpsc::channel(8);
         for page in now.chunks(2) {
@@ -190,8 +261,8 @@ mod tests {
         let path = folder.path().join("spool");
         let (changed, mut rest) = mpsc::channel(100);
         let spool = Spool::create(&path).unwrap();
-        let counts =
-            walk(listing, Before::new(Some(lines)), futures::stream::iter(copied), spool, changed, &|_| ());
+        let (before, copied, lost) = (Before::new(Some(lines)), futures::stream::iter(copied), Lost(lost));
+        let counts = walk(listing, before, copied, spool, changed, &|_| (), &lost);
         let counts = counts.await.unwrap();
         let mut keys = Vec::new();
         while let Some(change) = rest.recv().await {
@@ -217,5 +288,14 @@ mod tests {
         let (counts, copied, spool) = run(vec![], now, vec![("a", "1"), ("b", "1"), ("bb", "1")]).await;
         assert_eq!((counts.added, copied), (3, vec!["b".to_owned(), "c".to_owned()]));
         assert_eq!(spool.lines().count(), 3);
+    }
+    #[tokio::test]
+    async fn what_the_archive_lost_is_copied_again_though_the_source_did_not_change() {
+        let before = vec![line("a", "1"), line("b", "1")];
+        let now = vec![listed("a", "1"), listed("b", "1")];
+        let (counts, copied, spool) = run_with(before, now, vec![], &["old-b"]).await;
+        assert_eq!((counts.added, counts.rewritten, copied), (0, 0, vec!["b".to_owned()]));
+        let kinds: String = spool.lines().filter_map(|line| line.chars().next()).collect();
+        assert_eq!(kinds, "=+");
     }
 }

@@ -81,7 +81,7 @@ pub struct Climb {
     pub unoffered: Vec<String>,
     /// Each rung that it reached, with the time since the beginning of the download.
     pub reached: Vec<(Rung, Duration)>,
-    began: Instant,
+    pub(crate) began: Instant,
 }
 
 /// Takes a backup up the ladder: `body` is received into `file`, read, restored into `scratch` and held against what is

@@ -18,6 +18,7 @@ use crate::run::{Order, labels, tools};
 use crate::store::Store;
 
 mod list;
+mod prune;
 mod restore;
 mod take;
 
@@ -36,6 +37,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the archive's bucket: private, every version kept, with object lock if the plan asks for it
+    Init(InitArgs),
     /// Take an archive now, or end the one that was cut off
     Run(take::Args),
     /// List the runs of a plan's archive
@@ -43,9 +46,11 @@ enum Command {
     /// Prove a run: its listing, a sample of its contents, or all of them
     Verify(VerifyArgs),
     /// Bring objects back; what is right already is skipped, and the end is compared with the manifest
-    Restore(restore::Args),
+    Restore(Box<restore::Args>),
     /// Show what the plan's retention would delete; with --yes, delete it
-    Prune(PruneArgs),
+    Prune(prune::Args),
+    /// Say that a suspicious run is right as it is: what follows is compared with it, and retention goes on
+    Accept(AcceptArgs),
 }
 
 /// Which run is meant.
@@ -88,23 +93,30 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct PruneArgs {
+struct InitArgs {
     /// The plan
     plan: String,
-    /// Delete; without it, nothing is
-    #[arg(long)]
-    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct AcceptArgs {
+    /// The plan
+    plan: String,
+    /// The run
+    run: String,
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
     let Args { config, dev, command } = args;
     let desk = Desk { common, config, dev };
     match command {
+        Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
         Command::Restore(args) => restore::run(&desk, &args).await,
-        Command::Prune(args) => prune(&desk, &args).await,
+        Command::Prune(args) => prune::run(&desk, &args).await,
+        Command::Accept(args) => accept(&desk, &args).await,
     }
 }
 
@@ -141,7 +153,10 @@ impl Desk<'_> {
             config,
             references,
         };
-        let started = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Start { what: "the command".to_owned(), source };
+        let started = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Start {
+            what: "the command".to_owned(),
+            source,
+        };
         let metrics = Arc::new(Metrics::new(labels()).map_err(|error| started(error.into()))?);
         let tools = tools(order, store, metrics).map_err(|error| started(error.into()))?;
         let stop: CancellationToken = serve::stop_on_signals().map_err(|error| started(error.into()))?;
@@ -183,31 +198,54 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
     for finding in &verified.findings {
         output::line(format!("WRONG: {finding}"))?;
     }
-    let frozen = if verified.frozen > 0 { format!(", {} are in cold storage and were not", verified.frozen) } else { String::new() };
+    let frozen = if verified.frozen > 0 {
+        format!(", {} are in cold storage and were not", verified.frozen)
+    } else {
+        String::new()
+    };
     output::line(format!(
         "run {}: {} objects; {} of {} contents were read again now{frozen}; {} within seven days, all of them in {} days at this rate",
-        verified.run, verified.objects, verified.read, verified.contents, verified.covered, verified.days_to_full_coverage
+        verified.run,
+        verified.objects,
+        verified.read,
+        verified.contents,
+        verified.covered,
+        verified.days_to_full_coverage
     ))?;
-    let end = if verified.findings.is_empty() { "nothing wrong was found" } else { "it is damaged: a recovery will prefer another run" };
+    let end = if verified.findings.is_empty() {
+        "nothing wrong was found"
+    } else {
+        "it is damaged: a recovery will prefer another run"
+    };
     output::line(end)
 }
 
-async fn prune(desk: &Desk<'_>, args: &PruneArgs) -> Result<u8, CliError> {
+async fn init(desk: &Desk<'_>, args: &InitArgs) -> Result<u8, CliError> {
     let opened = desk.open(&args.plan).await?;
-    let pruned = opened.archiver.prune(args.yes).await.map_err(failed(&args.plan))?;
-    match desk.format() {
-        Format::Json => output::json(&pruned)?,
-        Format::Text => {
-            for run in &pruned.runs {
-                let why = run.kept_by.as_deref().map_or_else(|| "pruned".to_owned(), |rule| format!("kept ({rule})"));
-                output::line(format!("{}  {why}", run.run))?;
-            }
-            output::line(format!(
-                "{} contents ({} bytes) are named by no kept run; {} may be deleted by now, {} are locked or too young",
-                pruned.unreferenced, pruned.unreferenced_bytes, pruned.due, pruned.kept
-            ))?;
-            output::line(if args.yes { "deleted" } else { "nothing was deleted; --yes does it" })?;
-        }
-    }
+    let vault = &opened.archiver.vault;
+    let new = vault.init().await.map_err(failed(&args.plan))?;
+    let what = if new { "was made" } else { "is there already" };
+    let lock = if vault.lock.is_some() { ", with object lock" } else { "" };
+    output::line(format!("bucket {} {what}: private, every version kept{lock}", vault.bucket))?;
     Ok(exit::OK)
+}
+
+async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {
+    let store = desk.common.store().await?;
+    spec(&store, &args.plan).await?;
+    let by = nix::unistd::User::from_uid(nix::unistd::getuid())
+        .ok()
+        .flatten()
+        .map_or_else(|| "unknown".to_owned(), |user| user.name);
+    if store.accept_archive(&args.plan, &args.run, &by).await? {
+        output::line(format!("run {} is accepted", args.run))?;
+        return Ok(exit::OK);
+    }
+    let rows = store.archives(&args.plan).await?;
+    if rows.iter().any(|row| row.run == args.run) {
+        output::line(format!("run {} is not suspicious", args.run))?;
+        return Ok(exit::OK);
+    }
+    let names = rows.into_iter().map(|row| row.run).collect();
+    Err(CliError::NotFound { kind: "archive run", name: args.run.clone(), names })
 }

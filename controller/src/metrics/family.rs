@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 use super::MetricsError;
@@ -58,6 +59,10 @@ impl Families {
         labels: &[&str],
     ) -> Result<IntGaugeVec, MetricsError> {
         self.register(name, IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    pub(super) fn float_gauge(&self, name: &'static str, help: &str) -> Result<Gauge, MetricsError> {
+        self.register(name, Gauge::with_opts(opts(name, help)))
     }
 
     pub(super) fn float_gauges(

@@ -113,14 +113,31 @@ mod tests {
         let (download_sha256, dump_sha256) = ("d1".to_owned(), "d2".to_owned());
         let (download_bytes, dump_bytes) = (10, 20);
         let received = Received {
-            download_bytes, download_sha256, dump_bytes, dump_sha256, member: None, packing, header,
+            download_bytes,
+            download_sha256,
+            dump_bytes,
+            dump_sha256,
+            member: None,
+            packing,
+            header,
         };
         let text = String::new;
         let toc = Toc {
-            database: text(), archive_version: text(), server_version: text(), dump_version: text(),
-            compression: "-1".to_owned(), created_at: text(), entries_total: 0, entries: Vec::new(),
+            database: text(),
+            archive_version: text(),
+            server_version: text(),
+            dump_version: text(),
+            compression: "-1".to_owned(),
+            created_at: text(),
+            entries_total: 0,
+            entries: Vec::new(),
         };
-        Climb { received: Some(received), toc: Some(toc), counts: Some(Counts::default()), ..climbed(Rung::Asserted, None) }
+        Climb {
+            received: Some(received),
+            toc: Some(toc),
+            counts: Some(Counts::default()),
+            ..climbed(Rung::Asserted, None)
+        }
     }
 
     fn of(known: &Verdict, climb: &Climb) -> Learnt {
@@ -155,7 +172,8 @@ mod tests {
     fn a_fault_of_the_backup_is_a_refusal_and_keeps_the_first_digest() {
         let known = Verdict { sha256: Some("a".into()), dump_sha256: Some("b".into()), ..Verdict::default() };
         let halt = Halt::Refused(Refusal::DigestDiffers { layer: crate::backup::refusal::Layer::Member });
-        let climb = Climb { received: whole(Packing::GzipTar).received, ..climbed(Rung::Downloaded, Some(halt)) };
+        let climb =
+            Climb { received: whole(Packing::GzipTar).received, ..climbed(Rung::Downloaded, Some(halt)) };
         let verdict = fact(&known, &climb);
         assert_eq!((verdict.rung, verdict.refused.as_deref()), (Rung::Downloaded, Some("digest-differs")));
         assert_eq!(verdict.dump_sha256.as_deref(), Some("b"), "or the next look would find nothing");

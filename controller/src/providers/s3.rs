@@ -26,6 +26,7 @@ pub use self::{
     error::S3Error,
     objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
+    versions::{Upload, Version, VersionToken},
 };
 use super::http::{Effect, HttpShared, Outcome, observe::CallReport};
 

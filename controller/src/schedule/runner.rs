@@ -90,6 +90,29 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     parts.tasks.shut_down(parts.pace.wind_down + Duration::from_secs(2)).await;
 }
 
+/// When a job of a plan is due next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// The plan.
+    pub plan: String,
+    /// The job.
+    pub job: Job,
+    /// When. In the past: nobody has started it.
+    pub due_at: DateTime<Utc>,
+}
+
+/// When each job of these plans is due next, as far as any daemon has seen its schedule. Plans that cannot be read have none.
+pub async fn next(store: &Store, plans: &[PlanRow]) -> Result<Vec<Next>, StoreError> {
+    let marks = store.schedule_marks().await?;
+    let due = |plan: &PlanRow, read: Read| {
+        let mark = marks.iter().find(|(name, job, _)| *name == plan.name && job == read.job.name())?;
+        let due_at = read.schedule.next(mark.2)?;
+        Some(Next { plan: plan.name.clone(), job: read.job, due_at })
+    };
+    let of_plan = |plan| read(plan).unwrap_or_default().into_iter().filter_map(move |read| due(plan, read));
+    Ok(plans.iter().flat_map(of_plan).collect())
+}
+
 struct Scheduler {
     parts: Arc<Parts>,
     /// The schedules of each plan, at a generation of it.

@@ -49,6 +49,33 @@ pub struct ArchiveRow {
     pub status: Value,
 }
 
+/// How the archive of a plan stands.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ArchiveFacts {
+    /// The plan.
+    pub plan: String,
+    /// When its newest run was complete; none: no run ever was.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Objects of the newest run.
+    pub objects: Option<i64>,
+    /// Their bytes.
+    pub bytes: Option<i64>,
+    /// Bytes that it had to copy.
+    pub changed_bytes: Option<i64>,
+    /// How long it took.
+    pub duration_seconds: Option<f64>,
+    /// It is suspicious, and nobody has accepted it.
+    pub suspicious: bool,
+    /// When a verification last found a run whole.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// Objects that are there of the run that goes on, if one does.
+    pub copying_objects: Option<i64>,
+    /// Bytes that it has copied.
+    pub copying_bytes: Option<i64>,
+    /// Objects that it has listed so far.
+    pub copying_of: Option<i64>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub struct ArchiveEnd {
@@ -106,11 +133,12 @@ impl Store {
     pub async fn archive_turn(&self, plan: &str) -> Result<Option<Turn>> {
         let failed = StoreError::query("archive.turn");
         let mut connection = self.pool.acquire().await.map_err(&failed)?.detach();
-        let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('reprise.archive'), hashtext($1))")
-            .bind(plan)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
+        let taken =
+            sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtext('reprise.archive'), hashtext($1))")
+                .bind(plan)
+                .fetch_one(&mut connection)
+                .await
+                .map_err(failed)?;
         Ok(if taken { Some(Turn { _connection: connection }) } else { None })
     }
 
@@ -123,14 +151,22 @@ impl Store {
             .map_err(StoreError::query("archive.list"))
     }
 
-    /// The newest row of every plan that has one, complete runs only.
-    pub async fn newest_archives(&self) -> Result<Vec<ArchiveRow>> {
-        let newest = COLUMNS.replacen("SELECT", "SELECT DISTINCT ON (plan)", 1);
-        let newest = format!("{newest} WHERE phase = 'Complete' ORDER BY plan, run DESC");
-        sqlx::query_as(sqlx::AssertSqlSafe(newest))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(StoreError::query("archive.newest"))
+    /// How the archive of every plan stands that has had a run.
+    pub async fn archive_facts(&self) -> Result<Vec<ArchiveFacts>> {
+        sqlx::query_as(
+            "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
+                coalesce(newest.suspicious, false) AS suspicious,
+                (SELECT max(verified_at) FROM archives WHERE plan = plan.plan AND damaged IS NULL) AS verified_at,
+                open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
+             FROM (SELECT DISTINCT plan FROM archives) AS plan
+             LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
+                AS newest ON true
+             LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Running' ORDER BY run DESC LIMIT 1)
+                AS open ON true",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.facts"))
     }
 
     /// The run that was cut off, or a new one called `run`. Only for whoever has the plan's turn.
@@ -141,7 +177,9 @@ impl Store {
              WHERE id = (SELECT max(id) FROM archives WHERE plan = $1 AND phase = 'Running') RETURNING id",
         );
         let open = open.bind(plan).bind(holder).fetch_optional(&self.pool).await.map_err(&failed)?;
-        let id = if let Some(id) = open { id } else {
+        let id = if let Some(id) = open {
+            id
+        } else {
             let new = "INSERT INTO archives (plan, run, holder, heartbeat_at) VALUES ($1, $2, $3, now()) RETURNING id";
             let new = sqlx::query_scalar::<_, i64>(new).bind(plan).bind(run).bind(holder);
             new.fetch_one(&self.pool).await.map_err(&failed)?
@@ -154,7 +192,14 @@ impl Store {
     }
 
     /// How far a run is.
-    pub async fn archive_progress(&self, id: i64, objects: i64, bytes: i64, total: Option<i64>, total_bytes: Option<i64>) -> Result<()> {
+    pub async fn archive_progress(
+        &self,
+        id: i64,
+        objects: i64,
+        bytes: i64,
+        total: Option<i64>,
+        total_bytes: Option<i64>,
+    ) -> Result<()> {
         sqlx::query(
             "UPDATE archives SET done_objects = $2, done_bytes = $3, objects = coalesce($4, objects), bytes = coalesce($5, bytes),
                 heartbeat_at = now() WHERE id = $1",
@@ -180,7 +225,7 @@ impl Store {
              SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
              FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
              ORDER BY sha
-             ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL,
+             ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
                  locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
         )
         .bind(plan)
@@ -207,17 +252,25 @@ impl Store {
     }
 
     /// What a run has copied, in the order of keys (byte by byte).
-    pub fn archive_lines(&self, id: i64) -> impl Stream<Item = Result<(String, String, Option<Value>)>> + Send + '_ {
+    pub fn archive_lines(
+        &self,
+        id: i64,
+    ) -> impl Stream<Item = Result<(String, String, Option<Value>)>> + Send + '_ {
         sqlx::query_as("SELECT key, etag, entry FROM archive_progress WHERE archive = $1 ORDER BY key")
             .bind(id)
             .fetch(&self.pool)
             .map(|row| row.map_err(StoreError::query("archive.lines")))
     }
 
-    /// Which of these contents the archive holds, whether each looks random, and until when it is locked.
-    pub async fn archive_holds(&self, plan: &str, digests: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, i64, bool, Option<DateTime<Utc>>)>> {
+    /// Which of these contents the archive holds undamaged, as far as is known: the size of each, whether each looks random, and until when it is locked.
+    pub async fn archive_holds(
+        &self,
+        plan: &str,
+        digests: &[Vec<u8>],
+    ) -> Result<Vec<(Vec<u8>, i64, bool, Option<DateTime<Utc>>)>> {
         sqlx::query_as(
-            "SELECT sha256, size_bytes, noise, locked_until FROM archive_objects WHERE plan = $1 AND sha256 = ANY ($2)",
+            "SELECT sha256, size_bytes, noise, locked_until FROM archive_objects
+             WHERE plan = $1 AND sha256 = ANY ($2) AND damaged_at IS NULL",
         )
         .bind(plan)
         .bind(digests)
@@ -236,6 +289,21 @@ impl Store {
             .await
             .map_err(StoreError::query("archive.locked"))
             .map(drop)
+    }
+
+    /// Somebody says that a suspicious run is right as it is. `false`: there is no such complete run, or it is not suspicious.
+    pub async fn accept_archive(&self, plan: &str, run: &str, by: &str) -> Result<bool> {
+        sqlx::query(
+            "UPDATE archives SET suspicious = false, accepted_at = now(), accepted_by = $3
+             WHERE plan = $1 AND run = $2 AND phase = 'Complete' AND suspicious",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(by)
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::query("archive.accept"))
     }
 
     /// A run is whole: its manifest is there.
@@ -279,11 +347,19 @@ impl Store {
             .map(drop)
     }
 
-    /// What a verification of a run found: nothing wrong, or what is.
-    pub async fn archive_verified(&self, plan: &str, run: &str, depth: &str, damaged: Option<&str>) -> Result<()> {
+    /// What a verification of a run found: nothing wrong, or what is. A listing alone can find damage, but verifies nothing.
+    pub async fn archive_verified(
+        &self,
+        plan: &str,
+        run: &str,
+        depth: &str,
+        damaged: Option<&str>,
+    ) -> Result<()> {
         sqlx::query(
-            "UPDATE archives SET verified_at = CASE WHEN $4::text IS NULL THEN now() ELSE verified_at END,
-                verified_depth = CASE WHEN $4::text IS NULL THEN $3 ELSE verified_depth END, damaged = $4 WHERE plan = $1 AND run = $2",
+            "UPDATE archives SET damaged = $4,
+                verified_at = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN now() ELSE verified_at END,
+                verified_depth = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN $3 ELSE verified_depth END
+             WHERE plan = $1 AND run = $2",
         )
         .bind(plan)
         .bind(run)
@@ -305,7 +381,10 @@ impl Store {
     }
 
     /// What the archive holds as far as we know, in the order of digests.
-    pub fn archive_contents<'a>(&'a self, plan: &'a str) -> impl Stream<Item = Result<(Vec<u8>, i64)>> + Send + 'a {
+    pub fn archive_contents<'a>(
+        &'a self,
+        plan: &'a str,
+    ) -> impl Stream<Item = Result<(Vec<u8>, i64)>> + Send + 'a {
         sqlx::query_as("SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1 ORDER BY sha256")
             .bind(plan)
             .fetch(&self.pool)
@@ -351,9 +430,20 @@ impl Store {
         .map_err(StoreError::query("archive.sample"))
     }
 
+    /// These contents were read again, and are other bytes than they are called.
+    pub async fn archive_damaged(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET damaged_at = now() WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.damaged"))
+            .map(drop)
+    }
+
     /// These contents were read again, and are what they are called.
     pub async fn archive_read(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
-        sqlx::query("UPDATE archive_objects SET verified_at = now() WHERE plan = $1 AND sha256 = ANY ($2)")
+        sqlx::query("UPDATE archive_objects SET verified_at = now(), damaged_at = NULL WHERE plan = $1 AND sha256 = ANY ($2)")
             .bind(plan)
             .bind(digests)
             .execute(&self.pool)

@@ -205,6 +205,17 @@ impl Store {
             .map_err(StoreError::query("schedule.run"))
     }
 
+    /// After which time each schedule's next run is due: that at which its newest run was, or since when it is followed.
+    pub async fn schedule_marks(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
+        sqlx::query_as(
+            "SELECT plan, job, greatest(since, (SELECT max(due_at) FROM scheduled_runs AS run
+                WHERE run.plan = known.plan AND run.job = known.job)) FROM schedules AS known",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("schedule.marks"))
+    }
+
     /// Writes down that `me` has looked at all schedules.
     pub async fn record_tick(&self, me: &str) -> Result<()> {
         sqlx::query(

@@ -136,11 +136,21 @@ pub struct RetentionSpec {
     pub yearly: u32,
     /// How long nothing that a run refers to no more is deleted. Default: `7d`.
     pub grace: Period,
+    /// Whether each scheduled run prunes afterwards; then the archive's key pair must be allowed to delete. Default: `false`, only
+    /// by hand, with a key pair of its own.
+    pub automatic: bool,
 }
 
 impl Default for RetentionSpec {
     fn default() -> Self {
-        Self { last: 4, weekly: 8, monthly: 12, yearly: 3, grace: Period::seconds(7 * 86_400) }
+        Self {
+            last: 4,
+            weekly: 8,
+            monthly: 12,
+            yearly: 3,
+            grace: Period::seconds(7 * 86_400),
+            automatic: false,
+        }
     }
 }
 

@@ -39,7 +39,9 @@ fn print(rows: &[ArchiveRow]) -> Result<(), CliError> {
     let cells = |row: &ArchiveRow| {
         let verified = match (&row.damaged, row.verified_at) {
             (Some(_), _) => "DAMAGED".to_owned(),
-            (None, Some(at)) => format!("{} {}", row.verified_depth.as_deref().unwrap_or_default(), moment(at)),
+            (None, Some(at)) => {
+                format!("{} {}", row.verified_depth.as_deref().unwrap_or_default(), moment(at))
+            }
             (None, None) => "never".to_owned(),
         };
         let note = if row.suspicious { "suspicious" } else { row.message.as_deref().unwrap_or_default() };

@@ -1,7 +1,7 @@
 //! `reprise archive restore PLAN --to-bucket BUCKET`.
 
-use reprise_crds::{SecretRef, Setting};
 use reprise_crds::plan::S3Credentials;
+use reprise_crds::{SecretRef, Setting};
 
 use super::{Desk, Opened, WhichArgs, failed};
 use crate::archive::Place;
@@ -24,7 +24,7 @@ pub(super) struct Args {
     /// The store's region [default: the production bucket's]
     #[arg(long, value_name = "REGION")]
     to_region: Option<String>,
-    /// Reference to the access key's id, env:NAME or file:/path [default: the production bucket's]
+    /// Reference to the access key's id, `env:NAME` or `file:PATH` [default: the production bucket's]
     #[arg(long, value_name = "REF", requires = "to_secret_key", value_parser = reference)]
     to_access_key: Option<SecretRef>,
     /// Reference to its secret half
@@ -61,6 +61,7 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         to_prefix: args.to_prefix.clone(),
         server_side: args.server_side,
         thaw_days: args.thaw_days,
+        progress: None,
     };
     let restored = opened.archiver.restore(&order).await.map_err(failed(&args.plan))?;
     match desk.format() {
@@ -72,13 +73,18 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
 
 fn place(opened: &Opened, args: &Args) -> Result<Place, CliError> {
     let Some(source) = &opened.plan.source.bucket else { return Ok(opened.archiver.source.clone()) };
-    let given = |text: Option<&String>, other: &Setting| text.map_or_else(|| other.clone(), |text| Setting::from(text.as_str()));
+    let given = |text: Option<&String>, other: &Setting| {
+        text.map_or_else(|| other.clone(), |text| Setting::from(text.as_str()))
+    };
     let endpoint = given(args.to_endpoint.as_ref(), &source.endpoint);
     let credentials = match (&args.to_access_key, &args.to_secret_key) {
-        (Some(id), Some(secret)) => S3Credentials { access_key_id: id.clone(), secret_access_key: secret.clone() },
+        (Some(id), Some(secret)) => {
+            S3Credentials { access_key_id: id.clone(), secret_access_key: secret.clone() }
+        }
         _ => source.credentials.clone(),
     };
-    let s3 = opened.tools.object_store(&endpoint, &given(args.to_region.as_ref(), &source.region), &credentials);
+    let s3 =
+        opened.tools.object_store(&endpoint, &given(args.to_region.as_ref(), &source.region), &credentials);
     let url = opened.tools.setting(&endpoint, "the endpoint").map_err(CliError::Setup)?;
     let s3 = s3.map_err(CliError::Setup)?.with_cancel(opened.archiver.cancel.clone());
     Ok(Place { s3, endpoint: url, bucket: args.to_bucket.clone() })
@@ -96,6 +102,10 @@ fn print(restored: &Restored) -> Result<(), CliError> {
         restored.copied,
         restored.copied_bytes,
         restored.skipped,
-        if restored.differences.is_empty() { "compared with the manifest: equal" } else { "compared with the manifest: NOT equal" }
+        if restored.differences.is_empty() {
+            "compared with the manifest: equal"
+        } else {
+            "compared with the manifest: NOT equal"
+        }
     ))
 }

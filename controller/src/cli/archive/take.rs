@@ -1,8 +1,9 @@
 //! `reprise archive run PLAN`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{Desk, failed};
 use crate::archive::format::Record;

@@ -120,6 +120,11 @@ impl S3Error {
         matches!(self.code(), Some("InvalidObjectState" | "ObjectNotInActiveTierError"))
     }
 
+    /// The store refuses: a right is missing, or the object is locked.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Status { status: 403, .. })
+    }
+
     /// It is another object by now than the one that was meant.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Status { status: 412, .. })

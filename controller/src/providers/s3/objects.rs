@@ -79,6 +79,8 @@ pub struct ObjectHead {
     pub version: Option<String>,
     /// Whether it can be read now.
     pub thaw: Thaw,
+    /// Nobody deletes it before.
+    pub locked_until: Option<DateTime<Utc>>,
 }
 
 /// An object on its way.
@@ -145,7 +147,20 @@ impl S3 {
     ///
     /// Source: S3 API "`HeadObject`". Safe to repeat.
     pub async fn head(&self, bucket: &str, key: &str) -> Result<Option<ObjectHead>, S3Error> {
-        let head = self.client.head_object().bucket(bucket).key(key).send();
+        self.head_version(bucket, key, None).await
+    }
+
+    /// Looks at one version of an object, or at its newest.
+    ///
+    /// Source: S3 API "`HeadObject`". Safe to repeat.
+    pub async fn head_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<ObjectHead>, S3Error> {
+        let head = self.client.head_object().bucket(bucket).key(key);
+        let head = head.set_version_id(version.map(str::to_owned)).send();
         match self.run("objects.head", Effect::Repeatable, head).await {
             Ok(found) => Ok(Some(read_head(found))),
             Err(error) if error.is_not_found() => Ok(None),
@@ -240,6 +255,7 @@ fn read_head(found: HeadObjectOutput) -> ObjectHead {
         size: found.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         etag: unquoted(found.e_tag()),
         version: found.version_id.clone(),
+        locked_until: found.object_lock_retain_until_date().and_then(utc),
         metadata: Metadata { content_type: found.content_type, user: found.metadata.unwrap_or_default() },
         thaw,
     }

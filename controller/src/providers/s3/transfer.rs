@@ -353,10 +353,8 @@ impl S3 {
     ///
     /// Source: S3 API "`PutObjectRetention`". Safe to repeat.
     pub async fn lock(&self, bucket: &str, key: &str, lock: Lock) -> Result<(), S3Error> {
-        let retention = ObjectLockRetention::builder()
-            .mode(lock.mode().into())
-            .retain_until_date(lock.until())
-            .build();
+        let retention =
+            ObjectLockRetention::builder().mode(lock.mode().into()).retain_until_date(lock.until()).build();
         let put = self.client.put_object_retention().bucket(bucket).key(key).retention(retention);
         self.run("objects.lock", Effect::Repeatable, put.send()).await.map(drop)
     }
@@ -388,7 +386,8 @@ impl S3 {
         use aws_sdk_s3::types::{Tag, Tagging};
         let call = "objects.tag";
         let wrong = |error| S3Error::Request { call, source: Box::new(error) };
-        let tags = tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(wrong));
+        let tags =
+            tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(wrong));
         let tagging = Tagging::builder().set_tag_set(Some(tags.collect::<Result<_, _>>()?));
         let tagging = tagging.build().map_err(wrong)?;
         let put = self.client.put_object_tagging().bucket(bucket).key(key).tagging(tagging).send();
@@ -410,8 +409,7 @@ impl HttpBody for Measured {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, S3Error>>> {
-        let polled =
-            self.content.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context);
+        let polled = self.content.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(bytes))) = &polled {
             self.left = self.left.saturating_sub(bytes.len() as u64);
         }

@@ -22,16 +22,17 @@ pub struct VersionToken {
 }
 
 impl S3 {
-    /// One page of versions and markers, and where the next one begins.
+    /// One page of the versions and markers of keys that begin with `prefix`, and where the next one begins.
     ///
     /// Source: S3 API "`ListObjectVersions`". Safe to repeat.
     pub async fn versions_page(
         &self,
         bucket: &str,
+        prefix: &str,
         token: VersionToken,
     ) -> Result<(Vec<Version>, Option<VersionToken>), S3Error> {
         let call = "versions.list";
-        let list = self.client.list_object_versions().bucket(bucket);
+        let list = self.client.list_object_versions().bucket(bucket).prefix(prefix);
         let list = list.set_key_marker(token.key.clone()).set_version_id_marker(token.version.clone()).send();
         let page = self.run(call, Effect::Repeatable, list).await?;
         let next = (page.is_truncated() == Some(true)).then(|| VersionToken {
@@ -49,4 +50,39 @@ impl S3 {
             page.delete_markers().iter().filter_map(|one| version(one.key(), one.version_id(), true));
         Ok((contents.chain(markers).collect(), next))
     }
+
+    /// Uploads in parts, of keys that begin with `prefix`, that were begun and neither completed nor aborted: they are billed.
+    ///
+    /// Source: S3 API "`ListMultipartUploads`". Safe to repeat.
+    pub async fn uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<Upload>, S3Error> {
+        let call = "parts.uploads";
+        let (mut uploads, mut key, mut id) = (Vec::new(), None, None);
+        loop {
+            let list = self.client.list_multipart_uploads().bucket(bucket).prefix(prefix);
+            let list = list.set_key_marker(key.take()).set_upload_id_marker(id.take()).send();
+            let page = self.run(call, Effect::Repeatable, list).await?;
+            uploads.extend(page.uploads().iter().filter_map(|upload| {
+                let begun = upload.initiated().and_then(super::objects::utc);
+                Some(Upload { key: upload.key()?.to_owned(), id: upload.upload_id()?.to_owned(), begun })
+            }));
+            if page.is_truncated() != Some(true) {
+                return Ok(uploads);
+            }
+            (key, id) = (page.next_key_marker.clone(), page.next_upload_id_marker.clone());
+            if key.is_none() {
+                return Err(S3Error::Incomplete { call, what: "where its next page is" });
+            }
+        }
+    }
+}
+
+/// An upload in parts that is not completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// The key that it would have.
+    pub key: String,
+    /// The upload's id.
+    pub id: String,
+    /// When it was begun.
+    pub begun: Option<chrono::DateTime<chrono::Utc>>,
 }

@@ -107,7 +107,7 @@ async fn delete_bucket(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
     }
     let mut token = Some(VersionToken::default());
     while let Some(at) = token {
-        let (versions, next) = store.versions_page(&row.name, at).await.map_err(doing())?;
+        let (versions, next) = store.versions_page(&row.name, "", at).await.map_err(doing())?;
         for version in versions {
             store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
         }

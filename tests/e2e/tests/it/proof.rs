@@ -26,7 +26,8 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         let (well, told) = stage.daemon.ask(&PROVE).await;
         assert!(!well, "three were refused: {told}");
         let rows = verdicts(records).await;
-        let firsts: Vec<(&str, bool)> = rows.iter().take(4).map(|row| (row.rung.as_str(), row.refused.is_empty())).collect();
+        let firsts: Vec<(&str, bool)> =
+            rows.iter().take(4).map(|row| (row.rung.as_str(), row.refused.is_empty())).collect();
         assert!(firsts[..3].iter().all(|(rung, fine)| *rung != "asserted" && !fine), "{rows:#?}");
         assert_eq!(firsts[3], ("asserted", true), "{rows:#?}");
         assert!(rows[4..].iter().all(|row| row.rung == "listed"), "{rows:#?}");
@@ -51,9 +52,16 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         let row = verdicts(records).await.swap_remove(0);
         assert!(!well && row.name == broken && !row.refused.is_empty(), "{told}");
         let listed = stage.daemon.run(&["backups", NAME, "--all"]).await;
-        assert!(listed.contains(&format!("{}, REFUSED", row.rung)) && listed.contains(&row.message), "{listed}");
+        assert!(
+            listed.contains(&format!("{}, REFUSED", row.rung)) && listed.contains(&row.message),
+            "{listed}"
+        );
         assert!(listed.contains("gone from the platform"), "the platform keeps seven: {listed}");
-        assert_eq!(stage.daemon.metric(&backup("timestamp_seconds")).await, Some(proven), "the newest good one");
+        assert_eq!(
+            stage.daemon.metric(&backup("timestamp_seconds")).await,
+            Some(proven),
+            "the newest good one"
+        );
 
         let before = verdicts(records).await;
         stage.daemon.kill().await;

@@ -1,0 +1,128 @@
+//! Deleting what retention does not save.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::Pruned;
+use crate::archive::Archiver;
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::{manifest_key, object_key, record_key};
+use crate::providers::s3::VersionToken;
+
+/// Contents that are deleted together.
+const BATCH: i64 = 256;
+
+impl Archiver {
+    /// Deletes a run: first its record, then its manifest.
+    pub(super) async fn delete_run(&self, run: &str) -> Result<()> {
+        let prefix = &self.vault.prefix;
+        for key in [record_key(prefix, run), manifest_key(prefix, run)] {
+            if !self.delete(&key).await? {
+                let why = format!("the store keeps {key}, by a lock that it did not show");
+                return Err(ArchiveError::Refused {
+                    why,
+                    advice: "wait until the lock ends, and prune again",
+                });
+            }
+        }
+        self.store.archive_pruned(&self.plan, run).await?;
+        tracing::info!(plan = self.plan, run, "run pruned");
+        Ok(())
+    }
+
+    /// Deletes the contents whose time has come, and what runs that were cut off left.
+    pub(super) async fn sweep(
+        &self,
+        grace_ended: DateTime<Utc>,
+        now: DateTime<Utc>,
+        pruned: &mut Pruned,
+    ) -> Result<()> {
+        let mut after = Vec::new();
+        loop {
+            let due = self.store.archive_due(&self.plan, grace_ended, now, &after, BATCH).await?;
+            let Some((last, _)) = due.last() else { break };
+            after.clone_from(last);
+            self.sweep_contents(&due, pruned).await?;
+        }
+        self.sweep_leftovers(grace_ended, pruned).await
+    }
+
+    async fn sweep_contents(&self, due: &[(Vec<u8>, i64)], pruned: &mut Pruned) -> Result<()> {
+        let digests: Vec<Vec<u8>> = due.iter().map(|(digest, _)| digest.clone()).collect();
+        self.store.archive_lost(&self.plan, &digests).await?;
+        let key = |digest: &[u8]| object_key(&self.vault.prefix, &hex::encode(digest));
+        let due: Vec<_> = due
+            .iter()
+            .map(|(digest, size)| (key(digest), u64::try_from(*size).unwrap_or_default()))
+            .collect();
+        let deletions =
+            futures::stream::iter(due.into_iter().map(|(key, size)| self.delete_content(key, size)));
+        let mut deletions = deletions.buffer_unordered(self.concurrency);
+        while let Some((gone, size)) = deletions.try_next().await? {
+            if gone {
+                pruned.deleted += 1;
+                pruned.deleted_bytes += size;
+            } else {
+                pruned.locked += 1;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_content(&self, key: String, size: u64) -> Result<(bool, u64)> {
+        Ok((self.delete(&key).await?, size))
+    }
+
+    /// Large contents that were on their way when a run was cut off, whole or not. No manifest ever names them.
+    async fn sweep_leftovers(&self, grace_ended: DateTime<Utc>, pruned: &mut Pruned) -> Result<()> {
+        let (vault, inside) = (&self.vault, ArchiveError::inside("sweeping what was left"));
+        let start = format!("{}uploads/", vault.prefix);
+        let old = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= grace_ended);
+        let pending: Vec<_> = vault.s3.list(&vault.bucket, &start).try_collect().await.map_err(&inside)?;
+        for object in pending.iter().filter(|object| old(object.modified)) {
+            pruned.leftovers += u64::from(self.delete(&object.key).await?);
+        }
+        for upload in vault.s3.uploads(&vault.bucket, &vault.prefix).await.map_err(&inside)? {
+            if old(upload.begun) {
+                vault.s3.abort_parts(&vault.bucket, &upload.key, &upload.id).await.map_err(&inside)?;
+                pruned.leftovers += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes a key with every version of it: a mere marker would free nothing, and hide what is locked. `false`: a lock protects it.
+    async fn delete(&self, key: &str) -> Result<bool> {
+        let vault = &self.vault;
+        let inside = ArchiveError::inside("listing the versions of what is pruned");
+        let (mut token, mut free) = (Some(VersionToken::default()), true);
+        while let Some(at) = token {
+            let (versions, next) = vault.s3.versions_page(&vault.bucket, key, at).await.map_err(&inside)?;
+            for version in versions.iter().filter(|version| version.key == key) {
+                free &= self.delete_version(key, &version.id).await?;
+            }
+            token = next;
+        }
+        Ok(free)
+    }
+
+    async fn delete_version(&self, key: &str, version: &str) -> Result<bool> {
+        let vault = &self.vault;
+        let id = (version != "null").then_some(version);
+        let denied = match vault.s3.delete(&vault.bucket, key, id).await {
+            Ok(()) => return Ok(true),
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) if error.is_denied() => error,
+            Err(error) => return Err(ArchiveError::inside("deleting what is pruned")(error)),
+        };
+        let head = vault.s3.head_version(&vault.bucket, key, id).await;
+        let head = head.map_err(ArchiveError::inside("looking whether a lock protects what is pruned"))?;
+        match head.and_then(|head| head.locked_until) {
+            Some(until) if until > self.clock.now() => Ok(false),
+            _ => Err(ArchiveError::Refused {
+                why: format!("the archive's key pair may not delete {key}: {denied}"),
+                advice: "that is as it should be for the pair that takes archives; prune with one that may delete",
+            }),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What the archive holds, asked many at a time, and locked for longer where a run refers to it again.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::archive::Archiver;
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::object_key;
+use crate::archive::walk::Held;
+
+/// The contents of an archive, as a run sees them.
+#[derive(Debug)]
+pub(super) struct Holdings<'a> {
+    archiver: &'a Archiver,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Holdings<'a> {
+    pub(super) fn new(archiver: &'a Archiver) -> Self {
+        Self { archiver, now: archiver.clock.now() }
+    }
+
+    /// Makes sure that the archive holds all of them.
+    pub(super) async fn all(&self, digests: Vec<String>) -> Result<()> {
+        let held = self.held(digests.clone()).await?;
+        let Some(lost) = digests.iter().find(|digest| !held.contains(*digest)) else { return Ok(()) };
+        let what = object_key(&self.archiver.vault.prefix, lost);
+        Err(ArchiveError::Damaged { what, how: "the archive does not hold it".to_owned() })
+    }
+
+    async fn look(&self, digests: Vec<String>) -> Result<HashSet<String>> {
+        let mut known: Vec<Vec<u8>> = digests.iter().filter_map(|digest| hex::decode(digest).ok()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let held = self.archiver.store.archive_holds(&self.archiver.plan, &known).await?;
+        for (digest, _, _, locked) in &held {
+            self.extend(digest, *locked).await?;
+        }
+        Ok(held.into_iter().map(|(digest, ..)| hex::encode(digest)).collect())
+    }
+
+    async fn extend(&self, digest: &[u8], locked: Option<DateTime<Utc>>) -> Result<()> {
+        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+        let (Some(due), Some(lock)) = (vault.lock_due(self.now), vault.lock_at(self.now)) else {
+            return Ok(());
+        };
+        if locked.is_some_and(|locked| locked >= due) {
+            return Ok(());
+        }
+        let key = object_key(&vault.prefix, &hex::encode(digest));
+        vault.s3.lock(&vault.bucket, &key, lock).await.map_err(ArchiveError::inside("extending a lock"))?;
+        archiver.store.archive_locked(&archiver.plan, digest, lock.until).await?;
+        Ok(())
+    }
+}
+
+impl Held for Holdings<'_> {
+    fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>> {
+        self.look(digests).boxed()
+    }
+}

@@ -1,0 +1,47 @@
+//! `reprise archive prune PLAN`.
+
+use super::{Desk, failed};
+use crate::archive::prune::Pruned;
+use crate::cli::{CliError, Format, exit, output};
+
+/// Arguments of `archive prune`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plan
+    plan: String,
+    /// Delete; without it, nothing is
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
+    let opened = desk.open(&args.plan).await?;
+    let pruned = opened.archiver.prune(args.yes).await.map_err(failed(&args.plan))?;
+    match desk.format() {
+        Format::Json => output::json(&pruned)?,
+        Format::Text => print(&pruned, args.yes)?,
+    }
+    Ok(exit::OK)
+}
+
+fn print(pruned: &Pruned, yes: bool) -> Result<(), CliError> {
+    for run in &pruned.runs {
+        let fate = match (run.kept_by.is_empty(), yes) {
+            (false, _) => format!("kept by {}", run.kept_by.join(", ")),
+            (true, true) => "deleted".to_owned(),
+            (true, false) => "would be deleted".to_owned(),
+        };
+        output::line(format!("{}  {fate}", run.run))?;
+    }
+    output::line(format!(
+        "{} contents ({} bytes) are named by no kept run; {} of them are out of their grace period and of any lock",
+        pruned.unreferenced, pruned.unreferenced_bytes, pruned.due
+    ))?;
+    if !yes {
+        return output::line("nothing was deleted; --yes does it");
+    }
+    output::line(format!(
+        "{} contents ({} bytes) and {} leftovers of unfinished runs were deleted; {} contents are locked by the store",
+        pruned.deleted, pruned.deleted_bytes, pruned.leftovers, pruned.locked
+    ))
+}

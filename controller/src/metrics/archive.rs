@@ -1,0 +1,115 @@
+//! Archives and schedules: how they stand, as the store says. Everything is set anew each time it is read, so that a restart resets
+//! nothing, and what is gone from the store is gone from here.
+
+use chrono::{DateTime, Utc};
+use prometheus::{Gauge, GaugeVec};
+
+use super::MetricsError;
+use super::family::{Families, seconds};
+use crate::schedule::runner::Next;
+use crate::store::ArchiveFacts;
+
+#[derive(Debug)]
+pub(super) struct Archive {
+    finished: GaugeVec,
+    age: GaugeVec,
+    objects: GaugeVec,
+    bytes: GaugeVec,
+    changed_bytes: GaugeVec,
+    duration: GaugeVec,
+    verified: GaugeVec,
+    suspicious: GaugeVec,
+    copying_objects: GaugeVec,
+    copying_of: GaugeVec,
+    copying_bytes: GaugeVec,
+    tick: Gauge,
+    due: GaugeVec,
+}
+
+impl Archive {
+    pub(super) fn new(families: &Families) -> Result<Self, MetricsError> {
+        let of_plan = |name, help: &str| families.float_gauges(name, help, &["plan"]);
+        let due = "When a job is due next; a date in the past: nobody has started it.";
+        Ok(Self {
+            finished: of_plan(
+                "archive_timestamp_seconds",
+                "When the newest archive of a plan was complete.",
+            )?,
+            age: of_plan("archive_age_seconds", "How long ago the newest archive of a plan was complete.")?,
+            objects: of_plan("archive_objects", "Objects in the newest archive of a plan.")?,
+            bytes: of_plan("archive_bytes", "Bytes of the objects in the newest archive of a plan.")?,
+            changed_bytes: of_plan(
+                "archive_changed_bytes",
+                "Bytes that the newest archive of a plan had to copy.",
+            )?,
+            duration: of_plan("archive_duration_seconds", "How long the newest archive of a plan took.")?,
+            verified: of_plan(
+                "archive_verified_timestamp_seconds",
+                "When an archive of a plan was last found whole.",
+            )?,
+            suspicious: of_plan(
+                "archive_suspicious",
+                "1 while the newest archive is suspicious and nobody accepted it.",
+            )?,
+            copying_objects: of_plan(
+                "archive_run_objects_done",
+                "Objects that are there of the run that goes on.",
+            )?,
+            copying_of: of_plan("archive_run_objects", "Objects that the run that goes on has listed.")?,
+            copying_bytes: of_plan(
+                "archive_run_copied_bytes",
+                "Bytes that the run that goes on has copied.",
+            )?,
+            tick: families.float_gauge(
+                "scheduler_tick_timestamp_seconds",
+                "When any daemon last looked at all schedules.",
+            )?,
+            due: families.float_gauges("schedule_due_timestamp_seconds", due, &["plan", "job"])?,
+        })
+    }
+
+    pub(super) fn archives_are(&self, facts: &[ArchiveFacts], now: DateTime<Utc>) {
+        self.forget();
+        for fact in facts {
+            let set = |gauge: &GaugeVec, value: Option<f64>| {
+                if let Some(value) = value {
+                    gauge.with_label_values(&[fact.plan.as_str()]).set(value);
+                }
+            };
+            set(&self.finished, fact.finished_at.map(seconds));
+            set(&self.age, fact.finished_at.map(|at| (now - at).as_seconds_f64()));
+            set(&self.objects, fact.objects.map(float));
+            set(&self.bytes, fact.bytes.map(float));
+            set(&self.changed_bytes, fact.changed_bytes.map(float));
+            set(&self.duration, fact.duration_seconds);
+            set(&self.verified, fact.verified_at.map(seconds));
+            set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
+            set(&self.copying_objects, fact.copying_objects.map(float));
+            set(&self.copying_of, fact.copying_of.map(float));
+            set(&self.copying_bytes, fact.copying_bytes.map(float));
+        }
+    }
+
+    fn forget(&self) {
+        let all =
+            [&self.finished, &self.age, &self.objects, &self.bytes, &self.changed_bytes, &self.duration];
+        let rest =
+            [&self.verified, &self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
+        all.into_iter().chain(rest).for_each(GaugeVec::reset);
+    }
+
+    pub(super) fn schedules_are(&self, tick: Option<DateTime<Utc>>, next: &[Next]) {
+        if let Some(tick) = tick {
+            self.tick.set(seconds(tick));
+        }
+        self.due.reset();
+        for one in next {
+            self.due.with_label_values(&[one.plan.as_str(), one.job.name()]).set(seconds(one.due_at));
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn float(count: i64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,96 @@
+//! What the daemon reads again and again from its store: what is asked for, and how old everything is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::health::Reporter;
+use crate::metrics::Metrics;
+use crate::runtime::chain::Chain;
+use crate::runtime::clock::Clock;
+use crate::runtime::queue::WorkQueue;
+use crate::schedule::runner;
+use crate::store::{ASKED, Store, StoreError};
+
+/// A lost notification is made up for after this long, in wall time.
+const RESYNC: Duration = Duration::from_secs(15);
+/// How often ages are read again: Prometheus seldom looks more often.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Feeds the queue: with what people ask for as soon as it is told, and with everything that is open now and then.
+pub(super) async fn requests(
+    store: Store,
+    queue: WorkQueue<String>,
+    metrics: Arc<Metrics>,
+    reporter: Reporter,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match store.listen(&[ASKED]).await {
+            Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
+            Err(error) => lost(&reporter, &error),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Keeps the metrics that come from durable state in line with it.
+pub(super) async fn ages(store: Store, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut refresh = tokio::time::interval(REFRESH);
+    refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(refresh.tick()).await.is_some() {
+        if let Err(error) = read_ages(&store, &clock, &metrics).await {
+            tracing::warn!(error = %Chain(&error), "cannot read how old everything is");
+        }
+    }
+}
+
+async fn read_ages(store: &Store, clock: &Clock, metrics: &Metrics) -> Result<(), StoreError> {
+    let plans = store.plans().await?;
+    metrics.archives_are(&store.archive_facts().await?, clock.now());
+    metrics.schedules_are(store.last_tick().await?, &runner::next(store, &plans).await?);
+    Ok(())
+}
+
+/// Follows one connection until it breaks.
+async fn follow(
+    store: &Store,
+    queue: &WorkQueue<String>,
+    metrics: &Metrics,
+    reporter: &Reporter,
+    mut listener: PgListener,
+    stop: &CancellationToken,
+) {
+    let mut resync = tokio::time::interval(RESYNC);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            _ = resync.tick() => match open(store, queue, metrics).await {
+                Ok(()) => reporter.holds(),
+                Err(error) => return lost(reporter, &error),
+            },
+            told = listener.recv() => match told {
+                Ok(told) => queue.add(told.payload().to_owned(), "asked"),
+                Err(source) => return lost(reporter, &StoreError::Query { op: "listen", source }),
+            },
+        }
+    }
+}
+
+async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Result<(), StoreError> {
+    for name in store.open_requests().await? {
+        queue.add(name, "resync");
+    }
+    metrics.requests_are(&store.phases().await?);
+    Ok(())
+}
+
+fn lost(reporter: &Reporter, error: &StoreError) {
+    tracing::warn!(error = %Chain(error), "the store cannot be watched");
+    reporter.missing("the store does not answer");
+}
