@@ -85,6 +85,42 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_to_ask_and_a_daemon_that_dies_in_the_middle_leaves_nothing_and_goes_on() {
+    play(52, async |stage: &mut Stage| {
+        let often =
+            "  proof: { perRun: 2, schedule: { cron: '*/2 * * * * *', jitter: 0s } }\n\n  objectives:";
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example().with("\n  objectives:", &format!("\n{often}"))).await;
+        // A restore is at work: personal data lies there.
+        stage.eventually("a restore", |stage| stage.daemon.restores_now()).await;
+        stage.daemon.kill().await;
+        assert_eq!(stage.daemon.tried_now().len(), 1);
+        stage.daemon.start().await;
+        let settled = async |stage: &Stage| {
+            let sql = "SELECT name FROM backup_verdicts WHERE kind = 'database' AND settled";
+            stage.daemon.records().column(sql).await.len()
+        };
+        for _ in 0..600 {
+            if settled(stage).await == 7 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let rows = verdicts(stage.daemon.records()).await;
+        assert_eq!(settled(stage).await, 7, "{rows:#?}");
+        let (good, bad): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.refused.is_empty());
+        assert_eq!((good.len(), bad.len()), (4, 3), "{rows:#?}");
+        assert!(good.iter().all(|row| row.rung == "asserted"), "{rows:#?}");
+        let sql =
+            "SELECT message FROM scheduled_runs WHERE job = 'freshness' AND state = 'done' ORDER BY due_at";
+        let told = stage.daemon.records().column(sql).await;
+        assert!(told.iter().any(|message| message.contains(": asserted")), "{told:?}");
+        stage.eventually("an empty folder", |stage| stage.daemon.tried_now().is_empty()).await;
+    })
+    .await;
+}
+
 /// One of the backups, the newest first.
 #[derive(Debug, PartialEq)]
 struct Row {
