@@ -15,6 +15,7 @@ mod cancel;
 mod connect;
 mod describe;
 mod desk;
+mod doctor;
 mod error;
 mod file;
 mod get;
@@ -105,6 +106,8 @@ enum Command {
     Backups(backups::Args),
     /// Take database backups up the ladder of evidence now: restore each into a throwaway database and question it there
     Prove(prove::Args),
+    /// Would a recovery work now? Looks at everything that it needs, and changes nothing
+    Doctor(doctor::Args),
     /// Take, list, verify, restore and prune archives
     Archive(archive::Args),
     /// Try a failed or cancelled request again; what is done stays done
@@ -136,6 +139,7 @@ impl Cli {
             Command::Get(args) => get::run(&common, &args).await,
             Command::Describe(args) => describe::run(&common, &args).await,
             Command::Watch(args) => watch::run(&common, &args).await,
+            Command::Doctor(args) => doctor::run(&common, &args).await,
             Command::Backups(args) => backups::run(&common, &args).await,
             Command::Prove(args) => prove::run(&common, &args).await,
             Command::Archive(args) => archive::run(&common, args).await,

@@ -10,6 +10,7 @@ pub mod config;
 pub mod freshness;
 pub mod http;
 pub mod metrics;
+pub mod preflight;
 pub mod proof;
 pub mod providers;
 pub mod recovery;

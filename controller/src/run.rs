@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use reprise_crds::{Milestone, Phase};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
+use crate::backup::checks::Finding;
+use crate::backup::ladder::Halt;
+use crate::backup::refusal;
 use crate::config::{Config, References};
 use crate::http::health::Health;
 use crate::http::server::{Server, ServerError, routes};
@@ -230,6 +233,10 @@ async fn sweep(tools: &Tools) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Every reason for which a backup can be refused, on whichever rung.
+static REFUSALS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| [refusal::REASONS, Halt::REASONS, Finding::REASONS].concat());
+
 /// The label values that exist from the start.
 pub fn labels() -> Labels {
     const PHASES: &[&str] = &[
@@ -252,7 +259,7 @@ pub fn labels() -> Labels {
         step_outcomes: &["ok", "transient", "throttled", "terminal", "cancelled"],
         phases: PHASES,
         milestones: MILESTONES,
-        refusals: crate::backup::refusal::REASONS,
+        refusals: &REFUSALS,
         data: &["database-backup", "artifact", "restore", "documents"],
     }
 }

@@ -41,8 +41,7 @@ pub fn accept(
     };
     let plan = RecoveryPlanSpec::from_json(plan.spec)
         .map_err(|problems| refusal("InvalidPlan", &format!("plan {}", row.plan), &problems))?;
-    let mut problems = unresolved(&plan, references);
-    problems.extend(missing_providers(config));
+    let problems = unconfigured(&plan, references, config);
     if !problems.is_empty() {
         return Err(refusal("NotConfigured", "the daemon", &problems));
     }
@@ -73,6 +72,17 @@ fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
 fn refusal(reason: &'static str, what: &str, problems: &[Problem]) -> Refusal {
     let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
     Refusal { reason, message: format!("{what} cannot be used: {}", listed.join("; ")) }
+}
+
+/// What of the plan the daemon lacks: references that lead nowhere, providers that it does not know.
+pub(crate) fn unconfigured(
+    plan: &RecoveryPlanSpec,
+    references: &References,
+    config: &Config,
+) -> Vec<Problem> {
+    let mut problems = unresolved(plan, references);
+    problems.extend(missing_providers(config));
+    problems
 }
 
 /// Every `env:` and `file:` reference of the plan that leads nowhere, with its path. Walks the document, so that no field is forgotten.

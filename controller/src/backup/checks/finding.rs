@@ -90,6 +90,19 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// The labels.
+    pub const REASONS: &'static [&'static str] = &[
+        "table-absent",
+        "rows-differ",
+        "sequence-differs",
+        "sequence-behind",
+        "index-invalid",
+        "constraint-not-validated",
+        "data-not-in-dump",
+        "text-foreign",
+        "large-objects-differ",
+    ];
+
     /// The stable label.
     pub const fn reason(&self) -> &'static str {
         match self {

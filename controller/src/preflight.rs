@@ -1,0 +1,67 @@
+//! Preflight: what a recovery would need, looked at before the day it is needed. Everything here only reads.
+//!
+//! The same things that the first steps of a recovery would stumble over: rights of tokens and keys, plans and stack still
+//! offered, code that can be fetched, a DNS zone that can be changed, an archive that can be read, tools, disk, and how old the
+//! newest proof of each kind is. One list, one score.
+
+mod finding;
+mod local;
+mod outside;
+mod platform;
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use reprise_crds::RecoveryPlanSpec;
+
+pub use finding::{Check, Finding, Grade, Score};
+use finding::{Seen, unknown};
+
+use crate::recovery::tools::Tools;
+
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What is looked at, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct Preflight<'a> {
+    /// Store, providers, clock.
+    pub tools: &'a Tools,
+    /// The plan's name.
+    pub plan: &'a str,
+    /// The plan.
+    pub spec: &'a RecoveryPlanSpec,
+}
+
+impl Preflight<'_> {
+    /// Looks at everything, one after the other: the budgets of requests are the recoveries'. A look that fails or takes too
+    /// long is a finding itself. *Repeat*: safe.
+    pub async fn look(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for check in Check::ALL.into_iter().filter(|check| check.is_asked_by(self.spec)) {
+            let seen = match tokio::time::timeout(PATIENCE, self.one(check)).await {
+                Ok(seen) => seen,
+                Err(_) => unknown(format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            findings.push(Finding::new(check, seen));
+        }
+        findings
+    }
+
+    fn one(&self, check: Check) -> BoxFuture<'_, Seen> {
+        match check {
+            Check::References => futures::future::ready(self.references()).boxed(),
+            Check::Platform => self.platform().boxed(),
+            Check::Plans => self.plans().boxed(),
+            Check::Stack => self.stack().boxed(),
+            Check::Backups => self.backups().boxed(),
+            Check::Code => self.code().boxed(),
+            Check::Dns => self.dns().boxed(),
+            Check::Archive => self.archive().boxed(),
+            Check::PostgreSql => self.postgresql().boxed(),
+            Check::Disk => self.disk().boxed(),
+            Check::Freshness => self.freshness().boxed(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the code host, the DNS provider and the object stores say.
+
+use super::Preflight;
+use super::finding::{Seen, bad, failed, good, unusable, warning};
+use crate::providers::alwaysdata::Record;
+use crate::providers::git::{Repository, Source};
+use crate::providers::s3::S3;
+
+/// A record that resolvers may remember for longer than this makes every recovery wait for it.
+const LONG: u32 = 3_600;
+
+impl Preflight<'_> {
+    pub(super) async fn code(&self) -> Seen {
+        self.fetched().await.unwrap_or_else(|seen| seen)
+    }
+
+    async fn fetched(&self) -> Result<Seen, Seen> {
+        let mut told = Vec::new();
+        for app in &self.spec.apps {
+            let url =
+                self.tools.setting(&app.code.repository, "code.repository").map_err(|e| unusable(&e))?;
+            let _turn = self.tools.code_turn.lock().await;
+            let repository = Repository::open(&self.tools.code_dir(&url)).await.map_err(|e| failed(&e))?;
+            let source = Source { token: self.tools.code_token(&url), ca_file: None, url };
+            let commit = repository.fetch(&source, &app.code.git_ref).await.map_err(|e| failed(&e))?;
+            told.push(format!("{} is {}", app.name, &commit.as_str()[..12]));
+        }
+        Ok(good(told.join(", ")))
+    }
+
+    pub(super) async fn dns(&self) -> Seen {
+        self.names().await.unwrap_or_else(|seen| seen)
+    }
+
+    async fn names(&self) -> Result<Seen, Seen> {
+        let provider = self.tools.alwaysdata().map_err(|error| unusable(&error))?;
+        let zone = self.spec.dns.zone.as_str();
+        let domain = provider.domain(zone).await.map_err(|error| failed(&error))?;
+        let Some(domain) = domain else {
+            return Ok(bad(format!("the DNS provider has no zone {zone} in this account")));
+        };
+        let mut slow = Vec::new();
+        let names: Vec<&String> = self.spec.apps.iter().flat_map(|app| &app.domains).collect();
+        for name in &names {
+            let label = name.strip_suffix(zone).unwrap_or_default().trim_end_matches('.');
+            let records = provider.records(domain.id, label).await.map_err(|error| failed(&error))?;
+            slow.extend(judge(name, &records)?);
+        }
+        Ok(if slow.is_empty() {
+            good(format!("{} names can be switched", names.len()))
+        } else {
+            warning(slow.join("; "))
+        })
+    }
+
+    pub(super) async fn archive(&self) -> Seen {
+        self.buckets().await.unwrap_or_else(|seen| seen)
+    }
+
+    async fn buckets(&self) -> Result<Seen, Seen> {
+        let never = tokio_util::sync::CancellationToken::new();
+        let archiver = self.tools.archiver(self.plan, self.spec, &never).map_err(|error| unusable(&error))?;
+        is_there(&archiver.vault.s3, &archiver.vault.bucket, "the archive's bucket").await?;
+        is_there(&archiver.source.s3, &archiver.source.bucket, "the production bucket").await?;
+        Ok(good("the archive's bucket and the production bucket can be reached"))
+    }
+}
+
+async fn is_there(store: &S3, bucket: &str, what: &str) -> Result<(), Seen> {
+    match store.bucket_exists(bucket).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(bad(format!("{what}, {bucket}, does not exist"))),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// What is wrong with the records at a name, or slow.
+fn judge(name: &str, records: &[Record]) -> Result<Option<String>, Seen> {
+    let aliases = records.iter().filter(|record| record.kind == "CNAME").count();
+    if let Some(other) = records.iter().find(|record| record.kind != "CNAME") {
+        return Err(bad(format!(
+            "{name} has a record of type {}, beside which no CNAME can stand",
+            other.kind
+        )));
+    }
+    if aliases > 1 {
+        return Err(bad(format!("{name} has {aliases} CNAME records")));
+    }
+    let ttl = records.first().and_then(|record| record.ttl).unwrap_or_default();
+    Ok((ttl > LONG).then(|| format!("resolvers remember {name} for {ttl} s, and a recovery waits for them")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::Grade;
+
+    fn record(kind: &str, ttl: u32) -> Record {
+        let document = serde_json::json!({ "id": 1, "domain": 7, "type": kind, "name": "www", "value": "x", "ttl": ttl });
+        serde_json::from_value(document).unwrap()
+    }
+
+    #[test]
+    fn a_name_with_another_record_cannot_be_switched_and_a_long_memory_is_slow() {
+        assert_eq!(judge("a", &[]), Ok(None));
+        assert_eq!(judge("a", &[record("CNAME", 300)]), Ok(None));
+        assert!(judge("a", &[record("CNAME", 86_400)]).unwrap().unwrap().contains("86400 s"));
+        assert_eq!(judge("a", &[record("A", 300)]).unwrap_err().0, Grade::Bad);
+        assert_eq!(judge("a", &[record("CNAME", 1), record("CNAME", 1)]).unwrap_err().0, Grade::Bad);
+    }
+}
