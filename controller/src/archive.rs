@@ -16,6 +16,7 @@ use crate::store::Store;
 
 pub mod copy;
 pub mod crypt;
+pub mod dumps;
 pub mod error;
 pub mod format;
 pub mod gate;

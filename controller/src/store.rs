@@ -13,6 +13,7 @@ pub use crate::runtime::lease::Epoch;
 
 mod archive_marks;
 mod archives;
+mod dumps;
 pub mod embedded;
 mod events;
 mod lease;
@@ -25,6 +26,7 @@ mod verdicts;
 
 pub use archive_marks::{Marked, Marks};
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
+pub use dumps::DumpRow;
 pub use events::{Event, Severity};
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
