@@ -16,6 +16,7 @@ mod archives;
 mod dumps;
 pub mod embedded;
 mod events;
+mod freshness;
 mod lease;
 mod ledger;
 mod plans;
@@ -28,13 +29,14 @@ pub use archive_marks::{Marked, Marks};
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};
+pub use freshness::PlanDates;
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
-pub use verdicts::{Rung, Verdict};
+pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 
 /// The channel on which people's changes of requests are told: the payload is the request's name.
 pub const ASKED: &str = "reprise_asked";

@@ -300,6 +300,7 @@ impl Archiver {
             tools: serde_json::json!({"reprise": env!("CARGO_PKG_VERSION")}),
             checked_at: self.clock.now(),
             checked_by: Some(format!("archive verify ({depth})")),
+            ..Verdict::default()
         };
         self.store.record_verdict(&self.plan, &verdict).await?;
         Ok(())

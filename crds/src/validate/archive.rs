@@ -76,7 +76,7 @@ fn numbers(archive: &ArchiveSpec, at: &At, report: &mut Report) {
     }
 }
 
-fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
+pub(super) fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
     if croner::Cron::from_str(&schedule.cron).is_err() {
         report.add_with_hint(&at.member("cron"), "is no schedule", "five fields, for example `27 1 * * 1`");
     }
