@@ -13,6 +13,7 @@ pub use crate::runtime::lease::Epoch;
 
 mod archive_marks;
 mod archives;
+mod dumps;
 pub mod embedded;
 mod events;
 mod freshness;
@@ -26,6 +27,7 @@ mod verdicts;
 
 pub use archive_marks::{Marked, Marks};
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
+pub use dumps::DumpRow;
 pub use events::{Event, Severity};
 pub use freshness::PlanDates;
 pub use lease::RequestLease;

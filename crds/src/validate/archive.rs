@@ -30,6 +30,11 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     if let Some(schedule) = &archive.schedule {
         due(schedule, &place.member("schedule"), report);
     }
+    due(&archive.dumps.schedule, &place.member("dumps").member("schedule"), report);
+    if archive.dumps.retention.last == 0 {
+        let at = place.member("dumps").member("retention").member("last");
+        report.add(&at, "must be at least 1: the newest copy is always kept");
+    }
     let recipients = place.member("recipients");
     for (index, recipient) in archive.recipients.iter().enumerate() {
         if !is_recipient(recipient) {
