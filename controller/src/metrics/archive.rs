@@ -2,7 +2,7 @@
 //! nothing, and what is gone from the store is gone from here.
 
 use chrono::{DateTime, Utc};
-use prometheus::{Gauge, GaugeVec};
+use prometheus::GaugeVec;
 
 use super::MetricsError;
 use super::family::{Families, seconds};
@@ -22,7 +22,8 @@ pub(super) struct Archive {
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
     copying_bytes: GaugeVec,
-    tick: Gauge,
+    /// One that has no value before the first tick: zero would be a date.
+    tick: GaugeVec,
     due: GaugeVec,
 }
 
@@ -60,9 +61,10 @@ impl Archive {
                 "archive_run_copied_bytes",
                 "Bytes that the run that goes on has copied.",
             )?,
-            tick: families.float_gauge(
+            tick: families.float_gauges(
                 "scheduler_tick_timestamp_seconds",
                 "When any daemon last looked at all schedules.",
+                &[],
             )?,
             due: families.float_gauges("schedule_due_timestamp_seconds", due, &["plan", "job"])?,
         })
@@ -100,7 +102,7 @@ impl Archive {
 
     pub(super) fn schedules_are(&self, tick: Option<DateTime<Utc>>, next: &[Next]) {
         if let Some(tick) = tick {
-            self.tick.set(seconds(tick));
+            self.tick.with_label_values::<&str>(&[]).set(seconds(tick));
         }
         self.due.reset();
         for one in next {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry,
 };
 
@@ -59,10 +59,6 @@ impl Families {
         labels: &[&str],
     ) -> Result<IntGaugeVec, MetricsError> {
         self.register(name, IntGaugeVec::new(opts(name, help), labels))
-    }
-
-    pub(super) fn float_gauge(&self, name: &'static str, help: &str) -> Result<Gauge, MetricsError> {
-        self.register(name, Gauge::with_opts(opts(name, help)))
     }
 
     pub(super) fn float_gauges(

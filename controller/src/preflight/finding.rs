@@ -30,6 +30,7 @@ pub enum Check {
     /// The archive and the production bucket can be reached.
     Archive,
     /// There are PostgreSQL's programs, and they are new enough.
+    #[serde(rename = "postgresql")]
     PostgreSql,
     /// There is room for a dump and its throwaway database.
     Disk,
@@ -195,6 +196,13 @@ mod tests {
         assert_eq!((score.worst, score.to_string()), (Grade::Unknown, "1 of 3 are good".to_owned()));
         assert_eq!(Score::of(&[finding(Grade::Bad), finding(Grade::Unknown)]).worst, Grade::Bad);
         assert_eq!(Score::of(&[]).worst, Grade::Good);
+    }
+
+    #[test]
+    fn a_check_has_one_name() {
+        for check in Check::ALL {
+            assert_eq!(serde_json::to_value(check).unwrap(), check.name());
+        }
     }
 
     #[test]
