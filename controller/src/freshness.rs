@@ -26,6 +26,7 @@ pub struct Limits {
     backup: Option<Duration>,
     archive: Option<Duration>,
     verification: Option<Duration>,
+    dump_copy: Option<Duration>,
 }
 
 impl Limits {
@@ -38,6 +39,12 @@ impl Limits {
             backup,
             archive: scheduled.map(|archive| archive.max_age.duration()),
             verification: scheduled.map(|_| VERIFIED),
+            // Without a recipient no copy is made, and none is missed.
+            dump_copy: spec
+                .archive
+                .as_ref()
+                .filter(|archive| !archive.recipients.is_empty())
+                .map(|archive| archive.dumps.max_age.duration()),
         }
     }
 }
@@ -60,6 +67,7 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         },
         one(What::Archive, dates.archive_at, limits.archive),
         one(What::ArchiveVerification, dates.archive_verified_at, limits.verification),
+        one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy),
         one(What::Drill, dates.drill_at, None),
     ]
 }

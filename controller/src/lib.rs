@@ -1,10 +1,11 @@
 //! Reprise: a controller that turns a disaster-recovery runbook into a reconciled record.
 //!
 //! Arrows between the modules point down only:
-//! `cli`, `http` → `recovery`, `schedule` → `archive`, `backup` → `providers`, `store` → `runtime`.
+//! `cli`, `http` → `recovery`, `schedule` → `capture`, `proof` → `archive`, `backup` → `providers`, `store` → `runtime`.
 
 pub mod archive;
 pub mod backup;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod freshness;

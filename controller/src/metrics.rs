@@ -91,9 +91,9 @@ impl Metrics {
         self.recovery.requests_are(counts);
     }
 
-    /// How the archives of all plans stand at `now`, as the store says.
-    pub fn archives_are(&self, facts: &[ArchiveFacts], now: DateTime<Utc>) {
-        self.archive.archives_are(facts, now);
+    /// How the archives of all plans stand, as the store says.
+    pub fn archives_are(&self, facts: &[ArchiveFacts]) {
+        self.archive.archives_are(facts);
     }
 
     /// When somebody last looked at all schedules, and when each job is due next, as the store says.

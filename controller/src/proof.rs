@@ -22,4 +22,5 @@ mod throwaway;
 pub use error::ProofError;
 pub use pick::Why;
 pub use run::{Prover, Summary, Taken, Which};
+pub use source::Source;
 pub use throwaway::sweep;

@@ -172,8 +172,8 @@ fn start_loops(
     let (store, wake) = (tools.store.clone(), queue.clone());
     let counted = Arc::clone(metrics);
     loops.critical("watch", |stop| watch::requests(store, wake, counted, reporter, stop));
-    let (store, clock, shown) = (tools.store.clone(), tools.clock.clone(), Arc::clone(metrics));
-    loops.critical("ages", |stop| watch::ages(store, clock, shown, stop));
+    let (store, shown) = (tools.store.clone(), Arc::clone(metrics));
+    loops.critical("ages", |stop| watch::ages(store, shown, stop));
     let scheduled = runner::Parts {
         store: tools.store.clone(),
         clock: tools.clock.clone(),

@@ -22,6 +22,7 @@ mod ledger;
 mod plans;
 mod requests;
 mod schedule;
+pub mod snapshot;
 mod steps;
 mod verdicts;
 

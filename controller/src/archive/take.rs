@@ -13,7 +13,7 @@ use super::Archiver;
 use super::copy::{Copier, Done};
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name,
 };
 use super::gate::Gate;
 use super::manifest::{Writer, Written};
@@ -52,18 +52,27 @@ pub struct Meter {
     pub scrambled: AtomicU64,
 }
 
+/// What is archived beside the bucket's objects. Its contents are there already.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// What there is.
+    pub extras: Vec<Extra>,
+    /// What could not be had, and why.
+    pub missing: Vec<String>,
+}
+
 impl Archiver {
     /// Takes an archive, or ends the one that was cut off. At most one process does so for a plan.
     ///
     /// What is stored stays stored when it fails: the next call goes on.
-    pub async fn take(&self) -> Result<Record> {
+    pub async fn take(&self, beside: Beside) -> Result<Record> {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
         let began = self.clock.now();
         let row = self.store.begin_archive(&self.plan, &run_name(began), &self.identity).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
-        let result = self.run(&row, &folder).await;
+        let result = self.run(&row, &folder, beside).await;
         match &result {
             Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
             Err(error) => {
@@ -74,7 +83,7 @@ impl Archiver {
         result
     }
 
-    async fn run(&self, row: &ArchiveRow, folder: &Path) -> Result<Record> {
+    async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside) -> Result<Record> {
         let latest = self.latest(folder).await?;
         self.know_contents().await?;
         let meter = Meter::default();
@@ -89,9 +98,13 @@ impl Archiver {
             bytes: meter.bytes.load(Ordering::Relaxed),
             ..changes
         };
+        let kept = beside.extras.iter().map(|extra| extra.sha256.clone()).collect();
+        Holdings::new(self).all(kept).await?;
         let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
         let record = Record {
             suspicious,
+            extras: beside.extras,
+            missing: beside.missing,
             vanished,
             replaced: meter.replaced.load(Ordering::Relaxed),
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
@@ -121,6 +134,7 @@ impl Archiver {
             replaced: 0,
             suspicious: Vec::new(),
             extras: Vec::new(),
+            missing: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),
             writer: concat!("reprise ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -380,7 +394,7 @@ fn damaged(error: &serde_json::Error) -> ArchiveError {
 }
 
 /// A folder that only we can look into.
-pub(super) fn create_private(folder: &Path) -> Result<()> {
+pub fn create_private(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(ArchiveError::file("making the work folder"))

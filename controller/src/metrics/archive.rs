@@ -11,13 +11,10 @@ use crate::store::ArchiveFacts;
 
 #[derive(Debug)]
 pub(super) struct Archive {
-    finished: GaugeVec,
-    age: GaugeVec,
     objects: GaugeVec,
     bytes: GaugeVec,
     changed_bytes: GaugeVec,
     duration: GaugeVec,
-    verified: GaugeVec,
     suspicious: GaugeVec,
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
@@ -32,11 +29,6 @@ impl Archive {
         let of_plan = |name, help: &str| families.float_gauges(name, help, &["plan"]);
         let due = "When a job is due next; a date in the past: nobody has started it.";
         Ok(Self {
-            finished: of_plan(
-                "archive_timestamp_seconds",
-                "When the newest archive of a plan was complete.",
-            )?,
-            age: of_plan("archive_age_seconds", "How long ago the newest archive of a plan was complete.")?,
             objects: of_plan("archive_objects", "Objects in the newest archive of a plan.")?,
             bytes: of_plan("archive_bytes", "Bytes of the objects in the newest archive of a plan.")?,
             changed_bytes: of_plan(
@@ -44,10 +36,6 @@ impl Archive {
                 "Bytes that the newest archive of a plan had to copy.",
             )?,
             duration: of_plan("archive_duration_seconds", "How long the newest archive of a plan took.")?,
-            verified: of_plan(
-                "archive_verified_timestamp_seconds",
-                "When an archive of a plan was last found whole.",
-            )?,
             suspicious: of_plan(
                 "archive_suspicious",
                 "1 while the newest archive is suspicious and nobody accepted it.",
@@ -70,7 +58,7 @@ impl Archive {
         })
     }
 
-    pub(super) fn archives_are(&self, facts: &[ArchiveFacts], now: DateTime<Utc>) {
+    pub(super) fn archives_are(&self, facts: &[ArchiveFacts]) {
         self.forget();
         for fact in facts {
             let set = |gauge: &GaugeVec, value: Option<f64>| {
@@ -78,13 +66,10 @@ impl Archive {
                     gauge.with_label_values(&[fact.plan.as_str()]).set(value);
                 }
             };
-            set(&self.finished, fact.finished_at.map(seconds));
-            set(&self.age, fact.finished_at.map(|at| (now - at).as_seconds_f64()));
             set(&self.objects, fact.objects.map(float));
             set(&self.bytes, fact.bytes.map(float));
             set(&self.changed_bytes, fact.changed_bytes.map(float));
             set(&self.duration, fact.duration_seconds);
-            set(&self.verified, fact.verified_at.map(seconds));
             set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
@@ -94,9 +79,9 @@ impl Archive {
 
     fn forget(&self) {
         let all =
-            [&self.finished, &self.age, &self.objects, &self.bytes, &self.changed_bytes, &self.duration];
+            [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
         let rest =
-            [&self.verified, &self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
+            [&self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         all.into_iter().chain(rest).for_each(GaugeVec::reset);
     }
 

@@ -26,6 +26,8 @@ pub enum What {
     Archive,
     /// The last time that an archive was read back.
     ArchiveVerification,
+    /// The newest database backup of which the archive keeps a copy.
+    DumpCopy,
     /// The last rehearsal.
     Drill,
 }
@@ -37,6 +39,7 @@ impl What {
             Self::Backup => "backup",
             Self::Archive => "archive",
             Self::ArchiveVerification => "archive-verification",
+            Self::DumpCopy => "dump-copy",
             Self::Drill => "drill",
         }
     }
@@ -78,8 +81,8 @@ struct Seen {
 #[derive(Debug, Clone)]
 pub(super) struct Freshness {
     seen: Arc<Mutex<Option<Seen>>>,
-    timestamps: [(What, GaugeVec); 2],
-    ages: [(What, GaugeVec); 2],
+    timestamps: [(What, GaugeVec); 5],
+    ages: [(What, GaugeVec); 4],
     limits: GaugeVec,
     fresh: IntGaugeVec,
     looked: GaugeVec,
@@ -98,16 +101,27 @@ impl Freshness {
         let (plan, both) = (&["plan"][..], &["plan", "what"][..]);
         let backup_at = "When the newest proven database backup was taken.";
         let drill_at = "When a rehearsal last succeeded.";
+        let archive_at = "When the newest archive was complete that nothing is known against.";
+        let verified_at = "When an archive was last read back and found whole.";
+        let copied_at = "When the newest database backup was taken of which the archive keeps a copy.";
         Ok(Self {
             seen: Arc::default(),
             timestamps: [
                 (What::Backup, gauges("backup_timestamp_seconds", backup_at, plan)?),
+                (What::Archive, gauges("archive_timestamp_seconds", archive_at, plan)?),
+                (What::ArchiveVerification, gauges("archive_verified_timestamp_seconds", verified_at, plan)?),
+                (What::DumpCopy, gauges("dump_copy_timestamp_seconds", copied_at, plan)?),
                 (What::Drill, gauges("drill_timestamp_seconds", drill_at, plan)?),
             ],
             ages: [
                 (
                     What::Backup,
                     gauges("backup_age_seconds", "Age of the newest proven database backup.", plan)?,
+                ),
+                (What::Archive, gauges("archive_age_seconds", "Age of the newest archive.", plan)?),
+                (
+                    What::DumpCopy,
+                    gauges("dump_copy_age_seconds", "Age of the newest backup that is copied.", plan)?,
                 ),
                 (What::Drill, gauges("drill_age_seconds", "Time since a rehearsal last succeeded.", plan)?),
             ],

@@ -15,14 +15,14 @@ use crate::store::ListedBackup;
 
 /// Where a plan's backups are.
 #[derive(Debug)]
-pub(super) struct Source {
+pub struct Source {
     platform: Scalingo,
     addon: AddonRef,
 }
 
 impl Source {
     /// The addon `addon` of `app`, by its id or its provider's. It may be down: only its backups are wanted.
-    pub(super) async fn find(platform: Scalingo, app: &str, addon: &str) -> Result<Self, ProofError> {
+    pub async fn find(platform: Scalingo, app: &str, addon: &str) -> Result<Self, ProofError> {
         let addons = platform.addons(app).await.map_err(failed("list the app's addons"))?;
         let ours = |provider: &str| provider.eq_ignore_ascii_case(addon);
         let found = addons.into_iter().find(|one| one.id == addon || ours(&one.addon_provider.id));
@@ -32,14 +32,14 @@ impl Source {
     }
 
     /// The finished backups.
-    pub(super) async fn list(&self) -> Result<Vec<ListedBackup>, ProofError> {
+    pub async fn list(&self) -> Result<Vec<ListedBackup>, ProofError> {
         let listed =
             self.platform.backups(&self.addon).await.map_err(failed("list the database's backups"))?;
         Ok(listed.into_iter().filter(|backup| backup.status == BackupStatus::Done).map(seen).collect())
     }
 
     /// The bytes of one. `None` if it is listed and cannot be had.
-    pub(super) async fn download(&self, backup: &str) -> Result<Option<Download>, ProviderError> {
+    pub async fn download(&self, backup: &str) -> Result<Option<Download>, ProviderError> {
         self.platform.download_backup(&self.addon, backup).await
     }
 }

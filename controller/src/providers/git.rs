@@ -235,6 +235,26 @@ impl Repository {
         verdict(&String::from_utf8_lossy(&finished.output), finished.status.success(), &finished.complaint)
     }
 
+    /// Writes `commit` with its whole history into one file. `commit` must have been fetched. Safe to repeat.
+    pub async fn bundle(&self, commit: &Commit, to: &Path) -> Result<(), GitError> {
+        let bundle = self.git().limit(FETCH_LIMIT).args(["bundle", "create", "--quiet"]).args([to]);
+        let bundle = bundle.args([format!("refs/reprise-kept/{commit}")]).run(|_| ()).await;
+        done("pack the code into a bundle", bundle).map(drop)
+    }
+
+    /// Takes in a bundle that [`Repository::bundle`] made of `commit`. Safe to repeat.
+    pub async fn unbundle(&self, from: &Path, commit: &Commit) -> Result<(), GitError> {
+        let doing = "unpack the code from a bundle";
+        let name = format!("refs/reprise-kept/{commit}");
+        let fetch = self.git().limit(FETCH_LIMIT).env("GIT_ALLOW_PROTOCOL", "file");
+        let fetch = fetch.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--"]).args([from]);
+        done(doing, fetch.args([format!("+{name}:{name}")]).run(|_| ()).await)?;
+        let there = self.git().args(["rev-parse", "--verify", "--quiet", &format!("{name}^{{commit}}")]);
+        let there = done(doing, there.run(|_| ()).await)?;
+        let there = String::from_utf8_lossy(&there.output);
+        if there.trim() == commit.as_str() { Ok(()) } else { Err(GitError::Answer { doing }) }
+    }
+
     fn git(&self) -> Program {
         git().args(["--git-dir".as_ref(), self.dir.as_os_str()])
     }

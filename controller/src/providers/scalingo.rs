@@ -7,6 +7,7 @@
 pub mod addons;
 pub mod apps;
 pub mod backups;
+pub mod capture;
 pub mod collaborators;
 pub mod databases;
 pub mod deployments;

@@ -7,6 +7,7 @@ use reprise_crds::RecoveryPlanSpec;
 
 use crate::archive::verify::Depth;
 use crate::archive::{ArchiveError, Which};
+use crate::capture::Capture;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
 use crate::schedule::job::{Job, Jobs, Order};
@@ -14,9 +15,10 @@ use crate::schedule::proof;
 
 /// What starts each job that this daemon knows.
 pub(super) fn jobs(tools: &Arc<Tools>) -> Jobs {
-    let archiving = Arc::clone(tools);
+    let (archiving, copying) = (Arc::clone(tools), Arc::clone(tools));
     Jobs::default()
         .with(Job::Archive, move |order| archive(Arc::clone(&archiving), order))
+        .with(Job::Dumps, move |order| dumps(Arc::clone(&copying), order))
         .with(Job::Freshness, proof::job(Arc::clone(tools)))
 }
 
@@ -26,7 +28,8 @@ async fn archive(tools: Arc<Tools>, order: Order) -> Result<String, String> {
     let spec = plan(&tools, &order.plan).await?;
     let archiver =
         tools.archiver(&order.plan, &spec, &order.stop).map_err(|error| Chain(&error).to_string())?;
-    let record = archiver.take().boxed().await.map_err(told)?;
+    let capture = Capture { tools: &tools, plan: &order.plan, spec: &spec, stop: &order.stop };
+    let record = capture.take(&archiver).boxed().await.map_err(told)?;
     let which = Which { run: Some(record.run.clone()), ..Which::default() };
     let verified = archiver.verify(&which, Depth::Sample).boxed().await.map_err(told)?;
     if !verified.findings.is_empty() {
@@ -38,12 +41,26 @@ async fn archive(tools: Arc<Tools>, order: Order) -> Result<String, String> {
         record.manifest.objects,
         record.changes.added + record.changes.rewritten
     );
-    if spec.archive.is_some_and(|archive| archive.retention.automatic) {
+    if !record.missing.is_empty() {
+        message = format!("{message}; NOT archived: {}", record.missing.join("; "));
+    }
+    if spec.archive.as_ref().is_some_and(|archive| archive.retention.automatic) {
         let pruned = archiver.prune(true).boxed().await.map_err(told)?;
         let gone = pruned.runs.iter().filter(|run| run.kept_by.is_empty()).count();
         message = format!("{message}; {gone} runs and {} contents pruned", pruned.deleted);
     }
     Ok(message)
+}
+
+/// Copies new database backups into the archive.
+async fn dumps(tools: Arc<Tools>, order: Order) -> Result<String, String> {
+    let spec = plan(&tools, &order.plan).await?;
+    let archiver =
+        tools.archiver(&order.plan, &spec, &order.stop).map_err(|error| Chain(&error).to_string())?;
+    let capture = Capture { tools: &tools, plan: &order.plan, spec: &spec, stop: &order.stop };
+    let copies = capture.dumps(&archiver).boxed().await.map_err(|error| Chain(&error).to_string())?;
+    let refused = if copies.refused.is_empty() { String::new() } else { format!("; refused: {}", copies.refused.join("; ")) };
+    Ok(format!("{} backups copied, {} were there already{refused}", copies.copied.len(), copies.kept))
 }
 
 async fn plan(tools: &Tools, name: &str) -> Result<RecoveryPlanSpec, String> {

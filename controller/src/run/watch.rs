@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::http::health::Reporter;
 use crate::metrics::Metrics;
 use crate::runtime::chain::Chain;
-use crate::runtime::clock::Clock;
 use crate::runtime::queue::WorkQueue;
 use crate::schedule::runner;
 use crate::store::{ASKED, Store, StoreError};
@@ -39,19 +38,19 @@ pub(super) async fn requests(
 }
 
 /// Keeps the metrics that come from durable state in line with it.
-pub(super) async fn ages(store: Store, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
+pub(super) async fn ages(store: Store, metrics: Arc<Metrics>, stop: CancellationToken) {
     let mut refresh = tokio::time::interval(REFRESH);
     refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(refresh.tick()).await.is_some() {
-        if let Err(error) = read_ages(&store, &clock, &metrics).await {
+        if let Err(error) = read_ages(&store, &metrics).await {
             tracing::warn!(error = %Chain(&error), "cannot read how old everything is");
         }
     }
 }
 
-async fn read_ages(store: &Store, clock: &Clock, metrics: &Metrics) -> Result<(), StoreError> {
+async fn read_ages(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     let plans = store.plans().await?;
-    metrics.archives_are(&store.archive_facts().await?, clock.now());
+    metrics.archives_are(&store.archive_facts().await?);
     metrics.schedules_are(store.last_tick().await?, &runner::next(store, &plans).await?);
     Ok(())
 }

@@ -19,6 +19,8 @@ use crate::store::PlanRow;
 pub enum Job {
     /// Takes an archive run.
     Archive,
+    /// Copies new database backups into the archive.
+    Dumps,
     /// Reads a sample of the archive again.
     Verify,
     /// Rehearses the recovery.
@@ -29,12 +31,13 @@ pub enum Job {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Archive, Self::Verify, Self::Drill, Self::Freshness];
+    pub const ALL: [Self; 5] = [Self::Archive, Self::Dumps, Self::Verify, Self::Drill, Self::Freshness];
 
     /// Its name in rows, logs and labels.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Archive => "archive",
+            Self::Dumps => "dumps",
             Self::Verify => "verify",
             Self::Drill => "drill",
             Self::Freshness => "freshness",
@@ -103,8 +106,9 @@ pub fn wanted(plan: &PlanRow) -> Result<Vec<(Job, ScheduleSpec)>, ScheduleError>
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         ScheduleError::Plan(problems.join("; "))
     })?;
-    let archive = spec.archive.and_then(|archive| archive.schedule);
-    let proof = spec.proof.enabled.then_some(spec.proof.schedule);
-    let archive = archive.map(|schedule| (Job::Archive, schedule));
-    Ok(archive.into_iter().chain(proof.map(|schedule| (Job::Freshness, schedule))).collect())
+    let dumps = spec.archive.as_ref().filter(|archive| !archive.recipients.is_empty());
+    let dumps = dumps.map(|archive| (Job::Dumps, archive.dumps.schedule.clone()));
+    let archive = spec.archive.and_then(|archive| archive.schedule).map(|schedule| (Job::Archive, schedule));
+    let proof = spec.proof.enabled.then_some((Job::Freshness, spec.proof.schedule));
+    Ok([archive, dumps, proof].into_iter().flatten().collect())
 }

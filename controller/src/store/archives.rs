@@ -66,8 +66,6 @@ pub struct ArchiveFacts {
     pub duration_seconds: Option<f64>,
     /// It is suspicious, and nobody has accepted it.
     pub suspicious: bool,
-    /// When a verification last found a run whole.
-    pub verified_at: Option<DateTime<Utc>>,
     /// Objects that are there of the run that goes on, if one does.
     pub copying_objects: Option<i64>,
     /// Bytes that it has copied.
@@ -156,7 +154,6 @@ impl Store {
         sqlx::query_as(
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
                 coalesce(newest.suspicious, false) AS suspicious,
-                (SELECT max(verified_at) FROM archives WHERE plan = plan.plan AND damaged IS NULL) AS verified_at,
                 open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)

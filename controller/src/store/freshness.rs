@@ -24,6 +24,8 @@ pub struct PlanDates {
     pub archive_at: Option<DateTime<Utc>>,
     /// When an archive was last read back without finding anything.
     pub archive_verified_at: Option<DateTime<Utc>>,
+    /// When the newest database backup was taken of which the archive keeps a copy.
+    pub dump_copy_at: Option<DateTime<Utc>>,
     /// When a drill last succeeded.
     pub drill_at: Option<DateTime<Utc>>,
 }
@@ -33,7 +35,7 @@ impl Store {
     pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
         sqlx::query_as(
             "SELECT p.name AS plan, p.spec, p.generation, proven.backup_at, listing.listed_at,
-                coalesce(sound.suspicious, false) AS suspicious, archive.archive_at, archive.archive_verified_at, drill.drill_at
+                coalesce(sound.suspicious, false) AS suspicious, archive.archive_at, archive.archive_verified_at, copied.dump_copy_at, drill.drill_at
              FROM recovery_plans p
              LEFT JOIN LATERAL (SELECT max(taken_at) AS backup_at FROM backup_verdicts v
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.rung = 'asserted' AND v.refused IS NULL
@@ -46,6 +48,7 @@ impl Store {
              LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL) AS archive_at,
                 max(verified_at) AS archive_verified_at FROM archives a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
+             LEFT JOIN LATERAL (SELECT max(taken_at) AS dump_copy_at FROM archive_dumps d WHERE d.plan = p.name) copied ON true
              LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r
                 WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill') drill ON true
              ORDER BY p.name",

@@ -34,6 +34,18 @@ impl Archiver {
         Ok(None)
     }
 
+    /// The record of the newest run that can be read.
+    pub async fn newest(&self) -> Result<Option<Record>> {
+        for run in self.vault.runs().await?.into_iter().rev() {
+            match self.vault.record(&run).await {
+                Ok((record, _)) => return Ok(Some(record)),
+                Err(ArchiveError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
     async fn open(&self, run: &str, folder: &Path) -> Result<Latest> {
         let (record, sha256) = self.vault.record(run).await?;
         let manifest = folder.join("before");

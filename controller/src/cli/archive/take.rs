@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{Desk, failed};
 use crate::archive::format::Record;
+use crate::capture::Capture;
 use crate::cli::{CliError, Format, exit, output};
 use crate::store::Store;
 
@@ -22,7 +23,9 @@ pub(super) struct Args {
 
 pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
     let opened = desk.open(&args.plan).await?;
-    let taking = opened.archiver.take();
+    let (plan, stop) = (args.plan.as_str(), &opened.archiver.cancel);
+    let capture = Capture { tools: &opened.tools, plan, spec: &opened.plan, stop };
+    let taking = capture.take(&opened.archiver);
     let record = if args.watch {
         let watching = watch(&opened.archiver.store, &args.plan, desk.format());
         tokio::select! {
@@ -37,7 +40,7 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         Format::Json => output::json(&record)?,
         Format::Text => print(&record)?,
     }
-    Ok(exit::OK)
+    Ok(if record.missing.is_empty() { exit::OK } else { exit::FAILED })
 }
 
 fn print(record: &Record) -> Result<(), CliError> {
@@ -55,6 +58,12 @@ fn print(record: &Record) -> Result<(), CliError> {
     ))?;
     if !record.vanished.is_empty() {
         output::line(format!("{} objects were deleted while they were copied", record.vanished.len()))?;
+    }
+    for extra in &record.extras {
+        output::line(format!("{} of {}: {} bytes{}", extra.kind, extra.name, extra.size, if extra.encrypted { ", encrypted" } else { "" }))?;
+    }
+    for why in &record.missing {
+        output::line(format!("NOT ARCHIVED: {why}"))?;
     }
     for why in &record.suspicious {
         output::line(format!("SUSPICIOUS: {why}"))?;
