@@ -10,6 +10,7 @@ mod freshness;
 mod labels;
 mod outside;
 mod process;
+mod readiness;
 mod recovery;
 
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::store::ArchiveFacts;
 use family::Families;
 pub use freshness::{Dated, What};
 pub use labels::Labels;
+pub use readiness::Readiness;
 
 /// Why metrics cannot be made or shown.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ pub struct Metrics {
     recovery: recovery::Recovery,
     archive: archive::Archive,
     freshness: freshness::Freshness,
+    preflight: readiness::Preflight,
 }
 
 impl Metrics {
@@ -68,7 +71,16 @@ impl Metrics {
         let recovery = recovery::Recovery::new(&families, labels)?;
         let archive = archive::Archive::new(&families)?;
         let freshness = freshness::Freshness::new(&families)?;
-        Ok(Self { registry: families.into_registry(), process, outside, recovery, archive, freshness })
+        let preflight = readiness::Preflight::new(&families)?;
+        Ok(Self {
+            registry: families.into_registry(),
+            process,
+            outside,
+            recovery,
+            archive,
+            freshness,
+            preflight,
+        })
     }
 
     /// Everything, as Prometheus reads it.
@@ -119,6 +131,11 @@ impl Metrics {
     /// All that is on record about how old things are, as of now by `clock`; what is not named is not there.
     pub fn dates_are(&self, dates: Vec<Dated>, clock: &Clock) {
         self.freshness.dates_are(dates, clock);
+    }
+
+    /// What the last preflight of each plan found, as it is on record.
+    pub fn readiness_is(&self, all: Vec<Readiness>) {
+        self.preflight.readiness_is(&all);
     }
 
     /// More bytes were moved.

@@ -5,6 +5,7 @@
 //! newest proof of each kind is. One list, one score.
 
 mod finding;
+mod keep;
 mod local;
 mod outside;
 mod platform;
@@ -17,6 +18,7 @@ use reprise_crds::RecoveryPlanSpec;
 
 pub use finding::{Check, Finding, Grade, Score};
 use finding::{Seen, unknown};
+pub use keep::watch;
 
 use crate::recovery::tools::Tools;
 

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use reprise_crds::RecoveryPlanSpec;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::recovery::error::StepError;
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified};
 
 /// What is looked at. Its name is stored and a label: it is added to and never renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// Every reference of the plan leads somewhere, and the daemon knows every provider.
@@ -82,7 +82,7 @@ impl Check {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Grade {
     /// As it should be.
@@ -141,7 +141,7 @@ pub(super) fn unusable(error: &StepError) -> Seen {
 }
 
 /// One look at one thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was looked at.
     pub check: Check,
@@ -158,7 +158,7 @@ impl Finding {
 }
 
 /// How many are good, of how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Score {
     /// Those that are good.
     pub good: usize,
