@@ -214,3 +214,20 @@ async fn a_start_that_fails_tells_the_server_s_own_reason() {
 fn first_line(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap().lines().next().unwrap().to_owned()
 }
+
+#[tokio::test]
+async fn what_nobody_runs_is_erased_and_what_somebody_runs_is_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("throwaway");
+    Cluster::erase(&dir).await.unwrap();
+    let cluster = Cluster::start(quick(&dir)).await.unwrap();
+    let data = cluster.data_dir().to_owned();
+    let refused = Cluster::erase(&dir).await.unwrap_err();
+    assert!(matches!(refused, ClusterError::Owned { .. }), "{refused}");
+    assert!(data.join("PG_VERSION").exists(), "nothing was touched");
+    // As after a death of the owner: the server still runs.
+    drop(cluster);
+    Cluster::erase(&dir).await.unwrap();
+    assert!(!dir.exists() && !data.exists());
+    Cluster::erase(&dir).await.unwrap();
+}
