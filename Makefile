@@ -12,8 +12,8 @@ setup:            ## install what is missing with apt, and say so
 build: setup
 	$(CARGO) build --locked --workspace --bins
 
-demo: build       ## the whole recovery, from a dying estate to HTTPS; KEEP=1 stays up; DUMP=FILE BUCKET=DIR use your own
-	@DUMP="$(DUMP)" BUCKET="$(BUCKET)" ./tests/e2e/demo
+demo: build       ## the whole recovery, from a dying estate to HTTPS; KEEP=1 stays up; DUMP=FILE BUCKET=DIR use your own; DISASTER=account loses all but the archive
+	@DUMP="$(DUMP)" BUCKET="$(BUCKET)" DISASTER="$(DISASTER)" ./tests/e2e/demo
 
 test: build       ## every test, against real servers
 	$(CARGO) test --locked --workspace

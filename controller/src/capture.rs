@@ -10,9 +10,9 @@ use crate::archive::crypt::{CryptError, Recipients};
 use crate::archive::format::{Extra, Record};
 use crate::archive::take::Beside;
 use crate::archive::{ArchiveError, Archiver};
+use crate::proof::ProofError;
 use crate::providers::git::GitError;
 use crate::providers::http::ProviderError;
-use crate::proof::ProofError;
 use crate::recovery::error::StepError;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
@@ -116,10 +116,12 @@ impl Capture<'_> {
                 part("records", kept, &mut beside);
             }
             Err(error) => {
-                let why = || CaptureError::Crypt(match &error {
-                    CryptError::Recipient(text) => CryptError::Recipient(text.clone()),
-                    _ => CryptError::NoRecipient,
-                });
+                let why = || {
+                    CaptureError::Crypt(match &error {
+                        CryptError::Recipient(text) => CryptError::Recipient(text.clone()),
+                        _ => CryptError::NoRecipient,
+                    })
+                };
                 part("configuration", Err(why()), &mut beside);
                 part("records", Err(why()), &mut beside);
             }

@@ -11,6 +11,7 @@ use crate::store::Store;
 mod apply;
 mod archive;
 mod backups;
+mod bootstrap;
 mod cancel;
 mod connect;
 mod describe;
@@ -110,6 +111,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Take, list, verify, restore and prune archives
     Archive(archive::Args),
+    /// Take in what another machine knew, from an archive; then a recovery can start
+    Bootstrap(Box<bootstrap::Args>),
     /// Try a failed or cancelled request again; what is done stays done
     Resume(cancel::ResumeArgs),
 }
@@ -143,6 +146,7 @@ impl Cli {
             Command::Backups(args) => backups::run(&common, &args).await,
             Command::Prove(args) => prove::run(&common, &args).await,
             Command::Archive(args) => archive::run(&common, args).await,
+            Command::Bootstrap(args) => bootstrap::run(&common, &args).await,
             Command::Cancel(args) => cancel::run(&common, &args).await,
             Command::Resume(args) => cancel::resume(&common, &args).await,
         }

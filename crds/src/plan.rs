@@ -18,7 +18,9 @@ mod target;
 mod variables;
 
 pub use apps::{AppSpec, CodeSpec, DEFAULT_HEALTH_PATH};
-pub use archive::{ArchiveSpec, CopyMode, DumpsSpec, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec};
+pub use archive::{
+    ArchiveSpec, CopyMode, DumpsSpec, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec,
+};
 pub use checks::{DataCheck, Expectation};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use objectives::{LimitsSpec, ObjectivesSpec};

@@ -31,7 +31,9 @@ pub enum CryptError {
     #[error("the plan names no age recipient")]
     NoRecipient,
     /// The identity cannot be read.
-    #[error("what should be an age identity cannot be read: it should hold a line that begins with AGE-SECRET-KEY-")]
+    #[error(
+        "what should be an age identity cannot be read: it should hold a line that begins with AGE-SECRET-KEY-"
+    )]
     Identity,
     /// It is encrypted for somebody else, or damaged.
     #[error("it cannot be opened: {0}")]
@@ -209,12 +211,13 @@ fn read(
     out: &mpsc::Sender<Result<Bytes, CryptError>>,
 ) -> Result<(), CryptError> {
     let file = age::IdentityFile::from_buffer(identity.expose_secret().as_bytes());
-    let identities = file.map_err(|_| CryptError::Identity)?.into_identities().map_err(|_| CryptError::Identity)?;
+    let identities =
+        file.map_err(|_| CryptError::Identity)?.into_identities().map_err(|_| CryptError::Identity)?;
     if identities.is_empty() {
         return Err(CryptError::Identity);
     }
     let decryptor = age::Decryptor::new_buffered(std::io::BufReader::with_capacity(PIECE, feed))?;
-    let mut reader = decryptor.decrypt(identities.iter().map(|identity| identity.as_ref()))?;
+    let mut reader = decryptor.decrypt(identities.iter().map(AsRef::as_ref))?;
     loop {
         let mut piece = BytesMut::zeroed(PIECE);
         let read = reader.read(&mut piece)?;
@@ -254,12 +257,12 @@ mod tests {
 
     use super::*;
 
-    fn pieces(bytes: Vec<u8>) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    fn pieces(bytes: &[u8]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + use<> {
         futures::stream::iter(bytes.chunks(1_000).map(Bytes::copy_from_slice).map(Ok).collect::<Vec<_>>())
     }
 
     async fn opened(path: &Path, identity: &x25519::Identity) -> Result<Vec<u8>, CryptError> {
-        let open = open(pieces(std::fs::read(path).unwrap()), identity.to_string());
+        let open = open(pieces(&std::fs::read(path).unwrap()), identity.to_string());
         open.try_collect::<Vec<_>>().await.map(|pieces| pieces.concat())
     }
 
@@ -270,11 +273,14 @@ mod tests {
         let (ours, other) = (x25519::Identity::generate(), x25519::Identity::generate());
         let clear: Vec<u8> = (0..200_000_u32).flat_map(u32::to_be_bytes).collect();
         let seal = Recipients::parse(&[ours.to_public().to_string()]).unwrap().seal(&path);
-        let passed: Vec<Bytes> = seal.tee(pieces(clear.clone())).try_collect().await.unwrap();
+        let passed: Vec<Bytes> = seal.tee(pieces(&clear)).try_collect().await.unwrap();
         let sealed = seal.finish().await.unwrap();
         assert_eq!(passed.concat(), clear);
         let stored = std::fs::read(&path).unwrap();
-        assert_eq!((sealed.size, hex::encode(sealed.sha256)), (stored.len() as u64, hex::encode(Sha256::digest(&stored))));
+        assert_eq!(
+            (sealed.size, hex::encode(sealed.sha256)),
+            (stored.len() as u64, hex::encode(Sha256::digest(&stored)))
+        );
         assert_eq!(opened(&path, &ours).await.unwrap(), clear);
         assert!(matches!(opened(&path, &other).await, Err(CryptError::Closed(_))));
         std::fs::write(&path, &stored[..stored.len() - 1]).unwrap();
@@ -295,6 +301,8 @@ mod tests {
     #[test]
     fn recipients_are_read_or_named() {
         assert!(matches!(Recipients::parse(&[]), Err(CryptError::NoRecipient)));
-        assert!(matches!(Recipients::parse(&["age1x".into()]), Err(CryptError::Recipient(text)) if text == "age1x"));
+        assert!(
+            matches!(Recipients::parse(&["age1x".into()]), Err(CryptError::Recipient(text)) if text == "age1x")
+        );
     }
 }

@@ -66,7 +66,8 @@ impl DumpRecord {
     /// What its record's file is called: copies sort in the time that they were taken. Ids come from the platform, so only what
     /// cannot lead elsewhere becomes part of it.
     pub fn file_name(&self) -> String {
-        let id: String = self.backup.chars().filter(|one| one.is_ascii_alphanumeric() || *one == '-').collect();
+        let id: String =
+            self.backup.chars().filter(|one| one.is_ascii_alphanumeric() || *one == '-').collect();
         format!("{}-{id}", self.taken_at.format("%Y%m%dT%H%M%SZ"))
     }
 
@@ -91,14 +92,20 @@ impl Archiver {
         let held = self.store.archive_holds(&self.plan, &[sealed.sha256.to_vec()]).await?;
         if held.is_empty() {
             vault.put_file(&key, &sealed.path, &keeping).await?;
-            let head = vault.s3.head(&vault.bucket, &key).await.map_err(ArchiveError::inside("looking at what was put"))?;
+            let head = vault
+                .s3
+                .head(&vault.bucket, &key)
+                .await
+                .map_err(ArchiveError::inside("looking at what was put"))?;
             if head.is_none_or(|head| head.size != sealed.size) {
                 return Err(ArchiveError::Damaged { what: key, how: "it is not what was put".to_owned() });
             }
         }
         let size = i64::try_from(sealed.size).unwrap_or(i64::MAX);
         let locked_until = keeping.lock.map(|lock| lock.until);
-        self.store.archive_stored(&self.plan, &Stored { sha256: sealed.sha256, size, noise: true, locked_until }).await?;
+        self.store
+            .archive_stored(&self.plan, &Stored { sha256: sealed.sha256, size, noise: true, locked_until })
+            .await?;
         Ok(object_key("", &digest))
     }
 
@@ -126,7 +133,7 @@ impl Archiver {
             .await
             .map_err(ArchiveError::inside("listing the dumps"))?;
         let mut records = Vec::new();
-        for object in listed.iter().filter(|object| object.key.ends_with(".json")) {
+        for object in listed.iter().filter(|object| object.key.strip_suffix(".json").is_some()) {
             match self.dump_record(&object.key).await {
                 Ok(record) => records.push(record),
                 Err(error @ ArchiveError::Damaged { .. }) => {
@@ -149,8 +156,8 @@ impl Archiver {
             return Err(damaged(format!("it has {} bytes", found.size)));
         }
         let chunks: Vec<bytes::Bytes> = found.body.try_collect().await.map_err(failed)?;
-        let record: DumpRecord =
-            serde_json::from_slice(&chunks.concat()).map_err(|error| damaged(format!("it cannot be read: {error}")))?;
+        let record: DumpRecord = serde_json::from_slice(&chunks.concat())
+            .map_err(|error| damaged(format!("it cannot be read: {error}")))?;
         let expected = object_key("", &record.sha256);
         if record.format != FORMAT || record.key != expected {
             return Err(damaged("it is of another format".to_owned()));

@@ -13,7 +13,8 @@ use super::Archiver;
 use super::copy::{Copier, Done};
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key, run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key,
+    run_name,
 };
 use super::gate::Gate;
 use super::manifest::{Writer, Written};
@@ -110,7 +111,7 @@ impl Archiver {
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
         };
-        self.publish(row, record, &written, &folder.join("manifest")).await
+        self.publish(row, record, &folder.join("manifest")).await
     }
 
     fn record(&self, row: &ArchiveRow, changes: ChangeCounts, written: &Written) -> Record {
@@ -142,13 +143,7 @@ impl Archiver {
     }
 
     /// Puts the manifest and then its record, without which it does not exist; then our own row.
-    async fn publish(
-        &self,
-        row: &ArchiveRow,
-        record: Record,
-        written: &Written,
-        file: &Path,
-    ) -> Result<Record> {
+    async fn publish(&self, row: &ArchiveRow, record: Record, file: &Path) -> Result<Record> {
         let (vault, now) = (&self.vault, self.clock.now());
         let keeping = vault.keeping_warm(now);
         vault.put_file(&manifest_key(&vault.prefix, &row.run), file, &keeping).await?;
@@ -156,18 +151,7 @@ impl Archiver {
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
         vault.put_file(&record_key(&vault.prefix, &row.run), file, &keeping).await?;
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let end = ArchiveEnd {
-            finished_at: record.finished_at,
-            objects: signed(written.objects),
-            bytes: signed(written.bytes),
-            changed_objects: signed(record.changes.added + record.changes.rewritten),
-            changed_bytes: signed(record.changes.bytes),
-            duration_seconds: (record.finished_at - record.started_at).as_seconds_f64().max(0.0),
-            suspicious: !record.suspicious.is_empty(),
-            manifest_sha256: written.sha256.clone(),
-            record: serde_json::to_value(&record).unwrap_or_default(),
-        };
+        let end = ended(&record);
         self.store.finish_archive(row.id, &end).await?;
         Ok(record)
     }
@@ -354,6 +338,22 @@ impl Archiver {
         }
         holdings.all(digests).await?;
         Ok((writer.finish()?, vanished))
+    }
+}
+
+/// What our own row says of a finished run.
+pub fn ended(record: &Record) -> ArchiveEnd {
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    ArchiveEnd {
+        finished_at: record.finished_at,
+        objects: signed(record.manifest.objects),
+        bytes: signed(record.manifest.bytes),
+        changed_objects: signed(record.changes.added + record.changes.rewritten),
+        changed_bytes: signed(record.changes.bytes),
+        duration_seconds: (record.finished_at - record.started_at).as_seconds_f64().max(0.0),
+        suspicious: !record.suspicious.is_empty(),
+        manifest_sha256: record.manifest.sha256.clone(),
+        record: serde_json::to_value(record).unwrap_or_default(),
     }
 }
 

@@ -33,7 +33,8 @@ impl Capture<'_> {
                     && extra.about.get("commit").map(String::as_str) == Some(commit.as_str())
                     && extra.about.get("repository") == Some(&url)
             };
-            let known = extras.iter().find(same).or_else(|| before.and_then(|run| run.extras.iter().find(same)));
+            let known =
+                extras.iter().find(same).or_else(|| before.and_then(|run| run.extras.iter().find(same)));
             let extra = match known {
                 Some(known) => Extra { name: app.name.clone(), ..known.clone() },
                 None => self.bundle(archiver, app, &url, &commit).await?,

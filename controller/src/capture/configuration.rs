@@ -57,7 +57,8 @@ impl Capture<'_> {
             let told = platform.captured(name, part).await;
             let doing = format!("reading the {} of {name}", part.name());
             let told = told.map_err(|source| CaptureError::Platform { doing, source })?;
-            let absent = || CaptureError::Absent(format!("{name} has no {}: does the app exist?", part.name()));
+            let absent =
+                || CaptureError::Absent(format!("{name} has no {}: does the app exist?", part.name()));
             match told {
                 Some(told) => drop(parts.insert(part.name().to_owned(), told)),
                 None if part == Part::App => return Err(absent()),

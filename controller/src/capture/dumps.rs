@@ -62,6 +62,15 @@ impl Capture<'_> {
         Ok(copies)
     }
 
+    /// Has the platform make one more backup now, as before work that is risky; then copies as always.
+    pub async fn fresh_dump(&self, archiver: &Archiver) -> Result<Copies, CaptureError> {
+        let source = &self.spec.source;
+        let platform = self.tools.platform(&source.region)?;
+        let found = Source::find(platform, &source.app, &source.addon).await?;
+        found.make(&self.tools.clock, self.stop).await?;
+        self.dumps(archiver).await
+    }
+
     /// One backup; `Err` inside says what is wrong with it.
     async fn copy(
         &self,
@@ -105,7 +114,12 @@ impl Capture<'_> {
             encryption: "age".to_owned(),
         };
         archiver.keep_dump(&record).await?;
-        tracing::info!(plan = self.plan, backup = record.name, bytes = record.size, "backup copied into the archive");
+        tracing::info!(
+            plan = self.plan,
+            backup = record.name,
+            bytes = record.size,
+            "backup copied into the archive"
+        );
         Ok(Ok(record))
     }
 }

@@ -2,21 +2,18 @@
 //! running daemon: one process at a time works on the archive of a plan.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use reprise_crds::RecoveryPlanSpec;
-use tokio_util::sync::CancellationToken;
+use secrecy::ExposeSecret as _;
 
-use super::{CliError, Common, Format, connect, exit, output, serve};
+use super::desk::{Configured, cannot_start};
+use super::{CliError, Common, Format, desk, exit, output, serve};
 use crate::archive::{Archiver, Which, verify};
-use crate::config::{Config, References};
-use crate::metrics::Metrics;
 use crate::recovery::tools::Tools;
-use crate::run::{Order, labels, tools};
-use crate::store::Store;
 
+mod dumps;
 mod list;
 mod prune;
 mod restore;
@@ -25,22 +22,22 @@ mod take;
 /// Arguments of `archive`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration, TOML; the environment wins over it
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Allow what only a rehearsal may do: faster time
-    #[arg(long, global = true)]
-    dev: bool,
+    #[command(flatten)]
+    configured: Configured,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make a key pair: the recipient for the plan, the identity for a safe place away from this machine
+    Keygen(KeygenArgs),
     /// Make the archive's bucket: private, every version kept, with object lock if the plan asks for it
     Init(InitArgs),
     /// Take an archive now, or end the one that was cut off
     Run(take::Args),
+    /// Copy the platform's new database backups into the archive, encrypted
+    Dumps(dumps::Args),
     /// List the runs of a plan's archive
     List(list::Args),
     /// Prove a run: its listing, a sample of its contents, or all of them
@@ -93,6 +90,13 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct KeygenArgs {
+    /// Where the identity is written; must not exist
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
 struct InitArgs {
     /// The plan
     plan: String,
@@ -107,11 +111,13 @@ struct AcceptArgs {
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
-    let Args { config, dev, command } = args;
-    let desk = Desk { common, config, dev };
+    let Args { configured, command } = args;
+    let desk = Desk { common, configured };
     match command {
+        Command::Keygen(args) => keygen(&args),
         Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
+        Command::Dumps(args) => dumps::run(&desk, &args).await,
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
         Command::Restore(args) => restore::run(&desk, &args).await,
@@ -124,8 +130,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
 #[derive(Debug)]
 struct Desk<'a> {
     common: &'a Common,
-    config: Option<PathBuf>,
-    dev: bool,
+    configured: Configured,
 }
 
 /// A plan with its archive.
@@ -143,35 +148,12 @@ impl Desk<'_> {
     /// The plan, and everything that its archive needs.
     async fn open(&self, plan: &str) -> Result<Opened, CliError> {
         let store = self.common.store().await?;
-        let spec = spec(&store, plan).await?;
-        let references = References::of_this_process();
-        let config = Config::load(self.config.as_deref(), self.dev, &references).map_err(CliError::Config)?;
-        let order = Order {
-            data_dir: connect::data_dir(self.common.data_dir.as_deref(), &references),
-            database: connect::from_environment(&references)?,
-            listen: crate::http::server::DEFAULT_ADDRESS,
-            config,
-            references,
-        };
-        let started = |source: Box<dyn std::error::Error + Send + Sync>| CliError::Start {
-            what: "the command".to_owned(),
-            source,
-        };
-        let metrics = Arc::new(Metrics::new(labels()).map_err(|error| started(error.into()))?);
-        let tools = tools(order, store, metrics).map_err(|error| started(error.into()))?;
-        let stop: CancellationToken = serve::stop_on_signals().map_err(|error| started(error.into()))?;
+        let spec = desk::plan(&store, plan).await?;
+        let tools = self.configured.tools(self.common, store)?;
+        let stop = serve::stop_on_signals().map_err(|error| cannot_start(error.into()))?;
         let archiver = tools.archiver(plan, &spec, &stop).map_err(CliError::Setup)?;
         Ok(Opened { plan: spec, tools, archiver })
     }
-}
-
-async fn spec(store: &Store, plan: &str) -> Result<RecoveryPlanSpec, CliError> {
-    let Some(row) = store.plan(plan).await? else {
-        let names = store.plans().await?.into_iter().map(|plan| plan.name).collect();
-        return Err(CliError::NotFound { kind: "plan", name: plan.to_owned(), names });
-    };
-    let invalid = |problems| CliError::Invalid { what: format!("plan {plan}"), problems };
-    RecoveryPlanSpec::from_json(row.spec).map_err(invalid)
 }
 
 fn failed(plan: &str) -> impl Fn(crate::archive::ArchiveError) -> CliError {
@@ -220,6 +202,24 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
     output::line(end)
 }
 
+/// The file is what `age-keygen` writes: `age -d -i FILE` opens what the archive holds, without us.
+fn keygen(args: &KeygenArgs) -> Result<u8, CliError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let pair = age::x25519::Identity::generate();
+    let recipient = pair.to_public();
+    let cannot = |source: std::io::Error| CliError::Start {
+        what: format!("writing {}", args.out.display()),
+        source: source.into(),
+    };
+    let mut file =
+        std::fs::File::options().write(true).create_new(true).mode(0o600).open(&args.out).map_err(cannot)?;
+    writeln!(file, "# public key: {recipient}\n{}", pair.to_string().expose_secret()).map_err(cannot)?;
+    file.sync_all().map_err(cannot)?;
+    output::line(recipient.to_string())?;
+    Ok(exit::OK)
+}
+
 async fn init(desk: &Desk<'_>, args: &InitArgs) -> Result<u8, CliError> {
     let opened = desk.open(&args.plan).await?;
     let vault = &opened.archiver.vault;
@@ -232,7 +232,7 @@ async fn init(desk: &Desk<'_>, args: &InitArgs) -> Result<u8, CliError> {
 
 async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {
     let store = desk.common.store().await?;
-    spec(&store, &args.plan).await?;
+    desk::plan(&store, &args.plan).await?;
     let by = nix::unistd::User::from_uid(nix::unistd::getuid())
         .ok()
         .flatten()

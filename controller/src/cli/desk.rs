@@ -16,10 +16,10 @@ use crate::store::Store;
 #[derive(Debug, clap::Args)]
 pub(super) struct Configured {
     /// The configuration, TOML; the environment wins over it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Allow what only a rehearsal may do: faster time
-    #[arg(long)]
+    #[arg(long, global = true)]
     dev: bool,
 }
 

@@ -77,6 +77,15 @@ pub enum CliError {
         #[source]
         source: crate::archive::ArchiveError,
     },
+    /// Something beside the bucket could not be archived.
+    #[error("the archive of plan {plan}")]
+    Capture {
+        /// Whose archive.
+        plan: String,
+        /// Why.
+        #[source]
+        source: Box<crate::capture::CaptureError>,
+    },
     /// Backups could not be taken up.
     #[error("the backups of plan {plan}")]
     Proof {
@@ -110,6 +119,7 @@ impl CliError {
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
             Self::Archive { .. }
+            | Self::Capture { .. }
             | Self::Proof { .. }
             | Self::Setup(_)
             | Self::Embedded(_)

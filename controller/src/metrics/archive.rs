@@ -78,10 +78,8 @@ impl Archive {
     }
 
     fn forget(&self) {
-        let all =
-            [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
-        let rest =
-            [&self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
+        let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
+        let rest = [&self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         all.into_iter().chain(rest).for_each(GaugeVec::reset);
     }
 

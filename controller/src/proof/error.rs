@@ -35,6 +35,9 @@ pub enum ProofError {
     /// There is no such backup.
     #[error("the platform lists no finished backup called {0}")]
     NoBackup(String),
+    /// A backup that was asked for is not there.
+    #[error("the platform did not make backup {0}: look at the database's dashboard")]
+    NotMade(String),
     /// The platform does not answer as it should.
     #[error("could not {doing}")]
     Platform {
@@ -86,7 +89,11 @@ impl Classified for ProofError {
             Self::Busy(_) | Self::Server(_) | Self::Database(_) | Self::File { .. } | Self::Nothing(_) => {
                 Class::Transient
             }
-            Self::NoPlan(_) | Self::Plan { .. } | Self::NoAddon { .. } | Self::NoBackup(_) => Class::Terminal,
+            Self::NoPlan(_)
+            | Self::Plan { .. }
+            | Self::NoAddon { .. }
+            | Self::NoBackup(_)
+            | Self::NotMade(_) => Class::Terminal,
             Self::Stopped => Class::Cancelled,
         }
     }

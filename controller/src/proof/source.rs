@@ -6,12 +6,18 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::ProofError;
 use crate::providers::http::{Download, ProviderError};
 use crate::providers::scalingo::backups::{Backup, BackupStatus};
 use crate::providers::scalingo::{AddonRef, Scalingo};
+use crate::runtime::clock::Clock;
 use crate::store::ListedBackup;
+
+/// Between two looks at a backup that is being made, and how many: two hours.
+const LOOK: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 1_440;
 
 /// Where a plan's backups are.
 #[derive(Debug)]
@@ -36,6 +42,26 @@ impl Source {
         let listed =
             self.platform.backups(&self.addon).await.map_err(failed("list the database's backups"))?;
         Ok(listed.into_iter().filter(|backup| backup.status == BackupStatus::Done).map(seen).collect())
+    }
+
+    /// Asks for one more, and waits until it is made. Not safe to repeat: each call makes one.
+    pub async fn make(&self, clock: &Clock, stop: &CancellationToken) -> Result<(), ProofError> {
+        let asked = self.platform.create_backup(&self.addon).await.map_err(failed("ask for a backup"))?;
+        for _ in 0..LOOKS {
+            let seen =
+                self.platform.backup(&self.addon, &asked.id).await.map_err(failed("look at the backup"))?;
+            match seen.map(|seen| seen.status) {
+                Some(BackupStatus::Done) => return Ok(()),
+                Some(BackupStatus::Error | BackupStatus::Cancelling | BackupStatus::Cancelled) | None => {
+                    return Err(ProofError::NotMade(asked.id));
+                }
+                Some(_) => {}
+            }
+            if stop.run_until_cancelled(clock.sleep(LOOK)).await.is_none() {
+                return Err(ProofError::Stopped);
+            }
+        }
+        Err(ProofError::NotMade(asked.id))
     }
 
     /// The bytes of one. `None` if it is listed and cannot be had.

@@ -14,8 +14,11 @@ use crate::store::{StepPhase, StepRow};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChosenBackup {
-    /// The source addon's id.
+    /// The source addon's id; empty where the archive's copy was taken.
     pub addon: String,
+    /// The archive's copy was taken: the platform does not have it any more.
+    #[serde(default)]
+    pub copied: bool,
     /// The backup's id at the platform.
     pub backup: String,
     /// Its name there.

@@ -59,7 +59,11 @@ async fn dumps(tools: Arc<Tools>, order: Order) -> Result<String, String> {
         tools.archiver(&order.plan, &spec, &order.stop).map_err(|error| Chain(&error).to_string())?;
     let capture = Capture { tools: &tools, plan: &order.plan, spec: &spec, stop: &order.stop };
     let copies = capture.dumps(&archiver).boxed().await.map_err(|error| Chain(&error).to_string())?;
-    let refused = if copies.refused.is_empty() { String::new() } else { format!("; refused: {}", copies.refused.join("; ")) };
+    let refused = if copies.refused.is_empty() {
+        String::new()
+    } else {
+        format!("; refused: {}", copies.refused.join("; "))
+    };
     Ok(format!("{} backups copied, {} were there already{refused}", copies.copied.len(), copies.kept))
 }
 

@@ -333,6 +333,37 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
+    /// A run lies in the archive that our tables do not know: another machine took it. Safe to repeat.
+    pub async fn archive_found(
+        &self,
+        plan: &str,
+        run: &str,
+        started_at: DateTime<Utc>,
+        end: &ArchiveEnd,
+    ) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO archives (plan, run, started_at, phase, finished_at, objects, done_objects, bytes, changed_objects,
+                changed_bytes, duration_seconds, suspicious, manifest_sha256, status)
+             VALUES ($1, $2, $3, 'Complete', $4, $5, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (plan, run) DO NOTHING",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(started_at)
+        .bind(end.finished_at)
+        .bind(end.objects)
+        .bind(end.bytes)
+        .bind(end.changed_objects)
+        .bind(end.changed_bytes)
+        .bind(end.duration_seconds)
+        .bind(end.suspicious)
+        .bind(&end.manifest_sha256)
+        .bind(&end.record)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.found"))
+        .map(drop)
+    }
+
     /// Why a run does not go on; it stays resumable.
     pub async fn archive_stopped(&self, id: i64, message: &str) -> Result<()> {
         sqlx::query("UPDATE archives SET message = $2 WHERE id = $1")

@@ -16,7 +16,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
     let store = desk.common.store().await?;
-    super::spec(&store, &args.plan).await?;
+    crate::cli::desk::plan(&store, &args.plan).await?;
     let rows = store.archives(&args.plan).await?;
     match desk.format() {
         Format::Json => output::json(&rows.iter().map(document).collect::<Vec<_>>())?,

@@ -25,7 +25,8 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
 }
 
 fn print(pruned: &Pruned, yes: bool) -> Result<(), CliError> {
-    let kinds = pruned.runs.iter().map(|run| ("run", run)).chain(pruned.dumps.iter().map(|dump| ("dump", dump)));
+    let kinds =
+        pruned.runs.iter().map(|run| ("run", run)).chain(pruned.dumps.iter().map(|dump| ("dump", dump)));
     for (kind, run) in kinds {
         let fate = match (run.kept_by.is_empty(), yes) {
             (false, _) => format!("kept by {}", run.kept_by.join(", ")),

@@ -60,7 +60,13 @@ fn print(record: &Record) -> Result<(), CliError> {
         output::line(format!("{} objects were deleted while they were copied", record.vanished.len()))?;
     }
     for extra in &record.extras {
-        output::line(format!("{} of {}: {} bytes{}", extra.kind, extra.name, extra.size, if extra.encrypted { ", encrypted" } else { "" }))?;
+        output::line(format!(
+            "{} of {}: {} bytes{}",
+            extra.kind,
+            extra.name,
+            extra.size,
+            if extra.encrypted { ", encrypted" } else { "" }
+        ))?;
     }
     for why in &record.missing {
         output::line(format!("NOT ARCHIVED: {why}"))?;

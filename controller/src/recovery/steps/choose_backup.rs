@@ -4,31 +4,33 @@
 //! What was proven before counts: a backup that was refused lately is not downloaded again while there is another one, and a
 //! suspicious one is taken only if nothing else is left. What is chosen is read to its last block all the same.
 
+mod offer;
 mod rank;
 
 use chrono::{DateTime, Utc};
 
-use super::dump::{self, Fetched, Unfit};
+use super::dump::{self, Fetched, Origin, Unfit};
 use super::{Ctx, Result, StepError};
 use crate::backup::Refusal;
 use crate::backup::ladder::{Recorded, Seal, rows_document, rows_of};
 use crate::backup::refusal::Layer;
-use crate::providers::scalingo::AddonRef;
-use crate::providers::scalingo::backups::{Backup, BackupStatus};
+use crate::providers::scalingo::backups::Backup;
 use crate::recovery::outputs::{ChosenBackup, RefusedBackup};
 use crate::runtime::chain::Chain;
-use crate::store::{Rung, Severity, SpanKind, Verdict};
+use crate::store::{Rung, Severity, Verdict};
+use offer::offered;
 use rank::{Candidate, rank};
 
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
-    let addon = source_addon(ctx).await?;
+    let offered = offered(ctx).await?;
     let known = ctx.tools.store.verdicts(&ctx.run.plan_name).await?;
-    let candidates = rank(finished(list(ctx, &addon).await?), &known, ctx.tools.clock.now());
+    let candidates = rank(offered.backups.clone(), &known, ctx.tools.clock.now());
     let mut lost: Vec<RefusedBackup> = candidates.iter().filter_map(Candidate::lost).collect();
     for candidate in &candidates {
-        let unfit = match dump::fetch(ctx, &addon, &candidate.backup.id).await {
+        let origin = offered.origin(&candidate.backup.id);
+        let unfit = match dump::fetch(ctx, &origin, &candidate.backup.id).await {
             Ok(fetched) if candidate.is_the_same(&fetched.received.dump_sha256) => {
-                return chosen(ctx, &addon, candidate, &fetched, lost).await;
+                return chosen(ctx, &origin, candidate, &fetched, lost).await;
             }
             Ok(_) => Unfit::Refused(Refusal::DigestDiffers { layer: Layer::Member }),
             Err(unfit) => unfit,
@@ -45,34 +47,6 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
     Err(none_left(ctx, &newest_first(lost)))
 }
 
-/// The addon that holds the backups. It may be down: only its backups are wanted.
-async fn source_addon(ctx: &Ctx) -> Result<AddonRef> {
-    let source = &ctx.run.plan.source;
-    ctx.doing(SpanKind::Provider, "looking for the lost database's backups");
-    let platform = ctx.tools.source_platform(&ctx.run)?;
-    let listed = platform.addons(&source.app).await;
-    let addons = listed.map_err(StepError::provider(format!("listing the addons of {}", source.app)))?;
-    let ours = |provider: &str| provider.eq_ignore_ascii_case(&source.addon);
-    let found = addons.into_iter().find(|addon| addon.id == source.addon || ours(&addon.addon_provider.id));
-    let found = found.ok_or_else(|| {
-        StepError::refused(
-            format!("{} has no addon {}, so the platform lists no backups", source.app, source.addon),
-            "correct source.app and source.addon in the plan; if the addon was deleted, its backups can only be had from the platform's support",
-        )
-    })?;
-    Ok(AddonRef { app: source.app.clone(), addon: found.id })
-}
-
-async fn list(ctx: &Ctx, addon: &AddonRef) -> Result<Vec<Backup>> {
-    let listed = ctx.tools.source_platform(&ctx.run)?.backups(addon).await;
-    listed.map_err(StepError::provider("listing the database's backups"))
-}
-
-fn finished(mut backups: Vec<Backup>) -> Vec<Backup> {
-    backups.retain(|backup| backup.status == BackupStatus::Done);
-    backups
-}
-
 fn taken_at(backup: &Backup) -> DateTime<Utc> {
     backup.created_at.unwrap_or_default()
 }
@@ -84,7 +58,7 @@ fn newest_first(mut lost: Vec<RefusedBackup>) -> Vec<RefusedBackup> {
 
 async fn chosen(
     ctx: &Ctx,
-    addon: &AddonRef,
+    origin: &Origin,
     candidate: &Candidate,
     fetched: &Fetched,
     mut lost: Vec<RefusedBackup>,
@@ -109,7 +83,8 @@ async fn chosen(
         ctx.event(Severity::Warning, "BackupSuspicious", &message).await?;
     }
     Ok(ChosenBackup {
-        addon: addon.addon.clone(),
+        addon: origin.addon(),
+        copied: matches!(origin, Origin::Archive(_)),
         backup: backup.id.clone(),
         name,
         taken_at: taken_at(backup),
@@ -180,8 +155,10 @@ fn none_left(ctx: &Ctx, refused: &[RefusedBackup]) -> StepError {
     let app = &ctx.run.plan.source.app;
     if refused.is_empty() {
         return StepError::refused(
-            format!("the platform lists no finished backup of the database of {app}"),
-            "look at the database's dashboard; backups of a deleted addon can only be had from the platform's support",
+            format!(
+                "the platform lists no finished backup of the database of {app}, and no archive has a copy that can be opened"
+            ),
+            "look at the database's dashboard; copies in the archive need archive.identity in the plan; backups of a deleted addon can only be had from the platform's support",
         );
     }
     let each: Vec<String> =

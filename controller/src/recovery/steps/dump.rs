@@ -7,9 +7,13 @@ use crate::backup::archive::{Expect, Received, receive};
 use crate::backup::contents::{Counts, read_all};
 use crate::backup::toc::{Toc, read_toc};
 use crate::backup::{PgTools, Refusal};
-use crate::providers::scalingo::AddonRef;
 use crate::recovery::outputs::ChosenBackup;
 use crate::store::SpanKind;
+
+mod origin;
+
+use origin::Incoming;
+pub(super) use origin::{Origin, copies};
 
 /// A dump that was read to its last block.
 #[derive(Debug)]
@@ -38,18 +42,13 @@ pub(super) enum Unfit {
 }
 
 /// Downloads one backup in one pass and reads every block of it.
-pub(super) async fn fetch(ctx: &Ctx, addon: &AddonRef, backup: &str) -> Result<Fetched, Unfit> {
+pub(super) async fn fetch(ctx: &Ctx, origin: &Origin, backup: &str) -> Result<Fetched, Unfit> {
     let file = path(ctx, backup).map_err(Unfit::Error)?;
     let budget = ctx.tools.disk_budget(&ctx.run.dir).map_err(Unfit::Error)?;
-    let platform = ctx.tools.source_platform(&ctx.run).map_err(Unfit::Error)?;
-    ctx.doing(SpanKind::Data, format!("downloading backup {backup}"));
-    let found = platform.download_backup(addon, backup).await;
-    let found =
-        found.map_err(|error| Unfit::Error(StepError::provider("asking for a backup's archive")(error)))?;
-    let download = found.ok_or(Unfit::Gone)?;
-    let (length, beat) = (download.length, std::sync::Arc::clone(&ctx.pulse));
+    let Incoming { body, length } = origin.open(ctx, backup).await?;
+    let beat = std::sync::Arc::clone(&ctx.pulse);
     let expect = Expect { download_bytes: length, max_dump_bytes: budget };
-    let received = receive(download.body, expect, &file, |bytes| beat.progress(bytes, length, "bytes")).await;
+    let received = receive(body, expect, &file, |bytes| beat.progress(bytes, length, "bytes")).await;
     let received = received.map_err(|refusal| unfit(backup, refusal))?;
     ctx.tools.metrics.bytes_moved("database-backup", received.download_bytes);
     let dump = read(ctx, file).await.map_err(|refusal| unfit(backup, refusal))?;
@@ -63,8 +62,8 @@ pub(super) async fn obtain(ctx: &Ctx, chosen: &ChosenBackup) -> Result<Dump> {
         let read = read(ctx, file).await;
         return read.map_err(StepError::failed("reading the chosen backup"));
     }
-    let addon = AddonRef { app: ctx.run.plan.source.app.clone(), addon: chosen.addon.clone() };
-    let fetched = fetch(ctx, &addon, &chosen.backup).await.map_err(|unfit| match unfit {
+    let origin = Origin::of(ctx, chosen).await?;
+    let fetched = fetch(ctx, &origin, &chosen.backup).await.map_err(|unfit| match unfit {
         Unfit::Refused(refusal) => StepError::failed("downloading the chosen backup again")(refusal),
         Unfit::Gone => StepError::refused(
             format!("backup {} was chosen and cannot be downloaded any more", chosen.backup),
