@@ -134,8 +134,8 @@ impl Metrics {
     }
 
     /// What the last preflight of each plan found, as it is on record.
-    pub fn readiness_is(&self, all: Vec<Readiness>) {
-        self.preflight.readiness_is(&all);
+    pub fn readiness_is(&self, all: &[Readiness]) {
+        self.preflight.readiness_is(all);
     }
 
     /// More bytes were moved.

@@ -47,7 +47,7 @@ pub async fn watch(tools: Arc<Tools>, stop: CancellationToken) {
 
 async fn turn(tools: &Tools, began: DateTime<Utc>) -> Result<(), StoreError> {
     let plans = tools.store.plans().await?;
-    tools.metrics.readiness_is(plans.iter().filter_map(readiness).collect());
+    tools.metrics.readiness_is(&plans.iter().filter_map(readiness).collect::<Vec<_>>());
     let now = tools.clock.now();
     let due: Vec<&PlanRow> = plans.iter().filter(|plan| is_due(kept(plan).as_ref(), began, now)).collect();
     if due.is_empty() || tools.store.recovery_at_work().await? {
