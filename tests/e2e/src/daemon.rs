@@ -118,6 +118,12 @@ impl Daemon {
         }
     }
 
+    /// Its machine is gone, with all that it knew.
+    pub async fn lose_everything(&mut self) {
+        self.stop().await;
+        std::fs::remove_dir_all(self.data()).expect("its data is gone");
+    }
+
     async fn forget_records(&mut self) {
         if let Some(records) = self.records.take() {
             records.close().await;

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod account;
 mod backups;
 mod bad_day;
 mod death;

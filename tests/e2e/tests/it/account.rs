@@ -1,0 +1,59 @@
+//! The account is lost, with its backups, its buckets and the code host; and so is the machine that Reprise ran on. What is left is the
+//! archive, the identity that opens it, and the credentials of an account.
+
+use std::path::Path;
+
+use reprise_e2e::daemon::Daemon;
+use reprise_e2e::plan::{APPS, DOMAINS, Plan};
+use reprise_e2e::stage::{Stage, play};
+use reprise_sandbox::control::Disaster;
+
+/// Makes a key pair, and the plan that encrypts for it.
+async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
+    let printed = daemon.run(&["archive", "keygen", "--out", &identity.display().to_string()]).await;
+    let recipient = printed.trim();
+    assert!(recipient.starts_with("age1"), "{printed}");
+    Plan::example().with("  archive:\n", &format!("  archive:\n    recipients: [{recipient}]\n"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_estate_comes_back_from_the_archive_alone() {
+    play(31, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identity = folder.path().join("identity");
+        stage.daemon.start().await;
+        let plan = with_recipient(&stage.daemon, &identity).await;
+        stage.daemon.apply(&plan).await;
+        stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
+        let copied = stage.daemon.run(&["archive", "--dev", "dumps", "apilos"]).await;
+        assert_eq!(copied.matches("\ncopied ").count() + usize::from(copied.starts_with("copied ")), 4, "{copied}");
+        let taken = stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+        for kind in ["code of apilos-siap-pra", "configuration of apilos", "records of reprise"] {
+            assert!(taken.contains(kind), "{kind} is not in: {taken}");
+        }
+        stage.world.strike(Disaster::Account).await;
+        let code = stage.world.variable("CODE_URL").trim_start_matches("file://").to_owned();
+        std::fs::rename(&code, folder.path().join("nobody-finds-it")).expect("the code host is gone");
+        stage.daemon.lose_everything().await;
+        stage.daemon.start().await;
+        let archive = format!("{}/apilos-archive/apilos/", stage.world.variable("S3_ARCHIVE_ENDPOINT"));
+        let identity = identity.display().to_string();
+        let told = stage
+            .daemon
+            .run(&["bootstrap", "--dev", "--from-archive", &archive, "--identity", &identity])
+            .await;
+        assert!(told.contains("plan apilos"), "{told}");
+        let request = stage.file().await;
+        stage.daemon.records().succeeded(&request).await;
+        for (app, domain) in APPS.into_iter().zip(DOMAINS) {
+            let page = stage.world.visit(domain, "/").await;
+            assert!(page.status.as_u16() < 400, "{app} answers {}", page.status);
+        }
+        let again = stage
+            .daemon
+            .ask(&["bootstrap", "--dev", "--from-archive", &archive, "--identity", &identity])
+            .await;
+        assert!(!again.0 && again.1.contains("not empty"), "a store that knows something is left alone: {}", again.1);
+    })
+    .await;
+}
