@@ -15,6 +15,7 @@ use crate::runtime::clock::Clock;
 use crate::store::Store;
 
 pub mod copy;
+pub mod cost;
 pub mod crypt;
 pub mod dumps;
 pub mod error;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Archiver;
 use super::copy::{Copier, Done};
+use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
     ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key,
@@ -73,7 +74,8 @@ impl Archiver {
         let row = self.store.begin_archive(&self.plan, &run_name(began), &self.identity).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
-        let result = self.run(&row, &folder, beside).await;
+        let cost = Cost::default();
+        let result = cost.of(self).run(&row, &folder, beside, &cost).await;
         match &result {
             Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
             Err(error) => {
@@ -84,7 +86,7 @@ impl Archiver {
         result
     }
 
-    async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside) -> Result<Record> {
+    async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside, cost: &Cost) -> Result<Record> {
         let latest = self.latest(folder).await?;
         self.know_contents().await?;
         let meter = Meter::default();
@@ -104,6 +106,7 @@ impl Archiver {
         let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
         let record = Record {
             suspicious,
+            cost: cost.counts(),
             extras: beside.extras,
             missing: beside.missing,
             vanished,

@@ -28,7 +28,7 @@ pub use self::{
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},
 };
-use super::http::{Effect, HttpShared, Outcome, observe::CallReport};
+use super::http::{Effect, HttpShared, Outcome, observe::{CallObserver, CallReport}};
 
 /// The provider's name in spans and metrics.
 pub const NAME: &str = "s3";
@@ -73,6 +73,17 @@ impl S3 {
     #[must_use]
     pub fn with_cancel(&self, cancel: tokio_util::sync::CancellationToken) -> Self {
         Self { shared: HttpShared { cancel, ..self.shared.clone() }, ..self.clone() }
+    }
+
+    /// The same store; each call that has ended is told to `told` as well, by its name.
+    #[must_use]
+    pub fn also_told(&self, told: impl Fn(&'static str) + Send + Sync + 'static) -> Self {
+        let before = self.shared.observer.clone();
+        let observer = CallObserver::new(move |report: CallReport| {
+            told(report.call);
+            before.tell(report);
+        });
+        Self { shared: HttpShared { observer, ..self.shared.clone() }, ..self.clone() }
     }
 
     /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class. Boxed: the SDK's futures are large.

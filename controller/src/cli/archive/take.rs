@@ -56,6 +56,8 @@ fn print(record: &Record) -> Result<(), CliError> {
         changes.bytes,
         (record.finished_at - record.started_at).as_seconds_f64()
     ))?;
+    let cost: Vec<String> = record.cost.iter().map(|(class, count)| format!("{class} {count}")).collect();
+    output::line(format!("requests: {}", cost.join(", ")))?;
     if !record.vanished.is_empty() {
         output::line(format!("{} objects were deleted while they were copied", record.vanished.len()))?;
     }
