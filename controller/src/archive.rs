@@ -14,6 +14,7 @@ use crate::providers::s3::{S3, Want};
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
+pub mod content_type;
 pub mod copy;
 pub mod cost;
 pub mod crypt;
@@ -21,6 +22,7 @@ pub mod dumps;
 pub mod error;
 pub mod format;
 pub mod gate;
+pub mod import;
 pub mod manifest;
 pub mod prune;
 pub mod restore;

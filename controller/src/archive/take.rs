@@ -50,6 +50,8 @@ pub struct Meter {
     pub due: AtomicU64,
     /// Objects that were another one than the listing showed.
     pub replaced: AtomicU64,
+    /// Objects that the listing showed as another one and whose content is the same.
+    pub same: AtomicU64,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
 }
@@ -97,6 +99,7 @@ impl Archiver {
         })?;
         let (written, vanished) = self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = ChangeCounts {
+            rewritten: changes.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
             scrambled: meter.scrambled.load(Ordering::Relaxed),
             bytes: meter.bytes.load(Ordering::Relaxed),
             ..changes
@@ -254,7 +257,9 @@ impl Archiver {
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
-        if done.stored.noise && self.was_clear(changed.before.as_deref()).await? {
+        let same = changed.before.as_ref() == Some(&done.entry.sha256);
+        meter.same.fetch_add(u64::from(same), Ordering::Relaxed);
+        if !same && done.stored.noise && self.was_clear(changed.before.as_deref()).await? {
             meter.scrambled.fetch_add(1, Ordering::Relaxed);
         }
         let entry = serde_json::to_value(&done.entry).unwrap_or_default();

@@ -24,7 +24,7 @@ use crate::store::StoreError;
 pub struct Changed {
     /// As the listing shows it.
     pub listed: ObjectSummary,
-    /// The digest that it had in the run before.
+    /// The digest that it had in the run before, if the listing shows it as another object by now.
     pub before: Option<String>,
 }
 
@@ -148,10 +148,13 @@ pub async fn walk(
                 continue;
             }
             spool.copy(&listed.key)?;
-            if is_copied(copied.as_mut(), &listed).await? {
+            if let Some(entry) = is_copied(copied.as_mut(), &listed).await? {
+                let before = line.as_ref().filter(|_| !unchanged).map(|line| line.entry.sha256.as_str());
+                counts.rewritten -= u64::from(before.is_some() && before == entry["sha256"].as_str());
                 continue;
             }
-            let change = Changed { listed, before: line.map(|line| line.entry.sha256) };
+            let before = line.filter(|_| !unchanged).map(|line| line.entry.sha256);
+            let change = Changed { listed, before };
             if changed.send(change).await.is_err() {
                 return Err(ArchiveError::Cancelled);
             }
@@ -191,16 +194,17 @@ async fn decide(
     Ok(decided)
 }
 
-/// Whether this run copied exactly this object before it was cut off.
+/// The line of exactly this object, if this run copied it before it was cut off.
 async fn is_copied<S: Stream<Item = Copied>>(
     mut copied: std::pin::Pin<&mut futures::stream::Peekable<S>>,
     listed: &ObjectSummary,
-) -> Result<bool> {
+) -> Result<Option<Value>> {
     loop {
         match copied.as_mut().peek().await {
-            None => return Ok(false),
+            None => return Ok(None),
             Some(Ok((key, etag, entry))) if key >= &listed.key => {
-                return Ok(key == &listed.key && etag == &listed.etag && entry.is_some());
+                let same = key == &listed.key && etag == &listed.etag;
+                return Ok(entry.clone().filter(|_| same));
             }
             Some(_) => {
                 if let Some(Err(error)) = copied.next().await {

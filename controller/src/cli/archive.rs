@@ -14,6 +14,7 @@ use crate::archive::{Archiver, Which, verify};
 use crate::recovery::tools::Tools;
 
 mod dumps;
+mod import;
 mod list;
 mod prune;
 mod restore;
@@ -38,6 +39,8 @@ enum Command {
     Run(take::Args),
     /// Copy the platform's new database backups into the archive, encrypted
     Dumps(dumps::Args),
+    /// Turn an old copy into a run: a workflow's zip file, or the mirror bucket
+    Import(import::Args),
     /// List the runs of a plan's archive
     List(list::Args),
     /// Prove a run: its listing, a sample of its contents, or all of them
@@ -118,6 +121,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
         Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
         Command::Dumps(args) => dumps::run(&desk, &args).await,
+        Command::Import(args) => import::run(&desk, &args).await,
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
         Command::Restore(args) => restore::run(&desk, &args).await,

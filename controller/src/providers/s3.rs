@@ -28,7 +28,10 @@ pub use self::{
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},
 };
-use super::http::{Effect, HttpShared, Outcome, observe::{CallObserver, CallReport}};
+use super::http::{
+    Effect, HttpShared, Outcome,
+    observe::{CallObserver, CallReport},
+};
 
 /// The provider's name in spans and metrics.
 pub const NAME: &str = "s3";

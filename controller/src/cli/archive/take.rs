@@ -36,11 +36,16 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         taking.await
     };
     let record = record.map_err(failed(&args.plan))?;
-    match desk.format() {
-        Format::Json => output::json(&record)?,
-        Format::Text => print(&record)?,
-    }
+    show(desk.format(), &record)?;
     Ok(if record.missing.is_empty() { exit::OK } else { exit::FAILED })
+}
+
+/// Shows what a run is.
+pub(super) fn show(format: Format, record: &Record) -> Result<(), CliError> {
+    match format {
+        Format::Json => output::json(record),
+        Format::Text => print(record),
+    }
 }
 
 fn print(record: &Record) -> Result<(), CliError> {

@@ -8,6 +8,7 @@ use reprise_crds::plan::{MirrorSource, TargetBucket};
 
 use super::choose_objects::{artifact, mirror};
 use super::{Ctx, Result, StepError};
+use crate::archive::content_type;
 use crate::backup::objects::{ArtifactEntry, Listed, RefillPlan, Wanted, plan_refill, read_entry};
 use crate::providers::s3::S3;
 use crate::providers::s3::objects::{Body, Metadata, ObjectSummary};
@@ -16,7 +17,6 @@ use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
 
 mod archive;
-mod content_type;
 
 /// Objects above this are put from a file of ours, not from memory.
 const IN_MEMORY: u64 = 16 << 20;

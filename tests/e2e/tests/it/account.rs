@@ -26,7 +26,11 @@ async fn an_estate_comes_back_from_the_archive_alone() {
         stage.daemon.apply(&plan).await;
         stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
         let copied = stage.daemon.run(&["archive", "--dev", "dumps", "apilos"]).await;
-        assert_eq!(copied.matches("\ncopied ").count() + usize::from(copied.starts_with("copied ")), 4, "{copied}");
+        assert_eq!(
+            copied.matches("\ncopied ").count() + usize::from(copied.starts_with("copied ")),
+            4,
+            "{copied}"
+        );
         let taken = stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
         for kind in ["code of apilos-siap-pra", "configuration of apilos", "records of reprise"] {
             assert!(taken.contains(kind), "{kind} is not in: {taken}");
@@ -53,7 +57,11 @@ async fn an_estate_comes_back_from_the_archive_alone() {
             .daemon
             .ask(&["bootstrap", "--dev", "--from-archive", &archive, "--identity", &identity])
             .await;
-        assert!(!again.0 && again.1.contains("not empty"), "a store that knows something is left alone: {}", again.1);
+        assert!(
+            !again.0 && again.1.contains("not empty"),
+            "a store that knows something is left alone: {}",
+            again.1
+        );
     })
     .await;
 }

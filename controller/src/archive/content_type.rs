@@ -27,7 +27,7 @@ const TYPES: [(&str, &str); 22] = [
 ];
 
 /// The media type that belongs to the key's ending.
-pub(super) fn of(key: &str) -> Option<&'static str> {
+pub fn of(key: &str) -> Option<&'static str> {
     let ending = key.rsplit('/').next()?.rsplit_once('.')?.1.to_ascii_lowercase();
     TYPES.iter().find(|(known, _)| *known == ending).map(|(_, kind)| *kind)
 }

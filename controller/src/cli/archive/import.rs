@@ -1,0 +1,60 @@
+//! `reprise archive import PLAN`.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use super::{Desk, Opened, failed};
+use crate::archive::Place;
+use crate::backup::objects::{Limits, check};
+use crate::cli::desk::cannot_start;
+use crate::cli::{CliError, exit};
+
+/// Arguments of `archive import`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plan
+    plan: String,
+    /// A zip file that a workflow left
+    #[arg(long, value_name = "FILE", required_unless_present = "mirror", conflicts_with = "mirror")]
+    zip: Option<PathBuf>,
+    /// What the code host says of the zip: `sha256:…`
+    #[arg(long, requires = "zip")]
+    digest: Option<String>,
+    /// When the zip was taken, for example 2026-11-23T02:00:00Z: the run is one of that time
+    #[arg(long, value_name = "TIME", required_unless_present = "mirror")]
+    taken_at: Option<DateTime<Utc>>,
+    /// The first mirror of the plan's `source.objects`; what is cold is thawed first
+    #[arg(long)]
+    mirror: bool,
+}
+
+pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
+    let opened = desk.open(&args.plan).await?;
+    let record = match (&args.zip, args.taken_at) {
+        (Some(zip), Some(taken_at)) => {
+            let limits = Limits { entries: 5_000_000, total_bytes: u64::MAX, ratio: 1_100 };
+            let index = check(zip, args.digest.as_deref(), limits, |_, _| {}).await;
+            let index = index.map_err(|error| cannot_start(error.into()))?;
+            opened.archiver.import_zip(zip, &index, taken_at).await
+        }
+        _ => opened.archiver.import_mirror(mirror(&opened)?).await,
+    };
+    super::take::show(desk.format(), &record.map_err(failed(&args.plan))?)?;
+    Ok(exit::OK)
+}
+
+fn mirror(opened: &Opened) -> Result<Place, CliError> {
+    let wrong = |why: &'static str| cannot_start(why.into());
+    let found = opened.plan.source.objects.iter().find_map(|source| source.mirror.as_ref());
+    let spec = found.ok_or_else(|| wrong("the plan names no mirror in source.objects"))?;
+    if spec.prefix.is_some() {
+        return Err(wrong(
+            "a mirror with a prefix cannot be imported: its keys would differ from the bucket's",
+        ));
+    }
+    let s3 = opened.tools.mirror(spec).map_err(CliError::Setup)?.with_cancel(opened.archiver.cancel.clone());
+    let endpoint = opened.tools.setting(&spec.endpoint, "the mirror's endpoint").map_err(CliError::Setup)?;
+    let bucket = opened.tools.setting(&spec.bucket, "the mirror's bucket").map_err(CliError::Setup)?;
+    Ok(Place { s3, endpoint, bucket })
+}
