@@ -121,7 +121,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
         Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
         Command::Dumps(args) => dumps::run(&desk, &args).await,
-        Command::Import(args) => import::run(&desk, &args).await,
+        Command::Import(args) => Box::pin(import::run(&desk, &args)).await,
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
         Command::Restore(args) => restore::run(&desk, &args).await,

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use super::{names, settings};
-use crate::plan::{ArchiveSpec, RecoveryPlanSpec, ScheduleSpec};
+use crate::plan::{ArchiveSpec, CopyMode, RecoveryPlanSpec, ScheduleSpec};
 use crate::problem::{At, Report};
 
 pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
@@ -24,6 +24,13 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
             report.add(&place.member("bucket"), "is the production bucket itself");
         }
         Some(_) => {}
+    }
+    if archive.mode == CopyMode::ServerSide {
+        report.add_with_hint(
+            &place.member("mode"),
+            "is not part of this release",
+            "leave it out: `stream` is the default",
+        );
     }
     prefix(archive, &place, report);
     numbers(archive, &place, report);

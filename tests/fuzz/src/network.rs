@@ -47,7 +47,7 @@ pub(crate) fn s3(data: &[u8]) {
         crate::block_on(async {
             let asked = async {
                 let _objects = store.list_page("bucket", "", None).await;
-                let _versions = store.versions_page("bucket", VersionToken::default()).await;
+                let _versions = store.versions_page("bucket", "", VersionToken::default()).await;
             };
             tokio::select! {
                 () = asked => {}

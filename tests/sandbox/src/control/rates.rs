@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use super::{Shared, Wrong, parsed};
 use crate::s3::Rates;
@@ -36,5 +37,5 @@ pub(super) async fn set(State(parts): Shared, body: Bytes) -> Result<Response, W
             store.limit(rates);
         }
     }
-    Ok((StatusCode::OK, show(State(parts.clone())).await).into_response())
+    Ok((StatusCode::OK, show(State(Arc::clone(&parts))).await).into_response())
 }

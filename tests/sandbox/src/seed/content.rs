@@ -82,8 +82,11 @@ fn document_rows(size: Size, seed: u64) -> impl Iterator<Item = String> + Send {
 }
 
 fn row(size: Size, index: usize, document: &Document) -> String {
-    let convention =
-        if index % 10 == 0 { "NULL".to_owned() } else { (1 + index % size.counts().conventions).to_string() };
+    let convention = if index.is_multiple_of(10) {
+        "NULL".to_owned()
+    } else {
+        (1 + index % size.counts().conventions).to_string()
+    };
     format!(
         "({convention}, {}, {}, {}, '\\x{}', timestamptz '2022-01-01 12:00+01' + {} * interval '1 day')",
         literal(&document.key),
