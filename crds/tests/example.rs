@@ -84,10 +84,10 @@ fn a_mistake_about_the_estate_is_told_at_its_place() {
         ("/spec/target/bucket/visibility", json!("public"), "spec.target.bucket.visibility", "public-read"),
         ("/spec/target/bucket/endpoint", json!("env:"), "spec.target.bucket.endpoint", "no reference"),
         (
-            "/spec/source/objects/0/mirror",
-            example()["spec"]["source"]["objects"][1]["mirror"].clone(),
-            "spec.source.objects[0]",
-            "both an artifact and a mirror",
+            "/spec/source/objects/1/mirror",
+            example()["spec"]["source"]["objects"][2]["mirror"].clone(),
+            "spec.source.objects[1]",
+            "more than one copy",
         ),
         (
             "/spec/source/objects/1",
@@ -95,6 +95,11 @@ fn a_mistake_about_the_estate_is_told_at_its_place() {
             "spec.source.objects[1]",
             "before",
         ),
+        ("/spec/archive", json!(null), "spec.source.objects[0].archive", "the plan has none"),
+        ("/spec/archive/mode", json!("server-side"), "spec.archive.mode", "not part of this release"),
+        ("/spec/archive/recipients", json!(["age1no"]), "spec.archive.recipients[0]", "no age recipient"),
+        ("/spec/archive/retention/last", json!(0), "spec.archive.retention.last", "at least 1"),
+        ("/spec/archive/schedule/cron", json!("often"), "spec.archive.schedule.cron", "no schedule"),
     ]);
 }
 
