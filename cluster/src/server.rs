@@ -59,6 +59,27 @@ impl Cluster {
         Self::start_as(settings, &dir, launch).await
     }
 
+    /// Deletes everything of the cluster whose settings named `data_dir`, and ends the server that a killed owner left.
+    /// Safe to repeat, and where there is nothing.
+    ///
+    /// # Errors
+    /// [`ClusterError::Owned`] while somebody runs it: then nothing was touched.
+    pub async fn erase(data_dir: &Path) -> Result<(), ClusterError> {
+        let dir = std::path::absolute(data_dir).map_err(io("resolve", data_dir))?;
+        if !dir.exists() {
+            return Ok(());
+        }
+        let _owner = Owner::take(&dir)?;
+        let launch = Launch::choose(&dir.join("data")).await;
+        let layout = Layout::prepare(&dir, launch).await?;
+        end_survivors(&layout.pgdata).await?;
+        layout.remove_sockets();
+        if let Some(outside) = layout.pgdata.parent().filter(|home| *home != dir) {
+            std::fs::remove_dir_all(outside).map_err(io("delete", outside))?;
+        }
+        std::fs::remove_dir_all(&dir).map_err(io("delete", &dir))
+    }
+
     async fn start_as(settings: Settings, dir: &Path, launch: Launch) -> Result<Self, ClusterError> {
         settings.check()?;
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("create", dir))?;

@@ -15,6 +15,8 @@ use crate::runtime::clock::Clock;
 use crate::store::Store;
 
 pub mod copy;
+pub mod crypt;
+pub mod dumps;
 pub mod error;
 pub mod format;
 pub mod gate;

@@ -10,14 +10,17 @@ use crate::store::Store;
 
 mod apply;
 mod archive;
+mod backups;
 mod cancel;
 mod connect;
 mod describe;
+mod desk;
 mod error;
 mod file;
 mod get;
 mod output;
 mod plan;
+mod prove;
 mod report;
 mod serve;
 mod watch;
@@ -98,6 +101,10 @@ enum Command {
     Watch(watch::Args),
     /// Stop a request; with --clean, also tear down what the ledger proves to be its own
     Cancel(cancel::Args),
+    /// Show what is known of each database backup: how far it was proven, when, and why not further
+    Backups(backups::Args),
+    /// Take database backups up the ladder of evidence now: restore each into a throwaway database and question it there
+    Prove(prove::Args),
     /// Take, list, verify, restore and prune archives
     Archive(archive::Args),
     /// Try a failed or cancelled request again; what is done stays done
@@ -129,6 +136,8 @@ impl Cli {
             Command::Get(args) => get::run(&common, &args).await,
             Command::Describe(args) => describe::run(&common, &args).await,
             Command::Watch(args) => watch::run(&common, &args).await,
+            Command::Backups(args) => backups::run(&common, &args).await,
+            Command::Prove(args) => prove::run(&common, &args).await,
             Command::Archive(args) => archive::run(&common, args).await,
             Command::Cancel(args) => cancel::run(&common, &args).await,
             Command::Resume(args) => cancel::resume(&common, &args).await,

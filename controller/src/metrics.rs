@@ -6,6 +6,7 @@
 
 mod archive;
 mod family;
+mod freshness;
 mod labels;
 mod outside;
 mod process;
@@ -16,12 +17,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use prometheus::{Registry, TextEncoder};
 
+use crate::runtime::clock::Clock;
 use crate::runtime::controller::{Observer, RunOutcome};
 use crate::runtime::lease::Epoch;
 use crate::runtime::queue::Depth;
 use crate::schedule::runner::Next;
 use crate::store::ArchiveFacts;
 use family::Families;
+pub use freshness::{Dated, What};
 pub use labels::Labels;
 
 /// Why metrics cannot be made or shown.
@@ -49,6 +52,7 @@ pub struct Metrics {
     outside: outside::Outside,
     recovery: recovery::Recovery,
     archive: archive::Archive,
+    freshness: freshness::Freshness,
 }
 
 impl Metrics {
@@ -63,7 +67,8 @@ impl Metrics {
         let outside = outside::Outside::new(&families, labels)?;
         let recovery = recovery::Recovery::new(&families, labels)?;
         let archive = archive::Archive::new(&families)?;
-        Ok(Self { registry: families.into_registry(), process, outside, recovery, archive })
+        let freshness = freshness::Freshness::new(&families)?;
+        Ok(Self { registry: families.into_registry(), process, outside, recovery, archive, freshness })
     }
 
     /// Everything, as Prometheus reads it.
@@ -109,6 +114,11 @@ impl Metrics {
     /// A database backup was refused.
     pub fn backup_refused(&self, reason: &str) {
         self.recovery.backup_refused(reason);
+    }
+
+    /// All that is on record about how old things are, as of now by `clock`; what is not named is not there.
+    pub fn dates_are(&self, dates: Vec<Dated>, clock: &Clock) {
+        self.freshness.dates_are(dates, clock);
     }
 
     /// More bytes were moved.

@@ -66,6 +66,9 @@ pub enum RunError {
     /// The time scale is not usable.
     #[error("cannot set the clock")]
     Clock(#[from] BadScale),
+    /// What killed predecessors left of throwaway databases cannot be wiped.
+    #[error("cannot wipe what is left of throwaway databases")]
+    Sweep(#[from] crate::proof::ProofError),
     /// A file of ours cannot be used.
     #[error("cannot use {}", path.display())]
     File {
@@ -133,10 +136,12 @@ async fn serve(
     });
     let tools = Arc::new(tools(order, store.clone(), Arc::clone(&metrics))?);
     sweep(&tools).await?;
+    crate::proof::sweep(&tools.proof_work).await?;
     let queue = WorkQueue::new(tools.clock.clone());
     let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
     let loops = tasks.child();
     start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
+    loops.critical("freshness", |stop| crate::freshness::watch(Arc::clone(&tools), stop));
     started(address);
     let failed = tasks.stopping();
     tokio::select! {

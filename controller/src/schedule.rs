@@ -9,6 +9,7 @@
 mod due;
 mod error;
 pub mod job;
+pub mod proof;
 mod run;
 pub mod runner;
 #[cfg(test)]

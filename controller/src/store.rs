@@ -13,8 +13,10 @@ pub use crate::runtime::lease::Epoch;
 
 mod archive_marks;
 mod archives;
+mod dumps;
 pub mod embedded;
 mod events;
+mod freshness;
 mod lease;
 mod ledger;
 mod plans;
@@ -25,14 +27,16 @@ mod verdicts;
 
 pub use archive_marks::{Marked, Marks};
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
+pub use dumps::DumpRow;
 pub use events::{Event, Severity};
+pub use freshness::PlanDates;
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
-pub use verdicts::{Rung, Verdict};
+pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 
 /// The channel on which people's changes of requests are told: the payload is the request's name.
 pub const ASKED: &str = "reprise_asked";

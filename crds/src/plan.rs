@@ -12,16 +12,20 @@ mod archive;
 mod checks;
 mod dns;
 mod objectives;
+mod proof;
 mod source;
 mod target;
 mod variables;
 
 pub use apps::{AppSpec, CodeSpec, DEFAULT_HEALTH_PATH};
-pub use archive::{ArchiveSpec, CopyMode, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec};
+pub use archive::{ArchiveSpec, CopyMode, DumpsSpec, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec};
 pub use checks::{DataCheck, Expectation};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use objectives::{LimitsSpec, ObjectivesSpec};
-pub use source::{ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket, SourceSpec};
+pub use proof::ProofSpec;
+pub use source::{
+    ArchiveSource, ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket, SourceSpec,
+};
 pub use target::{
     ContainerSize, Containers, Formation, PostgresqlSpec, RedisSpec, TargetBucket, TargetSpec, Visibility,
 };
@@ -67,6 +71,9 @@ pub struct RecoveryPlanSpec {
     /// Questions to the restored database, with the answers that prove that the data is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_checks: Vec<DataCheck>,
+    /// How it is proven that the database's backups can be restored.
+    #[serde(default)]
+    pub proof: ProofSpec,
     /// How long a recovery may take, and how old its data may be.
     #[serde(default)]
     pub objectives: ObjectivesSpec,

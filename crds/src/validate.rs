@@ -17,6 +17,7 @@ mod archive;
 mod checks;
 mod dns;
 pub(crate) mod names;
+mod proof;
 mod request;
 mod settings;
 mod source;
@@ -95,6 +96,7 @@ fn plan(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     dns::check(plan, at, report);
     archive::check(plan, at, report);
     checks::check(plan, at, report);
+    proof::check(plan, at, report);
 }
 
 type Rules<T> = fn(&T, &At, &mut Report);

@@ -24,7 +24,9 @@ const BATCH: usize = 1_024;
 pub struct Pruned {
     /// Every run, newest first.
     pub runs: Vec<PrunedRun>,
-    /// Contents that no kept run refers to.
+    /// Every copied dump, newest first.
+    pub dumps: Vec<PrunedRun>,
+    /// Contents that nothing refers to that is kept.
     pub unreferenced: i64,
     /// Their bytes.
     pub unreferenced_bytes: i64,
@@ -62,9 +64,14 @@ impl Archiver {
         self.relist().await?;
         let grace_ended = self.grace_ended(now);
         let mut marks = self.mark(&runs, &decision).await?;
+        let dumps = self.dumps().await?;
+        let dump_decision = self.decide_dumps(&dumps, now);
+        let kept = dumps.iter().filter(|dump| !dump_decision.pruned.contains(&dump.file_name()));
+        marks.add(&kept.filter_map(|dump| hex::decode(&dump.sha256).ok()).collect::<Vec<_>>()).await?;
         let marked = marks.apply(grace_ended, now).await?;
         let mut pruned = Pruned {
             runs: told(&decision),
+            dumps: told(&dump_decision),
             unreferenced: marked.unreferenced,
             unreferenced_bytes: marked.bytes,
             due: marked.due,
@@ -73,6 +80,9 @@ impl Archiver {
         if yes {
             for run in &decision.pruned {
                 self.delete_run(run).await?;
+            }
+            for dump in &dump_decision.pruned {
+                self.delete_dump(dump).await?;
             }
             marks.keep().await?;
             self.sweep(grace_ended, now, &mut pruned).await?;

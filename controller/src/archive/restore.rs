@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(30);
 const ONE_COPY: u64 = 5_000_000_000;
 
 /// What is to come back, and where.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RestoreOrder {
     /// Of which run.
     pub which: Which,
@@ -44,6 +44,20 @@ pub struct RestoreOrder {
     pub server_side: bool,
     /// For how many days thawed contents stay readable.
     pub thaw_days: i32,
+    /// Told how many objects of how many are right.
+    pub progress: Option<Progress>,
+}
+
+/// Is told how many of how many are done.
+pub type Progress = std::sync::Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+impl std::fmt::Debug for RestoreOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RestoreOrder")
+            .field("which", &self.which)
+            .field("to", &self.to)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came back.
@@ -67,6 +81,7 @@ pub struct Restored {
 
 #[derive(Debug, Default)]
 struct Tally {
+    right: AtomicU64,
     objects: AtomicU64,
     bytes: AtomicU64,
     copied: AtomicU64,
@@ -102,9 +117,14 @@ impl Archiver {
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();
         let counted = &tally;
+        let total = record.manifest.objects;
         Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
-                self.bring_back(&entry, order, counted).await
+                self.bring_back(&entry, order, counted).await?;
+                if let Some(told) = &order.progress {
+                    told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
+                }
+                Ok(())
             })
             .await?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -135,12 +155,7 @@ impl Archiver {
 
     /// Asks for everything that is in cold storage before anything is waited for: thawing takes as long for one as for all.
     async fn thaw_all(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<()> {
-        let cold = self
-            .vault
-            .storage_class
-            .as_deref()
-            .is_some_and(|class| matches!(class, "GLACIER" | "DEEP_ARCHIVE"));
-        if !cold {
+        if !self.vault.is_cold() {
             return Ok(());
         }
         Self::wanted(manifest, order)

@@ -52,6 +52,34 @@ impl Vault {
         Keeping { storage_class: None, lock: self.lock_at(now) }
     }
 
+    /// Makes the bucket: private, every version kept, with locks where the plan wants them. `false`: it is there already, ours.
+    pub async fn init(&self) -> Result<bool> {
+        let failed = ArchiveError::inside("making the bucket");
+        let created = match self.lock {
+            Some(_) => self.s3.create_lockable_bucket(&self.bucket).await,
+            None => self.s3.create_bucket(&self.bucket).await,
+        };
+        let new = match created {
+            Ok(()) => true,
+            Err(error)
+                if error.is_bucket_taken()
+                    && self.s3.bucket_exists(&self.bucket).await.map_err(&failed)? =>
+            {
+                false
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if !self.s3.is_versioned(&self.bucket).await.map_err(&failed)? {
+            self.s3.enable_versioning(&self.bucket).await.map_err(&failed)?;
+        }
+        Ok(new)
+    }
+
+    /// Contents lie in cold storage, and must be thawed before they can be read.
+    pub fn is_cold(&self) -> bool {
+        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+    }
+
     /// The lock that a run at `now` puts.
     pub fn lock_at(&self, now: DateTime<Utc>) -> Option<Lock> {
         let lock = self.lock?;

@@ -272,6 +272,10 @@ impl Archiver {
         let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
         let depth = verified.depth.name();
         self.store.archive_verified(&self.plan, &verified.run, depth, damaged.as_deref()).await?;
+        if verified.depth == Depth::Listing && damaged.is_none() {
+            // Says less than what may be on record.
+            return Ok(());
+        }
         let rung = match (verified.depth, &damaged) {
             (_, Some(_)) | (Depth::Listing, None) => Rung::Listed,
             // A sample says nothing of what it did not read.
@@ -296,6 +300,7 @@ impl Archiver {
             tools: serde_json::json!({"reprise": env!("CARGO_PKG_VERSION")}),
             checked_at: self.clock.now(),
             checked_by: Some(format!("archive verify ({depth})")),
+            ..Verdict::default()
         };
         self.store.record_verdict(&self.plan, &verdict).await?;
         Ok(())

@@ -8,6 +8,7 @@ mod finding;
 mod integrity;
 mod observe;
 mod occupancy;
+mod planned;
 mod readonly;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -18,6 +19,7 @@ pub use finding::{Finding, Severity, compare, undumped};
 pub use integrity::integrity;
 pub use observe::{Observed, SequenceState, observe};
 pub use occupancy::{Occupancy, occupancy};
+pub use planned::planned;
 pub use readonly::{ReadonlyGaps, grant_readonly, readonly_gaps};
 
 use crate::runtime::class::{Class, Classified};

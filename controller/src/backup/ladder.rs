@@ -6,6 +6,7 @@
 //! throwaway database took it, and every entry was accounted for. *Asserted*: it is sound, it answers the plan's
 //! questions, nothing fell suspiciously, **and** something vouches for the bytes: see [`Seal`].
 
+mod extensions;
 mod halt;
 mod recorded;
 mod seal;
@@ -18,10 +19,11 @@ use futures::Stream;
 use secrecy::ExposeSecret as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use halt::Halt;
-pub use recorded::{Fall, Previous, Recorded, Rows};
+pub use recorded::{Fall, Previous, Recorded, Rows, rows_document, rows_of, rows_of_document};
 pub use seal::Seal;
 
 use super::PgTools;
@@ -42,6 +44,9 @@ use crate::store::Rung;
 pub struct Scratch<'a> {
     /// An empty database.
     pub target: &'a Target,
+    /// The same database as a superuser, who makes the extensions that its owner may not make, as platforms do. Without
+    /// one, the owner makes those that he may.
+    pub superuser: Option<&'a Target>,
     /// Connections at once.
     pub jobs: u16,
     /// A folder of ours (0700) for the password file and the list.
@@ -71,6 +76,12 @@ pub struct Climb {
     pub account: Option<Account>,
     /// What is not as it should be, notices included.
     pub findings: Vec<Finding>,
+    /// Extensions of the dump that the throwaway server does not offer: what then did not come back says nothing of the
+    /// backup.
+    pub unoffered: Vec<String>,
+    /// Each rung that it reached, with the time since the beginning of the download.
+    pub reached: Vec<(Rung, Duration)>,
+    pub(crate) began: Instant,
 }
 
 /// Takes a backup up the ladder: `body` is received into `file`, read, restored into `scratch` and held against what is
@@ -90,19 +101,16 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BodyError>,
 {
-    let mut climb = Climb {
-        rung: Rung::Listed,
-        halt: None,
-        received: None,
-        toc: None,
-        counts: None,
-        account: None,
-        findings: Vec::new(),
-    };
+    let mut climb = Climb::begin();
     let outcome = async {
         let received = climb.download(body, expect, recorded, file).await?;
         let (toc, counts) = climb.read(tools, recorded, file).await?;
-        let mut connection = connect(scratch).await?;
+        let mut connection = connect(scratch.target, scratch.application).await?;
+        if let Some(superuser) = scratch.superuser {
+            let mut privileged = connect(superuser, scratch.application).await?;
+            climb.unoffered = extensions::provide(&mut privileged, &toc).await?;
+            privileged.close().await.ok();
+        }
         let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
         let outcome = async {
             climb.restore(&order, &mut connection).await?;
@@ -127,6 +135,37 @@ struct Unrestored<'a> {
 }
 
 impl Climb {
+    /// At the foot of the ladder, from now.
+    pub(crate) fn begin() -> Self {
+        Self {
+            rung: Rung::Listed,
+            halt: None,
+            received: None,
+            toc: None,
+            counts: None,
+            account: None,
+            findings: Vec::new(),
+            unoffered: Vec::new(),
+            reached: Vec::new(),
+            began: Instant::now(),
+        }
+    }
+
+    fn reach(&mut self, rung: Rung) {
+        self.rung = rung;
+        self.reached.push((rung, self.began.elapsed()));
+    }
+
+    /// Whether it is known by now what the backup is: it stands at the top, or what stopped it is its own fault. If not, the
+    /// fault is ours or the line's, and it is to be tried again.
+    pub fn is_conclusive(&self) -> bool {
+        match &self.halt {
+            None | Some(Halt::Unsealed) => true,
+            Some(Halt::Incomplete(_) | Halt::Unsound(_)) if !self.unoffered.is_empty() => false,
+            Some(halt) => halt.blames_backup(),
+        }
+    }
+
     async fn download<S, E>(
         &mut self,
         body: S,
@@ -140,14 +179,14 @@ impl Climb {
     {
         let received = receive(body, expect, file, |_| {}).await.map_err(|refusal| {
             if refusal.saw_the_end() {
-                self.rung = Rung::Downloaded;
+                self.reach(Rung::Downloaded);
             }
             Halt::Refused(refusal)
         })?;
-        self.rung = Rung::Downloaded;
+        self.reach(Rung::Downloaded);
         self.received = Some(received.clone());
         recorded.check_digests(&received)?;
-        self.rung = Rung::Intact;
+        self.reach(Rung::Intact);
         Ok(received)
     }
 
@@ -162,7 +201,7 @@ impl Climb {
         let counts = read_all(tools, file, &toc, |_| {}).await?;
         self.counts = Some(counts.clone());
         recorded.check_rows(&counts)?;
-        self.rung = Rung::Readable;
+        self.reach(Rung::Readable);
         Ok((toc, counts))
     }
 
@@ -181,7 +220,7 @@ impl Climb {
         if !complete {
             return Err(Halt::Incomplete(told));
         }
-        self.rung = Rung::Restored;
+        self.reach(Rung::Restored);
         Ok(())
     }
 
@@ -210,13 +249,13 @@ impl Climb {
             return Err(Halt::Fallen(falls));
         }
         Seal::of(received, from.toc, recorded).ok_or(Halt::Unsealed)?;
-        self.rung = Rung::Asserted;
+        self.reach(Rung::Asserted);
         Ok(())
     }
 }
 
-async fn connect(scratch: Scratch<'_>) -> Result<PgConnection, Halt> {
-    let Target { socket_dir, port, database, user, password } = scratch.target;
+async fn connect(target: &Target, application: &str) -> Result<PgConnection, Halt> {
+    let Target { socket_dir, port, database, user, password } = target;
     let options = PgConnectOptions::new_without_pgpass()
         .socket(socket_dir)
         .port(*port)
@@ -224,7 +263,7 @@ async fn connect(scratch: Scratch<'_>) -> Result<PgConnection, Halt> {
         .username(user)
         .password(password.expose_secret())
         .ssl_mode(PgSslMode::Disable)
-        .application_name(scratch.application)
+        .application_name(application)
         .disable_statement_logging();
     let connected = options.connect().await;
     connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())

@@ -37,6 +37,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the archive's bucket: private, every version kept, with object lock if the plan asks for it
+    Init(InitArgs),
     /// Take an archive now, or end the one that was cut off
     Run(take::Args),
     /// List the runs of a plan's archive
@@ -91,6 +93,12 @@ struct VerifyArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct InitArgs {
+    /// The plan
+    plan: String,
+}
+
+#[derive(Debug, clap::Args)]
 struct AcceptArgs {
     /// The plan
     plan: String,
@@ -102,6 +110,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
     let Args { config, dev, command } = args;
     let desk = Desk { common, config, dev };
     match command {
+        Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
         Command::List(args) => list::run(&desk, &args).await,
         Command::Verify(args) => verify(&desk, &args).await,
@@ -209,6 +218,16 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
         "it is damaged: a recovery will prefer another run"
     };
     output::line(end)
+}
+
+async fn init(desk: &Desk<'_>, args: &InitArgs) -> Result<u8, CliError> {
+    let opened = desk.open(&args.plan).await?;
+    let vault = &opened.archiver.vault;
+    let new = vault.init().await.map_err(failed(&args.plan))?;
+    let what = if new { "was made" } else { "is there already" };
+    let lock = if vault.lock.is_some() { ", with object lock" } else { "" };
+    output::line(format!("bucket {} {what}: private, every version kept{lock}", vault.bucket))?;
+    Ok(exit::OK)
 }
 
 async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {

@@ -77,6 +77,15 @@ pub enum CliError {
         #[source]
         source: crate::archive::ArchiveError,
     },
+    /// Backups could not be taken up.
+    #[error("the backups of plan {plan}")]
+    Proof {
+        /// Whose backups.
+        plan: String,
+        /// Why.
+        #[source]
+        source: crate::proof::ProofError,
+    },
     /// What was asked for could not be set up.
     #[error("cannot begin")]
     Setup(#[source] crate::recovery::error::StepError),
@@ -101,6 +110,7 @@ impl CliError {
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
             Self::Archive { .. }
+            | Self::Proof { .. }
             | Self::Setup(_)
             | Self::Embedded(_)
             | Self::Start { .. }

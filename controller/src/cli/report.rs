@@ -107,6 +107,15 @@ fn documents(objects: &ChosenObjects) -> Result<(), CliError> {
         ChosenObjects::Artifact { run, taken_at, objects, bytes, refused, .. } => {
             (format!("artifact of run {run}, {objects} objects, {bytes} bytes"), Some(*taken_at), refused)
         }
+        ChosenObjects::Archive { run, taken_at, verified_at, objects, bytes, refused, .. } => {
+            let proven = verified_at
+                .map_or_else(|| "never read again".to_owned(), |at| format!("read again {}", moment(at)));
+            (
+                format!("archive run {run}, {objects} objects, {bytes} bytes, {proven}"),
+                Some(*taken_at),
+                refused,
+            )
+        }
         ChosenObjects::Mirror { objects, bytes, taken_at, refused, .. } => {
             (format!("mirror bucket, {objects} objects, {bytes} bytes"), *taken_at, refused)
         }

@@ -92,7 +92,7 @@ impl Families {
         Ok(())
     }
 
-    fn register<C: Collector + Clone + 'static>(
+    pub(super) fn register<C: Collector + Clone + 'static>(
         &self,
         name: &'static str,
         made: prometheus::Result<C>,
@@ -104,7 +104,8 @@ impl Families {
     }
 }
 
-fn opts(name: &str, help: &str) -> Opts {
+/// The options of a family.
+pub(super) fn opts(name: &str, help: &str) -> Opts {
     Opts::new(name, help).namespace(PREFIX)
 }
 

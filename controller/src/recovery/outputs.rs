@@ -83,6 +83,24 @@ pub enum ChosenObjects {
         /// The newer ones, and why each lost.
         refused: Vec<RefusedBackup>,
     },
+    /// A run of the plan's archive.
+    #[serde(rename_all = "camelCase")]
+    Archive {
+        /// Index of the source in the plan.
+        source: usize,
+        /// The run's name.
+        run: String,
+        /// When it was complete.
+        taken_at: DateTime<Utc>,
+        /// When a part of its contents was last read again and found right.
+        verified_at: Option<DateTime<Utc>>,
+        /// Objects inside.
+        objects: u64,
+        /// Their total size, in bytes.
+        bytes: u64,
+        /// The newer ones, and why each lost.
+        refused: Vec<RefusedBackup>,
+    },
     /// A mirror bucket.
     #[serde(rename_all = "camelCase")]
     Mirror {

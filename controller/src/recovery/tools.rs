@@ -65,6 +65,8 @@ pub struct Tools {
     pub work_dir: PathBuf,
     /// Private folders of archive runs.
     pub archive_work: PathBuf,
+    /// Private folders of throwaway databases.
+    pub proof_work: PathBuf,
     /// Local copies of code.
     pub code_root: PathBuf,
     /// One at a time changes a local copy of code.
@@ -115,6 +117,7 @@ impl Tools {
             identity,
             work_dir: data_dir.join("work"),
             archive_work: data_dir.join("archive"),
+            proof_work: data_dir.join("proof"),
             code_root: data_dir.join("code"),
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),

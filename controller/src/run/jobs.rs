@@ -10,11 +10,14 @@ use crate::archive::{ArchiveError, Which};
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
 use crate::schedule::job::{Job, Jobs, Order};
+use crate::schedule::proof;
 
 /// What starts each job that this daemon knows.
 pub(super) fn jobs(tools: &Arc<Tools>) -> Jobs {
     let archiving = Arc::clone(tools);
-    Jobs::default().with(Job::Archive, move |order| archive(Arc::clone(&archiving), order))
+    Jobs::default()
+        .with(Job::Archive, move |order| archive(Arc::clone(&archiving), order))
+        .with(Job::Freshness, proof::job(Arc::clone(tools)))
 }
 
 /// Takes an archive, reads a sample of it again, and prunes if the plan wants that.

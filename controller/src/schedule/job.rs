@@ -104,5 +104,7 @@ pub fn wanted(plan: &PlanRow) -> Result<Vec<(Job, ScheduleSpec)>, ScheduleError>
         ScheduleError::Plan(problems.join("; "))
     })?;
     let archive = spec.archive.and_then(|archive| archive.schedule);
-    Ok(archive.map(|schedule| (Job::Archive, schedule)).into_iter().collect())
+    let proof = spec.proof.enabled.then_some(spec.proof.schedule);
+    let archive = archive.map(|schedule| (Job::Archive, schedule));
+    Ok(archive.into_iter().chain(proof.map(|schedule| (Job::Freshness, schedule))).collect())
 }

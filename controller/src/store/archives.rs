@@ -347,7 +347,7 @@ impl Store {
             .map(drop)
     }
 
-    /// What a verification of a run found: nothing wrong, or what is.
+    /// What a verification of a run found: nothing wrong, or what is. A listing alone can find damage, but verifies nothing.
     pub async fn archive_verified(
         &self,
         plan: &str,
@@ -356,8 +356,10 @@ impl Store {
         damaged: Option<&str>,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE archives SET verified_at = CASE WHEN $4::text IS NULL THEN now() ELSE verified_at END,
-                verified_depth = CASE WHEN $4::text IS NULL THEN $3 ELSE verified_depth END, damaged = $4 WHERE plan = $1 AND run = $2",
+            "UPDATE archives SET damaged = $4,
+                verified_at = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN now() ELSE verified_at END,
+                verified_depth = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN $3 ELSE verified_depth END
+             WHERE plan = $1 AND run = $2",
         )
         .bind(plan)
         .bind(run)

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::S3Credentials;
-use crate::text::{Period, Setting};
+use crate::text::{Period, SecretRef, Setting};
 
 /// Copies of `source.bucket`, of the dumps, the code and the configuration, in a bucket off the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,9 +48,36 @@ pub struct ArchiveSpec {
     /// are not archived, and that is said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// Copies of the platform's database backups; made where there is a recipient.
+    #[serde(default)]
+    pub dumps: DumpsSpec,
+    /// Reference to an `age` identity that opens what is encrypted. Only where a recovery may have to read it, and best given there
+    /// on the bad day alone: a daemon that takes archives does not need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<SecretRef>,
     /// The age at which the newest archive is stale. Default: `8d`.
     #[serde(default = "stale")]
     pub max_age: Period,
+}
+
+/// Copies of the platform's database backups, away from the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DumpsSpec {
+    /// When it is looked for new backups. Default: each hour.
+    pub schedule: ScheduleSpec,
+    /// Which copies are kept, by the time at which their backups were taken.
+    pub retention: RetentionSpec,
+    /// The age at which the newest copied backup is stale. Default: `26h`.
+    pub max_age: Period,
+}
+
+impl Default for DumpsSpec {
+    fn default() -> Self {
+        let hourly = ScheduleSpec { cron: "23 * * * *".to_owned(), time_zone: utc(), jitter: nothing() };
+        let retention = RetentionSpec { last: 14, ..RetentionSpec::default() };
+        Self { schedule: hourly, retention, max_age: Period::seconds(26 * 3_600) }
+    }
 }
 
 fn sample() -> u32 {

@@ -52,6 +52,18 @@ pub struct ObjectSource {
     /// Another bucket that production is copied into; objects of class GLACIER are thawed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSource>,
+    /// The plan's own archive: its newest run that is whole and not suspicious. `archive: {}` is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveSource>,
+}
+
+/// A run of the plan's own archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ArchiveSource {
+    /// This run, even if it is suspicious. Default: the newest that is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// An artifact of a workflow: of its successful runs, the newest whose artifact is whole.

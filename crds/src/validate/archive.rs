@@ -30,6 +30,11 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     if let Some(schedule) = &archive.schedule {
         due(schedule, &place.member("schedule"), report);
     }
+    due(&archive.dumps.schedule, &place.member("dumps").member("schedule"), report);
+    if archive.dumps.retention.last == 0 {
+        let at = place.member("dumps").member("retention").member("last");
+        report.add(&at, "must be at least 1: the newest copy is always kept");
+    }
     let recipients = place.member("recipients");
     for (index, recipient) in archive.recipients.iter().enumerate() {
         if !is_recipient(recipient) {
@@ -71,7 +76,7 @@ fn numbers(archive: &ArchiveSpec, at: &At, report: &mut Report) {
     }
 }
 
-fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
+pub(super) fn due(schedule: &ScheduleSpec, at: &At, report: &mut Report) {
     if croner::Cron::from_str(&schedule.cron).is_err() {
         report.add_with_hint(&at.member("cron"), "is no schedule", "five fields, for example `27 1 * * 1`");
     }

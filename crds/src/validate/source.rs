@@ -21,7 +21,7 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     }
     let objects = at.member("objects");
     for (index, object) in source.objects.iter().enumerate() {
-        object_source(object, &objects.item(index), report);
+        object_source(object, plan.archive.is_some(), &objects.item(index), report);
         if source.objects.iter().take(index).any(|other| same(object, other)) {
             report.add(&objects.item(index), "is a copy that was named before");
         }
@@ -34,13 +34,19 @@ fn store(name: &Setting, field: &str, endpoint: &Setting, region: &Setting, at: 
     settings::check(region, names::code, &at.member("region"), report);
 }
 
-fn object_source(object: &ObjectSource, at: &At, report: &mut Report) {
-    match (&object.artifact, &object.mirror) {
-        (None, None) => report.add(at, "names neither an artifact nor a mirror"),
-        (Some(_), Some(_)) => {
-            report.add_with_hint(at, "names both an artifact and a mirror", "make it two items of the list");
-        }
-        _ => {}
+fn object_source(object: &ObjectSource, has_archive: bool, at: &At, report: &mut Report) {
+    let named = [object.artifact.is_some(), object.mirror.is_some(), object.archive.is_some()];
+    match named.into_iter().filter(|named| *named).count() {
+        0 => report.add(at, "names neither an artifact, nor a mirror, nor the archive"),
+        1 => {}
+        _ => report.add_with_hint(at, "names more than one copy", "make each an item of the list"),
+    }
+    if object.archive.is_some() && !has_archive {
+        report.add_with_hint(
+            &at.member("archive"),
+            "means the plan's archive, and the plan has none",
+            "describe it at spec.archive",
+        );
     }
     if let Some(ArtifactSource { repository, workflow, branch, name }) = &object.artifact {
         let at = at.member("artifact");
@@ -71,5 +77,8 @@ fn same(a: &ObjectSource, b: &ObjectSource) -> bool {
         !a.bucket.as_str().is_empty()
             && (&a.endpoint, &a.bucket, &a.prefix) == (&b.endpoint, &b.bucket, &b.prefix)
     });
-    artifact && a.artifact.as_ref().is_some_and(|artifact| !artifact.name.as_str().is_empty()) || mirror
+    let archive = a.archive.is_some() && a.archive == b.archive;
+    artifact && a.artifact.as_ref().is_some_and(|artifact| !artifact.name.as_str().is_empty())
+        || mirror
+        || archive
 }

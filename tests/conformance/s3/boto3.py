@@ -439,9 +439,9 @@ def _():
     source.delete_object(Bucket=name, Key="g", VersionId=governed, BypassGovernanceRetention=True)
     refused("AccessDenied", source.delete_object, Bucket=name, Key="c", VersionId=kept, BypassGovernanceRetention=True)
     same(source.get_object_retention(Bucket=name, Key="c")["Retention"]["Mode"], "COMPLIANCE")
-    longer = {"Mode": "COMPLIANCE", "RetainUntilDate": until + timedelta(seconds=1)}
-    source.put_object_retention(Bucket=name, Key="c", Retention=longer)
-    refused("AccessDenied", source.put_object_retention, Bucket=name, Key="c", Retention={**longer, "RetainUntilDate": until})
+    retain = lambda at: {"Bucket": name, "Key": "c", "Retention": {"Mode": "COMPLIANCE", "RetainUntilDate": at}}
+    source.put_object_retention(**retain(until))
+    refused("AccessDenied", source.put_object_retention, **retain(until - timedelta(seconds=1)))
     source.put_object_legal_hold(Bucket=name, Key="h", LegalHold={"Status": "OFF"})
     same(source.get_object_legal_hold(Bucket=name, Key="h")["LegalHold"]["Status"], "OFF")
     source.delete_object(Bucket=name, Key="h", VersionId=held)

@@ -40,6 +40,7 @@ pub(crate) async fn run(lab: &Lab, shared: &Target, case: &Case) -> Outcome {
     let file = lab.folder.path().join(format!("case_{}", lab.number()));
     let scratch = Scratch {
         target,
+        superuser: None,
         jobs: 2,
         work_dir: lab.folder.path(),
         application: "reprise-corpus",

@@ -186,13 +186,29 @@ impl Daemon {
         Self { dir: dir.to_owned(), environment, child: None, records: None }
     }
 
-    /// Everything that its metrics say.
-    pub async fn metrics(&self) -> String {
+    /// Runs a command of `reprise`, which may say no: whether it said yes, and what it printed.
+    pub async fn ask(&self, arguments: &[&str]) -> (bool, String) {
+        let output = self.run_with(arguments, "").await;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), format!("{out}{err}"))
+    }
+
+    /// One line of what Prometheus would read now, without its name and labels; `None` if there is no such line.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
         let printed = self.printed();
-        let address = printed.rsplit("address=").next().and_then(|rest| rest.split_whitespace().next());
-        let url = format!("http://{}/metrics", address.expect("an address"));
+        let address = printed.rsplit_once("address=").expect("its address").1;
+        let address = address.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        client.get(url).send().await.expect("an answer").text().await.expect("metrics")
+        let answer = client.get(format!("http://{address}/metrics")).send().await.expect("its metrics");
+        let text = answer.text().await.expect("a text");
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        Some(value.parse().expect("a number"))
+    }
+
+    /// What lies where backups are tried: nothing, while none is.
+    pub fn tried_now(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.data().join("proof")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
     }
 
     async fn run_with(&self, arguments: &[&str], input: &str) -> Output {

@@ -30,6 +30,15 @@ impl Archiver {
         Ok(())
     }
 
+    /// Deletes the record of a copied dump; its content is swept when its time has come.
+    pub(super) async fn delete_dump(&self, name: &str) -> Result<()> {
+        let key = format!("{}dumps/{name}.json", self.vault.prefix);
+        if !self.delete(&key).await? {
+            tracing::info!(key, "a dump's record is locked for longer than the plan keeps it");
+        }
+        Ok(())
+    }
+
     /// Deletes the contents whose time has come, and what runs that were cut off left.
     pub(super) async fn sweep(
         &self,

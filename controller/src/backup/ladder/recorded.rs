@@ -86,11 +86,18 @@ impl Recorded {
         }
     }
 
-    /// Where far fewer rows are than in the backup before. Of single tables, those count that held one row in a hundred
-    /// at least: queues and sessions come and go.
+    /// Where far fewer rows are than in the backup before.
     pub fn falls(&self, counts: &Counts) -> Vec<Fall> {
-        let Some(Previous { rows, tolerated }) = &self.previous else { return Vec::new() };
-        let now = rows_of(counts);
+        let Some(previous) = &self.previous else { return Vec::new() };
+        previous.falls(&rows_of(counts))
+    }
+}
+
+impl Previous {
+    /// Where far fewer rows are `now`. Of single tables, those count that held one row in a hundred at least: queues and
+    /// sessions come and go.
+    pub fn falls(&self, now: &Rows) -> Vec<Fall> {
+        let Self { rows, tolerated } = self;
         let total: u64 = rows.values().sum();
         let fell = |table: Option<&RelationName>, before: u64, now: u64| {
             #[expect(clippy::cast_precision_loss, reason = "a share of rows needs no more than 52 bits")]
@@ -104,8 +111,20 @@ impl Recorded {
     }
 }
 
-fn rows_of(counts: &Counts) -> Rows {
+/// The rows of each table of a dump.
+pub fn rows_of(counts: &Counts) -> Rows {
     counts.tables.iter().map(|count| (count.table.clone(), count.rows)).collect()
+}
+
+/// Rows as they are stored: `[[schema, name, rows], …]`.
+pub fn rows_document(rows: &Rows) -> serde_json::Value {
+    rows.iter().map(|(table, rows)| serde_json::json!([table.schema, table.name, rows])).collect()
+}
+
+/// Rows as they were stored; `None` if that is something else.
+pub fn rows_of_document(document: &serde_json::Value) -> Option<Rows> {
+    let stored: Vec<(String, String, u64)> = serde_json::from_value(document.clone()).ok()?;
+    Some(stored.into_iter().map(|(schema, name, rows)| (RelationName { schema, name }, rows)).collect())
 }
 
 #[cfg(test)]
@@ -152,5 +171,12 @@ mod tests {
             ["all tables together fell from 1005 to 5 rows", "public.orders fell from 1000 to 0 rows"]
         );
         assert_eq!(Recorded::default().falls(&counts(&[])), []);
+    }
+
+    #[test]
+    fn rows_read_back_as_they_were_stored() {
+        let rows = Rows::from([(RelationName { schema: "a b".into(), name: "É".into() }, 7)]);
+        assert_eq!(rows_of_document(&rows_document(&rows)), Some(rows));
+        assert_eq!(rows_of_document(&serde_json::json!({"x": 1})), None);
     }
 }

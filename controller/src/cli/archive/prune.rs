@@ -25,16 +25,17 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
 }
 
 fn print(pruned: &Pruned, yes: bool) -> Result<(), CliError> {
-    for run in &pruned.runs {
+    let kinds = pruned.runs.iter().map(|run| ("run", run)).chain(pruned.dumps.iter().map(|dump| ("dump", dump)));
+    for (kind, run) in kinds {
         let fate = match (run.kept_by.is_empty(), yes) {
             (false, _) => format!("kept by {}", run.kept_by.join(", ")),
             (true, true) => "deleted".to_owned(),
             (true, false) => "would be deleted".to_owned(),
         };
-        output::line(format!("{}  {fate}", run.run))?;
+        output::line(format!("{kind:4}  {}  {fate}", run.run))?;
     }
     output::line(format!(
-        "{} contents ({} bytes) are named by no kept run; {} of them are out of their grace period and of any lock",
+        "{} contents ({} bytes) are named by nothing that is kept; {} of them are out of their grace period and of any lock",
         pruned.unreferenced, pruned.unreferenced_bytes, pruned.due
     ))?;
     if !yes {

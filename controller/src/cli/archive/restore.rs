@@ -61,6 +61,7 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         to_prefix: args.to_prefix.clone(),
         server_side: args.server_side,
         thaw_days: args.thaw_days,
+        progress: None,
     };
     let restored = opened.archiver.restore(&order).await.map_err(failed(&args.plan))?;
     match desk.format() {

@@ -1,5 +1,6 @@
 //! Buckets: created private and versioned, and seen to be so.
 
+use aws_sdk_s3::operation::create_bucket::builders::CreateBucketFluentBuilder;
 use aws_sdk_s3::types::{
     BucketCannedAcl, BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag,
     Tagging, VersioningConfiguration,
@@ -27,12 +28,23 @@ impl S3 {
     ///
     /// Source: S3 API "`CreateBucket`"; Scaleway's API page: the location should equal the region.
     pub async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
+        self.run("buckets.create", Effect::Mutating, self.creation(bucket).send()).await.map(drop)
+    }
+
+    fn creation(&self, bucket: &str) -> CreateBucketFluentBuilder {
         let location = BucketLocationConstraint::from(self.region.as_str());
         // Amazon's oldest region is the only one that must not be named.
         let place = (self.region != "us-east-1")
             .then(|| CreateBucketConfiguration::builder().location_constraint(location).build());
         let create = self.client.create_bucket().bucket(bucket).acl(BucketCannedAcl::Private);
-        let create = create.set_create_bucket_configuration(place).send();
+        create.set_create_bucket_configuration(place)
+    }
+
+    /// Creates a private bucket whose objects can be locked; every version is kept. Cannot be done to a bucket that exists.
+    ///
+    /// Source: S3 API "`CreateBucket`", `x-amz-bucket-object-lock-enabled`.
+    pub async fn create_lockable_bucket(&self, bucket: &str) -> Result<(), S3Error> {
+        let create = self.creation(bucket).object_lock_enabled_for_bucket(true).send();
         self.run("buckets.create", Effect::Mutating, create).await.map(drop)
     }
 

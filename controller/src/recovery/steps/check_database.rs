@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use reprise_crds::plan::{DataCheck as PlannedCheck, Expectation as Expected};
 use sqlx::PgConnection;
 
 use super::database::{Database, goodbye};
 use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError};
 use crate::backup::checks::{
-    DataCheck, Expectation, Finding, Severity as Weight, analyze, compare, grant_readonly, integrity,
-    observe, occupancy, readonly_gaps, run_data_checks, undumped,
+    Finding, Severity as Weight, analyze, compare, grant_readonly, integrity, observe, occupancy, planned,
+    readonly_gaps, run_data_checks, undumped,
 };
+use crate::backup::ladder::{rows_document, rows_of};
 use crate::backup::restore::Selection;
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup};
 use crate::recovery::step::Step;
@@ -30,7 +30,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<CheckedDatabase> {
     goodbye(connection).await;
     database.close().await;
     let checked = checked?;
-    record(ctx, &chosen).await?;
+    record(ctx, &chosen, &dump).await?;
     Ok(checked)
 }
 
@@ -100,7 +100,7 @@ async fn read_only(ctx: &Ctx, connection: &mut PgConnection) -> Result<()> {
 
 async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
     ctx.doing(SpanKind::Data, "asking the plan's questions");
-    let checks: Vec<DataCheck> = ctx.run.plan.data_checks.iter().flat_map(planned).collect();
+    let checks = planned(&ctx.run.plan.data_checks);
     let outcomes = run_data_checks(connection, &checks, QUESTION)
         .await
         .map_err(StepError::failed("asking the plan's questions"))?;
@@ -118,20 +118,9 @@ async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
     ))
 }
 
-/// One question of the plan can hold two bounds; each is asked by itself.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn planned(check: &PlannedCheck) -> Vec<DataCheck> {
-    let Expected { equals, at_least, at_most, not_empty } = &check.expect;
-    let one = |expectation| DataCheck { name: check.name.clone(), sql: check.sql.clone(), expectation };
-    let equals = equals.as_ref().map(|value| one(Expectation::Equals(value.to_string())));
-    let at_least = at_least.map(|bound| one(Expectation::AtLeast(bound as f64)));
-    let at_most = at_most.map(|bound| one(Expectation::AtMost(bound as f64)));
-    let present = (*not_empty == Some(true)).then(|| one(Expectation::Present));
-    [equals, at_least, at_most, present].into_iter().flatten().collect()
-}
-
 /// It was restored for real and passed every check: the highest rung, if something vouches for its bytes.
-async fn record(ctx: &Ctx, chosen: &ChosenBackup) -> Result<()> {
+async fn record(ctx: &Ctx, chosen: &ChosenBackup, dump: &Dump) -> Result<()> {
+    let now = ctx.tools.clock.now();
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
     let verdict = Verdict {
         kind: "database".to_owned(),
@@ -143,8 +132,15 @@ async fn record(ctx: &Ctx, chosen: &ChosenBackup) -> Result<()> {
         message: None,
         sha256: Some(chosen.archive_sha256.clone()),
         tools: dump::tool_versions(&tools),
-        checked_at: ctx.tools.clock.now(),
+        checked_at: now,
         checked_by: Some(ctx.run.request.clone()),
+        name: Some(chosen.name.clone()),
+        settled: true,
+        sound: chosen.sealed,
+        proven_at: chosen.sealed.then_some(now),
+        dump_sha256: Some(chosen.dump_sha256.clone()),
+        counts: Some(rows_document(&rows_of(&dump.counts))),
+        ..Verdict::default()
     };
     Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
 }

@@ -1,29 +1,48 @@
-//! The newest database backup whose every block can be read. Newer ones that cannot are refused one by one, each with its reason.
+//! The newest database backup that is good as far as can be known. Newer ones that lose are named one by one, each with its
+//! reason.
+//!
+//! What was proven before counts: a backup that was refused lately is not downloaded again while there is another one, and a
+//! suspicious one is taken only if nothing else is left. What is chosen is read to its last block all the same.
+
+mod rank;
 
 use chrono::{DateTime, Utc};
 
 use super::dump::{self, Fetched, Unfit};
 use super::{Ctx, Result, StepError};
 use crate::backup::Refusal;
-use crate::backup::ladder::{Recorded, Seal};
+use crate::backup::ladder::{Recorded, Seal, rows_document, rows_of};
+use crate::backup::refusal::Layer;
 use crate::providers::scalingo::AddonRef;
 use crate::providers::scalingo::backups::{Backup, BackupStatus};
 use crate::recovery::outputs::{ChosenBackup, RefusedBackup};
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Severity, SpanKind, Verdict};
+use rank::{Candidate, rank};
 
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
     let addon = source_addon(ctx).await?;
-    let candidates = candidates(list(ctx, &addon).await?);
-    let mut refused = Vec::new();
+    let known = ctx.tools.store.verdicts(&ctx.run.plan_name).await?;
+    let candidates = rank(finished(list(ctx, &addon).await?), &known, ctx.tools.clock.now());
+    let mut lost: Vec<RefusedBackup> = candidates.iter().filter_map(Candidate::lost).collect();
     for candidate in &candidates {
-        match dump::fetch(ctx, &addon, &candidate.id).await {
-            Ok(fetched) => return chosen(ctx, &addon, candidate, &fetched, refused).await,
-            Err(Unfit::Refused(refusal)) => refused.push(refuse(ctx, candidate, &refusal).await?),
-            Err(Unfit::Error(error)) => return Err(error),
-        }
+        let unfit = match dump::fetch(ctx, &addon, &candidate.backup.id).await {
+            Ok(fetched) if candidate.is_the_same(&fetched.received.dump_sha256) => {
+                return chosen(ctx, &addon, candidate, &fetched, lost).await;
+            }
+            Ok(_) => Unfit::Refused(Refusal::DigestDiffers { layer: Layer::Member }),
+            Err(unfit) => unfit,
+        };
+        let told = match unfit {
+            Unfit::Refused(refusal) => refuse(ctx, candidate, &refusal).await?,
+            Unfit::Gone => gone(ctx, candidate).await?,
+            Unfit::Error(error) => return Err(error),
+        };
+        // What is seen now is told in place of what was remembered.
+        lost.retain(|one| one.backup != told.backup);
+        lost.push(told);
     }
-    Err(none_left(ctx, &refused))
+    Err(none_left(ctx, &newest_first(lost)))
 }
 
 /// The addon that holds the backups. It may be down: only its backups are wanted.
@@ -49,10 +68,8 @@ async fn list(ctx: &Ctx, addon: &AddonRef) -> Result<Vec<Backup>> {
     listed.map_err(StepError::provider("listing the database's backups"))
 }
 
-/// Finished ones, newest first. The list's own order is not trusted.
-fn candidates(mut backups: Vec<Backup>) -> Vec<Backup> {
+fn finished(mut backups: Vec<Backup>) -> Vec<Backup> {
     backups.retain(|backup| backup.status == BackupStatus::Done);
-    backups.sort_by_key(|backup| std::cmp::Reverse(taken_at(backup)));
     backups
 }
 
@@ -60,19 +77,37 @@ fn taken_at(backup: &Backup) -> DateTime<Utc> {
     backup.created_at.unwrap_or_default()
 }
 
+fn newest_first(mut lost: Vec<RefusedBackup>) -> Vec<RefusedBackup> {
+    lost.sort_by_key(|one| std::cmp::Reverse(one.taken_at));
+    lost
+}
+
 async fn chosen(
     ctx: &Ctx,
     addon: &AddonRef,
-    backup: &Backup,
+    candidate: &Candidate,
     fetched: &Fetched,
-    refused: Vec<RefusedBackup>,
+    mut lost: Vec<RefusedBackup>,
 ) -> Result<ChosenBackup> {
     let Fetched { received, dump } = fetched;
-    record(ctx, backup, Rung::Readable, Some(received.download_sha256.clone()), None).await?;
-    let name = backup.name.clone().unwrap_or_else(|| backup.id.clone());
-    let message =
-        format!("{name} is whole: {} tables, {} rows", dump.counts.tables.len(), dump.counts.rows());
-    ctx.event(Severity::Normal, "BackupChosen", &message).await?;
+    let backup = &candidate.backup;
+    let verdict = Verdict {
+        rung: Rung::Readable,
+        sha256: Some(received.download_sha256.clone()),
+        dump_sha256: Some(received.dump_sha256.clone()),
+        counts: Some(rows_document(&rows_of(&dump.counts))),
+        ..verdict(ctx, backup).await?
+    };
+    ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?;
+    let name = candidate.name().to_owned();
+    lost.retain(|one| one.backup != name && one.taken_at > Some(taken_at(backup)));
+    tell_remembered(ctx, &lost).await?;
+    let whole = format!("{name} is whole: {} tables, {} rows", dump.counts.tables.len(), dump.counts.rows());
+    ctx.event(Severity::Normal, "BackupChosen", &format!("{whole}{}", candidate.proof())).await?;
+    if let Some(why) = candidate.suspicion() {
+        let message = format!("{name} is suspicious, and nothing better is left: {why}");
+        ctx.event(Severity::Warning, "BackupSuspicious", &message).await?;
+    }
     Ok(ChosenBackup {
         addon: addon.addon.clone(),
         backup: backup.id.clone(),
@@ -86,47 +121,59 @@ async fn chosen(
         rows: dump.counts.rows(),
         large_objects: dump.counts.large_objects,
         sealed: Seal::of(received, &dump.toc, &Recorded::default()).is_some(),
-        refused,
+        refused: newest_first(lost),
     })
 }
 
-async fn refuse(ctx: &Ctx, backup: &Backup, refusal: &Refusal) -> Result<RefusedBackup> {
+/// Events for the newer ones that lost by what was known of them; of those that were looked at now there are some already.
+async fn tell_remembered(ctx: &Ctx, lost: &[RefusedBackup]) -> Result<()> {
+    for one in lost.iter().filter(|one| one.message.starts_with(rank::REMEMBERED)) {
+        let message = format!("{} is passed over ({}): {}", one.backup, one.reason, one.message);
+        ctx.event(Severity::Warning, "BackupPassedOver", &message).await?;
+    }
+    Ok(())
+}
+
+async fn refuse(ctx: &Ctx, candidate: &Candidate, refusal: &Refusal) -> Result<RefusedBackup> {
     let (reason, message) = (refusal.reason(), Chain(refusal).to_string());
     ctx.tools.metrics.backup_refused(reason);
-    record(ctx, backup, Rung::Listed, None, Some((reason, message.clone()))).await?;
-    let name = backup.name.as_deref().unwrap_or(&backup.id);
-    ctx.event(Severity::Warning, "BackupRefused", &format!("{name} is not whole ({reason}): {message}"))
-        .await?;
-    Ok(RefusedBackup {
-        backup: name.to_owned(),
-        taken_at: backup.created_at,
-        reason: reason.to_owned(),
-        message,
-    })
+    let verdict = Verdict {
+        refused: Some(reason.to_owned()),
+        message: Some(message.clone()),
+        // What the bytes were at the first look stays the measure.
+        sha256: candidate.known.as_ref().and_then(|known| known.sha256.clone()),
+        dump_sha256: candidate.known.as_ref().and_then(|known| known.dump_sha256.clone()),
+        settled: true,
+        ..verdict(ctx, &candidate.backup).await?
+    };
+    ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?;
+    let told = format!("{} is not whole ({reason}): {message}", candidate.name());
+    ctx.event(Severity::Warning, "BackupRefused", &told).await?;
+    Ok(candidate.lost_by(reason, message))
 }
 
-async fn record(
-    ctx: &Ctx,
-    backup: &Backup,
-    rung: Rung,
-    sha256: Option<String>,
-    refused: Option<(&str, String)>,
-) -> Result<()> {
+/// Nothing is learnt of its bytes, so it gets no verdict.
+async fn gone(ctx: &Ctx, candidate: &Candidate) -> Result<RefusedBackup> {
+    let message = "it is listed and cannot be downloaded".to_owned();
+    let told = format!("{} is passed over: {message}", candidate.name());
+    ctx.event(Severity::Warning, "BackupRefused", &told).await?;
+    Ok(candidate.lost_by("not-downloadable", message))
+}
+
+/// A verdict that says nothing yet.
+async fn verdict(ctx: &Ctx, backup: &Backup) -> Result<Verdict> {
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
-    let verdict = Verdict {
+    Ok(Verdict {
         kind: "database".to_owned(),
         backup: backup.id.clone(),
+        name: backup.name.clone(),
         taken_at: backup.created_at,
         size_bytes: backup.size.and_then(|size| i64::try_from(size).ok()),
-        rung,
-        refused: refused.as_ref().map(|(reason, _)| (*reason).to_owned()),
-        message: refused.map(|(_, message)| message),
-        sha256,
         tools: dump::tool_versions(&tools),
         checked_at: ctx.tools.clock.now(),
         checked_by: Some(ctx.run.request.clone()),
-    };
-    Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
+        ..Verdict::default()
+    })
 }
 
 fn none_left(ctx: &Ctx, refused: &[RefusedBackup]) -> StepError {

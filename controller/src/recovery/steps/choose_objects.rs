@@ -1,9 +1,10 @@
-//! The newest copy of the documents that is whole: a workflow's artifact, or a mirror bucket, which is thawed from the first second.
+//! The newest copy of the documents that is whole: a run of the archive, a workflow's artifact, or a mirror bucket, which is thawed from the first second.
 
 use super::{Ctx, Result, StepError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::store::{Severity, Verdict};
 
+mod archive;
 pub(super) mod artifact;
 pub(super) mod mirror;
 
@@ -17,14 +18,16 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
     thaw_ahead(ctx).await;
     let mut refused = Vec::new();
     for (index, source) in ctx.run.plan.source.objects.iter().enumerate() {
-        let tried = match (&source.artifact, &source.mirror) {
-            (Some(artifact), _) => artifact::choose(ctx, index, artifact).await?,
-            (None, Some(mirror)) => mirror::choose(ctx, index, mirror).await?,
-            (None, None) => Tried::Refused(Vec::new()),
+        let tried = match (&source.archive, &source.artifact, &source.mirror) {
+            (Some(wanted), ..) => archive::choose(ctx, index, wanted).await?,
+            (None, Some(artifact), _) => artifact::choose(ctx, index, artifact).await?,
+            (None, None, Some(mirror)) => mirror::choose(ctx, index, mirror).await?,
+            (None, None, None) => Tried::Refused(Vec::new()),
         };
         match tried {
             Tried::Chosen(mut chosen) => {
-                let (ChosenObjects::Artifact { refused: kept, .. }
+                let (ChosenObjects::Archive { refused: kept, .. }
+                | ChosenObjects::Artifact { refused: kept, .. }
                 | ChosenObjects::Mirror { refused: kept, .. }) = &mut chosen;
                 refused.append(kept);
                 *kept = refused;

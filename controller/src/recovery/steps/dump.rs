@@ -31,6 +31,8 @@ pub(super) struct Fetched {
 pub(super) enum Unfit {
     /// It says something about the backup: an older one is tried.
     Refused(Refusal),
+    /// It is listed and cannot be downloaded: an older one is tried.
+    Gone,
     /// It says something about us or the line: the same one is tried again.
     Error(StepError),
 }
@@ -44,13 +46,7 @@ pub(super) async fn fetch(ctx: &Ctx, addon: &AddonRef, backup: &str) -> Result<F
     let found = platform.download_backup(addon, backup).await;
     let found =
         found.map_err(|error| Unfit::Error(StepError::provider("asking for a backup's archive")(error)))?;
-    let gone = || {
-        StepError::refused(
-            format!("backup {backup} is listed and cannot be downloaded"),
-            "ask the platform's support for it",
-        )
-    };
-    let download = found.ok_or_else(|| Unfit::Error(gone()))?;
+    let download = found.ok_or(Unfit::Gone)?;
     let (length, beat) = (download.length, std::sync::Arc::clone(&ctx.pulse));
     let expect = Expect { download_bytes: length, max_dump_bytes: budget };
     let received = receive(download.body, expect, &file, |bytes| beat.progress(bytes, length, "bytes")).await;
@@ -70,6 +66,10 @@ pub(super) async fn obtain(ctx: &Ctx, chosen: &ChosenBackup) -> Result<Dump> {
     let addon = AddonRef { app: ctx.run.plan.source.app.clone(), addon: chosen.addon.clone() };
     let fetched = fetch(ctx, &addon, &chosen.backup).await.map_err(|unfit| match unfit {
         Unfit::Refused(refusal) => StepError::failed("downloading the chosen backup again")(refusal),
+        Unfit::Gone => StepError::refused(
+            format!("backup {} was chosen and cannot be downloaded any more", chosen.backup),
+            "file a new request: it chooses anew",
+        ),
         Unfit::Error(error) => error,
     })?;
     if fetched.received.dump_sha256 == chosen.dump_sha256 {

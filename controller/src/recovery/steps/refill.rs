@@ -15,6 +15,7 @@ use crate::recovery::outputs::{ChosenObjects, Refilled};
 use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
 
+mod archive;
 mod content_type;
 
 /// Objects above this are put from a file of ours, not from memory.
@@ -43,6 +44,9 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Refilled> {
     let lacks = || StepError::refused("the plan has no target.bucket", "file a new request");
     let target = ctx.run.plan.target.bucket.as_ref().ok_or_else(lacks)?;
     let store = ctx.tools.target_store(target)?;
+    if let ChosenObjects::Archive { run, .. } = ctx.outputs.get(&Step::ChooseObjects)? {
+        return archive::refill(ctx, store, target, run).await;
+    }
     let source = source(ctx).await?;
     let wanted = source.wanted();
     for _ in 0..ROUNDS {
@@ -77,6 +81,7 @@ async fn source(ctx: &Ctx) -> Result<Source> {
             let entries = index.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
             Ok(Source::Artifact { file, entries })
         }
+        ChosenObjects::Archive { .. } => Err(gone()),
         ChosenObjects::Mirror { source, .. } => {
             let spec = ctx
                 .run

@@ -11,6 +11,7 @@ mod evidence;
 mod life;
 mod lost_answers;
 mod platform;
+mod proof;
 mod spec;
 mod token;
 mod whole;

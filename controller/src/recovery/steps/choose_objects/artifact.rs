@@ -251,6 +251,7 @@ fn verdict(
         tools: serde_json::json!({ "reprise": env!("CARGO_PKG_VERSION") }),
         checked_at: ctx.tools.clock.now(),
         checked_by: Some(ctx.run.request.clone()),
+        ..Verdict::default()
     }
 }
 

@@ -1,0 +1,25 @@
+//! Proof, day by day, that the database's backups can be restored: each is taken up the ladder of evidence
+//! ([`crate::backup::ladder`]) in a throwaway database, and what was learnt is put down as its verdict.
+//!
+//! One run asks the platform for its list, puts every backup down as *listed*, and takes up as many as the plan allows, the
+//! newest first, and more only until a good one is found. What was learnt of one backup is stored before the next one is
+//! begun: a run that is cut off goes on where it was. A fault of ours or of the line is no verdict: it is tried again later,
+//! and what was known stays. Recoveries come first: while one is at work, nothing is taken up by itself.
+//!
+//! A dump is personal data: it lies in a folder of its own (0700), one at a time, and so does the throwaway database; both
+//! are wiped at the end, and at the next start if there was none.
+
+mod disk;
+mod error;
+mod learnt;
+mod pick;
+mod policy;
+mod reckon;
+mod run;
+mod source;
+mod throwaway;
+
+pub use error::ProofError;
+pub use pick::Why;
+pub use run::{Prover, Summary, Taken, Which};
+pub use throwaway::sweep;

@@ -1,0 +1,206 @@
+//! What a climb says of a backup. Pure.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use crate::backup::ladder::{Climb, Halt, Recorded, Seal, rows_document, rows_of};
+use crate::runtime::chain::Chain;
+use crate::store::{Rung, Verdict};
+
+/// What a climb says of a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Learnt {
+    /// This is what it is.
+    Fact(Box<Verdict>),
+    /// Nothing, for this reason: a fault of ours or of the line.
+    Nothing(String),
+}
+
+/// By whom, with what, and when it was looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Look<'a> {
+    pub tools: &'a Value,
+    pub at: DateTime<Utc>,
+    pub by: &'a str,
+}
+
+/// What a climb is held against: the digest of the dump as it was first seen. Suspicion is reckoned apart, over all backups.
+pub(super) fn recorded(known: &Verdict) -> Recorded {
+    let download_sha256 = if known.dump_sha256.is_none() { known.sha256.clone() } else { None };
+    Recorded { download_sha256, dump_sha256: known.dump_sha256.clone(), ..Recorded::default() }
+}
+
+/// The verdict on a backup that was `known` so far.
+pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt {
+    if !climb.is_conclusive() {
+        return Learnt::Nothing(trouble(climb));
+    }
+    let sealed = sealed(climb);
+    let sound = climb.halt.is_none() && sealed;
+    let blamed = climb.halt.as_ref().filter(|halt| halt.blames_backup());
+    let message = match (&climb.halt, sealed) {
+        (Some(halt), _) => Some(Chain(halt).to_string()),
+        (None, false) => Some(Halt::Unsealed.to_string()),
+        (None, true) => None,
+    };
+    let received = climb.received.as_ref();
+    // A digest stays the one of the first look: what has changed since stays changed.
+    let first = |known: &Option<String>, now: Option<&String>| known.clone().or_else(|| now.cloned());
+    Learnt::Fact(Box::new(Verdict {
+        rung: if climb.rung == Rung::Asserted && !sealed { Rung::Restored } else { climb.rung },
+        refused: blamed.map(|halt| halt.reason().to_owned()),
+        message,
+        sha256: first(&known.sha256, received.map(|received| &received.download_sha256)),
+        dump_sha256: first(&known.dump_sha256, received.map(|received| &received.dump_sha256)),
+        tools: look.tools.clone(),
+        checked_at: look.at,
+        checked_by: Some(look.by.to_owned()),
+        settled: true,
+        sound,
+        proven_at: sound.then_some(look.at),
+        counts: climb.counts.as_ref().map(|counts| rows_document(&rows_of(counts))),
+        reached: Some(reached(climb)),
+        ..known.clone()
+    }))
+}
+
+/// Whether something vouches for the bytes beside a digest that we took of them ourselves, after whatever had happened.
+fn sealed(climb: &Climb) -> bool {
+    let (Some(received), Some(toc)) = (&climb.received, &climb.toc) else { return false };
+    Seal::of(received, toc, &Recorded::default()).is_some()
+}
+
+fn reached(climb: &Climb) -> Value {
+    let seconds =
+        climb.reached.iter().map(|(rung, took)| (rung.name().to_owned(), json!(took.as_secs_f64())));
+    Value::Object(seconds.collect())
+}
+
+fn trouble(climb: &Climb) -> String {
+    let why = climb.halt.as_ref().map(|halt| Chain(halt).to_string()).unwrap_or_default();
+    if climb.unoffered.is_empty() {
+        return why;
+    }
+    format!(
+        "this machine's PostgreSQL does not offer the extension{} {}, so the restore could not be judged: {why}",
+        if climb.unoffered.len() == 1 { "" } else { "s" },
+        climb.unoffered.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::backup::Refusal;
+    use crate::backup::archive::sniff::DumpHeader;
+    use crate::backup::archive::{Packing, Received};
+    use crate::backup::contents::Counts;
+    use crate::backup::toc::Toc;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(100)
+    }
+
+    fn climbed(rung: Rung, halt: Option<Halt>) -> Climb {
+        Climb { rung, halt, ..Climb::begin() }
+    }
+
+    /// Up to the top, `packed` this way.
+    fn whole(packing: Packing) -> Climb {
+        let header = DumpHeader { version: (1, 14, 0), int_bytes: 4, offset_bytes: 8 };
+        let (download_sha256, dump_sha256) = ("d1".to_owned(), "d2".to_owned());
+        let (download_bytes, dump_bytes) = (10, 20);
+        let received = Received {
+            download_bytes,
+            download_sha256,
+            dump_bytes,
+            dump_sha256,
+            member: None,
+            packing,
+            header,
+        };
+        let text = String::new;
+        let toc = Toc {
+            database: text(),
+            archive_version: text(),
+            server_version: text(),
+            dump_version: text(),
+            compression: "-1".to_owned(),
+            created_at: text(),
+            entries_total: 0,
+            entries: Vec::new(),
+        };
+        Climb {
+            received: Some(received),
+            toc: Some(toc),
+            counts: Some(Counts::default()),
+            ..climbed(Rung::Asserted, None)
+        }
+    }
+
+    fn of(known: &Verdict, climb: &Climb) -> Learnt {
+        learnt(known, climb, &Look { tools: &json!({}), at: now(), by: "test" })
+    }
+
+    fn fact(known: &Verdict, climb: &Climb) -> Verdict {
+        match of(known, climb) {
+            Learnt::Fact(verdict) => *verdict,
+            Learnt::Nothing(why) => panic!("nothing was learnt: {why}"),
+        }
+    }
+
+    #[test]
+    fn at_the_top_it_is_proven_with_the_date_and_the_digests() {
+        let verdict = fact(&Verdict::default(), &whole(Packing::GzipTar));
+        assert_eq!((verdict.rung, verdict.proven_at, verdict.settled), (Rung::Asserted, Some(now()), true));
+        assert_eq!((verdict.sha256.as_deref(), verdict.dump_sha256.as_deref()), (Some("d1"), Some("d2")));
+        assert_eq!((verdict.refused, verdict.message), (None, None));
+    }
+
+    #[test]
+    fn a_digest_that_we_took_ourselves_does_not_vouch_for_what_was_before() {
+        let known = Verdict { dump_sha256: Some("d2".into()), ..Verdict::default() };
+        let verdict = fact(&known, &whole(Packing::Bare));
+        assert_eq!((verdict.rung, verdict.sound, verdict.proven_at), (Rung::Restored, false, None));
+        assert!(verdict.settled && verdict.refused.is_none(), "nothing is wrong with it that could be seen");
+        assert!(verdict.message.is_some_and(|why| why.contains("neither a recorded digest nor checksums")));
+    }
+
+    #[test]
+    fn a_fault_of_the_backup_is_a_refusal_and_keeps_the_first_digest() {
+        let known = Verdict { sha256: Some("a".into()), dump_sha256: Some("b".into()), ..Verdict::default() };
+        let halt = Halt::Refused(Refusal::DigestDiffers { layer: crate::backup::refusal::Layer::Member });
+        let climb =
+            Climb { received: whole(Packing::GzipTar).received, ..climbed(Rung::Downloaded, Some(halt)) };
+        let verdict = fact(&known, &climb);
+        assert_eq!((verdict.rung, verdict.refused.as_deref()), (Rung::Downloaded, Some("digest-differs")));
+        assert_eq!(verdict.dump_sha256.as_deref(), Some("b"), "or the next look would find nothing");
+        assert!(!verdict.sound);
+    }
+
+    #[test]
+    fn a_fault_of_ours_or_of_the_line_says_nothing_of_the_backup() {
+        let line = Refusal::Transfer { at: 5, source: "reset".into() };
+        let told = of(&Verdict::default(), &climbed(Rung::Listed, Some(Halt::Refused(line))));
+        assert_eq!(told, Learnt::Nothing("the download failed after 5 bytes: reset".into()));
+        let lacking = Climb {
+            unoffered: vec!["postgis".into()],
+            ..climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())))
+        };
+        let Learnt::Nothing(why) = of(&Verdict::default(), &lacking) else { panic!("a verdict") };
+        assert!(why.contains("does not offer the extension postgis"), "{why}");
+        let whole_and_lacking = climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())));
+        assert!(fact(&Verdict::default(), &whole_and_lacking).refused.is_some());
+    }
+
+    #[test]
+    fn what_it_is_held_against_is_the_dump_as_it_was_first_seen() {
+        let known = Verdict { sha256: Some("a".into()), ..Verdict::default() };
+        assert_eq!(recorded(&known).download_sha256.as_deref(), Some("a"));
+        let known = Verdict { dump_sha256: Some("b".into()), ..known };
+        assert_eq!(recorded(&known).download_sha256, None, "the platform may pack it anew");
+        assert_eq!(recorded(&known).dump_sha256.as_deref(), Some("b"));
+    }
+}

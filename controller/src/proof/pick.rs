@@ -1,0 +1,162 @@
+//! Which backup is taken up next. Pure.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::policy::Policy;
+use crate::store::Verdict;
+
+/// Why a backup is taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// It is not known how far it gets.
+    New,
+    /// It was refused once, which may have been the platform's bad hour.
+    Doubt,
+    /// It was proven long ago, and backups rot.
+    Sample,
+    /// Somebody asked for it.
+    Asked,
+}
+
+/// The next one of `rows` (newest first) that is due and was not `tried` in this run. `draw` draws one of so many.
+pub(super) fn next<'a>(
+    rows: &'a [Verdict],
+    now: DateTime<Utc>,
+    policy: &Policy,
+    tried: &BTreeSet<String>,
+    draw: impl FnOnce(usize) -> usize,
+) -> Option<(&'a Verdict, Why)> {
+    let open: Vec<&Verdict> = present(rows)
+        .filter(|row| !tried.contains(&row.backup))
+        .filter(|row| row.retry_at.is_none_or(|at| at <= now))
+        .collect();
+    if let Some(new) = open.iter().find(|row| !row.settled) {
+        return Some((new, Why::New));
+    }
+    let doubtful =
+        |row: &&&Verdict| row.refused.is_some() && row.climbs < 2 && row.checked_at + policy.doubt <= now;
+    if let Some(doubtful) = open.iter().find(doubtful) {
+        return Some((doubtful, Why::Doubt));
+    }
+    sample(rows, &open, now, policy, draw).map(|row| (row, Why::Sample))
+}
+
+/// Whether a run that has taken up so many may end before all is done.
+pub(super) fn enough(rows: &[Verdict], tried: usize, policy: &Policy) -> bool {
+    let good = present(rows).any(|row| row.sound && row.refused.is_none());
+    tried >= policy.most || (tried >= policy.per_run && good)
+}
+
+/// The backups that are due and were not tried.
+pub(super) fn left(rows: &[Verdict], now: DateTime<Utc>, tried: &BTreeSet<String>) -> usize {
+    let due = |row: &&Verdict| !row.settled && row.retry_at.is_none_or(|at| at <= now);
+    present(rows).filter(due).filter(|row| !tried.contains(&row.backup)).count()
+}
+
+/// The database's backups that the platform lists.
+pub(super) fn present(rows: &[Verdict]) -> impl Iterator<Item = &Verdict> {
+    rows.iter().filter(|row| row.kind == "database" && row.gone_at.is_none())
+}
+
+/// One that was not looked at for long, unless another one was looked at again lately.
+fn sample<'a>(
+    rows: &'a [Verdict],
+    open: &[&'a Verdict],
+    now: DateTime<Utc>,
+    policy: &Policy,
+    draw: impl FnOnce(usize) -> usize,
+) -> Option<&'a Verdict> {
+    let long_ago = now - policy.sample_every;
+    let lately = present(rows).any(|row| row.climbs > 1 && row.checked_at > long_ago);
+    let old: Vec<&&Verdict> = open.iter().filter(|row| row.checked_at <= long_ago).collect();
+    if lately || old.is_empty() {
+        return None;
+    }
+    old.get(draw(old.len())).map(|row| **row)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use reprise_crds::plan::ProofSpec;
+
+    use super::*;
+    use crate::store::Rung;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(100)
+    }
+
+    fn policy() -> Policy {
+        Policy::of(&ProofSpec::default())
+    }
+
+    fn row(backup: &str) -> Verdict {
+        Verdict { kind: "database".into(), backup: backup.into(), checked_at: now(), ..Verdict::default() }
+    }
+
+    fn proven(backup: &str, hours: i64) -> Verdict {
+        let checked_at = now() - TimeDelta::hours(hours);
+        Verdict { settled: true, sound: true, rung: Rung::Asserted, climbs: 1, checked_at, ..row(backup) }
+    }
+
+    fn refused(backup: &str, hours: i64) -> Verdict {
+        Verdict {
+            sound: false,
+            rung: Rung::Listed,
+            refused: Some("gzip-cut".into()),
+            ..proven(backup, hours)
+        }
+    }
+
+    fn picked(rows: &[Verdict], tried: &[&str]) -> Option<(String, Why)> {
+        let tried = tried.iter().map(|name| (*name).to_owned()).collect();
+        next(rows, now(), &policy(), &tried, |_| 0).map(|(row, why)| (row.backup.clone(), why))
+    }
+
+    #[test]
+    fn the_newest_that_is_not_known_comes_first() {
+        let rows = [proven("c", 1), row("b"), row("a")];
+        assert_eq!(picked(&rows, &[]), Some(("b".into(), Why::New)));
+        assert_eq!(picked(&rows, &["b"]), Some(("a".into(), Why::New)));
+        assert_eq!(picked(&rows, &["b", "a"]), None);
+    }
+
+    #[test]
+    fn one_that_is_gone_or_rests_is_left_alone() {
+        let gone = Verdict { gone_at: Some(now()), ..row("c") };
+        let rests = Verdict { retry_at: Some(now() + TimeDelta::minutes(1)), ..row("b") };
+        assert_eq!(picked(&[gone, rests, row("a")], &[]), Some(("a".into(), Why::New)));
+    }
+
+    #[test]
+    fn a_refusal_is_looked_at_once_more_and_then_believed() {
+        assert_eq!(picked(&[refused("a", 0)], &[]), None, "not at once");
+        assert_eq!(picked(&[refused("a", 2)], &[]), Some(("a".into(), Why::Doubt)));
+        assert_eq!(picked(&[Verdict { climbs: 2, ..refused("a", 2) }], &[]), None);
+    }
+
+    #[test]
+    fn old_ones_are_drawn_one_a_day() {
+        let rows = [proven("c", 30), proven("b", 40), proven("a", 3)];
+        assert_eq!(picked(&rows, &[]), Some(("c".into(), Why::Sample)));
+        let drawn = next(&rows, now(), &policy(), &BTreeSet::new(), |count| count - 1);
+        assert_eq!(drawn.map(|(row, _)| row.backup.as_str()), Some("b"));
+        let again = Verdict { climbs: 2, ..proven("d", 1) };
+        assert_eq!(picked(&[again, proven("b", 40)], &[]), None, "another was looked at again lately");
+    }
+
+    #[test]
+    fn a_run_goes_on_until_a_good_one_is_found_but_not_for_ever() {
+        let bad = [refused("c", 0), refused("b", 0), row("a")];
+        assert!(!enough(&bad, 3, &policy()));
+        assert!(enough(&bad, 20, &policy()));
+        let good = [refused("c", 0), proven("b", 0), row("a")];
+        assert!(!enough(&good, 2, &policy()));
+        assert!(enough(&good, 3, &policy()));
+        assert_eq!(left(&good, now(), &BTreeSet::new()), 1);
+    }
+}

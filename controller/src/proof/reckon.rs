@@ -1,0 +1,84 @@
+//! Which backups are suspicious: far fewer rows than in the one before, as after a `DELETE` without a `WHERE`. Pure.
+//!
+//! Backups are proven newest first, so what a backup falls from may be learnt after it: suspicion is reckoned over all of
+//! them, each time something was learnt. Each is held against the newest older one that is itself above suspicion.
+
+use crate::backup::ladder::{Previous, Rows, rows_of_document};
+use crate::store::Verdict;
+
+/// Every sound backup whose rows are known, with what is suspicious about it.
+pub(super) fn suspicions(rows: &[Verdict], tolerated: f64) -> Vec<(String, Option<String>)> {
+    let mut known: Vec<(&Verdict, Rows)> = rows
+        .iter()
+        .filter(|row| row.kind == "database" && row.sound && row.taken_at.is_some())
+        .filter_map(|row| Some((row, rows_of_document(row.counts.as_ref()?)?)))
+        .collect();
+    known.sort_by_key(|(row, _)| row.taken_at);
+    let mut before: Option<Previous> = None;
+    let mut found = Vec::new();
+    for (row, counts) in known {
+        let falls = before.as_ref().map(|before| before.falls(&counts)).unwrap_or_default();
+        let told: Vec<String> = falls.iter().map(ToString::to_string).collect();
+        if told.is_empty() || row.accepted_by.is_some() {
+            before = Some(Previous { rows: counts, tolerated });
+        }
+        found.push((row.backup.clone(), (!told.is_empty()).then(|| told.join("; "))));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+
+    use super::*;
+    use crate::backup::contents::RelationName;
+    use crate::backup::ladder::rows_document;
+
+    /// A sound backup of this day, with this many orders.
+    fn backup(day: i64, orders: u64) -> Verdict {
+        let table = RelationName { schema: "public".into(), name: "orders".into() };
+        Verdict {
+            kind: "database".into(),
+            backup: format!("day {day}"),
+            taken_at: Some(DateTime::UNIX_EPOCH + TimeDelta::days(day)),
+            sound: true,
+            counts: Some(rows_document(&Rows::from([(table, orders)]))),
+            ..Verdict::default()
+        }
+    }
+
+    fn suspected(rows: &[Verdict]) -> Vec<String> {
+        let found = suspicions(rows, 0.2);
+        found.into_iter().filter_map(|(backup, why)| why.map(|_| backup)).collect()
+    }
+
+    #[test]
+    fn a_fall_is_seen_in_whichever_order_the_backups_were_proven() {
+        let rows = [backup(3, 990), backup(2, 10), backup(1, 1000)];
+        assert_eq!(suspected(&rows), ["day 2"]);
+        let (_, why) = suspicions(&rows, 0.2).swap_remove(1);
+        assert_eq!(
+            why.as_deref(),
+            Some("all tables together fell from 1000 to 10 rows; public.orders fell from 1000 to 10 rows")
+        );
+    }
+
+    #[test]
+    fn one_poisoned_backup_does_not_make_the_next_one_look_well() {
+        assert_eq!(suspected(&[backup(3, 9), backup(2, 10), backup(1, 1000)]), ["day 2", "day 3"]);
+    }
+
+    #[test]
+    fn what_somebody_accepted_is_the_measure_from_then_on() {
+        let accepted = Verdict { accepted_by: Some("eve".into()), ..backup(2, 10) };
+        let rows = [backup(3, 9), accepted, backup(1, 1000)];
+        assert_eq!(suspected(&rows), ["day 2"], "what it is stays told");
+    }
+
+    #[test]
+    fn one_that_did_not_pass_its_checks_is_no_measure() {
+        let broken = Verdict { sound: false, ..backup(1, 1000) };
+        assert_eq!(suspected(&[backup(2, 10), broken]), [""; 0]);
+    }
+}

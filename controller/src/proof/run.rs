@@ -1,0 +1,358 @@
+//! One run: the platform's list, then backup after backup, each stored before the next.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reprise_crds::RecoveryPlanSpec;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::ProofError;
+use super::disk::Budget;
+use super::learnt::{Learnt, Look, learnt, recorded};
+use super::pick::{self, Why};
+use super::policy::{Policy, rest};
+use super::reckon::suspicions;
+use super::source::{Source, paced};
+use super::throwaway::{Place, Throwaway};
+use crate::backup::PgTools;
+use crate::backup::archive::Expect;
+use crate::backup::checks::{DataCheck, planned};
+use crate::backup::ladder::{Climb, Scratch, climb};
+use crate::recovery::tools::Tools;
+use crate::runtime::chain::Chain;
+use crate::store::{Rung, Verdict};
+
+/// How long one of the plan's questions may take.
+const QUESTION: Duration = Duration::from_mins(2);
+/// The sessions' name.
+const APPLICATION: &str = "reprise-proof";
+
+/// Takes up the backups of one plan.
+#[derive(Debug)]
+pub struct Prover<'a> {
+    /// Store, platform, clock.
+    pub tools: &'a Tools,
+    /// The plan's name.
+    pub plan: &'a str,
+    /// The plan.
+    pub spec: &'a RecoveryPlanSpec,
+    /// Who takes them up, for the verdicts.
+    pub by: &'a str,
+}
+
+/// Which backups are taken up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// Those that are due, as many as the plan allows; none while a recovery is at work.
+    Due,
+    /// This one, by id or name, whatever is known of it.
+    One(String),
+    /// Every one that the platform lists, whatever is known of it.
+    All,
+}
+
+/// One backup that was taken up.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Taken {
+    /// Its id.
+    pub backup: String,
+    /// What it is called.
+    pub name: String,
+    /// When it was taken.
+    pub taken_at: Option<DateTime<Utc>>,
+    /// Why it was taken up.
+    pub why: Why,
+    /// How far it came.
+    pub rung: Rung,
+    /// The class of the refusal.
+    pub refused: Option<String>,
+    /// The refusal, or why it is not higher.
+    pub message: Option<String>,
+    /// Why nothing was learnt of it.
+    pub trouble: Option<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Backups that the platform lists.
+    pub listed: usize,
+    /// Those that were taken up, in this order.
+    pub taken: Vec<Taken>,
+    /// Those that are still to be taken up.
+    pub left: usize,
+    /// A recovery is at work, for which they wait.
+    pub postponed: bool,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, rung, refused, message, trouble, .. } = self;
+        let message = message.as_deref().unwrap_or_default();
+        match (trouble, refused) {
+            (Some(trouble), _) => write!(f, "{name}: nothing was learnt, {trouble}"),
+            (None, Some(refused)) => {
+                write!(f, "{name}: refused after {} ({refused}): {message}", rung.name())
+            }
+            (None, None) if message.is_empty() => write!(f, "{name}: {}", rung.name()),
+            (None, None) => write!(f, "{name}: {} ({message})", rung.name()),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listed, taken, left, postponed } = self;
+        write!(f, "{listed} backups listed, {} taken up", taken.len())?;
+        for one in taken {
+            write!(f, "; {one}")?;
+        }
+        if *left > 0 {
+            write!(f, "; {left} left for the next run")?;
+        }
+        if *postponed { write!(f, "; a recovery is at work, which comes first") } else { Ok(()) }
+    }
+}
+
+impl Summary {
+    /// The run's sentence; an error if backups were taken up and nothing was learnt of any.
+    pub fn outcome(&self) -> Result<String, ProofError> {
+        match self.taken.iter().find_map(|one| one.trouble.clone()) {
+            Some(trouble) if self.taken.iter().all(|one| one.trouble.is_some()) => {
+                Err(ProofError::Nothing(trouble))
+            }
+            _ => Ok(self.to_string()),
+        }
+    }
+}
+
+/// What a run works with.
+struct Bench {
+    policy: Policy,
+    source: Source,
+    tools: PgTools,
+    questions: Vec<DataCheck>,
+}
+
+impl Prover<'_> {
+    /// Asks for the list and takes up backups; `told` hears of each when it is stored.
+    ///
+    /// *Repeat*: safe; what is known is not learnt again unless it is asked for. One process at a time does it for a plan.
+    pub async fn run(
+        &self,
+        which: &Which,
+        stop: &CancellationToken,
+        told: impl Fn(&Taken),
+    ) -> Result<Summary, ProofError> {
+        let store = &self.tools.store;
+        let _turn =
+            store.proof_turn(self.plan).await?.ok_or_else(|| ProofError::Busy(self.plan.to_owned()))?;
+        let bench = self.bench().await?;
+        let listed = bench.source.list().await?;
+        store.record_listing(self.plan, &listed, self.tools.clock.now(), self.by).await?;
+        let mut summary = Summary { listed: listed.len(), ..Summary::default() };
+        let mut server = None;
+        let worked = self.work(&bench, which, stop, &mut server, &mut summary, told).await;
+        if let Some(server) = server {
+            server.end().await?;
+        }
+        worked.map(|()| summary)
+    }
+
+    async fn bench(&self) -> Result<Bench, ProofError> {
+        let source = &self.spec.source;
+        let platform = self.tools.platform(&source.region)?;
+        Ok(Bench {
+            policy: Policy::of(&self.spec.proof),
+            source: Source::find(platform, &source.app, &source.addon).await?,
+            tools: self.tools.postgresql().await.map_err(ProofError::Tools)?,
+            questions: planned(&self.spec.data_checks),
+        })
+    }
+
+    async fn work(
+        &self,
+        bench: &Bench,
+        which: &Which,
+        stop: &CancellationToken,
+        server: &mut Option<Throwaway>,
+        summary: &mut Summary,
+        told: impl Fn(&Taken),
+    ) -> Result<(), ProofError> {
+        let mut tried = BTreeSet::new();
+        loop {
+            if stop.is_cancelled() {
+                return Err(ProofError::Stopped);
+            }
+            let rows = self.tools.store.verdicts(self.plan).await?;
+            summary.left = pick::left(&rows, self.tools.clock.now(), &tried);
+            let Some((known, why)) = self.choose(&rows, which, &bench.policy, &tried)? else { return Ok(()) };
+            if *which == Which::Due && self.tools.store.recovery_at_work().await? {
+                summary.postponed = true;
+                return Ok(());
+            }
+            if server.is_none() {
+                *server = Some(Throwaway::start(&self.tools.proof_work.join(self.plan)).await?);
+            }
+            let Some(server) = server.as_ref() else { return Ok(()) };
+            tried.insert(known.backup.clone());
+            let taken = self.take(bench, server, known, why, stop).await?;
+            told(&taken);
+            summary.taken.push(taken);
+        }
+    }
+
+    fn choose<'r>(
+        &self,
+        rows: &'r [Verdict],
+        which: &Which,
+        policy: &Policy,
+        tried: &BTreeSet<String>,
+    ) -> Result<Option<(&'r Verdict, Why)>, ProofError> {
+        let untried = |row: &&Verdict| !tried.contains(&row.backup);
+        match which {
+            Which::Due if pick::enough(rows, tried.len(), policy) => Ok(None),
+            Which::Due => {
+                let draw = |count| rand::random_range(0..count);
+                Ok(pick::next(rows, self.tools.clock.now(), policy, tried, draw))
+            }
+            Which::All => Ok(pick::present(rows).find(untried).map(|row| (row, Why::Asked))),
+            Which::One(name) => {
+                let named = |row: &&Verdict| row.backup == *name || row.label() == name;
+                let found =
+                    pick::present(rows).find(named).ok_or_else(|| ProofError::NoBackup(name.clone()))?;
+                Ok(Some(found).filter(untried).map(|row| (row, Why::Asked)))
+            }
+        }
+    }
+
+    /// Takes one backup up, and stores what was learnt.
+    async fn take(
+        &self,
+        bench: &Bench,
+        server: &Throwaway,
+        known: &Verdict,
+        why: Why,
+        stop: &CancellationToken,
+    ) -> Result<Taken, ProofError> {
+        tracing::info!(plan = self.plan, backup = known.label(), why = ?why, "taking up a backup");
+        let began = Instant::now();
+        let place = server.fresh().await?;
+        let look = async {
+            match self.climb(bench, server, &place, known, stop).await {
+                Ok(climbed) => {
+                    let tools = json!({ "pg_restore": bench.tools.version(), "server": server.version() });
+                    self.judge(known, &climbed, &tools)
+                }
+                Err(trouble) => Learnt::Nothing(trouble),
+            }
+        };
+        let learnt = stop.run_until_cancelled(Box::pin(look)).await.ok_or(ProofError::Stopped)?;
+        // A restore that was cancelled comes back by itself, as trouble that is none.
+        if stop.is_cancelled() {
+            return Err(ProofError::Stopped);
+        }
+        let taken = self.store(known, learnt, why, began.elapsed()).await?;
+        self.reckon(bench).await?;
+        tracing::info!(plan = self.plan, outcome = %taken, took_s = taken.seconds, "took up a backup");
+        Ok(taken)
+    }
+
+    async fn climb(
+        &self,
+        bench: &Bench,
+        server: &Throwaway,
+        place: &Place,
+        known: &Verdict,
+        stop: &CancellationToken,
+    ) -> Result<Climb, String> {
+        let free = self.tools.disk_budget(server.folder()).map_err(|error| Chain(&error).to_string())?;
+        let budget = Budget::new(server.folder(), free, bench.policy.max_disk);
+        let found = bench.source.download(&known.backup).await.map_err(|error| Chain(&error).to_string())?;
+        let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
+        let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
+        let recorded = recorded(known);
+        let dump = server.dump();
+        let scratch = Scratch {
+            target: &place.owner,
+            superuser: Some(&place.superuser),
+            jobs: u16::try_from(self.spec.limits.restore_jobs).unwrap_or(2),
+            work_dir: server.folder(),
+            application: APPLICATION,
+            questions: &bench.questions,
+            question_limit: QUESTION,
+        };
+        let body = paced(download.body, bench.policy.max_rate);
+        let climbing = climb(&bench.tools, body, expect, &recorded, &dump, scratch, stop);
+        tokio::select! {
+            climbed = Box::pin(climbing) => Ok(climbed),
+            why = budget.outgrown() => Err(why),
+        }
+    }
+
+    fn judge(&self, known: &Verdict, climbed: &Climb, tools: &Value) -> Learnt {
+        if let Some(received) = &climbed.received {
+            self.tools.metrics.bytes_moved("database-backup", received.download_bytes);
+        }
+        let look = Look { tools, at: self.tools.clock.now(), by: self.by };
+        learnt(known, climbed, &look)
+    }
+
+    async fn store(
+        &self,
+        known: &Verdict,
+        learnt: Learnt,
+        why: Why,
+        took: Duration,
+    ) -> Result<Taken, ProofError> {
+        let store = &self.tools.store;
+        let taken = |verdict: &Verdict, trouble: Option<String>| Taken {
+            backup: verdict.backup.clone(),
+            name: verdict.label().to_owned(),
+            taken_at: verdict.taken_at,
+            why,
+            rung: verdict.rung,
+            refused: verdict.refused.clone(),
+            message: verdict.message.clone(),
+            trouble,
+            seconds: took.as_secs_f64(),
+        };
+        match learnt {
+            Learnt::Fact(verdict) => {
+                store.record_verdict(self.plan, &verdict).await?;
+                if let Some(reason) = &verdict.refused {
+                    self.tools.metrics.backup_refused(reason);
+                }
+                Ok(taken(&verdict, None))
+            }
+            Learnt::Nothing(trouble) => {
+                let retry_at = self.tools.clock.now() + rest(known.attempts.unsigned_abs());
+                store.note_trouble(self.plan, &known.backup, &trouble, retry_at).await?;
+                Ok(taken(known, Some(trouble)))
+            }
+        }
+    }
+
+    /// Holds all backups against each other anew.
+    async fn reckon(&self, bench: &Bench) -> Result<(), ProofError> {
+        let rows = self.tools.store.verdicts(self.plan).await?;
+        let found = suspicions(&rows, bench.policy.tolerated);
+        for (backup, why) in &found {
+            let known = rows.iter().find(|row| row.backup == *backup);
+            if let Some(why) = why
+                && known.is_none_or(|known| known.suspicious.as_ref() != Some(why))
+            {
+                tracing::warn!(plan = self.plan, backup, why, "a backup is suspicious");
+            }
+        }
+        Ok(self.tools.store.record_suspicions(self.plan, &found).await?)
+    }
+}

@@ -1,0 +1,190 @@
+//! In which order backups are tried, given what is known of each. Pure.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+
+use super::taken_at;
+use crate::providers::scalingo::backups::Backup;
+use crate::recovery::outputs::RefusedBackup;
+use crate::store::Verdict;
+
+/// How long a refusal is remembered: what was wrong with the platform and not with the backup may be mended by then.
+const MEMORY: TimeDelta = TimeDelta::days(7);
+/// How the reasons begin that were not seen now.
+pub(super) const REMEMBERED: &str = "as of ";
+
+/// What is known of a backup, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// Nothing against it.
+    Open,
+    /// It lost suspiciously many rows: it may be the poisoned one.
+    Suspicious,
+    /// It was refused lately.
+    Refused,
+}
+
+/// A backup that may be chosen.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    /// As the platform lists it.
+    pub backup: Backup,
+    /// What is known of these very bytes.
+    pub known: Option<Verdict>,
+    standing: Standing,
+}
+
+/// Those with nothing against them, then the suspicious ones, then those that were refused; the newest first among each. The
+/// list's own order is not trusted.
+pub(super) fn rank(backups: Vec<Backup>, known: &[Verdict], now: DateTime<Utc>) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> =
+        backups.into_iter().map(|backup| Candidate::new(backup, known, now)).collect();
+    candidates.sort_by_key(|one| (one.standing, Reverse(taken_at(&one.backup))));
+    candidates
+}
+
+impl Candidate {
+    fn new(backup: Backup, known: &[Verdict], now: DateTime<Utc>) -> Self {
+        let known = known.iter().find(|row| row.kind == "database" && row.backup == backup.id);
+        // Another size is another backup.
+        let size = backup.size.and_then(|size| i64::try_from(size).ok());
+        let same = |row: &&Verdict| size.is_none() || row.size_bytes.is_none() || row.size_bytes == size;
+        let known = known.filter(same).cloned();
+        let standing = known.as_ref().map_or(Standing::Open, |row| standing(row, now));
+        Self { backup, known, standing }
+    }
+
+    /// What people call it.
+    pub(super) fn name(&self) -> &str {
+        self.backup.name.as_deref().unwrap_or(&self.backup.id)
+    }
+
+    /// Whether the dump is what it was when it was first seen.
+    pub(super) fn is_the_same(&self, dump_sha256: &str) -> bool {
+        let known = self.known.as_ref().and_then(|known| known.dump_sha256.as_deref());
+        known.is_none_or(|known| known.eq_ignore_ascii_case(dump_sha256))
+    }
+
+    /// What is suspicious about it.
+    pub(super) fn suspicion(&self) -> Option<&str> {
+        self.known.as_ref().filter(|_| self.standing == Standing::Suspicious)?.suspicious.as_deref()
+    }
+
+    /// How it was proven before, as the end of a sentence.
+    pub(super) fn proof(&self) -> String {
+        match self.known.as_ref().and_then(|known| known.proven_at) {
+            Some(at) => format!("; restored and checked once before, on {}", told(at)),
+            None => String::new(),
+        }
+    }
+
+    /// Why it loses by what is known of it, if it does.
+    pub(super) fn lost(&self) -> Option<RefusedBackup> {
+        let known = self.known.as_ref()?;
+        let (reason, why) = match self.standing {
+            Standing::Open => return None,
+            Standing::Suspicious => ("rows-fallen", known.suspicious.as_deref()),
+            Standing::Refused => (known.refused.as_deref()?, known.message.as_deref()),
+        };
+        let why = why.unwrap_or(reason);
+        Some(self.lost_by(reason, format!("{REMEMBERED}{}: {why}", told(known.checked_at))))
+    }
+
+    /// That it lost, and why.
+    pub(super) fn lost_by(&self, reason: &str, message: String) -> RefusedBackup {
+        RefusedBackup {
+            backup: self.name().to_owned(),
+            taken_at: self.backup.created_at,
+            reason: reason.to_owned(),
+            message,
+        }
+    }
+}
+
+fn standing(row: &Verdict, now: DateTime<Utc>) -> Standing {
+    if row.settled && row.refused.is_some() && row.checked_at + MEMORY > now {
+        Standing::Refused
+    } else if row.suspicious.is_some() && row.accepted_by.is_none() {
+        Standing::Suspicious
+    } else {
+        Standing::Open
+    }
+}
+
+fn told(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(100)
+    }
+
+    fn backup(day: u32) -> Backup {
+        let document = serde_json::json!({
+            "id": format!("id{day}"), "name": format!("day {day}"), "size": 10, "status": "done",
+            "created_at": DateTime::UNIX_EPOCH + TimeDelta::days(day.into()),
+        });
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn verdict(day: u32) -> Verdict {
+        Verdict {
+            kind: "database".into(),
+            backup: format!("id{day}"),
+            size_bytes: Some(10),
+            settled: true,
+            checked_at: now() - TimeDelta::days(1),
+            ..Verdict::default()
+        }
+    }
+
+    fn refused(day: u32) -> Verdict {
+        Verdict { refused: Some("gzip-cut".into()), message: Some("cut".into()), ..verdict(day) }
+    }
+
+    fn order(days: &[u32], known: &[Verdict]) -> Vec<String> {
+        let ranked = rank(days.iter().copied().map(backup).collect(), known, now());
+        ranked.iter().map(|one| one.name().to_owned()).collect()
+    }
+
+    #[test]
+    fn where_nothing_is_known_the_newest_comes_first() {
+        assert_eq!(order(&[2, 3, 1], &[]), ["day 3", "day 2", "day 1"]);
+    }
+
+    #[test]
+    fn a_suspicious_one_comes_after_all_others_and_a_refused_one_last() {
+        let suspicious = Verdict { suspicious: Some("orders fell".into()), ..verdict(2) };
+        assert_eq!(order(&[1, 2, 3], &[refused(3), suspicious.clone()]), ["day 1", "day 2", "day 3"]);
+        let ranked = rank(vec![backup(1), backup(2), backup(3)], &[refused(3), suspicious.clone()], now());
+        let lost: Vec<RefusedBackup> = ranked.iter().filter_map(Candidate::lost).collect();
+        let reasons: Vec<&str> = lost.iter().map(|one| one.reason.as_str()).collect();
+        assert_eq!(reasons, ["rows-fallen", "gzip-cut"]);
+        assert_eq!(lost[1].message, "as of 1970-04-10T00:00:00Z: cut");
+        let accepted = Verdict { accepted_by: Some("eve".into()), ..suspicious };
+        assert_eq!(order(&[1, 2], &[accepted]), ["day 2", "day 1"]);
+    }
+
+    #[test]
+    fn a_refusal_of_long_ago_or_of_other_bytes_is_forgotten() {
+        let old = Verdict { checked_at: now() - TimeDelta::days(8), ..refused(2) };
+        assert_eq!(order(&[1, 2], &[old]), ["day 2", "day 1"]);
+        let other = Verdict { size_bytes: Some(11), ..refused(2) };
+        assert_eq!(order(&[1, 2], &[other]), ["day 2", "day 1"]);
+        let trouble = Verdict { settled: false, refused: None, trouble: Some("line".into()), ..verdict(2) };
+        assert_eq!(order(&[1, 2], &[trouble]), ["day 2", "day 1"], "our own trouble says nothing of it");
+    }
+
+    #[test]
+    fn a_dump_that_changed_since_it_was_seen_is_another_one() {
+        let seen = Verdict { dump_sha256: Some("AB".into()), ..verdict(1) };
+        let candidate = rank(vec![backup(1)], &[seen], now()).swap_remove(0);
+        assert!(candidate.is_the_same("ab") && !candidate.is_the_same("cd"));
+        assert!(rank(vec![backup(1)], &[], now())[0].is_the_same("anything"));
+    }
+}

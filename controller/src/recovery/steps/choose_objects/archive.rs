@@ -1,0 +1,102 @@
+//! The plan's own archive: of its runs, the newest whose contents are all there and that is not suspicious.
+
+use reprise_crds::plan::ArchiveSource;
+
+use super::Tried;
+use crate::archive::verify::Depth;
+use crate::archive::{Archiver, Which};
+use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
+use crate::recovery::steps::{Ctx, Result, StepError};
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
+use crate::store::{ArchiveRow, Severity, SpanKind};
+
+pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> Result<Tried> {
+    let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
+    ctx.doing(SpanKind::Data, "looking for the archive's newest run");
+    let mut runs = match archiver.vault.runs().await {
+        // Another copy may do, and where none does, this is told.
+        Err(error) if error.class() == Class::Terminal => return Ok(unreadable(Chain(&error).to_string())),
+        runs => runs.map_err(StepError::failed("listing the runs of the archive"))?,
+    };
+    runs.retain(|run| wanted.run.as_ref().is_none_or(|wanted| wanted == run));
+    let rows = ctx.tools.store.archives(&ctx.run.plan_name).await?;
+    let mut refused = Vec::new();
+    for run in runs.iter().rev() {
+        let row = rows.iter().find(|row| row.run == *run);
+        match judge(ctx, &archiver, run, row, wanted.run.is_some()).await? {
+            Ok(found) => return Ok(Tried::Chosen(chosen(index, found, row, refused))),
+            Err(one) => {
+                let told = format!("{} is not taken ({}): {}", one.backup, one.reason, one.message);
+                ctx.event(Severity::Warning, "ArchiveRefused", &told).await?;
+                refused.push(one);
+            }
+        }
+    }
+    if refused.is_empty() {
+        let message = wanted
+            .run
+            .as_ref()
+            .map_or_else(|| "it has no run".to_owned(), |run| format!("it has no run {run}"));
+        refused.push(RefusedBackup {
+            backup: "the archive".to_owned(),
+            taken_at: None,
+            reason: "none-listed".to_owned(),
+            message,
+        });
+    }
+    Ok(Tried::Refused(refused))
+}
+
+fn unreadable(message: String) -> Tried {
+    let (backup, reason) = ("the archive".to_owned(), "unreadable".to_owned());
+    Tried::Refused(vec![RefusedBackup { backup, taken_at: None, reason, message }])
+}
+
+type Record = crate::archive::format::Record;
+
+/// The run's record, if its manifest is whole and every content that it names is there.
+async fn judge(
+    ctx: &Ctx,
+    archiver: &Archiver,
+    run: &str,
+    row: Option<&ArchiveRow>,
+    named: bool,
+) -> Result<std::result::Result<Record, RefusedBackup>> {
+    let lost = |reason: &str, message: String| RefusedBackup {
+        backup: format!("archive run {run}"),
+        taken_at: row.and_then(|row| row.finished_at),
+        reason: reason.to_owned(),
+        message,
+    };
+    ctx.doing(SpanKind::Data, format!("comparing the manifest of run {run} with what the archive lists"));
+    let which = Which { run: Some(run.to_owned()), as_of: None };
+    let verified = archiver.verify(&which, Depth::Listing).await;
+    let verified = verified.map_err(StepError::failed(format!("checking archive run {run}")))?;
+    if !verified.findings.is_empty() {
+        return Ok(Err(lost("damaged", verified.findings.join("; "))));
+    }
+    let record = archiver.vault.record(run).await;
+    let (record, _) = record.map_err(StepError::failed(format!("reading archive run {run}")))?;
+    if row.map_or(!record.suspicious.is_empty(), |row| row.suspicious) && !named {
+        return Ok(Err(lost("suspicious", record.suspicious.join("; "))));
+    }
+    Ok(Ok(record))
+}
+
+fn chosen(
+    source: usize,
+    record: Record,
+    row: Option<&ArchiveRow>,
+    refused: Vec<RefusedBackup>,
+) -> ChosenObjects {
+    ChosenObjects::Archive {
+        source,
+        run: record.run,
+        taken_at: record.finished_at,
+        verified_at: row.and_then(|row| row.verified_at),
+        objects: record.manifest.objects,
+        bytes: record.manifest.bytes,
+        refused,
+    }
+}

@@ -1,0 +1,57 @@
+//! How old the newest of everything is: dates of what is on record, for all plans in one statement.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use super::{Result, Store, StoreError};
+
+/// The dates of one plan. What has none is not known to be there.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub struct PlanDates {
+    /// The plan.
+    pub plan: String,
+    /// Its spec, at this generation.
+    pub spec: Value,
+    /// Grows with each change of the spec.
+    pub generation: i64,
+    /// When the newest database backup was taken that is asserted and still at the platform.
+    pub backup_at: Option<DateTime<Utc>>,
+    /// When the platform last told its backups.
+    pub listed_at: Option<DateTime<Utc>>,
+    /// Whether the newest sound backup is suspicious, and nobody has accepted it.
+    pub suspicious: bool,
+    /// When the newest archive was complete that nothing is known against.
+    pub archive_at: Option<DateTime<Utc>>,
+    /// When an archive was last read back without finding anything.
+    pub archive_verified_at: Option<DateTime<Utc>>,
+    /// When a drill last succeeded.
+    pub drill_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// The dates of every plan.
+    pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
+        sqlx::query_as(
+            "SELECT p.name AS plan, p.spec, p.generation, proven.backup_at, listing.listed_at,
+                coalesce(sound.suspicious, false) AS suspicious, archive.archive_at, archive.archive_verified_at, drill.drill_at
+             FROM recovery_plans p
+             LEFT JOIN LATERAL (SELECT max(taken_at) AS backup_at FROM backup_verdicts v
+                WHERE v.plan = p.name AND v.kind = 'database' AND v.rung = 'asserted' AND v.refused IS NULL
+                  AND v.gone_at IS NULL) proven ON true
+             LEFT JOIN LATERAL (SELECT listed_at FROM backup_listings l
+                WHERE l.plan = p.name AND l.kind = 'database') listing ON true
+             LEFT JOIN LATERAL (SELECT v.suspicious IS NOT NULL AND v.accepted_by IS NULL AS suspicious FROM backup_verdicts v
+                WHERE v.plan = p.name AND v.kind = 'database' AND v.sound AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
+                ORDER BY v.taken_at DESC LIMIT 1) sound ON true
+             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL) AS archive_at,
+                max(verified_at) AS archive_verified_at FROM archives a
+                WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
+             LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r
+                WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill') drill ON true
+             ORDER BY p.name",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("freshness.dates"))
+    }
+}

@@ -1,0 +1,149 @@
+//! Verdicts against a real PostgreSQL.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::*;
+use crate::store::tests::lab;
+
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minute)
+}
+
+fn listed(backup: &str, day: i64, size: i64) -> ListedBackup {
+    ListedBackup {
+        backup: backup.to_owned(),
+        name: Some(format!("name of {backup}")),
+        taken_at: Some(at(day * 24 * 60)),
+        size_bytes: Some(size),
+    }
+}
+
+fn verdict(backup: &str, rung: Rung, minute: i64) -> Verdict {
+    Verdict {
+        kind: "database".into(),
+        backup: backup.into(),
+        rung,
+        sha256: Some("aa".into()),
+        checked_at: at(minute),
+        tools: json!({}),
+        settled: rung >= Rung::Restored,
+        sound: rung == Rung::Asserted,
+        proven_at: (rung == Rung::Asserted).then(|| at(minute)),
+        ..Verdict::default()
+    }
+}
+
+#[tokio::test]
+async fn a_list_puts_new_ones_down_marks_those_that_are_gone_and_forgets_nothing() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_listing("apilos", &[listed("a", 1, 10), listed("b", 2, 20)], at(0), "test").await.unwrap();
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 1)).await.unwrap();
+    store.record_listing("apilos", &[listed("a", 1, 10), listed("c", 3, 30)], at(2), "test").await.unwrap();
+    let rows = store.verdicts("apilos").await.unwrap();
+    let seen: Vec<_> =
+        rows.iter().map(|row| (row.backup.as_str(), row.rung, row.gone_at.is_some())).collect();
+    assert_eq!(seen, [("c", Rung::Listed, false), ("b", Rung::Listed, true), ("a", Rung::Asserted, false)]);
+    assert_eq!(rows[2].label(), "name of a", "the verdict had no name and keeps the one that it has");
+    assert_eq!(store.last_listing("apilos").await.unwrap(), Some(at(2)));
+    assert!(rows[2].settled);
+    store.record_listing("apilos", &[listed("a", 1, 11), listed("b", 2, 20)], at(3), "test").await.unwrap();
+    let rows = store.verdicts("apilos").await.unwrap();
+    let a = rows.iter().find(|row| row.backup == "a").unwrap();
+    assert!(!a.settled, "another size is another backup: it is judged anew");
+    assert!(rows.iter().find(|row| row.backup == "b").unwrap().gone_at.is_none(), "it came back");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn an_older_fact_and_a_lesser_look_at_the_same_bytes_replace_nothing() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 5)).await.unwrap();
+    store.record_verdict("apilos", &verdict("a", Rung::Restored, 4)).await.unwrap();
+    store.record_verdict("apilos", &verdict("a", Rung::Readable, 6)).await.unwrap();
+    let rung = async || store.verdicts("apilos").await.unwrap()[0].rung;
+    assert_eq!(rung().await, Rung::Asserted);
+    let refused = Verdict {
+        refused: Some("gzip-cut".into()),
+        settled: true,
+        sha256: None,
+        ..verdict("a", Rung::Listed, 7)
+    };
+    store.record_verdict("apilos", &refused).await.unwrap();
+    assert_eq!(rung().await, Rung::Listed, "it has rotted");
+    let unhashed = Verdict { sha256: None, kind: "objects".into(), ..verdict("o", Rung::Readable, 1) };
+    store.record_verdict("apilos", &unhashed).await.unwrap();
+    store
+        .record_verdict("apilos", &Verdict { rung: Rung::Listed, checked_at: at(2), ..unhashed })
+        .await
+        .unwrap();
+    let rows = store.verdicts("apilos").await.unwrap();
+    assert_eq!(
+        rows.iter().find(|row| row.backup == "o").unwrap().rung,
+        Rung::Listed,
+        "without a digest the later wins"
+    );
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn what_taught_nothing_is_noted_and_forgotten_when_something_is_learnt() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(0), "test").await.unwrap();
+    store.note_trouble("apilos", "a", "the line dropped", at(9)).await.unwrap();
+    store.note_trouble("apilos", "a", "the line dropped", at(19)).await.unwrap();
+    let row = store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((row.attempts, row.retry_at, row.rung), (2, Some(at(19)), Rung::Listed));
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 20)).await.unwrap();
+    let row = store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((row.attempts, row.retry_at, row.trouble), (0, None, None));
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_suspicious_backup_is_not_asserted_until_somebody_accepts_it() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(0), "test").await.unwrap();
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 1)).await.unwrap();
+    let suspicion = [("a".to_owned(), Some("orders fell".to_owned()))];
+    let rung = async || store.verdicts("apilos").await.unwrap()[0].rung;
+    store.record_suspicions("apilos", &suspicion).await.unwrap();
+    assert_eq!(rung().await, Rung::Restored);
+    assert!(store.plan_dates().await.unwrap()[0].suspicious);
+    assert_eq!(store.plan_dates().await.unwrap()[0].backup_at, None);
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 2)).await.unwrap();
+    assert_eq!(rung().await, Rung::Restored, "proven again, and as suspicious as before");
+    assert!(store.accept_backup("apilos", "name of a", "eve").await.unwrap());
+    store.record_suspicions("apilos", &suspicion).await.unwrap();
+    assert_eq!(rung().await, Rung::Asserted);
+    let dates = store.plan_dates().await.unwrap().swap_remove(0);
+    assert!(!dates.suspicious);
+    assert_eq!(dates.backup_at, Some(at(24 * 60)));
+    store.record_listing("apilos", &[], at(3), "test").await.unwrap();
+    assert_eq!(store.plan_dates().await.unwrap()[0].backup_at, None, "what is gone is not fresh");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_has_the_turn() {
+    let lab = lab().await;
+    let first = lab.store.proof_turn("apilos").await.unwrap();
+    assert!(first.is_some());
+    assert!(lab.store.proof_turn("apilos").await.unwrap().is_none());
+    assert!(lab.store.proof_turn("other").await.unwrap().is_some());
+    drop(first);
+    let mut again = None;
+    for _ in 0..200 {
+        again = lab.store.proof_turn("apilos").await.unwrap();
+        if again.is_some() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(again.is_some(), "it ends with its holder");
+    lab.end().await;
+}

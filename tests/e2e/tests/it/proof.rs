@@ -1,0 +1,210 @@
+//! Backups are proven before the bad day: new ones are picked up, restored for real and asserted, broken ones are refused with
+//! their reason, and no restart makes anything fresher than it is.
+
+use std::time::Duration;
+
+use reprise_e2e::plan::{NAME, Plan};
+use reprise_e2e::records::{Records, Request};
+use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
+use reprise_sandbox::control::Disaster;
+use serde_json::{Value, json};
+
+const DAY: u64 = 86_400;
+const PROVE: [&str; 3] = ["prove", NAME, "--dev"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing() {
+    play(51, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let records = stage.daemon.records();
+        assert_eq!(until(stage, &fresh(), |_| true).await, 0.0, "absent is not fresh");
+        assert_eq!(stage.daemon.metric(&backup("timestamp_seconds")).await, None);
+
+        // The newest three of the week are bad in different ways: it goes on until it has found a good one.
+        let (well, told) = stage.daemon.ask(&PROVE).await;
+        assert!(!well, "three were refused: {told}");
+        let rows = verdicts(records).await;
+        let firsts: Vec<(&str, bool)> =
+            rows.iter().take(4).map(|row| (row.rung.as_str(), row.refused.is_empty())).collect();
+        assert!(firsts[..3].iter().all(|(rung, fine)| *rung != "asserted" && !fine), "{rows:#?}");
+        assert_eq!(firsts[3], ("asserted", true), "{rows:#?}");
+        assert!(rows[4..].iter().all(|row| row.rung == "listed"), "{rows:#?}");
+        assert!(rows[..3].iter().all(|row| told.contains(&row.refused) && row.message.len() > 10), "{told}");
+        let proven = rows[3].taken_at;
+        assert_eq!(until(stage, &backup("timestamp_seconds"), |at| at == proven).await, proven);
+        assert_eq!(stage.daemon.metric(&fresh()).await, Some(0.0), "four days old");
+        assert_eq!(stage.daemon.tried_now(), [""; 0].map(std::path::PathBuf::from), "personal data was left");
+
+        // A new night.
+        let new = night(stage).await;
+        let told = picked_up(stage, &new).await;
+        let row = verdicts(records).await.swap_remove(0);
+        assert_eq!((row.name.as_str(), row.rung.as_str()), (new.as_str(), "asserted"), "{told}");
+        let proven = until(stage, &backup("timestamp_seconds"), |at| at == row.taken_at).await;
+        assert_eq!(stage.daemon.metric(&fresh()).await, Some(1.0));
+
+        // A night whose backup cannot be read.
+        stage.world.break_("GET", "/download", Some(1), Fault::Corrupt);
+        let broken = night(stage).await;
+        let (well, told) = asked_for(stage, &broken).await;
+        let row = verdicts(records).await.swap_remove(0);
+        assert!(!well && row.name == broken && !row.refused.is_empty(), "{told}");
+        let listed = stage.daemon.run(&["backups", NAME, "--all"]).await;
+        assert!(
+            listed.contains(&format!("{}, REFUSED", row.rung)) && listed.contains(&row.message),
+            "{listed}"
+        );
+        assert!(listed.contains("gone from the platform"), "the platform keeps seven: {listed}");
+        assert_eq!(
+            stage.daemon.metric(&backup("timestamp_seconds")).await,
+            Some(proven),
+            "the newest good one"
+        );
+
+        let before = verdicts(records).await;
+        stage.daemon.kill().await;
+        stage.daemon.start().await;
+        assert_eq!(until(stage, &backup("timestamp_seconds"), |at| at == proven).await, proven);
+        let age = stage.daemon.metric(&backup("age_seconds")).await.expect("an age");
+        let passed = f64::from(u32::try_from(now_seconds()).expect("this century")) - proven;
+        assert!((age - passed).abs() < 10.0, "{age} is not {passed}");
+        assert_eq!(verdicts(stage.daemon.records()).await, before);
+
+        // On the bad day, what is known of the broken one is not learnt again.
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let chosen = choice(stage, &request).await;
+        assert_eq!(chosen["name"], Value::from(new), "{chosen}");
+        let lost = chosen["refused"].as_array().expect("a list");
+        let [lost] = lost.as_slice() else { panic!("{chosen}") };
+        assert_eq!(lost["backup"], Value::from(broken));
+        assert!(lost["message"].as_str().is_some_and(|why| why.starts_with("as of ")), "{chosen}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_to_ask_and_a_daemon_that_dies_in_the_middle_leaves_nothing_and_goes_on() {
+    play(52, async |stage: &mut Stage| {
+        let often =
+            "  proof: { perRun: 2, schedule: { cron: '*/2 * * * * *', jitter: 0s } }\n\n  objectives:";
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example().with("\n  objectives:", &format!("\n{often}"))).await;
+        // A restore is at work: personal data lies there.
+        stage.eventually("a restore", |stage| stage.daemon.restores_now()).await;
+        stage.daemon.kill().await;
+        assert_eq!(stage.daemon.tried_now().len(), 1);
+        stage.daemon.start().await;
+        let settled = async |stage: &Stage| {
+            let sql = "SELECT name FROM backup_verdicts WHERE kind = 'database' AND settled";
+            stage.daemon.records().column(sql).await.len()
+        };
+        for _ in 0..600 {
+            if settled(stage).await == 7 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let rows = verdicts(stage.daemon.records()).await;
+        assert_eq!(settled(stage).await, 7, "{rows:#?}");
+        let (good, bad): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.refused.is_empty());
+        assert_eq!((good.len(), bad.len()), (4, 3), "{rows:#?}");
+        assert!(good.iter().all(|row| row.rung == "asserted"), "{rows:#?}");
+        let sql =
+            "SELECT message FROM scheduled_runs WHERE job = 'freshness' AND state = 'done' ORDER BY due_at";
+        let told = stage.daemon.records().column(sql).await;
+        assert!(told.iter().any(|message| message.contains(": asserted")), "{told:?}");
+        stage.eventually("an empty folder", |stage| stage.daemon.tried_now().is_empty()).await;
+    })
+    .await;
+}
+
+/// One of the backups, the newest first.
+#[derive(Debug, PartialEq)]
+struct Row {
+    name: String,
+    rung: String,
+    refused: String,
+    message: String,
+    taken_at: f64,
+}
+
+async fn verdicts(records: &Records) -> Vec<Row> {
+    let sql = "SELECT jsonb_build_array(name, rung, coalesce(refused, ''), coalesce(message, ''), extract(epoch FROM taken_at))::text
+               FROM backup_verdicts WHERE kind = 'database' AND gone_at IS NULL ORDER BY taken_at DESC";
+    let row = |line: String| {
+        let (name, rung, refused, message, taken_at) = serde_json::from_str(&line).expect("a row");
+        Row { name, rung, refused, message, taken_at }
+    };
+    records.column(sql).await.into_iter().map(row).collect()
+}
+
+/// Lets a day pass, and returns the name of the backup that was made in its night, once it can be had.
+async fn night(stage: &Stage) -> String {
+    let names = |stage: &Stage| -> Vec<String> {
+        let inventory = stage.world.inventory();
+        let databases = inventory["databases"].as_array().cloned().unwrap_or_default();
+        let lists = databases.iter().filter_map(|one| one["backups"].as_array());
+        lists.flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let before = names(stage);
+    stage.world.control("clock", &json!({ "advance_seconds": DAY })).await;
+    let new = |stage: &Stage| names(stage).into_iter().find(|name| !before.contains(name));
+    stage.eventually("the backup of the night", |stage| new(stage).is_some()).await;
+    new(stage).expect("seen before")
+}
+
+/// Proves what is due until something is known of `name`, which the platform lists as finished a moment after it began.
+async fn picked_up(stage: &Stage, name: &str) -> String {
+    for _ in 0..20 {
+        let (_, told) = stage.daemon.ask(&PROVE).await;
+        if verdicts(stage.daemon.records()).await.iter().any(|row| row.name == name && row.rung != "listed") {
+            return told;
+        }
+    }
+    panic!("{name} was never picked up");
+}
+
+/// Proves `name` alone, as soon as it is finished.
+async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
+    for _ in 0..100 {
+        let answer = stage.daemon.ask(&["prove", NAME, "--dev", "--backup", name]).await;
+        if !answer.1.contains("no finished backup") {
+            return answer;
+        }
+    }
+    panic!("{name} was never finished");
+}
+
+/// What the choice of a backup left.
+async fn choice(stage: &Stage, request: &Request) -> Value {
+    let done = stage.daemon.records().step_is(request, "choose-backup", |step| step.phase == "Done").await;
+    done.output
+}
+
+fn backup(what: &str) -> String {
+    format!("reprise_backup_{what}{{plan=\"{NAME}\"}}")
+}
+
+fn fresh() -> String {
+    format!("reprise_freshness_ok{{plan=\"{NAME}\",what=\"backup\"}}")
+}
+
+/// A metric once it is as `wanted`.
+async fn until(stage: &Stage, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+    let mut seen = None;
+    for _ in 0..300 {
+        seen = stage.daemon.metric(series).await;
+        if let Some(value) = seen.filter(|value| wanted(*value)) {
+            return value;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{series} is {seen:?}");
+}
+
+fn now_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+}
