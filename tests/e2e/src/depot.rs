@@ -196,4 +196,16 @@ impl Depot {
         let seen = poll(async || wanted(self).then_some(())).await;
         assert!(seen.is_some(), "{what} was not seen in time");
     }
+
+    /// Waits until the first column of a query's rows is as `wanted`.
+    pub async fn sees(&self, sql: &str, wanted: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let rows = async || Some(self.daemon.records().column(sql).await).filter(|rows| wanted(rows));
+        let seen = poll(rows).await;
+        seen.unwrap_or_else(|| panic!("{sql} was not seen as wanted"))
+    }
+
+    /// A metric of the daemon, once it has one.
+    pub async fn shows(&self, series: &str) -> Option<f64> {
+        poll(async || self.daemon.metric(series).await).await
+    }
 }

@@ -3,6 +3,7 @@
 
 #![cfg(test)]
 
+mod archive;
 mod backups;
 mod bad_day;
 mod death;

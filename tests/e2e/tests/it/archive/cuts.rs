@@ -1,0 +1,122 @@
+//! SIGKILL in the middle of a run: the next one goes on, and nothing is copied twice that need not be.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::world::Fault;
+
+use super::{body, noise, run_of};
+
+/// Objects in one prefix.
+const OBJECTS: usize = 20_000;
+/// Deaths in one run.
+const DEATHS: usize = 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly_anything_twice() {
+    play(&by_hand(), async |depot| {
+        let key = |n: usize| format!("documents/2026/{n:06}.bin");
+        depot.source.seed(PRODUCTION, (0..OBJECTS).map(|n| (key(n), body(&key(n))))).await;
+        for (moment, number) in moments().into_iter().zip(1..) {
+            let mut child = depot.begin(&["run"]);
+            depot.eventually(&format!("the moment of death {number}"), |depot| contents(depot) >= moment).await;
+            child.kill().await.expect("it dies");
+            assert!(depot.archive.list(ARCHIVE, "apilos/runs/").await.is_empty(), "a run that was cut off exists");
+        }
+        let before = contents(depot);
+        assert!(before < OBJECTS, "the last death missed the run");
+        let record = depot.take().await;
+        assert_eq!(record["manifest"]["objects"], OBJECTS);
+        let twice = contents(depot) - OBJECTS;
+        assert!(twice * 20 <= OBJECTS, "{twice} of {OBJECTS} contents were copied again after {DEATHS} deaths");
+        equals_the_bucket(depot, &run_of(&record)).await;
+        let verified = depot.must(&["verify", "--depth", "listing"]).await;
+        assert_eq!((&verified["objects"], &verified["findings"]), (&OBJECTS.into(), &serde_json::json!([])));
+        // All that changed costs next to nothing.
+        depot.source.put(PRODUCTION, &key(7), "another content").await;
+        let second = depot.take().await;
+        assert_eq!((&second["changes"]["rewritten"], &second["changes"]["bytes"]), (&1.into(), &15.into()));
+        assert_eq!(contents(depot), OBJECTS + twice + 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
+    play(&by_hand(), async |depot| {
+        depot.archive_as(&depot.archive.adder().clone());
+        for n in 0..300 {
+            depot.source.put(PRODUCTION, &format!("small/{n:03}"), body(&n.to_string())).await;
+        }
+        depot.source.put(PRODUCTION, "large.bin", noise(20 << 20, 3)).await;
+        depot.break_archive("PutObject", ARCHIVE, None, Fault::Latency { ms: 30 });
+        depot.break_archive("CopyObject", ARCHIVE, None, Fault::Stall);
+        let mut child = depot.begin(&["run"]);
+        // The large content is whole and not under its digest yet; small ones are there that no note tells of.
+        let settled = |depot: &Depot| depot.archive.effects("CompleteMultipartUpload", "/apilos/uploads/") > 0;
+        depot.eventually("the large content", settled).await;
+        depot.eventually("small contents", |depot| contents(depot) > 100).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let record = depot.take().await;
+        equals_the_bucket(depot, &run_of(&record)).await;
+        depot.must(&["verify", "--depth", "full"]).await;
+        // It may not delete; what was on its way stays until somebody prunes who may.
+        assert!(!depot.archive.list(ARCHIVE, "apilos/uploads/").await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_at_once_are_one_too_many_and_the_second_is_told() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "a", Bytes::from_static(b"a")).await;
+        depot.break_source("GetObject", "/a", Some(1), Fault::Stall);
+        let mut first = depot.begin(&["run"]);
+        depot.eventually("the first at work", |depot| depot.faults_played() > 0).await;
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("another process works on the archive of plan apilos"), "{said}");
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("another process works on the archive of plan apilos"), "{said}");
+        first.kill().await.expect("it dies");
+        depot.mend();
+        // Its turn ends with it.
+        depot.take().await;
+    })
+    .await;
+}
+
+/// Numbers of contents at which death comes: anywhere in the run, drawn once and for all.
+fn moments() -> Vec<usize> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut drawn: Vec<usize> = (0..DEATHS)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % (OBJECTS as u64 * 9 / 10)).unwrap_or_default()
+        })
+        .collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+/// Small contents that were written to the archive, each time counted.
+fn contents(depot: &Depot) -> usize {
+    depot.archive.effects("PutObject", "/apilos/objects/")
+}
+
+/// The manifest of `run` names what lies in the production bucket, and the archive holds it.
+async fn equals_the_bucket(depot: &Depot, run: &str) {
+    let there: BTreeMap<String, i64> = depot.source.list(PRODUCTION, "").await.into_iter().collect();
+    let held: BTreeMap<String, i64> = depot.archive.list(ARCHIVE, "apilos/objects/").await.into_iter().collect();
+    let mut named = BTreeMap::new();
+    for line in depot.manifest(run).await {
+        let (key, size) = (line["key"].as_str().expect("a key"), line["size"].as_i64().expect("a size"));
+        let content = format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"));
+        assert_eq!(held.get(&content), Some(&size), "{key}");
+        named.insert(key.to_owned(), size);
+    }
+    assert_eq!(named, there);
+}
