@@ -13,7 +13,7 @@ from() { aws ${ARCHIVE_PROFILE:+--profile "$ARCHIVE_PROFILE"} --endpoint-url "$a
 mkdir -p "${WORK:=./reprise-restore}/contents" && work=$(cd "$WORK" && pwd)
 if [[ $2 =~ $url ]]; then export to=${BASH_REMATCH[1]} bucket=${BASH_REMATCH[2]} prefix=${BASH_REMATCH[3]}
 else to='' && mkdir -p "$2" && cd "$2" && target=$PWD; fi
-cd "$work" && from sync --delete "${archive}runs/" runs
+cd "$work" && from sync --delete --exact-timestamps "${archive}runs/" runs
 # A record names the digest of the one before it. Nothing of a manifest is believed before its own digest is right.
 exchanged=$(cd runs && for one in *.json; do jq -r '.previous // empty | "\(.sha256)  \(.run).json"' "$one" 2>&1 || :; done |
   sha256sum --check --quiet --ignore-missing 2>/dev/null || :)

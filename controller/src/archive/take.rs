@@ -60,7 +60,7 @@ impl Archiver {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
         let began = self.clock.now();
-        let row = self.store.begin_archive(&self.plan, &run_name(began), &self.identity).await?;
+        let row = self.begin(&run_name(began)).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
         let result = self.run(&row, &folder).await;
@@ -72,6 +72,27 @@ impl Archiver {
             }
         }
         result
+    }
+
+    /// The run that was cut off, or a new one called `name`. One that was cut off between its record and our row is whole, and is left
+    /// as it is; one that was cut off between its manifest and its record goes on under the new name: nothing is written twice.
+    async fn begin(&self, name: &str) -> Result<ArchiveRow> {
+        let (vault, inside) = (&self.vault, ArchiveError::inside("looking for what was cut off"));
+        let begin = || self.store.begin_archive(&self.plan, name, &self.identity);
+        let row = begin().await?;
+        if row.run == name {
+            return Ok(row);
+        }
+        if vault.s3.head(&vault.bucket, &record_key(&vault.prefix, &row.run)).await.map_err(&inside)?.is_some() {
+            let (record, _) = vault.record(&row.run).await?;
+            self.store.finish_archive(row.id, &end_of(&record)).await?;
+            return Ok(begin().await?);
+        }
+        if vault.s3.head(&vault.bucket, &manifest_key(&vault.prefix, &row.run)).await.map_err(&inside)?.is_some() {
+            self.store.rename_archive(row.id, name).await?;
+            return Ok(begin().await?);
+        }
+        Ok(row)
     }
 
     async fn run(&self, row: &ArchiveRow, folder: &Path) -> Result<Record> {
@@ -97,7 +118,7 @@ impl Archiver {
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
         };
-        self.publish(row, record, &written, &folder.join("manifest")).await
+        self.publish(row, record, &folder.join("manifest")).await
     }
 
     fn record(&self, row: &ArchiveRow, changes: ChangeCounts, written: &Written) -> Record {
@@ -128,13 +149,7 @@ impl Archiver {
     }
 
     /// Puts the manifest and then its record, without which it does not exist; then our own row.
-    async fn publish(
-        &self,
-        row: &ArchiveRow,
-        record: Record,
-        written: &Written,
-        file: &Path,
-    ) -> Result<Record> {
+    async fn publish(&self, row: &ArchiveRow, record: Record, file: &Path) -> Result<Record> {
         let (vault, now) = (&self.vault, self.clock.now());
         let keeping = vault.keeping_warm(now);
         vault.put_file(&manifest_key(&vault.prefix, &row.run), file, &keeping).await?;
@@ -142,19 +157,7 @@ impl Archiver {
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
         vault.put_file(&record_key(&vault.prefix, &row.run), file, &keeping).await?;
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let end = ArchiveEnd {
-            finished_at: record.finished_at,
-            objects: signed(written.objects),
-            bytes: signed(written.bytes),
-            changed_objects: signed(record.changes.added + record.changes.rewritten),
-            changed_bytes: signed(record.changes.bytes),
-            duration_seconds: (record.finished_at - record.started_at).as_seconds_f64().max(0.0),
-            suspicious: !record.suspicious.is_empty(),
-            manifest_sha256: written.sha256.clone(),
-            record: serde_json::to_value(&record).unwrap_or_default(),
-        };
-        self.store.finish_archive(row.id, &end).await?;
+        self.store.finish_archive(row.id, &end_of(&record)).await?;
         Ok(record)
     }
 
@@ -340,6 +343,22 @@ impl Archiver {
         }
         holdings.all(digests).await?;
         Ok((writer.finish()?, vanished))
+    }
+}
+
+/// What our row says of a run that is whole.
+fn end_of(record: &Record) -> ArchiveEnd {
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    ArchiveEnd {
+        finished_at: record.finished_at,
+        objects: signed(record.manifest.objects),
+        bytes: signed(record.manifest.bytes),
+        changed_objects: signed(record.changes.added + record.changes.rewritten),
+        changed_bytes: signed(record.changes.bytes),
+        duration_seconds: (record.finished_at - record.started_at).as_seconds_f64().max(0.0),
+        suspicious: !record.suspicious.is_empty(),
+        manifest_sha256: record.manifest.sha256.clone(),
+        record: serde_json::to_value(record).unwrap_or_default(),
     }
 }
 

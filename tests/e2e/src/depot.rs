@@ -28,6 +28,9 @@ const SPEED: u32 = 60;
 /// The line of the example plan that says when it is archived.
 const SCHEDULE: &str = "    schedule: { cron: \"27 1 * * 1\", timeZone: Europe/Paris, jitter: 10m }\n";
 
+/// The line that says what is kept.
+const RETENTION: &str = "    retention: { last: 4, weekly: 8, monthly: 12, yearly: 3 }\n";
+
 /// The stores, and the process under test.
 #[derive(Debug)]
 pub struct Depot {
@@ -48,8 +51,10 @@ pub fn by_hand() -> Plan {
 
 /// The example plan with this in place of its schedule: lines of `archive:`.
 pub fn with(lines: &[&str]) -> Plan {
-    let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-    Plan::example().with(SCHEDULE, &lines)
+    let own = |name: &str| lines.iter().any(|line| line.starts_with(name));
+    let text: String = lines.iter().map(|line| format!("    {line}\n")).collect();
+    let plan = if own("retention:") { Plan::example().with(RETENTION, "") } else { Plan::example() };
+    plan.with(SCHEDULE, &text)
 }
 
 /// Plays `scene` with `plan` applied and both buckets made, then stops and removes everything.

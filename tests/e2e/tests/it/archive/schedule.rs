@@ -24,14 +24,15 @@ const LASTING: [&str; 7] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_missed_mondays_are_one_run_though_two_daemons_are_up_and_metrics_outlive_a_restart() {
     play(&with(&[WEEKLY]), async |depot| {
-        let mut twin = depot.daemon.twin(&depot.folder("twin"));
-        twin.start().await;
         for n in 0..30 {
             depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
         }
         follows(depot).await;
         assert!(depot.daemon.records().column(RUNS).await.is_empty(), "what was due before it was asked for is not made up");
         missed(depot).await;
+        depot.daemon.start().await;
+        let mut twin = depot.daemon.twin(&depot.folder("twin"));
+        twin.start().await;
         let runs = depot.sees(RUNS, |rows| rows.iter().any(|row| row.starts_with("done"))).await;
         assert_eq!(runs.len(), 1, "{runs:?}");
         assert!(runs[0].contains("30 objects, 30 of them copied"), "{runs:?}");
@@ -65,6 +66,7 @@ async fn a_scheduled_run_that_dies_with_the_daemon_is_ended_by_the_next_one() {
         depot.break_source("GetObject", "/b", None, Fault::Stall);
         follows(depot).await;
         missed(depot).await;
+        depot.daemon.start().await;
         depot.eventually("the run at work", |depot| depot.faults_played() > 0).await;
         let said = depot.fails(&["run"]).await;
         assert!(said.contains("another process works on the archive"), "{said}");
@@ -84,10 +86,11 @@ async fn follows(depot: &Depot) {
     depot.sees("SELECT since::text FROM schedules WHERE job = 'archive'", |rows| !rows.is_empty()).await;
 }
 
-/// Three weeks pass in which nobody looked.
-async fn missed(depot: &Depot) {
+/// The daemon dies, and three weeks pass in which nobody looks.
+async fn missed(depot: &mut Depot) {
     let past = "UPDATE schedules SET since = since - interval '21 days' WHERE job = 'archive'";
     depot.daemon.records().execute(past).await;
+    depot.daemon.kill().await;
 }
 
 /// What lasts, once the daemon shows it.

@@ -17,23 +17,24 @@ async fn without_reprise_everything_comes_back_into_a_folder_and_into_a_bucket()
     play(&by_hand(), async |depot| {
         oddities(depot).await;
         depot.take().await;
-        // Which run it was is found by the script: the newest is damaged, and the one before it suspicious.
+        // Which run it was is found by the script: the newest is suspicious, and the one before it damaged.
         depot.source.delete(PRODUCTION, "twice.txt").await;
         let good = run_of(&depot.take().await);
+        let damaged = run_of(&depot.take().await);
         let expected = depot.source.whole(PRODUCTION, "").await;
         for key in expected.keys().filter(|key| !key.starts_with("dressed/")) {
             depot.source.delete(PRODUCTION, key).await;
         }
         let suspicious = depot.take().await;
         assert!(suspicious["suspicious"].is_array(), "{suspicious}");
-        let damaged = format!("apilos/manifests/{}.jsonl.zst", run_of(&depot.take().await));
-        flip(depot, &damaged).await;
+        flip(depot, &format!("apilos/manifests/{damaged}.jsonl.zst")).await;
 
         let folder = depot.folder("back");
         let output = restore(depot, &folder.display().to_string(), &[]).await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
-        assert!(said.contains(&good) && said.contains("is damaged") && said.contains("is passed over"), "{said}");
+        assert!(said.contains(&format!("{damaged} is damaged")) && said.contains(&format!("run {good}: ")), "{said}");
+        assert!(said.contains(&format!("{} is passed over", run_of(&suspicious))), "{said}");
         let files = files(&folder);
         let on_disk = |key: &str| std::fs::read(folder.join(key)).unwrap_or_else(|error| panic!("{key}: {error}"));
         for (key, thing) in expected.iter().filter(|(key, _)| !key.ends_with('/')) {
