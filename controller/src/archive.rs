@@ -75,6 +75,22 @@ pub struct Archiver {
 }
 
 impl Archiver {
+    /// The record of a run, and its digest. If we wrote it ourselves, it is compared with what we know.
+    async fn record_of(&self, run: &str) -> error::Result<(format::Record, String)> {
+        let (record, sha256) = self.vault.record(run).await?;
+        let rows = self.store.archives(&self.plan).await?;
+        let known = rows.iter().find(|row| row.run == run && row.phase == "Complete").map(|row| &row.status);
+        let same = known.is_none_or(|known| {
+            known.is_null()
+                || serde_json::from_value(known.clone()).is_ok_and(|known: format::Record| known == record)
+        });
+        if same {
+            return Ok((record, sha256));
+        }
+        let what = format::record_key(&self.vault.prefix, run);
+        Err(ArchiveError::Damaged { what, how: "it is not what was written".to_owned() })
+    }
+
     /// The digest of what lies in the archive under `key`.
     pub async fn hash_inside(&self, key: &str) -> error::Result<String> {
         let failed = ArchiveError::inside("reading a content again");

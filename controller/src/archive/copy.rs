@@ -151,7 +151,7 @@ impl<'a> Copier<'a> {
         let found = Found { body: futures::stream::empty().boxed(), ..found };
         if is_md5(&found.etag) && found.etag != md5 {
             let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
-            self.twice(listed, want, sha256).await?;
+            self.twice(listed, want, (found.size, sha256)).await?;
         }
         let mut noise = Noise::new();
         noise.update(&bytes);
@@ -167,8 +167,9 @@ impl<'a> Copier<'a> {
     }
 
     /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none: then a second read
-    /// gives the same again. Otherwise the bytes cannot be trusted.
-    async fn twice(&self, listed: &ObjectSummary, want: Want<'_>, sha256: [u8; 32]) -> Result<()> {
+    /// gives the same again. If the second is what the tag says, the line changed the first: then it is begun again. Otherwise the bytes
+    /// cannot be trusted.
+    async fn twice(&self, listed: &ObjectSummary, want: Want<'_>, first: (u64, [u8; 32])) -> Result<()> {
         let outside = ArchiveError::outside("reading an object again");
         let claimed = want.etag.unwrap_or_default();
         let mut body = self
@@ -179,12 +180,17 @@ impl<'a> Copier<'a> {
             .await
             .map_err(&outside)?
             .body;
-        let mut again = Sha256::new();
+        let (mut again, mut md5) = (Sha256::new(), Md5::new());
         while let Some(chunk) = body.try_next().await.map_err(&outside)? {
             again.update(&chunk);
+            md5.update(&chunk);
         }
+        let (size, sha256) = first;
         if <[u8; 32]>::from(again.finalize()) == sha256 {
             return Ok(());
+        }
+        if hex::encode(md5.finalize()) == claimed {
+            return Err(short(&listed.key, 0, size));
         }
         let how = format!("the source sends other bytes than its entity tag {claimed} says");
         Err(ArchiveError::Damaged { what: listed.key.clone(), how })
@@ -199,8 +205,12 @@ impl<'a> Copier<'a> {
             return self.extend(&key, *locked).await;
         }
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
+        let size = bytes.len() as u64;
         let put = vault.s3.write(&vault.bucket, &key, bytes, &headers, &self.keeping).await;
-        let etag = put.map_err(ArchiveError::inside("writing a content"))?;
+        let etag = match put {
+            Err(error) if error.is_denied() => return self.is_there(&key, sha256, size, error).await,
+            put => put.map_err(ArchiveError::inside("writing a content"))?,
+        };
         if is_md5(&etag) && etag != md5 { self.read_back(&key, sha256).await } else { Ok(()) }
     }
 
@@ -213,6 +223,18 @@ impl<'a> Copier<'a> {
             return Ok(());
         }
         vault.s3.lock(&vault.bucket, key, lock).await.map_err(ArchiveError::inside("extending a lock"))
+    }
+
+    /// A key pair that only adds may not put what is there already: a run that was cut off, or an answer that got lost, left it. What is
+    /// there and is what it is called is as good as put.
+    async fn is_there(&self, key: &str, sha256: [u8; 32], size: u64, denied: S3Error) -> Result<()> {
+        let inside = ArchiveError::inside("writing a content");
+        let vault = &self.archiver.vault;
+        let head = vault.s3.head(&vault.bucket, key).await.map_err(&inside)?;
+        if head.is_none_or(|head| head.size != size) {
+            return Err(inside(denied));
+        }
+        self.read_back(key, sha256).await
     }
 
     /// The store claims another MD5 than that of what it was sent: what does it hold?
@@ -228,8 +250,9 @@ impl<'a> Copier<'a> {
 
     async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let vault = &self.archiver.vault;
-        let name =
-            format!("{}uploads/{}/{}", vault.prefix, self.run, self.pending.fetch_add(1, Ordering::Relaxed));
+        // Drawn, so that a run that goes on never meets what it left: with some key pairs it could not be replaced.
+        let (number, drawn) = (self.pending.fetch_add(1, Ordering::Relaxed), rand::random::<u32>());
+        let name = format!("{}uploads/{}/{number}-{drawn:08x}", vault.prefix, self.run);
         let upload =
             vault.s3.begin_parts(&vault.bucket, &name, &Headers::default(), &Keeping::default()).await;
         let upload = upload.map_err(ArchiveError::inside("beginning a large content"))?;
@@ -349,11 +372,10 @@ impl<'a> Copier<'a> {
             self.extend(&key, *locked).await?;
         } else {
             let to = (vault.bucket.as_str(), key.as_str());
-            vault
-                .s3
-                .keep_copy((&vault.bucket, name), to, listed.size, &self.keeping)
-                .await
-                .map_err(&inside)?;
+            match vault.s3.keep_copy((&vault.bucket, name), to, listed.size, &self.keeping).await {
+                Err(error) if error.is_denied() => self.is_there(&key, sha256, listed.size, error).await?,
+                copied => copied.map_err(&inside)?,
+            }
             let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
             if head.is_none_or(|head| head.size != listed.size) {
                 return Err(short(&key, 0, listed.size));

@@ -94,7 +94,7 @@ impl Archiver {
     async fn known_runs(&self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for run in self.vault.runs().await? {
-            match self.vault.record(&run).await {
+            match self.record_of(&run).await {
                 Ok((record, _)) => records.push(record),
                 Err(ArchiveError::Damaged { what, how }) => return Err(unreadable(&what, &how)),
                 Err(error) => return Err(error),

@@ -112,7 +112,7 @@ impl Archiver {
         manifest: &std::path::Path,
         order: &RestoreOrder,
     ) -> Result<Restored> {
-        let (record, _) = self.vault.record(run).await?;
+        let (record, _) = self.record_of(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();

@@ -73,7 +73,7 @@ impl Archiver {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
         let began = self.clock.now();
-        let row = self.store.begin_archive(&self.plan, &run_name(began), &self.identity).await?;
+        let row = self.begin(&run_name(began)).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
         let cost = Cost::default();
@@ -86,6 +86,39 @@ impl Archiver {
             }
         }
         result
+    }
+
+    /// The run that was cut off, or a new one called `name`. One that was cut off between its record and our row is whole, and is left
+    /// as it is; one that was cut off between its manifest and its record goes on under the new name: nothing is written twice.
+    async fn begin(&self, name: &str) -> Result<ArchiveRow> {
+        let (vault, inside) = (&self.vault, ArchiveError::inside("looking for what was cut off"));
+        let begin = || self.store.begin_archive(&self.plan, name, &self.identity);
+        let row = begin().await?;
+        if row.run == name {
+            return Ok(row);
+        }
+        if vault
+            .s3
+            .head(&vault.bucket, &record_key(&vault.prefix, &row.run))
+            .await
+            .map_err(&inside)?
+            .is_some()
+        {
+            let (record, _) = vault.record(&row.run).await?;
+            self.store.finish_archive(row.id, &ended(&record)).await?;
+            return Ok(begin().await?);
+        }
+        if vault
+            .s3
+            .head(&vault.bucket, &manifest_key(&vault.prefix, &row.run))
+            .await
+            .map_err(&inside)?
+            .is_some()
+        {
+            self.store.rename_archive(row.id, name).await?;
+            return Ok(begin().await?);
+        }
+        Ok(row)
     }
 
     async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside, cost: &Cost) -> Result<Record> {
@@ -157,8 +190,7 @@ impl Archiver {
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
         vault.put_file(&record_key(&vault.prefix, &row.run), file, &keeping).await?;
-        let end = ended(&record);
-        self.store.finish_archive(row.id, &end).await?;
+        self.store.finish_archive(row.id, &ended(&record)).await?;
         Ok(record)
     }
 
@@ -349,7 +381,7 @@ impl Archiver {
     }
 }
 
-/// What our own row says of a finished run.
+/// What our own row says of a run that is whole.
 pub fn ended(record: &Record) -> ArchiveEnd {
     let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     ArchiveEnd {

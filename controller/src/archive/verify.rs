@@ -132,7 +132,7 @@ impl Archiver {
     }
 
     async fn fetched(&self, run: &str, manifest: &std::path::Path) -> Result<()> {
-        let (record, _) = self.vault.record(run).await?;
+        let (record, _) = self.record_of(run).await?;
         self.vault.fetch_manifest(&record, manifest).await
     }
 

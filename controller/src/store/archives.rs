@@ -188,6 +188,17 @@ impl Store {
             .map_err(failed)
     }
 
+    /// An unfinished run goes on under another name.
+    pub async fn rename_archive(&self, id: i64, run: &str) -> Result<()> {
+        sqlx::query("UPDATE archives SET run = $2 WHERE id = $1")
+            .bind(id)
+            .bind(run)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.rename"))
+            .map(drop)
+    }
+
     /// How far a run is.
     pub async fn archive_progress(
         &self,

@@ -34,6 +34,24 @@ pub struct Daemon {
     records: Option<Records>,
 }
 
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code.
+    pub code: i32,
+    /// Its output.
+    pub out: String,
+    /// Its complaints.
+    pub err: String,
+}
+
+impl Said {
+    /// Its output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("not JSON: {}{}", self.out, self.err))
+    }
+}
+
 impl Daemon {
     /// A daemon that is not started yet, whose files lie below `dir`.
     pub(crate) fn new(dir: &Path, world: &BTreeMap<String, String>, speed: u32) -> Self {
@@ -83,7 +101,10 @@ impl Daemon {
         };
         let seen = poll(ready).await;
         assert!(seen.is_some(), "the daemon is not ready:\n{}", self.printed());
-        let url = std::fs::read_to_string(self.data().join("store.url")).expect("the store's address");
+        let url = match self.environment.get("DATABASE_URL") {
+            Some(url) => url.clone(),
+            None => std::fs::read_to_string(self.data().join("store.url")).expect("the store's address"),
+        };
         self.records = Some(Records::connect(url.trim()).await);
     }
 
@@ -142,6 +163,34 @@ impl Daemon {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "reprise {}: {out}{err}", arguments.join(" "));
         out.into_owned()
+    }
+
+    /// Runs a command of `reprise`, whichever way it ends.
+    pub async fn say(&self, arguments: &[&str]) -> Said {
+        let output = self.run_with(arguments, "").await;
+        Said {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Begins a command of `reprise`, which dies with what is returned.
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command();
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(true).spawn().expect("reprise starts")
+    }
+
+    /// Another daemon beside this one, with the same records, whose files lie below `dir`. Not started yet.
+    #[must_use]
+    pub fn twin(&self, dir: &Path) -> Self {
+        let url = std::fs::read_to_string(self.data().join("store.url")).expect("the store's address");
+        let mut environment = self.environment.clone();
+        std::fs::create_dir_all(dir.join("tmp")).expect("a folder");
+        environment.insert("DATABASE_URL".to_owned(), url.trim().to_owned());
+        environment.insert("TMPDIR".to_owned(), dir.join("tmp").display().to_string());
+        Self { dir: dir.to_owned(), environment, child: None, records: None }
     }
 
     /// Runs a command of `reprise`, which may say no: whether it said yes, and what it printed.

@@ -7,7 +7,8 @@
 //! * [`world`] is the sandbox: what there is, what happened, what shall go wrong;
 //! * [`daemon`] is the process under test: started, killed, started again;
 //! * [`records`] are its tables, read and written with plain SQL;
-//! * [`plan`] is the example plan, as an operator would edit it.
+//! * [`plan`] is the example plan, as an operator would edit it;
+//! * [`depot`] is a smaller stage, for the archive alone: two [`shelf`]s, and a [`wire`] that breaks.
 
 #![expect(
     clippy::panic,
@@ -17,7 +18,10 @@
 )]
 
 pub mod daemon;
+pub mod depot;
 pub mod plan;
 pub mod records;
+pub mod shelf;
 pub mod stage;
+pub mod wire;
 pub mod world;

@@ -47,7 +47,7 @@ impl Archiver {
     }
 
     async fn open(&self, run: &str, folder: &Path) -> Result<Latest> {
-        let (record, sha256) = self.vault.record(run).await?;
+        let (record, sha256) = self.record_of(run).await?;
         let manifest = folder.join("before");
         self.vault.fetch_manifest(&record, &manifest).await?;
         Ok(Latest { record, sha256, manifest })

@@ -1,7 +1,10 @@
 //! Backups are proven before the bad day: new ones are picked up, restored for real and asserted, broken ones are refused with
 //! their reason, and no restart makes anything fresher than it is.
 
-#![expect(clippy::float_cmp, reason = "dates and switches that Prometheus prints and we read again, digit by digit")]
+#![expect(
+    clippy::float_cmp,
+    reason = "dates and switches that Prometheus prints and we read again, digit by digit"
+)]
 
 use std::time::Duration;
 

@@ -1,0 +1,118 @@
+//! Damage in the archive itself: found, named, contained, and healed where the source still has what was lost.
+
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use serde_json::Value;
+
+use super::{body, run_of};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_with_one_bit_turned_is_named_and_harms_no_other_run() {
+    play(&by_hand(), async |depot| {
+        for key in ["a", "b", "c"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let first = run_of(&depot.take().await);
+        depot.source.put(PRODUCTION, "d", body("d")).await;
+        let second = run_of(&depot.take().await);
+        let manifest = format!("apilos/manifests/{second}.jsonl.zst");
+        turn_a_bit(depot, &manifest).await;
+
+        let said = depot.fails(&["verify", "--run", &second, "--depth", "listing"]).await;
+        assert!(said.contains(&manifest) && said.contains("its SHA-256 is"), "{said}");
+        let rows = depot.must(&["list"]).await;
+        assert!(rows[0]["damaged"].as_str().is_some_and(|why| why.contains(&manifest)), "{rows}");
+        assert_eq!((&rows[1]["run"], &rows[1]["damaged"]), (&Value::from(first.clone()), &Value::Null));
+        depot.source.bucket("back", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], first.as_str());
+        let said = depot.fails(&["restore", "--to-bucket", "back", "--run", &second]).await;
+        assert!(said.contains("is damaged"), "{said}");
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("nothing is pruned") && said.contains(&second), "{said}");
+
+        // The next run starts from the last whole one, and is whole.
+        let third = depot.take().await;
+        assert_eq!(third["previous"]["run"], first.as_str());
+        assert_eq!((&third["changes"]["added"], &third["manifest"]["objects"]), (&1.into(), &4.into()));
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_with_one_bit_turned_is_named_and_harms_no_other_run() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        let first = run_of(&depot.take().await);
+        let second = run_of(&depot.take().await);
+        let record = format!("apilos/runs/{second}.json");
+        // Still well formed: only who knows what was written can tell.
+        let text = String::from_utf8(depot.archive.get(ARCHIVE, &record).await.to_vec()).expect("text");
+        assert!(text.contains("\"replaced\": 0"), "{text}");
+        depot.archive.put(ARCHIVE, &record, text.replace("\"replaced\": 0", "\"replaced\": 1")).await;
+        let said = depot.fails(&["verify", "--run", &second]).await;
+        assert!(said.contains(&record) && said.contains("not what was written"), "{said}");
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("nothing is pruned") && said.contains(&second), "{said}");
+        let third = depot.take().await;
+        assert_eq!(third["previous"]["run"], first.as_str());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_and_lost_contents_are_found_and_healed_by_the_next_run() {
+    play(&by_hand(), async |depot| {
+        for key in ["bitten", "lost", "short", "whole"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let first = run_of(&depot.take().await);
+        let second = run_of(&depot.take().await);
+        let lines = depot.manifest(&first).await;
+        let content = |key: &str| {
+            let line = lines.iter().find(|line| line["key"] == key).expect("a line");
+            format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"))
+        };
+        turn_a_bit(depot, &content("bitten")).await;
+        depot.archive.delete(ARCHIVE, &content("lost")).await;
+        depot.archive.put(ARCHIVE, &content("short"), "x").await;
+
+        // The listing shows what is missing or has another size; only reading shows what was changed.
+        let said = depot.fails(&["verify", "--depth", "listing"]).await;
+        assert!(said.contains(&content("lost")) && said.contains(&content("short")), "{said}");
+        assert!(!said.contains(&content("bitten")) && !said.contains(&content("whole")), "{said}");
+        let said = depot.fails(&["verify", "--run", &second, "--depth", "full"]).await;
+        for key in ["bitten", "short"] {
+            assert!(said.contains(&format!("{} is damaged", content(key))), "{key}: {said}");
+        }
+        // Both runs name them: neither passes for whole.
+        let rows = depot.must(&["list"]).await;
+        for run in [&first, &second] {
+            let row = rows.as_array().and_then(|rows| rows.iter().find(|row| row["run"] == **run));
+            assert!(row.is_some_and(|row| row["damaged"].is_string()), "{run}: {rows}");
+        }
+        depot.source.bucket("back", false, false).await;
+        let said = depot.fails(&["restore", "--to-bucket", "back"]).await;
+        assert!(said.contains("no usable run"), "{said}");
+
+        // The source still has them; nothing that is whole is written again.
+        let written = depot.archive.effects("PutObject", "/apilos/objects/");
+        let third = depot.take().await;
+        assert_eq!(third["changes"]["added"], 0);
+        assert_eq!(depot.archive.effects("PutObject", "/apilos/objects/") - written, 3);
+        let verified = depot.must(&["verify", "--depth", "full"]).await;
+        assert_eq!((&verified["run"], &verified["read"]), (&third["run"], &4.into()));
+        let restored = depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!((&restored["run"], &restored["copied"]), (&third["run"], &4.into()));
+        // The older runs name the same contents: they are whole again too.
+        depot.must(&["verify", "--run", &first, "--depth", "full"]).await;
+    })
+    .await;
+}
+
+/// Turns one bit of an object of the archive.
+async fn turn_a_bit(depot: &Depot, key: &str) {
+    let mut bytes = depot.archive.get(ARCHIVE, key).await.to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    depot.archive.put(ARCHIVE, key, bytes).await;
+}

@@ -1,0 +1,110 @@
+//! The daemon does it by itself: what was missed is caught up, once, whoever is up; and what it knows outlives it.
+
+use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
+use reprise_e2e::world::Fault;
+use serde_json::Value;
+
+use super::body;
+
+/// Mondays: the last one is past, the next one is days ahead.
+const WEEKLY: &str = "schedule: { cron: \"27 1 * * 1\", timeZone: Europe/Paris }";
+/// What was due and what became of it.
+const RUNS: &str = "SELECT state || ': ' || coalesce(message, '') FROM scheduled_runs ORDER BY due_at";
+/// What the metrics say that must not change while nothing happens.
+const LASTING: [&str; 7] = [
+    "reprise_archive_objects",
+    "reprise_archive_bytes",
+    "reprise_archive_changed_bytes",
+    "reprise_archive_duration_seconds",
+    "reprise_archive_timestamp_seconds",
+    "reprise_archive_verified_timestamp_seconds",
+    "reprise_archive_suspicious",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_missed_mondays_are_one_run_though_two_daemons_are_up_and_metrics_outlive_a_restart() {
+    play(&with(&[WEEKLY]), async |depot| {
+        for n in 0..30 {
+            depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
+        }
+        follows(depot).await;
+        assert!(
+            depot.daemon.records().column(RUNS).await.is_empty(),
+            "what was due before it was asked for is not made up"
+        );
+        missed(depot).await;
+        depot.daemon.start().await;
+        let mut twin = depot.daemon.twin(&depot.folder("twin"));
+        twin.start().await;
+        let runs = depot.sees(RUNS, |rows| rows.iter().any(|row| row.starts_with("done"))).await;
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        assert!(runs[0].contains("30 objects, 30 of them copied"), "{runs:?}");
+        // Both have looked since, and again.
+        let ticks = "SELECT ticked_at::text FROM scheduler_ticks";
+        for _ in 0..4 {
+            let before = depot.daemon.records().column(ticks).await;
+            depot.sees(ticks, |rows| rows != before).await;
+        }
+        assert_eq!(depot.daemon.records().column(RUNS).await.len(), 1);
+        let rows = depot.must(&["list"]).await;
+        assert_eq!(
+            (rows.as_array().map(Vec::len), &rows[0]["verifiedDepth"]),
+            (Some(1), &Value::from("sample"))
+        );
+        twin.stop().await;
+
+        let before = metrics(depot).await;
+        assert_eq!(before[0], Some(30.0), "{before:?}");
+        assert!(before[5].is_some_and(|at| at > 1_700_000_000.0), "{before:?}");
+        depot.daemon.kill().await;
+        depot.daemon.start().await;
+        assert_eq!(metrics(depot).await, before);
+        assert_eq!(depot.daemon.records().column(RUNS).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduled_run_that_dies_with_the_daemon_is_ended_by_the_next_one() {
+    play(&with(&[WEEKLY]), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.source.put(PRODUCTION, "b", body("b")).await;
+        depot.break_source("GetObject", "/b", None, Fault::Stall);
+        follows(depot).await;
+        missed(depot).await;
+        depot.daemon.start().await;
+        depot.eventually("the run at work", |depot| depot.faults_played() > 0).await;
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("another process works on the archive"), "{said}");
+        depot.daemon.kill().await;
+        depot.mend();
+        depot.daemon.start().await;
+        let runs = depot.sees(RUNS, |rows| rows.iter().any(|row| row.starts_with("done"))).await;
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        let rows = depot.must(&["list"]).await;
+        assert_eq!((rows.as_array().map(Vec::len), &rows[0]["phase"]), (Some(1), &Value::from("Complete")));
+    })
+    .await;
+}
+
+/// Waits until the daemon follows the plan's schedule.
+async fn follows(depot: &Depot) {
+    depot.sees("SELECT since::text FROM schedules WHERE job = 'archive'", |rows| !rows.is_empty()).await;
+}
+
+/// The daemon dies, and three weeks pass in which nobody looks.
+async fn missed(depot: &mut Depot) {
+    let past = "UPDATE schedules SET since = since - interval '21 days' WHERE job = 'archive'";
+    depot.daemon.records().execute(past).await;
+    depot.daemon.kill().await;
+}
+
+/// What lasts, once the daemon shows it.
+async fn metrics(depot: &Depot) -> Vec<Option<f64>> {
+    let mut all = Vec::new();
+    for name in LASTING {
+        let series = format!("{name}{{plan=\"apilos\"}}");
+        all.push(depot.shows(&series).await);
+    }
+    all
+}

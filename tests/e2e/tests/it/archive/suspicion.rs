@@ -1,0 +1,72 @@
+//! The guard against archiving the damage.
+
+use reprise_e2e::depot::{PRODUCTION, by_hand, play, with};
+use serde_json::Value;
+
+use super::{body, noise, run_of};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mass_deletion_is_archived_marked_and_not_preferred_until_somebody_accepts_it() {
+    let plan = with(&["retention: { last: 1, weekly: 0, monthly: 0, yearly: 0, grace: 1s }"]);
+    play(&plan, async |depot| {
+        let key = |n: usize| format!("documents/{n:02}");
+        for n in 0..20 {
+            depot.source.put(PRODUCTION, &key(n), body(&key(n))).await;
+        }
+        let zeroth = run_of(&depot.take().await);
+        let good = run_of(&depot.take().await);
+        for n in 0..10 {
+            depot.source.delete(PRODUCTION, &key(n)).await;
+        }
+        let record = depot.take().await;
+        let why = record["suspicious"][0].as_str().expect("a reason").to_owned();
+        assert!(why.contains("10 of 20 objects (50.0 %) were deleted; the plan allows 20 %"), "{why}");
+        // The run after it finds nothing changed, and does not look innocent for that.
+        let after = depot.take().await;
+        assert!(after["suspicious"][0].as_str().is_some_and(|why| why.contains(&good)), "{after}");
+
+        depot.source.bucket("back", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], good.as_str());
+        assert_eq!(depot.source.list("back", "").await.len(), 20);
+        let pruned = depot.must(&["prune", "--yes"]).await;
+        let frozen = |run: &Value| run["keptBy"].to_string().contains("frozen");
+        assert!(pruned["runs"].as_array().expect("runs").iter().all(frozen), "{pruned}");
+        assert_eq!(depot.daemon.metric("reprise_archive_suspicious{plan=\"apilos\"}").await, Some(1.0));
+
+        // Accepting the older of the two is not enough: the newest is still marked.
+        let accept = async |run: &str| depot.archive(&["accept", run]).await.code;
+        assert_eq!(accept(&run_of(&record)).await, 0);
+        assert_eq!(accept(&run_of(&after)).await, 0);
+        assert_eq!(accept("20010101T000000Z-000000").await, 3);
+        let last = depot.take().await;
+        assert_eq!(last["suspicious"], Value::Null, "{last}");
+        let restored = depot.must(&["restore", "--to-bucket", "back", "--to-prefix", "now/"]).await;
+        assert_eq!((&restored["run"], &restored["objects"]), (&last["run"], &10.into()));
+        depot.must(&["verify"]).await;
+        let pruned = depot.must(&["prune", "--yes"]).await;
+        let runs = pruned["runs"].as_array().expect("runs").clone();
+        let kept: Vec<_> = runs.iter().filter(|run| run["keptBy"] != serde_json::json!([])).collect();
+        assert_eq!(kept.len(), 1, "{pruned}");
+        assert!(runs.iter().any(|run| run["run"] == *zeroth), "{pruned}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_texts_that_turn_into_noise_are_enough() {
+    play(&by_hand(), async |depot| {
+        let text = |n: usize| format!("line {n} of a text that could well be shorter\n").repeat(200);
+        for n in 0..40 {
+            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
+        }
+        depot.take().await;
+        for n in 0..3 {
+            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, n as u64 + 1)).await;
+        }
+        let record = depot.take().await;
+        assert_eq!(record["changes"]["scrambled"], 3, "{record}");
+        let why = record["suspicious"][0].as_str().unwrap_or_default();
+        assert!(why.contains("3 of 40") && why.contains("noise"), "{record}");
+    })
+    .await;
+}

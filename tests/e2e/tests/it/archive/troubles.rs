@@ -1,0 +1,143 @@
+//! What stores and lines do: refuse for a while, break in the middle, lie, run out of space; and customers who go on working.
+
+use bytes::Bytes;
+use reprise_e2e::depot::{ARCHIVE, PRODUCTION, by_hand, play};
+use reprise_e2e::world::Fault;
+use sha2::{Digest as _, Sha256};
+
+use super::{body, noise, oddities, run_of};
+
+/// A bucket without versions.
+const PLAIN: &str = "apilos-plain";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_refuses_and_lines_that_break_only_cost_time() {
+    play(&by_hand(), async |depot| {
+        oddities(depot).await;
+        let expected = depot.source.whole(PRODUCTION, "").await;
+        let slow_down = || Fault::Status { status: 503, body: None, retry_after: None };
+        depot.break_archive("PutObject", "/apilos/objects/", Some(12), slow_down());
+        depot.break_archive("UploadPart", ARCHIVE, Some(1), slow_down());
+        depot.break_archive("CompleteMultipartUpload", ARCHIVE, Some(1), slow_down());
+        depot.break_archive("PutObject", "/apilos/manifests/", Some(1), slow_down());
+        depot.break_archive("PutObject", "/apilos/runs/", Some(1), Fault::DropAfter);
+        depot.break_source("ListObjectsV2", PRODUCTION, Some(1), slow_down());
+        // Cut on the way, changed on the way: what arrives is not what the source has.
+        depot.break_source("GetObject", "/a-b", Some(1), Fault::Truncate { bytes: 3 });
+        depot.break_source("GetObject", "/twice.txt", Some(1), Fault::Corrupt);
+        depot.break_source("GetObject", "/dressed/large.bin", Some(1), Fault::HalfBody { fraction: 0.4 });
+        let wire = depot.wire_to_archive().await;
+        wire.reset(3, 3 << 20);
+        let record = depot.take().await;
+        assert_eq!(wire.resets_left(), 0, "no connection was reset in the middle of a part");
+        let lines = depot.manifest(&run_of(&record)).await;
+        assert_eq!(lines.len(), expected.len());
+        for line in &lines {
+            let key = line["key"].as_str().expect("a key");
+            assert_eq!(line["sha256"].as_str(), Some(&*expected[key].sha256), "{key}");
+        }
+        depot.mend();
+        let verified = depot.must(&["verify", "--depth", "full"]).await;
+        assert_eq!(verified["findings"], serde_json::json!([]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_archive_names_wrong_entity_tags_what_it_holds_is_read_again() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.source.put(PRODUCTION, "b", body("b")).await;
+        let wire = depot.wire_to_archive().await;
+        wire.lie(true);
+        // A store whose tags are no digests, since it encrypts: all is well.
+        depot.take().await;
+        // One that holds something else than it was sent is found out: here it sends something else, which is the same to us.
+        depot.source.put(PRODUCTION, "c", body("c")).await;
+        depot.break_archive("GetObject", "/apilos/objects/", Some(1), Fault::Corrupt);
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("the archive holds other bytes than it was sent"), "{said}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1);
+        wire.lie(false);
+        depot.take().await;
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn out_of_space_is_said_and_the_run_goes_on_when_there_is_some() {
+    play(&by_hand(), async |depot| {
+        for n in 0..40 {
+            depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
+        }
+        let full = || Fault::Status { status: 507, body: None, retry_after: None };
+        // The first half of the digests still finds room.
+        for digit in "89abcdef".chars() {
+            depot.break_archive("PutObject", &format!("/apilos/objects/{digit}"), None, full());
+        }
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("There is not enough space left") && said.contains("at the archive"), "{said}");
+        let rows = depot.must(&["list"]).await;
+        assert_eq!(rows[0]["phase"], "Running");
+        assert!(rows[0]["message"].as_str().is_some_and(|why| why.contains("not enough space")), "{rows}");
+        let before = depot.archive.effects("PutObject", "/apilos/objects/");
+        depot.mend();
+        let record = depot.take().await;
+        assert_eq!((&record["run"], &record["manifest"]["objects"]), (&rows[0]["run"], &40.into()));
+        assert!(before > 0 && depot.archive.effects("PutObject", "/apilos/objects/") <= 40 + 16);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_replaced_or_deleted_while_it_is_read_is_archived_as_it_is_then() {
+    play(&by_hand(), async |depot| {
+        // Without versions: a versioned source goes on giving the version that was begun.
+        depot.source.bucket(PLAIN, false, false).await;
+        depot.daemon.set("S3_SOURCE_BUCKET", PLAIN);
+        depot.source.put(PLAIN, "gone.txt", body("gone")).await;
+        depot.source.put(PLAIN, "large.bin", noise(40 << 20, 1)).await;
+        depot.source.put(PLAIN, "small.txt", body("small")).await;
+        let newer = noise(30 << 20, 2);
+        depot.source.put(PRODUCTION, "newer.bin", newer.clone()).await;
+        depot.break_archive("UploadPart", ARCHIVE, None, Fault::Latency { ms: 500 });
+        depot.break_source("GetObject", "/gone.txt", Some(1), Fault::Latency { ms: 4_000 });
+        let child = depot.begin(&["run"]);
+        depot.eventually("a part", |depot| depot.archive.effects("UploadPart", ARCHIVE) > 0).await;
+        let copy = depot.source.client().copy_object().bucket(PLAIN).key("large.bin");
+        copy.copy_source(format!("{PRODUCTION}/newer.bin")).send().await.expect("it is replaced");
+        depot.source.delete(PLAIN, "gone.txt").await;
+        let output = child.wait_with_output().await.expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a record");
+        assert_eq!((&record["replaced"], &record["vanished"]), (&1.into(), &serde_json::json!(["gone.txt"])));
+        let lines = depot.manifest(&run_of(&record)).await;
+        let keys: Vec<_> = lines.iter().map(|line| line["key"].as_str().expect("a key")).collect();
+        assert_eq!(keys, ["large.bin", "small.txt"]);
+        assert_eq!(lines[0]["sha256"], hex::encode(Sha256::digest(&newer)));
+        depot.must(&["verify", "--depth", "full"]).await;
+        // What vanished was never there. What was replaced is read once more: its date was not seen in a listing yet.
+        depot.mend();
+        assert_eq!(depot.take().await["changes"]["deleted"], 0);
+        assert_eq!(depot.take().await["changes"]["bytes"], 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_bucket_and_a_bucket_that_is_not_there_are_two_things() {
+    play(&by_hand(), async |depot| {
+        let record = depot.take().await;
+        assert_eq!(record["manifest"]["objects"], 0);
+        depot.must(&["verify"]).await;
+        depot.source.bucket("back", false, false).await;
+        depot.source.put("back", "stays", Bytes::from_static(b"x")).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["copied"], 0);
+        depot.daemon.set("S3_SOURCE_BUCKET", "no-such-bucket");
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("NoSuchBucket") && said.contains("outside the archive"), "{said}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1);
+    })
+    .await;
+}
