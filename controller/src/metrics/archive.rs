@@ -16,6 +16,7 @@ pub(super) struct Archive {
     changed_bytes: GaugeVec,
     duration: GaugeVec,
     suspicious: GaugeVec,
+    missing: GaugeVec,
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
     copying_bytes: GaugeVec,
@@ -39,6 +40,10 @@ impl Archive {
             suspicious: of_plan(
                 "archive_suspicious",
                 "1 while the newest archive is suspicious and nobody accepted it.",
+            )?,
+            missing: of_plan(
+                "archive_missing_parts",
+                "Parts of the estate (code, configuration, records) that the newest archive lacks.",
             )?,
             copying_objects: of_plan(
                 "archive_run_objects_done",
@@ -71,6 +76,7 @@ impl Archive {
             set(&self.changed_bytes, fact.changed_bytes.map(float));
             set(&self.duration, fact.duration_seconds);
             set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
+            set(&self.missing, fact.finished_at.map(|_| float(fact.missing)));
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
             set(&self.copying_bytes, fact.copying_bytes.map(float));
@@ -79,7 +85,8 @@ impl Archive {
 
     fn forget(&self) {
         let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
-        let rest = [&self.suspicious, &self.copying_objects, &self.copying_of, &self.copying_bytes];
+        let rest =
+            [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         all.into_iter().chain(rest).for_each(GaugeVec::reset);
     }
 

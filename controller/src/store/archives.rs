@@ -66,6 +66,8 @@ pub struct ArchiveFacts {
     pub duration_seconds: Option<f64>,
     /// It is suspicious, and nobody has accepted it.
     pub suspicious: bool,
+    /// Parts of the estate that should lie beside the newest run and do not.
+    pub missing: i64,
     /// Objects that are there of the run that goes on, if one does.
     pub copying_objects: Option<i64>,
     /// Bytes that it has copied.
@@ -154,6 +156,7 @@ impl Store {
         sqlx::query_as(
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
                 coalesce(newest.suspicious, false) AS suspicious,
+                coalesce(jsonb_array_length(newest.status -> 'missing'), 0)::bigint AS missing,
                 open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)

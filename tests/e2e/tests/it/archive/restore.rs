@@ -59,7 +59,7 @@ async fn every_oddity_comes_back_with_all_that_travels_with_it_and_a_second_rest
         ];
         depot.must(&[&there[..], &pair[..]].concat()).await;
         let within = |all: &BTreeMap<String, Thing>| -> BTreeMap<String, Thing> {
-            all.clone().into_iter().filter(|(key, _)| key.starts_with("d")).collect()
+            all.clone().into_iter().filter(|(key, _)| key.starts_with('d')).collect()
         };
         assert_eq!(depot.archive.whole("elsewhere", "new/place/").await, within(&expected));
         // And by the store itself.

@@ -60,8 +60,8 @@ async fn a_few_texts_that_turn_into_noise_are_enough() {
             depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
         }
         depot.take().await;
-        for n in 0..3 {
-            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, n as u64 + 1)).await;
+        for n in 0_u32..3 {
+            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, u64::from(n) + 1)).await;
         }
         let record = depot.take().await;
         assert_eq!(record["changes"]["scrambled"], 3, "{record}");
