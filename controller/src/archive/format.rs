@@ -27,9 +27,10 @@ pub fn record_key(prefix: &str, run: &str) -> String {
     format!("{prefix}runs/{run}.json")
 }
 
-/// The name of a run that begins at `at`: runs sort in time, and two that begin in the same second differ.
+/// The name of a run that begins at `at`: runs sort in time, to the microsecond, and two that begin at once differ.
 pub fn run_name(at: DateTime<Utc>) -> String {
-    format!("{}-{:06x}", at.format("%Y%m%dT%H%M%SZ"), rand::random::<u32>() & 0xff_ffff)
+    let (micros, draw) = (at.timestamp_subsec_micros().min(999_999), rand::random::<u16>());
+    format!("{}-{micros:06}{draw:04x}", at.format("%Y%m%dT%H%M%SZ"))
 }
 
 /// One object of the bucket at the time of a run: a line of the manifest. Lines are sorted by the bytes of their keys.
@@ -244,7 +245,12 @@ mod tests {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (early, late) = (run_name(at("2026-11-23T01:27:00Z")), run_name(at("2026-11-30T01:27:00Z")));
         assert!(early < late && early.starts_with("20261123T012700Z-"), "{early} {late}");
-        assert_ne!(early, run_name(at("2026-11-23T01:27:00Z")));
+        let (first, next) =
+            (run_name(at("2026-11-23T01:27:00.000001Z")), run_name(at("2026-11-23T01:27:00.9Z")));
+        assert!(first < next, "{first} {next}");
+        let names: std::collections::HashSet<_> =
+            (0..64).map(|_| run_name(at("2026-11-23T01:27:00Z"))).collect();
+        assert!(names.len() > 1);
     }
 
     #[test]

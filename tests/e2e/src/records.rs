@@ -89,7 +89,7 @@ impl Standing {
 }
 
 /// Looks until there is something to see; `None` if there is not in time.
-pub(crate) async fn poll<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+pub async fn poll<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     let seen = async {
         loop {
             if let Some(seen) = look().await {

@@ -51,10 +51,11 @@ async fn without_reprise_everything_comes_back_into_a_folder_and_into_a_bucket()
         assert_eq!(files.len(), expected.len() - 1, "{files:?}");
 
         depot.source.bucket("back", false, false).await;
-        let target = format!("{}/back/here/", depot.source.endpoint());
+        // No prefix: the longest key has no room for one.
+        let target = format!("{}/back/", depot.source.endpoint());
         let output = restore(depot, &target, &[&good]).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut came = depot.source.whole("back", "here/").await;
+        let mut came = depot.source.whole("back", "").await;
         // The CLI names a media type where the source had none; so does the source's own store.
         for (key, thing) in &expected {
             let back = came.remove(key).unwrap_or_else(|| panic!("{key} did not come back"));
