@@ -145,6 +145,8 @@ scale_new() {
   holds '.containers == []'
 }
 check 'scale: before the first deployment, 200 without Location' scale_new
+log_drains() { api 200 GET "/apps/$app/log_drains" && holds '.drains == []'; }
+check 'log_drains: none' log_drains
 scale_too_much() {
   api 422 POST "/apps/$app/scale" -d '{"containers":[{"name":"web","amount":11,"size":"M"}]}'
   holds '.errors["container-web-amount"][0] | test("10 containers")'
