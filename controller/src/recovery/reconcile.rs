@@ -51,7 +51,8 @@ impl Reconciler for Requests {
             return Ok(Outcome::RequeueAfter(TERM));
         };
         match self.owned(&row, accepted, &held).await {
-            Err(StoreError::Fenced { .. }) => {
+            Err(error @ StoreError::Fenced { .. }) => {
+                tracing::warn!(epoch = held.epoch.0, error = %error, "a write was refused; the request is let go");
                 self.ownership.let_go(&name).await;
                 Ok(Outcome::RequeueAfter(LOOK))
             }
