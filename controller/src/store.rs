@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{Postgres, Transaction};
 
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
@@ -136,6 +137,17 @@ impl Store {
             .await
             .map_err(StoreError::query("connect"))?;
         Ok(Self { pool })
+    }
+
+    /// Opens a transaction.
+    ///
+    /// In a task of its own: `begin` is not safe to cancel in sqlx 0.9.0 (its issue 4393). Dropped while BEGIN is under way, it gives the
+    /// pool a connection with an open transaction, and what the next one writes there nobody else ever sees.
+    async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let pool = self.pool.clone();
+        #[expect(clippy::disallowed_methods, reason = "it must end even if nobody waits for it any more")]
+        let begun = tokio::spawn(async move { pool.begin().await });
+        begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
     /// Applies the migrations that are missing. Safe to repeat, and for two daemons at once (it takes a lock).

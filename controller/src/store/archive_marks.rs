@@ -27,7 +27,7 @@ impl Store {
     /// Begins to mark the contents of a plan's archive.
     pub async fn archive_marks(&self, plan: &str) -> Result<Marks> {
         let failed = StoreError::query("archive.marks");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         sqlx::query("CREATE TEMPORARY TABLE marks (sha256 bytea PRIMARY KEY) ON COMMIT DROP")
             .execute(&mut *transaction)
             .await

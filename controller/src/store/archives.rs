@@ -229,7 +229,7 @@ impl Store {
     /// Stores what was copied: one transaction for many. Safe to repeat.
     pub async fn archive_copied(&self, plan: &str, id: i64, copied: &[Copied]) -> Result<()> {
         let failed = StoreError::query("archive.copied");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         let stored: Vec<&Stored> = copied.iter().filter_map(|one| one.stored.as_ref()).collect();
         sqlx::query(
             "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until)
@@ -320,7 +320,7 @@ impl Store {
     /// A run is whole: its manifest is there.
     pub async fn finish_archive(&self, id: i64, end: &ArchiveEnd) -> Result<()> {
         let failed = StoreError::query("archive.finish");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         sqlx::query(
             "UPDATE archives SET phase = 'Complete', finished_at = $2, objects = $3, bytes = $4, changed_objects = $5, changed_bytes = $6,
                 duration_seconds = $7, suspicious = $8, manifest_sha256 = $9, status = $10, message = NULL, heartbeat_at = now(),

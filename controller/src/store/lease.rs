@@ -25,7 +25,7 @@ impl Store {
     /// replica can take over in between.
     pub(super) async fn fenced(&self, request: &str, epoch: Epoch) -> Result<Transaction<'static, Postgres>> {
         let failed = StoreError::query("lease.fence");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         if holds(&mut transaction, request, epoch).await.map_err(&failed)? {
             Ok(transaction)
         } else {

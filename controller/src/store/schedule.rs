@@ -124,7 +124,7 @@ impl Store {
         silence: Duration,
     ) -> Result<Option<Claim>> {
         let failed = StoreError::query("schedule.claim");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         let wanted = Wanted { plan, job, due_at, me, silence };
         give_up_orphans(&mut transaction, &wanted).await.map_err(&failed)?;
         let taken = match take(&mut transaction, &wanted).await {

@@ -50,7 +50,7 @@ impl Store {
     /// All records, a line each.
     pub async fn snapshot(&self) -> Result<Vec<String>> {
         let failed = StoreError::query("snapshot.read");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut *transaction)
             .await
@@ -79,7 +79,7 @@ impl Store {
         if plans > 0 {
             return Err(SnapshotError::NotEmpty(plans));
         }
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         for table in TABLES {
             triggers(&mut transaction, table, "DISABLE").await.map_err(&failed)?;
         }

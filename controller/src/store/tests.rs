@@ -178,3 +178,32 @@ async fn a_row_that_a_newer_release_wrote_is_that_rows_error_alone() {
     assert_eq!((read.len(), unread.len()), (1, 1));
     lab.end().await;
 }
+
+/// Polls `work` until it has waited `polls` times, then lets go of it.
+async fn cut_after(polls: usize, work: impl Future) {
+    let mut work = std::pin::pin!(work);
+    for _ in 0..polls {
+        if futures::poll!(work.as_mut()).is_ready() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn work_that_is_cut_short_leaves_no_transaction_open_for_the_next() {
+    let lab = lab().await;
+    let other = Store::connect(lab.cluster.url("postgres").parse().expect("a URL")).await.expect("connected");
+    let epoch = lab.filed().await;
+    for polls in 0..60 {
+        cut_after(polls, lab.store.fenced("bad-day", epoch)).await;
+        // More than once: the connection comes back to the pool in its own time.
+        for desired in [Desired::Cancel, Desired::Run, Desired::Cancel, Desired::Run] {
+            assert!(lab.store.ask("bad-day", desired).await.expect("answered"));
+            let read = other.request("bad-day").await.expect("answered").expect("there");
+            assert_eq!(read.desired, desired, "cut after {polls} polls: others do not see what was written");
+        }
+    }
+    other.close().await;
+    lab.end().await;
+}

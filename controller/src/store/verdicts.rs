@@ -193,7 +193,7 @@ impl Store {
         by: &str,
     ) -> Result<()> {
         let failed = StoreError::query("verdict.listing");
-        let mut transaction = self.pool.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin().await.map_err(&failed)?;
         put_listed(&mut transaction, plan, listed, at, by).await.map_err(&failed)?;
         let ids: Vec<&str> = listed.iter().map(|one| one.backup.as_str()).collect();
         sqlx::query(

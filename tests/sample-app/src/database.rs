@@ -20,10 +20,10 @@ const REFUSED: [&str; 2] = ["42501", "25006"];
 /// The exact number of rows of every user table, seen at one moment.
 pub(crate) async fn count_rows(pool: &PgPool) -> Result<BTreeMap<String, i64>, AppError> {
     let counted = async {
-        let mut transaction = pool.begin().await?;
-        sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            .execute(&mut *transaction)
-            .await?;
+        // Out of the pool: a visitor who leaves may cut this short, and a pool would keep the transaction open.
+        let mut connection = pool.acquire().await?.detach();
+        let mut transaction =
+            connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
         let mut counts = BTreeMap::new();
         for (name, quoted) in tables(&mut transaction).await? {
             let count = sqlx::query_scalar(AssertSqlSafe(format!("SELECT count(*) FROM {quoted}")));
