@@ -18,6 +18,7 @@ mod describe;
 mod desk;
 mod doctor;
 mod error;
+mod evidence;
 mod file;
 mod get;
 mod output;
@@ -99,6 +100,8 @@ enum Command {
     Get(get::Args),
     /// Show everything that is known of one request
     Describe(describe::Args),
+    /// Print the evidence of one request: choices with reasons, checks, times against the plan's objectives
+    Evidence(evidence::Args),
     /// Follow a request until it ends
     Watch(watch::Args),
     /// Stop a request; with --clean, also tear down what the ledger proves to be its own
@@ -141,6 +144,7 @@ impl Cli {
             Command::Plan(args) => plan::run(&common, &args).await,
             Command::Get(args) => get::run(&common, &args).await,
             Command::Describe(args) => describe::run(&common, &args).await,
+            Command::Evidence(args) => evidence::run(&common, &args).await,
             Command::Watch(args) => watch::run(&common, &args).await,
             Command::Doctor(args) => doctor::run(&common, &args).await,
             Command::Backups(args) => backups::run(&common, &args).await,

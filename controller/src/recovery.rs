@@ -9,6 +9,7 @@ pub mod decide;
 pub mod drive;
 pub mod dry_run;
 pub mod error;
+pub mod evidence;
 pub mod graph;
 pub mod outputs;
 mod ownership;

@@ -1,13 +1,12 @@
 //! The report of a request that has ended: where the time went, which backup was taken, and what that costs.
 
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::describe::Records;
 use super::get::moment;
 use super::{CliError, output};
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup};
-use crate::recovery::report::{RtoSplit, rpo_minutes, split};
+use crate::recovery::report::{self, RtoSplit, rpo_minutes};
 use crate::recovery::step::Step;
 use crate::store::StepRow;
 
@@ -55,11 +54,8 @@ pub(super) fn print(records: &Records) -> Result<(), CliError> {
     Ok(())
 }
 
-/// What the daemon wrote at the end, or what the records say so far.
 fn times(records: &Records) -> RtoSplit {
-    let written = records.request.status.get("rto").and_then(|rto| RtoSplit::deserialize(rto).ok());
-    let end = records.request.finished_at.unwrap_or_else(chrono::Utc::now);
-    written.unwrap_or_else(|| split(&records.steps, records.request.created_at, end))
+    report::times(&records.request, &records.steps, chrono::Utc::now())
 }
 
 fn milestones(records: &Records) -> Result<(), CliError> {

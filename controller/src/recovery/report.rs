@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Span, SpanKind, StepRow};
+use crate::store::{RequestRow, Span, SpanKind, StepRow};
 
 /// Where the wall time of a request went: every moment is counted once, under the weightiest kind that ran at that moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -47,6 +47,12 @@ pub fn split(steps: &[StepRow], from: DateTime<Utc>, to: DateTime<Utc>) -> RtoSp
         provider_wait_seconds: spent(SpanKind::Provider),
         own_overhead_seconds: spent(SpanKind::Own),
     }
+}
+
+/// The split that the daemon wrote at the end of a request; before that, what its steps say up to `now`.
+pub fn times(request: &RequestRow, steps: &[StepRow], now: DateTime<Utc>) -> RtoSplit {
+    let written = request.status.get("rto").and_then(|rto| RtoSplit::deserialize(rto).ok());
+    written.unwrap_or_else(|| split(steps, request.created_at, request.finished_at.unwrap_or(now)))
 }
 
 fn weight(kind: SpanKind) -> u8 {

@@ -25,8 +25,29 @@ async fn a_lost_estate_comes_back_whole() {
         assert_eq!(self::documents(&stage.world, BUCKET), documents, "the documents are not those of before");
         the_sites_are_whole(&stage.world).await;
         no_secret_is_told(stage).await;
+        the_evidence_is_whole(stage, &request).await;
     })
     .await;
+}
+
+/// `reprise evidence`: for programs, for a manager, for a browser.
+async fn the_evidence_is_whole(stage: &Stage, request: &Request) {
+    let printed = stage.daemon.run(&["evidence", request.name(), "-o", "json"]).await;
+    let evidence: Value = serde_json::from_str(&printed).expect("JSON");
+    let list = |name: &str| evidence[name].as_array().cloned().unwrap_or_default();
+    let checked: Vec<String> =
+        list("checks").iter().filter_map(|check| Some(check["step"].as_str()?.to_owned())).collect();
+    for step in ["choose-backup", "restore", "check-database", "refill"] {
+        assert!(checked.iter().any(|one| one == step), "no check of {step}: {evidence:#}");
+    }
+    for domain in DOMAINS {
+        assert!(checked.iter().any(|one| one.starts_with("probe/") && one.ends_with(domain)), "{checked:?}");
+    }
+    assert_eq!(list("notShown").len(), 0, "{evidence:#}");
+    assert!(list("objectives")[0]["achievedSeconds"].as_f64() > Some(0.0), "{evidence:#}");
+    assert_eq!(list("choices").iter().map(|one| &one["of"]).collect::<Vec<_>>(), ["database", "documents"]);
+    let page = stage.daemon.run(&["evidence", request.name(), "--page", "html"]).await;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<h2>What was checked</h2>"), "{page}");
 }
 
 async fn rows(world: &World) -> Value {

@@ -1,0 +1,207 @@
+//! The evidence of one request: what happened, what was chosen and why, what was checked and how, and how that compares with the
+//! plan's objectives. Computed from the records alone. No I/O, no clock.
+//!
+//! It claims what a step that is done has left behind, and nothing else: what was not reached is listed as not shown.
+
+mod checks;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use reprise_crds::Milestone;
+use reprise_crds::plan::ObjectivesSpec;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup};
+use super::report::{RtoSplit, rpo_minutes, times};
+use super::status;
+use super::step::Step;
+use crate::store::{Event, RequestRow, StepPhase, StepRow, Verdict};
+pub use checks::Check;
+pub use page::{html, markdown};
+
+/// The records that evidence is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The request.
+    pub request: &'a RequestRow,
+    /// Its steps.
+    pub steps: &'a [StepRow],
+    /// Its events, oldest first.
+    pub events: &'a [Event],
+    /// What is known of the plan's backups.
+    pub verdicts: &'a [Verdict],
+    /// What the plan asks for; `None` if the plan is gone or cannot be read.
+    pub objectives: Option<ObjectivesSpec>,
+}
+
+/// What can be shown of one request.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// The request.
+    pub request: String,
+    /// Its plan.
+    pub plan: String,
+    /// How it stands: `Succeeded`, `Failed`, ….
+    pub phase: String,
+    /// The last milestone that was reached.
+    pub state: String,
+    /// The daemon's sentence about it.
+    pub message: String,
+    /// When it was filed.
+    pub filed_at: DateTime<Utc>,
+    /// When it ended; without it everything here is of an unfinished recovery.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Achieved against wanted.
+    pub objectives: Vec<Objective>,
+    /// Where the time went, in seconds. Up to the last step's news while it goes on.
+    pub rto: RtoSplit,
+    /// What happened, oldest first.
+    pub timeline: Vec<Moment>,
+    /// What was taken, and what was refused.
+    pub choices: Vec<Choice>,
+    /// What was checked, by which step.
+    pub checks: Vec<Check>,
+    /// The steps that show nothing: they are not done, or what they recorded cannot be read.
+    pub not_shown: Vec<String>,
+    /// Versions of the tools that judged the backup, as they were recorded.
+    pub tools: Value,
+}
+
+/// One objective of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Objective {
+    /// What is measured.
+    pub what: &'static str,
+    /// What the plan asks for, in seconds.
+    pub wanted_seconds: Option<f64>,
+    /// What was achieved, in seconds; `None`: nothing was.
+    pub achieved_seconds: Option<f64>,
+    /// Whether that is enough; `None` where nothing is asked for.
+    pub met: Option<bool>,
+}
+
+/// One event.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moment {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Seconds after the filing.
+    pub after_seconds: f64,
+    /// The step, if it was about one.
+    pub step: Option<String>,
+    /// What.
+    pub message: String,
+}
+
+/// What one part was brought back from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    /// `database` or `documents`.
+    pub of: &'static str,
+    /// What was taken.
+    pub taken: String,
+    /// Of when it is.
+    pub taken_at: Option<DateTime<Utc>>,
+    /// The newer ones, and why each lost.
+    pub refused: Vec<RefusedBackup>,
+}
+
+/// What the records of a request show.
+pub fn of(record: Record<'_>) -> Evidence {
+    let Record { request, steps, events, verdicts, objectives } = record;
+    let outputs = Outputs::read(steps);
+    let backup = outputs.find::<ChosenBackup>(&Step::ChooseBackup).ok().flatten();
+    let objects = outputs.find::<ChosenObjects>(&Step::ChooseObjects).ok().flatten();
+    let rto = times(request, steps, last_news(request, steps));
+    let judge = backup.as_ref().and_then(|backup| verdicts.iter().find(|row| row.backup == backup.backup));
+    Evidence {
+        request: request.name.clone(),
+        plan: request.plan.clone(),
+        phase: request.phase.to_string(),
+        state: request.state.to_string(),
+        message: status::message(&request.status).to_owned(),
+        filed_at: request.created_at,
+        finished_at: request.finished_at,
+        objectives: objectives_of(request, rto, backup.as_ref(), objectives.unwrap_or_default()),
+        rto,
+        timeline: events.iter().map(|event| moment(event, request.created_at)).collect(),
+        choices: backup.map(database).into_iter().chain(objects.map(documents)).collect(),
+        checks: checks::of(steps),
+        not_shown: not_shown(steps),
+        tools: judge.map_or(Value::Null, |judge| judge.tools.clone()),
+    }
+}
+
+/// When the last step had news; the filing if none had.
+fn last_news(request: &RequestRow, steps: &[StepRow]) -> DateTime<Utc> {
+    let news = steps.iter().filter_map(|step| step.finished_at.or(step.heartbeat_at)).max();
+    news.unwrap_or(request.created_at)
+}
+
+fn objectives_of(
+    request: &RequestRow,
+    rto: RtoSplit,
+    backup: Option<&ChosenBackup>,
+    wanted: ObjectivesSpec,
+) -> Vec<Objective> {
+    let back = (request.state == Milestone::DnsOk).then_some(rto.total_seconds);
+    let lost = backup.map(|backup| 60.0 * rpo_minutes(backup.taken_at, request.created_at));
+    let seconds = |period: reprise_crds::Period| period.duration().as_secs_f64();
+    vec![
+        objective("recovery time (RTO), filing to dns-ok", wanted.rto.map(seconds), back),
+        objective("age of the database backup at the filing (RPO)", wanted.rpo.map(seconds), lost),
+    ]
+}
+
+fn objective(what: &'static str, wanted: Option<f64>, achieved: Option<f64>) -> Objective {
+    let met = wanted.map(|wanted| achieved.is_some_and(|achieved| achieved <= wanted));
+    Objective { what, wanted_seconds: wanted, achieved_seconds: achieved, met }
+}
+
+fn moment(event: &Event, filed_at: DateTime<Utc>) -> Moment {
+    let after_seconds = (event.at - filed_at).to_std().unwrap_or_default().as_secs_f64();
+    Moment { at: event.at, after_seconds, step: event.step.clone(), message: event.message.clone() }
+}
+
+fn database(backup: ChosenBackup) -> Choice {
+    let from = if backup.copied { "the archive's copy of " } else { "" };
+    let taken = format!("{from}backup {} ({} bytes)", backup.name, backup.size_bytes);
+    Choice { of: "database", taken, taken_at: Some(backup.taken_at), refused: backup.refused }
+}
+
+fn documents(objects: ChosenObjects) -> Choice {
+    let of = "documents";
+    match objects {
+        ChosenObjects::Artifact { run, taken_at, objects, bytes, refused, .. } => {
+            let taken = format!("artifact of workflow run {run}: {objects} objects, {bytes} bytes");
+            Choice { of, taken, taken_at: Some(taken_at), refused }
+        }
+        ChosenObjects::Archive { run, taken_at, objects, bytes, verified_at, refused, .. } => {
+            let read = verified_at
+                .map_or_else(|| "never read again".to_owned(), |at| format!("a sample read again {at}"));
+            let taken = format!("archive run {run}: {objects} objects, {bytes} bytes, {read}");
+            Choice { of, taken, taken_at: Some(taken_at), refused }
+        }
+        ChosenObjects::Mirror { taken_at, objects, bytes, refused, .. } => {
+            let taken = format!("mirror bucket: {objects} objects, {bytes} bytes; a mirror has no date");
+            Choice { of, taken, taken_at, refused }
+        }
+    }
+}
+
+fn not_shown(steps: &[StepRow]) -> Vec<String> {
+    let unfinished = steps.iter().filter(|step| step.phase != StepPhase::Done).map(open);
+    unfinished.chain(checks::unreadable(steps)).collect()
+}
+
+fn open(step: &StepRow) -> String {
+    let why = step.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+    format!("{} is {:?}{why}", step.step, step.phase)
+}
