@@ -93,9 +93,9 @@ impl Default for Scanner {
 impl Scanner {
     /// Scans the next piece of text.
     pub fn feed(&mut self, piece: &[u8]) {
-        self.tally.text(piece);
-        let mut at = 0;
+        let (mut at, mut told) = (0, 0);
         while let Some(rest) = piece.get(at..).filter(|rest| !rest.is_empty()) {
+            let known = self.tally.encoding_is_known();
             at += match &mut self.state {
                 State::Row(_) => self.rows(rest),
                 State::LineComment => self.line_comment(rest),
@@ -109,7 +109,13 @@ impl Scanner {
                 | State::DollarTag(_)
                 | State::TextEnd => self.step(rest[0]),
             };
+            // A statement tells the encoding of what follows it, wherever the text happens to be cut into pieces.
+            if self.tally.encoding_is_known() != known {
+                self.tally.text(piece.get(told..at).unwrap_or_default(), known);
+                told = at;
+            }
         }
+        self.tally.text(piece.get(told..).unwrap_or_default(), self.tally.encoding_is_known());
     }
 
     /// Where it is just now, for the sentence about a dump that could not be read to its end.

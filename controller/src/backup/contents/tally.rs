@@ -46,12 +46,17 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Notes a piece of the text before it is taken apart.
-    pub(super) fn text(&mut self, piece: &[u8]) {
-        self.counts.text_bytes += piece.len() as u64;
-        if !self.encoding_known {
-            self.watch.feed(piece);
+    /// Notes text as it stood when its encoding was `known` or not.
+    pub(super) fn text(&mut self, text: &[u8], known: bool) {
+        self.counts.text_bytes += text.len() as u64;
+        if !known {
+            self.watch.feed(text);
         }
+    }
+
+    /// Whether the text at this place is in an encoding that was told.
+    pub(super) fn encoding_is_known(&self) -> bool {
+        self.encoding_known
     }
 
     pub(super) fn data_sections(&self) -> &BTreeSet<String> {

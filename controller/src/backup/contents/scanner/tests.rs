@@ -144,3 +144,18 @@ proptest::proptest! {
         drop(scanner.finish());
     }
 }
+
+#[test]
+fn where_the_text_is_cut_does_not_change_which_encoding_it_is_in() {
+    let text: &[u8] = b"SET client_encoding = 'UTF8';\nSELECT '\xff\xff\xff';\nSET client_encoding = 'SQL_ASCII';\nSELECT 1;\n";
+    let counted = |size: usize| {
+        let mut scanner = Scanner::default();
+        text.chunks(size).for_each(|piece| scanner.feed(piece));
+        scanner.finish().expect("whole")
+    };
+    let whole = counted(text.len());
+    assert!(!whole.foreign_text, "the odd bytes stand where the encoding is known");
+    for size in 1..=16 {
+        assert_eq!(format!("{:?}", counted(size)), format!("{whole:?}"), "cut into pieces of {size}");
+    }
+}

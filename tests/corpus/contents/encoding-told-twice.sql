@@ -1,0 +1,4 @@
+SET client_encoding = 'UTF8';
+SELECT 'ÿÿÿÿÿÿÿÿÿ';
+SET client_encoding = 'SQL_ASCII';
+SELECT 1;
