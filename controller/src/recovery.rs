@@ -1,6 +1,6 @@
 //! The state machine: milestones, steps, the supervisor that runs them.
 //!
-//! What is decided is pure ([`decide`], [`graph`], [`accept`], [`status`], [`report`], and a `decide` in each step); only observing
+//! What is decided is pure ([`decide`], [`graph`], [`accept`], [`rehearsal`], [`status`], [`report`], and a `decide` in each step); only observing
 //! and acting are asynchronous. Reconciles are short; step tasks do the work.
 
 pub mod accept;
@@ -15,6 +15,7 @@ pub mod outputs;
 mod ownership;
 pub mod pulse;
 pub mod reconcile;
+pub mod rehearsal;
 pub mod report;
 pub mod status;
 pub mod step;

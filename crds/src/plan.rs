@@ -11,6 +11,7 @@ mod apps;
 mod archive;
 mod checks;
 mod dns;
+mod drill;
 mod objectives;
 mod proof;
 mod source;
@@ -23,6 +24,7 @@ pub use archive::{
 };
 pub use checks::{DataCheck, Expectation};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
+pub use drill::DrillSpec;
 pub use objectives::{LimitsSpec, ObjectivesSpec};
 pub use proof::ProofSpec;
 pub use source::{
@@ -76,6 +78,9 @@ pub struct RecoveryPlanSpec {
     /// How it is proven that the database's backups can be restored.
     #[serde(default)]
     pub proof: ProofSpec,
+    /// How the recovery is rehearsed.
+    #[serde(default)]
+    pub drill: DrillSpec,
     /// How long a recovery may take, and how old its data may be.
     #[serde(default)]
     pub objectives: ObjectivesSpec,

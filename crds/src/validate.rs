@@ -16,6 +16,7 @@ mod apps;
 mod archive;
 mod checks;
 mod dns;
+mod drill;
 pub(crate) mod names;
 mod proof;
 mod request;
@@ -97,6 +98,7 @@ fn plan(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     archive::check(plan, at, report);
     checks::check(plan, at, report);
     proof::check(plan, at, report);
+    drill::check(plan, at, report);
 }
 
 type Rules<T> = fn(&T, &At, &mut Report);

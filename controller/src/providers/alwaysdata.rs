@@ -165,6 +165,15 @@ impl Alwaysdata {
         Ok(list.into_iter().filter(ours).collect())
     }
 
+    /// `GET /record/?domain=`: all records of a zone.
+    ///
+    /// Source: help page "API / Resources / Record". Safe to repeat.
+    pub async fn zone_records(&self, domain: u64) -> Result<Vec<Record>, ProviderError> {
+        let call = self.call("records.list", Method::GET, &["record"]).query("domain", &domain.to_string());
+        let list: Vec<Record> = call.send().await?;
+        Ok(list.into_iter().filter(|record| record.domain == domain).collect())
+    }
+
     /// `GET /record/:id/`.
     ///
     /// Source: help page "API / Resources / Record". Safe to repeat.

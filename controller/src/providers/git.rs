@@ -206,6 +206,32 @@ impl Repository {
         done(doing, blob.run(|_| ()).await).map(|finished| Some(finished.output))
     }
 
+    /// A commit on top of `commit` that lacks the file `path`; `commit` itself if that has no such file. Always the same for the same:
+    /// safe to repeat.
+    pub async fn without(&self, commit: &Commit, path: &str) -> Result<Commit, GitError> {
+        let doing = "leave a file out of the code";
+        if self.read(commit, path, usize::MAX).await?.is_none() {
+            return Ok(commit.clone());
+        }
+        let scratch = tempfile::tempdir().map_err(|source| GitError::Process {
+            doing,
+            source: ProcessError::Start { program: "git", source },
+        })?;
+        let git = || self.git().env("GIT_INDEX_FILE", scratch.path().join("index"));
+        done(doing, git().args(["read-tree", commit.as_str()]).run(|_| ()).await)?;
+        done(doing, git().args(["update-index", "--force-remove", "--", path]).run(|_| ()).await)?;
+        let tree = done(doing, git().args(["write-tree"]).run(|_| ()).await)?;
+        let tree = String::from_utf8_lossy(&tree.output).trim().to_owned();
+        let message = format!("{path} is left out of a rehearsal");
+        let made = git()
+            .args(["-c", "user.name=Reprise", "-c", "user.email=reprise@localhost", "commit-tree"])
+            .env("GIT_AUTHOR_DATE", "@0 +0000")
+            .env("GIT_COMMITTER_DATE", "@0 +0000")
+            .args([&tree, "-p", commit.as_str(), "-m", &message]);
+        let made = done(doing, made.run(|_| ()).await)?;
+        Commit::parse(String::from_utf8_lossy(&made.output).trim()).ok_or(GitError::Answer { doing })
+    }
+
     /// Pushes exactly `commit` to the branch that is deployed; no tags. `ssh_command` becomes `GIT_SSH_COMMAND`. Each line of the
     /// platform's build is told as it comes: it may hold what the build prints, so it is for people and not for logs. Repeating it after
     /// success is [`Pushed::UpToDate`]. Dropping the future breaks the connection, which aborts the deployment.

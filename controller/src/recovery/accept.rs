@@ -4,6 +4,7 @@ use reprise_crds::{Mode, Part, Problem, RecoveryPlanSpec, RecoveryRequestSpec, R
 use serde_json::{Value, json};
 
 use super::graph::Graph;
+use super::rehearsal;
 use crate::config::{Config, References};
 use crate::store::{PlanRow, RequestRow};
 
@@ -14,6 +15,8 @@ pub struct Accepted {
     pub plan: RecoveryPlanSpec,
     /// What has to be done.
     pub graph: Graph,
+    /// For real, or as a rehearsal; the plan and the graph are then the rehearsal's.
+    pub mode: Mode,
 }
 
 /// Why a request cannot be run; a person has to change something.
@@ -45,7 +48,14 @@ pub fn accept(
     if !problems.is_empty() {
         return Err(refusal("NotConfigured", "the daemon", &problems));
     }
-    Ok(Accepted { graph: Graph::compile(&plan, &request.scope), plan })
+    let graph = Graph::compile(&plan, &request.scope);
+    Ok(match request.mode {
+        Mode::Recover => Accepted { graph, plan, mode: Mode::Recover },
+        Mode::Drill => {
+            let plan = rehearsal::rehearsed(&plan, &rehearsal::suffix(&row.name, row.created_at));
+            Accepted { graph: Graph::compile(&plan, &request.scope).rehearsed(), plan, mode: Mode::Drill }
+        }
+    })
 }
 
 fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
@@ -57,9 +67,9 @@ fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
     spec["plan"] = row.plan.clone().into();
     let request = RecoveryRequestSpec::from_json(spec)
         .map_err(|problems| refusal("InvalidSpec", "the request", &problems))?;
-    if request.mode == Mode::Drill {
-        let message = "drills are not part of this release; file a request of mode recover".to_owned();
-        return Err(Refusal { reason: "ModeNotSupported", message });
+    if request.mode == Mode::Drill && !request.scope.is_whole() {
+        let message = "a drill rehearses the whole recovery; file it without a scope".to_owned();
+        return Err(Refusal { reason: "ScopeNotSupported", message });
     }
     if !request.scope.is_whole() && request.scope.parts().any(|part| part != Part::Bucket) {
         let message =

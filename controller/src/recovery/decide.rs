@@ -13,6 +13,8 @@ use crate::store::{Desired, StepPhase};
 pub struct Situation<'a> {
     /// The steps in scope.
     pub graph: &'a Graph,
+    /// Whether it is a drill, and how that stands.
+    pub drill: Option<Drill>,
     /// What people want.
     pub desired: Desired,
     /// The stored milestone: a floor.
@@ -21,6 +23,13 @@ pub struct Situation<'a> {
     pub phases: &'a BTreeMap<Step, StepPhase>,
     /// The steps that a task of *this* process is at, or that wait for their next try.
     pub busy: &'a BTreeSet<Step>,
+}
+
+/// What is known of a drill beside its steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drill {
+    /// It has lived for as long as it may.
+    pub expired: bool,
 }
 
 /// What to do.
@@ -40,6 +49,9 @@ pub struct Decision {
 pub fn decide(now: &Situation<'_>) -> Decision {
     let done = |step: &Step| now.phase_of(step) == StepPhase::Done;
     let failed = now.graph.steps().any(|step| now.phase_of(step) == StepPhase::Failed);
+    if let Some(drill) = now.drill {
+        return rehearse(now, drill, failed);
+    }
     match now.desired {
         // Also where somebody asks to cancel what has ended well: there is nothing to stop.
         Desired::Run | Desired::Cancel if now.graph.steps().all(done) => now.settled(Phase::Succeeded),
@@ -51,6 +63,25 @@ pub fn decide(now: &Situation<'_>) -> Decision {
             _ => now.closing(Step::TearDown, Phase::TearingDown, Phase::Cancelled),
         },
     }
+}
+
+/// A drill leaves nothing behind: however it ends, it is torn down first, and it ends well only if that was seen to be done.
+fn rehearse(now: &Situation<'_>, drill: Drill, failed: bool) -> Decision {
+    let done = |step: &Step| now.phase_of(step) == StepPhase::Done;
+    let whole = now.graph.steps().all(done);
+    let unwanted = now.desired != Desired::Run && !whole;
+    // Once it was begun, no step of the recovery starts again.
+    let closing = now.phases.contains_key(&Step::TearDown);
+    if !(closing || whole || failed || unwanted || drill.expired) {
+        return Decision { start: ready(now, done), ..now.settled(Phase::Running) };
+    }
+    let end = match now.phase_of(&Step::TearDown) {
+        StepPhase::Failed => Phase::Failed,
+        _ if unwanted => Phase::Cancelled,
+        _ if whole => Phase::Succeeded,
+        _ => Phase::Failed,
+    };
+    now.closing(Step::TearDown, Phase::TearingDown, end)
 }
 
 impl Situation<'_> {

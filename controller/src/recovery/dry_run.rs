@@ -54,6 +54,10 @@ fn change(to: &'static str, call: impl Into<String>) -> PlannedCall {
 fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
     let (target, first) = (&plan.target, plan.apps[0].name.as_str());
     match step {
+        Step::Inventory => vec![
+            read("scalingo", "GET /apps, /projects, /keys"),
+            read("alwaysdata", format!("GET /record/?domain={{{}}}", plan.dns.zone)),
+        ],
         Step::ChooseBackup => vec![
             read("scalingo", format!("GET /apps/{}/addons", plan.source.app)),
             read("scalingo", "GET /databases/{addon}/backups"),

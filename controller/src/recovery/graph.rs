@@ -36,6 +36,18 @@ impl Graph {
         Self { needs }.within(scope)
     }
 
+    /// The same for a drill: what there is is written down before anything is made.
+    #[must_use]
+    pub fn rehearsed(mut self) -> Self {
+        for (step, needs) in &mut self.needs {
+            if matches!(step, Step::Project | Step::SshKey | Step::Bucket | Step::Cleanup) {
+                needs.insert(Step::Inventory);
+            }
+        }
+        self.needs.insert(Step::Inventory, BTreeSet::new());
+        self
+    }
+
     /// The steps, in their order of milestones.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.needs.keys()
@@ -85,7 +97,7 @@ fn part(step: &Step) -> Part {
         | Step::Certificate(_)
         | Step::ForceHttps(_)
         | Step::Probe(_) => Part::Dns,
-        Step::Cleanup | Step::TearDown => Part::All,
+        Step::Inventory | Step::Cleanup | Step::TearDown => Part::All,
     }
 }
 

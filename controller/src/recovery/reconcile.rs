@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprise_crds::{Milestone, Phase};
+use chrono::{DateTime, TimeDelta, Utc};
+use reprise_crds::{Milestone, Mode, Phase, RecoveryPlanSpec};
 
 use super::accept::{self, Accepted, Refusal};
-use super::decide::{Decision, Situation, decide};
-use super::graph::Graph;
+use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
 use super::ownership::{Ownership, TERM};
 use super::status;
@@ -102,7 +102,7 @@ impl Requests {
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
         let steps = self.tools.store.steps(&row.name).await?;
-        let decision = decided(row, &accepted.graph, &steps, &busy);
+        let decision = decided(row, &accepted, &steps, &busy, self.tools.clock.now());
         carry_out(&decision, &steps, &live);
         let update =
             status::of(row, &decision, &accepted.graph, &steps, &live.reports(), self.tools.clock.now());
@@ -124,6 +124,7 @@ impl Requests {
             request: row.name.clone(),
             plan_name: row.plan.clone(),
             plan: accepted.plan.clone(),
+            mode: accepted.mode,
             epoch: held.epoch,
             dir: self.tools.work_dir.join(&row.name),
             filed_at: row.created_at,
@@ -158,12 +159,26 @@ fn wants_another_try(row: &RequestRow) -> bool {
     row.desired == Desired::Run && row.is_finished() && row.phase != Phase::Succeeded && asked
 }
 
-fn decided(row: &RequestRow, graph: &Graph, steps: &[StepRow], busy: &BTreeSet<Step>) -> Decision {
+fn decided(
+    row: &RequestRow,
+    accepted: &Accepted,
+    steps: &[StepRow],
+    busy: &BTreeSet<Step>,
+    now: DateTime<Utc>,
+) -> Decision {
+    let graph = &accepted.graph;
     let by_key: HashMap<String, Step> =
         graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
-    decide(&Situation { graph, desired: row.desired, state: row.state, phases: &phases, busy })
+    let drill = (accepted.mode == Mode::Drill).then(|| Drill { expired: expired(row, &accepted.plan, now) });
+    decide(&Situation { graph, drill, desired: row.desired, state: row.state, phases: &phases, busy })
+}
+
+/// Whether a drill has stood for longer than its plan allows.
+fn expired(row: &RequestRow, plan: &RecoveryPlanSpec, now: DateTime<Utc>) -> bool {
+    let limit = TimeDelta::from_std(plan.drill.time_to_live.duration()).unwrap_or(TimeDelta::MAX);
+    row.started_at.is_some_and(|started| now - started > limit)
 }
 
 fn carry_out(decision: &Decision, steps: &[StepRow], live: &Arc<Live>) {

@@ -9,6 +9,8 @@ use reprise_crds::Milestone;
 /// One unit of work. What it does is in `steps/`, one file each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Step {
+    /// Of a drill: what there is at the vendors before anything is made.
+    Inventory,
     /// Find, download and read the newest database backup that is whole.
     ChooseBackup,
     /// Find (and download or thaw) the newest copy of the bucket that is whole.
@@ -76,6 +78,7 @@ impl Step {
     /// The kind, a closed set: metric label and first part of the key.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Inventory => "inventory",
             Self::ChooseBackup => "choose-backup",
             Self::ChooseObjects => "choose-objects",
             Self::Project => "project",
@@ -108,7 +111,7 @@ impl Step {
     /// The milestone of which this step is a part.
     pub fn milestone(&self) -> Milestone {
         match self {
-            Self::ChooseBackup | Self::ChooseObjects => Milestone::BackupSelected,
+            Self::Inventory | Self::ChooseBackup | Self::ChooseObjects => Milestone::BackupSelected,
             Self::Project | Self::SshKey | Self::App(_) | Self::Collaborators(_) => Milestone::AppCreated,
             Self::Postgres | Self::Redis(_) | Self::ReadOnlyUser => Milestone::Addons,
             Self::Restore | Self::CheckDatabase | Self::Bucket | Self::Refill => Milestone::Restored,
@@ -156,7 +159,8 @@ impl Step {
     }
 
     /// Every kind there is, for metrics that must exist from the start.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 27] = [
+        "inventory",
         "choose-backup",
         "choose-objects",
         "project",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reprise_crds::RecoveryPlanSpec;
+use reprise_crds::{Mode, RecoveryPlanSpec};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ mod dump;
 mod force_https;
 mod formation;
 mod health;
+mod inventory;
 mod names;
 mod probe;
 mod project;
@@ -52,8 +53,10 @@ pub struct Run {
     pub request: String,
     /// The plan's name.
     pub plan_name: String,
-    /// The plan, valid, as it was when the run began.
+    /// The plan, valid, as it was when the run began; in a drill the rehearsed one.
     pub plan: RecoveryPlanSpec,
+    /// For real, or as a rehearsal.
+    pub mode: Mode,
     /// The lease's epoch.
     pub epoch: Epoch,
     /// A private folder (mode 0700) for dumps, keys and sockets; deleted at the end.
@@ -157,6 +160,7 @@ impl Ctx {
 /// Runs one step to its post-condition and returns what it leaves for later ones. Safe to repeat at any point.
 pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
     match &ctx.step {
+        Step::Inventory => outputs(inventory::run(ctx)),
         Step::ChooseBackup => outputs(choose_backup::run(ctx)),
         Step::ChooseObjects => outputs(choose_objects::run(ctx)),
         Step::Project => outputs(project::run(ctx)),

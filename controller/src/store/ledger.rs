@@ -1,5 +1,7 @@
 //! The ledger: every external resource that a request created or changed, written as an intent *before* the call.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -63,6 +65,17 @@ const COLUMNS: &str =
     "SELECT nonce, step, kind, name, parent, state, external_id, detail, intended_at FROM resource_ledger";
 
 impl Store {
+    /// The names of everything that requests other than this one made or changed.
+    pub async fn names_of_others(&self, request: &str) -> Result<BTreeSet<String>> {
+        let names: Vec<String> =
+            sqlx::query_scalar("SELECT DISTINCT name FROM resource_ledger WHERE request <> $1")
+                .bind(request)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(StoreError::query("ledger.others"))?;
+        Ok(names.into_iter().collect())
+    }
+
     /// Writes the intent before the call; a live row for the same resource is returned as it is (its `detail` too, so that the
     /// first old value of a changed record is never lost). Safe to repeat.
     pub async fn intend(&self, request: &str, epoch: Epoch, intent: &Intent<'_>) -> Result<LedgerRow> {

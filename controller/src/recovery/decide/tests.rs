@@ -13,7 +13,7 @@ fn situation<'a>(
     phases: &'a BTreeMap<Step, StepPhase>,
     busy: &'a BTreeSet<Step>,
 ) -> Situation<'a> {
-    Situation { graph, desired, state: Milestone::Pending, phases, busy }
+    Situation { graph, drill: None, desired, state: Milestone::Pending, phases, busy }
 }
 
 /// Runs the recovery on paper: every step that is started is done by the next turn.
@@ -119,4 +119,59 @@ fn what_has_ended_well_cannot_be_cancelled_but_torn_down() {
         graph.steps().map(|step| (step.clone(), StepPhase::Done)).collect();
     assert_eq!(decide(&situation(&graph, Desired::Cancel, &phases, &idle)).phase, Phase::Succeeded);
     assert_eq!(decide(&situation(&graph, Desired::TearDown, &phases, &idle)).start, [Step::TearDown]);
+}
+
+/// A drill whose steps stand as `phases` says.
+fn drilled(desired: Desired, phases: &BTreeMap<Step, StepPhase>, expired: bool) -> Decision {
+    let (graph, idle) = (graph().rehearsed(), BTreeSet::new());
+    decide(&Situation { drill: Some(Drill { expired }), ..situation(&graph, desired, phases, &idle) })
+}
+
+fn all_done() -> BTreeMap<Step, StepPhase> {
+    graph().rehearsed().steps().map(|step| (step.clone(), StepPhase::Done)).collect()
+}
+
+#[test]
+fn a_drill_writes_down_what_there_is_before_it_makes_anything() {
+    let turns = walk(&graph().rehearsed());
+    let turn_of = |wanted: &Step| turns.iter().position(|turn| turn.contains(wanted)).expect("it is run");
+    for made in [Step::Project, Step::SshKey, Step::Bucket] {
+        assert!(turn_of(&Step::Inventory) < turn_of(&made), "{made}");
+    }
+}
+
+#[test]
+fn a_drill_is_torn_down_before_it_has_succeeded() {
+    let mut phases = all_done();
+    let first = drilled(Desired::Run, &phases, false);
+    assert_eq!((first.start, first.phase), (vec![Step::TearDown], Phase::TearingDown));
+    assert_eq!(first.state, Milestone::DnsOk);
+    phases.insert(Step::TearDown, StepPhase::Failed);
+    assert_eq!(drilled(Desired::Run, &phases, false).phase, Phase::Failed, "something was left behind");
+    phases.insert(Step::TearDown, StepPhase::Done);
+    assert_eq!(drilled(Desired::Run, &phases, false).phase, Phase::Succeeded);
+}
+
+#[test]
+fn a_drill_that_fails_expires_or_is_cancelled_is_torn_down_too() {
+    let failed = BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]);
+    let begun = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done)]);
+    for (desired, phases, expired, end) in [
+        (Desired::Run, &failed, false, Phase::Failed),
+        (Desired::Run, &begun, true, Phase::Failed),
+        (Desired::Cancel, &begun, false, Phase::Cancelled),
+        (Desired::TearDown, &begun, false, Phase::Cancelled),
+    ] {
+        let mut phases = phases.clone();
+        assert_eq!(drilled(desired, &phases, expired).start, [Step::TearDown], "{end:?}");
+        phases.insert(Step::TearDown, StepPhase::Done);
+        assert_eq!(drilled(desired, &phases, expired).phase, end);
+    }
+}
+
+#[test]
+fn a_drill_that_was_killed_while_it_was_torn_down_starts_nothing_else() {
+    let phases =
+        BTreeMap::from([(Step::ChooseBackup, StepPhase::Pending), (Step::TearDown, StepPhase::Running)]);
+    assert_eq!(drilled(Desired::Run, &phases, false).start, [Step::TearDown]);
 }

@@ -159,7 +159,7 @@ fn clashes(kind: &str) -> bool {
     !matches!(kind, "SOA" | "NS")
 }
 
-async fn zone_id(provider: &Alwaysdata, zone: &str) -> Result<u64> {
+pub(super) async fn zone_id(provider: &Alwaysdata, zone: &str) -> Result<u64> {
     let found =
         provider.domain(zone).await.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
     found.map(|domain| domain.id).ok_or_else(|| {

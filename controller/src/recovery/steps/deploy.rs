@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use reprise_crds::Mode;
 use reprise_crds::plan::AppSpec;
 
 use super::{Ctx, Result, StepError, ssh_key};
@@ -27,6 +28,7 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let configured: ConfiguredApp = ctx.outputs.get(&Step::Variables(app.to_owned()))?;
     let commit = Commit::parse(&configured.commit)
         .ok_or_else(|| StepError::Output { step: format!("variables/{app}") })?;
+    let commit = if ctx.run.mode == Mode::Drill { quiet(ctx, app, &commit).await? } else { commit };
     let intent = ctx.intend("deployment", commit.as_str(), Some(app), serde_json::json!({})).await?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let observe = || async {
@@ -52,6 +54,20 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
     ctx.saw(&intent, &deployment.id).await?;
     Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+}
+
+/// The platform runs the tasks of this file whatever the formation says, and takes no order not to.
+///
+/// Source: Scalingo's user documentation "Scalingo scheduler".
+const SCHEDULED_TASKS: &str = "cron.json";
+
+/// The commit as a drill deploys it: without scheduled tasks, which would reach users.
+async fn quiet(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Commit> {
+    let spec = ctx.run.plan.app(app).ok_or_else(|| StepError::Output { step: format!("app/{app}") })?;
+    let repository = repository(ctx, spec).await?;
+    let _turn = ctx.tools.code_turn.lock().await;
+    let quiet = repository.without(commit, SCHEDULED_TASKS).await;
+    quiet.map_err(StepError::failed(format!("leaving {SCHEDULED_TASKS} out of the code of {app}")))
 }
 
 /// `said`: what the git server answered to a push of this turn instead of taking the code.

@@ -2,9 +2,10 @@
 //!
 //! The one place that destroys. It takes nothing but rows of the ledger, and looks at each resource's mark again before it acts.
 
+use reprise_crds::Mode;
 use serde_json::json;
 
-use super::{Ctx, Result, StepError, app, bucket, cleanup};
+use super::{Ctx, Result, StepError, app, bucket, cleanup, inventory};
 use crate::providers::alwaysdata::RecordChange;
 use crate::providers::s3::versions::VersionToken;
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
@@ -24,6 +25,9 @@ pub(super) async fn run(ctx: &Ctx) -> Result<u64> {
         ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
     }
     cleanup::run(ctx).await?;
+    if ctx.run.mode == Mode::Drill {
+        inventory::compare(ctx).await?;
+    }
     Ok(rows.len() as u64)
 }
 

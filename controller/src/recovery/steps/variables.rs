@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reprise_crds::plan::{AppSpec, Computed};
 use reprise_crds::variables::{Planned, resolve};
-use reprise_crds::{Mode, Setting, template};
+use reprise_crds::{Setting, template};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::read_only_user::is_read_only;
@@ -57,7 +57,7 @@ async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<S
         Some(path) => Some(read_template(ctx, app, commit, path).await?),
     };
     let parsed = text.as_deref().map(template::parse);
-    resolve(&ctx.run.plan, app, parsed.as_ref(), Mode::Recover).map_err(|problems| {
+    resolve(&ctx.run.plan, app, parsed.as_ref(), ctx.run.mode).map_err(|problems| {
         let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
         StepError::refused(
             format!("the variables of {} are not complete: {}", app.name, listed.join("; ")),
