@@ -27,6 +27,7 @@ pub struct Limits {
     archive: Option<Duration>,
     verification: Option<Duration>,
     dump_copy: Option<Duration>,
+    drill: Option<Duration>,
 }
 
 impl Limits {
@@ -45,6 +46,7 @@ impl Limits {
                 .as_ref()
                 .filter(|archive| !archive.recipients.is_empty())
                 .map(|archive| archive.dumps.max_age.duration()),
+            drill: spec.drill.enabled.then(|| spec.drill.max_age.duration()),
         }
     }
 }
@@ -68,7 +70,7 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         one(What::Archive, dates.archive_at, limits.archive),
         one(What::ArchiveVerification, dates.archive_verified_at, limits.verification),
         one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy),
-        one(What::Drill, dates.drill_at, None),
+        one(What::Drill, dates.drill_at, limits.drill),
     ]
 }
 

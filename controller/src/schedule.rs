@@ -6,6 +6,7 @@
 //! past the seam that tests and the simulated world use, and freezes a zone's offset when a job is created, so that its due
 //! times could not be used anyway.
 
+pub mod drill;
 mod due;
 mod error;
 pub mod job;

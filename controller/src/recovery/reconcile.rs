@@ -95,9 +95,12 @@ impl Requests {
                 return Ok(Outcome::AwaitChange);
             }
         };
+        if accepted.mode == Mode::Drill && row.desired == Desired::Run && !row.is_finished() {
+            self.give_way(row, epoch).await?;
+        }
         let live = self.live(row, &accepted, held).await;
         if wants_another_try(row) {
-            self.tools.store.reopen_steps(&row.name, epoch).await?;
+            self.tools.store.reopen_steps(&row.name, epoch, accepted.mode == Mode::Drill).await?;
         }
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
@@ -112,6 +115,17 @@ impl Requests {
             return Ok(Outcome::AwaitChange);
         }
         Ok(Outcome::RequeueAfter(live.next_attempt().unwrap_or(LOOK).min(LOOK)))
+    }
+
+    /// A drill asks for its own cancellation when a recovery is at work: the disaster needs the bandwidth and the rate limit.
+    async fn give_way(&self, row: &RequestRow, epoch: Epoch) -> Result<(), StoreError> {
+        let store = &self.tools.store;
+        let Some(recovery) = store.recovery_running().await? else { return Ok(()) };
+        let message = format!(
+            "{recovery} is at work: this drill is cancelled and torn down; file another one afterwards"
+        );
+        store.record_event(&row.name, epoch, Severity::Warning, "GaveWay", None, &message).await?;
+        store.ask(&row.name, Desired::Cancel).await.map(drop)
     }
 
     async fn accept(&self, row: &RequestRow) -> Result<Result<Accepted, Refusal>, StoreError> {

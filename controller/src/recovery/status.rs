@@ -76,7 +76,9 @@ pub fn of(
         say("Succeeded", decision.phase == Phase::Succeeded, decision.phase.as_str(), sentence.clone());
     }
     status.message = Some(sentence);
-    let split = decision.phase.is_final().then(|| report::split(steps, row.created_at, now));
+    // A drill goes on after its recovery has ended: tearing it down is not part of the time that a recovery takes.
+    let ended = decision.phase.is_final() || decision.state == Milestone::DnsOk;
+    let split = ended.then(|| report::split(steps, row.created_at, now));
     StatusUpdate { state: decision.state, phase: decision.phase, status: written(&status, row, split) }
 }
 
@@ -112,20 +114,10 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 
 /// What it does, what it waits for, or why it ended.
 fn sentence(decision: &Decision, steps: &[StepRow], busy: &[BusyStep]) -> String {
-    let failure = steps.iter().find(|row| row.phase == StepPhase::Failed);
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
         Phase::Cancelled => "cancelled on request".to_owned(),
-        Phase::Failed => failure.map_or_else(
-            || "failed".to_owned(),
-            |row| {
-                format!(
-                    "step {} failed: {}",
-                    row.step,
-                    row.message.as_deref().unwrap_or("no reason was recorded")
-                )
-            },
-        ),
+        Phase::Failed => failure(steps),
         _ => {
             let doing = busy.iter().filter_map(|step| {
                 let report = step.report.as_ref()?;
@@ -139,4 +131,20 @@ fn sentence(decision: &Decision, steps: &[StepRow], busy: &[BusyStep]) -> String
             if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") }
         }
     }
+}
+
+/// Why it failed: every step that did, for a drill may fail and then leave something behind as well.
+fn failure(steps: &[StepRow]) -> String {
+    let failed = steps.iter().filter(|row| row.phase == StepPhase::Failed).map(|row| {
+        let why = row.message.as_deref().unwrap_or("no reason was recorded");
+        format!("step {} failed: {why}", row.step)
+    });
+    let failed: Vec<String> = failed.collect();
+    if failed.is_empty() {
+        // Nothing else ends a request without a step that failed.
+        return "the drill took longer than the plan allows (drill.timeToLive) and was torn down; \
+                make that longer, or find out with `reprise describe` what it waited for"
+            .to_owned();
+    }
+    failed.join("; ")
 }

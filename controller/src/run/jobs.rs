@@ -11,7 +11,7 @@ use crate::capture::Capture;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
 use crate::schedule::job::{Job, Jobs, Order};
-use crate::schedule::proof;
+use crate::schedule::{drill, proof};
 
 /// What starts each job that this daemon knows.
 pub(super) fn jobs(tools: &Arc<Tools>) -> Jobs {
@@ -20,6 +20,7 @@ pub(super) fn jobs(tools: &Arc<Tools>) -> Jobs {
         .with(Job::Archive, move |order| archive(Arc::clone(&archiving), order))
         .with(Job::Dumps, move |order| dumps(Arc::clone(&copying), order))
         .with(Job::Freshness, proof::job(Arc::clone(tools)))
+        .with(Job::Drill, drill::job(Arc::clone(tools)))
 }
 
 /// Takes an archive, reads a sample of it again, and prunes if the plan wants that.

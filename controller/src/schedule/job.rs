@@ -109,6 +109,7 @@ pub fn wanted(plan: &PlanRow) -> Result<Vec<(Job, ScheduleSpec)>, ScheduleError>
     let dumps = spec.archive.as_ref().filter(|archive| !archive.recipients.is_empty());
     let dumps = dumps.map(|archive| (Job::Dumps, archive.dumps.schedule.clone()));
     let archive = spec.archive.and_then(|archive| archive.schedule).map(|schedule| (Job::Archive, schedule));
+    let drill = spec.drill.enabled.then_some((Job::Drill, spec.drill.schedule));
     let proof = spec.proof.enabled.then_some((Job::Freshness, spec.proof.schedule));
-    Ok([archive, dumps, proof].into_iter().flatten().collect())
+    Ok([archive, dumps, proof, drill].into_iter().flatten().collect())
 }

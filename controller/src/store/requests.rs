@@ -150,6 +150,17 @@ impl Store {
         .map_err(StoreError::query("request.open"))
     }
 
+    /// The name of a recovery that is at work, of whichever plan, if there is one. Drills are none.
+    pub async fn recovery_running(&self) -> Result<Option<String>> {
+        sqlx::query_scalar(
+            "SELECT name FROM recovery_requests WHERE phase = 'Running' AND spec ->> 'mode' IS DISTINCT FROM 'drill'
+             ORDER BY created_at LIMIT 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::query("request.running"))
+    }
+
     /// Writes what a reconcile concluded; `started_at` and `finished_at` follow from the phase.
     pub async fn set_status(&self, request: &str, epoch: Epoch, update: &StatusUpdate) -> Result<()> {
         let mut transaction = self.fenced(request, epoch).await?;

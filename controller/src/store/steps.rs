@@ -123,13 +123,15 @@ impl Store {
     }
 
     /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps: what is fetched again must be
-    /// deleted again.
-    pub async fn reopen_steps(&self, request: &str, epoch: Epoch) -> Result<()> {
+    /// deleted again. Of a drill, whose resources are gone, only the tear-down.
+    pub async fn reopen_steps(&self, request: &str, epoch: Epoch, drill: bool) -> Result<()> {
         let statement = sqlx::query(
             "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
-             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down'))",
+             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down'))
+                AND (step = 'tear-down' OR NOT $2)",
         )
-        .bind(request.to_owned());
+        .bind(request.to_owned())
+        .bind(drill);
         self.write(request, epoch, "step.reopen", statement).await
     }
 

@@ -9,6 +9,7 @@ mod backups;
 mod bad_day;
 mod death;
 mod dns;
+mod drill;
 mod evidence;
 mod life;
 mod lost_answers;

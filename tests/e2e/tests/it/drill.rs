@@ -1,0 +1,144 @@
+//! The rehearsal: the production path under throwaway names, while production serves; afterwards everything is as it was before.
+
+use reprise_e2e::plan::{DOMAINS, NAME, Plan};
+use reprise_e2e::records::{Request, poll};
+use reprise_e2e::stage::{Stage, play};
+use reprise_sandbox::control::Disaster;
+use serde_json::{Value, json};
+
+/// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
+fn standing(stage: &Stage) -> Value {
+    let inventory = stage.world.inventory();
+    let names = |kind: &str, field: &str| -> Vec<Value> {
+        let mut names: Vec<Value> =
+            inventory[kind].as_array().into_iter().flatten().map(|one| one[field].clone()).collect();
+        names.sort_by_key(ToString::to_string);
+        names
+    };
+    json!({
+        "apps": names("apps", "name"),
+        "addons": names("addons", "id"),
+        "projects": names("projects", "name"),
+        "records": inventory["dns_records"]["records"],
+        "buckets": inventory["buckets"]["source"],
+    })
+}
+
+async fn file(stage: &Stage) -> Request {
+    let sql = format!(
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('rehearsal', '{NAME}', '{{\"mode\": \"drill\"}}')"
+    );
+    stage.daemon.records().execute(&sql).await;
+    Request::named("rehearsal")
+}
+
+/// Every resource of the drill is on record as deleted, and production answers as before.
+async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
+    assert_eq!(&standing(stage), before);
+    let ledger = stage.daemon.records().ledger(request).await;
+    assert!(ledger.iter().any(|line| line.kind == "app"), "the drill made no app");
+    let left: Vec<_> = ledger.iter().filter(|line| line.state != "deleted").collect();
+    assert!(left.is_empty(), "{left:?}");
+    for domain in DOMAINS {
+        assert_eq!(stage.world.visit(domain, "/healthz").await.status.as_u16(), 200, "{domain}");
+    }
+    assert_eq!(stage.world.findings(true), [""; 0], "what was left half way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
+    play(41, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        let request = file(stage).await;
+        let end = stage.daemon.records().succeeded(&request).await;
+        assert_eq!(end.state, "dns-ok");
+        assert!(end.status["rto"]["totalSeconds"].as_f64() > Some(0.0), "{:?}", end.status);
+
+        let steps = stage.daemon.records().steps(&request).await;
+        let probes: Vec<&str> = steps.iter().filter_map(|step| step.step.strip_prefix("probe/")).collect();
+        assert_eq!(probes.len(), DOMAINS.len());
+        assert!(probes.iter().all(|host| host.ends_with(".drill.apilos.test")), "{probes:?}");
+        nothing_is_left(stage, &request, &before).await;
+        // What a rehearsal must not know never left for the platform.
+        assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_whose_daemon_is_killed_again_and_again_leaves_nothing_behind() {
+    play(42, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        let request = file(stage).await;
+        for (step, phase) in [("postgresql", "Running"), ("refill", "Done"), ("tear-down", "Running")] {
+            let wanted = |known: &str| known == phase || known == "Done";
+            stage.daemon.records().step_is(&request, step, |seen| wanted(&seen.phase)).await;
+            stage.daemon.kill().await;
+            stage.daemon.start().await;
+        }
+        stage.daemon.records().succeeded(&request).await;
+        nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_that_fails_is_torn_down_and_says_why() {
+    play(43, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        let asks = "expect: { atLeast: 1 }\n    - name";
+        stage.daemon.apply(&Plan::example().with(asks, "expect: { atLeast: 1000000 }\n    - name")).await;
+        let before = standing(stage);
+        let request = file(stage).await;
+        let message = stage.daemon.records().failed(&request).await;
+        assert!(message.contains("check-database"), "{message}");
+        nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_due_drill_files_itself_proves_the_plan_fresh_and_is_alone() {
+    play(44, async |stage: &mut Stage| {
+        let often = "\n  drill: { schedule: { cron: '*/2 * * * * *', jitter: 0s } }\n\n  objectives:";
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example().with("\n  objectives:", often)).await;
+        let overdue = "reprise_freshness_ok{plan=\"apilos\",what=\"drill\"}";
+        let told = async |value| {
+            let told = poll(async || (stage.daemon.metric(overdue).await == Some(value)).then_some(())).await;
+            assert!(told.is_some(), "{overdue} was never {value}");
+        };
+        told(0.0).await;
+        let records = stage.daemon.records();
+        let filed = "SELECT name FROM recovery_requests ORDER BY created_at";
+        let name = poll(async || records.column(filed).await.into_iter().next()).await.expect("nothing was filed");
+        assert!(name.starts_with("apilos-drill-"), "{name}");
+        records.succeeded(&Request::named(&name)).await;
+        let waits = "SELECT count(*)::text FROM scheduled_runs WHERE job = 'drill' AND message LIKE '%waits for its end'";
+        assert_ne!(records.column(waits).await, ["0"], "no later run came due meanwhile");
+        told(1.0).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_gives_way_to_a_recovery() {
+    play(45, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let drill = file(stage).await;
+        stage.daemon.records().step_is(&drill, "postgresql", |seen| seen.phase == "Done").await;
+        stage.world.strike(Disaster::Data).await;
+        let recovery = stage.file().await;
+        let end = stage.daemon.records().ended(&drill).await;
+        assert_eq!(end.phase, "Cancelled", "{:?}", end.status);
+        stage.daemon.records().succeeded(&recovery).await;
+        let ledger = stage.daemon.records().ledger(&drill).await;
+        assert!(ledger.iter().all(|line| line.state == "deleted"), "{ledger:?}");
+    })
+    .await;
+}
