@@ -117,7 +117,11 @@ enum Command {
     /// Take in what another machine knew, from an archive; then a recovery can start
     Bootstrap(Box<bootstrap::Args>),
     /// Try a failed or cancelled request again; what is done stays done
-    Resume(cancel::ResumeArgs),
+    Resume(cancel::NameArgs),
+    /// Stop a request where it is until it is resumed
+    Pause(cancel::NameArgs),
+    /// Agree to the loss of data that a request waits with; who and when is recorded
+    Approve(cancel::ApproveArgs),
 }
 
 impl Cli {
@@ -153,6 +157,8 @@ impl Cli {
             Command::Bootstrap(args) => bootstrap::run(&common, &args).await,
             Command::Cancel(args) => cancel::run(&common, &args).await,
             Command::Resume(args) => cancel::resume(&common, &args).await,
+            Command::Pause(args) => cancel::pause(&common, &args).await,
+            Command::Approve(args) => cancel::approve(&common, &args).await,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and acting are asynchronous. Reconciles are short; step tasks do the work.
 
 pub mod accept;
+mod approval;
 mod attempt;
 pub mod decide;
 pub mod drive;

@@ -1,4 +1,4 @@
-//! `reprise cancel` and `reprise resume`: what people want of a request, recorded; the daemon does it.
+//! `reprise cancel`, `reprise pause`, `reprise resume` and `reprise approve`: what people want of a request, recorded; the daemon does it.
 
 use serde_json::json;
 
@@ -15,11 +15,21 @@ pub(super) struct Args {
     clean: bool,
 }
 
-/// Arguments of `resume`.
+/// Arguments of `pause` and `resume`.
 #[derive(Debug, clap::Args)]
-pub(super) struct ResumeArgs {
+pub(super) struct NameArgs {
     /// The request
     name: String,
+}
+
+/// Arguments of `approve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ApproveArgs {
+    /// The request
+    name: String,
+    /// Who agrees; kept with the request [default: the user who runs this]
+    #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    by: Option<String>,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
@@ -31,8 +41,24 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     ask(common, &args.name, desired, told).await
 }
 
-pub(super) async fn resume(common: &Common, args: &ResumeArgs) -> Result<u8, CliError> {
+pub(super) async fn pause(common: &Common, args: &NameArgs) -> Result<u8, CliError> {
+    ask(common, &args.name, Desired::Pause, "is being paused; `reprise resume` goes on").await
+}
+
+pub(super) async fn resume(common: &Common, args: &NameArgs) -> Result<u8, CliError> {
     ask(common, &args.name, Desired::Run, "goes on; what is done stays done").await
+}
+
+pub(super) async fn approve(common: &Common, args: &ApproveArgs) -> Result<u8, CliError> {
+    let user = || ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let Some(who) = args.by.clone().or_else(user).filter(|who| !who.trim().is_empty()) else {
+        return Err(CliError::Anonymous);
+    };
+    let store = common.store().await?;
+    if !store.approve(&args.name, &who).await? {
+        return Err(not_found(&store, &args.name).await?);
+    }
+    tell(common, &args.name, &format!("is approved by {who}"))
 }
 
 async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Result<u8, CliError> {
@@ -40,6 +66,10 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
     if !store.ask(name, desired).await? {
         return Err(not_found(&store, name).await?);
     }
+    tell(common, name, told)
+}
+
+fn tell(common: &Common, name: &str, told: &str) -> Result<u8, CliError> {
     match common.output {
         Format::Json => output::json(&json!({ "name": name, "result": told }))?,
         Format::Text => output::line(format!("recoveryrequest {name} {told}"))?,

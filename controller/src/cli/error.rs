@@ -44,6 +44,9 @@ pub enum CliError {
     /// The name would be refused.
     #[error("`{0}` is not a name: use 1 to 63 lower-case letters, digits and inner hyphens")]
     BadName(String),
+    /// Nobody is named who agrees.
+    #[error("who agrees? No user is known here: say it with --by")]
+    Anonymous,
     /// There is no store to talk to.
     #[error("no store: {advice}")]
     NoStore {
@@ -115,6 +118,7 @@ impl CliError {
             | Self::Read { .. }
             | Self::NameTaken(_)
             | Self::BadName(_)
+            | Self::Anonymous
             | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,

@@ -15,6 +15,8 @@ pub struct Situation<'a> {
     pub graph: &'a Graph,
     /// Whether it is a drill, and how that stands.
     pub drill: Option<Drill>,
+    /// A person has to agree before anything is made, and nobody has.
+    pub unapproved: bool,
     /// What people want.
     pub desired: Desired,
     /// The stored milestone: a floor.
@@ -54,8 +56,12 @@ pub fn decide(now: &Situation<'_>) -> Decision {
     }
     match now.desired {
         // Also where somebody asks to cancel what has ended well: there is nothing to stop.
-        Desired::Run | Desired::Cancel if now.graph.steps().all(done) => now.settled(Phase::Succeeded),
-        Desired::Run if failed => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
+        Desired::Run | Desired::Pause | Desired::Cancel if now.graph.steps().all(done) => {
+            now.settled(Phase::Succeeded)
+        }
+        Desired::Run | Desired::Pause if failed => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
+        Desired::Pause => now.paused(),
+        Desired::Run if now.unapproved => now.awaiting(ready(now, done)),
         Desired::Run => Decision { start: ready(now, done), ..now.settled(Phase::Running) },
         Desired::Cancel => now.closing(Step::Cleanup, Phase::Running, Phase::Cancelled),
         Desired::TearDown => match now.phase_of(&Step::TearDown) {
@@ -69,10 +75,13 @@ pub fn decide(now: &Situation<'_>) -> Decision {
 fn rehearse(now: &Situation<'_>, drill: Drill, failed: bool) -> Decision {
     let done = |step: &Step| now.phase_of(step) == StepPhase::Done;
     let whole = now.graph.steps().all(done);
-    let unwanted = now.desired != Desired::Run && !whole;
+    let unwanted = matches!(now.desired, Desired::Cancel | Desired::TearDown) && !whole;
     // Once it was begun, no step of the recovery starts again.
     let closing = now.phases.contains_key(&Step::TearDown);
     if !(closing || whole || failed || unwanted || drill.expired) {
+        if now.desired == Desired::Pause {
+            return now.paused();
+        }
         return Decision { start: ready(now, done), ..now.settled(Phase::Running) };
     }
     let end = match now.phase_of(&Step::TearDown) {
@@ -92,6 +101,22 @@ impl Situation<'_> {
     fn settled(&self, phase: Phase) -> Decision {
         let reached = self.graph.reached(|step| self.phase_of(step) == StepPhase::Done);
         Decision { start: Vec::new(), stop: false, state: reached.max(self.state), phase }
+    }
+
+    /// What is being done is stopped; the steps go on from where they are once it is to run again.
+    fn paused(&self) -> Decision {
+        if self.busy.is_empty() {
+            return self.settled(Phase::Paused);
+        }
+        Decision { stop: true, ..self.settled(Phase::Running) }
+    }
+
+    /// Only what makes nothing goes on meanwhile.
+    fn awaiting(&self, ready: Vec<Step>) -> Decision {
+        let start: Vec<Step> = ready.into_iter().filter(Step::makes_nothing).collect();
+        let idle = start.is_empty() && self.busy.is_empty();
+        let phase = if idle { Phase::WaitingApproval } else { Phase::Running };
+        Decision { start, ..self.settled(phase) }
     }
 
     /// Stops everything else, then runs the closing step once, then ends in `end`, also where the closing step failed.

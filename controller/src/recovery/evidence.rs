@@ -6,7 +6,7 @@
 mod checks;
 mod page;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use chrono::{DateTime, Utc};
 use reprise_crds::Milestone;

@@ -8,10 +8,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reprise_crds::{Milestone, Mode, Phase, RecoveryPlanSpec};
 
 use super::accept::{self, Accepted, Refusal};
+use super::approval::Loss;
 use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
 use super::ownership::{Ownership, TERM};
-use super::status;
+use super::status::{self, Doing};
 use super::step::Step;
 use super::steps::Run;
 use super::supervisor::Live;
@@ -105,16 +106,37 @@ impl Requests {
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
         let steps = self.tools.store.steps(&row.name).await?;
-        let decision = decided(row, &accepted, &steps, &busy, self.tools.clock.now());
+        let loss = Loss::of(row, &accepted.plan, accepted.mode, &Outputs::read(&steps));
+        let decision = decided(row, &accepted, &steps, &busy, loss.as_ref(), self.tools.clock.now());
+        if row.phase == Phase::WaitingApproval {
+            self.tell_approval(row, epoch, loss.as_ref()).await?;
+        }
         carry_out(&decision, &steps, &live);
-        let update =
-            status::of(row, &decision, &accepted.graph, &steps, &live.reports(), self.tools.clock.now());
+        let update = status::of(
+            row,
+            &decision,
+            &accepted.graph,
+            &steps,
+            &Doing { busy: live.reports(), loss },
+            self.tools.clock.now(),
+        );
         self.record(row, epoch, &update).await?;
         if decision.phase.is_final() {
             self.ownership.let_go(&row.name).await;
             return Ok(Outcome::AwaitChange);
         }
         Ok(Outcome::RequeueAfter(live.next_attempt().unwrap_or(LOOK).min(LOOK)))
+    }
+
+    async fn tell_approval(
+        &self,
+        row: &RequestRow,
+        epoch: Epoch,
+        loss: Option<&Loss>,
+    ) -> Result<(), StoreError> {
+        let (Some((who, at)), Some(loss)) = (&row.approval, loss) else { return Ok(()) };
+        let message = format!("{who} agreed at {}: {loss}", at.format("%Y-%m-%dT%H:%M:%SZ"));
+        self.tools.store.record_event(&row.name, epoch, Severity::Normal, "Approved", None, &message).await
     }
 
     /// A drill asks for its own cancellation when a recovery is at work: the disaster needs the bandwidth and the rate limit.
@@ -178,6 +200,7 @@ fn decided(
     accepted: &Accepted,
     steps: &[StepRow],
     busy: &BTreeSet<Step>,
+    loss: Option<&Loss>,
     now: DateTime<Utc>,
 ) -> Decision {
     let graph = &accepted.graph;
@@ -186,7 +209,16 @@ fn decided(
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
     let drill = (accepted.mode == Mode::Drill).then(|| Drill { expired: expired(row, &accepted.plan, now) });
-    decide(&Situation { graph, drill, desired: row.desired, state: row.state, phases: &phases, busy })
+    let unapproved = loss.is_some() && row.approval.is_none();
+    decide(&Situation {
+        graph,
+        drill,
+        unapproved,
+        desired: row.desired,
+        state: row.state,
+        phases: &phases,
+        busy,
+    })
 }
 
 /// Whether a drill has stood for longer than its plan allows.

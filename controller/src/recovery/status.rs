@@ -6,6 +6,7 @@ use reprise_crds::{Milestone, Phase, RecoveryRequestStatus, StepsSummary};
 use serde_json::Value;
 
 use super::accept::Refusal;
+use super::approval::Loss;
 use super::decide::Decision;
 use super::graph::Graph;
 use super::report;
@@ -51,20 +52,29 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<U
     StatusUpdate { state: row.state, phase, status: written(&status, row, None) }
 }
 
+/// What is known beside the records.
+#[derive(Debug)]
+pub struct Doing {
+    /// The steps that are busy now.
+    pub busy: Vec<BusyStep>,
+    /// What is lost beyond what the plan allows without asking.
+    pub loss: Option<Loss>,
+}
+
 /// The status after a decision.
 pub fn of(
     row: &RequestRow,
     decision: &Decision,
     graph: &Graph,
     steps: &[StepRow],
-    busy: &[BusyStep],
+    doing: &Doing,
     now: DateTime<Utc>,
 ) -> StatusUpdate {
     let mut status = known(row);
     (status.state, status.phase, status.observed_generation) =
         (decision.state, decision.phase, Some(row.generation));
     status.steps = summary(graph, steps);
-    let sentence = sentence(decision, steps, busy);
+    let sentence = sentence(decision, steps, doing);
     let mut say = |kind, holds, reason, message: String| {
         let observation =
             Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
@@ -113,11 +123,18 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 }
 
 /// What it does, what it waits for, or why it ended.
-fn sentence(decision: &Decision, steps: &[StepRow], busy: &[BusyStep]) -> String {
+fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss }: &Doing) -> String {
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
         Phase::Cancelled => "cancelled on request".to_owned(),
         Phase::Failed => failure(steps),
+        Phase::Paused => "paused on request; `reprise resume NAME` goes on".to_owned(),
+        Phase::WaitingApproval => {
+            let loss = loss.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!(
+                "waits for a person to agree: {loss}; `reprise approve NAME`, or cancel it. Nothing was made so far"
+            )
+        }
         _ => {
             let doing = busy.iter().filter_map(|step| {
                 let report = step.report.as_ref()?;

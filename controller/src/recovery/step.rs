@@ -130,6 +130,11 @@ impl Step {
         }
     }
 
+    /// Whether it only looks: nothing outside is different after it.
+    pub const fn makes_nothing(&self) -> bool {
+        matches!(self, Self::Inventory | Self::ChooseBackup | Self::ChooseObjects)
+    }
+
     /// The app that it is about, if it is about one.
     pub fn app(&self) -> Option<&str> {
         match self {

@@ -15,6 +15,8 @@ use super::{Epoch, Result, Store, StoreError};
 pub enum Desired {
     /// Reach the last milestone.
     Run,
+    /// Stop where it is, until it is to run again.
+    Pause,
     /// Stop where it is and keep what was made.
     Cancel,
     /// Stop, then tear down what the ledger proves to be its own.
@@ -48,6 +50,8 @@ pub struct RequestRow {
     pub finished_at: Option<DateTime<Utc>>,
     /// When somebody last asked to try it again.
     pub retry_requested_at: Option<DateTime<Utc>>,
+    /// Who agreed to the loss of data, and when.
+    pub approval: Option<(String, DateTime<Utc>)>,
 }
 
 /// What a reconcile writes back, in one statement.
@@ -62,19 +66,22 @@ pub struct StatusUpdate {
 }
 
 const COLUMNS: &str = "SELECT name, plan, spec, desired, deletion_requested_at, state, phase, status, generation, created_at, \
-                       started_at, finished_at, retry_requested_at FROM recovery_requests";
+                       started_at, finished_at, retry_requested_at, approved_by, approved_at FROM recovery_requests";
 
 impl RequestRow {
     fn read(row: &PgRow) -> Result<Self> {
         let get = StoreError::query("request.read");
         let name: String = row.try_get("name").map_err(&get)?;
         let deletion: Option<DateTime<Utc>> = row.try_get("deletion_requested_at").map_err(&get)?;
-        let cancelled = row.try_get::<&str, _>("desired").map_err(&get)? == "cancel";
+        let desired: &str = row.try_get("desired").map_err(&get)?;
+        let approved_by: Option<String> = row.try_get("approved_by").map_err(&get)?;
+        let approved_at: Option<DateTime<Utc>> = row.try_get("approved_at").map_err(&get)?;
         Ok(Self {
-            desired: match (deletion.is_some(), cancelled) {
+            desired: match (deletion.is_some(), desired) {
                 (true, _) => Desired::TearDown,
-                (false, true) => Desired::Cancel,
-                (false, false) => Desired::Run,
+                (false, "cancel") => Desired::Cancel,
+                (false, "pause") => Desired::Pause,
+                (false, _) => Desired::Run,
             },
             state: word(row, &name, "state")?,
             phase: word(row, &name, "phase")?,
@@ -86,6 +93,7 @@ impl RequestRow {
             started_at: row.try_get("started_at").map_err(&get)?,
             finished_at: row.try_get("finished_at").map_err(&get)?,
             retry_requested_at: row.try_get("retry_requested_at").map_err(&get)?,
+            approval: approved_by.zip(approved_at),
             name,
         })
     }
@@ -153,7 +161,7 @@ impl Store {
     /// The name of a recovery that is at work, of whichever plan, if there is one. Drills are none.
     pub async fn recovery_running(&self) -> Result<Option<String>> {
         sqlx::query_scalar(
-            "SELECT name FROM recovery_requests WHERE phase = 'Running' AND spec ->> 'mode' IS DISTINCT FROM 'drill'
+            "SELECT name FROM recovery_requests WHERE phase IN ('Running', 'WaitingApproval') AND spec ->> 'mode' IS DISTINCT FROM 'drill'
              ORDER BY created_at LIMIT 1",
         )
         .fetch_optional(&self.pool)
@@ -187,6 +195,7 @@ impl Store {
             Desired::Run => {
                 "UPDATE recovery_requests SET desired = 'run', retry_requested_at = clock_timestamp() WHERE name = $1"
             }
+            Desired::Pause => "UPDATE recovery_requests SET desired = 'pause' WHERE name = $1",
             Desired::Cancel => "UPDATE recovery_requests SET desired = 'cancel' WHERE name = $1",
             Desired::TearDown => {
                 "UPDATE recovery_requests SET desired = 'cancel',
@@ -198,6 +207,17 @@ impl Store {
             .execute(&self.pool)
             .await
             .map_err(StoreError::query("request.ask"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Records that `who` agrees to the loss of data. Safe to repeat. `false` if there is no such request.
+    pub async fn approve(&self, request: &str, who: &str) -> Result<bool> {
+        let done = sqlx::query("UPDATE recovery_requests SET approved_by = $2 WHERE name = $1")
+            .bind(request)
+            .bind(who)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("request.approve"))?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -30,10 +30,19 @@ pub struct LimitsSpec {
     /// How long a step may show no progress before it counts as stalled. Silence is limited, not duration.
     /// Default: `5m`.
     pub stall: Period,
+    /// How much data may be lost without anybody being asked. A recovery whose newest good backup is older at the time of filing
+    /// waits for `reprise approve` before it makes anything. Default: it never asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_without_approval: Option<Period>,
 }
 
 impl Default for LimitsSpec {
     fn default() -> Self {
-        Self { restore_jobs: 2, copy_concurrency: 16, stall: Period::seconds(300) }
+        Self {
+            restore_jobs: 2,
+            copy_concurrency: 16,
+            stall: Period::seconds(300),
+            loss_without_approval: None,
+        }
     }
 }

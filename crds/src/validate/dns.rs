@@ -13,6 +13,7 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
         (objectives.member("rto"), plan.objectives.rto),
         (objectives.member("rpo"), plan.objectives.rpo),
         (at.member("limits").member("stall"), Some(plan.limits.stall)),
+        (at.member("limits").member("lossWithoutApproval"), plan.limits.loss_without_approval),
     ];
     for (at, period) in periods {
         if period.is_some_and(|period| period.duration().is_zero()) {

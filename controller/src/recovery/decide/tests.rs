@@ -13,7 +13,7 @@ fn situation<'a>(
     phases: &'a BTreeMap<Step, StepPhase>,
     busy: &'a BTreeSet<Step>,
 ) -> Situation<'a> {
-    Situation { graph, drill: None, desired, state: Milestone::Pending, phases, busy }
+    Situation { graph, drill: None, unapproved: false, desired, state: Milestone::Pending, phases, busy }
 }
 
 /// Runs the recovery on paper: every step that is started is done by the next turn.
@@ -174,4 +174,43 @@ fn a_drill_that_was_killed_while_it_was_torn_down_starts_nothing_else() {
     let phases =
         BTreeMap::from([(Step::ChooseBackup, StepPhase::Pending), (Step::TearDown, StepPhase::Running)]);
     assert_eq!(drilled(Desired::Run, &phases, false).start, [Step::TearDown]);
+}
+
+#[test]
+fn without_approval_only_what_makes_nothing_goes_on() {
+    let graph = graph();
+    let (idle, looking) = (BTreeSet::new(), BTreeSet::from([Step::ChooseObjects]));
+    let mut phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done)]);
+    let held = |phases: &BTreeMap<Step, StepPhase>, busy: &BTreeSet<Step>| {
+        decide(&Situation { unapproved: true, ..situation(&graph, Desired::Run, phases, busy) })
+    };
+    assert_eq!(
+        (held(&phases, &idle).start, held(&phases, &idle).phase),
+        (vec![Step::ChooseObjects], Phase::Running)
+    );
+    assert_eq!(held(&phases, &looking).phase, Phase::Running);
+    phases.insert(Step::ChooseObjects, StepPhase::Done);
+    let waits = held(&phases, &idle);
+    assert_eq!((waits.start, waits.stop, waits.phase), (vec![], false, Phase::WaitingApproval));
+    assert!(!decide(&situation(&graph, Desired::Run, &phases, &idle)).start.is_empty());
+    let cancelled = Situation { unapproved: true, ..situation(&graph, Desired::Cancel, &phases, &idle) };
+    assert_eq!(decide(&cancelled).start, [Step::Cleanup]);
+}
+
+#[test]
+fn a_paused_request_stops_what_runs_and_starts_nothing() {
+    let (graph, idle) = (graph(), BTreeSet::new());
+    let phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done)]);
+    let running = BTreeSet::from([Step::ChooseObjects]);
+    let first = decide(&situation(&graph, Desired::Pause, &phases, &running));
+    assert_eq!((first.start.len(), first.stop, first.phase), (0, true, Phase::Running));
+    let then = decide(&situation(&graph, Desired::Pause, &phases, &idle));
+    assert_eq!((then.start.len(), then.stop, then.phase), (0, false, Phase::Paused));
+}
+
+#[test]
+fn a_drill_can_be_paused_and_expires_all_the_same() {
+    let begun = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done)]);
+    assert_eq!(drilled(Desired::Pause, &begun, false).phase, Phase::Paused);
+    assert_eq!(drilled(Desired::Pause, &begun, true).start, [Step::TearDown]);
 }

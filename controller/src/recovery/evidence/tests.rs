@@ -10,7 +10,7 @@ fn filed() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("a date")
 }
 
-fn request(state: Milestone, phase: Phase) -> RequestRow {
+pub(crate) fn request(state: Milestone, phase: Phase) -> RequestRow {
     RequestRow {
         name: "the-bad-day".to_owned(),
         plan: "shop".to_owned(),
@@ -24,10 +24,11 @@ fn request(state: Milestone, phase: Phase) -> RequestRow {
         started_at: Some(filed()),
         finished_at: Some(filed() + TimeDelta::seconds(90)),
         retry_requested_at: None,
+        approval: None,
     }
 }
 
-fn step(key: &str, phase: StepPhase, output: Value) -> StepRow {
+pub(crate) fn step(key: &str, phase: StepPhase, output: Value) -> StepRow {
     StepRow {
         step: key.to_owned(),
         phase,
@@ -44,7 +45,8 @@ fn step(key: &str, phase: StepPhase, output: Value) -> StepRow {
     }
 }
 
-fn backup(sealed: bool) -> Value {
+/// Taken three hours before the filing.
+pub(crate) fn backup(sealed: bool) -> Value {
     json!({ "addon": "ad-1", "backup": "b-2", "name": "nightly", "takenAt": filed() - TimeDelta::hours(3), "sizeBytes": 5000,
             "archiveSha256": "00", "dumpSha256": "11", "serverVersion": "15.7", "tables": 4, "rows": 900, "largeObjects": 0,
             "sealed": sealed, "refused": [{ "backup": "b-3", "takenAt": filed() - TimeDelta::hours(1), "reason": "gzip-cut",

@@ -11,6 +11,7 @@ mod death;
 mod dns;
 mod drill;
 mod evidence;
+mod hold;
 mod life;
 mod lost_answers;
 mod platform;

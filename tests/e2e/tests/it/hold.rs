@@ -1,0 +1,53 @@
+//! A request that is held: by a person, or until a person agrees to what is lost.
+
+use reprise_e2e::plan::{DOMAINS, Plan};
+use reprise_e2e::stage::{Stage, play};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_beyond_the_plans_limit_waits_for_a_person_and_makes_nothing_meanwhile() {
+    play(61, async |stage: &mut Stage| {
+        let asks = Plan::example().with("\n    stall: 5m", "\n    stall: 5m\n    lossWithoutApproval: 1m");
+        let request = stage.bad_day(&asks).await;
+        let records = stage.daemon.records();
+        let waits = records.stands(&request, |now| now.phase == "WaitingApproval").await;
+        assert!(waits.message().contains("reprise approve"), "{}", waits.message());
+        assert_eq!(waits.state, "backup-selected");
+        assert!(records.ledger(&request).await.is_empty(), "something was made");
+
+        // The wait outlives the daemon.
+        stage.daemon.kill().await;
+        stage.daemon.start().await;
+        stage.daemon.run(&["approve", "the-bad-day", "--by", "Ada"]).await;
+        let records = stage.daemon.records();
+        records.succeeded(&request).await;
+        let told = records.column("SELECT message FROM recovery_events WHERE reason = 'Approved'").await;
+        let [told] = told.as_slice() else { panic!("{told:?}") };
+        assert!(told.starts_with("Ada agreed at "), "{told}");
+        let evidence = stage.daemon.run(&["evidence", "the-bad-day"]).await;
+        assert!(evidence.contains("Ada agreed at "), "{evidence}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_request_does_nothing_until_it_is_resumed() {
+    play(62, async |stage: &mut Stage| {
+        let request = stage.bad_day(&Plan::example()).await;
+        stage.daemon.records().step_is(&request, "postgresql", |seen| seen.phase == "Running").await;
+        stage.daemon.run(&["pause", "the-bad-day"]).await;
+        stage.daemon.records().stands(&request, |now| now.phase == "Paused").await;
+        let steps = stage.daemon.records().steps(&request).await;
+        assert!(steps.iter().all(|step| step.phase != "Running"), "{steps:?}");
+        let before = stage.world.journal().len();
+
+        // A restart resumes nothing either.
+        stage.daemon.kill().await;
+        stage.daemon.start().await;
+        stage.daemon.records().stands(&request, |now| now.phase == "Paused").await;
+        assert_eq!(stage.world.journal().len(), before, "something was asked of a vendor");
+        stage.daemon.run(&["resume", "the-bad-day"]).await;
+        stage.daemon.records().succeeded(&request).await;
+        assert_eq!(stage.world.visit(DOMAINS[0], "/healthz").await.status.as_u16(), 200);
+    })
+    .await;
+}
