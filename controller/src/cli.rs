@@ -26,6 +26,7 @@ mod plan;
 mod prove;
 mod report;
 mod serve;
+mod standing;
 mod watch;
 
 pub use error::CliError;
@@ -98,7 +99,7 @@ enum Command {
     Plan(plan::Args),
     /// List requests and plans
     Get(get::Args),
-    /// Show everything that is known of one request
+    /// Show everything that is known of one request, or how a plan stands
     Describe(describe::Args),
     /// Print the evidence of one request: choices with reasons, checks, times against the plan's objectives
     Evidence(evidence::Args),

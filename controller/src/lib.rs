@@ -13,6 +13,7 @@ pub mod http;
 pub mod metrics;
 pub mod preflight;
 pub mod proof;
+pub mod proven;
 pub mod providers;
 pub mod recovery;
 pub mod run;

@@ -8,6 +8,7 @@ mod archive;
 mod family;
 mod freshness;
 mod labels;
+mod outlook;
 mod outside;
 mod process;
 mod readiness;
@@ -27,6 +28,7 @@ use crate::store::ArchiveFacts;
 use family::Families;
 pub use freshness::{Dated, What};
 pub use labels::Labels;
+pub use outlook::Outlook;
 pub use readiness::Readiness;
 
 /// Why metrics cannot be made or shown.
@@ -56,6 +58,7 @@ pub struct Metrics {
     archive: archive::Archive,
     freshness: freshness::Freshness,
     preflight: readiness::Preflight,
+    outlooks: outlook::Outlooks,
 }
 
 impl Metrics {
@@ -72,6 +75,7 @@ impl Metrics {
         let archive = archive::Archive::new(&families)?;
         let freshness = freshness::Freshness::new(&families)?;
         let preflight = readiness::Preflight::new(&families)?;
+        let outlooks = outlook::Outlooks::new(&families)?;
         Ok(Self {
             registry: families.into_registry(),
             process,
@@ -80,6 +84,7 @@ impl Metrics {
             archive,
             freshness,
             preflight,
+            outlooks,
         })
     }
 
@@ -136,6 +141,11 @@ impl Metrics {
     /// What the last preflight of each plan found, as it is on record.
     pub fn readiness_is(&self, all: &[Readiness]) {
         self.preflight.readiness_is(all);
+    }
+
+    /// What is proven of each plan, and how long its recovery would take.
+    pub fn outlooks_are(&self, all: &[Outlook]) {
+        self.outlooks.outlooks_are(all);
     }
 
     /// More bytes were moved.

@@ -12,6 +12,7 @@ pub mod dry_run;
 pub mod error;
 pub mod evidence;
 pub mod graph;
+pub mod grounds;
 pub mod outputs;
 mod ownership;
 pub mod pulse;

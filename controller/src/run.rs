@@ -145,6 +145,7 @@ async fn serve(
     let loops = tasks.child();
     start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
     loops.critical("freshness", |stop| crate::freshness::watch(Arc::clone(&tools), stop));
+    loops.critical("proven", |stop| crate::proven::watch(Arc::clone(&tools), stop));
     loops.critical("preflight", |stop| crate::preflight::watch(Arc::clone(&tools), stop));
     started(address);
     let failed = tasks.stopping();

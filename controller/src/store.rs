@@ -32,7 +32,7 @@ pub use archive_marks::{Marked, Marks};
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};
-pub use freshness::PlanDates;
+pub use freshness::{PlanDates, Sizes};
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};

@@ -74,6 +74,9 @@ pub struct Counts {
     pub foreign_text: bool,
     /// Bytes of SQL that were read.
     pub text_bytes: u64,
+    /// Digest of the statements that make the schema, in their order: no data, no owners, no bodies of functions.
+    #[serde(default)]
+    pub schema_sha256: String,
 }
 
 impl Counts {

@@ -1,15 +1,15 @@
-//! `reprise describe NAME`: everything that is known of one request.
+//! `reprise describe NAME`: everything that is known of one request, or of one plan.
 
 use serde_json::json;
 
 use super::get::{moment, request_json};
-use super::{CliError, Common, Format, cancel, exit, output, report};
+use super::{CliError, Common, Format, cancel, exit, output, report, standing};
 use crate::store::{Event, LedgerRow, RequestRow, StepRow, Store, Verdict};
 
 /// Arguments of `describe`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The request
+    /// The request, or else the plan
     name: String,
 }
 
@@ -24,6 +24,15 @@ pub(super) struct Records {
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
+    if store.request(&args.name).await?.is_none()
+        && let Some(plan) = store.plan(&args.name).await?
+    {
+        match common.output {
+            Format::Json => output::json(&standing::document(&plan))?,
+            Format::Text => standing::text(&plan)?,
+        }
+        return Ok(exit::OK);
+    }
     let records = read(&store, &args.name).await?;
     match common.output {
         Format::Json => json(records)?,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{CliError, Common, Format, exit, output};
+use super::{CliError, Common, Format, exit, output, standing};
 use crate::store::{PlanRow, RequestRow, Store, StoreError};
 
 /// Arguments of `get`.
@@ -38,14 +38,17 @@ async fn requests(common: &Common, store: &Store) -> Result<(), CliError> {
 async fn plans(common: &Common, store: &Store) -> Result<(), CliError> {
     let rows = store.plans().await?;
     match common.output {
-        Format::Json => {
-            let one = |row: &PlanRow| json!({ "name": row.name, "generation": row.generation, "createdAt": row.created_at });
-            output::json(&rows.iter().map(one).collect::<Vec<_>>())
-        }
+        Format::Json => output::json(&rows.iter().map(standing::document).collect::<Vec<_>>()),
         Format::Text => {
-            let cells =
-                |row: &PlanRow| vec![row.name.clone(), row.generation.to_string(), moment(row.created_at)];
-            output::table(&["NAME", "GENERATION", "APPLIED"], &rows.iter().map(cells).collect::<Vec<_>>())
+            let cells = |row: &PlanRow| {
+                let [proven, predicted, message] = standing::cells(row);
+                let (generation, applied) = (row.generation.to_string(), moment(row.created_at));
+                vec![row.name.clone(), generation, applied, proven, predicted, message]
+            };
+            output::table(
+                &["NAME", "GENERATION", "APPLIED", "PROVEN", "WOULD TAKE", "MESSAGE"],
+                &rows.iter().map(cells).collect::<Vec<_>>(),
+            )
         }
     }
 }

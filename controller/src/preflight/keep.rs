@@ -72,7 +72,7 @@ async fn look(tools: &Tools, plan: &PlanRow) -> Result<(), StoreError> {
     tracing::info!(plan = plan.name, %score, "preflight");
     let kept = Kept { at: tools.clock.now(), score, findings };
     match serde_json::to_value(&kept) {
-        Ok(document) => tools.store.record_preflight(&plan.name, &document).await,
+        Ok(document) => tools.store.record_plan_status(&plan.name, "preflight", &document).await,
         Err(error) => {
             tracing::error!(%error, "a preflight cannot be written down");
             Ok(())

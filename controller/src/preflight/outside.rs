@@ -3,7 +3,6 @@
 use super::Preflight;
 use super::finding::{Seen, bad, failed, good, unusable, warning};
 use crate::providers::alwaysdata::Record;
-use crate::providers::git::{Repository, Source};
 use crate::providers::s3::S3;
 
 /// A record that resolvers may remember for longer than this makes every recovery wait for it.
@@ -17,12 +16,7 @@ impl Preflight<'_> {
     async fn fetched(&self) -> Result<Seen, Seen> {
         let mut told = Vec::new();
         for app in &self.spec.apps {
-            let url =
-                self.tools.setting(&app.code.repository, "code.repository").map_err(|e| unusable(&e))?;
-            let _turn = self.tools.code_turn.lock().await;
-            let repository = Repository::open(&self.tools.code_dir(&url)).await.map_err(|e| failed(&e))?;
-            let source = Source { token: self.tools.code_token(&url), ca_file: None, url };
-            let commit = repository.fetch(&source, &app.code.git_ref).await.map_err(|e| failed(&e))?;
+            let commit = self.tools.revision(app).await.map_err(|error| unusable(&error))?;
             told.push(format!("{} is {}", app.name, &commit.as_str()[..12]));
         }
         Ok(good(told.join(", ")))

@@ -59,6 +59,7 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         sound,
         proven_at: sound.then_some(look.at),
         counts: climb.counts.as_ref().map(|counts| rows_document(&rows_of(counts))),
+        schema_sha256: climb.counts.as_ref().map(|counts| counts.schema_sha256.clone()),
         reached: Some(reached(climb)),
         ..known.clone()
     }))

@@ -95,32 +95,36 @@ pub(crate) fn unconfigured(
     problems
 }
 
-/// Every `env:` and `file:` reference of the plan that leads nowhere, with its path. Walks the document, so that no field is forgotten.
+/// Every `env:` and `file:` reference of the plan that leads nowhere, with its path.
 fn unresolved(plan: &RecoveryPlanSpec, references: &References) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if let Ok(document) = serde_json::to_value(plan) {
-        walk(&document, "spec", references, &mut problems);
-    }
-    problems
+    let problem = |(path, reference): (String, Reference)| {
+        let error = references.resolve(&reference).err()?;
+        Some(Problem::new(path, crate::runtime::chain::Chain(&error).to_string()))
+    };
+    references_of(plan).into_iter().filter_map(problem).collect()
 }
 
-fn walk(value: &Value, path: &str, references: &References, problems: &mut Vec<Problem>) {
+/// Every `env:` and `file:` reference of the plan, with its path. Walks the document, so that no field is forgotten.
+pub(crate) fn references_of(plan: &RecoveryPlanSpec) -> Vec<(String, Reference)> {
+    let mut found = Vec::new();
+    if let Ok(document) = serde_json::to_value(plan) {
+        walk(&document, "spec", &mut found);
+    }
+    found
+}
+
+fn walk(value: &Value, path: &str, found: &mut Vec<(String, Reference)>) {
     match value {
-        Value::String(text) => {
-            let Ok(reference) = text.parse::<Reference>() else { return };
-            if let Err(error) = references.resolve(&reference) {
-                problems.push(Problem::new(path, crate::runtime::chain::Chain(&error).to_string()));
-            }
-        }
+        Value::String(text) => found.extend(text.parse().ok().map(|reference| (path.to_owned(), reference))),
         // A literal value of a variable is not a reference, whatever it looks like.
         Value::Object(fields) => {
             for (name, value) in fields.iter().filter(|(name, _)| *name != "value") {
-                walk(value, &format!("{path}.{name}"), references, problems);
+                walk(value, &format!("{path}.{name}"), found);
             }
         }
         Value::Array(items) => {
             for (index, value) in items.iter().enumerate() {
-                walk(value, &format!("{path}[{index}]"), references, problems);
+                walk(value, &format!("{path}[{index}]"), found);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -6,7 +6,7 @@
 mod checks;
 mod page;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 use reprise_crds::Milestone;

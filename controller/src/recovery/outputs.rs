@@ -39,6 +39,9 @@ pub struct ChosenBackup {
     pub rows: u64,
     /// Large objects in the dump.
     pub large_objects: u64,
+    /// Digest of the statements that make its schema; `None` where an earlier release chose it.
+    #[serde(default)]
+    pub schema_sha256: Option<String>,
     /// Whether checksums cover all of its bytes: only then may it be called asserted.
     #[serde(default)]
     pub sealed: bool,

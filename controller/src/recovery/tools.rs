@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::plan::{MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::plan::{AppSpec, MirrorSource, S3Credentials, TargetBucket};
 use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -19,6 +19,7 @@ use crate::backup::{PgTools, Refusal};
 use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
 use crate::providers::alwaysdata::{Alwaysdata, AlwaysdataConfig};
+use crate::providers::git::{Commit, Repository, Source};
 use crate::providers::http::{HttpShared, Limiter};
 use crate::providers::probe::Prober;
 use crate::providers::s3::{S3, S3Config};
@@ -176,6 +177,16 @@ impl Tools {
             None => Ok(setting.as_str().to_owned()),
             Some(reference) => self.references.resolve(&reference).map_err(StepError::reference(what)),
         }
+    }
+
+    /// The commit that the plan's ref of an app's code means now, fetched. *Repeat*: safe.
+    pub async fn revision(&self, app: &AppSpec) -> Result<Commit> {
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let doing = || format!("fetching {} of the code of {}", app.code.git_ref, app.name);
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
+        let source = Source { token: self.code_token(&url), ca_file: None, url };
+        repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
     }
 
     /// The SSH key that the configuration names, if it names one.

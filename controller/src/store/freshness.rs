@@ -30,7 +30,35 @@ pub struct PlanDates {
     pub drill_at: Option<DateTime<Utc>>,
 }
 
+/// How much a recovery of one plan would move today.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sizes {
+    /// Of the newest sound database backup, as it is downloaded.
+    pub backup_bytes: Option<i64>,
+    /// Digest of the statements that make its schema.
+    pub schema_sha256: Option<String>,
+    /// Of the documents in the newest archive run that is complete.
+    pub document_bytes: Option<i64>,
+}
+
 impl Store {
+    /// What a recovery of `plan` would move today, as far as it is known.
+    pub async fn sizes(&self, plan: &str) -> Result<Sizes> {
+        sqlx::query_as(
+            "SELECT newest.size_bytes AS backup_bytes, newest.schema_sha256, archive.bytes AS document_bytes
+             FROM (VALUES ($1)) AS plan (name)
+             LEFT JOIN LATERAL (SELECT size_bytes, schema_sha256 FROM backup_verdicts v
+                WHERE v.plan = plan.name AND v.kind = 'database' AND v.refused IS NULL AND v.gone_at IS NULL
+                  AND v.rung NOT IN ('listed', 'downloaded') ORDER BY v.taken_at DESC NULLS LAST LIMIT 1) newest ON true
+             LEFT JOIN LATERAL (SELECT bytes FROM archives a WHERE a.plan = plan.name AND a.phase = 'Complete'
+                ORDER BY run DESC LIMIT 1) archive ON true",
+        )
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::query("freshness.sizes"))
+    }
+
     /// The dates of every plan.
     pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
         sqlx::query_as(

@@ -54,6 +54,18 @@ impl Store {
         })
     }
 
+    /// Puts one part of the plan's status in place of the one before; the others stay. Safe to repeat.
+    pub async fn record_plan_status(&self, plan: &str, part: &str, value: &Value) -> Result<()> {
+        sqlx::query("UPDATE recovery_plans SET status = jsonb_set(status, ARRAY[$2], $3) WHERE name = $1")
+            .bind(plan)
+            .bind(part)
+            .bind(value)
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(StoreError::query("plan.status"))
+    }
+
     /// The plan called `name`.
     pub async fn plan(&self, name: &str) -> Result<Option<PlanRow>> {
         sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE name = $1")))

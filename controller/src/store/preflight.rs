@@ -1,6 +1,5 @@
-//! What the last preflight of each plan found: kept in the plan's status, where people and programs look for it.
+//! Whose turn the preflight is. What it finds is kept in the plan's status, where people and programs look for it.
 
-use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{Result, Store, StoreError};
@@ -12,17 +11,6 @@ pub struct PreflightTurn {
 }
 
 impl Store {
-    /// Puts the outcome of a preflight into the plan's status, in place of the one before. Safe to repeat.
-    pub async fn record_preflight(&self, plan: &str, outcome: &Value) -> Result<()> {
-        sqlx::query("UPDATE recovery_plans SET status = jsonb_set(status, '{preflight}', $2) WHERE name = $1")
-            .bind(plan)
-            .bind(outcome)
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(StoreError::query("preflight.record"))
-    }
-
     /// Takes the turn to look: one daemon at a time does, for all plans. Held by a connection of its own, so that it ends
     /// with us.
     pub async fn preflight_turn(&self) -> Result<Option<PreflightTurn>> {
@@ -46,8 +34,8 @@ mod tests {
     async fn an_outcome_is_kept_beside_what_the_status_holds_and_asks_for_nothing() {
         let lab = lab().await;
         lab.sql("UPDATE recovery_plans SET status = '{\"conditions\": []}'").await.unwrap();
-        lab.store.record_preflight("apilos", &json!({"a": 1})).await.unwrap();
-        lab.store.record_preflight("apilos", &json!({"a": 2})).await.unwrap();
+        lab.store.record_plan_status("apilos", "preflight", &json!({"a": 1})).await.unwrap();
+        lab.store.record_plan_status("apilos", "preflight", &json!({"a": 2})).await.unwrap();
         let row = lab.store.plan("apilos").await.unwrap().unwrap();
         assert_eq!(row.status, json!({"conditions": [], "preflight": {"a": 2}}));
         assert_eq!(row.generation, 1, "nobody changed the plan");

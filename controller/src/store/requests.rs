@@ -158,6 +158,20 @@ impl Store {
         .map_err(StoreError::query("request.open"))
     }
 
+    /// The drill of `plan` that ended last, well or badly. A cancelled one says nothing.
+    pub async fn last_drill(&self, plan: &str) -> Result<Option<RequestRow>> {
+        let statement = format!(
+            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND phase IN ('Succeeded', 'Failed')
+             ORDER BY finished_at DESC NULLS LAST LIMIT 1"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(plan)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::query("request.drill"))?;
+        row.as_ref().map(RequestRow::read).transpose()
+    }
+
     /// The name of a recovery that is at work, of whichever plan, if there is one. Drills are none.
     pub async fn recovery_running(&self) -> Result<Option<String>> {
         sqlx::query_scalar(

@@ -11,7 +11,7 @@ use crate::records::{Request, poll};
 use crate::world::World;
 
 /// How many times faster than the wall durations pass.
-const SPEED: u32 = 60;
+pub const SPEED: u32 = 60;
 
 /// The sandbox, and the daemon that works in it.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sha2::{Digest as _, Sha256};
+
 use super::encoding::{DumpEncoding, Utf8Watch, told_by};
 use super::statement::{self, Statement};
 use super::{Counts, RelationName, SequenceValue, TableCount};
@@ -42,6 +44,7 @@ pub(super) struct Tally {
     encoding: DumpEncoding,
     encoding_known: bool,
     watch: Utf8Watch,
+    schema: Sha256,
     counts: Counts,
 }
 
@@ -103,6 +106,10 @@ impl Tally {
             self.encoding_known = encoding != DumpEncoding::Unknown;
             return Next::Code;
         }
+        if makes_schema(&read) {
+            self.schema.update(read.as_bytes());
+            self.schema.update(b";");
+        }
         match statement::read(&read) {
             Statement::Copy(schema, table) => {
                 self.table = Some(self.relation(schema, table));
@@ -131,6 +138,7 @@ impl Tally {
         self.counts.tables = (self.tables.into_iter())
             .map(|(table, size)| TableCount { table, rows: size.rows, bytes: size.bytes })
             .collect();
+        self.counts.schema_sha256 = hex::encode(self.schema.finalize());
         self.counts.sequences.sort_by(|a, b| a.sequence.cmp(&b.sequence));
         self.counts
     }
@@ -170,6 +178,13 @@ impl Tally {
             self.tables.entry(table).or_default();
         }
     }
+}
+
+/// Whether it makes a part of the schema. Who owns it differs from server to server.
+fn makes_schema(statement: &str) -> bool {
+    let begins =
+        |word: &&str| statement.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    ["CREATE ", "ALTER "].iter().any(begins) && !statement.contains(" OWNER TO ")
 }
 
 impl Section {

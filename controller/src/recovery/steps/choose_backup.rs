@@ -70,6 +70,7 @@ async fn chosen(
         sha256: Some(received.download_sha256.clone()),
         dump_sha256: Some(received.dump_sha256.clone()),
         counts: Some(rows_document(&rows_of(&dump.counts))),
+        schema_sha256: Some(dump.counts.schema_sha256.clone()),
         ..verdict(ctx, backup).await?
     };
     ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?;
@@ -95,6 +96,7 @@ async fn chosen(
         tables: dump.counts.tables.len() as u64,
         rows: dump.counts.rows(),
         large_objects: dump.counts.large_objects,
+        schema_sha256: Some(dump.counts.schema_sha256.clone()),
         sealed: Seal::of(received, &dump.toc, &Recorded::default()).is_some(),
         refused: newest_first(lost),
     })

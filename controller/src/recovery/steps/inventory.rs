@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Ctx, Result, StepError, cname};
+use crate::recovery::grounds::Grounds;
 use crate::recovery::step::Step;
 use crate::store::SpanKind;
 
@@ -17,10 +18,20 @@ const NAMED: usize = 10;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inventory(BTreeMap<String, BTreeSet<String>>);
 
-/// The inventory before.
-pub(super) async fn run(ctx: &Ctx) -> Result<Inventory> {
+/// What a drill leaves of its beginning.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Before {
+    /// What there was.
+    inventory: Inventory,
+    /// What it stands on, for which alone it proves anything.
+    grounds: Option<Grounds>,
+}
+
+/// What there is before anything is made.
+pub(super) async fn run(ctx: &Ctx) -> Result<Before> {
     ctx.doing(SpanKind::Own, "writing down what there is");
-    look(ctx).await
+    let grounds = Grounds::now(&ctx.tools, &ctx.run.plan_name).await?;
+    Ok(Before { inventory: look(ctx).await?, grounds })
 }
 
 async fn look(ctx: &Ctx) -> Result<Inventory> {
@@ -63,7 +74,7 @@ async fn records(ctx: &Ctx) -> Result<BTreeSet<String>> {
 /// made or changed meanwhile is theirs.
 pub(super) async fn compare(ctx: &Ctx) -> Result<()> {
     // A drill that ended before it looked has made nothing.
-    let Some(before) = ctx.outputs.find::<Inventory>(&Step::Inventory)? else { return Ok(()) };
+    let Some(Before { inventory: before, .. }) = ctx.outputs.find(&Step::Inventory)? else { return Ok(()) };
     let until = ctx.deadline(SETTLING);
     loop {
         let others = ctx.tools.store.names_of_others(&ctx.run.request).await?;

@@ -2,7 +2,7 @@
 
 use reprise_e2e::plan::{DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
-use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::stage::{self, Stage, play};
 use reprise_sandbox::control::Disaster;
 use serde_json::{Value, json};
 
@@ -45,6 +45,29 @@ async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
     assert_eq!(stage.world.findings(true), [""; 0], "what was left half way");
 }
 
+/// The plan is proven and its prediction is the drill's time and what resolvers remember; another plan is not proven.
+async fn proves_the_plan_until_it_changes(stage: &Stage, status: &Value) {
+    let becomes = async |series: &str, wanted: f64| {
+        let told = poll(async || (stage.daemon.metric(series).await == Some(wanted)).then_some(())).await;
+        assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
+    };
+    becomes("reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
+    becomes("reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
+    let predicted =
+        stage.daemon.metric("reprise_predicted_rto_seconds{plan=\"apilos\"}").await.expect("a prediction");
+    let ttl = 300.0 / f64::from(stage::SPEED);
+    let measured = status["rto"]["totalSeconds"].as_f64().expect("a time") + ttl;
+    assert!((predicted / measured - 1.0).abs() < 0.2, "{predicted} s were predicted of {measured} s");
+
+    stage.daemon.apply(&Plan::example().with("stall: 5m", "stall: 6m")).await;
+    becomes("reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+    let told = stage.daemon.run(&["describe", "apilos"]).await;
+    assert!(
+        told.contains("Proven:     False: changed since the drill rehearsal") && told.contains(": the plan"),
+        "{told}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
     play(41, async |stage: &mut Stage| {
@@ -61,6 +84,7 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(probes.len(), DOMAINS.len());
         assert!(probes.iter().all(|host| host.ends_with(".drill.apilos.test")), "{probes:?}");
         nothing_is_left(stage, &request, &before).await;
+        proves_the_plan_until_it_changes(stage, &end.status).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));
     })

@@ -159,3 +159,22 @@ fn where_the_text_is_cut_does_not_change_which_encoding_it_is_in() {
         assert_eq!(format!("{:?}", counted(size)), format!("{whole:?}"), "cut into pieces of {size}");
     }
 }
+
+#[test]
+fn a_schema_is_the_same_whoever_owns_it_and_whatever_is_in_it_and_another_with_every_column() {
+    let digest = |text: &str| {
+        let mut scanner = Scanner::default();
+        scanner.feed(text.as_bytes());
+        scanner.finish().expect("a whole text").schema_sha256
+    };
+    let table = "CREATE TABLE public.t (\n    id integer\n);\n";
+    let filled = format!(
+        "SET x = 1;\n{table}ALTER TABLE public.t OWNER TO ada;\nCOPY public.t (id) FROM stdin;\n1\n2\n\\.\n"
+    );
+    assert_eq!(digest(table), digest(&filled));
+    assert_ne!(digest(table), digest(&table.replace("id integer", "id integer,\n    at date")));
+    assert_ne!(
+        digest(table),
+        digest(&format!("{table}ALTER TABLE ONLY public.t ADD CONSTRAINT p PRIMARY KEY (id);\n"))
+    );
+}

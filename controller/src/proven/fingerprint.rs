@@ -1,0 +1,167 @@
+//! What a drill has proven something about, and what is different today. No I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reprise_crds::RecoveryPlanSpec;
+use serde::Deserialize;
+
+use crate::recovery::grounds::Grounds;
+use crate::recovery::outputs::{ChosenBackup, ConfiguredApp, Outputs};
+use crate::recovery::rehearsal;
+use crate::recovery::step::Step;
+use crate::store::{RequestRow, StepRow};
+use reprise_crds::Phase;
+
+/// All that a change of which ends a proof. What is not known is not compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    pub grounds: Grounds,
+    /// The commit of each app, by the plan's names.
+    pub code: BTreeMap<String, String>,
+    /// Digest of the database's schema.
+    pub schema: Option<String>,
+}
+
+/// What a plan's proof comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub proven: bool,
+    /// One word, `PascalCase`.
+    pub reason: &'static str,
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+struct Before {
+    grounds: Option<Grounds>,
+}
+
+impl Fingerprint {
+    /// Of what the drill found and used; `None` where its records do not tell.
+    pub(super) fn of_drill(drill: &RequestRow, plan: &RecoveryPlanSpec, steps: &[StepRow]) -> Option<Self> {
+        let outputs = Outputs::read(steps);
+        let before: Before = outputs.find(&Step::Inventory).ok().flatten()?;
+        let chosen: ChosenBackup = outputs.find(&Step::ChooseBackup).ok().flatten()?;
+        let rehearsed = rehearsal::rehearsed(plan, &rehearsal::suffix(&drill.name, drill.created_at));
+        let commit = |drilled: &str| {
+            let app: ConfiguredApp = outputs.find(&Step::Variables(drilled.to_owned())).ok().flatten()?;
+            Some(app.commit)
+        };
+        let apps = plan.apps.iter().zip(&rehearsed.apps);
+        let code = apps.filter_map(|(app, drilled)| Some((app.name.clone(), commit(&drilled.name)?)));
+        Some(Self { grounds: before.grounds?, code: code.collect(), schema: chosen.schema_sha256 })
+    }
+
+    /// What is different today, in words.
+    fn changes(&self, today: &Self) -> Vec<String> {
+        let mut told = Vec::new();
+        let mut unless = |same: bool, what: &str| told.extend((!same).then(|| what.to_owned()));
+        unless(self.grounds.plan == today.grounds.plan, "the plan");
+        unless(self.grounds.secrets == today.grounds.secrets, "a secret or token");
+        for (tool, version) in &today.grounds.tools {
+            unless(self.grounds.tools.get(tool) == Some(version), &format!("{tool} (now {version})"));
+        }
+        for (app, commit) in &today.code {
+            let short = &commit[..commit.len().min(12)];
+            unless(self.code.get(app) == Some(commit), &format!("the code of {app} (now {short})"));
+        }
+        let schemas = self.schema.as_ref().zip(today.schema.as_ref());
+        unless(schemas.is_none_or(|(then, now)| then == now), "the database's schema");
+        told
+    }
+}
+
+/// What the last drill that ended proves; `drilled` is its fingerprint.
+pub(super) fn standing(
+    last: Option<&RequestRow>,
+    drilled: Option<&Fingerprint>,
+    today: &Fingerprint,
+    limit: TimeDelta,
+    now: DateTime<Utc>,
+) -> Standing {
+    let not = |reason, message: String| Standing { proven: false, reason, message };
+    let Some((drill, ended)) = last.and_then(|drill| Some((drill, drill.finished_at?))) else {
+        return not("NeverDrilled", "no drill has ended yet".to_owned());
+    };
+    let (name, date) = (&drill.name, ended.format("%Y-%m-%dT%H:%M:%SZ"));
+    if drill.phase != Phase::Succeeded {
+        return not("DrillFailed", format!("the last drill, {name} of {date}, failed"));
+    }
+    let Some(drilled) = drilled else {
+        return not("Unreadable", format!("the records of the drill {name} do not say what it stood on"));
+    };
+    let changes = drilled.changes(today);
+    if !changes.is_empty() {
+        return not("Changed", format!("changed since the drill {name} of {date}: {}", changes.join(", ")));
+    }
+    if now - ended > limit {
+        let days = limit.num_days();
+        return not("TooOld", format!("the last drill, {name} of {date}, is older than {days} days"));
+    }
+    let message = format!("the drill {name} of {date} reached dns-ok, and nothing has changed since");
+    Standing { proven: true, reason: "Drilled", message }
+}
+
+#[cfg(test)]
+mod tests {
+    use reprise_crds::Milestone;
+
+    use super::*;
+    use crate::recovery::evidence::tests::request;
+
+    fn fingerprint() -> Fingerprint {
+        Fingerprint {
+            grounds: Grounds {
+                plan: "p1".into(),
+                secrets: "s1".into(),
+                tools: BTreeMap::from([("pg_restore".into(), "15.1".into())]),
+            },
+            code: BTreeMap::from([("shop".into(), "c1".into())]),
+            schema: Some("d1".into()),
+        }
+    }
+
+    fn seen(phase: Phase, today: &Fingerprint, days: i64) -> Standing {
+        let drill = request(Milestone::DnsOk, phase);
+        let now = drill.finished_at.unwrap() + TimeDelta::days(days);
+        standing(Some(&drill), Some(&fingerprint()), today, TimeDelta::days(9), now)
+    }
+
+    #[test]
+    fn a_drill_proves_until_it_is_too_old() {
+        assert!(seen(Phase::Succeeded, &fingerprint(), 9).proven);
+        assert_eq!(seen(Phase::Succeeded, &fingerprint(), 10).reason, "TooOld");
+        assert_eq!(seen(Phase::Failed, &fingerprint(), 0).reason, "DrillFailed");
+        let never = standing(None, None, &fingerprint(), TimeDelta::days(9), DateTime::UNIX_EPOCH);
+        assert_eq!((never.proven, never.reason), (false, "NeverDrilled"));
+    }
+
+    #[test]
+    fn every_change_ends_it_and_is_named() {
+        type Change = fn(&mut Fingerprint);
+        let changes: [(Change, &str); 5] = [
+            (|f| f.grounds.plan = "p2".into(), "the plan"),
+            (|f| f.grounds.secrets = "s2".into(), "a secret or token"),
+            (
+                |f| f.grounds.tools = BTreeMap::from([("pg_restore".into(), "16".into())]),
+                "pg_restore (now 16)",
+            ),
+            (|f| f.code = BTreeMap::from([("shop".into(), "c2".into())]), "the code of shop (now c2)"),
+            (|f| f.schema = Some("d2".into()), "the database's schema"),
+        ];
+        for (change, told) in changes {
+            let mut today = fingerprint();
+            change(&mut today);
+            let found = seen(Phase::Succeeded, &today, 1);
+            assert_eq!((found.proven, found.reason), (false, "Changed"));
+            assert!(found.message.ends_with(&format!(": {told}")), "{}", found.message);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_today_ends_nothing() {
+        let today = Fingerprint { code: BTreeMap::new(), schema: None, ..fingerprint() };
+        assert!(seen(Phase::Succeeded, &today, 1).proven);
+    }
+}

@@ -1,0 +1,208 @@
+//! Keeps what is proven and predicted in each plan's status, and in the metrics. What it says comes from the records; only the
+//! commits are asked for outside, now and then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reprise_crds::conditions::{self, Observation, time_from_micros};
+use reprise_crds::plan::RecoveryPlanStatus;
+use reprise_crds::{RecoveryPlanSpec, Scope};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::fingerprint::{Fingerprint, Standing, standing};
+use super::predict::{Growth, Model, Prediction};
+use crate::metrics::Outlook;
+use crate::recovery::graph::Graph;
+use crate::recovery::grounds::Grounds;
+use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs};
+use crate::recovery::rehearsal;
+use crate::recovery::step::Step;
+use crate::recovery::tools::Tools;
+use crate::runtime::chain::Chain;
+use crate::store::{PlanRow, RequestRow, Sizes, StepRow, StoreError};
+
+/// Between two looks at the records. Real time, never scaled: they are between us and our own store.
+const LOOK: Duration = Duration::from_secs(5);
+/// How long a commit is taken for today's.
+const COMMITS: TimeDelta = TimeDelta::minutes(5);
+
+/// The commits of a plan's apps, and when they were asked for.
+type Commits = HashMap<String, (DateTime<Utc>, i64, BTreeMap<String, String>)>;
+
+/// Looks again and again, until `stop` fires.
+pub async fn watch(tools: Arc<Tools>, stop: CancellationToken) {
+    let mut commits = Commits::new();
+    loop {
+        match stop.run_until_cancelled(Box::pin(look(&tools, &mut commits))).await {
+            None => return,
+            Some(Ok(outlooks)) => tools.metrics.outlooks_are(&outlooks),
+            Some(Err(error)) => tracing::warn!(error = %Chain(&error), "cannot look what is proven"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn look(tools: &Tools, commits: &mut Commits) -> Result<Vec<Outlook>, StoreError> {
+    let plans = tools.store.plans().await?;
+    commits.retain(|name, _| plans.iter().any(|plan| plan.name == *name));
+    let mut outlooks = Vec::new();
+    for row in &plans {
+        // That a plan cannot be read is told where it is applied and run.
+        if let Ok(spec) = RecoveryPlanSpec::from_json(row.spec.clone()) {
+            let plan = Plan { tools, row, spec: &spec };
+            outlooks.push(plan.look(commits).await?);
+        }
+    }
+    Ok(outlooks)
+}
+
+/// One plan.
+struct Plan<'a> {
+    tools: &'a Tools,
+    row: &'a PlanRow,
+    spec: &'a RecoveryPlanSpec,
+}
+
+impl Plan<'_> {
+    async fn look(&self, commits: &mut Commits) -> Result<Outlook, StoreError> {
+        let (store, now) = (&self.tools.store, self.tools.clock.now());
+        let drill = store.last_drill(&self.row.name).await?;
+        let steps = match &drill {
+            Some(drill) => store.steps(&drill.name).await?,
+            None => Vec::new(),
+        };
+        let sizes = store.sizes(&self.row.name).await?;
+        let proven = if drill.is_some() || self.spec.drill.enabled {
+            let drilled = drill.as_ref().and_then(|drill| Fingerprint::of_drill(drill, self.spec, &steps));
+            // Without a drill to hold it against, nobody need be asked for today's code.
+            let today = match drilled {
+                Some(_) => self.today(&sizes, commits).await?,
+                None => Fingerprint::default(),
+            };
+            let limit = TimeDelta::from_std(self.spec.drill.max_age.duration()).unwrap_or(TimeDelta::MAX);
+            Some(standing(drill.as_ref(), drilled.as_ref(), &today, limit, now))
+        } else {
+            None
+        };
+        let prediction = drill.as_ref().and_then(|drill| self.predict(drill, &steps, &sizes));
+        self.keep(proven.as_ref(), prediction.as_ref(), now).await?;
+        Ok(Outlook {
+            plan: self.row.name.clone(),
+            proven: proven.map(|standing| standing.proven),
+            predicted_seconds: prediction.map(|prediction| prediction.seconds),
+            objective_seconds: self.spec.objectives.rto.map(|rto| rto.duration().as_secs_f64()),
+        })
+    }
+
+    async fn today(&self, sizes: &Sizes, commits: &mut Commits) -> Result<Fingerprint, StoreError> {
+        let grounds = Grounds::now(self.tools, &self.row.name).await?.unwrap_or_default();
+        let schema = sizes.schema_sha256.clone();
+        Ok(Fingerprint { grounds, code: self.commits(commits).await?, schema })
+    }
+
+    /// Those of today, as far as the code host tells; while a recovery is at work nobody is bothered.
+    async fn commits(&self, known: &mut Commits) -> Result<BTreeMap<String, String>, StoreError> {
+        let (now, generation) = (self.tools.clock.now(), self.row.generation);
+        if let Some((at, of, commits)) = known.get(&self.row.name)
+            && *of == generation
+            && (now - *at < COMMITS || self.tools.store.recovery_at_work().await?)
+        {
+            return Ok(commits.clone());
+        }
+        let mut commits = BTreeMap::new();
+        for app in &self.spec.apps {
+            match self.tools.revision(app).await {
+                Ok(commit) => drop(commits.insert(app.name.clone(), commit.as_str().to_owned())),
+                Err(error) => {
+                    tracing::debug!(app = app.name, error = %Chain(&error), "today's commit is not known");
+                }
+            }
+        }
+        known.insert(self.row.name.clone(), (now, generation, commits.clone()));
+        Ok(commits)
+    }
+
+    fn predict(&self, drill: &RequestRow, steps: &[StepRow], sizes: &Sizes) -> Option<Prediction> {
+        let suffix = rehearsal::suffix(&drill.name, drill.created_at);
+        let graph = Graph::compile(&rehearsal::rehearsed(self.spec, &suffix), &Scope::default()).rehearsed();
+        let ttl = self.tools.clock.scaled(Duration::from_secs(self.spec.dns.ttl.into()));
+        Model { graph: &graph, steps, filed_at: drill.created_at, growth: growth(steps, sizes), ttl }
+            .predict()
+    }
+
+    async fn keep(
+        &self,
+        proven: Option<&Standing>,
+        prediction: Option<&Prediction>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let store = &self.tools.store;
+        let known: RecoveryPlanStatus = serde_json::from_value(self.row.status.clone()).unwrap_or_default();
+        let mut conditions = known.conditions;
+        if let Some(standing) = proven {
+            let observation = Observation {
+                kind: "Proven",
+                holds: Some(standing.proven),
+                reason: standing.reason,
+                message: standing.message.clone(),
+                generation: Some(self.row.generation),
+            };
+            if conditions::observe(&mut conditions, observation, time_from_micros(now.timestamp_micros())) {
+                let conditions = serde_json::to_value(&conditions).unwrap_or_default();
+                store.record_plan_status(&self.row.name, "conditions", &conditions).await?;
+            }
+        }
+        let prediction = serde_json::to_value(prediction).unwrap_or_default();
+        if self.row.status.get("prediction").unwrap_or(&Value::Null) != &prediction {
+            store.record_plan_status(&self.row.name, "prediction", &prediction).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Today's sizes over the drill's. What is not known has not grown.
+fn growth(steps: &[StepRow], sizes: &Sizes) -> Growth {
+    let outputs = Outputs::read(steps);
+    let backup: Option<ChosenBackup> = outputs.find(&Step::ChooseBackup).ok().flatten();
+    let documents = match outputs.find(&Step::ChooseObjects).ok().flatten() {
+        Some(
+            ChosenObjects::Artifact { bytes, .. }
+            | ChosenObjects::Archive { bytes, .. }
+            | ChosenObjects::Mirror { bytes, .. },
+        ) => Some(bytes),
+        None => None,
+    };
+    Growth {
+        database: ratio(sizes.backup_bytes, backup.map(|backup| backup.size_bytes)),
+        documents: ratio(sizes.document_bytes, documents),
+    }
+}
+
+fn ratio(today: Option<i64>, then: Option<u64>) -> f64 {
+    let today = today.and_then(|bytes| u32::try_from(bytes / KIB).ok()).map(f64::from);
+    let then = then.and_then(|bytes| u32::try_from(bytes / KIB.unsigned_abs()).ok()).map(f64::from);
+    match (today, then) {
+        (Some(today), Some(then)) if then >= 1.0 => today / then,
+        _ => 1.0,
+    }
+}
+
+/// Sizes are compared in KiB: up to 4 TiB, and less than one of them takes no time.
+const KIB: i64 = 1 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_has_not_grown() {
+        let same = |today, then| (ratio(today, then) - 1.0).abs() < 1e-9;
+        assert!(same(None, Some(5_000)) && same(Some(5_000), None) && same(Some(5_000), Some(10)));
+        assert!((ratio(Some(30 << 20), Some(20 << 20)) - 1.5).abs() < 1e-9);
+    }
+}
