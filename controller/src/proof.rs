@@ -15,6 +15,7 @@ mod learnt;
 mod pick;
 mod policy;
 mod reckon;
+mod references;
 mod run;
 mod source;
 mod throwaway;

@@ -26,6 +26,7 @@ mod requests;
 mod schedule;
 pub mod snapshot;
 mod steps;
+mod truths;
 mod verdicts;
 
 pub use archive_marks::{Marked, Marks};
@@ -40,6 +41,7 @@ pub use preflight::PreflightTurn;
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
+pub use truths::TruthRow;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 
 /// The channel on which people's changes of requests are told: the payload is the request's name.

@@ -22,7 +22,7 @@ pub use apps::{AppSpec, CodeSpec, DEFAULT_HEALTH_PATH};
 pub use archive::{
     ArchiveSpec, CopyMode, DumpsSpec, LockMode, LockSpec, RetentionSpec, ScheduleSpec, SuspicionSpec,
 };
-pub use checks::{DataCheck, Expectation};
+pub use checks::{DataCheck, Expectation, ObjectKeys};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use drill::DrillSpec;
 pub use objectives::{LimitsSpec, ObjectivesSpec};
@@ -75,6 +75,9 @@ pub struct RecoveryPlanSpec {
     /// Questions to the restored database, with the answers that prove that the data is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_checks: Vec<DataCheck>,
+    /// The columns that hold the keys of objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub object_keys: Vec<ObjectKeys>,
     /// How it is proven that the database's backups can be restored.
     #[serde(default)]
     pub proof: ProofSpec,

@@ -254,7 +254,8 @@ impl Climb {
     }
 }
 
-async fn connect(target: &Target, application: &str) -> Result<PgConnection, Halt> {
+/// A session in the throwaway database.
+pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConnection, Halt> {
     let Target { socket_dir, port, database, user, password } = target;
     let options = PgConnectOptions::new_without_pgpass()
         .socket(socket_dir)

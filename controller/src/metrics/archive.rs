@@ -17,6 +17,8 @@ pub(super) struct Archive {
     duration: GaugeVec,
     suspicious: GaugeVec,
     missing: GaugeVec,
+    dangling: GaugeVec,
+    orphans: GaugeVec,
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
     copying_bytes: GaugeVec,
@@ -45,6 +47,11 @@ impl Archive {
                 "archive_missing_parts",
                 "Parts of the estate (code, configuration, records) that the newest archive lacks.",
             )?,
+            dangling: of_plan(
+                "dangling_references",
+                "Rows whose object was missing at the last comparison.",
+            )?,
+            orphans: of_plan("orphan_objects", "Objects that no row named at the last comparison.")?,
             copying_objects: of_plan(
                 "archive_run_objects_done",
                 "Objects that are there of the run that goes on.",
@@ -77,6 +84,8 @@ impl Archive {
             set(&self.duration, fact.duration_seconds);
             set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
             set(&self.missing, fact.finished_at.map(|_| float(fact.missing)));
+            set(&self.dangling, fact.dangling.map(float));
+            set(&self.orphans, fact.orphans.map(float));
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
             set(&self.copying_bytes, fact.copying_bytes.map(float));
@@ -87,7 +96,8 @@ impl Archive {
         let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
         let rest =
             [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
-        all.into_iter().chain(rest).for_each(GaugeVec::reset);
+        let truth = [&self.dangling, &self.orphans];
+        all.into_iter().chain(rest).chain(truth).for_each(GaugeVec::reset);
     }
 
     pub(super) fn schedules_are(&self, tick: Option<DateTime<Utc>>, next: &[Next]) {

@@ -29,7 +29,7 @@ use crate::store::{Rung, Verdict};
 /// How long one of the plan's questions may take.
 const QUESTION: Duration = Duration::from_mins(2);
 /// The sessions' name.
-const APPLICATION: &str = "reprise-proof";
+pub(super) const APPLICATION: &str = "reprise-proof";
 
 /// Takes up the backups of one plan.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub struct Taken {
     pub message: Option<String>,
     /// Why nothing was learnt of it.
     pub trouble: Option<String>,
+    /// What holding its rows against the newest archive run's objects found.
+    pub references: Option<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -104,7 +106,8 @@ impl fmt::Display for Taken {
             }
             (None, None) if message.is_empty() => write!(f, "{name}: {}", rung.name()),
             (None, None) => write!(f, "{name}: {} ({message})", rung.name()),
-        }
+        }?;
+        self.references.as_ref().map_or(Ok(()), |found| write!(f, "; {found}"))
     }
 }
 
@@ -260,7 +263,11 @@ impl Prover<'_> {
         if stop.is_cancelled() {
             return Err(ProofError::Stopped);
         }
-        let taken = self.store(known, learnt, why, began.elapsed()).await?;
+        let references = match &learnt {
+            Learnt::Fact(verdict) if verdict.sound => self.references(&place, known, stop).await,
+            _ => None,
+        };
+        let taken = Taken { references, ..self.store(known, learnt, why, began.elapsed()).await? };
         self.reckon(bench).await?;
         tracing::info!(plan = self.plan, outcome = %taken, took_s = taken.seconds, "took up a backup");
         Ok(taken)
@@ -323,6 +330,7 @@ impl Prover<'_> {
             refused: verdict.refused.clone(),
             message: verdict.message.clone(),
             trouble,
+            references: None,
             seconds: took.as_secs_f64(),
         };
         match learnt {

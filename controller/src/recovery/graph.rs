@@ -107,7 +107,9 @@ fn estate(plan: &RecoveryPlanSpec, add: &mut impl FnMut(Step, &[Step])) {
     let mut chosen = vec![Step::ChooseBackup];
     add(Step::ChooseBackup, &[]);
     if has_documents(plan) {
-        add(Step::ChooseObjects, &[]);
+        // Where rows name objects, the run is chosen that suits the backup.
+        let first = if plan.object_keys.is_empty() { &[][..] } else { &[Step::ChooseBackup][..] };
+        add(Step::ChooseObjects, first);
         chosen.push(Step::ChooseObjects);
     }
     add(Step::Project, &chosen);

@@ -189,6 +189,9 @@ pub struct CheckedDatabase {
     pub sequences: u64,
     /// The plan's own checks that hold.
     pub data_checks: u64,
+    /// What holding rows against objects found, where the plan asks for it.
+    #[serde(default)]
+    pub references: Option<String>,
 }
 
 /// What is in the new bucket.

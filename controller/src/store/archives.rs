@@ -74,6 +74,10 @@ pub struct ArchiveFacts {
     pub copying_bytes: Option<i64>,
     /// Objects that it has listed so far.
     pub copying_of: Option<i64>,
+    /// Rows whose object was missing when rows were last held against objects.
+    pub dangling: Option<i64>,
+    /// Objects that no row named then.
+    pub orphans: Option<i64>,
 }
 
 /// How a run ended.
@@ -157,12 +161,14 @@ impl Store {
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
                 coalesce(newest.suspicious, false) AS suspicious,
                 coalesce(jsonb_array_length(newest.status -> 'missing'), 0)::bigint AS missing,
-                open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
+                truth.dangling, truth.orphans, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
                 AS newest ON true
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Running' ORDER BY run DESC LIMIT 1)
-                AS open ON true",
+                AS open ON true
+             LEFT JOIN LATERAL (SELECT dangling, orphans FROM object_truths WHERE plan = plan.plan ORDER BY learnt_at DESC LIMIT 1)
+                AS truth ON true",
         )
         .fetch_all(&self.pool)
         .await

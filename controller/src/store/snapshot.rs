@@ -9,7 +9,7 @@ use super::{Result, Store, StoreError};
 
 /// The tables of a snapshot, in the order in which they refer to each other. What the archive itself tells (its contents) and what only
 /// a living process means (leases, unfinished copies, claims) is left out.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "recovery_plans",
     "recovery_requests",
     "recovery_steps",
@@ -18,6 +18,7 @@ const TABLES: [&str; 8] = [
     "backup_verdicts",
     "archives",
     "archive_dumps",
+    "object_truths",
 ];
 
 /// A row of a snapshot.

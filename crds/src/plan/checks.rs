@@ -34,3 +34,18 @@ pub struct Expectation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_empty: Option<bool>,
 }
+
+/// A column that holds the keys of objects in the bucket. After a restore they are held against the documents: a row whose object
+/// is missing is *dangling*, an object that no row names is an *orphan*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectKeys {
+    /// The table, with its schema: `public.documents`.
+    #[schemars(regex(pattern = r"^[^.]+\.[^.]+$"))]
+    pub table: String,
+    /// The column. Null and empty values name no object.
+    pub column: String,
+    /// What comes before the column's value in the object's key, for example `media/`. Only objects below it can be orphans.
+    #[serde(default)]
+    pub prefix: String,
+}

@@ -6,6 +6,7 @@ use crate::plan::{Expectation, RecoveryPlanSpec};
 use crate::problem::{At, Report};
 
 pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
+    object_keys(plan, at, report);
     let at = at.member("dataChecks");
     let mut seen = BTreeSet::new();
     for (index, check) in plan.data_checks.iter().enumerate() {
@@ -18,6 +19,33 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
         }
         sql(&check.sql, &at.member("sql"), report);
         expectation(&check.expect, &at.member("expect"), report);
+    }
+}
+
+fn object_keys(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
+    let at = at.member("objectKeys");
+    if !plan.object_keys.is_empty() && plan.archive.is_none() {
+        report.add_with_hint(
+            &at,
+            "there is no archive to hold them against",
+            "add `archive:`, or leave it out",
+        );
+    }
+    for (index, keys) in plan.object_keys.iter().enumerate() {
+        let at = at.item(index);
+        let named = keys.table.split_once('.').is_some_and(|(schema, table)| {
+            !schema.trim().is_empty() && !table.trim().is_empty() && !table.contains('.')
+        });
+        if !named {
+            report.add_with_hint(
+                &at.member("table"),
+                "is not SCHEMA.TABLE",
+                "for example `public.documents`",
+            );
+        }
+        if keys.column.trim().is_empty() {
+            report.add(&at.member("column"), "is blank");
+        }
     }
 }
 

@@ -195,7 +195,8 @@ impl Shelf {
     }
 }
 
-fn client(endpoint: &str, key: &Key) -> Client {
+/// A client of the store at `endpoint` that signs with `key`.
+pub fn client(endpoint: &str, key: &Key) -> Client {
     let pair = Credentials::new(&key.access_key_id, &key.secret_access_key, None, None, "test");
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())

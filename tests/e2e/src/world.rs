@@ -23,6 +23,8 @@ use crate::records::poll;
 pub struct World {
     sandbox: Sandbox,
     variables: BTreeMap<String, String>,
+    /// How findings begin that the scene itself is the cause of.
+    own: Vec<&'static str>,
 }
 
 /// What a visitor got.
@@ -51,7 +53,7 @@ impl World {
         };
         let sandbox = Box::pin(Sandbox::start(options)).await.expect("a sandbox");
         let variables = sandbox.env().into_iter().collect();
-        Self { sandbox, variables }
+        Self { sandbox, variables, own: Vec::new() }
     }
 
     /// Stops it; `false` if something did not stop in time.
@@ -67,6 +69,11 @@ impl World {
     /// One of these variables.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).unwrap_or_else(|| panic!("the sandbox has no variable {name}"))
+    }
+
+    /// From now on, findings that begin like this are the scene's own doing and not the daemon's.
+    pub fn owns(&mut self, finding: &'static str) {
+        self.own.push(finding);
     }
 
     /// What there is, by kind.
@@ -103,7 +110,8 @@ impl World {
     pub fn findings(&self, at_end: bool) -> Vec<String> {
         let mut findings = self.sandbox.findings();
         findings.retain(|finding| at_end || finding.kind != Kind::Leak);
-        findings.iter().map(ToString::to_string).collect()
+        let all = findings.iter().map(ToString::to_string);
+        all.filter(|finding| !self.own.iter().any(|own| finding.starts_with(own))).collect()
     }
 
     /// Plays every rule of the sandbox's bad day.

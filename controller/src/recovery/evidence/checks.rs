@@ -77,9 +77,10 @@ fn accounted(restored: &RestoredDatabase) -> String {
 }
 
 fn counted(checked: &CheckedDatabase) -> String {
-    let CheckedDatabase { tables, rows, sequences, data_checks } = checked;
+    let CheckedDatabase { tables, rows, sequences, data_checks, references } = checked;
+    let references = references.as_ref().map(|found| format!("; {found}")).unwrap_or_default();
     format!(
         "{rows} rows in {tables} tables counted, as many as in the dump; {sequences} sequences are past their largest value; \
-         {data_checks} checks of the plan hold"
+         {data_checks} checks of the plan hold{references}"
     )
 }

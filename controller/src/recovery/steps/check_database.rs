@@ -14,9 +14,11 @@ use crate::backup::checks::{
 };
 use crate::backup::ladder::{rows_document, rows_of};
 use crate::backup::restore::Selection;
-use crate::recovery::outputs::{CheckedDatabase, ChosenBackup};
+use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, ChosenObjects};
 use crate::recovery::step::Step;
+use crate::runtime::chain::Chain;
 use crate::store::{Rung, Severity, SpanKind, Verdict};
+use crate::truth;
 
 /// How long one of the plan's questions may take.
 const QUESTION: Duration = Duration::from_mins(2);
@@ -51,12 +53,44 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     judge(ctx, dump, &findings).await?;
     read_only(ctx, connection).await?;
     let data_checks = questions(ctx, connection).await?;
+    let references = references(ctx, connection).await?;
     Ok(CheckedDatabase {
         tables: seen.rows.len() as u64,
         rows: seen.rows.values().sum(),
         sequences: seen.sequences.len() as u64,
         data_checks,
+        references,
     })
+}
+
+/// Which rows name an object that the documents lack. It is told and stops nothing: the rows came back as they were.
+async fn references(ctx: &Ctx, connection: &mut PgConnection) -> Result<Option<String>> {
+    let columns = &ctx.run.plan.object_keys;
+    let chosen: ChosenBackup = ctx.outputs.get(&Step::ChooseBackup)?;
+    let Some(ChosenObjects::Archive { run, .. }) = ctx.outputs.find(&Step::ChooseObjects)? else {
+        return Ok(None);
+    };
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    ctx.doing(SpanKind::Data, "holding rows against objects");
+    let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
+    match truth::compare(connection, columns, &archiver, &run).await {
+        Ok(found) => {
+            ctx.tools
+                .store
+                .record_truth(&ctx.run.plan_name, &found.row(&chosen.backup, &run), &ctx.run.request)
+                .await?;
+            let weight = if found.dangling > 0 { Severity::Warning } else { Severity::Normal };
+            ctx.event(weight, "RowsAgainstObjects", &found.to_string()).await?;
+            Ok(Some(found.to_string()))
+        }
+        Err(error) => {
+            let told = format!("rows were not held against objects: {}", Chain(&error));
+            ctx.event(Severity::Warning, "RowsAgainstObjects", &told).await?;
+            Ok(Some(told))
+        }
+    }
 }
 
 /// Failures end the step with all of them listed; what the source already had is told.

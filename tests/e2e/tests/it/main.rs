@@ -16,6 +16,7 @@ mod life;
 mod lost_answers;
 mod platform;
 mod proof;
+mod references;
 mod spec;
 mod token;
 mod whole;

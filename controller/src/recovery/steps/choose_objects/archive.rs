@@ -1,15 +1,18 @@
 //! The plan's own archive: of its runs, the newest whose contents are all there and that is not suspicious.
 
+use chrono::TimeDelta;
 use reprise_crds::plan::ArchiveSource;
 
 use super::Tried;
 use crate::archive::verify::Depth;
 use crate::archive::{Archiver, Which};
-use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
+use crate::recovery::outputs::{ChosenBackup, ChosenObjects, RefusedBackup};
+use crate::recovery::step::Step;
 use crate::recovery::steps::{Ctx, Result, StepError};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{ArchiveRow, Severity, SpanKind};
+use crate::truth;
 
 pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> Result<Tried> {
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
@@ -21,8 +24,9 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
     };
     runs.retain(|run| wanted.run.as_ref().is_none_or(|wanted| wanted == run));
     let rows = ctx.tools.store.archives(&ctx.run.plan_name).await?;
-    let mut refused = Vec::new();
-    for run in runs.iter().rev() {
+    runs.reverse();
+    let (runs, mut refused) = suited(ctx, runs).await?;
+    for run in &runs {
         let row = rows.iter().find(|row| row.run == *run);
         match judge(ctx, &archiver, run, row, wanted.run.is_some()).await? {
             Ok(found) => return Ok(Tried::Chosen(chosen(index, found, row, refused))),
@@ -46,6 +50,28 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
         });
     }
     Ok(Tried::Refused(refused))
+}
+
+/// The runs in the order in which they are tried, and those newer than the first that are passed over for it.
+async fn suited(ctx: &Ctx, newest: Vec<String>) -> Result<(Vec<String>, Vec<RefusedBackup>)> {
+    let Some(backup) = ctx.outputs.find::<ChosenBackup>(&Step::ChooseBackup)? else {
+        return Ok((newest, Vec::new()));
+    };
+    let truths = ctx.tools.store.truths(&ctx.run.plan_name, &backup.backup).await?;
+    let rpo = ctx.run.plan.objectives.rpo.and_then(|rpo| TimeDelta::from_std(rpo.duration()).ok());
+    let since = rpo.map(|rpo| (ctx.run.filed_at - rpo).format("%Y%m%dT%H%M%SZ").to_string());
+    let ranked = truth::ranked(&newest, since.as_deref(), &truths);
+    let dangling = |run: &String| truths.iter().find(|truth| truth.run == *run).map(|truth| truth.dangling);
+    let mut passed = Vec::new();
+    for run in newest.iter().take_while(|run| Some(*run) != ranked.first()) {
+        let (Some(more), Some(fewer)) = (dangling(run), ranked.first().and_then(dangling)) else { continue };
+        let message =
+            format!("with {} it leaves {more} rows without their object, an older run {fewer}", backup.name);
+        ctx.event(Severity::Normal, "ArchivePassedOver", &format!("{run}: {message}")).await?;
+        let (backup, reason) = (format!("archive run {run}"), "dangling-rows".to_owned());
+        passed.push(RefusedBackup { backup, taken_at: None, reason, message });
+    }
+    Ok((ranked, passed))
 }
 
 fn unreadable(message: String) -> Tried {

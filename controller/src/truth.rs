@@ -1,0 +1,125 @@
+//! Rows against objects: the keys that a restored database holds, held against the manifest of an archive run.
+//!
+//! Both come sorted by their bytes and are merged as they pass: exact, whatever their number, in the memory of two batches. The
+//! database sorts on its own disk. A key that several rows name counts as often as there are rows.
+
+mod merge;
+
+use std::cmp::Reverse;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use reprise_crds::plan::ObjectKeys;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::archive::manifest::lines;
+use crate::archive::take::create_private;
+use crate::archive::{ArchiveError, Archiver};
+use crate::runtime::class::{Class, Classified};
+use crate::store::TruthRow;
+pub use merge::Truth;
+
+/// Why rows and objects were not compared.
+#[derive(Debug, thiserror::Error)]
+pub enum TruthError {
+    /// The database did not give the keys.
+    #[error("reading the columns of objectKeys")]
+    Keys(#[source] sqlx::Error),
+    /// The archive did not give the manifest.
+    #[error("reading the manifest of the archive run")]
+    Manifest(#[from] ArchiveError),
+}
+
+impl Classified for TruthError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Keys(sqlx::Error::Database(_)) => Class::Terminal,
+            Self::Keys(_) => Class::Transient,
+            Self::Manifest(error) => error.class(),
+        }
+    }
+}
+
+/// Compares what `columns` of the database hold with the run's manifest. Reads only. *Repeat*: safe.
+pub async fn compare(
+    connection: &mut PgConnection,
+    columns: &[ObjectKeys],
+    archiver: &Archiver,
+    run: &str,
+) -> Result<Truth, TruthError> {
+    let folder = archiver.work.join(format!("truth-{}", uuid::Uuid::new_v4().simple()));
+    create_private(&folder)?;
+    let compared = async {
+        let manifest = folder.join("manifest");
+        let (record, _) = archiver.vault.record(run).await?;
+        archiver.vault.fetch_manifest(&record, &manifest).await?;
+        let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
+        let statement = statement(columns);
+        // A view may call whatever it likes: here it only reads.
+        let mut reading = connection.begin_with("BEGIN READ ONLY").await.map_err(TruthError::Keys)?;
+        let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
+        let merged = merge::merge(rows.map_err(TruthError::Keys).boxed(), lines(manifest), prefixes).await;
+        reading.rollback().await.map_err(TruthError::Keys)?;
+        merged
+    };
+    let compared = compared.await;
+    std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
+    compared
+}
+
+/// All keys in the order of their bytes, each with the number of its rows.
+fn statement(columns: &[ObjectKeys]) -> String {
+    let each = columns.iter().map(|one| {
+        let (schema, table) = one.table.split_once('.').unwrap_or(("public", &one.table));
+        let (from, column) = (format!("{}.{}", quoted(schema), quoted(table)), quoted(&one.column));
+        let prefix = one.prefix.replace('\'', "''");
+        format!("SELECT '{prefix}'::text || {column}::text AS key FROM {from} WHERE {column}::text <> ''")
+    });
+    let all = each.collect::<Vec<_>>().join(" UNION ALL ");
+    format!("SELECT key, count(*) FROM ({all}) AS keys GROUP BY key ORDER BY key COLLATE \"C\"")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The runs in the order in which they are tried, `newest` first by date: of those that began at `since` or later, the ones
+/// with the fewest dangling rows come first, and of these the newest. One that was never compared counts as good as the best.
+pub fn ranked(newest: &[String], since: Option<&str>, truths: &[TruthRow]) -> Vec<String> {
+    let dangling = |run: &str| truths.iter().find(|truth| truth.run == run).map(|truth| truth.dangling);
+    let (mut within, older): (Vec<&String>, Vec<&String>) =
+        newest.iter().partition(|run| since.is_none_or(|since| run.as_str() >= since));
+    let best = within.iter().filter_map(|run| dangling(run)).min().unwrap_or_default();
+    within.sort_by_key(|run| (dangling(run).unwrap_or(best), Reverse(run.as_str())));
+    within.into_iter().chain(older).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn truth(run: &str, dangling: i64) -> TruthRow {
+        TruthRow { run: run.to_owned(), dangling, ..TruthRow::default() }
+    }
+
+    #[test]
+    fn the_run_with_the_fewest_dangling_rows_within_the_objective_comes_first() {
+        let runs = ["4", "3", "2", "1"].map(str::to_owned);
+        assert_eq!(ranked(&runs, None, &[]), runs, "nothing is known");
+        assert_eq!(ranked(&runs, None, &[truth("4", 7), truth("3", 0), truth("2", 0)]), ["3", "2", "1", "4"]);
+        assert_eq!(ranked(&runs, None, &[truth("3", 9)]), runs, "the newest was never compared");
+        let known = [truth("4", 7), truth("3", 5), truth("1", 0)];
+        assert_eq!(
+            ranked(&runs, Some("3"), &known),
+            ["3", "4", "2", "1"],
+            "an older one loses more than it saves"
+        );
+    }
+
+    #[test]
+    fn names_and_prefixes_stay_what_they_are() {
+        let keys =
+            ObjectKeys { table: "pub\"lic.o'dd".into(), column: "k".into(), prefix: "l'été/".into() };
+        let found = statement(&[keys]);
+        assert!(found.contains(r#""pub""lic"."o'dd""#) && found.contains("'l''été/'"), "{found}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Rows that name objects: what they lack is counted, and the archive run is chosen that suits the backup.
+
+use reprise_e2e::plan::Plan;
+use reprise_e2e::shelf;
+use reprise_e2e::stage::{Stage, play};
+use reprise_sandbox::control::Disaster;
+use reprise_sandbox::s3::Key;
+
+const ASKS: &str = "\n  objectKeys:\n    - { table: public.documents, column: object_key }\n\n  objectives:";
+
+/// Takes an object out of production's bucket behind everybody's back.
+async fn lose_a_document(stage: &Stage) -> String {
+    let variable = |name: &str| stage.world.variable(&format!("S3_SOURCE_{name}")).to_owned();
+    let keys = Key::set((variable("ACCESS_KEY_ID"), variable("SECRET_ACCESS_KEY")));
+    let client = shelf::client(&variable("ENDPOINT"), &keys[0]);
+    let bucket = variable("BUCKET");
+    let listed = client.list_objects_v2().bucket(&bucket).send().await.expect("a listing");
+    let key =
+        listed.contents().iter().filter_map(|object| object.key()).find(|key| key.contains("Convention"));
+    let key = key.expect("a document").to_owned();
+    client.delete_object().bucket(&bucket).key(&key).send().await.expect("deleted");
+    key
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_run_is_taken_that_leaves_no_row_without_its_object() {
+    play(71, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example().with("\n  objectives:", ASKS)).await;
+        stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
+        stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+        stage.world.owns("foreign_write: DeleteObject wrote to the bucket `apilos-production`");
+        let lost = lose_a_document(stage).await;
+        stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+
+        let (_, told) = stage.daemon.ask(&["prove", "--dev", "apilos"]).await;
+        assert!(told.contains(": 1 of ") && told.contains("rows name an object that is missing"), "{told}");
+        let truths = "SELECT run || ' ' || dangling || ' ' || orphans || ' ' || (samples ->> 'dangling') FROM object_truths
+                      WHERE backup = (SELECT backup FROM backup_verdicts WHERE sound ORDER BY taken_at DESC LIMIT 1) ORDER BY run";
+        let known = stage.daemon.records().column(truths).await;
+        let [first, second] = known.as_slice() else { panic!("{known:?}") };
+        assert!(first.contains(" 0 2 []"), "{first}");
+        assert!(second.contains(" 1 2 [") && second.contains(&lost), "{second} lacks {lost}");
+
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let records = stage.daemon.records();
+        records.succeeded(&request).await;
+        let chosen = records.step(&request, "choose-objects").await.expect("it was chosen").output;
+        assert_eq!(chosen["run"].as_str(), first.split(' ').next(), "{chosen}");
+        assert_eq!(chosen["refused"][0]["reason"], "dangling-rows", "{chosen}");
+        let checked = records.step(&request, "check-database").await.expect("it was checked").output;
+        let references = checked["references"].as_str().unwrap_or_default();
+        assert!(references.starts_with("0 of "), "{checked}");
+    })
+    .await;
+}
