@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::store::Store;
 
+mod alert_drill;
 mod apply;
 mod archive;
 mod backups;
@@ -119,6 +120,8 @@ enum Command {
     Bootstrap(Box<bootstrap::Args>),
     /// Try a failed or cancelled request again; what is done stays done
     Resume(cancel::NameArgs),
+    /// Raise an alert on purpose, and see whether it arrives
+    AlertDrill(alert_drill::Args),
     /// Stop a request where it is until it is resumed
     Pause(cancel::NameArgs),
     /// Agree to the loss of data that a request waits with; who and when is recorded
@@ -158,6 +161,7 @@ impl Cli {
             Command::Bootstrap(args) => bootstrap::run(&common, &args).await,
             Command::Cancel(args) => cancel::run(&common, &args).await,
             Command::Resume(args) => cancel::resume(&common, &args).await,
+            Command::AlertDrill(args) => alert_drill::run(&common, &args).await,
             Command::Pause(args) => cancel::pause(&common, &args).await,
             Command::Approve(args) => cancel::approve(&common, &args).await,
         }

@@ -26,6 +26,8 @@ pub struct Config {
     pub dns: DnsSettings,
     /// An additional certificate authority to trust, PEM.
     pub ca_file: Option<PathBuf>,
+    /// Where signs of life are sent.
+    pub heartbeat_url: Option<SecretString>,
     /// What only a rehearsal may change.
     pub dev: DevSettings,
 }

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod freshness;
+pub mod heartbeat;
 pub mod http;
 pub mod metrics;
 pub mod preflight;

@@ -148,6 +148,11 @@ impl Metrics {
         self.outlooks.outlooks_are(all);
     }
 
+    /// Whether the alerts are being rehearsed.
+    pub fn alerts_are_rehearsed(&self, rehearsed: bool) {
+        self.process.alerts_are_rehearsed(rehearsed);
+    }
+
     /// More bytes were moved.
     pub fn bytes_moved(&self, what: &str, bytes: u64) {
         self.recovery.bytes_moved(what, bytes);

@@ -145,6 +145,9 @@ async fn serve(
     let loops = tasks.child();
     start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
     loops.critical("freshness", |stop| crate::freshness::watch(Arc::clone(&tools), stop));
+    if let Some(url) = tools.config.heartbeat_url.clone() {
+        loops.critical("heartbeat", |stop| crate::heartbeat::beat(Arc::clone(&tools), url, stop));
+    }
     loops.critical("proven", |stop| crate::proven::watch(Arc::clone(&tools), stop));
     loops.critical("preflight", |stop| crate::preflight::watch(Arc::clone(&tools), stop));
     started(address);

@@ -16,6 +16,7 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
@@ -167,11 +168,71 @@ async fn a_stale_archive_is_notified_in_time_and_not_before() {
         assert_eq!(told["commonAnnotations"]["runbook_url"], "docs/alerts.md#reprisearchivestale", "{told}");
         let all = stage.told.lock().unwrap().clone();
         let names = all.iter().map(|told| told["commonLabels"]["alertname"].as_str().unwrap_or_default());
-        let others: Vec<&str> = names.filter(|name| *name != "RepriseArchiveStale").collect();
+        let expected = ["RepriseArchiveStale", "RepriseWatchdog"];
+        let others: Vec<&str> = names.filter(|name| !expected.contains(name)).collect();
         assert_eq!(others, [""; 0], "nothing else is wrong");
     };
     tokio::select! {
         served = async { axum::serve(listener, routes).await } => served.unwrap(),
         () = watch => {}
     }
+}
+
+/// A daemon in `folder` that sends its signs of life to `beats`; killed with this value.
+async fn daemon(folder: &Path, beats: &str) -> Program {
+    let log = folder.join("daemon.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reprise"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "text", "--data-dir"])
+        .arg(folder.join("data"));
+    command
+        .env("REPRISE_HEARTBEAT_URL", format!("http://{beats}/beat?secret"))
+        .env("SCALINGO_API_TOKEN", "none");
+    command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).kill_on_drop(true);
+    let child = command.spawn().unwrap();
+    let began = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(&log).unwrap();
+        if let Some((_, rest)) = text.split_once("address=") {
+            let address = rest.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
+            return Program { _child: child, address: address.to_owned() };
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "the daemon does not serve: {text}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_alert_on_purpose_is_followed_to_its_receiver_and_taken_back() {
+    let (folder, data) = (folder(), tempfile::tempdir().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let beats = listener.local_addr().unwrap().to_string();
+    let daemon = daemon(data.path(), &beats).await;
+    let mut drill = Command::new(env!("CARGO_BIN_EXE_reprise"));
+    drill
+        .args(["alert-drill", "--listen", "127.0.0.1:0", "--within", "2m", "--data-dir"])
+        .arg(data.path().join("data"));
+    let mut drill = drill.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true).spawn().unwrap();
+    let mut told = BufReader::new(drill.stdout.take().unwrap()).lines();
+    let first = told.next_line().await.unwrap().unwrap();
+    let hook = first.rsplit_once("http://").unwrap().1.trim_end_matches('/').to_owned();
+    let alertmanager = alertmanager(folder.path(), &hook).await;
+    let _prometheus = prometheus(folder.path(), &daemon.address, &alertmanager.address).await;
+    let mut lines = Vec::new();
+    while let Some(line) = told.next_line().await.unwrap() {
+        lines.push(line);
+    }
+    assert!(drill.wait().await.unwrap().success(), "{lines:?}");
+    assert!(lines.iter().any(|line| line.ends_with(": the notification arrived")), "{lines:?}");
+    let page =
+        reqwest::get(format!("http://{}/metrics", daemon.address)).await.unwrap().text().await.unwrap();
+    assert!(page.contains("reprise_alert_drill "), "{page}");
+
+    // The sign of life came, and its address is in no log.
+    let (mut beat, _) = timeout(Duration::from_mins(2), listener.accept()).await.unwrap().unwrap();
+    let mut asked = vec![0; 64];
+    let read = beat.read(&mut asked).await.unwrap();
+    assert!(asked[..read].starts_with(b"GET /beat?secret "), "{}", String::from_utf8_lossy(&asked));
+    let log = std::fs::read_to_string(data.path().join("daemon.log")).unwrap();
+    assert!(!log.contains("secret"), "{log}");
 }

@@ -44,6 +44,9 @@ pub enum CliError {
     /// The name would be refused.
     #[error("`{0}` is not a name: use 1 to 63 lower-case letters, digits and inner hyphens")]
     BadName(String),
+    /// The webhook's address cannot be listened at.
+    #[error("cannot listen for the notification")]
+    Listen(#[source] std::io::Error),
     /// Nobody is named who agrees.
     #[error("who agrees? No user is known here: say it with --by")]
     Anonymous,
@@ -128,6 +131,7 @@ impl CliError {
             | Self::Setup(_)
             | Self::Embedded(_)
             | Self::Start { .. }
+            | Self::Listen(_)
             | Self::Print(_) => exit::FAILED,
         }
     }

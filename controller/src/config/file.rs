@@ -18,6 +18,7 @@ use super::{
 pub(super) struct File {
     #[serde(rename = "ca_file")]
     ca_path: Option<String>,
+    heartbeat_url: Option<String>,
     scalingo: Scalingo,
     github: Github,
     alwaysdata: Alwaysdata,
@@ -87,6 +88,7 @@ impl File {
                 authoritative: read.addresses(self.dns.authoritative, "DNS_AUTHORITATIVE", "")?,
                 resolvers: read.addresses(self.dns.resolvers, "DNS_RESOLVER", RESOLVERS)?,
             },
+            heartbeat_url: read.secret(self.heartbeat_url, "REPRISE_HEARTBEAT_URL")?,
             ca_file: read.text(self.ca_path, "CA_CERT")?.map(Into::into),
             dev: read.dev(self.dev, dev)?,
         })

@@ -24,6 +24,7 @@ pub(super) struct Process {
     lease_held: IntGauge,
     lease_epoch: IntGauge,
     tasks_failed: IntCounter,
+    alert_drill: IntGauge,
 }
 
 impl Process {
@@ -56,11 +57,17 @@ impl Process {
                 .gauge("lease_held", "Whether this process owns a request (1) or none (0).")?,
             lease_epoch: families
                 .gauge("lease_epoch", "The epoch of the lease that this process took last.")?,
+            alert_drill: families
+                .gauge("alert_drill", "Whether the alerts are being rehearsed (1) or not (0).")?,
             tasks_failed: families
                 .counter("tasks_failed_total", "Tasks that panicked or ended too early.")?,
         };
         process.create_all();
         Ok(process)
+    }
+
+    pub(super) fn alerts_are_rehearsed(&self, rehearsed: bool) {
+        self.alert_drill.set(i64::from(rehearsed));
     }
 
     /// All but the time of the last success: before the first there is none, and zero would be a date.

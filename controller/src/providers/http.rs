@@ -136,7 +136,7 @@ impl Http {
 }
 
 /// A client that follows no redirect by itself, keeps no cookies and takes no proxy from the environment unless told.
-fn client(shared: &HttpShared) -> reqwest::Result<Client> {
+pub(crate) fn client(shared: &HttpShared) -> reqwest::Result<Client> {
     let mut builder = Client::builder()
         .user_agent(&shared.user_agent)
         .redirect(redirect::Policy::none())

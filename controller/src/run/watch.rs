@@ -50,6 +50,7 @@ pub(super) async fn ages(store: Store, metrics: Arc<Metrics>, stop: Cancellation
 
 async fn read_ages(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     let plans = store.plans().await?;
+    metrics.alerts_are_rehearsed(store.alerts_are_rehearsed(chrono::Utc::now()).await?);
     metrics.archives_are(&store.archive_facts().await?);
     metrics.schedules_are(store.last_tick().await?, &runner::next(store, &plans).await?);
     Ok(())
