@@ -43,7 +43,7 @@ pub async fn beat(tools: Arc<Tools>, url: SecretString, stop: CancellationToken)
 async fn sign(tools: &Tools, url: &SecretString) -> Result<bool, String> {
     let tick = tools.store.last_tick().await.map_err(|error| Chain(&error).to_string())?;
     let now = tools.clock.now();
-    if !tick.is_some_and(|tick| now - tick < AWAKE) {
+    if tick.is_none_or(|tick| now - tick >= AWAKE) {
         return Ok(false);
     }
     let told = |error: reqwest::Error| Chain(&error.without_url()).to_string();

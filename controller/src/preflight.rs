@@ -4,6 +4,7 @@
 //! offered, code that can be fetched, a DNS zone that can be changed, an archive that can be read, tools, disk, and how old the
 //! newest proof of each kind is. One list, one score.
 
+mod certificates;
 mod finding;
 mod keep;
 mod local;
@@ -12,6 +13,7 @@ mod platform;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use reprise_crds::RecoveryPlanSpec;
@@ -42,17 +44,19 @@ impl Preflight<'_> {
     pub async fn look(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for check in Check::ALL.into_iter().filter(|check| check.is_asked_by(self.spec)) {
-            let seen = match tokio::time::timeout(PATIENCE, self.one(check)).await {
-                Ok(seen) => seen,
-                Err(_) => unknown(format!("no answer within {} s", PATIENCE.as_secs())),
+            let finding = match tokio::time::timeout(PATIENCE, self.one(check)).await {
+                Ok((seen, until)) => Finding { until, ..Finding::new(check, seen) },
+                Err(_) => Finding::new(check, unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
             };
-            findings.push(Finding::new(check, seen));
+            findings.push(finding);
         }
         findings
     }
 
-    fn one(&self, check: Check) -> BoxFuture<'_, Seen> {
-        match check {
+    /// What is seen, and when the first credential ends, where any does.
+    fn one(&self, check: Check) -> BoxFuture<'_, (Seen, Option<DateTime<Utc>>)> {
+        let seen = match check {
+            Check::Certificates => return self.certificates().boxed(),
             Check::References => futures::future::ready(self.references()).boxed(),
             Check::Platform => self.platform().boxed(),
             Check::Plans => self.plans().boxed(),
@@ -64,6 +68,7 @@ impl Preflight<'_> {
             Check::PostgreSql => self.postgresql().boxed(),
             Check::Disk => self.disk().boxed(),
             Check::Freshness => self.freshness().boxed(),
-        }
+        };
+        seen.map(|seen| (seen, None)).boxed()
     }
 }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod evidence;
 pub mod graph;
 pub mod grounds;
+mod look;
 pub mod outputs;
 mod ownership;
 pub mod pulse;

@@ -197,7 +197,7 @@ async fn daemon(folder: &Path, beats: &str) -> Program {
             let address = rest.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
             return Program { _child: child, address: address.to_owned() };
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "the daemon does not serve: {text}");
+        assert!(began.elapsed() < Duration::from_mins(1), "the daemon does not serve: {text}");
         sleep(Duration::from_millis(50)).await;
     }
 }

@@ -15,12 +15,15 @@ pub struct Readiness {
     pub at: DateTime<Utc>,
     /// Each check, and whether a recovery could do with what was seen.
     pub checks: Vec<(&'static str, bool)>,
+    /// The checks that look at credentials, and when the first of these ends.
+    pub ends: Vec<(&'static str, DateTime<Utc>)>,
 }
 
 #[derive(Debug)]
 pub(super) struct Preflight {
     ok: IntGaugeVec,
     at: GaugeVec,
+    ends: GaugeVec,
 }
 
 impl Preflight {
@@ -29,6 +32,11 @@ impl Preflight {
         let at = "When a plan's preflight was last done.";
         Ok(Self {
             ok: families.gauges("preflight_ok", ok, &["plan", "check"])?,
+            ends: families.float_gauges(
+                "credential_expiry_timestamp_seconds",
+                "When the first of the credentials ends that a check of the preflight looks at.",
+                &["plan", "credential"],
+            )?,
             at: families.float_gauges("preflight_timestamp_seconds", at, &["plan"])?,
         })
     }
@@ -36,8 +44,12 @@ impl Preflight {
     pub(super) fn readiness_is(&self, all: &[Readiness]) {
         self.ok.reset();
         self.at.reset();
+        self.ends.reset();
         for one in all {
             self.at.with_label_values(&[one.plan.as_str()]).set(seconds(one.at));
+            for (credential, end) in &one.ends {
+                self.ends.with_label_values(&[one.plan.as_str(), credential]).set(seconds(*end));
+            }
             for (check, ready) in &one.checks {
                 self.ok.with_label_values(&[one.plan.as_str(), check]).set(i64::from(*ready));
             }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use reprise_crds::RecoveryPlanSpec;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,8 @@ pub enum Check {
     Code,
     /// The zone is ours, and its names can be switched.
     Dns,
+    /// The certificates under the public names last for a while. No recovery needs them; people do.
+    Certificates,
     /// The archive and the production bucket can be reached.
     Archive,
     /// There are PostgreSQL's programs, and they are new enough.
@@ -40,7 +43,7 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::References,
         Self::Platform,
         Self::Plans,
@@ -48,6 +51,7 @@ impl Check {
         Self::Backups,
         Self::Code,
         Self::Dns,
+        Self::Certificates,
         Self::Archive,
         Self::PostgreSql,
         Self::Disk,
@@ -64,6 +68,7 @@ impl Check {
             Self::Backups => "backups",
             Self::Code => "code",
             Self::Dns => "dns",
+            Self::Certificates => "certificates",
             Self::Archive => "archive",
             Self::PostgreSql => "postgresql",
             Self::Disk => "disk",
@@ -149,11 +154,14 @@ pub struct Finding {
     pub grade: Grade,
     /// What was seen.
     pub message: String,
+    /// When the first of the credentials that were looked at ends, if one of them does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Finding {
     pub(super) fn new(check: Check, (grade, message): Seen) -> Self {
-        Self { check, grade, message }
+        Self { check, grade, message, until: None }
     }
 }
 
@@ -191,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_looked_at_is_not_good_and_not_the_worst() {
-        let finding = |grade| Finding { check: Check::Dns, grade, message: String::new() };
+        let finding = |grade| Finding { check: Check::Dns, grade, message: String::new(), until: None };
         let score = Score::of(&[finding(Grade::Good), finding(Grade::Unknown), finding(Grade::Warning)]);
         assert_eq!((score.worst, score.to_string()), (Grade::Unknown, "1 of 3 are good".to_owned()));
         assert_eq!(Score::of(&[finding(Grade::Bad), finding(Grade::Unknown)]).worst, Grade::Bad);

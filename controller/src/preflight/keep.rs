@@ -92,7 +92,9 @@ fn is_due(kept: Option<&Kept>, began: DateTime<Utc>, now: DateTime<Utc>) -> bool
 fn readiness(plan: &PlanRow) -> Option<Readiness> {
     let Kept { at, findings, .. } = kept(plan)?;
     let ready = |finding: &Finding| (finding.check.name(), finding.grade <= Grade::Warning);
-    Some(Readiness { plan: plan.name.clone(), at, checks: findings.iter().map(ready).collect() })
+    let ends = findings.iter().filter_map(|finding| Some((finding.check.name(), finding.until?)));
+    let (checks, ends) = (findings.iter().map(ready).collect(), ends.collect());
+    Some(Readiness { plan: plan.name.clone(), at, checks, ends })
 }
 
 #[cfg(test)]
@@ -111,7 +113,7 @@ mod tests {
     }
 
     fn looked(minutes: i64, grade: Grade) -> Kept {
-        let findings = vec![Finding { check: Check::Dns, grade, message: "seen".into() }];
+        let findings = vec![Finding { check: Check::Dns, grade, message: "seen".into(), until: None }];
         let at = DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
         Kept { at, score: Score::of(&findings), findings }
     }

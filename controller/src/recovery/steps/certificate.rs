@@ -1,6 +1,6 @@
 //! A certificate for the name: told by the platform, then seen in a handshake.
 
-use super::{Ctx, Result, StepError, health};
+use super::{Ctx, Result, StepError};
 use crate::providers::probe::CertificateSummary;
 use crate::providers::scalingo::domains::CertificateStatus;
 use crate::recovery::drive::{Next, Pace, drive};
@@ -30,7 +30,7 @@ async fn observe(ctx: &Ctx, site: &Site) -> Result<Seen> {
         .and_then(|domain| domain.letsencrypt_status);
     let ready = told == Some(CertificateStatus::Created);
     let shown = if ready {
-        health::look(ctx, &site.domain, "/").await?.ok().and_then(|seen| seen.certificate)
+        ctx.tools.look(&site.domain, "/").await?.ok().and_then(|seen| seen.certificate)
     } else {
         None
     };

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Ctx, Result, StepError};
-use crate::providers::probe::{ProbeError, Seen, Target};
+use super::{Ctx, Result};
+use crate::providers::probe::Seen;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::MadeApp;
 use crate::recovery::step::Step;
-use crate::runtime::chain::Chain;
 use crate::store::SpanKind;
 
 /// How an app that was just deployed is watched.
@@ -17,7 +16,7 @@ const PACE: Pace =
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
     let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
     let path = ctx.run.plan.app(app).map_or("/", |spec| spec.health_path.as_str());
-    let observe = || look(ctx, &made.default_host, path);
+    let observe = || ctx.tools.look(&made.default_host, path);
     let decide = |seen: &std::result::Result<Seen, String>| {
         Ok(match seen {
             Ok(seen) if seen.status.as_u16() < 400 => Next::Done(seen.status.as_u16()),
@@ -26,18 +25,4 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
         })
     };
     drive(ctx, PACE, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
-}
-
-/// One look at `host`, connected to where a resolver says that it is. `Err`: why there was no answer; the next look may have one.
-pub(super) async fn look(ctx: &Ctx, host: &str, path: &str) -> Result<std::result::Result<Seen, String>> {
-    let address = match super::names::address(ctx, host).await? {
-        Ok(address) => address,
-        Err(why) => return Ok(Err(why)),
-    };
-    let target = Target { name: host, address, tls: true, path, host: None };
-    match ctx.tools.prober().look(&target).await {
-        Ok(seen) => Ok(Ok(seen)),
-        Err(ProbeError::Cancelled) => Err(StepError::Stopped),
-        Err(error) => Ok(Err(Chain(&error).to_string())),
-    }
 }

@@ -73,7 +73,7 @@ async fn servers(ctx: &Ctx) -> Result<Vec<SocketAddr>> {
     ctx.doing(SpanKind::Dns, "looking for the zone's name servers");
     let mut servers = Vec::new();
     for host in delegation(ctx).await? {
-        let Ok(mut address) = address(ctx, &host).await? else { continue };
+        let Ok(mut address) = ctx.tools.address(&host).await? else { continue };
         address.set_port(53);
         servers.push(address);
     }
@@ -96,20 +96,4 @@ async fn delegation(ctx: &Ctx) -> Result<Vec<String>> {
         }
     }
     Ok(Vec::new())
-}
-
-/// Where a resolver says that `host` is, with the port of HTTPS. `Err`: why that is not known now.
-pub(super) async fn address(ctx: &Ctx, host: &str) -> Result<std::result::Result<SocketAddr, String>> {
-    let mut why = "no resolver is configured".to_owned();
-    for resolver in &ctx.tools.config.dns.resolvers {
-        let asked = NameServer::new(*resolver).addresses(host).await;
-        match asked.map_err(StepError::failed("asking a resolver"))? {
-            Ok(found) => match found.addresses.first() {
-                Some(address) => return Ok(Ok(SocketAddr::new(*address, ctx.tools.config.dev.https_port))),
-                None => why = format!("{host} has no address yet"),
-            },
-            Err(fault) => why = format!("resolver {resolver} {fault}"),
-        }
-    }
-    Ok(Err(why))
 }

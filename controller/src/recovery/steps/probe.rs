@@ -1,6 +1,6 @@
 //! The last look: the app answers under its real name, over HTTPS with a certificate for that very name, and plain HTTP redirects.
 
-use super::{Ctx, Result, StepError, health, names};
+use super::{Ctx, Result, StepError};
 use crate::providers::probe::{ProbeError, Seen, Target};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Probed;
@@ -17,7 +17,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Probed> {
     let path = ctx.run.plan.app(&site.app).map_or("/", |spec| spec.health_path.as_str());
     let observe = || async {
         Ok(Both {
-            https: health::look(ctx, &site.domain, path).await?,
+            https: ctx.tools.look(&site.domain, path).await?,
             http: plain(ctx, &site.domain, path).await?,
         })
     };
@@ -53,7 +53,7 @@ fn decide(domain: &str, seen: &Both) -> Next<(), Probed> {
 }
 
 async fn plain(ctx: &Ctx, domain: &str, path: &str) -> Result<std::result::Result<Seen, String>> {
-    let mut address = match names::address(ctx, domain).await? {
+    let mut address = match ctx.tools.address(domain).await? {
         Ok(address) => address,
         Err(why) => return Ok(Err(why)),
     };
