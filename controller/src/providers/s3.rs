@@ -14,7 +14,7 @@ use std::{fmt, time::Duration};
 
 use aws_sdk_s3::{
     Client,
-    config::http::HttpResponse,
+    config::{http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
 };
 use futures::{FutureExt as _, TryFutureExt as _, future::BoxFuture};
@@ -87,6 +87,13 @@ impl S3 {
             before.tell(report);
         });
         Self { shared: HttpShared { observer, ..self.shared.clone() }, ..self.clone() }
+    }
+
+    /// The same store; nothing is sent a second time: for whoever repeats on their own, or has only one answer to give.
+    #[must_use]
+    pub fn sent_once(&self) -> Self {
+        let config = self.client.config().to_builder().retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), ..self.clone() }
     }
 
     /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class. Boxed: the SDK's futures are large.

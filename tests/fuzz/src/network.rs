@@ -1,6 +1,6 @@
 //! Answers: a name server's packet, an object store's document. A real client asks a server on this machine that says the bytes.
 
-use std::time::Duration;
+use std::{cell::Cell, io::ErrorKind, time::Duration};
 
 use reprise::providers::HttpShared;
 use reprise::providers::dns::NameServer;
@@ -8,8 +8,12 @@ use reprise::providers::s3::versions::VersionToken;
 use reprise::providers::s3::{S3, S3Config};
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
+/// A bucket whose lists are given.
+const GIVEN: &str = "given";
+/// A bucket that nobody may list.
+const REFUSED: &str = "refused";
 /// No answer of these is worth a longer wait.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -36,49 +40,85 @@ async fn say(socket: &UdpSocket, data: &[u8]) {
     }
 }
 
-/// The document, as the answer to a list of objects and to a list of versions.
+/// The document, as the answer to a list of objects, to a list of versions, and as the reason of a refusal.
 pub(crate) fn s3(data: &[u8]) {
     thread_local! {
         // Made once: a client reads the machine's certificates, which takes longer than a thousand documents.
-        static SHOP: Option<(TcpListener, S3)> = crate::block_on(async { shop() });
+        static SHOP: Option<Shop> = crate::block_on(async { Shop::open() });
     }
     SHOP.with(|shop| {
-        let Some((listener, store)) = shop else { return };
-        crate::block_on(async {
-            let asked = async {
-                let _objects = store.list_page("bucket", "", None).await;
-                let _versions = store.versions_page("bucket", "", VersionToken::default()).await;
-            };
-            tokio::select! {
-                () = asked => {}
-                () = answer(listener, data) => {}
-            }
-        });
+        if let Some(shop) = shop {
+            crate::block_on(shop.ask(data));
+        }
     });
 }
 
-/// A server's socket, and a client of it.
-fn shop() -> Option<(TcpListener, S3)> {
-    let socket = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
-    socket.set_nonblocking(true).ok()?;
-    let config = S3Config {
-        endpoint: format!("http://{}", socket.local_addr().ok()?),
-        region: "fr-par".into(),
-        access_key: "key".into(),
-        secret_key: SecretString::from("secret"),
-        path_style: true,
-    };
-    Some((TcpListener::from_std(socket).ok()?, S3::new(&config, HttpShared::default()).ok()?))
+/// A store that says one document to every question, and its client, which asks each question once.
+struct Shop {
+    listener: TcpListener,
+    /// Kept between documents: a connection for each would cost more than the parsers.
+    connection: Cell<Option<TcpStream>>,
+    store: S3,
+}
+
+impl Shop {
+    fn open() -> Option<Self> {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
+        socket.set_nonblocking(true).ok()?;
+        let config = S3Config {
+            endpoint: format!("http://{}", socket.local_addr().ok()?),
+            region: "fr-par".into(),
+            access_key: "key".into(),
+            secret_key: SecretString::from("secret"),
+            path_style: true,
+        };
+        // A document that cannot be read is asked for again, after a wait; here the same would come, so once is all there is to see.
+        let store = S3::new(&config, HttpShared::default()).ok()?.sent_once();
+        Some(Self { listener: TcpListener::from_std(socket).ok()?, connection: Cell::new(None), store })
+    }
+
+    async fn ask(&self, data: &[u8]) {
+        let asked = async {
+            let _objects = self.store.list_page(GIVEN, "", None).await;
+            let _versions = self.store.versions_page(GIVEN, "", VersionToken::default()).await;
+            let _refused = self.store.list_page(REFUSED, "", None).await;
+        };
+        let mut connection = self.connection.take();
+        tokio::select! {
+            () = asked => {}
+            () = answer(&self.listener, &mut connection, data) => {}
+        }
+        self.connection.set(connection);
+    }
 }
 
 /// Answers every request with the document.
-async fn answer(listener: &TcpListener, data: &[u8]) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let mut head = vec![0; 8_192];
-        let _asked = stream.read(&mut head).await;
-        let status =
-            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", data.len());
-        let _sent = stream.write_all(status.as_bytes()).await;
-        let _sent = stream.write_all(data).await;
+async fn answer(listener: &TcpListener, connection: &mut Option<TcpStream>, data: &[u8]) {
+    loop {
+        let stream = match connection {
+            Some(stream) => stream,
+            None => match listener.accept().await {
+                Ok((stream, _)) => connection.insert(stream),
+                Err(_) => return,
+            },
+        };
+        if reply(stream, data).await.is_err() {
+            *connection = None;
+        }
     }
+}
+
+/// One question, read to the end of its head, and the document.
+async fn reply(stream: &mut TcpStream, data: &[u8]) -> std::io::Result<()> {
+    let mut head = Vec::with_capacity(2_048);
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let path = format!("GET /{REFUSED}");
+    let status = if head.starts_with(path.as_bytes()) { "403 Forbidden" } else { "200 OK" };
+    let mut said = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", data.len()).into_bytes();
+    said.extend_from_slice(data);
+    stream.write_all(&said).await
 }

@@ -81,6 +81,28 @@ async fn an_archive_is_deployed_and_then_runs() {
 }
 
 #[tokio::test]
+async fn a_deployment_does_not_reach_a_later_app_of_the_same_name() {
+    let (site, name) = (site().await, "demarches-test");
+    site.paas.seed_app(&site.user, name).unwrap();
+    let whole = site.upload(tarball(&[("root/Procfile", "worker: sleep 600\n")])).await;
+    site.deploy(name, &whole).await;
+    let path = format!("/v1/apps/{name}?current_name={name}");
+    assert_eq!(site.call("DELETE", &path, serde_json::Value::Null).await.0, 204);
+    assert_eq!(site.post("/v1/apps", json!({"app": {"name": name}})).await.0, 201);
+    let broken = site.upload(b"this is no gzip".to_vec()).await;
+    site.deploy(name, &broken).await;
+    until("its own deployment, which waits for that of the former app, ends", async || {
+        site.advance(21);
+        site.paas.state().app(name).unwrap().deployments[0].is_finished()
+    })
+    .await;
+    let state = site.paas.state();
+    let app = state.app(name).unwrap();
+    assert_eq!((app.status.as_str(), app.deployments[0].status.as_str()), ("new", "build-error"));
+    assert!(app.formation.is_empty(), "the former app's types: {:?}", app.formation);
+}
+
+#[tokio::test]
 async fn what_is_no_archive_of_one_folder_is_a_build_error() {
     let site = site().await;
     site.paas.seed_app(&site.user, "demarches-test").unwrap();

@@ -6,8 +6,12 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{Site, site, until};
+use crate::world::Fault;
+use crate::world::faults::Rule;
 
 mod calls;
+mod inventory;
+mod processes;
 
 /// What the model knows of an app.
 #[derive(Debug, Default, Clone)]
@@ -21,6 +25,10 @@ struct App {
     domains: BTreeMap<String, String>,
     /// Address → id.
     team: BTreeMap<String, String>,
+    /// Type → amount.
+    formation: BTreeMap<String, u64>,
+    /// Something is being deployed, without an end.
+    busy: bool,
 }
 
 /// What should be there.
@@ -44,7 +52,17 @@ struct Play {
 
 impl Play {
     async fn new() -> Self {
-        Self { site: site().await, model: Model::default(), calls: 0 }
+        let site = site().await;
+        // What begins to be deployed never ends, so that it is known at any time what is busy.
+        site.world.faults.add(Rule {
+            service: Some("scalingo".into()),
+            method: Some("build".into()),
+            path: None,
+            skip: 0,
+            times: None,
+            fault: Fault::Stall,
+        });
+        Self { site, model: Model::default(), calls: 0 }
     }
 
     /// A request as a fresh API token now and then, so that the rate limit never answers for the handler.
@@ -87,6 +105,15 @@ impl Play {
                 app.name
             );
             assert_eq!(app.status, "new", "nothing was deployed");
+            assert_eq!(
+                app.busy_with().is_some(),
+                known.busy,
+                "{} is busy with {:?}",
+                app.name,
+                app.busy_with()
+            );
+            let formation = app.formation.iter().map(|kind| (kind.name.clone(), u64::from(kind.amount)));
+            assert_eq!(formation.collect::<BTreeMap<_, _>>(), known.formation, "formation of {}", app.name);
             for addon in &app.addons {
                 let legal = match addon.status.as_str() {
                     "running" => addon.url.is_some() && addon.endpoint.is_some(),
@@ -174,7 +201,7 @@ fn sorted<'a>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 40, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_of_calls_leaves_a_consistent_world(calls in prop::collection::vec(calls::any(), 10..70)) {
@@ -186,6 +213,7 @@ proptest! {
                 play.check();
             }
             play.check_lists().await;
+            play.check_inventory();
             play.check_nothing_is_orphaned().await;
             play.site.paas.stop_all().await;
         });

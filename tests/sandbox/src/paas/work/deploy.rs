@@ -209,7 +209,7 @@ impl Step<'_> {
     /// The first deployment starts one web container, unless the app was scaled before.
     async fn start(&self, release: Release) -> Result<(), DeployFailure> {
         let ids = &self.paas.world.ids;
-        let formation = self.paas.with_app(self.app, |app| {
+        let formation = self.with_mine(|app| {
             adopt_types(app, &release.procfile, || ids.hex(24));
             if let Some(deployment) = app.deployment_mut(self.id) {
                 deployment.postdeploy = release.procfile.get("postdeploy").cloned();
@@ -222,7 +222,12 @@ impl Step<'_> {
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, DeployFailure> {
-        self.paas.with_app(self.app, |app| environment(app)).ok_or_else(gone)
+        self.with_mine(|app| environment(app)).ok_or_else(gone)
+    }
+
+    /// `None` once the app is gone, also if another has its name by now: this deployment is not of that one.
+    fn with_mine<T>(&self, work: impl FnOnce(&mut App) -> T) -> Option<T> {
+        self.paas.with_app(self.app, |app| app.deployment_mut(self.id).is_some().then(|| work(app))).flatten()
     }
 
     /// A fault on `verb` makes the deployment end as the fault says.

@@ -27,6 +27,9 @@ pub(super) enum Call {
     DeleteKey { key: u8 },
     NewToken,
     RevokeToken,
+    Deploy { app: u8 },
+    Scale { app: u8, kind: u8, amount: u64 },
+    Restart { app: u8 },
 }
 
 /// Any of them.
@@ -46,7 +49,11 @@ pub(super) fn any() -> impl Strategy<Value = Call> {
         2 => (app.clone(), few.clone()).prop_map(|(app, domain)| Call::AddDomain { app, domain }),
         2 => (app.clone(), few.clone()).prop_map(|(app, domain)| Call::DeleteDomain { app, domain }),
         2 => (app.clone(), few.clone()).prop_map(|(app, who)| Call::Invite { app, who }),
-        1 => (app, few.clone()).prop_map(|(app, who)| Call::Revoke { app, who }),
+        1 => (app.clone(), few.clone()).prop_map(|(app, who)| Call::Revoke { app, who }),
+        1 => app.clone().prop_map(|app| Call::Deploy { app }),
+        2 => (app.clone(), few.clone(), 0..12_u64)
+            .prop_map(|(app, kind, amount)| Call::Scale { app, kind, amount }),
+        1 => app.prop_map(|app| Call::Restart { app }),
         2 => few.clone().prop_map(|project| Call::CreateProject { project }),
         2 => few.clone().prop_map(|project| Call::DeleteProject { project }),
         1 => few.clone().prop_map(|key| Call::AddKey { key }),
@@ -124,17 +131,22 @@ impl Play {
                     self.expect(404, "DELETE", &format!("auth:/v1/tokens/{id}"), Value::Null).await;
                 }
             }
+            Call::Deploy { app } => self.deploy(app_name(*app)).await,
+            Call::Scale { app, kind, amount } => {
+                self.scale(app_name(*app), format!("kind{kind}"), *amount).await;
+            }
+            Call::Restart { app } => self.restart(app_name(*app)).await,
         }
     }
 
-    async fn expect(&mut self, status: u16, method: &str, path: &str, body: Value) -> Value {
+    pub(super) async fn expect(&mut self, status: u16, method: &str, path: &str, body: Value) -> Value {
         let (answered, answer) = self.ask(method, path, body.clone()).await;
         assert_eq!(answered, status, "{method} {path} {body}: {answer}");
         answer
     }
 
     /// 404 where there is no such app, else `then`.
-    fn in_app(&self, app: &str, then: u16) -> u16 {
+    pub(super) fn in_app(&self, app: &str, then: u16) -> u16 {
         if self.model.apps.contains_key(app) { then } else { 404 }
     }
 
@@ -168,7 +180,9 @@ impl Play {
 
     async fn rename(&mut self, name: String, to: String) {
         let taken = self.model.apps.contains_key(&to);
-        let wanted = self.in_app(&name, if taken { 422 } else { 200 });
+        let busy = self.model.apps.get(&name).is_some_and(|app| app.busy);
+        let free = if busy { 409 } else { 200 };
+        let wanted = self.in_app(&name, if taken { 422 } else { free });
         let body = json!({"current_name": name, "new_name": to});
         self.expect(wanted, "POST", &format!("/v1/apps/{name}/rename"), body).await;
         if wanted == 200

@@ -1,7 +1,8 @@
-//! Requests a second, processor time per request, bytes a second and bytes per object of one object store, in a process of its
-//! own. `cargo bench -p reprise-sandbox --bench s3 [-- --objects 1000000] [-- --durable]`.
+//! `reprise-object-store-load`: requests a second, processor time per request, bytes a second and bytes per object of one object
+//! store, which it starts in a process of its own. `tests/bench/sandbox` runs it and judges the figures.
 //!
-//! The requests are signed once and sent again and again over connections that stay open, so that the driver costs little.
+//! The requests are signed once and sent again and again over connections that stay open, so that the driver costs little. Each
+//! line of output is a name, a number and its unit, separated by tabs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,12 +33,9 @@ struct Args {
     /// How many small requests of each kind are sent.
     #[arg(long, default_value_t = 60_000)]
     requests: usize,
-    /// Wait for the disk, as the sandbox does.
+    /// The store's benchmark mode: it answers before the disk has what was written.
     #[arg(long)]
-    durable: bool,
-    /// Cargo's own.
-    #[arg(long, hide = true)]
-    bench: bool,
+    relaxed: bool,
 }
 
 struct Store {
@@ -56,22 +54,31 @@ impl Store {
     async fn start(dir: &Path, args: &Args, objects: u64) -> Result<Self, Error> {
         let file = dir.join("env");
         drop(std::fs::remove_file(&file));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reprise-object-store"));
+        // The one that was built with this program.
+        let mut command = Command::new(std::env::current_exe()?.with_file_name("reprise-object-store"));
         command.arg("--dir").arg(dir.join("store")).arg("--env-file").arg(&file);
         command.args(["--seed-objects", &objects.to_string()]);
-        command.args(if args.durable { ["--rate", "1000000"].as_slice() } else { &["--relaxed"] });
+        command.args(if args.relaxed { ["--relaxed"].as_slice() } else { &["--rate", "1000000"] });
         let child = command.stderr(Stdio::null()).spawn()?;
+        let mut store = Self { child, env: BTreeMap::new() };
         while !file.exists() {
+            if let Some(status) = store.child.try_wait()? {
+                return Err(format!("the store ended with {status}").into());
+            }
             tokio::time::sleep(PAUSE).await;
         }
         let text = std::fs::read_to_string(&file)?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
-        let env = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(Self { child, env })
+        store.env = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Ok(store)
+    }
+
+    fn of(&self, name: &str) -> &str {
+        self.env.get(name).map_or("", String::as_str)
     }
 
     fn address(&self) -> &str {
-        self.env["S3_ENDPOINT"].trim_start_matches("http://")
+        self.of("S3_ENDPOINT").trim_start_matches("http://")
     }
 
     /// Seconds of processor time so far.
@@ -98,10 +105,10 @@ impl Store {
         let canonical = format!("{method}\n{path}\n\n{headers}\n{names}\nUNSIGNED-PAYLOAD");
         let scope = format!("{day}/fr-par/s3/aws4_request");
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-        let key = format!("AWS4{}", self.env["S3_SECRET_ACCESS_KEY"]).into_bytes();
+        let key = format!("AWS4{}", self.of("S3_SECRET_ACCESS_KEY")).into_bytes();
         let words = [day.to_string(), "fr-par".into(), "s3".into(), "aws4_request".into(), text];
         let signature = words.iter().fold(key, |key, word| hmac(&key, word.as_bytes()));
-        let id = &self.env["S3_ACCESS_KEY_ID"];
+        let id = self.of("S3_ACCESS_KEY_ID");
         format!(
             "{method} {path} HTTP/1.1\r\nhost: {host}\r\nx-amz-content-sha256: UNSIGNED-PAYLOAD\r\nx-amz-date: {time}\r\ncontent-length: {length}\r\nauthorization: AWS4-HMAC-SHA256 Credential={id}/{scope}, SignedHeaders={names}, Signature={}\r\n\r\n",
             hex::encode(signature)
@@ -169,11 +176,9 @@ async fn small(store: &Store, method: &str, key: &str, body: usize, requests: us
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let count = (each * CONNECTIONS) as f64;
     let (wall, processor) = (start.elapsed().as_secs_f64(), store.processor()? - before);
-    say(&format!(
-        "{method:<5} {body:>5} B  {:>7.0} requests/s  {:>6.1} us of processor each",
-        count / wall,
-        processor / count * 1e6
-    ));
+    let name = method.to_lowercase();
+    say(&format!("{name}_small_rate"), count / wall, "requests/s");
+    say(&format!("{name}_small_cpu"), processor / count * 1e6, "us");
     Ok(())
 }
 
@@ -186,17 +191,16 @@ async fn large(store: &Store, method: &str) -> Result<(), Error> {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let megabytes = LARGE as f64 / 1e6;
     let (wall, processor) = (start.elapsed().as_secs_f64(), store.processor()? - before);
-    say(&format!(
-        "{method:<5} large    {:>7.0} MB/s        {processor:>6.2} s of processor",
-        megabytes / wall
-    ));
+    let name = method.to_lowercase();
+    say(&format!("{name}_large_rate"), megabytes / wall, "MB/s");
+    say(&format!("{name}_large_cpu"), processor, "s");
     Ok(())
 }
 
-fn say(line: &str) {
+fn say(name: &str, figure: f64, unit: &str) {
     use std::io::Write;
     // With stdout gone nobody can be told.
-    writeln!(std::io::stdout(), "{line}").unwrap_or_default();
+    writeln!(std::io::stdout(), "{name}\t{figure:.1}\t{unit}").unwrap_or_default();
 }
 
 #[tokio::main]
@@ -205,12 +209,9 @@ async fn main() -> Result<(), Error> {
     let dir = tempfile::tempdir()?;
     let start = Instant::now();
     let store = Store::start(dir.path(), &args, args.objects).await?;
-    let (seeded, memory) = (start.elapsed(), store.memory()?);
-    say(&format!(
-        "{} objects seeded in {seeded:.1?}, {} bytes of memory each",
-        args.objects,
-        memory / args.objects.max(1)
-    ));
+    say("seeding", start.elapsed().as_secs_f64(), "s");
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    say("memory", store.memory()? as f64 / args.objects.max(1) as f64, "bytes an object");
     for (method, body) in [("PUT", 1_024), ("GET", 0), ("HEAD", 0)] {
         let key = if method == "PUT" { "small" } else { "small-0" };
         small(&store, method, key, body, args.requests).await?;
@@ -221,6 +222,6 @@ async fn main() -> Result<(), Error> {
     drop(store);
     let start = Instant::now();
     drop(Store::start(dir.path(), &args, 0).await?);
-    say(&format!("opened again in {:.1?}", start.elapsed()));
+    say("opening", start.elapsed().as_secs_f64(), "s");
     Ok(())
 }
