@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::suspicion::Changes;
-use crate::providers::s3::Headers;
+use crate::providers::s3::{Acl, Headers};
 
 /// The format's name and version; a reader refuses another one.
 pub const FORMAT: &str = "reprise-archive/1";
@@ -70,6 +70,9 @@ pub struct Entry {
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Who else than its owner may do what with it. Nothing is said where it is not known: older writers did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Acl>,
     /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
@@ -141,6 +144,9 @@ pub struct Record {
     /// What should lie beside and could not be had, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What is not known of the objects that this run read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// The run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Archiver;
+use super::acl::Acls;
 use super::copy::{Copier, Done};
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
@@ -54,6 +55,8 @@ pub struct Meter {
     pub same: AtomicU64,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
+    /// The source's access control lists.
+    pub acls: Acls,
 }
 
 /// What is archived beside the bucket's objects. Its contents are there already.
@@ -146,6 +149,7 @@ impl Archiver {
             extras: beside.extras,
             missing: beside.missing,
             vanished,
+            unread: unread(&meter.acls),
             replaced: meter.replaced.load(Ordering::Relaxed),
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
@@ -175,6 +179,7 @@ impl Archiver {
             suspicious: Vec::new(),
             extras: Vec::new(),
             missing: Vec::new(),
+            unread: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),
             writer: concat!("reprise ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -258,7 +263,7 @@ impl Archiver {
         done: mpsc::Sender<Copied>,
         meter: &Meter,
     ) -> Result<()> {
-        let copier = Copier::new(self, run);
+        let copier = Copier::new(self, run, &meter.acls);
         let gate = Gate::new(self.concurrency);
         let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
         let (copier, gate, done) = (&copier, &gate, &done);
@@ -379,6 +384,11 @@ impl Archiver {
         holdings.all(digests).await?;
         Ok((writer.finish()?, vanished))
     }
+}
+
+/// What the run's record says of lists that the source did not show.
+fn unread(acls: &Acls) -> Vec<String> {
+    acls.why().map(|why| format!("access control lists: {why}")).into_iter().collect()
 }
 
 /// What our own row says of a run that is whole.

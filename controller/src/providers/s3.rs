@@ -3,6 +3,7 @@
 //! The vendor's SDK does signing, retries and XML; its behaviour version is pinned and what only Amazon understands (default checksums,
 //! chunked trailers) is switched off. Whether a bucket is ours is the caller's business; tags are where it can be marked.
 
+pub mod acl;
 pub mod buckets;
 pub mod error;
 pub mod objects;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 pub use self::{
+    acl::{Acl, Grant, Grantee},
     error::S3Error,
     objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
     transfer::{Content, Found, Headers, Keeping, Lock, Want},

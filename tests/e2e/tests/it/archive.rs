@@ -1,5 +1,6 @@
 //! The archive on its bad days: cut off, lied to, damaged, locked out; and whatever happens, restorable.
 
+mod access;
 mod cuts;
 mod damage;
 mod restore;
@@ -57,8 +58,8 @@ fn noise(len: usize, seed: u64) -> Bytes {
     bytes.into()
 }
 
-/// A production bucket with every oddity: odd keys, an empty object, one whose key is a folder's, one of several parts, and one
-/// with everything that can travel with an object.
+/// A production bucket with every oddity: odd keys, an empty object, one whose key is a folder's, one of several parts, one
+/// with everything that can travel with an object, and one that another customer may read.
 async fn oddities(depot: &Depot) {
     for key in odd_keys() {
         depot.source.put(PRODUCTION, &key, body(&key)).await;
@@ -66,6 +67,8 @@ async fn oddities(depot: &Depot) {
     depot.source.put(PRODUCTION, "empty.bin", Bytes::new()).await;
     depot.source.put(PRODUCTION, "a-folder/", Bytes::new()).await;
     depot.source.put(PRODUCTION, "twice.txt", body("plain.txt")).await;
+    depot.source.put(PRODUCTION, "shared.txt", body("shared")).await;
+    depot.source.share(PRODUCTION, "shared.txt", "another-customer").await;
     depot.source.put_dressed(PRODUCTION, "dressed/in full.json", "{\"a\": 1}").await;
     depot.source.put_dressed(PRODUCTION, "dressed/large.bin", noise(17 << 20, 5)).await;
 }
