@@ -50,8 +50,6 @@ pub struct Done {
     pub stored: Stored,
     /// It was another one than the listing showed.
     pub replaced: bool,
-    /// A store asked for less while it was copied.
-    pub throttled: bool,
 }
 
 impl<'a> Copier<'a> {
@@ -65,16 +63,12 @@ impl<'a> Copier<'a> {
     /// Copies what the listing showed; `None` if it is gone.
     pub async fn copy(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let mut pause = PAUSE;
-        let (mut throttled, mut changed) = (false, false);
+        let mut changed = false;
         let mut listed = listed.clone();
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
                 Ok(done) => {
-                    return Ok(done.map(|done| Done {
-                        throttled,
-                        replaced: done.replaced || changed,
-                        ..done
-                    }));
+                    return Ok(done.map(|done| Done { replaced: done.replaced || changed, ..done }));
                 }
                 Err(error) => error,
             };
@@ -83,7 +77,6 @@ impl<'a> Copier<'a> {
                 let Some(now) = self.look(&listed).await? else { return Ok(None) };
                 listed = now;
             }
-            throttled |= matches!(error.class(), Class::Throttled(_));
             if attempt == ATTEMPTS || !again(&error) {
                 return Err(error);
             }
@@ -446,7 +439,7 @@ impl<'a> Copier<'a> {
             acl,
             pending: None,
         };
-        Ok(Done { entry, stored, replaced, throttled: false })
+        Ok(Done { entry, stored, replaced })
     }
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::acl::Acls;
 use super::error::{ArchiveError, Result};
 use super::format::Entry;
+use super::gate::Gate;
 use super::select::Which;
 use super::take::create_private;
 use super::vault::{PART, part_size};
@@ -120,11 +121,16 @@ impl Archiver {
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();
+        let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
+        let gate = &gate;
         let counted = &tally;
         let total = record.manifest.objects;
         Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
-                self.bring_back(&entry, order, counted).await?;
+                let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
+                let done = self.bring_back(&entry, order, counted).await;
+                gate.leave(pass);
+                done?;
                 if let Some(told) = &order.progress {
                     told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
                 }

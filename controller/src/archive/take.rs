@@ -264,7 +264,7 @@ impl Archiver {
         meter: &Meter,
     ) -> Result<()> {
         let copier = Copier::new(self, run, &meter.acls);
-        let gate = Gate::new(self.concurrency);
+        let gate = Gate::new(self.concurrency, vec![self.source.s3.pressure(), self.vault.s3.pressure()]);
         let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
         let (copier, gate, done) = (&copier, &gate, &done);
         due.map(Ok::<_, ArchiveError>)
@@ -272,9 +272,7 @@ impl Archiver {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let copied = copier.copy(&changed.listed).await;
-                let throttled =
-                    copied.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| done.throttled));
-                gate.leave(pass, throttled);
+                gate.leave(pass);
                 let note = self.note(changed, copied?, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })

@@ -10,7 +10,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ObjectCannedAcl, Tag, Tagging};
 use bytes::Bytes;
-use reprise_sandbox::s3::{Durability, Key, S3, S3Config, Seeded};
+use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, Seeded};
 use reprise_sandbox::world::World;
 use sha2::{Digest as _, Sha256};
 
@@ -210,6 +210,24 @@ impl Shelf {
     pub async fn publish(&self, bucket: &str, key: &str, public: bool) {
         let acl = if public { ObjectCannedAcl::PublicRead } else { ObjectCannedAcl::Private };
         self.client.put_object_acl().bucket(bucket).key(key).acl(acl).send().await.expect("a list");
+    }
+
+    /// Answers 503 to who writes more often than so many times a second.
+    pub fn limit_writes(&self, a_second: f64) {
+        // Rates count in the world's time.
+        self.s3.limit(Rates { reads: None, writes: Some(a_second / self.world.clock.speed()) });
+    }
+
+    /// How often `call` was answered with `status` on paths that contain `path`.
+    pub fn answers(&self, call: &str, path: &str, status: u16) -> usize {
+        let entries = self.world.journal.entries();
+        let meant = entries.iter().filter(|entry| {
+            entry.service == self.name
+                && entry.call == call
+                && entry.resource.contains(path)
+                && entry.status == status
+        });
+        meant.count()
     }
 
     /// How often `call` took effect here on paths that contain `path`.

@@ -7,6 +7,7 @@ mod restore;
 mod rights;
 mod schedule;
 mod suspicion;
+mod throttling;
 mod troubles;
 mod way_out;
 
