@@ -15,8 +15,8 @@ use super::copy::{Copier, Done};
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key,
-    run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, next_run_name,
+    record_key,
 };
 use super::gate::Gate;
 use super::manifest::{Writer, Written};
@@ -75,8 +75,8 @@ impl Archiver {
     pub async fn take(&self, beside: Beside) -> Result<Record> {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
-        let began = self.clock.now();
-        let row = self.begin(&run_name(began)).await?;
+        let newest = self.vault.runs().await?.pop();
+        let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
         let cost = Cost::default();
