@@ -4,14 +4,12 @@
 # TARGET is a folder, or another ENDPOINT/BUCKET/PREFIX whose bucket exists. RUN: else the newest that is whole and not suspicious.
 # Key pairs and region as the AWS CLI finds them; ARCHIVE_PROFILE and TARGET_PROFILE name profiles. JOBS uploads at once (8).
 # WORK (./reprise-restore) takes the archive's contents; run it again to go on. Thaw cold contents first (s3api restore-object).
-set -euo pipefail
-say() { echo "restore: $*" >&2; } && die() { say "$@" && exit 1; }
+set -euo pipefail; say() { echo "restore: $*" >&2; } && die() { say "$@" && exit 1; }
 url='^(https?://[^/]+)/([^/]+)/?(.*)$' && [ $# -ge 2 ] && [[ $1 =~ $url ]] || die "usage: $0 ENDPOINT/BUCKET/PREFIX TARGET [RUN]"
 export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
 at=${BASH_REMATCH[1]} archive=s3://${BASH_REMATCH[2]}/${BASH_REMATCH[3]} failed=0
 from() { aws ${ARCHIVE_PROFILE:+--profile "$ARCHIVE_PROFILE"} --endpoint-url "$at" s3 "$@" --only-show-errors; }
-mkdir -p "${WORK:=./reprise-restore}/contents" && work=$(cd "$WORK" && pwd)
-if [[ $2 =~ $url ]]; then export to=${BASH_REMATCH[1]} bucket=${BASH_REMATCH[2]} prefix=${BASH_REMATCH[3]}
+mkdir -p "${WORK:=./reprise-restore}/contents" && work=$(cd "$WORK" && pwd); if [[ $2 =~ $url ]]; then export to=${BASH_REMATCH[1]} bucket=${BASH_REMATCH[2]} prefix=${BASH_REMATCH[3]}
 else to='' && mkdir -p "$2" && cd "$2" && target=$PWD; fi
 cd "$work" && from sync --delete --exact-timestamps "${archive}runs/" runs
 # A record names the digest of the one before it. Nothing of a manifest is believed before its own digest is right.
@@ -31,17 +29,16 @@ for run in ${3:-$(cd runs && printf '%s\n' *.json | sed 's/\.json$//' | sort -r)
   ! whole "$run" || break
 done
 say "run $run: $(jq -r '"\(.manifest.objects) objects, \(.manifest.bytes) bytes"' "runs/$run.json")"
-from sync --force-glacier-transfer --exclude '*' --include 'objects/*' --include 'pending/*' "$archive" contents || failed=1
-cd contents # What is not what it is called is not used, and fetched again next time.
+from sync --force-glacier-transfer --exclude '*' --include 'objects/*' --include 'pending/*' "$archive" contents || failed=1; cd contents
 jq -r 'select(.pending == null) | "\(.sha256)  objects/\(.sha256)"' ../manifest | sort -u | sha256sum --check --quiet 2>/dev/null >../bad || :
 jq -r 'select(.pending and (.etag | length) == 32) | "\(.etag)  \(.pending)"' ../manifest | md5sum --check --quiet 2>/dev/null >>../bad || :
-sed -n 's/: FAILED.*//p' ../bad | while IFS= read -r one; do say "$one is missing or damaged" && rm -f "$one"; done
+sed -n 's/: FAILED.*//p' ../bad | while IFS= read -r one; do say "$one is missing or damaged" && rm -f "$one"; done # and fetched again next time
 place() { # a content, a key
   case /${2%/}/ in *//* | */./* | */../*) say "refused, it would leave the folder: $2"; return 1 ;; esac
   mkdir -p "$target/${2%"${2##*/}"}" && case $2 in */) [ -e "$1" ] && [ ! -s "$1" ] ;; *) cp -T --remove-destination "$1" "$target/$2" ;; esac
 }
 put() { # a line of the manifest; above 5 GB a single request does not do
-  send() { aws ${TARGET_PROFILE:+--profile "$TARGET_PROFILE"} --endpoint-url "$to" "$@" >/dev/null; }
+  send() { aws ${TARGET_PROFILE:+--profile "$TARGET_PROFILE"} --endpoint-url "$to" "$@"; }
   file=$(jq -r '.pending // "objects/\(.sha256)"' <<<"$1") object='{Bucket: env.bucket, Key: (env.prefix + .key)}'
   headers='{content_type, cache_control, content_disposition, content_encoding, content_language, metadata} | to_entries |
     map(select(.value and (.value | tostring | test("\\A(file|http)") | not)))' # which the CLI would take for places to read
@@ -51,10 +48,13 @@ put() { # a line of the manifest; above 5 GB a single request does not do
     \"--\" + (.key | gsub(\"_\"; \"-\")), (.value | if type == \"object\" then tojson else . end))) + \"\\u0000\"" <<<"$1")
     send s3 cp --only-show-errors "$file" "${options[@]}" || return 1; fi
   [ "$(jq '.tags // {} | length' <<<"$1")" = 0 ] || send s3api put-object-tagging --cli-input-json "$(jq -c "$object +
-    {Tagging: {TagSet: [.tags | to_entries[] | {Key: .key, Value: .value}]}}" <<<"$1")"
+    {Tagging: {TagSet: [.tags | to_entries[] | {Key: .key, Value: .value}]}}" <<<"$1")" || return 1
+  [ "$(jq -c '.acl // "private"' <<<"$1")" = '"private"' ] || send s3api put-object-acl --cli-input-json "$(jq -c "$object" <<<"$1" |
+    (at=$(cat) && send s3api get-object-acl --cli-input-json "$at" | jq -c --argjson at "$at" --argjson acl "$(jq .acl <<<"$1")" '$at + if $acl | type == "string" then {ACL: $acl}
+    else {AccessControlPolicy: (.Grants += [$acl[] | {Permission: .permission, Grantee: (if .group then {Type: "Group", URI: .group} else {Type: "CanonicalUser", ID: .user} end)}])} end'))"
 }
 if [ -n "$to" ]; then export -f put say
-  tr '\n' '\0' <../manifest | xargs -0 -r -n 1 -P "${JOBS:-8}" bash -c 'put "$0" || { say "not restored: $(jq .key <<<"$0")"; exit 1; }' || failed=1
+  tr '\n' '\0' <../manifest | xargs -0 -r -n 1 -P "${JOBS:-8}" bash -c 'put "$0" >/dev/null || { say "not restored: $(jq .key <<<"$0")"; exit 1; }' || failed=1
 else while IFS= read -r -d '' content && IFS= read -r -d '' key; do place "$content" "$key" || { failed=1 && say "not restored: $key"; }
   done < <(jq -j '"\(.pending // "objects/\(.sha256)")\u0000\(.key)\u0000"' ../manifest); fi
 [ "$failed" = 0 ] && say "everything is restored" || die "not everything is restored; see above"

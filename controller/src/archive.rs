@@ -14,6 +14,7 @@ use crate::providers::s3::{S3, Want};
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
+pub mod acl;
 pub mod content_type;
 pub mod copy;
 pub mod cost;

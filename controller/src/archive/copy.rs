@@ -14,11 +14,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::Archiver;
+use super::acl::Acls;
 use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
 use super::suspicion::Noise;
 use super::vault::{BINARY, PART, part_size};
-use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, S3Error, Want};
+use crate::providers::s3::{Acl, Found, Headers, Keeping, ObjectSummary, S3Error, Want};
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::Stored;
 
@@ -34,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub struct Copier<'a> {
     archiver: &'a Archiver,
     run: &'a str,
+    acls: &'a Acls,
     budget: Arc<Semaphore>,
     keeping: Keeping,
     pending: AtomicU64,
@@ -48,31 +50,25 @@ pub struct Done {
     pub stored: Stored,
     /// It was another one than the listing showed.
     pub replaced: bool,
-    /// A store asked for less while it was copied.
-    pub throttled: bool,
 }
 
 impl<'a> Copier<'a> {
     /// For the run called `run`.
-    pub fn new(archiver: &'a Archiver, run: &'a str) -> Self {
+    pub fn new(archiver: &'a Archiver, run: &'a str, acls: &'a Acls) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
-        Self { archiver, run, budget, keeping, pending: AtomicU64::new(0) }
+        Self { archiver, run, acls, budget, keeping, pending: AtomicU64::new(0) }
     }
 
     /// Copies what the listing showed; `None` if it is gone.
     pub async fn copy(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let mut pause = PAUSE;
-        let (mut throttled, mut changed) = (false, false);
+        let mut changed = false;
         let mut listed = listed.clone();
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
                 Ok(done) => {
-                    return Ok(done.map(|done| Done {
-                        throttled,
-                        replaced: done.replaced || changed,
-                        ..done
-                    }));
+                    return Ok(done.map(|done| Done { replaced: done.replaced || changed, ..done }));
                 }
                 Err(error) => error,
             };
@@ -81,7 +77,6 @@ impl<'a> Copier<'a> {
                 let Some(now) = self.look(&listed).await? else { return Ok(None) };
                 listed = now;
             }
-            throttled |= matches!(error.class(), Class::Throttled(_));
             if attempt == ATTEMPTS || !again(&error) {
                 return Err(error);
             }
@@ -156,14 +151,21 @@ impl<'a> Copier<'a> {
         let mut noise = Noise::new();
         noise.update(&bytes);
         let noise = noise.is_noise();
-        self.put(sha256, &md5, bytes.freeze()).await?;
+        let (acl, ()) = futures::try_join!(
+            self.acl(&listed.key, found.version.as_deref()),
+            self.put(sha256, &md5, bytes.freeze())
+        )?;
         let stored = Stored {
             sha256,
             size: i64::try_from(found.size).unwrap_or(i64::MAX),
             noise,
             locked_until: self.locked_until(),
         };
-        self.done(listed, found, stored).await
+        self.done(listed, found, acl, stored).await
+    }
+
+    async fn acl(&self, key: &str, version: Option<&str>) -> Result<Option<Acl>> {
+        self.acls.read(&self.archiver.source, key, version).await
     }
 
     /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none: then a second read
@@ -388,14 +390,21 @@ impl<'a> Copier<'a> {
         let size = i64::try_from(listed.size).unwrap_or(i64::MAX);
         let stored = Stored { sha256, size, noise: whole.noise, locked_until: self.locked_until() };
         let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
-        self.done(listed, Found { size: listed.size, ..found }, stored).await
+        let acl = self.acl(&listed.key, found.version.as_deref()).await?;
+        self.done(listed, Found { size: listed.size, ..found }, acl, stored).await
     }
 
     fn locked_until(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         self.keeping.lock.map(|lock| lock.until)
     }
 
-    async fn done(&self, listed: &ObjectSummary, found: Found, stored: Stored) -> Result<Done> {
+    async fn done(
+        &self,
+        listed: &ObjectSummary,
+        found: Found,
+        acl: Option<Acl>,
+        stored: Stored,
+    ) -> Result<Done> {
         let source = &self.archiver.source;
         let tags = if found.tags == 0 {
             std::collections::BTreeMap::new()
@@ -427,9 +436,10 @@ impl<'a> Copier<'a> {
             content_language,
             metadata: user,
             tags,
+            acl,
             pending: None,
         };
-        Ok(Done { entry, stored, replaced, throttled: false })
+        Ok(Done { entry, stored, replaced })
     }
 }
 

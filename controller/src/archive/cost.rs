@@ -38,9 +38,8 @@ fn class(call: &str) -> &'static str {
     match call {
         "objects.list" | "versions.list" | "parts.uploads" => "list",
         "objects.copy" | "parts.copy" => "copy",
-        "objects.put" | "objects.lock" | "objects.tag" | "parts.begin" | "parts.put" | "parts.complete" => {
-            "put"
-        }
+        "objects.put" | "objects.lock" | "objects.tag" | "objects.grant" | "parts.begin" | "parts.put"
+        | "parts.complete" => "put",
         "objects.delete" | "parts.abort" => "delete",
         _ => "get",
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::suspicion::Changes;
-use crate::providers::s3::Headers;
+use crate::providers::s3::{Acl, Headers};
 
 /// The format's name and version; a reader refuses another one.
 pub const FORMAT: &str = "reprise-archive/1";
@@ -31,6 +31,17 @@ pub fn record_key(prefix: &str, run: &str) -> String {
 pub fn run_name(at: DateTime<Utc>) -> String {
     let (micros, draw) = (at.timestamp_subsec_micros().min(999_999), rand::random::<u16>());
     format!("{}-{micros:06}{draw:04x}", at.format("%Y%m%dT%H%M%SZ"))
+}
+
+/// The name of a run that begins at `at`, after all that there are. A clock may have been ahead, or be behind now: the newest run is
+/// the newest all the same.
+pub fn next_run_name(at: DateTime<Utc>, newest: Option<&str>) -> String {
+    let name = run_name(at);
+    let Some(newest) = newest.filter(|newest| *newest >= name.as_str()) else { return name };
+    let date = newest.get(..16).and_then(|date| NaiveDateTime::parse_from_str(date, "%Y%m%dT%H%M%SZ").ok());
+    let after = date.and_then(|date| date.and_utc().checked_add_signed(TimeDelta::seconds(1)));
+    tracing::warn!(newest, %at, "the newest run has a later date than this machine's clock");
+    after.map_or(name, run_name)
 }
 
 /// One object of the bucket at the time of a run: a line of the manifest. Lines are sorted by the bytes of their keys.
@@ -70,6 +81,9 @@ pub struct Entry {
     /// Its tags.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Who else than its owner may do what with it. Nothing is said where it is not known: older writers did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Acl>,
     /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
@@ -141,6 +155,9 @@ pub struct Record {
     /// What should lie beside and could not be had, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// What is not known of the objects that this run read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<String>,
     /// The run before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
@@ -251,6 +268,18 @@ mod tests {
         let names: std::collections::HashSet<_> =
             (0..64).map(|_| run_name(at("2026-11-23T01:27:00Z"))).collect();
         assert!(names.len() > 1);
+    }
+
+    #[test]
+    fn a_run_sorts_after_those_before_it_though_a_clock_was_an_hour_off() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let ahead = run_name(at("2026-11-23T02:27:00.5Z"));
+        let now = at("2026-11-23T01:27:00Z");
+        let next = next_run_name(now, Some(&ahead));
+        assert!(next > ahead && next.starts_with("20261123T022701Z-"), "{next}");
+        assert!(next_run_name(now, Some(&next)) > next);
+        assert!(next_run_name(now, Some("20261122T012700Z-d2c80c")).starts_with("20261123T012700Z-"));
+        assert!(next_run_name(now, None).starts_with("20261123T012700Z-"));
     }
 
     #[test]

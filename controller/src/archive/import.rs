@@ -100,6 +100,7 @@ impl Archiver {
             suspicious: Vec::new(),
             extras: Vec::new(),
             missing: Vec::new(),
+            unread: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),
             writer: concat!("reprise ", env!("CARGO_PKG_VERSION"), ", import").to_owned(),
@@ -197,6 +198,7 @@ fn write(index: &ArtifactIndex, path: &Path) -> Result<Written> {
             content_language: None,
             metadata: std::collections::BTreeMap::new(),
             tags: std::collections::BTreeMap::new(),
+            acl: None,
             pending: None,
         };
         let text = serde_json::to_string(&line)

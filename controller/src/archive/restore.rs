@@ -9,8 +9,10 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::acl::Acls;
 use super::error::{ArchiveError, Result};
 use super::format::Entry;
+use super::gate::Gate;
 use super::select::Which;
 use super::take::create_private;
 use super::vault::{PART, part_size};
@@ -18,8 +20,8 @@ use super::{Archiver, Place};
 use crate::providers::s3::{Keeping, ObjectHead, Thaw, Want};
 use crate::runtime::class::{Class, Classified as _};
 
-/// Differences that a report names.
-const NAMED: usize = 100;
+mod compare;
+
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
 /// How often a thawing object is looked at, in nominal time.
@@ -77,6 +79,8 @@ pub struct Restored {
     pub skipped: u64,
     /// What differs from the manifest at the end; the first hundred. None: all is as it was.
     pub differences: Vec<String>,
+    /// What could be neither put back nor compared, and why.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +90,7 @@ struct Tally {
     bytes: AtomicU64,
     copied: AtomicU64,
     copied_bytes: AtomicU64,
+    acls: Acls,
 }
 
 impl RestoreOrder {
@@ -116,17 +121,24 @@ impl Archiver {
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
         let tally = Tally::default();
+        let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
+        let gate = &gate;
         let counted = &tally;
         let total = record.manifest.objects;
         Self::wanted(manifest, order)
             .try_for_each_concurrent(self.concurrency, |entry| async move {
-                self.bring_back(&entry, order, counted).await?;
+                let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
+                let done = self.bring_back(&entry, order, counted).await;
+                gate.leave(pass);
+                done?;
                 if let Some(told) = &order.progress {
                     told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
                 }
                 Ok(())
             })
             .await?;
+        let mut differences = self.differences(manifest, order).await?;
+        differences.extend(self.closed(manifest, order, &tally.acls).await?);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Restored {
             run: run.to_owned(),
@@ -135,7 +147,8 @@ impl Archiver {
             copied: count(&tally.copied),
             copied_bytes: count(&tally.copied_bytes),
             skipped: count(&tally.objects) - count(&tally.copied),
-            differences: self.differences(manifest, order).await?,
+            differences,
+            notes: notes(&tally.acls),
         })
     }
 
@@ -185,7 +198,7 @@ impl Archiver {
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
         if self.is_right(entry, &key, order).await? {
-            return Ok(());
+            return self.open_up(entry, &key, (order, &tally.acls), false).await;
         }
         self.thawed(&entry.content_key(&self.vault.prefix)).await?;
         let mut pause = Duration::from_millis(200);
@@ -208,39 +221,10 @@ impl Archiver {
             let tagged = order.to.s3.set_tags(&order.to.bucket, &key, &entry.tags).await;
             tagged.map_err(ArchiveError::outside("tagging an object"))?;
         }
+        self.open_up(entry, &key, (order, &tally.acls), true).await?;
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Whether the object is there already, content and all that travels with it.
-    async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
-        let outside = ArchiveError::outside("looking at an object");
-        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
-            return Ok(false);
-        };
-        let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
-        let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
-        if head.size != entry.size || !kind || user != entry.metadata {
-            return Ok(false);
-        }
-        if !entry.tags.is_empty() {
-            let tags = order.to.s3.tags(&order.to.bucket, key, None).await.map_err(&outside)?;
-            if tags != entry.tags {
-                return Ok(false);
-            }
-        }
-        if let Some(md5) = entry.md5()
-            && super::format::is_md5(&head.etag)
-        {
-            return Ok(head.etag == md5);
-        }
-        let mut body = order.to.s3.read(&order.to.bucket, key, Want::default()).await.map_err(&outside)?.body;
-        let mut hash = Sha256::new();
-        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
-            hash.update(&chunk);
-        }
-        Ok(hex::encode(hash.finalize()) == entry.sha256)
     }
 
     /// Waits until a content can be read. Bounded by the step's or the person's patience: it can take a day.
@@ -344,39 +328,11 @@ impl Archiver {
         proven(entry, content, &hex::encode(hash.finalize()))?;
         Ok(etags)
     }
+}
 
-    /// What differs between the manifest and what lies there now.
-    async fn differences(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<Vec<String>> {
-        let start = format!(
-            "{}{}",
-            order.to_prefix,
-            order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default()
-        );
-        let listing = order.to.s3.list(&order.to.bucket, &start);
-        let mut listing = std::pin::pin!(listing);
-        let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
-        let mut told = Vec::new();
-        let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
-        while let Some(entry) = wanted.try_next().await? {
-            let key = format!("{}{}", order.to_prefix, entry.key);
-            while there.as_ref().is_some_and(|object| object.key < key) {
-                there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
-            }
-            let found = there.as_ref().filter(|object| object.key == key);
-            let wrong = match found {
-                None => Some(format!("{key} is missing")),
-                Some(object) if object.size != entry.size => {
-                    Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))
-                }
-                Some(object) => entry
-                    .md5()
-                    .filter(|md5| super::format::is_md5(&object.etag) && object.etag != *md5)
-                    .map(|_| format!("{key} has another content")),
-            };
-            told.extend(wrong.filter(|_| told.len() < NAMED));
-        }
-        Ok(told)
-    }
+fn notes(acls: &Acls) -> Vec<String> {
+    let told = |why| format!("access control lists were not all put back and compared: {why}");
+    acls.why().map(told).into_iter().collect()
 }
 
 fn proven(entry: &Entry, content: &str, found: &str) -> Result<()> {

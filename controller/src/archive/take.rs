@@ -10,12 +10,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Archiver;
+use super::acl::Acls;
 use super::copy::{Copier, Done};
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, record_key,
-    run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, next_run_name,
+    record_key,
 };
 use super::gate::Gate;
 use super::manifest::{Writer, Written};
@@ -54,6 +55,8 @@ pub struct Meter {
     pub same: AtomicU64,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
+    /// The source's access control lists.
+    pub acls: Acls,
 }
 
 /// What is archived beside the bucket's objects. Its contents are there already.
@@ -72,8 +75,8 @@ impl Archiver {
     pub async fn take(&self, beside: Beside) -> Result<Record> {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
-        let began = self.clock.now();
-        let row = self.begin(&run_name(began)).await?;
+        let newest = self.vault.runs().await?.pop();
+        let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
         let cost = Cost::default();
@@ -146,6 +149,7 @@ impl Archiver {
             extras: beside.extras,
             missing: beside.missing,
             vanished,
+            unread: unread(&meter.acls),
             replaced: meter.replaced.load(Ordering::Relaxed),
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
@@ -175,6 +179,7 @@ impl Archiver {
             suspicious: Vec::new(),
             extras: Vec::new(),
             missing: Vec::new(),
+            unread: Vec::new(),
             previous: None,
             cost: std::collections::BTreeMap::new(),
             writer: concat!("reprise ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -258,8 +263,8 @@ impl Archiver {
         done: mpsc::Sender<Copied>,
         meter: &Meter,
     ) -> Result<()> {
-        let copier = Copier::new(self, run);
-        let gate = Gate::new(self.concurrency);
+        let copier = Copier::new(self, run, &meter.acls);
+        let gate = Gate::new(self.concurrency, vec![self.source.s3.pressure(), self.vault.s3.pressure()]);
         let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
         let (copier, gate, done) = (&copier, &gate, &done);
         due.map(Ok::<_, ArchiveError>)
@@ -267,9 +272,7 @@ impl Archiver {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let copied = copier.copy(&changed.listed).await;
-                let throttled =
-                    copied.as_ref().is_ok_and(|done| done.as_ref().is_some_and(|done| done.throttled));
-                gate.leave(pass, throttled);
+                gate.leave(pass);
                 let note = self.note(changed, copied?, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })
@@ -379,6 +382,11 @@ impl Archiver {
         holdings.all(digests).await?;
         Ok((writer.finish()?, vanished))
     }
+}
+
+/// What the run's record says of lists that the source did not show.
+fn unread(acls: &Acls) -> Vec<String> {
+    acls.why().map(|why| format!("access control lists: {why}")).into_iter().collect()
 }
 
 /// What our own row says of a run that is whole.

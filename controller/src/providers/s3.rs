@@ -3,6 +3,7 @@
 //! The vendor's SDK does signing, retries and XML; its behaviour version is pinned and what only Amazon understands (default checksums,
 //! chunked trailers) is switched off. Whether a bucket is ours is the caller's business; tags are where it can be marked.
 
+pub mod acl;
 pub mod buckets;
 pub mod error;
 pub mod objects;
@@ -10,7 +11,14 @@ pub mod settings;
 pub mod transfer;
 pub mod versions;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use aws_sdk_s3::{
     Client,
@@ -23,6 +31,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 pub use self::{
+    acl::{Acl, Grant, Grantee},
     error::S3Error,
     objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
@@ -57,6 +66,23 @@ pub struct S3 {
     client: Client,
     region: String,
     shared: HttpShared,
+    pressure: Pressure,
+}
+
+/// How often a store asked for less, with the SDK's own attempts. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Pressure(Arc<AtomicU64>);
+
+impl Pressure {
+    /// Once more.
+    pub fn feel(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often so far.
+    pub fn felt(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl fmt::Debug for S3 {
@@ -68,14 +94,20 @@ impl fmt::Debug for S3 {
 impl S3 {
     /// A client; nothing is sent yet.
     pub fn new(config: &S3Config, shared: HttpShared) -> Result<Self, S3Error> {
-        let client = settings::client(config, &shared)?;
-        Ok(Self { client, region: config.region.clone(), shared })
+        let pressure = Pressure::default();
+        let client = settings::client(config, &shared, pressure.clone())?;
+        Ok(Self { client, region: config.region.clone(), shared, pressure })
     }
 
     /// The same store, with every wait ending at `cancel`.
     #[must_use]
     pub fn with_cancel(&self, cancel: tokio_util::sync::CancellationToken) -> Self {
         Self { shared: HttpShared { cancel, ..self.shared.clone() }, ..self.clone() }
+    }
+
+    /// How often this store asked for less.
+    pub fn pressure(&self) -> Pressure {
+        self.pressure.clone()
     }
 
     /// The same store; each call that has ended is told to `told` as well, by its name.

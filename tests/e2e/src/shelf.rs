@@ -8,9 +8,9 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Tag, Tagging};
+use aws_sdk_s3::types::{ObjectCannedAcl, Tag, Tagging};
 use bytes::Bytes;
-use reprise_sandbox::s3::{Durability, Key, S3, S3Config, Seeded};
+use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, Seeded};
 use reprise_sandbox::world::World;
 use sha2::{Digest as _, Sha256};
 
@@ -43,6 +43,8 @@ pub struct Thing {
     pub metadata: BTreeMap<String, String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+    /// What others than its owner may do: a permission, and to whom.
+    pub grants: Vec<(String, String)>,
 }
 
 impl Shelf {
@@ -112,7 +114,8 @@ impl Shelf {
             .content_encoding("identity")
             .content_language("fr")
             .metadata("dossier", "75-2026/ 3 & more")
-            .metadata("empty-ish", "-");
+            .metadata("empty-ish", "-")
+            .acl(ObjectCannedAcl::PublicRead);
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().expect("a tag");
         let tags = Tagging::builder().tag_set(tag("kind", "convention")).tag_set(tag("a b", "c+d=e"));
         put.send().await.expect("a dressed object");
@@ -179,7 +182,52 @@ impl Shelf {
             headers,
             metadata: found.metadata.unwrap_or_default().into_iter().collect(),
             tags: tags.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            grants: self.grants(bucket, key).await,
         }
+    }
+
+    /// What others than its owner may do with an object.
+    pub async fn grants(&self, bucket: &str, key: &str) -> Vec<(String, String)> {
+        let seen = self.client.get_object_acl().bucket(bucket).key(key).send().await.expect("its grants");
+        let owner = seen.owner().and_then(|owner| owner.id());
+        let others = seen.grants().iter().filter_map(|grant| {
+            let (grantee, permission) = (grant.grantee()?, grant.permission()?.as_str());
+            let to = grantee.uri().or_else(|| grantee.id()).filter(|to| Some(*to) != owner)?;
+            Some((permission.to_owned(), to.to_owned()))
+        });
+        others.collect()
+    }
+
+    /// Lets one other customer read an object.
+    pub async fn share(&self, bucket: &str, key: &str, with: &str) {
+        let seen = self.client.get_object_acl().bucket(bucket).key(key).send().await.expect("its grants");
+        let owner = seen.owner().and_then(|owner| owner.id()).expect("an owner").to_owned();
+        let put = self.client.put_object_acl().bucket(bucket).key(key).grant_read(format!("id=\"{with}\""));
+        put.grant_full_control(format!("id=\"{owner}\"")).send().await.expect("a grant");
+    }
+
+    /// Lets everybody read an object, or nobody but its owner.
+    pub async fn publish(&self, bucket: &str, key: &str, public: bool) {
+        let acl = if public { ObjectCannedAcl::PublicRead } else { ObjectCannedAcl::Private };
+        self.client.put_object_acl().bucket(bucket).key(key).acl(acl).send().await.expect("a list");
+    }
+
+    /// Answers 503 to who writes more often than so many times a second.
+    pub fn limit_writes(&self, a_second: f64) {
+        // Rates count in the world's time.
+        self.s3.limit(Rates { reads: None, writes: Some(a_second / self.world.clock.speed()) });
+    }
+
+    /// How often `call` was answered with `status` on paths that contain `path`.
+    pub fn answers(&self, call: &str, path: &str, status: u16) -> usize {
+        let entries = self.world.journal.entries();
+        let meant = entries.iter().filter(|entry| {
+            entry.service == self.name
+                && entry.call == call
+                && entry.resource.contains(path)
+                && entry.status == status
+        });
+        meant.count()
     }
 
     /// How often `call` took effect here on paths that contain `path`.

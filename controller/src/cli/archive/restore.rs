@@ -94,6 +94,9 @@ fn print(restored: &Restored) -> Result<(), CliError> {
     for difference in &restored.differences {
         output::line(format!("DIFFERENT: {difference}"))?;
     }
+    for note in &restored.notes {
+        output::line(format!("NOTE: {note}"))?;
+    }
     output::line(format!(
         "run {}: {} objects, {} bytes; {} were copied ({} bytes), {} were right already; {}",
         restored.run,

@@ -78,6 +78,9 @@ fn print(record: &Record) -> Result<(), CliError> {
     for why in &record.missing {
         output::line(format!("NOT ARCHIVED: {why}"))?;
     }
+    for why in &record.unread {
+        output::line(format!("NOT READ: {why}"))?;
+    }
     for why in &record.suspicious {
         output::line(format!("SUSPICIOUS: {why}"))?;
     }

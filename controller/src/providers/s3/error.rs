@@ -125,6 +125,12 @@ impl S3Error {
         matches!(self, Self::Status { status: 403, .. })
     }
 
+    /// The store does not offer this at all, or not for this bucket.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Status { status: 405 | 501, .. })
+            || matches!(self.code(), Some("NotImplemented" | "AccessControlListNotSupported"))
+    }
+
     /// It is another object by now than the one that was meant.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Status { status: 412, .. })

@@ -14,7 +14,7 @@ use aws_sdk_s3::{
 };
 use secrecy::ExposeSecret;
 
-use super::{S3Config, S3Error};
+use super::{Pressure, S3Config, S3Error};
 use crate::providers::http::{HttpShared, base_url};
 
 /// Time until an answer begins, for calls that move no large body.
@@ -24,15 +24,19 @@ const STALL: Duration = Duration::from_mins(1);
 /// Slowest transfer that is waited for, in bytes a second.
 const SLOWEST: u64 = 128 << 10;
 
-/// 429 with a code that Amazon does not have.
+/// 429 with a code that Amazon does not have; and whatever asks for less is counted, though the SDK then asks again by itself.
 ///
 /// Source: Scaleway's troubleshooting page: "Too Many Requests".
 #[derive(Debug)]
-struct TooManyRequests;
+struct TooManyRequests(Pressure);
 
 impl ClassifyRetry for TooManyRequests {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        match context.response().map(|response| response.status().as_u16()) {
+        let status = context.response().map(|response| response.status().as_u16());
+        if matches!(status, Some(429 | 503)) {
+            self.0.feel();
+        }
+        match status {
             Some(429) => RetryAction::throttling_error(),
             _ => RetryAction::NoActionIndicated,
         }
@@ -43,7 +47,7 @@ impl ClassifyRetry for TooManyRequests {
     }
 }
 
-pub(super) fn client(config: &S3Config, shared: &HttpShared) -> Result<Client, S3Error> {
+pub(super) fn client(config: &S3Config, shared: &HttpShared, pressure: Pressure) -> Result<Client, S3Error> {
     let endpoint = base_url(&config.endpoint).map_err(|source| S3Error::Endpoint { source })?;
     let secret = config.secret_key.expose_secret();
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
@@ -56,7 +60,7 @@ pub(super) fn client(config: &S3Config, shared: &HttpShared) -> Result<Client, S
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .retry_config(RetryConfig::standard().with_max_attempts(4).with_max_backoff(Duration::from_secs(10)))
-        .retry_classifier(TooManyRequests)
+        .retry_classifier(TooManyRequests(pressure))
         .stalled_stream_protection(stalls)
         .timeout_config(timeouts(shared).read_timeout(ANSWER_LIMIT).build())
         .build();

@@ -1,16 +1,22 @@
 //! The archive on its bad days: cut off, lied to, damaged, locked out; and whatever happens, restorable.
 
+mod access;
+mod clock;
 mod cuts;
 mod damage;
+mod many;
 mod restore;
 mod rights;
 mod schedule;
 mod suspicion;
+mod throttling;
 mod troubles;
 mod way_out;
 
 use bytes::Bytes;
-use reprise_e2e::depot::{Depot, PRODUCTION};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 /// Keys that tools stumble over, the longest among them; what each holds is [`body`].
 fn odd_keys() -> Vec<String> {
@@ -57,8 +63,8 @@ fn noise(len: usize, seed: u64) -> Bytes {
     bytes.into()
 }
 
-/// A production bucket with every oddity: odd keys, an empty object, one whose key is a folder's, one of several parts, and one
-/// with everything that can travel with an object.
+/// A production bucket with every oddity: odd keys, an empty object, one whose key is a folder's, one of several parts, one
+/// with everything that can travel with an object, and one that another customer may read.
 async fn oddities(depot: &Depot) {
     for key in odd_keys() {
         depot.source.put(PRODUCTION, &key, body(&key)).await;
@@ -66,8 +72,35 @@ async fn oddities(depot: &Depot) {
     depot.source.put(PRODUCTION, "empty.bin", Bytes::new()).await;
     depot.source.put(PRODUCTION, "a-folder/", Bytes::new()).await;
     depot.source.put(PRODUCTION, "twice.txt", body("plain.txt")).await;
+    depot.source.put(PRODUCTION, "shared.txt", body("shared")).await;
+    depot.source.share(PRODUCTION, "shared.txt", "another-customer").await;
     depot.source.put_dressed(PRODUCTION, "dressed/in full.json", "{\"a\": 1}").await;
     depot.source.put_dressed(PRODUCTION, "dressed/large.bin", noise(17 << 20, 5)).await;
+}
+
+/// Puts a run into the archive as another machine would have: its manifest, then its record. The contents are there.
+async fn plant(depot: &Depot, run: &str, lines: &[Value]) {
+    let text: String = lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
+    let packed = zstd::encode_all(text.as_bytes(), 1).expect("a manifest");
+    let key = format!("manifests/{run}.jsonl.zst");
+    let record = serde_json::json!({
+        "format": "reprise-archive/1",
+        "plan": "apilos",
+        "run": run,
+        "source": {"endpoint": depot.source.endpoint(), "bucket": PRODUCTION},
+        "started_at": chrono::Utc::now(),
+        "finished_at": chrono::Utc::now(),
+        "manifest": {
+            "key": &key,
+            "sha256": hex::encode(Sha256::digest(&packed)),
+            "objects": lines.len(),
+            "bytes": lines.iter().filter_map(|line| line["size"].as_u64()).sum::<u64>(),
+        },
+        "changes": {"before": 0, "added": lines.len(), "rewritten": 0, "scrambled": 0, "deleted": 0, "bytes": 0},
+        "writer": "a test",
+    });
+    depot.archive.put(ARCHIVE, &format!("apilos/{key}"), packed).await;
+    depot.archive.put(ARCHIVE, &format!("apilos/runs/{run}.json"), record.to_string()).await;
 }
 
 /// The key that a run's record has.

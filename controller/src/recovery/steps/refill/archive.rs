@@ -40,6 +40,9 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
     let restored = archiver.restore(&order).await;
     let restored = restored.map_err(StepError::failed(format!("bringing back archive run {run}")))?;
     ctx.tools.metrics.bytes_moved("documents", restored.copied_bytes);
+    for note in &restored.notes {
+        tracing::warn!(run, bucket = target.name, note, "documents came back incompletely");
+    }
     if restored.differences.is_empty() {
         return Ok(Refilled { objects: restored.objects, bytes: restored.bytes });
     }

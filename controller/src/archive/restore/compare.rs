@@ -1,0 +1,138 @@
+//! What lies at the target beside what the manifest says.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+use super::RestoreOrder;
+use crate::archive::Archiver;
+use crate::archive::acl::Acls;
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::{Entry, is_md5};
+use crate::providers::s3::{Acl, Want};
+
+/// Differences that a report names.
+const NAMED: usize = 100;
+
+impl Archiver {
+    /// Whether the object is there already, content and all that travels with it.
+    pub(super) async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+        let outside = ArchiveError::outside("looking at an object");
+        let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
+            return Ok(false);
+        };
+        let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
+        let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
+        if head.size != entry.size || !kind || user != entry.metadata {
+            return Ok(false);
+        }
+        if !entry.tags.is_empty() {
+            let tags = order.to.s3.tags(&order.to.bucket, key, None).await.map_err(&outside)?;
+            if tags != entry.tags {
+                return Ok(false);
+            }
+        }
+        if let Some(md5) = entry.md5()
+            && is_md5(&head.etag)
+        {
+            return Ok(head.etag == md5);
+        }
+        let mut body = order.to.s3.read(&order.to.bucket, key, Want::default()).await.map_err(&outside)?.body;
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            hash.update(&chunk);
+        }
+        Ok(hex::encode(hash.finalize()) == entry.sha256)
+    }
+
+    /// What differs between the manifest and what lies there now.
+    pub(super) async fn differences(
+        &self,
+        manifest: &std::path::Path,
+        order: &RestoreOrder,
+    ) -> Result<Vec<String>> {
+        let start = format!(
+            "{}{}",
+            order.to_prefix,
+            order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default()
+        );
+        let listing = order.to.s3.list(&order.to.bucket, &start);
+        let mut listing = std::pin::pin!(listing);
+        let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
+        let mut told = Vec::new();
+        let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+        while let Some(entry) = wanted.try_next().await? {
+            let key = format!("{}{}", order.to_prefix, entry.key);
+            while there.as_ref().is_some_and(|object| object.key < key) {
+                there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+            }
+            let found = there.as_ref().filter(|object| object.key == key);
+            let wrong = match found {
+                None => Some(format!("{key} is missing")),
+                Some(object) if object.size != entry.size => {
+                    Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))
+                }
+                Some(object) => entry
+                    .md5()
+                    .filter(|md5| is_md5(&object.etag) && object.etag != *md5)
+                    .map(|_| format!("{key} has another content")),
+            };
+            told.extend(wrong.filter(|_| told.len() < NAMED));
+        }
+        Ok(told)
+    }
+
+    /// Puts the access control list of an object that has its content. A `new` one is its owner's alone already.
+    pub(super) async fn open_up(
+        &self,
+        entry: &Entry,
+        key: &str,
+        (order, acls): (&RestoreOrder, &Acls),
+        new: bool,
+    ) -> Result<()> {
+        let Some(wanted) = &entry.acl else { return Ok(()) };
+        let is_right = if new {
+            wanted.is_private()
+        } else {
+            acls.read(&order.to, key, None).await?.is_none_or(|seen| seen == *wanted)
+        };
+        if is_right { Ok(()) } else { acls.put(&order.to, key, wanted).await }
+    }
+
+    /// Objects that others may read, by the manifest, and whose access control list is another one now.
+    pub(super) async fn closed(
+        &self,
+        manifest: &std::path::Path,
+        order: &RestoreOrder,
+        acls: &Acls,
+    ) -> Result<Vec<String>> {
+        let told = Mutex::new(Vec::new());
+        let open = Self::wanted(manifest, order)
+            .try_filter(|entry| std::future::ready(entry.acl.as_ref().is_some_and(|acl| !acl.is_private())));
+        let compare = async |entry: Entry| -> Result<()> {
+            let key = format!("{}{}", order.to_prefix, entry.key);
+            let seen = acls.read(&order.to, &key, None).await?;
+            if let (Some(seen), Some(wanted)) = (seen, entry.acl)
+                && seen != wanted
+            {
+                let how = format!(
+                    "{key} has the access control list {}, and should have {}",
+                    word(&seen),
+                    word(&wanted)
+                );
+                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.len() < NAMED {
+                    told.push(how);
+                }
+            }
+            Ok(())
+        };
+        open.try_for_each_concurrent(self.concurrency, compare).await?;
+        Ok(told.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn word(acl: &Acl) -> String {
+    serde_json::to_string(acl).unwrap_or_default()
+}

@@ -1,0 +1,167 @@
+//! Who else than its owner may do what with an object.
+
+use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
+use aws_sdk_s3::types::{
+    AccessControlPolicy, Grant as SdkGrant, Grantee as SdkGrantee, ObjectCannedAcl, Permission, Type,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{S3, S3Error};
+use crate::providers::http::Effect;
+
+const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+/// The lists that have names which every store knows, and what they grant to others than the owner.
+const CANNED: &[(&str, &[(&str, &str)])] = &[
+    ("private", &[]),
+    ("public-read", &[(ALL_USERS, "READ")]),
+    ("public-read-write", &[(ALL_USERS, "READ"), (ALL_USERS, "WRITE")]),
+    ("authenticated-read", &[(AUTHENTICATED, "READ")]),
+];
+
+/// An access control list, without what the owner has: another owner may come after a loss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Acl {
+    /// `private`, `public-read`…
+    Canned(String),
+    /// Any other; sorted.
+    Grants(Vec<Grant>),
+}
+
+/// One grant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Grant {
+    /// `READ`, `READ_ACP`, `WRITE_ACP`, `FULL_CONTROL`.
+    pub permission: String,
+    /// To whom.
+    #[serde(flatten)]
+    pub to: Grantee,
+}
+
+/// Who is granted something.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grantee {
+    /// A group, by its URI.
+    Group(String),
+    /// A customer, by the store's id.
+    User(String),
+}
+
+impl Acl {
+    /// Nobody but the owner.
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Canned(name) if name == "private")
+    }
+
+    /// What is granted to others than the owner, by its name where it has one.
+    fn of(mut grants: Vec<Grant>) -> Self {
+        grants.sort();
+        grants.dedup();
+        let is = |canned: &[(&str, &str)]| {
+            let seen = grants.iter().map(|grant| (&grant.to, grant.permission.as_str()));
+            let wanted =
+                canned.iter().map(|(uri, permission)| (Grantee::Group((*uri).to_owned()), *permission));
+            let wanted: Vec<_> = wanted.collect();
+            seen.eq(wanted.iter().map(|(to, permission)| (to, *permission)))
+        };
+        match CANNED.iter().find(|(_, canned)| is(canned)) {
+            Some((name, _)) => Self::Canned((*name).to_owned()),
+            None => Self::Grants(grants),
+        }
+    }
+}
+
+impl S3 {
+    /// Who else than its owner may do what with an object.
+    ///
+    /// Source: S3 API "`GetObjectAcl`". Safe to repeat.
+    pub async fn acl(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Acl, S3Error> {
+        let seen = self.read_acl(bucket, key, version).await?;
+        let owner = seen.owner().and_then(|owner| owner.id());
+        let others = seen.grants().iter().filter_map(|grant| {
+            let grantee = grant.grantee()?;
+            let to = match (grantee.uri(), grantee.id()) {
+                (Some(uri), _) => Grantee::Group(uri.to_owned()),
+                (None, Some(id)) if Some(id) != owner => Grantee::User(id.to_owned()),
+                _ => return None,
+            };
+            Some(Grant { permission: grant.permission()?.as_str().to_owned(), to })
+        });
+        Ok(Acl::of(others.collect()))
+    }
+
+    async fn read_acl(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<GetObjectAclOutput, S3Error> {
+        let get = self.client.get_object_acl().bucket(bucket).key(key);
+        let get = get.set_version_id(version.map(str::to_owned)).send();
+        self.run("objects.acl", Effect::Repeatable, get).await
+    }
+
+    /// Replaces what others than the owner may do with an object.
+    ///
+    /// Source: S3 API "`PutObjectAcl`". Safe to repeat.
+    pub async fn set_acl(&self, bucket: &str, key: &str, acl: &Acl) -> Result<(), S3Error> {
+        let put = self.client.put_object_acl().bucket(bucket).key(key);
+        let put = match acl {
+            Acl::Canned(name) => put.acl(ObjectCannedAcl::from(name.as_str())),
+            Acl::Grants(grants) => {
+                // The document replaces all grants, and must name the owner, whom only the store knows.
+                let seen = self.read_acl(bucket, key, None).await?;
+                put.access_control_policy(policy(seen, grants)?)
+            }
+        };
+        self.run("objects.grant", Effect::Repeatable, put.send()).await.map(drop)
+    }
+}
+
+fn policy(seen: GetObjectAclOutput, grants: &[Grant]) -> Result<AccessControlPolicy, S3Error> {
+    let wrong = |error| S3Error::Request { call: "objects.grant", source: Box::new(error) };
+    let owner = seen.owner.and_then(|owner| owner.id);
+    let id = owner.clone().ok_or(S3Error::Incomplete { call: "objects.acl", what: "the owner's id" })?;
+    let own = Grant { permission: "FULL_CONTROL".to_owned(), to: Grantee::User(id) };
+    let grants = std::iter::once(&own).chain(grants).map(|grant| {
+        let to = match &grant.to {
+            Grantee::Group(uri) => SdkGrantee::builder().r#type(Type::Group).uri(uri),
+            Grantee::User(id) => SdkGrantee::builder().r#type(Type::CanonicalUser).id(id),
+        };
+        let permission = Permission::from(grant.permission.as_str());
+        Ok(SdkGrant::builder().grantee(to.build().map_err(wrong)?).permission(permission).build())
+    });
+    let grants = grants.collect::<Result<Vec<_>, S3Error>>()?;
+    let owner = aws_sdk_s3::types::Owner::builder().set_id(owner).build();
+    Ok(AccessControlPolicy::builder().owner(owner).set_grants(Some(grants)).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(permission: &str, to: Grantee) -> Grant {
+        Grant { permission: permission.into(), to }
+    }
+
+    #[test]
+    fn lists_that_have_a_name_are_called_by_it() {
+        let all = || Grantee::Group(ALL_USERS.into());
+        assert!(Acl::of(vec![]).is_private());
+        assert_eq!(Acl::of(vec![grant("READ", all())]), Acl::Canned("public-read".into()));
+        let both = Acl::of(vec![grant("WRITE", all()), grant("READ", all()), grant("READ", all())]);
+        assert_eq!(both, Acl::Canned("public-read-write".into()));
+    }
+
+    #[test]
+    fn other_lists_are_written_out_and_read_back() {
+        let user = Grantee::User("somebody".into());
+        let acl = Acl::of(vec![grant("READ", Grantee::Group(ALL_USERS.into())), grant("READ", user)]);
+        let text = serde_json::to_string(&acl).unwrap();
+        assert!(text.contains(r#"{"permission":"READ","user":"somebody"}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Acl>(&text).unwrap(), acl);
+        assert_eq!(serde_json::from_str::<Acl>("\"private\"").unwrap(), Acl::of(vec![]));
+    }
+}
