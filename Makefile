@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance fuzz lint manifests
+.PHONY: setup build demo test conformance fuzz bench lint manifests
 
 CARGO ?= cargo
 DUMP ?=
@@ -23,6 +23,10 @@ conformance: build ## other people's clients against one sandbox: a table client
 
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
+
+bench: setup      ## figures of a release build, each beside its target; takes a while
+	$(CARGO) build --locked --release --workspace --bins
+	@status=0; for bench in tests/bench/*; do BUILD=0 "./$$bench" || status=1; done; exit $$status
 
 lint: setup
 	$(CARGO) fmt --all --check
