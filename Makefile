@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance fuzz lint manifests
+.PHONY: setup build demo test conformance fuzz bench lint manifests
 
 CARGO ?= cargo
 DUMP ?=
@@ -23,6 +23,10 @@ conformance: build ## other people's clients against one sandbox: a table client
 
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
+
+bench: setup      ## the archive's figures beside rclone, aws and s5cmd; SCALE=0.1 ROUNDS=1 for less
+	$(CARGO) build --release --locked --workspace --bins
+	@./tests/bench/archive
 
 lint: setup
 	$(CARGO) fmt --all --check
