@@ -24,7 +24,7 @@ conformance: build ## other people's clients against one sandbox: a table client
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
 
-bench: setup      ## figures of a release build, each beside its target; takes a while
+bench: setup      ## figures of a release build, each beside its target and the tools that a user would pick; SCALE=0.1 ROUNDS=1 for less
 	$(CARGO) build --locked --release --workspace --bins
 	@status=0; for bench in tests/bench/*; do BUILD=0 "./$$bench" || status=1; done; exit $$status
 

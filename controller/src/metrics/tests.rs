@@ -34,6 +34,7 @@ fn the_names_on_the_wire_are_these() {
     metrics.milestone_reached("shop", "restored", DateTime::UNIX_EPOCH);
     metrics.run_ended("request", RunOutcome::Settled, Duration::ZERO);
     let expected = [
+        "reprise_alert_drill gauge",
         "reprise_backups_refused_total counter",
         "reprise_build_info gauge",
         "reprise_bytes_moved_total counter",

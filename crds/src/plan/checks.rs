@@ -41,7 +41,6 @@ pub struct Expectation {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectKeys {
     /// The table, with its schema: `public.documents`.
-    #[schemars(regex(pattern = r"^[^.]+\.[^.]+$"))]
     pub table: String,
     /// The column. Null and empty values name no object.
     pub column: String,

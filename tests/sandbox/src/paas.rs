@@ -42,6 +42,7 @@ mod work;
 
 pub use platform::Door;
 pub use seed::{SeedBackup, SeedError};
+pub use work::backup::Deflated;
 
 use state::State;
 

@@ -3,7 +3,6 @@
 use reprise_e2e::plan::{DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{self, Stage, play};
-use reprise_sandbox::control::Disaster;
 use serde_json::{Value, json};
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
@@ -156,7 +155,6 @@ async fn a_drill_gives_way_to_a_recovery() {
         stage.daemon.apply(&Plan::example()).await;
         let drill = file(stage).await;
         stage.daemon.records().step_is(&drill, "postgresql", |seen| seen.phase == "Done").await;
-        stage.world.strike(Disaster::Data).await;
         let recovery = stage.file().await;
         let end = stage.daemon.records().ended(&drill).await;
         assert_eq!(end.phase, "Cancelled", "{:?}", end.status);

@@ -1,12 +1,13 @@
 //! A week of nightly backups, made by the real `pg_dump`; the newest three are bad, each in its own way.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use super::{EstateError, failed};
 use crate::files::aside;
-use crate::paas::SeedBackup;
+use crate::paas::{Deflated, SeedBackup};
 use crate::sandbox::Parts;
 use crate::seed::{Size, corrupt};
 
@@ -15,11 +16,12 @@ const NIGHTS: u64 = 7;
 /// Makes the backups of the database `resource`.
 pub(super) async fn make(parts: &Parts, resource: &str, size: Size) -> Result<(), EstateError> {
     let dump = dump(parts, resource, size).await?;
-    let now = parts.world.clock.wall();
+    let (source, now) = (dump.clone(), parts.world.clock.wall());
+    let deflated = Arc::new(aside(move || Deflated::of(&source)).await.map_err(file)?);
     if size < Size::Large {
         // Oldest first: the order in which they were made.
         let nights = (0..NIGHTS).rev().map(|night| {
-            let seed = SeedBackup { at: night_before(now, night), dump: dump.clone() };
+            let seed = SeedBackup { at: night_before(now, night), dump: Arc::clone(&deflated) };
             async move {
                 let archive = parts.paas.seed_backup(resource, seed).await?;
                 aside(move || spoil(&archive, &archive, night)).await.map_err(file)
@@ -27,7 +29,7 @@ pub(super) async fn make(parts: &Parts, resource: &str, size: Size) -> Result<()
         });
         futures::future::try_join_all(nights).await?;
     } else {
-        one_for_all(parts, resource, &dump, now).await?;
+        one_for_all(parts, resource, deflated, now).await?;
     }
     aside(move || std::fs::remove_file(dump)).await.map_err(file)?;
     Ok(parts.paas.refresh_backup_sizes(resource)?)
@@ -37,11 +39,11 @@ pub(super) async fn make(parts: &Parts, resource: &str, size: Size) -> Result<()
 async fn one_for_all(
     parts: &Parts,
     resource: &str,
-    dump: &Path,
+    dump: Arc<Deflated>,
     now: DateTime<Utc>,
 ) -> Result<(), EstateError> {
     let oldest = NIGHTS - 1;
-    let seed = SeedBackup { at: night_before(now, oldest), dump: dump.to_owned() };
+    let seed = SeedBackup { at: night_before(now, oldest), dump };
     let whole = parts.paas.seed_backup(resource, seed).await?;
     for night in (0..oldest).rev() {
         let archive = parts.paas.seed_listed_backup(resource, night_before(now, night))?;

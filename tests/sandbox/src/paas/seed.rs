@@ -37,7 +37,7 @@ pub struct SeedBackup {
     /// When it was made.
     pub at: DateTime<Utc>,
     /// What its archive holds: a custom-format dump.
-    pub dump: std::path::PathBuf,
+    pub dump: Arc<backup::Deflated>,
 }
 
 impl Paas {
@@ -148,7 +148,8 @@ impl Paas {
             state.addon_mut(resource).ok_or_else(missing)?.database.backups.push(made.clone());
             made
         };
-        let packed = backup::packed(&seed.dump, &made).await;
+        let dump = seed.dump;
+        let packed = backup::packed(&made, move |member, file| dump.archive(member, file)).await;
         made.size = Some(packed.map_err(|why| refused(&made.name, why))?);
         made.started_at = Some(seed.at);
         "done".clone_into(&mut made.status);
