@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance fuzz lint manifests
+.PHONY: setup build demo test conformance bench fuzz lint manifests
 
 CARGO ?= cargo
 DUMP ?=
@@ -20,6 +20,9 @@ test: build       ## every test, against real servers
 
 conformance: build ## other people's clients against one sandbox: a table client × operation
 	@./tests/conformance/run
+
+bench: setup      ## the sandbox's figures on a release build, against what it promises; LARGE=1 also seeds a large world
+	@./tests/bench/sandbox
 
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
