@@ -125,10 +125,10 @@ impl Archiver {
         let gate = &gate;
         let counted = &tally;
         let total = record.manifest.objects;
-        Self::wanted(manifest, order)
-            .try_for_each_concurrent(self.concurrency, |entry| async move {
+        Self::beside(manifest, order)
+            .try_for_each_concurrent(self.concurrency, |(entry, there)| async move {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
-                let done = self.bring_back(&entry, order, counted).await;
+                let done = self.bring_back(&entry, there, order, counted).await;
                 gate.leave(pass);
                 done?;
                 if let Some(told) = &order.progress {
@@ -193,11 +193,17 @@ impl Archiver {
             .map_err(ArchiveError::inside("looking at a content"))
     }
 
-    async fn bring_back(&self, entry: &Entry, order: &RestoreOrder, tally: &Tally) -> Result<()> {
+    async fn bring_back(
+        &self,
+        entry: &Entry,
+        there: bool,
+        order: &RestoreOrder,
+        tally: &Tally,
+    ) -> Result<()> {
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
-        if self.is_right(entry, &key, order).await? {
+        if there && self.is_right(entry, &key, order).await? {
             return self.open_up(entry, &key, (order, &tally.acls), false).await;
         }
         self.thawed(&entry.content_key(&self.vault.prefix)).await?;

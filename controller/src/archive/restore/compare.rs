@@ -1,5 +1,6 @@
 //! What lies at the target beside what the manifest says.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use futures::TryStreamExt as _;
@@ -16,6 +17,21 @@ use crate::providers::s3::{Acl, Want};
 const NAMED: usize = 100;
 
 impl Archiver {
+    /// The entries that were asked for, in order, and whether something lies under their keys at the target. One listing tells, where
+    /// asking for each would cost as many requests as there are objects.
+    pub(super) fn beside<'a>(
+        manifest: &std::path::Path,
+        order: &'a RestoreOrder,
+    ) -> impl futures::Stream<Item = Result<(Entry, bool)>> + Send + use<'a> {
+        let start = order.start();
+        let state = (Box::pin(Self::wanted(manifest, order)), Listing::of(order, start));
+        futures::stream::try_unfold(state, move |(mut wanted, mut listing)| async move {
+            let Some(entry) = wanted.try_next().await? else { return Ok(None) };
+            let there = listing.has(&format!("{}{}", order.to_prefix, entry.key)).await?;
+            Ok(Some(((entry, there), (wanted, listing))))
+        })
+    }
+
     /// Whether the object is there already, content and all that travels with it.
     pub(super) async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
         let outside = ArchiveError::outside("looking at an object");
@@ -52,11 +68,7 @@ impl Archiver {
         manifest: &std::path::Path,
         order: &RestoreOrder,
     ) -> Result<Vec<String>> {
-        let start = format!(
-            "{}{}",
-            order.to_prefix,
-            order.key.as_deref().or(order.prefix.as_deref()).unwrap_or_default()
-        );
+        let start = order.start();
         let listing = order.to.s3.list(&order.to.bucket, &start);
         let mut listing = std::pin::pin!(listing);
         let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
@@ -130,6 +142,50 @@ impl Archiver {
         };
         open.try_for_each_concurrent(self.concurrency, compare).await?;
         Ok(told.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl RestoreOrder {
+    /// What every key at the target begins with.
+    fn start(&self) -> String {
+        format!("{}{}", self.to_prefix, self.key.as_deref().or(self.prefix.as_deref()).unwrap_or_default())
+    }
+}
+
+/// The target's listing, page after page.
+struct Listing<'a> {
+    order: &'a RestoreOrder,
+    start: String,
+    page: VecDeque<String>,
+    /// Where the next page begins.
+    next: Option<String>,
+    ended: bool,
+}
+
+impl<'a> Listing<'a> {
+    fn of(order: &'a RestoreOrder, start: String) -> Self {
+        Self { order, start, page: VecDeque::new(), next: None, ended: false }
+    }
+
+    /// Whether it names `key`. Keys must be asked for in order.
+    async fn has(&mut self, key: &str) -> Result<bool> {
+        loop {
+            while self.page.front().is_some_and(|there| there.as_str() < key) {
+                self.page.pop_front();
+            }
+            if let Some(there) = self.page.front() {
+                return Ok(there == key);
+            }
+            if self.ended {
+                return Ok(false);
+            }
+            let to = &self.order.to;
+            let page = to.s3.list_page(&to.bucket, &self.start, self.next.take()).await;
+            let (objects, next) = page.map_err(ArchiveError::outside("listing the target"))?;
+            self.page.extend(objects.into_iter().map(|object| object.key));
+            self.ended = next.is_none();
+            self.next = next;
+        }
     }
 }
 
