@@ -79,15 +79,23 @@ async fn start(name: &str, folder: &Path, options: &[String]) -> Program {
         command.uid(NOBODY).gid(NOBODY);
     }
     let child = command.spawn().unwrap_or_else(|error| panic!("{name} (see deploy/setup): {error}"));
+    let port = |text: &str| {
+        let listens = text.lines().filter(|line| line.contains("Listening on"));
+        let port = listens.filter_map(|line| line.split_once("address=127.0.0.1:")).next_back()?.1;
+        Some(format!("127.0.0.1:{}", port.trim()))
+    };
+    Program { _child: child, address: told(&log, port).await }
+}
+
+/// What `find` finds in a log, once it is there.
+async fn told(log: &Path, find: impl Fn(&str) -> Option<String>) -> String {
     let began = Instant::now();
     loop {
-        let text = std::fs::read_to_string(&log).unwrap();
-        let listens = text.lines().filter(|line| line.contains("Listening on"));
-        let address = listens.filter_map(|line| line.split_once("address=127.0.0.1:")).next_back();
-        if let Some((_, port)) = address {
-            return Program { _child: child, address: format!("127.0.0.1:{}", port.trim()) };
+        let text = std::fs::read_to_string(log).unwrap();
+        if let Some(found) = find(&text) {
+            return found;
         }
-        assert!(began.elapsed() < Duration::from_secs(30), "{name} does not listen: {text}");
+        assert!(began.elapsed() < Duration::from_mins(1), "it does not listen: {text}");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -190,16 +198,26 @@ async fn daemon(folder: &Path, beats: &str) -> Program {
         .env("SCALINGO_API_TOKEN", "none");
     command.stdout(Stdio::null()).stderr(File::create(&log).unwrap()).kill_on_drop(true);
     let child = command.spawn().unwrap();
-    let began = Instant::now();
-    loop {
-        let text = std::fs::read_to_string(&log).unwrap();
-        if let Some((_, rest)) = text.split_once("address=") {
-            let address = rest.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
-            return Program { _child: child, address: address.to_owned() };
+    let address = |text: &str| {
+        let (_, rest) = text.split_once("address=")?;
+        rest.split(|c: char| c.is_whitespace() || c == '"').next().map(str::to_owned)
+    };
+    Program { _child: child, address: told(&log, address).await }
+}
+
+/// Waits until the daemon says in its metrics that the alerts are rehearsed, or are not.
+async fn rehearsed(daemon: &str, rehearsed: bool) {
+    let line = format!("reprise_alert_drill {}", u8::from(rehearsed));
+    let seen = async {
+        loop {
+            let page = reqwest::get(format!("http://{daemon}/metrics")).await.unwrap().text().await.unwrap();
+            if page.lines().any(|found| found == line) {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
         }
-        assert!(began.elapsed() < Duration::from_mins(1), "the daemon does not serve: {text}");
-        sleep(Duration::from_millis(50)).await;
-    }
+    };
+    assert!(timeout(Duration::from_mins(1), seen).await.is_ok(), "the metrics never said `{line}`");
 }
 
 #[tokio::test]
@@ -216,6 +234,7 @@ async fn an_alert_on_purpose_is_followed_to_its_receiver_and_taken_back() {
     let mut told = BufReader::new(drill.stdout.take().unwrap()).lines();
     let first = told.next_line().await.unwrap().unwrap();
     let hook = first.rsplit_once("http://").unwrap().1.trim_end_matches('/').to_owned();
+    rehearsed(&daemon.address, true).await;
     let alertmanager = alertmanager(folder.path(), &hook).await;
     let _prometheus = prometheus(folder.path(), &daemon.address, &alertmanager.address).await;
     let mut lines = Vec::new();
@@ -224,9 +243,7 @@ async fn an_alert_on_purpose_is_followed_to_its_receiver_and_taken_back() {
     }
     assert!(drill.wait().await.unwrap().success(), "{lines:?}");
     assert!(lines.iter().any(|line| line.ends_with(": the notification arrived")), "{lines:?}");
-    let page =
-        reqwest::get(format!("http://{}/metrics", daemon.address)).await.unwrap().text().await.unwrap();
-    assert!(page.contains("reprise_alert_drill "), "{page}");
+    rehearsed(&daemon.address, false).await;
 
     // The sign of life came, and its address is in no log.
     let (mut beat, _) = timeout(Duration::from_mins(2), listener.accept()).await.unwrap().unwrap();
