@@ -25,6 +25,7 @@ pub mod format;
 pub mod gate;
 pub mod import;
 pub mod manifest;
+pub mod pending;
 pub mod prune;
 pub mod restore;
 pub mod retention;

@@ -14,6 +14,7 @@ pub use crate::runtime::lease::Epoch;
 
 mod alert_drill;
 mod archive_marks;
+mod archive_pending;
 mod archives;
 mod dumps;
 pub mod embedded;
@@ -31,6 +32,7 @@ mod truths;
 mod verdicts;
 
 pub use archive_marks::{Marked, Marks};
+pub use archive_pending::Pending;
 pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};

@@ -43,6 +43,19 @@ fn a_printed_plan_reads_back_the_same() {
     assert_eq!(RecoveryPlan::parse_yaml(&yaml).unwrap(), plan);
 }
 
+#[test]
+fn a_store_copies_by_itself_only_what_is_its_own() {
+    let mut plan = with("/spec/archive/mode", json!("server-side"));
+    RecoveryPlan::from_json(plan.clone()).expect("what the environment says is known to the daemon alone");
+    set(&mut plan, "/spec/source/bucket/endpoint", json!("https://s3.fr-par.scw.cloud"));
+    set(&mut plan, "/spec/archive/endpoint", json!("https://s3.fr-par.scw.cloud/"));
+    RecoveryPlan::from_json(plan.clone()).expect("one endpoint");
+    set(&mut plan, "/spec/archive/endpoint", json!("https://s3.nl-ams.scw.cloud"));
+    let problems = problems(plan);
+    assert_eq!(places(&problems), ["spec.archive.mode"]);
+    assert!(problems[0].to_string().contains("at one endpoint"), "{problems:?}");
+}
+
 /// A pointer and what is put there; the place of the problem and a part of its sentence.
 type Case = (&'static str, Value, &'static str, &'static str);
 
@@ -96,7 +109,6 @@ fn a_mistake_about_the_estate_is_told_at_its_place() {
             "before",
         ),
         ("/spec/archive", json!(null), "spec.source.objects[0].archive", "the plan has none"),
-        ("/spec/archive/mode", json!("server-side"), "spec.archive.mode", "not part of this release"),
         ("/spec/archive/recipients", json!(["age1no"]), "spec.archive.recipients[0]", "no age recipient"),
         ("/spec/archive/retention/last", json!(0), "spec.archive.retention.last", "at least 1"),
         ("/spec/archive/schedule/cron", json!("often"), "spec.archive.schedule.cron", "no schedule"),

@@ -1,7 +1,8 @@
 //! One object into the archive: read once, hashed on the way, compared with what both sides claim, stored by its content.
 //!
 //! What fits into memory is read whole and put under its digest. What does not is passed through in parts under a pending name,
-//! whose content the archive's own store then copies to the digest: no byte is read twice from the source.
+//! whose content the archive's own store then copies to the digest: no byte is read twice from the source. In mode `server-side` the
+//! store copies from the source by itself ([`inside`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +11,23 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
+use reprise_crds::plan::CopyMode;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use self::lookups::Lookups;
 use super::Archiver;
 use super::acl::Acls;
 use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
 use super::suspicion::Noise;
 use super::vault::{BINARY, PART, part_size};
-use crate::providers::s3::{Acl, Found, Headers, Keeping, ObjectSummary, S3Error, Want};
+use crate::providers::s3::{Acl, Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
 use crate::runtime::class::{Class, Classified as _};
-use crate::store::Stored;
+use crate::store::{Pending, Stored};
+
+mod inside;
+mod lookups;
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -36,6 +42,7 @@ pub struct Copier<'a> {
     archiver: &'a Archiver,
     run: &'a str,
     acls: &'a Acls,
+    lookups: Lookups<'a>,
     budget: Arc<Semaphore>,
     keeping: Keeping,
     pending: AtomicU64,
@@ -46,10 +53,19 @@ pub struct Copier<'a> {
 pub struct Done {
     /// Its line.
     pub entry: Entry,
-    /// Its content.
-    pub stored: Stored,
+    /// How the archive holds its content.
+    pub kept: Kept,
     /// It was another one than the listing showed.
     pub replaced: bool,
+}
+
+/// How the archive holds a content.
+#[derive(Debug)]
+pub enum Kept {
+    /// Under its digest.
+    Hashed(Stored),
+    /// Where the store copied it by itself.
+    Pending(Pending),
 }
 
 impl<'a> Copier<'a> {
@@ -57,7 +73,8 @@ impl<'a> Copier<'a> {
     pub fn new(archiver: &'a Archiver, run: &'a str, acls: &'a Acls) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
-        Self { archiver, run, acls, budget, keeping, pending: AtomicU64::new(0) }
+        let lookups = Lookups::new(&archiver.store, &archiver.plan);
+        Self { archiver, run, acls, lookups, budget, keeping, pending: AtomicU64::new(0) }
     }
 
     /// Copies what the listing showed; `None` if it is gone.
@@ -101,6 +118,9 @@ impl<'a> Copier<'a> {
     }
 
     async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        if self.archiver.spec.mode == CopyMode::ServerSide {
+            return self.inside(listed).await;
+        }
         if listed.size > PART {
             return self.large(listed).await;
         }
@@ -142,9 +162,9 @@ impl<'a> Copier<'a> {
         if bytes.len() as u64 != found.size {
             return Err(short(&listed.key, bytes.len() as u64, found.size));
         }
-        let (sha256, md5): ([u8; 32], _) = (sha256.finalize().into(), hex::encode(md5.finalize()));
+        let (sha256, md5): ([u8; 32], [u8; 16]) = (sha256.finalize().into(), md5.finalize().into());
         let found = Found { body: futures::stream::empty().boxed(), ..found };
-        if is_md5(&found.etag) && found.etag != md5 {
+        if is_md5(&found.etag) && found.etag != hex::encode(md5) {
             let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
             self.twice(listed, want, (found.size, sha256)).await?;
         }
@@ -153,7 +173,7 @@ impl<'a> Copier<'a> {
         let noise = noise.is_noise();
         let (acl, ()) = futures::try_join!(
             self.acl(&listed.key, found.version.as_deref()),
-            self.put(sha256, &md5, bytes.freeze())
+            self.put(sha256, md5, bytes.freeze())
         )?;
         let stored = Stored {
             sha256,
@@ -161,7 +181,7 @@ impl<'a> Copier<'a> {
             noise,
             locked_until: self.locked_until(),
         };
-        self.done(listed, found, acl, stored).await
+        self.done(listed, found, acl, Kept::Hashed(stored)).await
     }
 
     async fn acl(&self, key: &str, version: Option<&str>) -> Result<Option<Acl>> {
@@ -199,21 +219,21 @@ impl<'a> Copier<'a> {
     }
 
     /// Puts a content under its digest, unless it is there.
-    async fn put(&self, sha256: [u8; 32], md5: &str, bytes: Bytes) -> Result<()> {
-        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+    async fn put(&self, sha256: [u8; 32], md5: [u8; 16], bytes: Bytes) -> Result<()> {
+        let vault = &self.archiver.vault;
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        let held = archiver.store.archive_holds(&archiver.plan, &[sha256.to_vec()]).await?;
-        if let Some((.., locked)) = held.first() {
-            return self.extend(&key, *locked).await;
+        if let Some(locked) = self.lookups.ask(sha256).await? {
+            return self.extend(&key, locked).await;
         }
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
         let size = bytes.len() as u64;
-        let put = vault.s3.write(&vault.bucket, &key, bytes, &headers, &self.keeping).await;
+        let payload = Payload::hashed(bytes, sha256).with_md5(md5);
+        let put = vault.s3.write(&vault.bucket, &key, payload, &headers, &self.keeping).await;
         let etag = match put {
             Err(error) if error.is_denied() => return self.is_there(&key, sha256, size, error).await,
             put => put.map_err(ArchiveError::inside("writing a content"))?,
         };
-        if is_md5(&etag) && etag != md5 { self.read_back(&key, sha256).await } else { Ok(()) }
+        if is_md5(&etag) && etag != hex::encode(md5) { self.read_back(&key, sha256).await } else { Ok(()) }
     }
 
     /// Locks a content for longer, where its lock ends too early.
@@ -364,14 +384,13 @@ impl<'a> Copier<'a> {
 
     /// Puts the parts together and lets the archive's store copy them to their digest.
     async fn settle(&self, listed: &ObjectSummary, name: &str, upload: &str, whole: Whole) -> Result<Done> {
-        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+        let vault = &self.archiver.vault;
         let inside = ArchiveError::inside("completing a large content");
         vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
         let sha256: [u8; 32] = whole.sha256.finalize().into();
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        let held = archiver.store.archive_holds(&archiver.plan, &[sha256.to_vec()]).await?;
-        if let Some((.., locked)) = held.first() {
-            self.extend(&key, *locked).await?;
+        if let Some(locked) = self.lookups.ask(sha256).await? {
+            self.extend(&key, locked).await?;
         } else {
             let to = (vault.bucket.as_str(), key.as_str());
             match vault.s3.keep_copy((&vault.bucket, name), to, listed.size, &self.keeping).await {
@@ -391,20 +410,14 @@ impl<'a> Copier<'a> {
         let stored = Stored { sha256, size, noise: whole.noise, locked_until: self.locked_until() };
         let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
         let acl = self.acl(&listed.key, found.version.as_deref()).await?;
-        self.done(listed, Found { size: listed.size, ..found }, acl, stored).await
+        self.done(listed, Found { size: listed.size, ..found }, acl, Kept::Hashed(stored)).await
     }
 
     fn locked_until(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         self.keeping.lock.map(|lock| lock.until)
     }
 
-    async fn done(
-        &self,
-        listed: &ObjectSummary,
-        found: Found,
-        acl: Option<Acl>,
-        stored: Stored,
-    ) -> Result<Done> {
+    async fn done(&self, listed: &ObjectSummary, found: Found, acl: Option<Acl>, kept: Kept) -> Result<Done> {
         let source = &self.archiver.source;
         let tags = if found.tags == 0 {
             std::collections::BTreeMap::new()
@@ -413,6 +426,10 @@ impl<'a> Copier<'a> {
             tags.map_err(ArchiveError::outside("reading an object's tags"))?
         };
         let replaced = found.etag != listed.etag;
+        let (sha256, pending) = match &kept {
+            Kept::Hashed(stored) => (hex::encode(stored.sha256), None),
+            Kept::Pending(pending) => (String::new(), Some(pending.name.clone())),
+        };
         let Headers {
             content_type,
             cache_control,
@@ -424,7 +441,7 @@ impl<'a> Copier<'a> {
         let entry = Entry {
             key: listed.key.clone(),
             size: found.size,
-            sha256: hex::encode(stored.sha256),
+            sha256,
             // What the next listing shows is compared with what this one showed, whose dates are finer.
             last_modified: if replaced { found.modified } else { listed.modified },
             etag: found.etag,
@@ -437,9 +454,9 @@ impl<'a> Copier<'a> {
             metadata: user,
             tags,
             acl,
-            pending: None,
+            pending,
         };
-        Ok(Done { entry, stored, replaced })
+        Ok(Done { entry, kept, replaced })
     }
 }
 

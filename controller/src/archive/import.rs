@@ -67,10 +67,8 @@ impl Archiver {
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         let headers = Headers { content_type: Some("application/json".to_owned()), ..Headers::default() };
-        let put = vault
-            .s3
-            .write(&vault.bucket, &record_key(&vault.prefix, run), text.into(), &headers, &keeping)
-            .await;
+        let put =
+            vault.s3.write(&vault.bucket, &record_key(&vault.prefix, run), text, &headers, &keeping).await;
         put.map_err(ArchiveError::inside("writing the record"))?;
         self.store.archive_found(&self.plan, run, taken_at, &super::take::ended(&record)).await?;
         Ok(record)

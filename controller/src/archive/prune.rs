@@ -150,6 +150,10 @@ impl Archiver {
         let mut lines = super::manifest::lines(manifest.to_owned());
         while let Some(batch) = lines.recv().await {
             let batch = batch.map_err(refused)?;
+            let pending: Vec<_> = batch.iter().filter_map(|line| line.entry.pending.clone()).collect();
+            if !pending.is_empty() {
+                marks.add_pending(&pending).await?;
+            }
             digests.extend(batch.iter().filter_map(|line| hex::decode(&line.entry.sha256).ok()));
             if digests.len() >= BATCH {
                 marks.add(&digests).await?;

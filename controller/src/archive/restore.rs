@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -17,7 +18,7 @@ use super::select::Which;
 use super::take::create_private;
 use super::vault::{PART, part_size};
 use super::{Archiver, Place};
-use crate::providers::s3::{Keeping, ObjectHead, Thaw, Want};
+use crate::providers::s3::{Keeping, ObjectHead, Payload, Thaw, Want};
 use crate::runtime::class::{Class, Classified as _};
 
 mod compare;
@@ -277,9 +278,11 @@ impl Archiver {
                 break;
             }
         }
-        proven(entry, content, &hex::encode(Sha256::digest(&bytes)))?;
-        let to = &order.to;
-        let put = to.s3.write(&to.bucket, key, bytes.freeze(), &entry.headers(), &Keeping::default()).await;
+        let sha256 = Sha256::digest(&bytes);
+        proven(entry, content, &hex::encode(sha256))?;
+        unhashed(entry, content, bytes.len() as u64, || hex::encode(Md5::digest(&bytes)))?;
+        let (to, payload) = (&order.to, Payload::hashed(bytes.freeze(), sha256.into()));
+        let put = to.s3.write(&to.bucket, key, payload, &entry.headers(), &Keeping::default()).await;
         put.map_err(ArchiveError::outside("writing an object")).map(drop)
     }
 
@@ -315,23 +318,26 @@ impl Archiver {
     ) -> Result<Vec<String>> {
         use std::sync::{Arc, Mutex, PoisonError};
         let part = part_size(entry.size);
-        let (mut hash, mut etags) = (Sha256::new(), Vec::new());
+        let (mut hashes, mut etags) = (Hashes::of(entry), Vec::new());
         for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
         {
             let size = part.min(entry.size - from);
             let want = Want { range: Some((from, size)), ..Want::default() };
             let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
             let found = found.map_err(ArchiveError::inside("reading a content"))?;
-            let state = Arc::new(Mutex::new(hash));
+            let state = Arc::new(Mutex::new(hashes));
             let passing = Arc::clone(&state);
             let body = found.body.inspect_ok(move |bytes| {
                 passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
             });
             let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, size, body.boxed()).await;
             etags.push(put.map_err(ArchiveError::outside("sending a part"))?);
-            hash = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            hashes = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         }
-        proven(entry, content, &hex::encode(hash.finalize()))?;
+        proven(entry, content, &hex::encode(hashes.sha256.finalize()))?;
+        unhashed(entry, content, hashes.bytes, || {
+            hashes.md5.map(|md5| hex::encode(md5.finalize())).unwrap_or_default()
+        })?;
         Ok(etags)
     }
 }
@@ -339,6 +345,49 @@ impl Archiver {
 fn notes(acls: &Acls) -> Vec<String> {
     let told = |why| format!("access control lists were not all put back and compared: {why}");
     acls.why().map(told).into_iter().collect()
+}
+
+/// What is computed of a content on its way.
+#[derive(Clone)]
+struct Hashes {
+    sha256: Sha256,
+    /// Only where nothing better is known of it.
+    md5: Option<Md5>,
+    bytes: u64,
+}
+
+impl Hashes {
+    fn of(entry: &Entry) -> Self {
+        Self { sha256: Sha256::new(), md5: entry.pending.is_some().then(Md5::new), bytes: 0 }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+/// A content that nobody has hashed is held against its size, and its MD5 where the entity tag is one.
+fn unhashed(entry: &Entry, content: &str, bytes: u64, md5: impl FnOnce() -> String) -> Result<()> {
+    if entry.pending.is_none() {
+        return Ok(());
+    }
+    let how = match entry.md5() {
+        _ if bytes != entry.size => format!("it has {bytes} bytes, and should have {}", entry.size),
+        Some(claimed) => {
+            let md5 = md5();
+            if md5 == claimed {
+                return Ok(());
+            }
+            format!("its MD5 is {md5}, and should be {claimed}")
+        }
+        None => return Ok(()),
+    };
+    let how = format!("{how}; `{}` is not restored from it", entry.key);
+    Err(ArchiveError::Damaged { what: content.to_owned(), how })
 }
 
 fn proven(entry: &Entry, content: &str, found: &str) -> Result<()> {

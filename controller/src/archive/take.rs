@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::Archiver;
 use super::acl::Acls;
-use super::copy::{Copier, Done};
+use super::copy::{Copier, Done, Kept};
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
@@ -288,22 +288,23 @@ impl Archiver {
                 etag: changed.listed.etag,
                 entry: None,
                 stored: None,
+                pending: None,
             });
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
         let same = changed.before.as_ref() == Some(&done.entry.sha256);
         meter.same.fetch_add(u64::from(same), Ordering::Relaxed);
-        if !same && done.stored.noise && self.was_clear(changed.before.as_deref()).await? {
+        let entry = serde_json::to_value(&done.entry).unwrap_or_default();
+        let (stored, pending) = match done.kept {
+            Kept::Hashed(stored) => (Some(stored), None),
+            Kept::Pending(pending) => (None, Some(pending)),
+        };
+        let noise = stored.as_ref().is_some_and(|stored| stored.noise);
+        if !same && noise && self.was_clear(changed.before.as_deref()).await? {
             meter.scrambled.fetch_add(1, Ordering::Relaxed);
         }
-        let entry = serde_json::to_value(&done.entry).unwrap_or_default();
-        Ok(Copied {
-            key: changed.listed.key,
-            etag: changed.listed.etag,
-            entry: Some(entry),
-            stored: Some(done.stored),
-        })
+        Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: Some(entry), stored, pending })
     }
 
     /// Whether the content that an object had before did not look random.

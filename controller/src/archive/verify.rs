@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::object_key;
+use super::manifest::Line;
 use super::select::Which;
 use super::take::create_private;
 use crate::store::{Rung, Verdict};
@@ -49,6 +50,8 @@ pub struct Verified {
     pub read: u64,
     /// Contents that are in cold storage and were not read.
     pub frozen: u64,
+    /// Contents that the store copied by itself and that nobody has hashed yet.
+    pub pending: i64,
     /// Contents of the archive.
     pub contents: i64,
     /// Of these, read again within the last seven days.
@@ -110,11 +113,14 @@ impl Archiver {
             Err(error) => return Err(error),
             Ok(()) => {
                 self.match_listing(&mut findings).await?;
+                self.match_pending(&mut findings).await?;
                 objects = self.match_manifest(manifest, &mut findings).await?;
                 (read, frozen) = self.read_again(depth, &mut findings).await?;
             }
         }
         let (contents, covered) = self.store.archive_coverage(&self.plan).await?;
+        let pending = self.store.archive_unhashed_count(&self.plan).await?;
+        let contents = contents + pending;
         let weekly = (contents * i64::from(self.spec.sample_percent)).div_euclid(100).max(1);
         let days_to_full_coverage = (contents - covered).max(0) * 7 / weekly;
         findings.truncate(NAMED);
@@ -124,6 +130,7 @@ impl Archiver {
             objects,
             read,
             frozen,
+            pending,
             contents,
             covered,
             days_to_full_coverage,
@@ -138,6 +145,7 @@ impl Archiver {
 
     /// Brings what we know of the archive's contents in line with what it lists.
     pub(super) async fn relist(&self) -> Result<()> {
+        self.match_pending(&mut Vec::new()).await?;
         self.match_listing(&mut Vec::new()).await
     }
 
@@ -200,6 +208,7 @@ impl Archiver {
             let held = self.store.archive_holds(&self.plan, &digests).await?;
             let held: std::collections::HashMap<_, _> =
                 held.into_iter().map(|(sha, size, ..)| (sha, size)).collect();
+            self.match_places(&batch, findings).await?;
             for line in batch.iter().filter(|line| line.entry.pending.is_none()) {
                 let entry = &line.entry;
                 let size = hex::decode(&entry.sha256).ok().and_then(|sha| held.get(&sha).copied());
@@ -223,14 +232,45 @@ impl Archiver {
         Ok(objects)
     }
 
-    /// Reads contents again and hashes them.
+    /// The same for the contents that the store copied by itself.
+    async fn match_places(&self, batch: &[Line], findings: &mut Vec<String>) -> Result<()> {
+        let names: Vec<_> = batch.iter().filter_map(|line| line.entry.pending.clone()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let held = self.store.archive_pending(&self.plan, &names).await?;
+        let held: std::collections::HashMap<_, _> =
+            held.into_iter().map(|one| (one.name, one.size)).collect();
+        for entry in batch.iter().map(|line| &line.entry) {
+            let Some(name) = &entry.pending else { continue };
+            let key = entry.content_key(&self.vault.prefix);
+            match held.get(name) {
+                None => findings.push(format!("{key} is missing or damaged; `{}` needs it", entry.key)),
+                Some(size) if u64::try_from(*size) != Ok(entry.size) => {
+                    findings.push(format!("{key} has {size} bytes; `{}` needs {}", entry.key, entry.size));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads contents again and hashes them; first those that nobody ever did.
     async fn read_again(&self, depth: Depth, findings: &mut Vec<String>) -> Result<(u64, u64)> {
-        let count = self.store.archive_count(&self.plan).await?;
+        let pending = self.store.archive_unhashed_count(&self.plan).await?;
+        let count = self.store.archive_count(&self.plan).await? + pending;
         let sample = match depth {
             Depth::Listing => return Ok((0, 0)),
             Depth::Sample => (count * i64::from(self.spec.sample_percent)).div_euclid(100).max(1),
             Depth::Full => count,
         };
+        let hashed = self.hash_pending(sample, findings).await?;
+        let rest = sample - pending.min(sample);
+        let (read, frozen) = self.read_hashed(rest, findings).await?;
+        Ok((hashed.read + read, hashed.frozen + frozen))
+    }
+
+    async fn read_hashed(&self, sample: i64, findings: &mut Vec<String>) -> Result<(u64, u64)> {
         let due = self.store.archive_sample(&self.plan, sample).await?;
         let keys = futures::stream::iter(due.into_iter().map(|(digest, _)| async move {
             let key = object_key(&self.vault.prefix, &hex::encode(&digest));

@@ -3,7 +3,7 @@
 //! Both come in the order of keys, so that one pass over both decides, whatever their number. What it decides is spooled to disk in
 //! the same order; the manifest is written from there.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
@@ -108,6 +108,9 @@ impl Before {
 pub trait Held: Sync {
     /// Which of these contents it holds.
     fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>>;
+
+    /// Which of these contents that its store copied by itself it holds; with the digest of each that was hashed since.
+    fn pending(&self, names: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Option<String>>>>;
 }
 
 /// What is decided of one object that the listing shows.
@@ -136,12 +139,14 @@ pub async fn walk(
     while let Some(page) = pages.recv().await {
         let page = page?;
         seen(page.len() as u64);
-        let decided = decide(page, &mut before, &mut counts).await?;
+        let mut decided = decide(page, &mut before, &mut counts).await?;
+        let lost = settle(&mut decided, held).await?;
         let kept = decided.iter().filter(|one| one.unchanged).filter_map(|one| one.line.as_ref());
         let kept = kept.filter(|line| line.entry.pending.is_none()).map(|line| line.entry.sha256.clone());
         let held = held.held(kept.collect()).await?;
         for Decided { listed, line, unchanged } in decided {
             if let Some(line) = line.as_ref().filter(|_| unchanged)
+                && !line.entry.pending.as_ref().is_some_and(|name| lost.contains(name))
                 && (line.entry.pending.is_some() || held.contains(&line.entry.sha256))
             {
                 spool.keep(line)?;
@@ -166,6 +171,28 @@ pub async fn walk(
     }
     spool.finish()?;
     Ok(counts)
+}
+
+/// Lines whose content was hashed since they were written name it by its digest from now on. Returns the places that the archive holds
+/// nothing in.
+async fn settle(decided: &mut [Decided], held: &dyn Held) -> Result<HashSet<String>> {
+    let lines = decided.iter_mut().filter(|one| one.unchanged).filter_map(|one| one.line.as_mut());
+    let lines: Vec<_> = lines.filter(|line| line.entry.pending.is_some()).collect();
+    if lines.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let names: Vec<_> = lines.iter().filter_map(|line| line.entry.pending.clone()).collect();
+    let known = held.pending(names.clone()).await?;
+    for line in lines {
+        let sha256 = line.entry.pending.as_ref().and_then(|name| known.get(name)).cloned().flatten();
+        if let Some(sha256) = sha256 {
+            line.entry.sha256 = sha256;
+            line.entry.pending = None;
+            line.text = serde_json::to_string(&line.entry)
+                .map_err(|error| ArchiveError::file("writing a line")(error.into()))?;
+        }
+    }
+    Ok(names.into_iter().filter(|name| !known.contains_key(name)).collect())
 }
 
 /// A page of the listing beside the run before.
@@ -236,6 +263,15 @@ mod tests {
             let held = digests.into_iter().filter(|digest| !self.0.contains(&digest.as_str())).collect();
             Box::pin(std::future::ready(Ok(held)))
         }
+
+        fn pending(&self, names: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Option<String>>>> {
+            let names = names.into_iter().filter(|name| !self.0.contains(&name.as_str()));
+            let known = names.map(|name| {
+                let hashed = name.strip_prefix("pending/hashed-").map(|key| format!("new-{key}"));
+                (name, hashed)
+            });
+            Box::pin(std::future::ready(Ok(known.collect())))
+        }
     }
 
     async fn run(
@@ -293,6 +329,29 @@ mod tests {
         assert_eq!((counts.added, copied), (3, vec!["b".to_owned(), "c".to_owned()]));
         assert_eq!(spool.lines().count(), 3);
     }
+
+    #[tokio::test]
+    async fn what_the_store_copied_by_itself_is_named_by_its_digest_once_it_is_hashed_and_copied_again_if_lost()
+     {
+        let pending = |key: &str, name: &str| {
+            let mut line = line(key, "1");
+            line.entry.sha256.clear();
+            line.entry.pending = Some(name.to_owned());
+            line.text = serde_json::to_string(&line.entry).unwrap();
+            line
+        };
+        let before =
+            vec![pending("a", "pending/hashed-a"), pending("b", "pending/b"), pending("c", "pending/c")];
+        let as_it_was = before[1].text.clone();
+        let now = vec![listed("a", "1"), listed("b", "1"), listed("c", "1")];
+        let (counts, copied, spool) = run_with(before, now, vec![], &["pending/c"]).await;
+        assert_eq!((counts.added, counts.rewritten, copied), (0, 0, vec!["c".to_owned()]));
+        let lines: Vec<_> = spool.lines().collect();
+        let hashed: Entry = serde_json::from_str(lines[0].strip_prefix('=').unwrap()).unwrap();
+        assert_eq!((hashed.sha256.as_str(), hashed.pending), ("new-a", None));
+        assert_eq!(&lines[1..], [format!("={as_it_was}"), "+\"c\"".to_owned()]);
+    }
+
     #[tokio::test]
     async fn what_the_archive_lost_is_copied_again_though_the_source_did_not_change() {
         let before = vec![line("a", "1"), line("b", "1")];

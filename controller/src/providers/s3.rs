@@ -7,6 +7,7 @@ pub mod acl;
 pub mod buckets;
 pub mod error;
 pub mod objects;
+pub mod payload;
 pub mod settings;
 pub mod transfer;
 pub mod versions;
@@ -34,6 +35,7 @@ pub use self::{
     acl::{Acl, Grant, Grantee},
     error::S3Error,
     objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
+    payload::Payload,
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},
 };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::plan::{AppSpec, MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::plan::{AppSpec, CopyMode, MirrorSource, S3Credentials, TargetBucket};
 use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -227,12 +227,23 @@ impl Tools {
         };
         let source = self.object_store(&bucket.endpoint, &bucket.region, &bucket.credentials)?;
         let inside = self.object_store(&archive.endpoint, &archive.region, &archive.credentials)?;
+        let ends = [&bucket.endpoint, &archive.endpoint];
+        let [from, to] = ends.map(|end| self.setting(end, "an endpoint of the archive"));
+        let (from, to) = (from?, to?);
+        if archive.mode == CopyMode::ServerSide && from.trim_end_matches('/') != to.trim_end_matches('/') {
+            return Err(StepError::refused(
+                format!(
+                    "plan {plan}: archive.mode is `server-side`, and the bucket and its archive are at different endpoints"
+                ),
+                "set archive.mode to `stream`",
+            ));
+        }
         Ok(Archiver {
             plan: plan.to_owned(),
             concurrency: usize::try_from(spec.limits.copy_concurrency).unwrap_or(1),
             source: Place {
                 s3: source.with_cancel(cancel.clone()),
-                endpoint: self.setting(&bucket.endpoint, "the production bucket's endpoint")?,
+                endpoint: from,
                 bucket: self.setting(&bucket.name, "the production bucket's name")?,
             },
             vault: Vault {

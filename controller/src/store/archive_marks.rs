@@ -28,10 +28,11 @@ impl Store {
     pub async fn archive_marks(&self, plan: &str) -> Result<Marks> {
         let failed = StoreError::query("archive.marks");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        sqlx::query("CREATE TEMPORARY TABLE marks (sha256 bytea PRIMARY KEY) ON COMMIT DROP")
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        for table in ["marks (sha256 bytea PRIMARY KEY)", "pending_marks (name text PRIMARY KEY)"] {
+            let create = format!("CREATE TEMPORARY TABLE {table} ON COMMIT DROP");
+            let create = sqlx::query(sqlx::AssertSqlSafe(create));
+            create.execute(&mut *transaction).await.map_err(&failed)?;
+        }
         Ok(Marks { plan: plan.to_owned(), transaction })
     }
 
@@ -83,9 +84,20 @@ impl Marks {
             .map(drop)
     }
 
+    /// These contents that the store copied by itself are referred to. Safe to repeat.
+    pub async fn add_pending(&mut self, names: &[String]) -> Result<()> {
+        sqlx::query("INSERT INTO pending_marks SELECT unnest($1::text[]) ON CONFLICT DO NOTHING")
+            .bind(names)
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(StoreError::query("archive.mark_pending"))
+            .map(drop)
+    }
+
     /// Applies the marks: what nothing refers to is so from `now` on, or was before. What an unfinished run has copied counts as
     /// referred to.
     pub async fn apply(&mut self, grace_ended: DateTime<Utc>, now: DateTime<Utc>) -> Result<Marked> {
+        self.apply_pending(now).await?;
         let failed = StoreError::query("archive.apply_marks");
         sqlx::query(
             "INSERT INTO marks SELECT decode(copied.entry ->> 'sha256', 'hex')
@@ -111,7 +123,9 @@ impl Marks {
         let (unreferenced, bytes, due) = sqlx::query_as(
             "SELECT count(*), coalesce(sum(size_bytes), 0)::bigint,
                 count(*) FILTER (WHERE unreferenced <= $2 AND (locked_until IS NULL OR locked_until <= $3))
-             FROM archive_objects WHERE plan = $1 AND unreferenced IS NOT NULL",
+             FROM (SELECT plan, size_bytes, unreferenced, locked_until FROM archive_objects
+                   UNION ALL SELECT plan, size_bytes, unreferenced, locked_until FROM archive_pending) AS content
+             WHERE plan = $1 AND unreferenced IS NOT NULL",
         )
         .bind(&self.plan)
         .bind(grace_ended)
@@ -120,6 +134,41 @@ impl Marks {
         .await
         .map_err(failed)?;
         Ok(Marked { unreferenced, bytes, due })
+    }
+
+    async fn apply_pending(&mut self, now: DateTime<Utc>) -> Result<()> {
+        let failed = StoreError::query("archive.apply_pending_marks");
+        sqlx::query(
+            "INSERT INTO pending_marks SELECT copied.entry ->> 'pending'
+             FROM archive_progress copied JOIN archives run ON run.id = copied.archive
+             WHERE run.plan = $1 AND copied.entry ->> 'pending' IS NOT NULL ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.plan)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(&failed)?;
+        // A line that was written before its content was hashed refers to both places.
+        sqlx::query(
+            "INSERT INTO marks SELECT DISTINCT sha256 FROM archive_pending JOIN pending_marks USING (name)
+             WHERE plan = $1 AND sha256 IS NOT NULL ON CONFLICT DO NOTHING",
+        )
+        .bind(&self.plan)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(&failed)?;
+        sqlx::query(
+            "UPDATE archive_pending AS content SET unreferenced = CASE WHEN marked.name IS NULL
+                THEN coalesce(content.unreferenced, $2) END
+             FROM archive_pending AS same LEFT JOIN pending_marks AS marked USING (name)
+             WHERE content.plan = $1 AND same.plan = $1 AND same.name = content.name
+               AND (marked.name IS NULL) <> (content.unreferenced IS NOT NULL)",
+        )
+        .bind(&self.plan)
+        .bind(now)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(failed)
+        .map(drop)
     }
 
     /// Keeps what was applied.

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
+use sqlx::{Postgres, Transaction};
 
-use super::{Result, Store, StoreError};
+use super::{Pending, Result, Store, StoreError};
 
 /// A row of `archives`.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -114,6 +115,8 @@ pub struct Copied {
     pub entry: Option<Value>,
     /// What was stored for it, unless it was there.
     pub stored: Option<Stored>,
+    /// What the store copied by itself for it.
+    pub pending: Option<Pending>,
 }
 
 /// A content in the archive.
@@ -237,22 +240,11 @@ impl Store {
         let failed = StoreError::query("archive.copied");
         let mut transaction = self.begin().await.map_err(&failed)?;
         let stored: Vec<&Stored> = copied.iter().filter_map(|one| one.stored.as_ref()).collect();
-        sqlx::query(
-            "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until)
-             SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
-             FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
-             ORDER BY sha
-             ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
-                 locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
-        )
-        .bind(plan)
-        .bind(stored.iter().map(|one| one.sha256.to_vec()).collect::<Vec<_>>())
-        .bind(stored.iter().map(|one| one.size).collect::<Vec<_>>())
-        .bind(stored.iter().map(|one| one.noise).collect::<Vec<_>>())
-        .bind(stored.iter().map(|one| one.locked_until).collect::<Vec<_>>())
-        .execute(&mut *transaction)
-        .await
-        .map_err(&failed)?;
+        remember(&mut transaction, plan, &stored).await?;
+        let pending: Vec<&Pending> = copied.iter().filter_map(|one| one.pending.as_ref()).collect();
+        if !pending.is_empty() {
+            super::archive_pending::note(&mut transaction, plan, &pending).await?;
+        }
         sqlx::query(
             "INSERT INTO archive_progress (archive, key, etag, entry)
              SELECT $1, key, etag, entry FROM unnest($2::text[], $3::text[], $4::jsonb[]) AS new (key, etag, entry)
@@ -510,6 +502,31 @@ impl Store {
         .await
         .map_err(StoreError::query("archive.coverage"))
     }
+}
+
+/// Notes contents that the archive holds, as part of a larger transaction. Safe to repeat.
+pub(super) async fn remember(
+    transaction: &mut Transaction<'_, Postgres>,
+    plan: &str,
+    stored: &[&Stored],
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until)
+         SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
+         FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
+         ORDER BY sha
+         ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
+             locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
+    )
+    .bind(plan)
+    .bind(stored.iter().map(|one| one.sha256.to_vec()).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.size).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.noise).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.locked_until).collect::<Vec<_>>())
+    .execute(&mut **transaction)
+    .await
+    .map_err(StoreError::query("archive.remember"))
+    .map(drop)
 }
 
 /// The turn of a plan's archive; ends when it is dropped.

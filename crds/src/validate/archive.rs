@@ -5,6 +5,7 @@ use std::str::FromStr as _;
 use super::{names, settings};
 use crate::plan::{ArchiveSpec, CopyMode, RecoveryPlanSpec, ScheduleSpec};
 use crate::problem::{At, Report};
+use crate::text::Setting;
 
 pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     let Some(archive) = &plan.archive else { return };
@@ -25,10 +26,12 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
         }
         Some(_) => {}
     }
-    if archive.mode == CopyMode::ServerSide {
+    let elsewhere =
+        plan.source.bucket.as_ref().is_some_and(|source| differ(&source.endpoint, &archive.endpoint));
+    if archive.mode == CopyMode::ServerSide && elsewhere {
         report.add_with_hint(
             &place.member("mode"),
-            "is not part of this release",
+            "needs source and archive at one endpoint: a store copies only what is its own",
             "leave it out: `stream` is the default",
         );
     }
@@ -52,6 +55,11 @@ pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
             );
         }
     }
+}
+
+/// Whether both are written out and are not the same; what the daemon's environment says is known only there.
+fn differ(one: &Setting, other: &Setting) -> bool {
+    matches!((one.literal(), other.literal()), (Some(one), Some(other)) if one.trim_end_matches('/') != other.trim_end_matches('/'))
 }
 
 fn prefix(archive: &ArchiveSpec, at: &At, report: &mut Report) {

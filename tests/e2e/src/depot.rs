@@ -108,6 +108,17 @@ impl Depot {
         self.daemon.set("S3_ARCHIVE_SECRET_ACCESS_KEY", &key.secret_access_key);
     }
 
+    /// The production bucket, still empty, lies at the archive's store from now on.
+    pub async fn under_one_roof(&mut self) {
+        // Names of buckets are one space at the vendor.
+        self.source.client().delete_bucket().bucket(PRODUCTION).send().await.expect("a deletion");
+        self.source = self.archive.again();
+        self.source.bucket(PRODUCTION, true, false).await;
+        self.daemon.set("S3_SOURCE_ENDPOINT", &self.source.endpoint());
+        self.daemon.set("S3_SOURCE_ACCESS_KEY_ID", &self.source.owner().access_key_id);
+        self.daemon.set("S3_SOURCE_SECRET_ACCESS_KEY", &self.source.owner().secret_access_key);
+    }
+
     /// A folder of this stage's own.
     pub fn folder(&self, name: &str) -> PathBuf {
         let folder = self.dir.join(name);

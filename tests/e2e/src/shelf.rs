@@ -62,6 +62,12 @@ impl Shelf {
         Self { s3, world: Arc::clone(world), name, keys, client }
     }
 
+    /// The same store once more.
+    pub(crate) fn again(&self) -> Self {
+        let (s3, world) = (Arc::clone(&self.s3), Arc::clone(&self.world));
+        Self { s3, world, name: self.name, keys: self.keys.clone(), client: self.client.clone() }
+    }
+
     /// Where it is.
     pub fn endpoint(&self) -> String {
         self.s3.endpoint()

@@ -51,19 +51,42 @@ impl Archiver {
             let due = self.store.archive_due(&self.plan, grace_ended, now, &after, BATCH).await?;
             let Some((last, _)) = due.last() else { break };
             after.clone_from(last);
-            self.sweep_contents(&due, pruned).await?;
+            self.store
+                .archive_lost(&self.plan, &due.iter().map(|(digest, _)| digest.clone()).collect::<Vec<_>>())
+                .await?;
+            let key = |digest: &[u8]| object_key(&self.vault.prefix, &hex::encode(digest));
+            self.sweep_contents(due.iter().map(|(digest, size)| (key(digest), *size)), pruned).await?;
         }
+        self.sweep_pending(grace_ended, now, pruned).await?;
         self.sweep_leftovers(grace_ended, pruned).await
     }
 
-    async fn sweep_contents(&self, due: &[(Vec<u8>, i64)], pruned: &mut Pruned) -> Result<()> {
-        let digests: Vec<Vec<u8>> = due.iter().map(|(digest, _)| digest.clone()).collect();
-        self.store.archive_lost(&self.plan, &digests).await?;
-        let key = |digest: &[u8]| object_key(&self.vault.prefix, &hex::encode(digest));
-        let due: Vec<_> = due
-            .iter()
-            .map(|(digest, size)| (key(digest), u64::try_from(*size).unwrap_or_default()))
-            .collect();
+    /// Contents that the store copied by itself, which no kept run names any more.
+    async fn sweep_pending(
+        &self,
+        grace_ended: DateTime<Utc>,
+        now: DateTime<Utc>,
+        pruned: &mut Pruned,
+    ) -> Result<()> {
+        let mut after = String::new();
+        loop {
+            let due = self.store.archive_pending_due(&self.plan, grace_ended, now, &after, BATCH).await?;
+            let Some((last, _)) = due.last() else { return Ok(()) };
+            after.clone_from(last);
+            let names: Vec<_> = due.iter().map(|(name, _)| name.clone()).collect();
+            self.store.archive_pending_lost(&self.plan, &names).await?;
+            let prefix = &self.vault.prefix;
+            self.sweep_contents(due.iter().map(|(name, size)| (format!("{prefix}{name}"), *size)), pruned)
+                .await?;
+        }
+    }
+
+    async fn sweep_contents(
+        &self,
+        due: impl Iterator<Item = (String, i64)>,
+        pruned: &mut Pruned,
+    ) -> Result<()> {
+        let due: Vec<_> = due.map(|(key, size)| (key, u64::try_from(size).unwrap_or_default())).collect();
         let deletions =
             futures::stream::iter(due.into_iter().map(|(key, size)| self.delete_content(key, size)));
         let mut deletions = deletions.buffer_unordered(self.concurrency);

@@ -1,6 +1,6 @@
 //! What the archive holds, asked many at a time, and locked for longer where a run refers to it again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
@@ -57,8 +57,31 @@ impl<'a> Holdings<'a> {
     }
 }
 
+impl Holdings<'_> {
+    async fn look_pending(&self, names: Vec<String>) -> Result<HashMap<String, Option<String>>> {
+        let (archiver, vault) = (self.archiver, &self.archiver.vault);
+        let held = archiver.store.archive_pending(&archiver.plan, &names).await?;
+        if let (Some(due), Some(lock)) = (vault.lock_due(self.now), vault.lock_at(self.now)) {
+            let short = held
+                .iter()
+                .filter(|one| one.sha256.is_none() && one.locked_until.is_none_or(|locked| locked < due));
+            for one in short {
+                let key = format!("{}{}", vault.prefix, one.name);
+                let locked = vault.s3.lock(&vault.bucket, &key, lock).await;
+                locked.map_err(ArchiveError::inside("extending a lock"))?;
+                archiver.store.archive_pending_locked(&archiver.plan, &one.name, lock.until).await?;
+            }
+        }
+        Ok(held.into_iter().map(|one| (one.name, one.sha256.map(hex::encode))).collect())
+    }
+}
+
 impl Held for Holdings<'_> {
     fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>> {
         self.look(digests).boxed()
+    }
+
+    fn pending(&self, names: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Option<String>>>> {
+        self.look_pending(names).boxed()
     }
 }

@@ -55,9 +55,11 @@ impl Archiver {
 
     /// Learns what the archive holds from a listing, where our own tables know nothing: a new machine.
     pub(super) async fn know_contents(&self) -> Result<()> {
-        if self.store.archive_count(&self.plan).await? > 0 {
+        let known = self.store.archive_count(&self.plan).await?;
+        if known > 0 || self.store.archive_unhashed_count(&self.plan).await? > 0 {
             return Ok(());
         }
+        self.match_pending(&mut Vec::new()).await?;
         let start = format!("{}objects/", self.vault.prefix);
         let listing = self.vault.s3.list(&self.vault.bucket, &start).chunks(1_000);
         let mut listing = std::pin::pin!(listing);

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures::{Stream, stream::BoxStream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{S3, S3Error, settings::for_bytes};
+use super::{S3, S3Error, settings::limits};
 use crate::providers::http::Effect;
 
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
@@ -124,7 +124,7 @@ impl S3 {
         let put = self.client.put_object().bucket(bucket).key(key).body(body);
         let put =
             put.set_content_type(metadata.content_type.clone()).set_metadata(Some(metadata.user.clone()));
-        let put = put.customize().config_override(for_bytes(&self.shared, size)).send();
+        let put = put.customize().config_override(limits(&self.shared, size)).send();
         let done = self.run(call, Effect::Mutating, put).await?;
         Ok(unquoted(done.e_tag()))
     }
@@ -227,7 +227,7 @@ impl S3 {
     pub async fn copy(&self, from: (&str, &str), to: (&str, &str)) -> Result<String, S3Error> {
         let source = copy_source(from.0, from.1);
         let copy = self.client.copy_object().copy_source(source).bucket(to.0).key(to.1);
-        let copy = copy.customize().config_override(for_bytes(&self.shared, LARGEST_COPY / 16)).send();
+        let copy = copy.customize().config_override(limits(&self.shared, LARGEST_COPY / 16)).send();
         let done = self.run("objects.copy", Effect::Mutating, copy).await?;
         Ok(unquoted(done.copy_object_result().and_then(|result| result.e_tag())))
     }
@@ -245,6 +245,15 @@ impl S3 {
 /// A copy's source, escaped as its header wants it.
 pub(super) fn copy_source(bucket: &str, key: &str) -> String {
     utf8_percent_encode(&format!("{bucket}/{key}"), SOURCE).to_string()
+}
+
+/// The same of one version, or of the newest.
+pub(super) fn source_of((bucket, key): (&str, &str), version: Option<&str>) -> String {
+    let source = copy_source(bucket, key);
+    match version {
+        Some(version) => format!("{source}?versionId={}", utf8_percent_encode(version, SOURCE)),
+        None => source,
+    }
 }
 
 fn read_head(found: HeadObjectOutput) -> ObjectHead {
@@ -280,6 +289,11 @@ fn thaw_state(frozen: bool, restore: Option<&str>) -> Thaw {
         _ if frozen => Thaw::Frozen,
         _ => Thaw::Readable,
     }
+}
+
+/// As conditions have them.
+pub(super) fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
 }
 
 /// Stores send entity tags with and without quotes.

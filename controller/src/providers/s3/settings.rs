@@ -71,8 +71,14 @@ fn timeouts(shared: &HttpShared) -> aws_sdk_s3::config::timeout::TimeoutConfigBu
     TimeoutConfig::builder().connect_timeout(shared.connect_timeout)
 }
 
-/// Time limits for a call that moves `bytes` before its answer begins.
-pub(super) fn for_bytes(shared: &HttpShared, bytes: u64) -> ConfigBuilder {
+/// Time limits for a call that moves `bytes` before its answer begins; `None` if the client's own are right: an override costs more than
+/// a small object.
+pub(super) fn for_bytes(shared: &HttpShared, bytes: u64) -> Option<ConfigBuilder> {
+    (bytes >= SLOWEST).then(|| limits(shared, bytes))
+}
+
+/// Time limits for a call that moves `bytes`, here or inside the store.
+pub(super) fn limits(shared: &HttpShared, bytes: u64) -> ConfigBuilder {
     let limit = ANSWER_LIMIT + Duration::from_secs(bytes / SLOWEST);
     aws_sdk_s3::Config::builder().timeout_config(timeouts(shared).read_timeout(limit).build())
 }

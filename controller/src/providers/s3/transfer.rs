@@ -22,8 +22,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::{
     S3, S3Error,
-    objects::{LARGEST_COPY, copy_source, unquoted, utc},
-    settings::for_bytes,
+    objects::{LARGEST_COPY, copy_source, quoted, source_of, unquoted, utc},
+    payload::Payload,
+    settings::{for_bytes, limits},
 };
 use crate::providers::http::Effect;
 
@@ -118,7 +119,7 @@ impl S3 {
         let call = "objects.get";
         let get = self.client.get_object().bucket(bucket).key(key);
         let get = get.set_version_id(want.version.map(str::to_owned));
-        let get = get.set_if_match(want.etag.map(|etag| format!("\"{etag}\"")));
+        let get = get.set_if_match(want.etag.map(quoted));
         let get = get.set_range(want.range.map(|(from, len)| format!("bytes={from}-{}", from + len - 1)));
         let found = self.run(call, Effect::Repeatable, get.send()).await?;
         let size = found.content_length().and_then(|size| u64::try_from(size).ok());
@@ -170,12 +171,12 @@ impl S3 {
         &self,
         bucket: &str,
         key: &str,
-        bytes: Bytes,
+        payload: impl Into<Payload> + Send,
         headers: &Headers,
         keeping: &Keeping,
     ) -> Result<String, S3Error> {
-        use base64::Engine as _;
-        let size = bytes.len() as u64;
+        let payload = payload.into();
+        let size = payload.bytes.len() as u64;
         let put = self.client.put_object().bucket(bucket).key(key);
         let put = put
             .set_content_type(headers.content_type.clone())
@@ -186,17 +187,21 @@ impl S3 {
             .set_metadata(Some(headers.user.clone().into_iter().collect()))
             .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from));
         let put = match keeping.lock {
-            Some(lock) => {
-                let md5 = <md5::Md5 as md5::Digest>::digest(&bytes);
-                put.object_lock_mode(ObjectLockMode::from(lock.mode()))
-                    .object_lock_retain_until_date(lock.until())
-                    .content_md5(base64::engine::general_purpose::STANDARD.encode(md5))
-            }
+            Some(lock) => put
+                .object_lock_mode(ObjectLockMode::from(lock.mode()))
+                .object_lock_retain_until_date(lock.until())
+                .content_md5(payload.content_md5()),
             None => put,
         };
-        let put = put.body(ByteStream::from(bytes));
-        let put = put.customize().config_override(for_bytes(&self.shared, size)).send();
-        let done = self.run("objects.put", Effect::Mutating, put).await?;
+        let signed = payload.signed();
+        let mut put = put.body(ByteStream::from(payload.bytes)).customize();
+        if let Some(limits) = for_bytes(&self.shared, size) {
+            put = put.config_override(limits);
+        }
+        if let Some(signed) = signed {
+            put = put.interceptor(signed);
+        }
+        let done = self.run("objects.put", Effect::Mutating, put.send()).await?;
         Ok(unquoted(done.e_tag()))
     }
 
@@ -241,7 +246,7 @@ impl S3 {
         let body = SdkBody::from_body_1_x(Measured { left: size, content: Mutex::new(content) });
         let put = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
         let put = put.content_length(i64::try_from(size).unwrap_or(i64::MAX)).body(ByteStream::new(body));
-        let put = put.customize().config_override(for_bytes(&self.shared, size)).send();
+        let put = put.customize().config_override(limits(&self.shared, size)).send();
         let done = self.run("parts.put", Effect::Repeatable, put).await?;
         Ok(unquoted(done.e_tag()))
     }
@@ -256,40 +261,80 @@ impl S3 {
         size: u64,
         keeping: &Keeping,
     ) -> Result<(), S3Error> {
-        let source = copy_source(from.0, from.1);
+        self.copy_exactly(from, Want::default(), to, size, keeping).await.map(drop)
+    }
+
+    /// Copies exactly what `want` names from a bucket that the key pair may read, in parts above the limit of a single copy. Returns the
+    /// copy's `ETag`, without quotes. 412 if the source is another one by now: [`S3Error::is_changed`].
+    ///
+    /// Source: S3 API "`CopyObject`" and "`UploadPartCopy`", `x-amz-copy-source-if-match`. Repeating copies again.
+    pub async fn copy_exactly(
+        &self,
+        from: (&str, &str),
+        want: Want<'_>,
+        to: (&str, &str),
+        size: u64,
+        keeping: &Keeping,
+    ) -> Result<String, S3Error> {
+        let source = source_of(from, want.version);
         if size > LARGEST_COPY {
-            return self.copy_parts(&source, to, size, keeping).await;
+            return self.copy_parts(&source, want.etag, to, size, keeping).await;
         }
         let copy = self.client.copy_object().copy_source(source).bucket(to.0).key(to.1);
         let copy = copy
+            .set_copy_source_if_match(want.etag.map(quoted))
             .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from))
             .set_object_lock_mode(keeping.lock.map(|lock| ObjectLockMode::from(lock.mode())))
             .set_object_lock_retain_until_date(keeping.lock.map(Lock::until));
-        let copy = copy.customize().config_override(for_bytes(&self.shared, size)).send();
-        self.run("objects.copy", Effect::Mutating, copy).await.map(drop)
+        let mut copy = copy.customize();
+        if let Some(limits) = for_bytes(&self.shared, size) {
+            copy = copy.config_override(limits);
+        }
+        let done = self.run("objects.copy", Effect::Mutating, copy.send()).await?;
+        Ok(unquoted(done.copy_object_result().and_then(|result| result.e_tag())))
     }
 
     async fn copy_parts(
         &self,
         source: &str,
+        etag: Option<&str>,
         to: (&str, &str),
         size: u64,
         keeping: &Keeping,
-    ) -> Result<(), S3Error> {
-        let call = "parts.copy";
+    ) -> Result<String, S3Error> {
         let upload = self.begin_parts(to.0, to.1, &Headers::default(), keeping).await?;
+        match self.copy_each(source, etag, (to, &upload), size).await {
+            Ok(etags) => self.complete_parts(to.0, to.1, &upload, &etags).await,
+            Err(error) => {
+                // It is billed until it is gone; what cannot be aborted now is swept by `prune`.
+                if let Err(error) = self.abort_parts(to.0, to.1, &upload).await {
+                    tracing::warn!(key = to.1, %error, "an unfinished upload stays");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy_each(
+        &self,
+        source: &str,
+        etag: Option<&str>,
+        (to, upload): ((&str, &str), &str),
+        size: u64,
+    ) -> Result<Vec<String>, S3Error> {
         let mut etags = Vec::new();
         // A thousand parts at most.
         let part = (1 << 30).max(size.div_ceil(1_000));
         for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
             let range = format!("bytes={from}-{}", (from + part).min(size) - 1);
-            let copy = self.client.upload_part_copy().bucket(to.0).key(to.1).upload_id(&upload);
+            let copy = self.client.upload_part_copy().bucket(to.0).key(to.1).upload_id(upload);
             let copy = copy.part_number(number).copy_source(source).copy_source_range(range);
-            let copy = copy.customize().config_override(for_bytes(&self.shared, part)).send();
-            let done = self.run(call, Effect::Repeatable, copy).await?;
+            let copy = copy.set_copy_source_if_match(etag.map(quoted));
+            let copy = copy.customize().config_override(limits(&self.shared, part)).send();
+            let done = self.run("parts.copy", Effect::Repeatable, copy).await?;
             etags.push(unquoted(done.copy_part_result().and_then(|result| result.e_tag())));
         }
-        self.complete_parts(to.0, to.1, &upload, &etags).await.map(drop)
+        Ok(etags)
     }
 
     /// Copies inside the store, with what travels with the object replaced. At most 5 GB.
@@ -312,7 +357,7 @@ impl S3 {
             .set_content_language(headers.content_language.clone())
             .set_metadata(Some(headers.user.clone().into_iter().collect()))
             .storage_class(StorageClass::Standard);
-        let copy = copy.customize().config_override(for_bytes(&self.shared, size)).send();
+        let copy = copy.customize().config_override(limits(&self.shared, size)).send();
         self.run("objects.copy", Effect::Mutating, copy).await.map(drop)
     }
 
@@ -333,7 +378,7 @@ impl S3 {
         let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
         let complete = complete.multipart_upload(parts);
         // The store may take its time to put the parts together.
-        let complete = complete.customize().config_override(for_bytes(&self.shared, 1 << 30)).send();
+        let complete = complete.customize().config_override(limits(&self.shared, 1 << 30)).send();
         let done = self.run("parts.complete", Effect::Mutating, complete).await?;
         Ok(unquoted(done.e_tag()))
     }

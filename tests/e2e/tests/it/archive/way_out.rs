@@ -115,7 +115,7 @@ async fn flip(depot: &Depot, key: &str) {
 }
 
 /// Runs the script as somebody would who has lost everything else: a clean environment, two profiles.
-async fn restore(depot: &Depot, target: &str, rest: &[&str]) -> Output {
+pub(super) async fn restore(depot: &Depot, target: &str, rest: &[&str]) -> Output {
     let home = depot.folder("home");
     let profile = |name: &str, key: &reprise_sandbox::s3::Key| {
         format!(

@@ -1,0 +1,61 @@
+//! Mode `server-side`: the archive's store copies the source's object by itself, to a place of its own. Nobody has hashed it then.
+
+use std::sync::atomic::Ordering;
+
+use super::{Copier, Done, Kept, short};
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::is_md5;
+use crate::providers::s3::{Found, ObjectSummary, Want};
+use crate::store::Pending;
+
+impl Copier<'_> {
+    /// Lets the store copy what the listing showed, and nothing else: the entity tag is its condition. `None`: it is gone.
+    pub(super) async fn inside(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        let Some(found) = self.glance(listed).await? else { return Ok(None) };
+        let vault = &self.archiver.vault;
+        let (number, drawn) = (self.pending.fetch_add(1, Ordering::Relaxed), rand::random::<u32>());
+        let name = format!("pending/{}/{number}-{drawn:08x}", self.run);
+        let key = format!("{}{name}", vault.prefix);
+        let source = self.archiver.source.bucket.as_str();
+        let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
+        let copied = vault.s3.copy_exactly(
+            (source, &listed.key),
+            want,
+            (&vault.bucket, &key),
+            listed.size,
+            &self.keeping,
+        );
+        let (acl, etag) = futures::join!(self.acl(&listed.key, found.version.as_deref()), copied);
+        let etag = match etag {
+            Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            // The condition is about the source, as its changes are elsewhere.
+            Err(error) if error.is_changed() => {
+                return Err(ArchiveError::outside("copying inside the store")(error));
+            }
+            etag => etag.map_err(ArchiveError::inside("copying inside the store"))?,
+        };
+        if is_md5(&found.etag) && is_md5(&etag) && etag != found.etag {
+            return Err(short(&listed.key, 0, listed.size));
+        }
+        let pending = Pending {
+            name,
+            size: i64::try_from(listed.size).unwrap_or(i64::MAX),
+            etag: found.etag.clone(),
+            locked_until: self.locked_until(),
+            sha256: None,
+        };
+        let found = Found { size: listed.size, ..found };
+        self.done(listed, found, acl?, Kept::Pending(pending)).await.map(Some)
+    }
+
+    /// What travels with the object, without its content: its first byte tells as much as reading it, tags included.
+    async fn glance(&self, listed: &ObjectSummary) -> Result<Option<Found>> {
+        let source = &self.archiver.source;
+        let range = (listed.size > 0).then_some((0, 1));
+        let want = Want { version: None, etag: Some(&listed.etag), range };
+        match source.s3.read(&source.bucket, &listed.key, want).await {
+            Err(error) if error.is_not_found() => Ok(None),
+            found => found.map(Some).map_err(ArchiveError::outside("looking at an object")),
+        }
+    }
+}

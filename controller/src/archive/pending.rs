@@ -1,0 +1,151 @@
+//! Contents that the archive's store copied by itself: listed, read and hashed, and then copied to their digest.
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+
+use super::Archiver;
+use super::error::{ArchiveError, Result};
+use super::format::{is_md5, object_key};
+use super::suspicion::Noise;
+use crate::providers::s3::{Found, Want};
+use crate::store::{Pending, Stored};
+
+/// What reading some of them gave.
+#[derive(Debug, Default)]
+pub(super) struct Hashed {
+    /// Contents that were read and are what the source had.
+    pub read: u64,
+    /// Contents in cold storage.
+    pub frozen: u64,
+}
+
+/// What one of them turned out to be.
+enum Outcome {
+    Good(Stored),
+    Bad(String),
+    Frozen,
+    Missing,
+}
+
+impl Archiver {
+    /// Brings what we know of them in line with what the archive lists; tells those of another size than they had.
+    pub(super) async fn match_pending(&self, findings: &mut Vec<String>) -> Result<()> {
+        let prefix = &self.vault.prefix;
+        let start = format!("{prefix}pending/");
+        let listing = self.vault.s3.list(&self.vault.bucket, &start);
+        let mut listing = std::pin::pin!(listing.map_err(ArchiveError::inside("listing what is pending")));
+        let known = self.store.archive_pending_names(&self.plan).map_err(ArchiveError::from);
+        let mut known = std::pin::pin!(known);
+        let mut ours = known.try_next().await?;
+        let (mut lost, mut names, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(object) = listing.try_next().await? {
+            let name = object.key.get(prefix.len()..).unwrap_or_default().to_owned();
+            while let Some((gone, _)) = ours.take_if(|(known, _)| *known < name) {
+                lost.push(gone);
+                ours = known.try_next().await?;
+            }
+            let size = i64::try_from(object.size).unwrap_or(i64::MAX);
+            if let Some((_, expected)) = ours.take_if(|(known, _)| *known == name) {
+                if expected != size {
+                    self.store.archive_pending_damaged(&self.plan, &name).await?;
+                    findings.push(format!("{} has {size} bytes, and should have {expected}", object.key));
+                }
+                ours = known.try_next().await?;
+            } else {
+                names.push(name);
+                sizes.push(size);
+            }
+        }
+        while let Some((gone, _)) = ours {
+            lost.push(gone);
+            ours = known.try_next().await?;
+        }
+        self.store.archive_pending_lost(&self.plan, &lost).await?;
+        self.store.archive_pending_listed(&self.plan, &names, &sizes).await?;
+        Ok(())
+    }
+
+    /// Reads at most `most` that nobody has hashed yet. The good ones are copied to their digest, by the store; a run names them by it
+    /// from now on.
+    pub(super) async fn hash_pending(&self, most: i64, findings: &mut Vec<String>) -> Result<Hashed> {
+        let due = self.store.archive_unhashed(&self.plan, most).await?;
+        let reads = futures::stream::iter(due.into_iter().map(|pending| async move {
+            let outcome = self.hash_one(&pending).await;
+            (pending, outcome)
+        }));
+        let mut reads = std::pin::pin!(reads.buffer_unordered(self.concurrency.min(8)));
+        let mut hashed = Hashed::default();
+        while let Some((pending, outcome)) = reads.next().await {
+            let name = format!("{}{}", self.vault.prefix, pending.name);
+            match outcome? {
+                Outcome::Good(stored) => {
+                    self.store.archive_hashed(&self.plan, &pending.name, &stored).await?;
+                    hashed.read += 1;
+                }
+                Outcome::Bad(how) => {
+                    self.store.archive_pending_damaged(&self.plan, &pending.name).await?;
+                    findings.push(format!("{name} is damaged: {how}"));
+                }
+                Outcome::Missing => {
+                    self.store.archive_pending_lost(&self.plan, &[pending.name]).await?;
+                    findings.push(format!("{name} is missing"));
+                }
+                Outcome::Frozen => hashed.frozen += 1,
+            }
+        }
+        Ok(hashed)
+    }
+
+    async fn hash_one(&self, pending: &Pending) -> Result<Outcome> {
+        let (vault, inside) = (&self.vault, ArchiveError::inside("reading what is pending"));
+        let name = format!("{}{}", vault.prefix, pending.name);
+        let found = match vault.s3.read(&vault.bucket, &name, Want::default()).await {
+            Err(error) if error.is_frozen() => return Ok(Outcome::Frozen),
+            Err(error) if error.is_not_found() => return Ok(Outcome::Missing),
+            found => found.map_err(&inside)?,
+        };
+        let claimed = [pending.etag.clone(), found.etag.clone()];
+        let (bytes, md5, mut stored) = digest(found).await?;
+        if i64::try_from(bytes) != Ok(pending.size) {
+            return Ok(Outcome::Bad(format!("it has {bytes} bytes, and should have {}", pending.size)));
+        }
+        if let Some(wrong) = claimed.iter().find(|etag| is_md5(etag) && **etag != md5) {
+            return Ok(Outcome::Bad(format!("its MD5 is {md5}, and should be {wrong}")));
+        }
+        let key = object_key(&vault.prefix, &hex::encode(stored.sha256));
+        let keeping = vault.keeping(self.clock.now());
+        let copied = vault.s3.keep_copy((&vault.bucket, &name), (&vault.bucket, &key), bytes, &keeping).await;
+        match copied {
+            // Another run put the same content meanwhile, and this key pair may only add: the next verification reads it.
+            Err(error) if error.is_denied() => {
+                let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
+                if head.is_none_or(|head| head.size != bytes) {
+                    return Err(inside(error));
+                }
+            }
+            copied => copied.map_err(ArchiveError::inside("copying what is pending to its digest"))?,
+        }
+        stored.locked_until = keeping.lock.map(|lock| lock.until);
+        Ok(Outcome::Good(stored))
+    }
+}
+
+/// Reads a content to its end: its bytes, MD5 and what is to be stored of it.
+async fn digest(found: Found) -> Result<(u64, String, Stored)> {
+    let (mut sha256, mut md5, mut noise, mut bytes) = (Sha256::new(), Md5::new(), Noise::new(), 0);
+    let mut body = found.body;
+    while let Some(chunk) = body.try_next().await.map_err(ArchiveError::inside("reading what is pending"))? {
+        sha256.update(&chunk);
+        md5.update(&chunk);
+        noise.update(&chunk);
+        bytes += chunk.len() as u64;
+    }
+    let stored = Stored {
+        sha256: sha256.finalize().into(),
+        size: i64::try_from(bytes).unwrap_or(i64::MAX),
+        noise: noise.is_noise(),
+        locked_until: None,
+    };
+    Ok((bytes, hex::encode(md5.finalize()), stored))
+}
