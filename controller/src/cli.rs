@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::store::Store;
 
 mod alert_drill;
+mod answer;
 mod apply;
 mod archive;
 mod backups;
@@ -126,6 +127,8 @@ enum Command {
     Pause(cancel::NameArgs),
     /// Agree to the loss of data that a request waits with; who and when is recorded
     Approve(cancel::ApproveArgs),
+    /// Give the value of a variable that a plan asks a person for; it is read from standard input
+    Answer(answer::Args),
 }
 
 impl Cli {
@@ -164,6 +167,7 @@ impl Cli {
             Command::AlertDrill(args) => alert_drill::run(&common, &args).await,
             Command::Pause(args) => cancel::pause(&common, &args).await,
             Command::Approve(args) => cancel::approve(&common, &args).await,
+            Command::Answer(args) => answer::run(&common, &args).await,
         }
     }
 }

@@ -21,7 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{AppSpec, Computed, DrillPolicy, RecoveryPlanSpec, Variable};
+use crate::plan::{AppSpec, Computed, DrillPolicy, Policy, RecoveryPlanSpec, Variable};
 use crate::problem::{At, Problem, Report};
 use crate::request::Mode;
 use crate::template::{Entry, Template};
@@ -37,12 +37,21 @@ pub enum Planned {
     Reference(Reference),
     /// To be computed by the controller.
     Computed(Computed),
+    /// As the app had it that is replaced.
+    Kept,
+    /// A new secret.
+    Generated {
+        /// All apps have the same.
+        shared: bool,
+    },
+    /// To be given by a person.
+    Asked,
 }
 
 /// The variables of one app.
 ///
 /// `template` is the app's own, read at the commit that will be deployed; `None` if the plan names none. In a drill, only
-/// computed values and those marked `drill: keep` are let through.
+/// computed and regenerated values and those marked `drill: keep` are let through.
 ///
 /// Errors: every problem at once. The plan itself is taken as validated.
 ///
@@ -97,7 +106,7 @@ fn given(
         .filter(|(name, _)| !app.variables.contains_key(*name) && !app.unset.contains(name));
     let mut planned = BTreeMap::new();
     for (name, variable) in all.chain(&app.variables).filter(|(_, variable)| reaches(variable, mode)) {
-        match source(variable) {
+        match source(variable, plan.variables.shared.contains(name)) {
             Some(value) => {
                 planned.insert(name.clone(), value);
             }
@@ -108,13 +117,21 @@ fn given(
 }
 
 fn reaches(variable: &Variable, mode: Mode) -> bool {
-    mode == Mode::Recover || variable.computed.is_some() || variable.drill == DrillPolicy::Keep
+    let own = variable.computed.is_some() || variable.policy == Some(Policy::Regenerate);
+    mode == Mode::Recover || own || variable.drill == DrillPolicy::Keep
 }
 
-fn source(variable: &Variable) -> Option<Planned> {
+fn source(variable: &Variable, shared: bool) -> Option<Planned> {
     let literal = variable.value.as_ref().map(|value| Planned::Literal(value.to_string()));
     let reference = || variable.from.as_ref().map(|from| Planned::Reference(from.reference().clone()));
-    literal.or_else(reference).or_else(|| variable.computed.map(Planned::Computed))
+    let policy = || {
+        variable.policy.map(|policy| match policy {
+            Policy::Keep => Planned::Kept,
+            Policy::Regenerate => Planned::Generated { shared },
+            Policy::Ask => Planned::Asked,
+        })
+    };
+    literal.or_else(reference).or_else(|| variable.computed.map(Planned::Computed)).or_else(policy)
 }
 
 /// What an entry of the template adds to what the plan gives.

@@ -162,6 +162,18 @@ fn a_mistake_about_a_variable_is_told_at_its_place() {
             "spec.variables.values.DEBUG",
             "more than one value",
         ),
+        (
+            "/spec/variables/values/DEBUG/policy",
+            json!("keep"),
+            "spec.variables.values.DEBUG",
+            "more than one value",
+        ),
+        (
+            "/spec/variables/values/DEBUG",
+            json!({ "policy": "ask", "drill": "keep" }),
+            "spec.variables.values.DEBUG.drill",
+            "nobody is asked",
+        ),
         ("/spec/variables/values/PORT", json!({ "value": 1 }), "spec.variables.values.PORT", "platform"),
         ("/spec/variables/values/1ST", json!({ "value": 1 }), "spec.variables.values.1ST", "not the name"),
         (

@@ -50,6 +50,9 @@ pub enum CliError {
     /// Nobody is named who agrees.
     #[error("who agrees? No user is known here: say it with --by")]
     Anonymous,
+    /// What was given answers nothing.
+    #[error("{0}; nothing was changed")]
+    Answer(String),
     /// There is no store to talk to.
     #[error("no store: {advice}")]
     NoStore {
@@ -122,6 +125,7 @@ impl CliError {
             | Self::NameTaken(_)
             | Self::BadName(_)
             | Self::Anonymous
+            | Self::Answer(_)
             | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
             Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,

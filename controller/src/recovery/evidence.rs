@@ -14,7 +14,7 @@ use reprise_crds::plan::ObjectivesSpec;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup};
+use super::outputs::{ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup};
 use super::report::{RtoSplit, rpo_minutes, times};
 use super::status;
 use super::step::Step;
@@ -65,6 +65,8 @@ pub struct Evidence {
     pub choices: Vec<Choice>,
     /// What was checked, by which step.
     pub checks: Vec<Check>,
+    /// What the old apps had and the new ones have not, by names.
+    pub left: Vec<Left>,
     /// The steps that show nothing: they are not done, or what they recorded cannot be read.
     pub not_shown: Vec<String>,
     /// Versions of the tools that judged the backup, as they were recorded.
@@ -113,6 +115,20 @@ pub struct Choice {
     pub refused: Vec<RefusedBackup>,
 }
 
+/// What one app had that was not brought back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// The new app.
+    pub app: String,
+    /// Where the old one was looked at; `None`: nowhere.
+    pub from: Option<String>,
+    /// Variables, domains, addons, collaborators, autoscalers, notifiers and log drains, by names.
+    pub what: Vec<String>,
+    /// Why it is not known.
+    pub unknown: Option<String>,
+}
+
 /// What the records of a request show.
 pub fn of(record: Record<'_>) -> Evidence {
     let Record { request, steps, events, verdicts, objectives } = record;
@@ -134,6 +150,7 @@ pub fn of(record: Record<'_>) -> Evidence {
         timeline: events.iter().map(|event| moment(event, request.created_at)).collect(),
         choices: backup.map(database).into_iter().chain(objects.map(documents)).collect(),
         checks: checks::of(steps),
+        left: left(&outputs, steps),
         not_shown: not_shown(steps),
         tools: judge.map_or(Value::Null, |judge| judge.tools.clone()),
     }
@@ -143,6 +160,22 @@ pub fn of(record: Record<'_>) -> Evidence {
 fn last_news(request: &RequestRow, steps: &[StepRow]) -> DateTime<Utc> {
     let news = steps.iter().filter_map(|step| step.finished_at.or(step.heartbeat_at)).max();
     news.unwrap_or(request.created_at)
+}
+
+fn left(outputs: &Outputs, steps: &[StepRow]) -> Vec<Left> {
+    let apps = steps.iter().filter_map(|step| step.step.strip_prefix("variables/"));
+    let told = apps.filter_map(|app| {
+        let configured: ConfiguredApp = outputs.find(&Step::Variables(app.to_owned())).ok()??;
+        let ConfiguredApp { captured_from, left, unknown, .. } = configured;
+        // An earlier release did not look.
+        (captured_from.is_some() || unknown.is_some()).then(|| Left {
+            app: app.to_owned(),
+            from: captured_from,
+            what: left,
+            unknown,
+        })
+    });
+    told.collect()
 }
 
 fn objectives_of(

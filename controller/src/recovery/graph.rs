@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reprise_crds::plan::Policy;
 use reprise_crds::{Milestone, Part, RecoveryPlanSpec, Scope};
 
 use super::step::{Site, Step};
@@ -135,6 +136,14 @@ fn has_documents(plan: &RecoveryPlanSpec) -> bool {
     plan.target.bucket.is_some() && !plan.source.objects.is_empty()
 }
 
+/// Some secret is made by the recovery and is the same for all apps: it is known to the first app alone.
+fn shares_secrets(plan: &RecoveryPlanSpec) -> bool {
+    let variables = &plan.variables;
+    let made =
+        |name: &String| variables.values.get(name).is_some_and(|one| one.policy == Some(Policy::Regenerate));
+    variables.shared.iter().any(made)
+}
+
 /// The steps of one app. Deployments follow each other: both fronts run their migrations on the one database.
 fn app_steps(plan: &RecoveryPlanSpec, app: &str, before: Option<&str>, add: &mut impl FnMut(Step, &[Step])) {
     let app = || app.to_owned();
@@ -148,6 +157,9 @@ fn app_steps(plan: &RecoveryPlanSpec, app: &str, before: Option<&str>, add: &mut
     }
     if plan.target.read_only_user.is_some() {
         configured.push(Step::ReadOnlyUser);
+    }
+    if before.is_some() && shares_secrets(plan) {
+        configured.push(Step::Variables(plan.apps[0].name.clone()));
     }
     add(Step::Variables(app()), &configured);
     let mut ready = vec![Step::Variables(app()), Step::CheckDatabase, Step::SshKey];

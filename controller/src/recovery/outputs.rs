@@ -212,6 +212,15 @@ pub struct ConfiguredApp {
     pub commit: String,
     /// The names of its variables.
     pub names: Vec<String>,
+    /// Where it was read what the app that is replaced was like; `None` where nobody tells.
+    #[serde(default)]
+    pub captured_from: Option<String>,
+    /// What that app had and this one has not, by names.
+    #[serde(default)]
+    pub left: Vec<String>,
+    /// Why it is not known what the app was like.
+    #[serde(default)]
+    pub unknown: Option<String>,
 }
 
 /// What was deployed.

@@ -51,11 +51,13 @@ impl Store {
 
     /// How many have not been hashed.
     pub async fn archive_unhashed_count(&self, plan: &str) -> Result<i64> {
-        sqlx::query_scalar("SELECT count(*) FROM archive_pending WHERE plan = $1 AND sha256 IS NULL AND damaged_at IS NULL")
-            .bind(plan)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(StoreError::query("archive.unhashed_count"))
+        sqlx::query_scalar(
+            "SELECT count(*) FROM archive_pending WHERE plan = $1 AND sha256 IS NULL AND damaged_at IS NULL",
+        )
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.unhashed_count"))
     }
 
     /// One was hashed, and lies under its digest. Safe to repeat.

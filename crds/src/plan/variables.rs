@@ -34,7 +34,7 @@ pub struct VariablesSpec {
     pub values: BTreeMap<String, Variable>,
 }
 
-/// The value of one variable: exactly one of `value`, `from` and `computed`.
+/// The value of one variable: exactly one of `value`, `from`, `computed` and `policy`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Variable {
@@ -48,7 +48,11 @@ pub struct Variable {
     /// A value that only the recovery knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computed: Option<Computed>,
-    /// Whether a drill may see it. Default: `drop`; computed values always reach it, since in a drill they are its own.
+    /// How a value comes about that nobody wrote down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Whether a drill may see it. Default: `drop`; computed and regenerated values always reach it, since in a drill they are its
+    /// own.
     #[serde(default, skip_serializing_if = "is_drop")]
     pub drill: DrillPolicy,
 }
@@ -56,6 +60,20 @@ pub struct Variable {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
 fn is_drop(policy: &DrillPolicy) -> bool {
     *policy == DrillPolicy::Drop
+}
+
+/// How a value comes about that nobody wrote down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// As the app had it that is replaced: asked of the platform or, where that app is gone, taken from the newest archive, which
+    /// `archive.identity` opens.
+    Keep,
+    /// A new secret, made by the recovery and known to the app alone; the same for all apps if the name is `shared`. Whoever is
+    /// signed in is signed out by it.
+    Regenerate,
+    /// A person gives it during the recovery, with `reprise answer REQUEST NAME`; the recovery waits for it.
+    Ask,
 }
 
 /// Whether a value reaches a drill.

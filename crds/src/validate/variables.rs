@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{AppSpec, Needs, RecoveryPlanSpec, TargetSpec, Variable};
+use crate::plan::{AppSpec, DrillPolicy, Needs, Policy, RecoveryPlanSpec, TargetSpec, Variable};
 use crate::problem::{At, Report};
 
 mod name;
@@ -67,11 +67,15 @@ fn values(values: &BTreeMap<String, Variable>, target: &TargetSpec, at: &At, rep
 }
 
 fn value(variable: &Variable, target: &TargetSpec, at: &At, report: &mut Report) {
-    let Variable { value, from, computed, .. } = variable;
-    match usize::from(value.is_some()) + usize::from(from.is_some()) + usize::from(computed.is_some()) {
-        0 => report.add_with_hint(at, "has no value", "give one of value, from, computed"),
+    let Variable { value, from, computed, policy, drill } = variable;
+    let given = [value.is_some(), from.is_some(), computed.is_some(), policy.is_some()];
+    match given.into_iter().filter(|given| *given).count() {
+        0 => report.add_with_hint(at, "has no value", "give one of value, from, computed, policy"),
         1 => {}
-        _ => report.add_with_hint(at, "has more than one value", "give one of value, from, computed"),
+        _ => report.add_with_hint(at, "has more than one value", "give one of value, from, computed, policy"),
+    }
+    if *policy == Some(Policy::Ask) && *drill == DrillPolicy::Keep {
+        report.add(&at.member("drill"), "cannot be kept: nobody is asked in a drill");
     }
     if let Some(wrong) = value.as_ref().and_then(|literal| name::wrong_value(&literal.to_string())) {
         report.add(&at.member("value"), wrong);

@@ -99,6 +99,26 @@ fn the_value_of_the_app_wins_and_its_absence_too() {
 }
 
 #[test]
+fn a_value_that_nobody_wrote_down_comes_about_as_the_plan_says() {
+    let plan = plan(json!({
+        "shared": ["KEY"],
+        "values": {
+            "KEY": { "policy": "regenerate" },
+            "OWN": { "policy": "regenerate" },
+            "OLD": { "policy": "keep" },
+            "PIN": { "policy": "ask" },
+        },
+    }));
+    let planned = resolved(&plan, "KEY=change-me", Mode::Recover).unwrap();
+    assert_eq!(planned["KEY"], Planned::Generated { shared: true });
+    assert_eq!(planned["OWN"], Planned::Generated { shared: false });
+    assert_eq!((&planned["OLD"], &planned["PIN"]), (&Planned::Kept, &Planned::Asked));
+    // A drill makes secrets of its own, asks nobody and is given nothing of production.
+    let rehearsed = resolved(&plan, "", Mode::Drill).unwrap();
+    assert_eq!(rehearsed.keys().collect::<Vec<_>>(), ["KEY", "OWN"]);
+}
+
+#[test]
 fn every_bad_line_and_every_open_question_is_told_at_once() {
     let problems = resolved(&plan(json!({})), "A=1\nwhat is this\nB=2\n", Mode::Recover).unwrap_err();
     let places: Vec<_> = problems.iter().map(|problem| problem.split(": ").next().unwrap()).collect();

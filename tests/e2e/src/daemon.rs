@@ -175,6 +175,14 @@ impl Daemon {
         }
     }
 
+    /// Runs a command of `reprise` that reads `input`; it must work.
+    pub async fn tell(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run_with(arguments, input).await;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "reprise {}: {out}{err}", arguments.join(" "));
+        out.into_owned()
+    }
+
     /// Begins a command of `reprise`, which dies with what is returned.
     pub fn begin(&self, arguments: &[&str]) -> Child {
         let mut command = self.command();

@@ -167,6 +167,32 @@ impl World {
         assert!(answer.status().is_success(), "the disaster did not happen: {}", answer.status());
     }
 
+    /// The owner calls the platform, as with the dashboard; what it answers.
+    pub async fn platform(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let token = self.variable("SCALINGO_API_TOKEN");
+        let url = format!("{}/v1/tokens/exchange", self.variable("SCALINGO_AUTH_URL"));
+        let answer = client().post(url).basic_auth("", Some(token)).send().await.expect("an answer");
+        let bearer: Value = answer.json().await.expect("a token");
+        let url = format!("{}/v1/{path}", self.variable("SCALINGO_API_URL"));
+        let mut request =
+            client().request(method, url).bearer_auth(bearer["token"].as_str().unwrap_or_default());
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("an answer");
+        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// An app's variables, by name.
+    pub async fn variables_of(&self, app: &str) -> BTreeMap<String, String> {
+        let told = self.platform(Method::GET, &format!("apps/{app}/variables"), None).await;
+        let text = |one: &Value, member: &str| one[member].as_str().unwrap_or_default().to_owned();
+        let all = told["variables"].as_array().expect("variables").iter();
+        all.map(|one| (text(one, "name"), text(one, "value"))).collect()
+    }
+
     /// Another customer creates an app of this name.
     pub async fn take_app_name(&self, name: &str) {
         let token = self.variable("SCALINGO_COLLABORATOR_API_TOKEN");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use pulldown_cmark::{Options, Parser};
 
-use super::{Choice, Evidence, Objective};
+use super::{Choice, Evidence, Left, Objective};
 
 /// The page as Markdown, with tables as GitHub has them.
 pub fn markdown(evidence: &Evidence) -> String {
@@ -17,6 +17,7 @@ pub fn markdown(evidence: &Evidence) -> String {
         split(evidence),
         choices(&evidence.choices),
         checks(evidence),
+        left(&evidence.left),
         timeline(evidence),
         tools(evidence),
     ];
@@ -103,6 +104,17 @@ fn checks(evidence: &Evidence) -> String {
     }
     let not_shown: Vec<String> = evidence.not_shown.iter().map(|step| format!("- {}", plain(step))).collect();
     format!("{held}\nNot shown:\n\n{}\n", not_shown.join("\n"))
+}
+
+fn left(left: &[Left]) -> String {
+    let rows = left.iter().flat_map(|one| {
+        let from = one.from.as_deref().map(|from| format!(" (as {from} shows)")).unwrap_or_default();
+        let unknown = one.unknown.iter().map(|why| format!("not known: {why}"));
+        let nothing = (one.what.is_empty() && one.unknown.is_none()).then(|| format!("nothing{from}"));
+        let what = one.what.iter().map(move |what| format!("{what}{from}"));
+        what.chain(unknown).chain(nothing).map(|what| vec![plain(&one.app), plain(&what)]).collect::<Vec<_>>()
+    });
+    section("What the old apps had and was not brought back", &["App", "What"], rows)
 }
 
 fn timeline(evidence: &Evidence) -> String {

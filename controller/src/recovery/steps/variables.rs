@@ -10,14 +10,16 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::read_only_user::is_read_only;
 use super::{Ctx, Result, StepError, deploy};
 use crate::providers::git::Commit;
-use crate::providers::scalingo::variables::Aliases;
+use crate::providers::scalingo::variables::{Aliases, Variable};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::{ConfiguredApp, MadeApp};
 use crate::recovery::step::Step;
 use crate::store::SpanKind;
 
+mod captured;
 mod dsn;
 
+use captured::{Back, Captured};
 pub(super) use dsn::Dsn;
 
 /// Largest template that is read, in bytes.
@@ -26,28 +28,87 @@ const TEMPLATE_LIMIT: usize = 256 << 10;
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let gone = || StepError::refused(format!("the plan has no app {app} any more"), "file a new request");
     let spec = ctx.run.plan.app(app).ok_or_else(gone)?;
-    let commit = deploy::commit(ctx, spec).await?;
-    let planned = planned(ctx, spec, &commit).await?;
-    let values = values(ctx, spec, &planned).await?;
+    let decided = async {
+        let commit = deploy::commit(ctx, spec).await?;
+        let planned = planned(ctx, spec, &commit).await?;
+        Ok::<_, StepError>((commit, planned))
+    };
+    let (decided, captured) = futures::join!(decided, Captured::read(ctx, spec));
+    let (commit, planned) = decided?;
+    let values = values(ctx, spec, &planned, &captured).await?;
+    let there = put(ctx, app, &values, &asked(&planned)).await?;
+    let (captured_from, left, unknown) = match captured {
+        Ok(captured) => {
+            let left = captured.left(&back(ctx, spec, &there));
+            (Some(captured.from), left, None)
+        }
+        Err(why) => (None, Vec::new(), Some(why)),
+    };
+    let names = planned.into_keys().collect();
+    Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown })
+}
+
+/// Puts what is to be there, and waits for what a person gives. Returns the names of all that is there then.
+async fn put(
+    ctx: &Ctx,
+    app: &str,
+    values: &BTreeMap<String, SecretString>,
+    asked: &[&str],
+) -> Result<Vec<String>> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let observe = || async {
         let listed = platform.variables(app, Aliases::Raw).await;
         listed.map_err(StepError::provider(format!("reading the variables of {app}")))
     };
-    let decide = |seen: &Vec<crate::providers::scalingo::variables::Variable>| {
+    let decide = |seen: &Vec<Variable>| {
         let there = |(name, value): (&String, &SecretString)| {
             seen.iter()
                 .any(|known| known.name == *name && known.value.expose_secret() == value.expose_secret())
         };
-        Ok(if values.iter().all(there) { Next::Done(()) } else { Next::Act(()) })
+        if !values.iter().all(there) {
+            return Ok(Next::Act(()));
+        }
+        let open: Vec<&str> = asked.iter().copied().filter(|name| of(seen, name).is_none()).collect();
+        if !open.is_empty() {
+            return Ok(Next::Wait(question(ctx, app, &open)));
+        }
+        Ok(Next::Done(seen.iter().map(|variable| variable.name.clone()).collect()))
     };
     let act = |()| async {
         let put =
             platform.set_variables(app, values.iter().map(|(name, value)| (name.as_str(), value))).await;
         put.map(drop).map_err(StepError::provider(format!("putting the variables of {app}")))
     };
-    drive(ctx, Pace::PROVIDER, false, observe, decide, act).await?;
-    Ok(ConfiguredApp { commit: commit.to_string(), names: planned.into_keys().collect() })
+    drive(ctx, Pace::PROVIDER, false, observe, decide, act).await
+}
+
+/// The names whose values a person gives.
+fn asked(planned: &BTreeMap<String, Planned>) -> Vec<&str> {
+    let asked = planned.iter().filter(|(_, planned)| **planned == Planned::Asked);
+    asked.map(|(name, _)| name.as_str()).collect()
+}
+
+fn question(ctx: &Ctx, app: &str, open: &[&str]) -> String {
+    let commands = open.iter().map(|name| format!("`reprise answer {} {name}`", ctx.run.request));
+    let commands = commands.collect::<Vec<_>>().join(", ");
+    format!("{app} waits for somebody to give {}: {commands}", open.join(", "))
+}
+
+/// What this plan brings back of an app.
+fn back<'a>(ctx: &'a Ctx, app: &'a AppSpec, there: &'a [String]) -> Back<'a> {
+    let target = &ctx.run.plan.target;
+    Back {
+        variables: there.iter().map(String::as_str).collect(),
+        domains: &app.domains,
+        collaborators: &target.collaborators,
+        redis: target.redis.is_some(),
+    }
+}
+
+/// A value that is there and not blank.
+fn of(seen: &[Variable], name: &str) -> Option<SecretString> {
+    let found = seen.iter().find(|known| known.name == name)?;
+    (!found.value.expose_secret().trim().is_empty()).then(|| found.value.clone())
 }
 
 /// Where each value comes from: the plan's word over the template's, read at the commit that will be deployed.
@@ -81,6 +142,7 @@ async fn values(
     ctx: &Ctx,
     app: &AppSpec,
     planned: &BTreeMap<String, Planned>,
+    captured: &Result<Captured, String>,
 ) -> Result<BTreeMap<String, SecretString>> {
     ctx.doing(SpanKind::Own, "computing the variables");
     let known = Known::gather(ctx, app, planned).await?;
@@ -95,10 +157,38 @@ async fn values(
                 .map_err(StepError::reference(format!("variable {name}")))?,
             Planned::Computed(computed) if is_read_only(*computed) => continue,
             Planned::Computed(computed) => known.value(*computed)?,
+            Planned::Kept => kept(captured, name)?,
+            Planned::Generated { shared } => generated(ctx, &app.name, name, *shared).await?,
+            Planned::Asked => continue,
         };
         values.insert(name.clone(), value);
     }
     Ok(values)
+}
+
+fn kept(captured: &Result<Captured, String>, name: &str) -> Result<SecretString> {
+    let advice =
+        "give it a value in the plan, or policy regenerate or ask, apply the plan, and resume the request";
+    let captured = captured.as_ref().map_err(|why| {
+        StepError::refused(
+            format!("variable {name} is to be kept, and nobody tells its value: {why}"),
+            advice,
+        )
+    })?;
+    captured.variable(name).ok_or_else(|| {
+        let from = &captured.from;
+        StepError::refused(format!("variable {name} is to be kept, and {from} has no value for it"), advice)
+    })
+}
+
+/// A new secret. It is known to the app alone: an attempt after a crash finds it there, or makes another one.
+async fn generated(ctx: &Ctx, app: &str, name: &str, shared: bool) -> Result<SecretString> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    // The first app's variables were put before those of the others are.
+    let owner = if shared { ctx.first_app() } else { app };
+    let seen = platform.variables(owner, Aliases::Raw).await;
+    let seen = seen.map_err(StepError::provider(format!("reading the variables of {owner}")))?;
+    Ok(of(&seen, name).unwrap_or_else(|| hex::encode(rand::random::<[u8; 32]>()).into()))
 }
 
 /// Everything that computed values are made of.

@@ -7,13 +7,16 @@ use reprise_e2e::daemon::Daemon;
 use reprise_e2e::plan::{APPS, DOMAINS, Plan};
 use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
+use reqwest::Method;
+use serde_json::json;
 
 /// Makes a key pair, and the plan that encrypts for it.
 async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
     let printed = daemon.run(&["archive", "keygen", "--out", &identity.display().to_string()]).await;
     let recipient = printed.trim();
     assert!(recipient.starts_with("age1"), "{printed}");
-    Plan::example().with("  archive:\n", &format!("  archive:\n    recipients: [{recipient}]\n"))
+    let plan = Plan::example().with("{ from: \"env:APILOS_JWT_SIGN_KEY\" }", "{ policy: keep }");
+    plan.with("  archive:\n", &format!("  archive:\n    recipients: [{recipient}]\n"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,6 +27,10 @@ async fn an_estate_comes_back_from_the_archive_alone() {
         stage.daemon.start().await;
         let plan = with_recipient(&stage.daemon, &identity).await;
         stage.daemon.apply(&plan).await;
+        for (app, value) in [("apilos-siap", "of the first"), ("apilos-standalone", "of the second")] {
+            let body = json!({ "variables": [{ "name": "JWT_SIGN_KEY", "value": value }] });
+            stage.world.platform(Method::PUT, &format!("apps/{app}/variables"), Some(body)).await;
+        }
         stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
         let copied = stage.daemon.run(&["archive", "--dev", "dumps", "apilos"]).await;
         assert_eq!(
@@ -53,6 +60,11 @@ async fn an_estate_comes_back_from_the_archive_alone() {
             let page = stage.world.visit(domain, "/").await;
             assert!(page.status.as_u16() < 400, "{app} answers {}", page.status);
         }
+        for (app, value) in APPS.into_iter().zip(["of the first", "of the second"]) {
+            assert_eq!(stage.world.variables_of(app).await["JWT_SIGN_KEY"], value, "{app}");
+        }
+        let evidence = stage.daemon.run(&["evidence", "the-bad-day"]).await;
+        assert!(evidence.contains("as archive run "), "{evidence}");
         let again = stage
             .daemon
             .ask(&["bootstrap", "--dev", "--from-archive", &archive, "--identity", &identity])

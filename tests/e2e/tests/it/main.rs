@@ -19,4 +19,5 @@ mod proof;
 mod references;
 mod spec;
 mod token;
+mod values;
 mod whole;
