@@ -19,6 +19,15 @@ pub enum ArchiveError {
         #[source]
         source: S3Error,
     },
+    /// One object cannot be copied.
+    #[error("`{key}` cannot be copied")]
+    Object {
+        /// Its key at the source.
+        key: String,
+        /// Why.
+        #[source]
+        source: Box<ArchiveError>,
+    },
     /// The archive's own bucket.
     #[error("{doing} at the archive")]
     Inside {
@@ -81,6 +90,17 @@ impl ArchiveError {
         }
     }
 
+    /// Names the object that a store's answer is about.
+    #[must_use]
+    pub fn of(self, key: &str) -> Self {
+        match self {
+            Self::Outside { .. } | Self::Inside { .. } => {
+                Self::Object { key: key.to_owned(), source: Box::new(self) }
+            }
+            other => other,
+        }
+    }
+
     /// Names what was done with a file.
     pub fn file(doing: &'static str) -> impl Fn(std::io::Error) -> Self {
         move |source| Self::File { doing, source }
@@ -91,6 +111,7 @@ impl Classified for ArchiveError {
     fn class(&self) -> Class {
         match self {
             Self::Outside { source, .. } | Self::Inside { source, .. } => source.class(),
+            Self::Object { source, .. } => source.class(),
             Self::Store(source) => source.class(),
             Self::File { .. } | Self::Busy(_) => Class::Transient,
             Self::Damaged { .. } | Self::Refused { .. } => Class::Terminal,

@@ -131,7 +131,7 @@ impl Archiver {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let done = self.bring_back(&entry, there, order, counted).await;
                 gate.leave(pass);
-                done?;
+                done.map_err(|error| error.of(&entry.key))?;
                 if let Some(told) = &order.progress {
                     told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
                 }

@@ -273,7 +273,8 @@ impl Archiver {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let copied = copier.copy(&changed.listed).await;
                 gate.leave(pass);
-                let note = self.note(changed, copied?, meter).await?;
+                let copied = copied.map_err(|error| error.of(&changed.listed.key))?;
+                let note = self.note(changed, copied, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })
             .await

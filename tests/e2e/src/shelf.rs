@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ObjectCannedAcl, Tag, Tagging};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ObjectCannedAcl, Tag, Tagging};
 use bytes::Bytes;
 use reprise_sandbox::s3::{Durability, Key, Rates, S3, S3Config, Seeded};
 use reprise_sandbox::world::World;
@@ -108,6 +108,19 @@ impl Shelf {
         let body = ByteStream::from(body.into());
         let put = self.client.put_object().bucket(bucket).key(key).body(body).send().await;
         put.unwrap_or_else(|error| panic!("{key} was not put: {error:?}"));
+    }
+
+    /// Puts an object by way of an upload of one part.
+    pub async fn put_in_parts(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
+        let begun = self.client.create_multipart_upload().bucket(bucket).key(key);
+        let begun = begun.send().await.expect("an upload");
+        let upload = begun.upload_id().expect("its id");
+        let part = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(1);
+        let part = part.body(ByteStream::from(body.into())).send().await.expect("a part");
+        let part = CompletedPart::builder().part_number(1).set_e_tag(part.e_tag).build();
+        let parts = CompletedMultipartUpload::builder().parts(part).build();
+        let done = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
+        done.multipart_upload(parts).send().await.expect("an object");
     }
 
     /// Puts an object with everything that can travel with one.

@@ -11,8 +11,8 @@ use std::{
 use aws_sdk_s3::{
     primitives::{ByteStream, DateTime as SmithyTime, SdkBody},
     types::{
-        CompletedMultipartUpload, CompletedPart, MetadataDirective, ObjectLockMode, ObjectLockRetention,
-        StorageClass,
+        ChecksumMode, CompletedMultipartUpload, CompletedPart, MetadataDirective, ObjectLockMode,
+        ObjectLockRetention, StorageClass,
     },
 };
 use bytes::Bytes;
@@ -112,7 +112,8 @@ impl Lock {
 }
 
 impl S3 {
-    /// Starts to read an object, or some of it. 412 if it is another one by now: [`S3Error::is_changed`].
+    /// Starts to read an object, or some of it. A whole one ends with an error if its bytes are not those of the checksum that the store
+    /// names. 412 if it is another one by now: [`S3Error::is_changed`].
     ///
     /// Source: S3 API "`GetObject`". Safe to repeat.
     pub async fn read(&self, bucket: &str, key: &str, want: Want<'_>) -> Result<Found, S3Error> {
@@ -121,6 +122,9 @@ impl S3 {
         let get = get.set_version_id(want.version.map(str::to_owned));
         let get = get.set_if_match(want.etag.map(quoted));
         let get = get.set_range(want.range.map(|(from, len)| format!("bytes={from}-{}", from + len - 1)));
+        // What the store knows of the whole is compared by the SDK while it is read; of a range it knows nothing.
+        let mode = want.range.is_none().then_some(ChecksumMode::Enabled);
+        let get = get.set_checksum_mode(mode);
         let found = self.run(call, Effect::Repeatable, get.send()).await?;
         let size = found.content_length().and_then(|size| u64::try_from(size).ok());
         Ok(Found {

@@ -54,13 +54,41 @@ async fn where_the_archive_names_wrong_entity_tags_what_it_holds_is_read_again()
         depot.take().await;
         // One that holds something else than it was sent is found out: here it sends something else, which is the same to us.
         depot.source.put(PRODUCTION, "c", body("c")).await;
-        depot.break_archive("GetObject", "/apilos/objects/", Some(1), Fault::Corrupt);
+        depot.break_archive("GetObject", "/apilos/objects/", None, Fault::Corrupt);
         let said = depot.fails(&["run"]).await;
-        assert!(said.contains("the archive holds other bytes than it was sent"), "{said}");
+        assert!(
+            said.contains("reading a content again at the archive") && said.contains("checksum"),
+            "{said}"
+        );
+        depot.mend();
         assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1);
         wire.lie(false);
         depot.take().await;
         depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_source_sends_is_held_against_the_checksum_that_it_names() {
+    play(&by_hand(), async |depot| {
+        // Sent in parts, so that its entity tag is no digest: the checksum alone tells.
+        depot.source.put_in_parts(PRODUCTION, "dossier/a", body("a")).await;
+        depot.break_source("GetObject", "/dossier/a", Some(1), Fault::Corrupt);
+        depot.take().await;
+        assert_eq!(depot.faults_played(), 1);
+        depot.source.bucket("back", false, false).await;
+        depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!(depot.source.get("back", "dossier/a").await, body("a"));
+
+        // One that goes on lying is not believed: nothing of it is archived, and it is named.
+        depot.source.put_in_parts(PRODUCTION, "dossier/b", body("b")).await;
+        depot.break_source("GetObject", "/dossier/b", None, Fault::Corrupt);
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("dossier/b") && said.contains("checksum"), "{said}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1);
+        depot.mend();
+        depot.take().await;
     })
     .await;
 }
