@@ -6,6 +6,7 @@
 mod data;
 mod finding;
 mod integrity;
+mod migrations;
 mod observe;
 mod occupancy;
 mod planned;
@@ -18,6 +19,9 @@ use thiserror::Error;
 pub use data::{DataCheck, DataOutcome, Expectation, run_data_checks};
 pub use finding::{Finding, Severity, compare, undumped};
 pub use integrity::integrity;
+pub use migrations::{
+    Ahead, Applied, Code, CodeLevel, MigrationLevel, applied_migrations, compare_migrations,
+};
 pub use observe::{Observed, SequenceState, observe};
 pub use occupancy::{Occupancy, occupancy};
 pub use planned::planned;

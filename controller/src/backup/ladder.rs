@@ -8,6 +8,7 @@
 
 mod extensions;
 mod halt;
+mod look;
 mod recorded;
 mod seal;
 
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use halt::Halt;
+use look::{Inside, Look};
 pub use recorded::{Fall, Previous, Recorded, Rows, rows_document, rows_of, rows_of_document};
 pub use seal::Seal;
 
@@ -30,8 +32,8 @@ use super::PgTools;
 use super::accounting::{Account, account};
 use super::archive::{Expect, Received, receive};
 use super::checks::{
-    CheckError, DataCheck, Finding, Severity, analyze, compare, integrity, observe, occupancy,
-    run_data_checks, undumped,
+    CheckError, Code, DataCheck, Finding, MigrationLevel, Severity, Structure, applied_migrations, compare,
+    compare_migrations, occupancy, run_data_checks, undumped,
 };
 use super::contents::{Counts, read_all};
 use super::refusal::BodyError;
@@ -57,6 +59,10 @@ pub struct Scratch<'a> {
     pub questions: &'a [DataCheck],
     /// How long each of them may take.
     pub question_limit: Duration,
+    /// How long may be looked into indexes and tables.
+    pub structure_limit: Duration,
+    /// The code's migrations, which the database's are held against.
+    pub code: &'a Code,
 }
 
 /// How far a backup came, and all that was learnt on the way.
@@ -76,6 +82,10 @@ pub struct Climb {
     pub account: Option<Account>,
     /// What is not as it should be, notices included.
     pub findings: Vec<Finding>,
+    /// How far indexes and tables were looked into.
+    pub structure: Option<Structure>,
+    /// The database's migrations against the code's.
+    pub migrations: Option<MigrationLevel>,
     /// Extensions of the dump that the throwaway server does not offer: what then did not come back says nothing of the
     /// backup.
     pub unoffered: Vec<String>,
@@ -113,8 +123,8 @@ where
         }
         let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
         let outcome = async {
-            climb.restore(&order, &mut connection).await?;
-            climb.assert(recorded, &received, &order, &mut connection).await
+            let sound = climb.restore(&order, &mut connection).await?;
+            climb.assert(sound, recorded, &received, &order, &mut connection).await
         };
         let outcome = Box::pin(outcome).await;
         connection.close().await.ok();
@@ -145,6 +155,8 @@ impl Climb {
             counts: None,
             account: None,
             findings: Vec::new(),
+            structure: None,
+            migrations: None,
             unoffered: Vec::new(),
             reached: Vec::new(),
             began: Instant::now(),
@@ -160,7 +172,7 @@ impl Climb {
     /// fault is ours or the line's, and it is to be tried again.
     pub fn is_conclusive(&self) -> bool {
         match &self.halt {
-            None | Some(Halt::Unsealed) => true,
+            None | Some(Halt::Ahead(_) | Halt::Unsealed) => true,
             Some(Halt::Incomplete(_) | Halt::Unsound(_)) if !self.unoffered.is_empty() => false,
             Some(halt) => halt.blames_backup(),
         }
@@ -205,13 +217,18 @@ impl Climb {
         Ok((toc, counts))
     }
 
-    async fn restore(&mut self, from: &Unrestored<'_>, connection: &mut PgConnection) -> Result<(), Halt> {
+    /// Restores, and looks at all that came of it; what is sound in itself is judged when it is known that all is there.
+    async fn restore(
+        &mut self,
+        from: &Unrestored<'_>,
+        connection: &mut PgConnection,
+    ) -> Result<Inside, Halt> {
         let Unrestored { tools, file, toc, counts, scratch, cancel } = *from;
         let selection = Selection::new(toc, &occupancy(connection).await?, false)?;
         let Scratch { target, jobs, work_dir, application, .. } = scratch;
         let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
         let report = restore(tools, order, cancel, |_| {}).await?;
-        let observed = observe(connection, |_, _| {}).await?;
+        let Look { observed, inside } = Look::take(&scratch, connection).await?;
         self.findings = compare(counts, &selection, &observed);
         self.findings.extend(undumped(toc, &observed));
         let account = account(toc, &selection, &report, counts, &observed);
@@ -221,24 +238,27 @@ impl Climb {
             return Err(Halt::Incomplete(told));
         }
         self.reach(Rung::Restored);
-        Ok(())
+        Ok(inside)
     }
 
     async fn assert(
         &mut self,
+        inside: Inside,
         recorded: &Recorded,
         received: &Received,
         from: &Unrestored<'_>,
         connection: &mut PgConnection,
     ) -> Result<(), Halt> {
-        analyze(connection, |_, _| {}).await?;
-        self.findings.extend(integrity(connection).await?);
+        self.findings.extend(inside.sound?);
+        let (structure, damaged) = inside.structure?;
+        self.structure = Some(structure);
+        self.findings.extend(damaged);
         let unsound = |found: &&Finding| found.severity(from.counts) == Severity::Failure || found.is_doubt();
         let unsound: Vec<Finding> = self.findings.iter().filter(unsound).cloned().collect();
         if !unsound.is_empty() {
             return Err(Halt::Unsound(unsound));
         }
-        let Scratch { questions, question_limit, .. } = from.scratch;
+        let Scratch { questions, question_limit, code, .. } = from.scratch;
         let mut answers = run_data_checks(connection, questions, question_limit).await?;
         answers.retain(|answer| !answer.holds);
         if !answers.is_empty() {
@@ -247,6 +267,12 @@ impl Climb {
         let falls = recorded.falls(from.counts);
         if !falls.is_empty() {
             return Err(Halt::Fallen(falls));
+        }
+        let level = compare_migrations(applied_migrations(connection).await?.as_deref(), code);
+        let ahead = level.ahead().to_vec();
+        self.migrations = Some(level);
+        if !ahead.is_empty() {
+            return Err(Halt::Ahead(ahead));
         }
         Seal::of(received, from.toc, recorded).ok_or(Halt::Unsealed)?;
         self.reach(Rung::Asserted);
@@ -269,3 +295,6 @@ pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConn
     let connected = options.connect().await;
     connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
 }
+
+#[cfg(test)]
+mod tests;

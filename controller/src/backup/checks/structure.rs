@@ -92,10 +92,7 @@ pub async fn structure(
     looked
 }
 
-async fn look(
-    conn: &mut PgConnection,
-    limit: Duration,
-) -> Result<(Structure, Vec<Finding>), CheckError> {
+async fn look(conn: &mut PgConnection, limit: Duration) -> Result<(Structure, Vec<Finding>), CheckError> {
     let offered = match provide(conn).await {
         Ok(Some(offered)) => offered,
         Ok(None) => return Ok(unavailable("this server does not offer amcheck")),
@@ -166,7 +163,8 @@ async fn provide(conn: &mut PgConnection) -> sqlx::Result<Option<Offered>> {
 /// Indexes of the catalogue say nothing of a backup, and those of TOAST are read with their tables.
 const INDEXES: &str = "pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indisvalid AND i.indisready
     JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree' WHERE c.relkind = 'i'";
-const TABLES: &str = "pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'heap' WHERE c.relkind IN ('r', 'm')";
+const TABLES: &str =
+    "pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'heap' WHERE c.relkind IN ('r', 'm')";
 
 async fn list(conn: &mut PgConnection, of: &str) -> sqlx::Result<Vec<(i64, RelationName)>> {
     let sql = format!(

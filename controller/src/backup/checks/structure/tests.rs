@@ -12,8 +12,7 @@ const FOLDED: &str = "
     INSERT INTO public.people (name) SELECT 'N' || n FROM generate_series(1, 500) AS n;
     CREATE INDEX people_folded ON public.people (public.folded(name));";
 /// Its answer changes, as that of a collation does when its library is renewed.
-const CHANGED: &str =
-    "CREATE OR REPLACE FUNCTION public.folded(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t)'";
+const CHANGED: &str = "CREATE OR REPLACE FUNCTION public.folded(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT upper(t)'";
 
 async fn looked(lab: &Lab, database: &str, limit: Duration) -> (Structure, Vec<Finding>) {
     structure(&mut lab.connect(database).await, limit).await.expect("a look")
@@ -30,7 +29,9 @@ async fn an_index_whose_function_changed_its_answer_is_found_by_name() {
 
     lab.execute(&database, CHANGED).await;
     let (told, findings) = looked(&lab, &database, LONG).await;
-    let [Finding::IndexDamaged { index, fault }] = findings.as_slice() else { panic!("{told}: {findings:?}") };
+    let [Finding::IndexDamaged { index, fault }] = findings.as_slice() else {
+        panic!("{told}: {findings:?}")
+    };
     assert_eq!(index.to_string(), "public.people_folded");
     assert!(fault.contains("people_folded") && !fault.contains("N1"), "{fault}");
     assert_eq!(told.to_string(), all, "it was looked at, whatever was found");
@@ -52,7 +53,8 @@ async fn nothing_of_the_look_stays_in_the_database() {
 #[tokio::test]
 async fn an_amcheck_of_the_dumps_own_is_used_where_it_is() {
     let lab = lab().await;
-    let own = format!("CREATE SCHEMA \"Other\"; CREATE EXTENSION amcheck SCHEMA \"Other\"; {FOLDED}{CHANGED}");
+    let own =
+        format!("CREATE SCHEMA \"Other\"; CREATE EXTENSION amcheck SCHEMA \"Other\"; {FOLDED}{CHANGED}");
     let (told, findings) = looked(&lab, &lab.source(&own).await, LONG).await;
     assert_eq!(findings.iter().map(Finding::reason).collect::<Vec<_>>(), ["index-damaged"], "{told}");
 }
@@ -65,7 +67,10 @@ async fn what_cannot_be_looked_at_is_told_and_is_no_damage() {
     let (told, findings) = looked(&lab, &lab.source(&format!("{FOLDED}{raises}")).await, LONG).await;
     assert_eq!(findings, []);
     let told = told.to_string();
-    assert!(told.contains("1 of 2 b-tree indexes, 1 could not be looked into: public.people_folded (P0001)"), "{told}");
+    assert!(
+        told.contains("1 of 2 b-tree indexes, 1 could not be looked into: public.people_folded (P0001)"),
+        "{told}"
+    );
     assert!(!told.contains("secret"), "{told}");
 
     let (told, findings) = looked(&lab, &lab.source(FOLDED).await, Duration::ZERO).await;
@@ -79,5 +84,8 @@ async fn who_may_not_make_the_extension_is_told_so() {
     let target = lab.target().await;
     let (told, findings) = structure(&mut lab.owner(&target).await, LONG).await.expect("a look");
     assert_eq!(findings, []);
-    assert!(told.to_string().starts_with("indexes and tables were not looked into: permission denied"), "{told}");
+    assert!(
+        told.to_string().starts_with("indexes and tables were not looked into: permission denied"),
+        "{told}"
+    );
 }
