@@ -12,6 +12,7 @@ mod look;
 mod recorded;
 mod seal;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,16 +31,19 @@ pub use seal::Seal;
 
 use super::PgTools;
 use super::accounting::{Account, account};
-use super::archive::{Expect, Received, receive};
+use super::archive::{Expect, Received, receive_and_hand_on};
 use super::checks::{
-    CheckError, Code, DataCheck, Finding, MigrationLevel, Severity, Structure, applied_migrations, compare,
-    compare_migrations, occupancy, run_data_checks, undumped,
+    CheckError, Code, DataCheck, Finding, MigrationLevel, Severity, Structure, analyze, applied_migrations,
+    compare, compare_migrations, occupancy, run_data_checks, undumped,
 };
-use super::contents::{Counts, read_all};
+use super::contents::{Counts, EarlyReading, early_counts, read_all};
 use super::refusal::BodyError;
 use super::restore::{Order, Selection, Target, restore};
 use super::toc::{Toc, read_toc};
 use crate::store::Rung;
+
+/// How long a question may take before statistics are gathered for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// The throwaway database that a backup is tried in, and what is asked of it there.
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +117,9 @@ where
 {
     let mut climb = Climb::begin();
     let outcome = async {
-        let received = climb.download(body, expect, recorded, file).await?;
-        let (toc, counts) = climb.read(tools, recorded, file).await?;
+        let (early, dump) = EarlyReading::begin(tools).unzip();
+        let received = climb.download(body, expect, recorded, file, dump).await?;
+        let (toc, counts) = climb.read(tools, recorded, file, early).await?;
         let mut connection = connect(scratch.target, scratch.application).await?;
         if let Some(superuser) = scratch.superuser {
             let mut privileged = connect(superuser, scratch.application).await?;
@@ -184,12 +189,13 @@ impl Climb {
         expect: Expect,
         recorded: &Recorded,
         file: &Path,
+        also: Option<File>,
     ) -> Result<Received, Halt>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<BodyError>,
     {
-        let received = receive(body, expect, file, |_| {}).await.map_err(|refusal| {
+        let received = receive_and_hand_on(body, expect, file, also, |_| {}).await.map_err(|refusal| {
             if refusal.saw_the_end() {
                 self.reach(Rung::Downloaded);
             }
@@ -207,10 +213,16 @@ impl Climb {
         tools: &PgTools,
         recorded: &Recorded,
         file: &Path,
+        early: Option<EarlyReading>,
     ) -> Result<(Toc, Counts), Halt> {
-        let toc = read_toc(tools, file).await?;
+        let early = async { early?.finish().await };
+        let (toc, early) = tokio::join!(read_toc(tools, file), early);
+        let toc = toc?;
         self.toc = Some(toc.clone());
-        let counts = read_all(tools, file, &toc, |_| {}).await?;
+        let counts = match early_counts(early, &toc) {
+            Some(counts) => counts,
+            None => read_all(tools, file, &toc, |_| {}).await?,
+        };
         self.counts = Some(counts.clone());
         recorded.check_rows(&counts)?;
         self.reach(Rung::Readable);
@@ -259,7 +271,13 @@ impl Climb {
             return Err(Halt::Unsound(unsound));
         }
         let Scratch { questions, question_limit, code, .. } = from.scratch;
-        let mut answers = run_data_checks(connection, questions, question_limit).await?;
+        // Without statistics, which take as long to gather as much of the restore: they change how long an answer takes, not what
+        // it is. Only what does not hold, or not in time, is asked again with them.
+        let mut answers = run_data_checks(connection, questions, question_limit.min(AT_ONCE)).await?;
+        if answers.iter().any(|answer| !answer.holds) {
+            analyze(connection, |_, _| {}).await?;
+            answers = run_data_checks(connection, questions, question_limit).await?;
+        }
         answers.retain(|answer| !answer.holds);
         if !answers.is_empty() {
             return Err(Halt::Answers(answers));

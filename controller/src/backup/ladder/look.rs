@@ -4,12 +4,7 @@
 use sqlx::{Connection as _, PgConnection};
 
 use super::{Halt, Scratch, connect};
-use crate::backup::checks::{
-    CheckError, Finding, Observed, Structure, analyze, integrity, observe, structure,
-};
-
-/// So many steps of a histogram do for the plan's questions; the default costs as much time as the restore.
-const COARSE: &str = "SET default_statistics_target = 10";
+use crate::backup::checks::{CheckError, Finding, Observed, Structure, integrity, observe, structure};
 
 /// What was seen.
 pub(super) struct Look {
@@ -29,24 +24,14 @@ pub(super) struct Inside {
 
 impl Look {
     pub(super) async fn take(scratch: &Scratch<'_>, connection: &mut PgConnection) -> Result<Self, Halt> {
-        let mut second = connect(scratch.target, scratch.application).await?;
         let counted = async {
             let observed = observe(&mut *connection, |_, _| {}).await;
             (observed, integrity(connection).await)
         };
-        let (counted, statistics, inside) = tokio::join!(counted, statistics(&mut second), inside(scratch));
-        second.close().await.ok();
-        statistics?;
+        let (counted, inside) = tokio::join!(counted, inside(scratch));
         let (observed, sound) = counted;
         Ok(Self { observed: observed?, inside: Inside { sound, structure: inside? } })
     }
-}
-
-/// For the plan's questions, which would be planned blindly without.
-async fn statistics(connection: &mut PgConnection) -> Result<(), CheckError> {
-    let set = sqlx::query(COARSE).execute(&mut *connection).await;
-    set.map_err(|source| CheckError { doing: "choose coarse statistics", source })?;
-    analyze(connection, |_, _| {}).await
 }
 
 async fn inside(scratch: &Scratch<'_>) -> Result<Result<(Structure, Vec<Finding>), CheckError>, Halt> {

@@ -1,17 +1,22 @@
 //! Whole climbs in a real PostgreSQL, of what no count shows.
 
-use std::path::Path;
+use std::io::Write as _;
 use std::process::Command;
 
 use futures::stream;
 
 use super::*;
-use crate::backup::checks::CodeLevel;
+use crate::backup::checks::{CodeLevel, Expectation};
+use crate::backup::contents::Scanner;
 use crate::backup::lab::{Lab, lab};
 use crate::providers::git::{Repository, Source};
 
 /// Takes a dump of `database` up, bare: what is well with it ends as unsealed.
 async fn climbed(lab: &Lab, database: &str, code: &Code) -> (Climb, Target) {
+    asked(lab, database, code, &[]).await
+}
+
+async fn asked(lab: &Lab, database: &str, code: &Code, questions: &[DataCheck]) -> (Climb, Target) {
     let dump = lab.dump(database, &[]);
     let bytes = std::fs::read(&dump).expect("the dump");
     let target = lab.target().await;
@@ -22,7 +27,7 @@ async fn climbed(lab: &Lab, database: &str, code: &Code) -> (Climb, Target) {
         jobs: 2,
         work_dir: lab.folder.path(),
         application: "test",
-        questions: &[],
+        questions,
         question_limit: Duration::from_mins(1),
         structure_limit: Duration::from_mins(1),
         code,
@@ -71,7 +76,7 @@ async fn code(files: &[&str]) -> Code {
     git(&["init", "--quiet", "-b", "main"]);
     for file in files {
         let path = folder.path().join(file);
-        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a folder");
+        std::fs::create_dir_all(path.parent().expect("below the repository")).expect("a folder");
         std::fs::write(path, "").expect("a file");
     }
     git(&["add", "."]);
@@ -110,4 +115,45 @@ async fn a_database_that_newer_code_has_changed_is_not_asserted_with_the_older()
     // A code host that does not answer keeps no backup from being proven.
     let (climb, _) = climbed(&lab, &source, &Code::Unknown("no line".to_owned())).await;
     assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+}
+
+#[tokio::test]
+async fn a_question_that_does_not_hold_at_once_is_asked_again_with_statistics() {
+    let lab = lab().await;
+    let source =
+        lab.source("CREATE TABLE public.people AS SELECT n AS id FROM generate_series(1, 300) AS n").await;
+    let question = |sql: &str, least| DataCheck {
+        name: "people".to_owned(),
+        sql: sql.to_owned(),
+        expectation: Expectation::AtLeast(least),
+    };
+    let code = Code::Known(Vec::new());
+    let known = question("SELECT count(*) FROM pg_stats WHERE tablename = 'people'", 1.0);
+    let (climb, _) = asked(&lab, &source, &code, &[known]).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+    let wrong = question("SELECT count(*) FROM public.people", 301.0);
+    let (climb, _) = asked(&lab, &source, &code, &[wrong]).await;
+    assert!(matches!(&climb.halt, Some(Halt::Answers(wrong)) if wrong.len() == 1), "{:?}", climb.halt);
+}
+
+/// What is read of these bytes while they come.
+async fn early(lab: &Lab, bytes: Vec<u8>) -> Option<Scanner> {
+    let (reading, mut dump) = EarlyReading::begin(&lab.tools).expect("begun");
+    let write = move || bytes.chunks(1000).all(|piece| dump.write_all(piece).is_ok());
+    tokio::task::spawn_blocking(write).await.expect("written");
+    reading.finish().await
+}
+
+#[tokio::test]
+async fn what_is_read_as_it_comes_is_what_the_file_holds_and_nothing_is_told_of_what_is_broken() {
+    let lab = lab().await;
+    let dump = lab.dump(&lab.shop().await, &[]);
+    let (toc, counts) = lab.contents(&dump).await;
+    let bytes = std::fs::read(&dump).expect("the dump");
+    assert_eq!(early_counts(early(&lab, bytes.clone()).await, &toc), Some(counts));
+    let cut = bytes[..bytes.len() - 40].to_vec();
+    assert_eq!(early_counts(early(&lab, cut).await, &toc), None);
+    assert_eq!(early_counts(early(&lab, b"no dump at all".to_vec()).await, &toc), None);
+    let (other, _) = lab.contents(&lab.dump(&lab.source("CREATE TABLE public.other ()").await, &[])).await;
+    assert_eq!(early_counts(early(&lab, bytes).await, &other), None, "another table of contents");
 }
