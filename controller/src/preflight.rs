@@ -4,6 +4,7 @@
 //! offered, code that can be fetched, a DNS zone that can be changed, an archive that can be read, tools, disk, and how old the
 //! newest proof of each kind is. One list, one score.
 
+mod artifacts;
 mod certificates;
 mod finding;
 mod keep;
@@ -57,6 +58,7 @@ impl Preflight<'_> {
     fn one(&self, check: Check) -> BoxFuture<'_, (Seen, Option<DateTime<Utc>>)> {
         let seen = match check {
             Check::Certificates => return self.certificates().boxed(),
+            Check::Artifacts => return self.artifacts().boxed(),
             Check::References => futures::future::ready(self.references()).boxed(),
             Check::Platform => self.platform().boxed(),
             Check::Plans => self.plans().boxed(),

@@ -6,6 +6,7 @@
 pub mod accept;
 mod approval;
 mod attempt;
+mod cost;
 pub mod decide;
 pub mod drive;
 pub mod dry_run;

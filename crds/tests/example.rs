@@ -116,6 +116,16 @@ fn a_mistake_about_the_estate_is_told_at_its_place() {
 }
 
 #[test]
+fn a_mistake_about_a_drills_cost_is_told_at_its_place() {
+    let prices = json!({ "costCeilingCents": 500, "monthlyCents": { "M": 1440, "XXL": 1 } });
+    assert_told([
+        ("/spec/drill", prices, "spec.drill.monthlyCents.XXL", "neither a container size nor an addon plan"),
+        ("/spec/drill", json!({ "costCeilingCents": 0 }), "spec.drill.costCeilingCents", "at least 1"),
+        ("/spec/drill", json!({ "costCeilingCents": 1.5 }), "spec.drill.costCeilingCents", "whole number"),
+    ]);
+}
+
+#[test]
 fn a_mistake_about_an_app_is_told_at_its_place() {
     assert_told([
         ("/spec/apps/0/name", json!("siap"), "spec.apps[0].name", "6 to 48"),

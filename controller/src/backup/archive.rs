@@ -15,6 +15,7 @@ pub mod sniff;
 mod tarball;
 mod unpack;
 
+use std::fs::File;
 use std::path::Path;
 use std::pin::pin;
 
@@ -86,10 +87,26 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BodyError>,
 {
+    receive_and_hand_on(body, expect, into, None, progress).await
+}
+
+/// The same, and the dump is written to `also` as it comes, for as long as somebody reads there.
+pub(super) async fn receive_and_hand_on<S, E>(
+    body: S,
+    expect: Expect,
+    into: &Path,
+    also: Option<File>,
+    progress: impl Fn(u64),
+) -> Result<Received, Refusal>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BodyError>,
+{
     let (pieces, feed) = mpsc::channel(PIECES_IN_FLIGHT);
     let path = into.to_owned();
-    let work =
-        tokio::task::spawn_blocking(move || file::unpack_to(Feed::new(feed), &path, expect.max_dump_bytes));
+    let work = tokio::task::spawn_blocking(move || {
+        file::unpack_to(Feed::new(feed), &path, also, expect.max_dump_bytes)
+    });
     let pumped = pump(body, expect.download_bytes, pieces, progress).await;
     let unpacked = work.await.map_err(|join| Refusal::Local {
         doing: "wait for the check of an archive",

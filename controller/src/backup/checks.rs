@@ -1,15 +1,17 @@
 //! Looks at a restored database: what is in it, whether it is what the dump held, whether it is sound, who may read it.
 //!
-//! All of it reads, except [`analyze`] and [`grant_readonly`]. Objects that belong to an extension are the extension's
+//! All of it reads, except [`analyze`] and [`grant_readonly`]; [`structure`] takes back what it makes. Objects that belong to an extension are the extension's
 //! business and are passed over throughout.
 
 mod data;
 mod finding;
 mod integrity;
+mod migrations;
 mod observe;
 mod occupancy;
 mod planned;
 mod readonly;
+mod structure;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use thiserror::Error;
@@ -17,10 +19,14 @@ use thiserror::Error;
 pub use data::{DataCheck, DataOutcome, Expectation, run_data_checks};
 pub use finding::{Finding, Severity, compare, undumped};
 pub use integrity::integrity;
+pub use migrations::{
+    Ahead, Applied, Code, CodeLevel, MigrationLevel, applied_migrations, compare_migrations,
+};
 pub use observe::{Observed, SequenceState, observe};
 pub use occupancy::{Occupancy, occupancy};
 pub use planned::planned;
 pub use readonly::{ReadonlyGaps, grant_readonly, readonly_gaps};
+pub use structure::{Covered, Structure, structure};
 
 use crate::runtime::class::{Class, Classified};
 

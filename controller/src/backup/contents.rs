@@ -4,6 +4,7 @@
 //! This is both the proof that every data block can be read and the manifest that a restore is held against. What it
 //! cannot see: a change in uncompressed data that leaves valid text, which only a recorded hash shows.
 
+mod early;
 mod encoding;
 mod names;
 mod read;
@@ -15,6 +16,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use early::{EarlyReading, counts as early_counts};
 pub(super) use encoding::{DumpEncoding, told_by};
 pub use read::read_all;
 pub use scanner::{ScanError, Scanner};

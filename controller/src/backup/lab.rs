@@ -130,6 +130,12 @@ impl Lab {
         }
     }
 
+    /// The same database as its server's superuser.
+    pub(super) fn superuser(&self, target: &Target) -> Target {
+        let user = self.cluster.superuser().to_owned();
+        Target { user, password: SecretString::default(), ..target.clone() }
+    }
+
     /// A connection of the target's owner.
     pub(super) async fn owner(&self, target: &Target) -> PgConnection {
         let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()

@@ -8,9 +8,11 @@
 
 mod extensions;
 mod halt;
+mod look;
 mod recorded;
 mod seal;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,21 +25,25 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use halt::Halt;
+use look::{Inside, Look};
 pub use recorded::{Fall, Previous, Recorded, Rows, rows_document, rows_of, rows_of_document};
 pub use seal::Seal;
 
 use super::PgTools;
 use super::accounting::{Account, account};
-use super::archive::{Expect, Received, receive};
+use super::archive::{Expect, Received, receive_and_hand_on};
 use super::checks::{
-    CheckError, DataCheck, Finding, Severity, analyze, compare, integrity, observe, occupancy,
-    run_data_checks, undumped,
+    CheckError, Code, DataCheck, Finding, MigrationLevel, Severity, Structure, analyze, applied_migrations,
+    compare, compare_migrations, occupancy, run_data_checks, undumped,
 };
-use super::contents::{Counts, read_all};
+use super::contents::{Counts, EarlyReading, early_counts, read_all};
 use super::refusal::BodyError;
 use super::restore::{Order, Selection, Target, restore};
 use super::toc::{Toc, read_toc};
 use crate::store::Rung;
+
+/// How long a question may take before statistics are gathered for it.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// The throwaway database that a backup is tried in, and what is asked of it there.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +63,10 @@ pub struct Scratch<'a> {
     pub questions: &'a [DataCheck],
     /// How long each of them may take.
     pub question_limit: Duration,
+    /// How long may be looked into indexes and tables.
+    pub structure_limit: Duration,
+    /// The code's migrations, which the database's are held against.
+    pub code: &'a Code,
 }
 
 /// How far a backup came, and all that was learnt on the way.
@@ -76,6 +86,10 @@ pub struct Climb {
     pub account: Option<Account>,
     /// What is not as it should be, notices included.
     pub findings: Vec<Finding>,
+    /// How far indexes and tables were looked into.
+    pub structure: Option<Structure>,
+    /// The database's migrations against the code's.
+    pub migrations: Option<MigrationLevel>,
     /// Extensions of the dump that the throwaway server does not offer: what then did not come back says nothing of the
     /// backup.
     pub unoffered: Vec<String>,
@@ -103,8 +117,9 @@ where
 {
     let mut climb = Climb::begin();
     let outcome = async {
-        let received = climb.download(body, expect, recorded, file).await?;
-        let (toc, counts) = climb.read(tools, recorded, file).await?;
+        let (early, dump) = EarlyReading::begin(tools).unzip();
+        let received = climb.download(body, expect, recorded, file, dump).await?;
+        let (toc, counts) = climb.read(tools, recorded, file, early).await?;
         let mut connection = connect(scratch.target, scratch.application).await?;
         if let Some(superuser) = scratch.superuser {
             let mut privileged = connect(superuser, scratch.application).await?;
@@ -113,8 +128,8 @@ where
         }
         let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
         let outcome = async {
-            climb.restore(&order, &mut connection).await?;
-            climb.assert(recorded, &received, &order, &mut connection).await
+            let sound = climb.restore(&order, &mut connection).await?;
+            climb.assert(sound, recorded, &received, &order, &mut connection).await
         };
         let outcome = Box::pin(outcome).await;
         connection.close().await.ok();
@@ -145,6 +160,8 @@ impl Climb {
             counts: None,
             account: None,
             findings: Vec::new(),
+            structure: None,
+            migrations: None,
             unoffered: Vec::new(),
             reached: Vec::new(),
             began: Instant::now(),
@@ -160,7 +177,7 @@ impl Climb {
     /// fault is ours or the line's, and it is to be tried again.
     pub fn is_conclusive(&self) -> bool {
         match &self.halt {
-            None | Some(Halt::Unsealed) => true,
+            None | Some(Halt::Ahead(_) | Halt::Unsealed) => true,
             Some(Halt::Incomplete(_) | Halt::Unsound(_)) if !self.unoffered.is_empty() => false,
             Some(halt) => halt.blames_backup(),
         }
@@ -172,12 +189,13 @@ impl Climb {
         expect: Expect,
         recorded: &Recorded,
         file: &Path,
+        also: Option<File>,
     ) -> Result<Received, Halt>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<BodyError>,
     {
-        let received = receive(body, expect, file, |_| {}).await.map_err(|refusal| {
+        let received = receive_and_hand_on(body, expect, file, also, |_| {}).await.map_err(|refusal| {
             if refusal.saw_the_end() {
                 self.reach(Rung::Downloaded);
             }
@@ -195,23 +213,34 @@ impl Climb {
         tools: &PgTools,
         recorded: &Recorded,
         file: &Path,
+        early: Option<EarlyReading>,
     ) -> Result<(Toc, Counts), Halt> {
-        let toc = read_toc(tools, file).await?;
+        let early = async { early?.finish().await };
+        let (toc, early) = tokio::join!(read_toc(tools, file), early);
+        let toc = toc?;
         self.toc = Some(toc.clone());
-        let counts = read_all(tools, file, &toc, |_| {}).await?;
+        let counts = match early_counts(early, &toc) {
+            Some(counts) => counts,
+            None => read_all(tools, file, &toc, |_| {}).await?,
+        };
         self.counts = Some(counts.clone());
         recorded.check_rows(&counts)?;
         self.reach(Rung::Readable);
         Ok((toc, counts))
     }
 
-    async fn restore(&mut self, from: &Unrestored<'_>, connection: &mut PgConnection) -> Result<(), Halt> {
+    /// Restores, and looks at all that came of it; what is sound in itself is judged when it is known that all is there.
+    async fn restore(
+        &mut self,
+        from: &Unrestored<'_>,
+        connection: &mut PgConnection,
+    ) -> Result<Inside, Halt> {
         let Unrestored { tools, file, toc, counts, scratch, cancel } = *from;
         let selection = Selection::new(toc, &occupancy(connection).await?, false)?;
         let Scratch { target, jobs, work_dir, application, .. } = scratch;
         let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
         let report = restore(tools, order, cancel, |_| {}).await?;
-        let observed = observe(connection, |_, _| {}).await?;
+        let Look { observed, inside } = Look::take(&scratch, connection).await?;
         self.findings = compare(counts, &selection, &observed);
         self.findings.extend(undumped(toc, &observed));
         let account = account(toc, &selection, &report, counts, &observed);
@@ -221,25 +250,34 @@ impl Climb {
             return Err(Halt::Incomplete(told));
         }
         self.reach(Rung::Restored);
-        Ok(())
+        Ok(inside)
     }
 
     async fn assert(
         &mut self,
+        inside: Inside,
         recorded: &Recorded,
         received: &Received,
         from: &Unrestored<'_>,
         connection: &mut PgConnection,
     ) -> Result<(), Halt> {
-        analyze(connection, |_, _| {}).await?;
-        self.findings.extend(integrity(connection).await?);
+        self.findings.extend(inside.sound?);
+        let (structure, damaged) = inside.structure?;
+        self.structure = Some(structure);
+        self.findings.extend(damaged);
         let unsound = |found: &&Finding| found.severity(from.counts) == Severity::Failure || found.is_doubt();
         let unsound: Vec<Finding> = self.findings.iter().filter(unsound).cloned().collect();
         if !unsound.is_empty() {
             return Err(Halt::Unsound(unsound));
         }
-        let Scratch { questions, question_limit, .. } = from.scratch;
-        let mut answers = run_data_checks(connection, questions, question_limit).await?;
+        let Scratch { questions, question_limit, code, .. } = from.scratch;
+        // Without statistics, which take as long to gather as much of the restore: they change how long an answer takes, not what
+        // it is. Only what does not hold, or not in time, is asked again with them.
+        let mut answers = run_data_checks(connection, questions, question_limit.min(AT_ONCE)).await?;
+        if answers.iter().any(|answer| !answer.holds) {
+            analyze(connection, |_, _| {}).await?;
+            answers = run_data_checks(connection, questions, question_limit).await?;
+        }
         answers.retain(|answer| !answer.holds);
         if !answers.is_empty() {
             return Err(Halt::Answers(answers));
@@ -247,6 +285,12 @@ impl Climb {
         let falls = recorded.falls(from.counts);
         if !falls.is_empty() {
             return Err(Halt::Fallen(falls));
+        }
+        let level = compare_migrations(applied_migrations(connection).await?.as_deref(), code);
+        let ahead = level.ahead().to_vec();
+        self.migrations = Some(level);
+        if !ahead.is_empty() {
+            return Err(Halt::Ahead(ahead));
         }
         Seal::of(received, from.toc, recorded).ok_or(Halt::Unsealed)?;
         self.reach(Rung::Asserted);
@@ -269,3 +313,6 @@ pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConn
     let connected = options.connect().await;
     connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ fn document(row: &Verdict) -> Value {
         "backup": row.backup, "name": row.name, "takenAt": row.taken_at, "sizeBytes": row.size_bytes,
         "rung": row.rung, "refused": row.refused, "message": row.message, "suspicious": row.suspicious,
         "acceptedBy": row.accepted_by, "checkedAt": row.checked_at, "checkedBy": row.checked_by, "provenAt": row.proven_at,
-        "tools": row.tools, "sha256": row.sha256, "dumpSha256": row.dump_sha256, "secondsToRung": row.reached,
+        "tools": row.tools, "sha256": row.sha256, "dumpSha256": row.dump_sha256, "secondsToRung": row.reached, "checks": row.checks,
         "climbs": row.climbs, "goneAt": row.gone_at, "trouble": row.trouble, "retryAt": row.retry_at,
     })
 }

@@ -49,9 +49,9 @@ impl Archive {
             )?,
             dangling: of_plan(
                 "dangling_references",
-                "Rows whose object was missing at the last comparison.",
+                "Rows of the newest compared backup whose object is missing in the run that suits it best.",
             )?,
-            orphans: of_plan("orphan_objects", "Objects that no row named at the last comparison.")?,
+            orphans: of_plan("orphan_objects", "Objects of that run that no row of that backup names.")?,
             copying_objects: of_plan(
                 "archive_run_objects_done",
                 "Objects that are there of the run that goes on.",

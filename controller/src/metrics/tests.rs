@@ -10,6 +10,7 @@ use crate::runtime::class::Class;
 use crate::runtime::controller::{Observer, RunOutcome};
 use crate::runtime::lease::Epoch;
 use crate::runtime::queue::Depth;
+use crate::store::ArchiveFacts;
 
 const LABELS: Labels = Labels {
     kinds: &["request"],
@@ -126,6 +127,29 @@ fn what_happens_is_counted() {
         assert!(text.lines().any(|there| there == line), "missing: {line}\n{text}");
     }
     assert!(!text.contains("last_success"), "a failure is no success");
+}
+
+#[test]
+fn rows_against_objects_have_a_series_where_they_were_compared_and_none_elsewhere() {
+    let metrics = Metrics::new(LABELS).unwrap();
+    let fact = |plan: &str, dangling| ArchiveFacts {
+        plan: plan.to_owned(),
+        dangling,
+        orphans: dangling.map(|_| 2),
+        ..ArchiveFacts::default()
+    };
+    metrics.archives_are(&[fact("shop", Some(3)), fact("blog", None)]);
+    let text = metrics.text().unwrap();
+    let ours: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            line.starts_with("reprise_dangling_references{") || line.starts_with("reprise_orphan_objects{")
+        })
+        .collect();
+    assert_eq!(
+        ours,
+        [r#"reprise_dangling_references{plan="shop"} 3"#, r#"reprise_orphan_objects{plan="shop"} 2"#]
+    );
 }
 
 #[test]

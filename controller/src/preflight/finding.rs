@@ -26,6 +26,8 @@ pub enum Check {
     Backups,
     /// The code can be fetched.
     Code,
+    /// The code host lists the runs that leave the documents, and our token lasts for a while.
+    Artifacts,
     /// The zone is ours, and its names can be switched.
     Dns,
     /// The certificates under the public names last for a while. No recovery needs them; people do.
@@ -43,13 +45,14 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::References,
         Self::Platform,
         Self::Plans,
         Self::Stack,
         Self::Backups,
         Self::Code,
+        Self::Artifacts,
         Self::Dns,
         Self::Certificates,
         Self::Archive,
@@ -67,6 +70,7 @@ impl Check {
             Self::Stack => "stack",
             Self::Backups => "backups",
             Self::Code => "code",
+            Self::Artifacts => "artifacts",
             Self::Dns => "dns",
             Self::Certificates => "certificates",
             Self::Archive => "archive",
@@ -81,6 +85,7 @@ impl Check {
         match self {
             Self::Stack => spec.target.stack.is_some(),
             Self::Archive => spec.archive.is_some(),
+            Self::Artifacts => spec.source.objects.iter().any(|one| one.artifact.is_some()),
             _ => true,
         }
     }

@@ -61,6 +61,7 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         counts: climb.counts.as_ref().map(|counts| rows_document(&rows_of(counts))),
         schema_sha256: climb.counts.as_ref().map(|counts| counts.schema_sha256.clone()),
         reached: Some(reached(climb)),
+        checks: checks(climb),
         ..known.clone()
     }))
 }
@@ -75,6 +76,14 @@ fn reached(climb: &Climb) -> Value {
     let seconds =
         climb.reached.iter().map(|(rung, took)| (rung.name().to_owned(), json!(took.as_secs_f64())));
     Value::Object(seconds.collect())
+}
+
+/// A sentence each about what was looked at.
+fn checks(climb: &Climb) -> Option<Value> {
+    let structure = climb.structure.as_ref().map(|seen| ("structure".to_owned(), json!(seen.to_string())));
+    let migrations = climb.migrations.as_ref().map(|seen| ("migrations".to_owned(), json!(seen.to_string())));
+    let looked: serde_json::Map<String, Value> = structure.into_iter().chain(migrations).collect();
+    (!looked.is_empty()).then_some(Value::Object(looked))
 }
 
 fn trouble(climb: &Climb) -> String {
@@ -97,6 +106,7 @@ mod tests {
     use crate::backup::Refusal;
     use crate::backup::archive::sniff::DumpHeader;
     use crate::backup::archive::{Packing, Received};
+    use crate::backup::checks::{Ahead, MigrationLevel};
     use crate::backup::contents::Counts;
     use crate::backup::toc::Toc;
 
@@ -194,6 +204,30 @@ mod tests {
         assert!(why.contains("does not offer the extension postgis"), "{why}");
         let whole_and_lacking = climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())));
         assert!(fact(&Verdict::default(), &whole_and_lacking).refused.is_some());
+    }
+
+    #[test]
+    fn code_that_is_too_old_is_no_fault_of_the_backup_and_proves_nothing() {
+        let ahead = Ahead {
+            app: "shop".into(),
+            label: "orders".into(),
+            migration: "0002_more".into(),
+            newest: "0001_initial".into(),
+        };
+        let migrations = MigrationLevel::Compared {
+            judged: 1,
+            ahead: vec![ahead.clone()],
+            unknown: vec![],
+            foreign: vec![],
+        };
+        let halt = Some(Halt::Ahead(vec![ahead]));
+        let climb =
+            Climb { rung: Rung::Restored, halt, migrations: Some(migrations), ..whole(Packing::GzipTar) };
+        let verdict = fact(&Verdict::default(), &climb);
+        assert_eq!((verdict.rung, verdict.refused, verdict.sound), (Rung::Restored, None, false));
+        assert!(verdict.settled && verdict.message.is_some_and(|why| why.contains("orders 0002_more")));
+        let told = verdict.checks.expect("it was looked at");
+        assert!(told["migrations"].as_str().is_some_and(|told| told.contains("ahead")), "{told}");
     }
 
     #[test]

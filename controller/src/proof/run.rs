@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use reprise_crds::RecoveryPlanSpec;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +21,14 @@ use super::source::{Source, paced};
 use super::throwaway::{Place, Throwaway};
 use crate::backup::PgTools;
 use crate::backup::archive::Expect;
-use crate::backup::checks::{DataCheck, planned};
+use crate::backup::checks::{Code, DataCheck, planned};
 use crate::backup::ladder::{Climb, Scratch, climb};
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Verdict};
 
+/// How long indexes and tables of one backup may be looked into.
+const STRUCTURE: Duration = Duration::from_mins(30);
 /// How long one of the plan's questions may take.
 const QUESTION: Duration = Duration::from_mins(2);
 /// The sessions' name.
@@ -75,6 +78,8 @@ pub struct Taken {
     pub message: Option<String>,
     /// Why nothing was learnt of it.
     pub trouble: Option<String>,
+    /// What was looked at beside the rows, a sentence each.
+    pub checks: Vec<String>,
     /// What holding its rows against the newest archive run's objects found.
     pub references: Option<String>,
     /// How long it took.
@@ -107,7 +112,7 @@ impl fmt::Display for Taken {
             (None, None) if message.is_empty() => write!(f, "{name}: {}", rung.name()),
             (None, None) => write!(f, "{name}: {} ({message})", rung.name()),
         }?;
-        self.references.as_ref().map_or(Ok(()), |found| write!(f, "; {found}"))
+        self.checks.iter().chain(&self.references).try_for_each(|found| write!(f, "; {found}"))
     }
 }
 
@@ -143,6 +148,7 @@ struct Bench {
     source: Source,
     tools: PgTools,
     questions: Vec<DataCheck>,
+    code: OnceCell<Code>,
 }
 
 impl Prover<'_> {
@@ -178,6 +184,7 @@ impl Prover<'_> {
             source: Source::find(platform, &source.app, &source.addon).await?,
             tools: self.tools.postgresql().await.map_err(ProofError::Tools)?,
             questions: planned(&self.spec.data_checks),
+            code: OnceCell::new(),
         })
     }
 
@@ -287,6 +294,7 @@ impl Prover<'_> {
         let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
         let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
         let recorded = recorded(known);
+        let code = bench.code.get_or_init(|| self.tools.migrations(&self.spec.apps)).await;
         let dump = server.dump();
         let scratch = Scratch {
             target: &place.owner,
@@ -296,6 +304,8 @@ impl Prover<'_> {
             application: APPLICATION,
             questions: &bench.questions,
             question_limit: QUESTION,
+            structure_limit: STRUCTURE,
+            code,
         };
         let body = paced(download.body, bench.policy.max_rate);
         let climbing = climb(&bench.tools, body, expect, &recorded, &dump, scratch, stop);
@@ -330,6 +340,7 @@ impl Prover<'_> {
             refused: verdict.refused.clone(),
             message: verdict.message.clone(),
             trouble,
+            checks: sentences(verdict.checks.as_ref()),
             references: None,
             seconds: took.as_secs_f64(),
         };
@@ -344,7 +355,7 @@ impl Prover<'_> {
             Learnt::Nothing(trouble) => {
                 let retry_at = self.tools.clock.now() + rest(known.attempts.unsigned_abs());
                 store.note_trouble(self.plan, &known.backup, &trouble, retry_at).await?;
-                Ok(taken(known, Some(trouble)))
+                Ok(Taken { checks: Vec::new(), ..taken(known, Some(trouble)) })
             }
         }
     }
@@ -363,4 +374,10 @@ impl Prover<'_> {
         }
         Ok(self.tools.store.record_suspicions(self.plan, &found).await?)
     }
+}
+
+/// What was looked at, as it was told.
+fn sentences(checks: Option<&Value>) -> Vec<String> {
+    let told = checks.and_then(Value::as_object).into_iter().flat_map(serde_json::Map::values);
+    told.filter_map(Value::as_str).map(str::to_owned).collect()
 }

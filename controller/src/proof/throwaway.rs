@@ -17,7 +17,7 @@ use crate::backup::restore::Target;
 const NAME: &str = "throwaway";
 
 /// What is lost in a crash of the machine is made anew; what is not waited for is time.
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 13] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -25,6 +25,8 @@ const OPTIONS: [(&str, &str); 12] = [
     ("max_wal_senders", "0"),
     ("archive_mode", "off"),
     ("autovacuum", "off"),
+    // Short questions to a new database, planned without statistics: compiling them costs more than asking.
+    ("jit", "off"),
     ("max_connections", "40"),
     ("maintenance_work_mem", "128MB"),
     ("max_wal_size", "2GB"),

@@ -206,6 +206,14 @@ impl Repository {
         done(doing, blob.run(|_| ()).await).map(|finished| Some(finished.output))
     }
 
+    /// The paths of all files of a commit. Nothing is checked out. A tree beyond `limit` bytes of paths is an error. Safe to repeat.
+    pub async fn paths(&self, commit: &Commit, limit: usize) -> Result<Vec<String>, GitError> {
+        let list = self.git().args(["ls-tree", "-r", "-z", "--name-only", "--full-tree", commit.as_str()]);
+        let listed = done("list the files of the code", list.output_limit(limit).run(|_| ()).await)?;
+        let paths = listed.output.split(|byte| *byte == 0).filter(|path| !path.is_empty());
+        Ok(paths.map(|path| String::from_utf8_lossy(path).into_owned()).collect())
+    }
+
     /// A commit on top of `commit` that lacks the file `path`; `commit` itself if that has no such file. Always the same for the same:
     /// safe to repeat.
     pub async fn without(&self, commit: &Commit, path: &str) -> Result<Commit, GitError> {

@@ -16,6 +16,8 @@ use super::http::{
 pub const NAME: &str = "github";
 /// Items of a page: the vendor's maximum.
 const PAGE: usize = 100;
+/// When the token ends by which it was asked.
+const TOKEN_END: &str = "github-authentication-token-expiration";
 /// Largest number of pages that a list is followed for.
 const MOST_PAGES: usize = 20;
 
@@ -151,6 +153,19 @@ impl Github {
         Ok(all)
     }
 
+    /// The newest page of [`Github::runs`], and when our token ends, which the vendor tells of those that do.
+    ///
+    /// Source: vendor's changelog, "Expiration of personal access tokens", and REST reference "Troubleshooting": header
+    /// `github-authentication-token-expiration`. Safe to repeat.
+    pub async fn newest_runs(
+        &self,
+        workflow: &str,
+    ) -> Result<(Vec<Run>, Option<DateTime<Utc>>), ProviderError> {
+        let call = self.call("runs.list", &["actions", "workflows", workflow, "runs"]);
+        let (answer, root): (Answer, RunsPage) = self.page(call, 1).await?;
+        Ok((root.workflow_runs, answer.header(TOKEN_END).and_then(token_end)))
+    }
+
     /// `GET /repos/:r/actions/runs/:run/artifacts`, all pages.
     ///
     /// Source: REST reference "Artifacts / List workflow run artifacts". Safe to repeat.
@@ -190,6 +205,13 @@ impl Github {
         let root = super::http::call::decode(name, Effect::Repeatable, &answer.body)?;
         Ok((answer, root))
     }
+}
+
+/// `2026-12-31 23:59:59 UTC`, or with an offset in place of the zone.
+fn token_end(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let text = text.strip_suffix("UTC").map_or_else(|| text.to_owned(), |at| format!("{at}+0000"));
+    DateTime::parse_from_str(&text, "%Y-%m-%d %H:%M:%S %z").ok().map(|at| at.to_utc())
 }
 
 /// Whether `Link` names a next page.
@@ -246,6 +268,33 @@ mod tests {
         let runs = github.runs("archive.yml", 100).await.unwrap();
         assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
         assert!(runs[0].succeeded() && !runs[0].is_own(), "a lost fork is not the repository itself");
+    }
+
+    /// As the vendor answered a fine-grained token, without what is of no matter here.
+    #[tokio::test]
+    async fn an_answer_tells_when_the_token_ends() {
+        let with = |end: Option<&'static str>| {
+            any(move || async move {
+                let mut headers = HeaderMap::new();
+                headers.insert("x-github-request-id", "D2A1:3B5C7:1".parse().unwrap());
+                headers.insert("x-accepted-github-permissions", "actions=read".parse().unwrap());
+                if let Some(end) = end {
+                    headers.insert("github-authentication-token-expiration", end.parse().unwrap());
+                }
+                (headers, Json(json!({"total_count": 0, "workflow_runs": []})))
+            })
+        };
+        for (told, read) in [
+            (Some("2026-12-31 23:59:59 UTC"), Some("2026-12-31T23:59:59Z")),
+            (Some("2027-01-01 01:30:00 +0200"), Some("2026-12-31T23:30:00Z")),
+            (Some("soon"), None),
+            (None, None),
+        ] {
+            let (github, _server) = client(Router::new().fallback(with(told))).await;
+            let (runs, end) = github.newest_runs("archive.yml").await.unwrap();
+            let read: Option<DateTime<Utc>> = read.map(|at| at.parse().unwrap());
+            assert_eq!((runs.len(), end), (0, read), "{told:?}");
+        }
     }
 
     #[tokio::test]

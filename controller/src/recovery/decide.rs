@@ -32,6 +32,8 @@ pub struct Situation<'a> {
 pub struct Drill {
     /// It has lived for as long as it may.
     pub expired: bool,
+    /// What it chose cannot be read: it cannot end well, so nothing is made for it.
+    pub blind: bool,
 }
 
 /// What to do.
@@ -78,7 +80,7 @@ fn rehearse(now: &Situation<'_>, drill: Drill, failed: bool) -> Decision {
     let unwanted = matches!(now.desired, Desired::Cancel | Desired::TearDown) && !whole;
     // Once it was begun, no step of the recovery starts again.
     let closing = now.phases.contains_key(&Step::TearDown);
-    if !(closing || whole || failed || unwanted || drill.expired) {
+    if !(closing || whole || failed || unwanted || drill.expired || drill.blind) {
         if now.desired == Desired::Pause {
             return now.paused();
         }

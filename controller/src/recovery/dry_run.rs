@@ -56,6 +56,7 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
     match step {
         Step::Inventory => vec![
             read("scalingo", "GET /apps, /projects, /keys"),
+            read("scalingo", "GET /addon_providers/{postgresql, redis}/plans, for their prices"),
             read("alwaysdata", format!("GET /record/?domain={{{}}}", plan.dns.zone)),
         ],
         Step::ChooseBackup => vec![

@@ -63,7 +63,7 @@ pub struct Evidence {
     pub timeline: Vec<Moment>,
     /// What was taken, and what was refused.
     pub choices: Vec<Choice>,
-    /// What was checked, by which step.
+    /// What was checked, by which step, and in the last verification of the backup.
     pub checks: Vec<Check>,
     /// What the old apps had and the new ones have not, by names.
     pub left: Vec<Left>,
@@ -149,7 +149,7 @@ pub fn of(record: Record<'_>) -> Evidence {
         rto,
         timeline: events.iter().map(|event| moment(event, request.created_at)).collect(),
         choices: backup.map(database).into_iter().chain(objects.map(documents)).collect(),
-        checks: checks::of(steps),
+        checks: checks::of(steps).into_iter().chain(judge.into_iter().flat_map(checks::of_verdict)).collect(),
         left: left(&outputs, steps),
         not_shown: not_shown(steps),
         tools: judge.map_or(Value::Null, |judge| judge.tools.clone()),

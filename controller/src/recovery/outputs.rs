@@ -192,6 +192,9 @@ pub struct CheckedDatabase {
     /// What holding rows against objects found, where the plan asks for it.
     #[serde(default)]
     pub references: Option<String>,
+    /// The database's migrations against the code's; `None` where an earlier release checked it.
+    #[serde(default)]
+    pub migrations: Option<String>,
 }
 
 /// What is in the new bucket.

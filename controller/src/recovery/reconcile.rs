@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reprise_crds::{Milestone, Mode, Phase, RecoveryPlanSpec};
 
 use super::accept::{self, Accepted, Refusal};
-use super::approval::Loss;
+use super::approval::{self, Loss};
 use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
 use super::ownership::{Ownership, TERM};
@@ -208,7 +208,10 @@ fn decided(
         graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
-    let drill = (accepted.mode == Mode::Drill).then(|| Drill { expired: expired(row, &accepted.plan, now) });
+    let drill = (accepted.mode == Mode::Drill).then(|| Drill {
+        expired: expired(row, &accepted.plan, now),
+        blind: approval::is_unreadable(&Outputs::read(steps)),
+    });
     let unapproved = loss.is_some() && row.approval.is_none();
     decide(&Situation {
         graph,

@@ -6,9 +6,10 @@ use reprise_crds::{Milestone, Phase, RecoveryRequestStatus, StepsSummary};
 use serde_json::Value;
 
 use super::accept::Refusal;
-use super::approval::Loss;
+use super::approval::{self, Loss};
 use super::decide::Decision;
 use super::graph::Graph;
+use super::outputs::Outputs;
 use super::report;
 use super::supervisor::BusyStep;
 use crate::store::{Desired, RequestRow, StatusUpdate, StepPhase, StepRow};
@@ -157,6 +158,11 @@ fn failure(steps: &[StepRow]) -> String {
         format!("step {} failed: {why}", row.step)
     });
     let failed: Vec<String> = failed.collect();
+    if failed.is_empty() && approval::is_unreadable(&Outputs::read(steps)) {
+        return "this release cannot read which backup was chosen; nothing more was made, and what was is torn down: \
+                file another drill"
+            .to_owned();
+    }
     if failed.is_empty() {
         // Nothing else ends a request without a step that failed.
         return "the drill took longer than the plan allows (drill.timeToLive) and was torn down; \

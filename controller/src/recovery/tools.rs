@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::plan::{AppSpec, CopyMode, MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::plan::{AppSpec, ArtifactSource, CopyMode, MirrorSource, S3Credentials, TargetBucket};
 use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -15,16 +15,19 @@ use sha2::{Digest as _, Sha256};
 use super::error::{Result, StepError};
 use super::steps::Run;
 use crate::archive::{Archiver, Place, Vault};
+use crate::backup::checks::{Code, CodeLevel};
 use crate::backup::{PgTools, Refusal};
 use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
 use crate::providers::alwaysdata::{Alwaysdata, AlwaysdataConfig};
 use crate::providers::git::{Commit, Repository, Source};
+use crate::providers::github::{Github, GithubConfig};
 use crate::providers::http::{HttpShared, Limiter};
 use crate::providers::probe::Prober;
 use crate::providers::s3::{S3, S3Config};
 use crate::providers::scalingo::{Scalingo, ScalingoConfig};
 use crate::providers::ssh::{ClientKey, Fingerprints, SshConfig};
+use crate::runtime::chain::Chain;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
@@ -44,6 +47,11 @@ const HOST_KEYS: [(&str, &str); 2] = [
 const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 /// Requests a minute to the DNS provider, which publishes 50 (250 for reads).
 const DNS_BUDGET: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
+
+/// Bytes of paths that a tree may have.
+const PATHS: usize = 64 << 20;
+/// How long the code may take to come where nothing stands still without it.
+pub(super) const CODE_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that steps share.
 #[derive(Debug)]
@@ -147,7 +155,7 @@ impl Tools {
         };
         let platform = Scalingo::new(config, self.limiter.clone(), self.http.clone()).map_err(|error| {
             StepError::refused(
-                format!("the platform's address cannot be used: {}", crate::runtime::chain::Chain(&error)),
+                format!("the platform's address cannot be used: {}", Chain(&error)),
                 "correct the daemon's configuration, restart it, and resume the request",
             )
         })?;
@@ -187,6 +195,47 @@ impl Tools {
         let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
         let source = Source { token: self.code_token(&url), ca_file: None, url };
         repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
+    }
+
+    /// The code host, for the repository whose workflow leaves an artifact.
+    pub fn github(&self, source: &ArtifactSource) -> Result<Github> {
+        let config = GithubConfig {
+            url: self.config.github.api_url.clone(),
+            repository: self.setting(&source.repository, "the artifact's repository")?,
+            token: self.config.github.token.clone(),
+        };
+        Github::new(config, self.github_limiter.clone(), self.http.clone()).map_err(|error| {
+            StepError::refused(
+                format!("the code host's address cannot be used: {}", Chain(&error)),
+                "correct GITHUB_API_URL, restart the daemon, and resume",
+            )
+        })
+    }
+
+    /// The migrations in the code of all apps, at the commits that their refs mean now. *Repeat*: safe.
+    pub async fn migrations(&self, apps: &[AppSpec]) -> Code {
+        let levels = async {
+            let mut levels = Vec::new();
+            for app in apps {
+                levels.push(self.migrations_at(app, &self.revision(app).await?).await?);
+            }
+            Ok::<_, StepError>(levels)
+        };
+        match tokio::time::timeout(CODE_PATIENCE, Box::pin(levels)).await {
+            Ok(Ok(levels)) => Code::Known(levels),
+            Ok(Err(error)) => Code::Unknown(Chain(&error).to_string()),
+            Err(_) => Code::Unknown("the code host does not answer".to_owned()),
+        }
+    }
+
+    /// The migrations in the code of an app at a commit that was fetched. *Repeat*: safe.
+    pub async fn migrations_at(&self, app: &AppSpec, commit: &Commit) -> Result<CodeLevel> {
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let doing = || format!("listing the migrations in the code of {}", app.name);
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
+        let paths = repository.paths(commit, PATHS).await.map_err(StepError::failed(doing()))?;
+        Ok(CodeLevel::of_tree(&app.name, paths.iter().map(String::as_str)))
     }
 
     /// The SSH key that the configuration names, if it names one.
@@ -302,10 +351,7 @@ impl Tools {
         };
         Alwaysdata::new(config, self.dns_limiter.clone(), self.http.clone()).map_err(|error| {
             StepError::refused(
-                format!(
-                    "the DNS provider's address cannot be used: {}",
-                    crate::runtime::chain::Chain(&error)
-                ),
+                format!("the DNS provider's address cannot be used: {}", Chain(&error)),
                 "correct ALWAYSDATA_API_URL, restart the daemon, and resume",
             )
         })

@@ -51,7 +51,7 @@ pub struct ArchiveRow {
 }
 
 /// How the archive of a plan stands.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, sqlx::FromRow)]
 pub struct ArchiveFacts {
     /// The plan.
     pub plan: String,
@@ -75,9 +75,10 @@ pub struct ArchiveFacts {
     pub copying_bytes: Option<i64>,
     /// Objects that it has listed so far.
     pub copying_of: Option<i64>,
-    /// Rows whose object was missing when rows were last held against objects.
+    /// Rows of the newest backup that was compared whose object is missing, in the archive run that lacks the fewest: it is the one
+    /// that a recovery takes.
     pub dangling: Option<i64>,
-    /// Objects that no row named then.
+    /// Objects of that run that no row of that backup names.
     pub orphans: Option<i64>,
 }
 
@@ -170,7 +171,10 @@ impl Store {
                 AS newest ON true
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Running' ORDER BY run DESC LIMIT 1)
                 AS open ON true
-             LEFT JOIN LATERAL (SELECT dangling, orphans FROM object_truths WHERE plan = plan.plan ORDER BY learnt_at DESC LIMIT 1)
+             LEFT JOIN LATERAL (SELECT t.dangling, t.orphans FROM object_truths t
+                JOIN recovery_plans p ON p.name = t.plan AND coalesce(jsonb_array_length(p.spec -> 'objectKeys'), 0) > 0
+                LEFT JOIN backup_verdicts v ON v.plan = t.plan AND v.kind = 'database' AND v.backup = t.backup
+                WHERE t.plan = plan.plan ORDER BY v.taken_at DESC NULLS LAST, t.dangling, t.run DESC LIMIT 1)
                 AS truth ON true",
         )
         .fetch_all(&self.pool)

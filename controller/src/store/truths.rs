@@ -61,3 +61,51 @@ impl Store {
         .map_err(StoreError::query("truth.list"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::tests::lab;
+
+    #[tokio::test]
+    async fn what_a_recovery_would_lack_is_told_of_the_newest_backup_and_the_run_that_suits_it() {
+        let lab = lab().await;
+        let store = &lab.store;
+        let put = async |backup: &str, run: &str, dangling| {
+            let row = TruthRow {
+                backup: backup.into(),
+                run: run.into(),
+                dangling,
+                orphans: 10 - dangling,
+                samples: json!({}),
+                ..TruthRow::default()
+            };
+            store.record_truth("apilos", &row, "test").await.expect("recorded");
+        };
+        let listed = "INSERT INTO backup_verdicts (plan, kind, backup, taken_at, rung) VALUES
+            ('apilos', 'database', 'old', now() - interval '2 days', 'asserted'),
+            ('apilos', 'database', 'new', now() - interval '1 day', 'asserted')";
+        lab.sql(listed).await.expect("put down");
+        lab.sql("INSERT INTO archives (plan, run, started_at) VALUES ('apilos', '1', now())")
+            .await
+            .expect("a run");
+        let told = async || {
+            let facts = store.archive_facts().await.expect("facts");
+            facts
+                .iter()
+                .find(|fact| fact.plan == "apilos")
+                .and_then(|fact| Some((fact.dangling?, fact.orphans?)))
+        };
+        put("new", "1", 7).await;
+        put("new", "2", 2).await;
+        put("new", "3", 5).await;
+        put("old", "1", 0).await;
+        assert_eq!(told().await, None, "the plan does not ask for it any more");
+        let asks = json!({ "objectKeys": [{ "table": "public.a", "column": "b" }] });
+        store.apply_plan("apilos", &asks).await.expect("applied");
+        assert_eq!(told().await, Some((2, 8)), "not what was learnt last");
+        lab.end().await;
+    }
+}

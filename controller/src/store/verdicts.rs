@@ -90,6 +90,8 @@ pub struct Verdict {
     pub schema_sha256: Option<String>,
     /// Seconds from the beginning to each rung.
     pub reached: Option<Value>,
+    /// What was looked at in the restored database, a sentence each: `{"structure": …, "migrations": …}`.
+    pub checks: Option<Value>,
     /// How often something was learnt of it.
     pub climbs: i32,
     /// How often in a row nothing was.
@@ -127,7 +129,7 @@ pub struct ProofTurn {
 }
 
 const ROW: &str = "SELECT kind, backup, name, taken_at, size_bytes, rung, refused, message, sha256, dump_sha256, tools,
-    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, schema_sha256, climbs, attempts,
+    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, climbs, attempts,
     retry_at, trouble FROM backup_verdicts";
 
 /// The new fact is no news: it says less of the very same bytes, and was not meant to say all.
@@ -142,8 +144,8 @@ impl Store {
     pub async fn record_verdict(&self, plan: &str, verdict: &Verdict) -> Result<()> {
         let statement = format!(
             "INSERT INTO backup_verdicts AS known (plan, kind, backup, taken_at, size_bytes, rung, refused, message, sha256, tools,
-                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, climbs)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, 1)
+                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, checks, climbs)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 1)
              ON CONFLICT (plan, kind, backup) DO UPDATE SET
                 taken_at = coalesce(EXCLUDED.taken_at, known.taken_at),
                 size_bytes = coalesce(known.size_bytes, EXCLUDED.size_bytes),
@@ -156,6 +158,7 @@ impl Store {
                 settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = EXCLUDED.proven_at,
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
+                checks = coalesce(EXCLUDED.checks, CASE WHEN known.sha256 = EXCLUDED.sha256 THEN known.checks END),
                 reached = coalesce(EXCLUDED.reached, known.reached), climbs = known.climbs + 1, attempts = 0, retry_at = NULL,
                 trouble = NULL
              WHERE known.checked_at <= EXCLUDED.checked_at AND NOT {NO_NEWS}"
@@ -181,6 +184,7 @@ impl Store {
             .bind(&verdict.counts)
             .bind(&verdict.reached)
             .bind(&verdict.schema_sha256)
+            .bind(&verdict.checks)
             .execute(&self.pool)
             .await
             .map(drop)

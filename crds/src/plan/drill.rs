@@ -1,5 +1,7 @@
 //! How the recovery is rehearsed.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,15 @@ pub struct DrillSpec {
     pub time_to_live: Period,
     /// The age at which the last drill that succeeded proves nothing any more. Default: `9d`.
     pub max_age: Period,
+    /// The most that one drill may cost, in euro cents: what it makes, for all of `timeToLive`. A drill that could cost more is
+    /// refused before anything is made, and so is one whose price is not known. Default: no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub cost_ceiling_cents: Option<u32>,
+    /// Prices of 30 days, in euro cents, by container size (`M`) or addon plan (`postgresql-starter-512`). The platform tells
+    /// those of addon plans; what is named here wins. Default: none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub monthly_cents: BTreeMap<String, u32>,
 }
 
 impl Default for DrillSpec {
@@ -37,6 +48,8 @@ impl Default for DrillSpec {
             subdomain: "drill".to_owned(),
             time_to_live: Period::seconds(6 * 3_600),
             max_age: Period::seconds(9 * 86_400),
+            cost_ceiling_cents: None,
+            monthly_cents: BTreeMap::new(),
         }
     }
 }

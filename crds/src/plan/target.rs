@@ -135,6 +135,9 @@ pub enum ContainerSize {
 }
 
 impl ContainerSize {
+    /// All of them, the smallest first.
+    pub const ALL: [Self; 6] = [Self::S, Self::M, Self::L, Self::Xl, Self::Xxl, Self::Xxxl];
+
     /// As the platform spells it.
     pub const fn as_str(self) -> &'static str {
         match self {

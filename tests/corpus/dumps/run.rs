@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream;
 use reprise::backup::archive::Expect;
+use reprise::backup::checks::Code;
 use reprise::backup::ladder::{Climb, Halt, Scratch, climb};
 use reprise::backup::restore::Target;
 use reprise::runtime::chain::Chain;
@@ -46,6 +47,8 @@ pub(crate) async fn run(lab: &Lab, shared: &Target, case: &Case) -> Outcome {
         application: "reprise-corpus",
         questions: &case.questions,
         question_limit: Duration::from_secs(10),
+        structure_limit: Duration::from_secs(10),
+        code: &Code::Known(Vec::new()),
     };
     let expect = Expect { download_bytes: case.announced, max_dump_bytes: case.room };
     let climbed = Box::pin(climb(

@@ -1,7 +1,7 @@
 //! The dump's file: written beside its place with mode 0600, moved into place when all is well, else removed.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,19 @@ use crate::backup::Refusal;
 
 /// Unpacks all of `feed` into a file at `into`. A half file never stands there, not even after a crash of ours; after
 /// one of the machine nothing on disk is trusted without its hash, so none is forced out here.
-pub(super) fn unpack_to(mut feed: Feed, into: &Path, limit: u64) -> Result<Received, Refusal> {
+///
+/// `also` gets the same bytes, until nobody reads there any more: what it makes of them is its own business.
+pub(super) fn unpack_to(
+    mut feed: Feed,
+    into: &Path,
+    also: Option<File>,
+    limit: u64,
+) -> Result<Received, Refusal> {
     let part =
         Part::create(into).map_err(|source| Refusal::Local { doing: "make a file for the dump", source })?;
-    let mut sink = Sink { out: &part.file, limit };
+    let mut sink = Sink { out: Both { file: &part.file, also }, limit };
     let unpacked = unpack(&mut feed, &mut sink)?;
+    drop(sink);
     part.keep(into).map_err(|source| Refusal::Local { doing: "move the dump into its place", source })?;
     let (download_bytes, download_sha256) = feed.finish();
     Ok(Received {
@@ -28,6 +36,26 @@ pub(super) fn unpack_to(mut feed: Feed, into: &Path, limit: u64) -> Result<Recei
         packing: unpacked.packing,
         header: unpacked.header,
     })
+}
+
+/// The dump's file, and whoever else wants the bytes.
+struct Both<'a> {
+    file: &'a File,
+    also: Option<File>,
+}
+
+impl Write for Both<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        if self.also.as_mut().is_some_and(|also| also.write_all(&bytes[..written]).is_err()) {
+            self.also = None;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// A file that is removed unless it is kept: it holds personal data.

@@ -67,6 +67,20 @@ pub enum Finding {
         /// Which.
         index: RelationName,
     },
+    /// An index does not hold what its table does, or holds it in no order: it answers wrong.
+    IndexDamaged {
+        /// Which.
+        index: RelationName,
+        /// What is wrong inside.
+        fault: String,
+    },
+    /// The pages of a table are not as they should be.
+    TableDamaged {
+        /// Which.
+        table: RelationName,
+        /// What is wrong inside.
+        fault: String,
+    },
     /// A constraint is not known to hold for all rows.
     ConstraintNotValidated {
         /// `SCHEMA TABLE NAME`.
@@ -97,6 +111,8 @@ impl Finding {
         "sequence-differs",
         "sequence-behind",
         "index-invalid",
+        "index-damaged",
+        "table-damaged",
         "constraint-not-validated",
         "data-not-in-dump",
         "text-foreign",
@@ -111,6 +127,8 @@ impl Finding {
             Self::SequenceDiffers { .. } => "sequence-differs",
             Self::SequenceBehind { .. } => "sequence-behind",
             Self::IndexInvalid { .. } => "index-invalid",
+            Self::IndexDamaged { .. } => "index-damaged",
+            Self::TableDamaged { .. } => "table-damaged",
             Self::ConstraintNotValidated { .. } => "constraint-not-validated",
             Self::DataNotInDump { .. } => "data-not-in-dump",
             Self::TextForeign => "text-foreign",
@@ -136,6 +154,8 @@ impl Finding {
             | Self::RowsDiffer { .. }
             | Self::SequenceDiffers { .. }
             | Self::IndexInvalid { .. }
+            | Self::IndexDamaged { .. }
+            | Self::TableDamaged { .. }
             | Self::LargeObjectsDiffer { .. } => false,
         };
         if in_source { Severity::Notice } else { Severity::Failure }
@@ -157,6 +177,8 @@ impl fmt::Display for Finding {
                 write!(f, "sequence {sequence} would hand out {next}, {column} is at {furthest} already")
             }
             Self::IndexInvalid { index } => write!(f, "index {index} is invalid"),
+            Self::IndexDamaged { index, fault } => write!(f, "index {index} answers wrong: {fault}"),
+            Self::TableDamaged { table, fault } => write!(f, "table {table} is damaged: {fault}"),
             Self::ConstraintNotValidated { constraint } => {
                 write!(f, "constraint {constraint} is not validated")
             }

@@ -17,7 +17,7 @@ use crate::backup::{PgTools, Refusal};
 /// The kernel's usual most for a pipe. `pg_restore` writes 4 KiB at a time, and to be woken for each of these costs both
 /// sides more than the counting: so the pipe is deep, and after a small read it is left to fill for a moment. Measured
 /// on 435 MB: 75 % of the speed of `pg_restore -f /dev/null` without the pause, 88 % with it, 60 % for `| cat`.
-const PIPE: i32 = 1 << 20;
+pub(super) const PIPE: i32 = 1 << 20;
 const BUFFER: usize = 1 << 20;
 const SMALL: usize = BUFFER / 2;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -56,7 +56,7 @@ pub async fn read_all(
     conclude(scanner, toc)
 }
 
-fn scan(stdout: Option<ChildStdout>, progress: impl Fn(u64)) -> io::Result<Scanner> {
+pub(super) fn scan(stdout: Option<ChildStdout>, progress: impl Fn(u64)) -> io::Result<Scanner> {
     let mut scanner = Scanner::default();
     let Some(stdout) = stdout else { return Ok(scanner) };
     let mut pipe = File::from(stdout.into_owned_fd()?);
@@ -93,7 +93,7 @@ fn unreadable(tools: &PgTools, scanner: &Scanner, said: &str) -> Refusal {
     }
 }
 
-fn conclude(scanner: Scanner, toc: &Toc) -> Result<Counts, Refusal> {
+pub(super) fn conclude(scanner: Scanner, toc: &Toc) -> Result<Counts, Refusal> {
     let absent = toc.of_kind("TABLE DATA").find(|entry| !scanner.data_sections().contains(&entry.path()));
     if let Some(entry) = absent {
         return Err(Refusal::DataMissing { entry: entry.to_string() });

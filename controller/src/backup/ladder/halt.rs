@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::Fall;
 use crate::backup::Refusal;
-use crate::backup::checks::{CheckError, DataOutcome, Finding};
+use crate::backup::checks::{Ahead, CheckError, DataOutcome, Finding};
 use crate::backup::restore::RestoreError;
 use crate::runtime::class::{Class, Classified};
 
@@ -32,6 +32,9 @@ pub enum Halt {
     /// Far fewer rows than in the backup before: it may be the poisoned one.
     #[error("suspiciously few rows: {}", list(.0))]
     Fallen(Vec<Fall>),
+    /// Newer code than the plan's has changed the database: no fault of the backup, and no proof of a recovery with this code.
+    #[error("the database is ahead of the code: {}; deploy newer code, or name it in the plan", list(.0))]
+    Ahead(Vec<Ahead>),
     /// Nothing vouches for the bytes: a changed one would not have shown.
     #[error(
         "neither a recorded digest nor checksums cover all of its bytes: a changed one would not have shown"
@@ -41,8 +44,15 @@ pub enum Halt {
 
 impl Halt {
     /// The labels that are not those of a [`Refusal`] or a [`Finding`].
-    pub const REASONS: &'static [&'static str] =
-        &["restore-failed", "check-not-run", "restore-incomplete", "check-failed", "rows-fallen", "unsealed"];
+    pub const REASONS: &'static [&'static str] = &[
+        "restore-failed",
+        "check-not-run",
+        "restore-incomplete",
+        "check-failed",
+        "rows-fallen",
+        "code-behind",
+        "unsealed",
+    ];
 
     /// The stable label, for verdicts and metrics. Labels are added to, never renamed.
     pub fn reason(&self) -> &'static str {
@@ -54,17 +64,18 @@ impl Halt {
             Self::Unsound(findings) => findings.first().map_or("restore-incomplete", Finding::reason),
             Self::Answers(_) => "check-failed",
             Self::Fallen(_) => "rows-fallen",
+            Self::Ahead(_) => "code-behind",
             Self::Unsealed => "unsealed",
         }
     }
 
     /// Whether it says that the backup is bad. If not, either it is to be tried again, or nothing is wrong with it that
-    /// could be seen ([`Halt::Unsealed`]).
+    /// could be seen ([`Halt::Unsealed`], [`Halt::Ahead`]).
     pub fn blames_backup(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.blames_backup(),
             Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) | Self::Fallen(_) => true,
-            Self::NotRestored(_) | Self::NotSeen(_) | Self::Unsealed => false,
+            Self::NotRestored(_) | Self::NotSeen(_) | Self::Ahead(_) | Self::Unsealed => false,
         }
     }
 }
@@ -75,9 +86,12 @@ impl Classified for Halt {
             Self::Refused(refusal) => refusal.class(),
             Self::NotRestored(error) => error.class(),
             Self::NotSeen(error) => error.class(),
-            Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) | Self::Fallen(_) | Self::Unsealed => {
-                Class::Terminal
-            }
+            Self::Incomplete(_)
+            | Self::Unsound(_)
+            | Self::Answers(_)
+            | Self::Fallen(_)
+            | Self::Ahead(_)
+            | Self::Unsealed => Class::Terminal,
         }
     }
 }

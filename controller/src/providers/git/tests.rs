@@ -52,6 +52,22 @@ async fn a_file_is_read_and_a_link_is_not_followed() {
 }
 
 #[tokio::test]
+async fn the_paths_of_a_commit_are_told_without_a_checkout() {
+    let (folder, source, _) = upstream().await;
+    let at = folder.path().to_str().unwrap().to_owned();
+    std::fs::create_dir_all(folder.path().join("été/migrations")).unwrap();
+    std::fs::write(folder.path().join("été/migrations/0001_a b.py"), "").unwrap();
+    run(&["-C", &at, "add", "."]).await;
+    run(&["-C", &at, "commit", "--quiet", "-m", "second"]).await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let commit = repository.fetch(&source, "main").await.unwrap();
+    let paths = repository.paths(&commit, 1 << 20).await.unwrap();
+    assert_eq!(paths, [".env.template", "link", "été/migrations/0001_a b.py"]);
+    assert!(repository.paths(&commit, 3).await.is_err(), "a tree that is too large is no small one");
+}
+
+#[tokio::test]
 async fn exactly_one_commit_reaches_master_and_no_tag() {
     let (_folder, source, commit) = upstream().await;
     let cache = tempfile::tempdir().unwrap();

@@ -57,9 +57,31 @@ pub struct AddonPlan {
 #[derive(Debug, Clone, Deserialize)]
 struct Pricing {
     price: Option<Value>,
+    currency: Option<String>,
+    period: Option<String>,
 }
 
 impl AddonPlan {
+    /// What 30 days of it cost, in euros: by the default price or, where there is none, by the deprecated one. `None` if no
+    /// price is told, or one in words that are not known.
+    ///
+    /// Source: developer documentation "Addon providers / Plans": `pricings` tell currency and period, `price` is in euros for
+    /// 30 days.
+    pub fn monthly_euros(&self) -> Option<f64> {
+        let pricings = self.pricings.as_ref();
+        let Some(default) = pricings.and_then(|pricings| pricings.get("default")).and_then(Option::as_ref)
+        else {
+            return number(self.price.as_ref());
+        };
+        let times = match default.period.as_deref()? {
+            "minute" => 43_200.0,
+            "hour" => 720.0,
+            _ => return None,
+        };
+        let price = number(default.price.as_ref()).filter(|_| default.currency.as_deref() == Some("EUR"))?;
+        Some(price * times)
+    }
+
     /// Costs nothing, by the default price or, where there is none, by the deprecated one. `None` if no price is told.
     ///
     /// Source: developer documentation "Addon providers / Plans": prices are strings in `pricings`, numbers in `price`.

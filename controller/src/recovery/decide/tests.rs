@@ -123,8 +123,12 @@ fn what_has_ended_well_cannot_be_cancelled_but_torn_down() {
 
 /// A drill whose steps stand as `phases` says.
 fn drilled(desired: Desired, phases: &BTreeMap<Step, StepPhase>, expired: bool) -> Decision {
+    drilled_as(Drill { expired, blind: false }, desired, phases)
+}
+
+fn drilled_as(drill: Drill, desired: Desired, phases: &BTreeMap<Step, StepPhase>) -> Decision {
     let (graph, idle) = (graph().rehearsed(), BTreeSet::new());
-    decide(&Situation { drill: Some(Drill { expired }), ..situation(&graph, desired, phases, &idle) })
+    decide(&Situation { drill: Some(drill), ..situation(&graph, desired, phases, &idle) })
 }
 
 fn all_done() -> BTreeMap<Step, StepPhase> {
@@ -167,6 +171,15 @@ fn a_drill_that_fails_expires_or_is_cancelled_is_torn_down_too() {
         phases.insert(Step::TearDown, StepPhase::Done);
         assert_eq!(drilled(desired, &phases, expired).phase, end);
     }
+}
+
+#[test]
+fn a_drill_that_cannot_read_its_own_choice_makes_nothing_more() {
+    let blind = Drill { expired: false, blind: true };
+    let mut phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done)]);
+    assert_eq!(drilled_as(blind, Desired::Run, &phases).start, [Step::TearDown]);
+    phases.insert(Step::TearDown, StepPhase::Done);
+    assert_eq!(drilled_as(blind, Desired::Run, &phases).phase, Phase::Failed);
 }
 
 #[test]

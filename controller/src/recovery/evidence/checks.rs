@@ -1,9 +1,10 @@
 //! What each step that is done has checked, in a sentence.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, Deployed, Probed, Refilled, RestoredDatabase};
-use crate::store::{StepPhase, StepRow};
+use crate::store::{StepPhase, StepRow, Verdict};
 
 /// One check that held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +25,16 @@ pub(super) fn of(steps: &[StepRow]) -> Vec<Check> {
     done.filter_map(|step| Some(Check { step: step.step.clone(), seen: sentence(step)? })).collect()
 }
 
+/// What the last verification of the backup that was taken looked at, beside what the steps did.
+pub(super) fn of_verdict(verdict: &Verdict) -> Vec<Check> {
+    let told = verdict.checks.as_ref().and_then(Value::as_object).into_iter().flatten();
+    let check = |(what, seen): (&String, &Value)| {
+        let step = format!("verification of the backup: {what}");
+        Some(Check { step, seen: seen.as_str()?.to_owned() })
+    };
+    told.filter_map(check).collect()
+}
+
 /// The steps that are done and say nothing here, although they check something: their records are not readable.
 pub(super) fn unreadable(steps: &[StepRow]) -> impl Iterator<Item = String> {
     let checks = |step: &&StepRow| step.step.split('/').next().is_some_and(|kind| CHECKING.contains(&kind));
@@ -34,6 +45,7 @@ pub(super) fn unreadable(steps: &[StepRow]) -> impl Iterator<Item = String> {
 
 fn sentence(step: &StepRow) -> Option<String> {
     match step.step.split('/').next()? {
+        "inventory" => left::<Value>(step)?.get("cost")?.as_str().map(|told| format!("reckoned beforehand: {told}")),
         "choose-backup" => left(step).map(|backup| read(&backup)),
         "restore" => left(step).map(|restored| accounted(&restored)),
         "check-database" => left(step).map(|checked| counted(&checked)),
@@ -77,10 +89,10 @@ fn accounted(restored: &RestoredDatabase) -> String {
 }
 
 fn counted(checked: &CheckedDatabase) -> String {
-    let CheckedDatabase { tables, rows, sequences, data_checks, references } = checked;
-    let references = references.as_ref().map(|found| format!("; {found}")).unwrap_or_default();
+    let CheckedDatabase { tables, rows, sequences, data_checks, references, migrations } = checked;
+    let further = migrations.iter().chain(references).fold(String::new(), |all, found| all + "; " + found);
     format!(
         "{rows} rows in {tables} tables counted, as many as in the dump; {sequences} sequences are past their largest value; \
-         {data_checks} checks of the plan hold{references}"
+         {data_checks} checks of the plan hold{further}"
     )
 }

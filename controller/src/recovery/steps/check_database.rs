@@ -7,15 +7,17 @@ use sqlx::PgConnection;
 
 use super::database::{Database, goodbye};
 use super::dump::{self, Dump};
-use super::{Ctx, Result, StepError};
+use super::{Ctx, Result, StepError, deploy};
 use crate::backup::checks::{
-    Finding, Severity as Weight, analyze, compare, grant_readonly, integrity, observe, occupancy, planned,
-    readonly_gaps, run_data_checks, undumped,
+    Code, Finding, MigrationLevel, Severity as Weight, analyze, applied_migrations, compare,
+    compare_migrations, grant_readonly, integrity, observe, occupancy, planned, readonly_gaps,
+    run_data_checks, undumped,
 };
 use crate::backup::ladder::{rows_document, rows_of};
 use crate::backup::restore::Selection;
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, ChosenObjects};
 use crate::recovery::step::Step;
+use crate::recovery::tools::CODE_PATIENCE;
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Severity, SpanKind, Verdict};
 use crate::truth;
@@ -53,6 +55,7 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     judge(ctx, dump, &findings).await?;
     read_only(ctx, connection).await?;
     let data_checks = questions(ctx, connection).await?;
+    let migrations = migrations(ctx, connection).await?;
     let references = references(ctx, connection).await?;
     Ok(CheckedDatabase {
         tables: seen.rows.len() as u64,
@@ -60,7 +63,41 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
         sequences: seen.sequences.len() as u64,
         data_checks,
         references,
+        migrations: Some(migrations),
     })
+}
+
+/// Whether the code that is deployed is as new as the database. It is told and stops nothing: the data is what was lost, and
+/// newer code can follow.
+async fn migrations(ctx: &Ctx, connection: &mut PgConnection) -> Result<String> {
+    let applied =
+        applied_migrations(connection).await.map_err(StepError::failed("reading the applied migrations"))?;
+    // Without any there is nothing to fetch code for.
+    let code = if applied.is_some() { code(ctx).await } else { Code::Known(Vec::new()) };
+    let level = compare_migrations(applied.as_deref(), &code);
+    let told = level.to_string();
+    match &level {
+        MigrationLevel::NotDjango => {}
+        MigrationLevel::Compared { ahead, .. } if ahead.is_empty() => {}
+        _ => ctx.event(Severity::Warning, "MigrationLevel", &told).await?,
+    }
+    Ok(told)
+}
+
+async fn code(ctx: &Ctx) -> Code {
+    let levels = async {
+        let mut levels = Vec::new();
+        for app in &ctx.run.plan.apps {
+            let commit = deploy::commit(ctx, app).await?;
+            levels.push(ctx.tools.migrations_at(app, &commit).await?);
+        }
+        Ok::<_, StepError>(levels)
+    };
+    match tokio::time::timeout(CODE_PATIENCE, Box::pin(levels)).await {
+        Ok(Ok(levels)) => Code::Known(levels),
+        Ok(Err(error)) => Code::Unknown(Chain(&error).to_string()),
+        Err(_) => Code::Unknown("the code host does not answer".to_owned()),
+    }
 }
 
 /// Which rows name an object that the documents lack. It is told and stops nothing: the rows came back as they were.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Ctx, Result, StepError, cname};
+use crate::recovery::cost::Estimate;
 use crate::recovery::grounds::Grounds;
 use crate::recovery::step::Step;
-use crate::store::SpanKind;
+use crate::store::{Severity, SpanKind};
 
 /// How long the vendors may take to let what was deleted disappear from their lists.
 const SETTLING: std::time::Duration = std::time::Duration::from_mins(5);
@@ -25,13 +26,48 @@ pub(super) struct Before {
     inventory: Inventory,
     /// What it stands on, for which alone it proves anything.
     grounds: Option<Grounds>,
+    /// What it may cost, in a sentence; `None` where an earlier release looked.
+    #[serde(default)]
+    cost: Option<String>,
 }
 
 /// What there is before anything is made.
 pub(super) async fn run(ctx: &Ctx) -> Result<Before> {
     ctx.doing(SpanKind::Own, "writing down what there is");
     let grounds = Grounds::now(&ctx.tools, &ctx.run.plan_name).await?;
-    Ok(Before { inventory: look(ctx).await?, grounds })
+    let inventory = look(ctx).await?;
+    let cost = Some(affordable(ctx).await?);
+    Ok(Before { inventory, grounds, cost })
+}
+
+/// What the drill may cost, if the plan lets it; nothing is made before that is known.
+async fn affordable(ctx: &Ctx) -> Result<String> {
+    let plan = &ctx.run.plan;
+    ctx.doing(SpanKind::Own, "reckoning what the drill may cost");
+    let estimate = Estimate::of(plan, &prices(ctx).await?);
+    if let Some(why) = estimate.forbids(plan.drill.cost_ceiling_cents) {
+        return Err(StepError::refused(
+            format!("the drill is not begun: {why}"),
+            "raise drill.costCeilingCents, shorten drill.timeToLive, or name the price that is missing in drill.monthlyCents; apply the plan and file another drill",
+        ));
+    }
+    let told = estimate.to_string();
+    ctx.event(Severity::Normal, "DrillCost", &told).await?;
+    Ok(told)
+}
+
+/// What 30 days of each addon plan of the drill's cost, in euros, as far as the platform tells it.
+async fn prices(ctx: &Ctx) -> Result<BTreeMap<String, f64>> {
+    let (platform, target) = (ctx.tools.target_platform(&ctx.run)?, &ctx.run.plan.target);
+    let redis = target.redis.as_ref().map(|redis| ("redis", redis.plan.as_str()));
+    let mut prices = BTreeMap::new();
+    for (provider, wanted) in [("postgresql", target.postgresql.plan.as_str())].into_iter().chain(redis) {
+        let plans = platform.addon_plans(provider, true).await;
+        let plans = plans.map_err(StepError::provider(format!("asking for the prices of {provider}")))?;
+        let told = plans.into_iter().filter(|plan| plan.name == wanted);
+        prices.extend(told.filter_map(|plan| Some((plan.name.clone(), plan.monthly_euros()?))));
+    }
+    Ok(prices)
 }
 
 async fn look(ctx: &Ctx) -> Result<Inventory> {

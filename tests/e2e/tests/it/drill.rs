@@ -164,3 +164,35 @@ async fn a_drill_gives_way_to_a_recovery() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
+    play(47, async |stage: &mut Stage| {
+        let priced = |ceiling: u32| {
+            let drill = format!("\n  drill: {{ costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}\n\n  objectives:");
+            Plan::example().with("\n  objectives:", &drill)
+        };
+        stage.daemon.start().await;
+        stage.daemon.apply(&priced(1)).await;
+        let before = standing(stage);
+        let request = file(stage).await;
+        let told = stage.daemon.records().failed(&request).await;
+        assert!(told.contains("more than the plan allows a drill (0.01 euros)"), "{told}");
+        assert_eq!(standing(stage), before);
+        let made = stage.daemon.records().ledger(&request).await;
+        assert!(made.is_empty(), "{made:?}");
+
+        stage.daemon.apply(&priced(10_000)).await;
+        let sql = format!(
+            "INSERT INTO recovery_requests (name, plan, spec) VALUES ('affordable', '{NAME}', '{{\"mode\": \"drill\"}}')"
+        );
+        stage.daemon.records().execute(&sql).await;
+        let affordable = Request::named("affordable");
+        stage.daemon.records().step_is(&affordable, "inventory", |seen| seen.phase == "Done").await;
+        let evidence = stage.daemon.run(&["evidence", "affordable"]).await;
+        assert!(evidence.contains("it may cost ") && evidence.contains(" x postgresql-starter-512"), "{evidence}");
+        stage.daemon.run(&["cancel", "affordable"]).await;
+        stage.daemon.records().ended(&affordable).await;
+    })
+    .await;
+}

@@ -47,6 +47,8 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         let told = picked_up(stage, &new).await;
         let row = verdicts(records).await.swap_remove(0);
         assert_eq!((row.name.as_str(), row.rung.as_str()), (new.as_str(), "asserted"), "{told}");
+        let looked = told.contains("amcheck 1.") && told.contains("migrations: not applicable");
+        assert!(looked, "what was looked at is told: {told}");
         let proven = until(stage, &backup("timestamp_seconds"), |at| at == row.taken_at).await;
         assert_eq!(stage.daemon.metric(&fresh()).await, Some(1.0));
 
@@ -69,9 +71,18 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         );
 
         let (_, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
-        for check in
-            ["references", "platform", "plans", "stack", "backups", "code", "dns", "postgresql", "disk"]
-        {
+        for check in [
+            "references",
+            "platform",
+            "plans",
+            "stack",
+            "backups",
+            "code",
+            "artifacts",
+            "dns",
+            "postgresql",
+            "disk",
+        ] {
             assert_eq!(grade(&told, check), "good", "{told}");
         }
 

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{Tried, judged};
 use crate::backup::objects::{ArtifactIndex, Limits, check};
-use crate::providers::github::{Artifact, Github, GithubConfig, Run};
+use crate::providers::github::{Artifact, Github, Run};
 use crate::providers::http::{Download, ProviderError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::recovery::steps::{Ctx, Result, StepError};
@@ -113,18 +113,7 @@ fn changed(artifact: u64) -> StepError {
 }
 
 fn client(ctx: &Ctx, source: &ArtifactSource) -> Result<Github> {
-    let config = GithubConfig {
-        url: ctx.tools.config.github.api_url.clone(),
-        repository: ctx.tools.setting(&source.repository, "the artifact's repository")?,
-        token: ctx.tools.config.github.token.clone(),
-    };
-    let client = Github::new(config, ctx.tools.github_limiter.clone(), ctx.tools.http.clone());
-    client.map_err(|error| {
-        StepError::refused(
-            format!("the code host's address cannot be used: {}", Chain(&error)),
-            "correct GITHUB_API_URL, restart the daemon, and resume",
-        )
-    })
+    ctx.tools.github(source)
 }
 
 /// Unfiltered lists, filtered here: the filtered ones come from an index that may be days behind.

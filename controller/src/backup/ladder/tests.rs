@@ -1,0 +1,159 @@
+//! Whole climbs in a real PostgreSQL, of what no count shows.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use futures::stream;
+
+use super::*;
+use crate::backup::checks::{CodeLevel, Expectation};
+use crate::backup::contents::Scanner;
+use crate::backup::lab::{Lab, lab};
+use crate::providers::git::{Repository, Source};
+
+/// Takes a dump of `database` up, bare: what is well with it ends as unsealed.
+async fn climbed(lab: &Lab, database: &str, code: &Code) -> (Climb, Target) {
+    asked(lab, database, code, &[]).await
+}
+
+async fn asked(lab: &Lab, database: &str, code: &Code, questions: &[DataCheck]) -> (Climb, Target) {
+    let dump = lab.dump(database, &[]);
+    let bytes = std::fs::read(&dump).expect("the dump");
+    let target = lab.target().await;
+    let superuser = lab.superuser(&target);
+    let scratch = Scratch {
+        target: &target,
+        superuser: Some(&superuser),
+        jobs: 2,
+        work_dir: lab.folder.path(),
+        application: "test",
+        questions,
+        question_limit: Duration::from_mins(1),
+        structure_limit: Duration::from_mins(1),
+        code,
+    };
+    let expect = Expect { download_bytes: None, max_dump_bytes: u64::MAX };
+    let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
+    let file = dump.with_extension("received");
+    let (recorded, never) = (Recorded::default(), CancellationToken::new());
+    let climbed = Box::pin(climb(&lab.tools, body, expect, &recorded, &file, scratch, &never)).await;
+    (climbed, target)
+}
+
+#[tokio::test]
+async fn an_index_that_answers_wrong_is_found_and_the_look_leaves_nothing() {
+    let lab = lab().await;
+    let unsteady = "
+        CREATE FUNCTION public.unsteady(t text) RETURNS float LANGUAGE plpgsql IMMUTABLE AS 'begin return random(); end';
+        CREATE TABLE public.people (name text PRIMARY KEY);
+        INSERT INTO public.people SELECT 'N' || n FROM generate_series(1, 200) AS n;
+        CREATE INDEX people_unsteady ON public.people (public.unsteady(name));";
+    let (climb, target) = climbed(&lab, &lab.source(unsteady).await, &Code::Known(Vec::new())).await;
+    let Some(Halt::Unsound(findings)) = &climb.halt else { panic!("{:?}", climb.halt) };
+    let [Finding::IndexDamaged { index, .. }] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!((index.to_string().as_str(), climb.rung), ("public.people_unsteady", Rung::Restored));
+    assert_eq!(climb.halt.as_ref().map(Halt::reason), Some("index-damaged"));
+    let seen = climb.structure.expect("there was a look").to_string();
+    assert!(seen.contains("2 of 2 b-tree indexes and 1 of 1 tables"), "{seen}");
+    let extensions: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql'")
+        .fetch_one(&mut lab.connect(&target.database).await)
+        .await
+        .expect("a count");
+    assert_eq!(extensions, 0);
+}
+
+/// The migrations of a repository whose newest commit has these files.
+async fn code(files: &[&str]) -> Code {
+    let (folder, cache) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        for who in ["AUTHOR", "COMMITTER"] {
+            git.env(format!("GIT_{who}_NAME"), "a").env(format!("GIT_{who}_EMAIL"), "a@example.org");
+        }
+        let done = git.current_dir(folder.path()).args(arguments).output().expect("git");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    git(&["init", "--quiet", "-b", "main"]);
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("below the repository")).expect("a folder");
+        std::fs::write(path, "").expect("a file");
+    }
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "all"]);
+    let repository = Repository::open(&cache.path().join("code.git")).await.expect("a repository");
+    let url = folder.path().to_string_lossy().into_owned();
+    let source = Source { url, token: None, ca_file: None };
+    let commit = repository.fetch(&source, "main").await.expect("fetched");
+    let paths = repository.paths(&commit, 1 << 20).await.expect("a tree");
+    Code::Known(vec![CodeLevel::of_tree("shop", paths.iter().map(String::as_str))])
+}
+
+#[tokio::test]
+async fn a_database_that_newer_code_has_changed_is_not_asserted_with_the_older() {
+    let lab = lab().await;
+    let source = lab
+        .source(
+            "CREATE TABLE public.django_migrations (id serial PRIMARY KEY, app varchar(255), name varchar(255));
+             INSERT INTO public.django_migrations (app, name) VALUES ('auth', '0012_last'), ('orders', '0001_initial'),
+               ('orders', '0002_more');",
+        )
+        .await;
+    let (old, new) = ("shop/orders/migrations/0001_initial.py", "shop/orders/migrations/0002_more.py");
+
+    let (climb, _) = climbed(&lab, &source, &code(&[old, "manage.py"]).await).await;
+    let Some(halt @ Halt::Ahead(ahead)) = &climb.halt else { panic!("{:?}", climb.halt) };
+    assert_eq!((ahead[0].label.as_str(), ahead[0].migration.as_str()), ("orders", "0002_more"));
+    assert_eq!((climb.rung, halt.reason(), climb.is_conclusive()), (Rung::Restored, "code-behind", true));
+    assert!(!halt.blames_backup() && halt.to_string().contains("orders 0002_more"), "{halt}");
+
+    let (climb, _) = climbed(&lab, &source, &code(&[old, new, "manage.py"]).await).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+    let told = climb.migrations.expect("they were compared").to_string();
+    assert_eq!(told, "migrations: the code is as new as the 2 applied of its own; not of this code: auth");
+
+    // A code host that does not answer keeps no backup from being proven.
+    let (climb, _) = climbed(&lab, &source, &Code::Unknown("no line".to_owned())).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+}
+
+#[tokio::test]
+async fn a_question_that_does_not_hold_at_once_is_asked_again_with_statistics() {
+    let lab = lab().await;
+    let source =
+        lab.source("CREATE TABLE public.people AS SELECT n AS id FROM generate_series(1, 300) AS n").await;
+    let question = |sql: &str, least| DataCheck {
+        name: "people".to_owned(),
+        sql: sql.to_owned(),
+        expectation: Expectation::AtLeast(least),
+    };
+    let code = Code::Known(Vec::new());
+    let known = question("SELECT count(*) FROM pg_stats WHERE tablename = 'people'", 1.0);
+    let (climb, _) = asked(&lab, &source, &code, &[known]).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+    let wrong = question("SELECT count(*) FROM public.people", 301.0);
+    let (climb, _) = asked(&lab, &source, &code, &[wrong]).await;
+    assert!(matches!(&climb.halt, Some(Halt::Answers(wrong)) if wrong.len() == 1), "{:?}", climb.halt);
+}
+
+/// What is read of these bytes while they come.
+async fn early(lab: &Lab, bytes: Vec<u8>) -> Option<Scanner> {
+    let (reading, mut dump) = EarlyReading::begin(&lab.tools).expect("begun");
+    let write = move || bytes.chunks(1000).all(|piece| dump.write_all(piece).is_ok());
+    tokio::task::spawn_blocking(write).await.expect("written");
+    reading.finish().await
+}
+
+#[tokio::test]
+async fn what_is_read_as_it_comes_is_what_the_file_holds_and_nothing_is_told_of_what_is_broken() {
+    let lab = lab().await;
+    let dump = lab.dump(&lab.shop().await, &[]);
+    let (toc, counts) = lab.contents(&dump).await;
+    let bytes = std::fs::read(&dump).expect("the dump");
+    assert_eq!(early_counts(early(&lab, bytes.clone()).await, &toc), Some(counts));
+    let cut = bytes[..bytes.len() - 40].to_vec();
+    assert_eq!(early_counts(early(&lab, cut).await, &toc), None);
+    assert_eq!(early_counts(early(&lab, b"no dump at all".to_vec()).await, &toc), None);
+    let (other, _) = lab.contents(&lab.dump(&lab.source("CREATE TABLE public.other ()").await, &[])).await;
+    assert_eq!(early_counts(early(&lab, bytes).await, &other), None, "another table of contents");
+}
