@@ -18,6 +18,7 @@ pub(super) struct Archive {
     suspicious: GaugeVec,
     missing: GaugeVec,
     dangling: GaugeVec,
+    dangling_limit: GaugeVec,
     orphans: GaugeVec,
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
@@ -50,6 +51,10 @@ impl Archive {
             dangling: of_plan(
                 "dangling_references",
                 "Rows of the newest compared backup whose object is missing in the run that suits it best.",
+            )?,
+            dangling_limit: of_plan(
+                "dangling_references_limit",
+                "So many such rows the plan finds normal; no series where it does not say.",
             )?,
             orphans: of_plan("orphan_objects", "Objects of that run that no row of that backup names.")?,
             copying_objects: of_plan(
@@ -85,6 +90,7 @@ impl Archive {
             set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
             set(&self.missing, fact.finished_at.map(|_| float(fact.missing)));
             set(&self.dangling, fact.dangling.map(float));
+            set(&self.dangling_limit, fact.dangling_limit.map(float));
             set(&self.orphans, fact.orphans.map(float));
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
@@ -96,7 +102,7 @@ impl Archive {
         let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
         let rest =
             [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
-        let truth = [&self.dangling, &self.orphans];
+        let truth = [&self.dangling, &self.dangling_limit, &self.orphans];
         all.into_iter().chain(rest).chain(truth).for_each(GaugeVec::reset);
     }
 

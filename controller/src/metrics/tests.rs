@@ -136,6 +136,7 @@ fn rows_against_objects_have_a_series_where_they_were_compared_and_none_elsewher
         plan: plan.to_owned(),
         dangling,
         orphans: dangling.map(|_| 2),
+        dangling_limit: dangling.map(|_| 5),
         ..ArchiveFacts::default()
     };
     metrics.archives_are(&[fact("shop", Some(3)), fact("blog", None)]);
@@ -143,12 +144,16 @@ fn rows_against_objects_have_a_series_where_they_were_compared_and_none_elsewher
     let ours: Vec<&str> = text
         .lines()
         .filter(|line| {
-            line.starts_with("reprise_dangling_references{") || line.starts_with("reprise_orphan_objects{")
+            line.starts_with("reprise_dangling_references") || line.starts_with("reprise_orphan_objects{")
         })
         .collect();
     assert_eq!(
         ours,
-        [r#"reprise_dangling_references{plan="shop"} 3"#, r#"reprise_orphan_objects{plan="shop"} 2"#]
+        [
+            r#"reprise_dangling_references{plan="shop"} 3"#,
+            r#"reprise_dangling_references_limit{plan="shop"} 5"#,
+            r#"reprise_orphan_objects{plan="shop"} 2"#
+        ]
     );
 }
 

@@ -80,6 +80,8 @@ pub struct ArchiveFacts {
     pub dangling: Option<i64>,
     /// Objects of that run that no row of that backup names.
     pub orphans: Option<i64>,
+    /// So many rows without their object the plan finds normal.
+    pub dangling_limit: Option<i64>,
 }
 
 /// How a run ended.
@@ -165,13 +167,14 @@ impl Store {
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
                 coalesce(newest.suspicious, false) AS suspicious,
                 coalesce(jsonb_array_length(newest.status -> 'missing'), 0)::bigint AS missing,
-                truth.dangling, truth.orphans, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
+                truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
                 AS newest ON true
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Running' ORDER BY run DESC LIMIT 1)
                 AS open ON true
-             LEFT JOIN LATERAL (SELECT t.dangling, t.orphans FROM object_truths t
+             LEFT JOIN LATERAL (SELECT t.dangling, t.orphans, (p.spec #>> '{limits,danglingRows}')::bigint AS dangling_limit
+                FROM object_truths t
                 JOIN recovery_plans p ON p.name = t.plan AND coalesce(jsonb_array_length(p.spec -> 'objectKeys'), 0) > 0
                 LEFT JOIN backup_verdicts v ON v.plan = t.plan AND v.kind = 'database' AND v.backup = t.backup
                 WHERE t.plan = plan.plan ORDER BY v.taken_at DESC NULLS LAST, t.dangling, t.run DESC LIMIT 1)

@@ -103,9 +103,13 @@ mod tests {
         put("new", "3", 5).await;
         put("old", "1", 0).await;
         assert_eq!(told().await, None, "the plan does not ask for it any more");
-        let asks = json!({ "objectKeys": [{ "table": "public.a", "column": "b" }] });
+        let asks = json!({
+            "objectKeys": [{ "table": "public.a", "column": "b" }], "limits": { "danglingRows": 4 },
+        });
         store.apply_plan("apilos", &asks).await.expect("applied");
         assert_eq!(told().await, Some((2, 8)), "not what was learnt last");
+        let facts = store.archive_facts().await.expect("facts");
+        assert_eq!(facts.iter().find_map(|fact| fact.dangling_limit), Some(4));
         lab.end().await;
     }
 }

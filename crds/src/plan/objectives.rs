@@ -34,6 +34,10 @@ pub struct LimitsSpec {
     /// waits for `reprise approve` before it makes anything. Default: it never asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_without_approval: Option<Period>,
+    /// Rows of the newest backup that may name a document which no run of the archive has, before an alert says so: about as many as
+    /// are uploaded between two runs. Default: no alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dangling_rows: Option<u32>,
 }
 
 impl Default for LimitsSpec {
@@ -43,6 +47,7 @@ impl Default for LimitsSpec {
             copy_concurrency: 16,
             stall: Period::seconds(300),
             loss_without_approval: None,
+            dangling_rows: None,
         }
     }
 }
