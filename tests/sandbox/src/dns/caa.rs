@@ -140,7 +140,9 @@ mod tests {
     fn a_critical_property_that_nobody_knows_forbids() {
         let mut set = set(&[("issue", "letsencrypt.org"), ("future", "x")]);
         assert!(allows(&set, false));
-        set.iter_mut().for_each(|caa| caa.issuer_critical = true);
+        for caa in &mut set {
+            caa.issuer_critical = true;
+        }
         assert!(!allows(&set, false));
     }
 }
