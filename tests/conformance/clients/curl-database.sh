@@ -234,13 +234,19 @@ scale() {
   holds '[.containers[] | select(.type == "web")] | length == 2 and all(.state == "running" and .container_size.name == "M" and .label)'
 }
 check 'scale: 202, Location, operation done, two running' scale
+# Two restarts over one connection: on a busy machine the first would be over before another program asks for the second.
+twice() {
+  curl -sS -K "$SCRATCH/bearer" -d '{"scope":["web"]}' -o "$SCRATCH/body" -D "$SCRATCH/headers" -w '%{http_code} ' "$API/v1/apps/$app/restart" \
+    --next -sS -K "$SCRATCH/bearer" -d null -o /dev/null -w '%{http_code}' "$API/v1/apps/$app/restart" >"$SCRATCH/codes"
+  case $(cat "$SCRATCH/codes") in '202 409') return ;; *429*) ;; *) fail "restart, and again while it restarts: $(cat "$SCRATCH/codes")" ;; esac
+  sleep 5 # held up by the rate limit: once more, when the first is over
+  return 1
+}
 restart() {
-  api 202 POST "/apps/$app/restart" -d '{"scope":["web"]}'
+  twice || twice || twice
   same "$(wc -c <"$SCRATCH/body")" 0
-  local operation status
+  local operation
   operation=$(header location)
-  status=$(curl -sS -o /dev/null -w '%{http_code}' -X POST -K "$SCRATCH/bearer" -d 'null' "$API/v1/apps/$app/restart")
-  case $status in 4??) ;; *) fail "a second restart while restarting: $status" ;; esac
   within 60 operation_done "$app" "${operation##*/}"
   api 422 POST "/apps/$app/restart" -d '{"scope":["wrong"]}'
   holds '.errors.scope == ["'"'wrong'"' → no such process type"]'

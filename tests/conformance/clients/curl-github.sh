@@ -114,7 +114,7 @@ anonymous() {
   http 403 GET "$repo" -A ''
 }
 check 'refusals: no token, bad token, no User-Agent' anonymous
-conditional() {
+unchanged() {
   gh 200 GET "/actions/workflows/$GITHUB_WORKFLOW/runs"
   local tag used
   tag=$(header etag)
@@ -124,7 +124,8 @@ conditional() {
   same "$(wc -c <"$SCRATCH/body")" 0
   [ "$(header x-ratelimit-used)" -le "$used" ] || fail 'a 304 was counted'
 }
-check 'conditional: ETag, 304, not counted' conditional
+# Until nobody else asked, and no run moved, in between.
+check 'conditional: ETag, 304, not counted' within 20 unchanged
 limits() {
   http 200 GET "$GITHUB_API_URL/rate_limit" -K "$SCRATCH/token"
   holds '.rate.limit == 5000 and .resources.core.remaining <= 5000'
@@ -144,5 +145,8 @@ dispatch() {
   gh 200 POST "/actions/workflows/$GITHUB_WORKFLOW/dispatches" -d '{"ref":"main","return_run_details":true}'
   holds '.workflow_run_id and .run_url and .html_url'
   gh 422 POST "/actions/workflows/$GITHUB_WORKFLOW/dispatches" -d '{"ref":"no-such-branch"}'
+  gh 422 POST "/actions/workflows/$GITHUB_WORKFLOW/dispatches" -d '{"ref":"main","inputs":{"undeclared":"x"}}'
+  over() { gh 200 GET "/actions/workflows/$GITHUB_WORKFLOW/runs?event=workflow_dispatch" && holds '.workflow_runs | all(.conclusion == "success")'; }
+  within 60 over
 }
-check 'dispatch: 204, with details, unknown ref' dispatch
+check 'dispatch: 204, with details, unknown ref, undeclared input' dispatch

@@ -12,7 +12,7 @@ ask() { # server, dig arguments…: the answer in $SCRATCH/answer
 }
 says() { grep -qE "$1" "$SCRATCH/answer" || fail "no '$1' in: $(grep -vE '^(;;? ?$|$)' "$SCRATCH/answer" | head -n 12 | tr '\n' '|')"; }
 
-soa() {
+one_serial() {
   local server serials=""
   for server in $(echo "$DNS_AUTHORITATIVE" | tr ',' ' '); do
     ask "$server" +norecurse "$DNS_ZONE" SOA
@@ -22,7 +22,8 @@ soa() {
   done
   same "$(echo "$serials" | tr ' ' '\n' | grep . | sort -u | wc -l)" 1
 }
-check 'authoritative: SOA with AA, one serial' soa
+# The second server follows the first after its lag, and other scripts write meanwhile.
+check 'authoritative: SOA with AA, one serial' within 20 one_serial
 ns() { ask "$first" +norecurse "$DNS_ZONE" NS && says '[[:space:]]NS[[:space:]]'; }
 check 'authoritative: NS' ns
 cname() {

@@ -96,6 +96,10 @@ await check("actions.createWorkflowDispatch", async () => {
     const { data } = await rest.actions.listWorkflowRuns({ ...here, event: "workflow_dispatch" });
     return data.workflow_runs.some((one) => !before.includes(one.id));
   });
+  await within(60, async () => {
+    const { data } = await rest.actions.listWorkflowRuns({ ...here, event: "workflow_dispatch" });
+    return data.workflow_runs.every((one) => one.conclusion === "success");
+  });
 });
 await check("bad credentials", () => refused(401, () => new Rest({ ...settings, auth: "wrong" }).repos.get(here)));
 process.exit(0);

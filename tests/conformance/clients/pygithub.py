@@ -94,6 +94,7 @@ def _():
     before = {run.id for run in kept["runs"]}
     assert kept["workflow"].create_dispatch("main")
     within(20, lambda: any(run.id not in before for run in kept["workflow"].get_runs(event="workflow_dispatch")))
+    within(60, lambda: all(run.conclusion == "success" for run in kept["workflow"].get_runs(event="workflow_dispatch")))
 
 
 @check("get_rate_limit")

@@ -23,7 +23,7 @@ tunnel() { # file, database URL: opens one, writes its port
   ssh_to -N -L "127.0.0.1:$port:$there" >/dev/null 2>"$SCRATCH/$1.err" &
   tunnels+=("$!")
   keep "$1" "$port"
-  for _ in $(seq 50); do listening "$port" && return; sleep 0.1; done
+  within 30 listening "$port"
 }
 pg_url=$(variable "$app" DATABASE_URL)
 redis_url=$(variable "$app" REDIS_URL)
@@ -104,7 +104,7 @@ elsewhere() {
   port=$(port_of)
   ssh_to -N -L "127.0.0.1:$port:${CONTROL_URL#http://}" >/dev/null 2>&1 &
   tunnels+=("$!")
-  for _ in $(seq 50); do listening "$port" && break; sleep 0.1; done
+  within 30 listening "$port"
   ! curl -sS -m 5 "http://127.0.0.1:$port/inventory" 2>/dev/null | among apps || fail 'the tunnel leads anywhere'
 }
 check 'ssh -L: only to databases' elsewhere

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+mod caa;
 pub mod cache;
 pub mod record;
 pub mod resolver;
@@ -19,6 +20,7 @@ mod twist;
 pub mod wire;
 pub mod zone;
 
+pub use caa::Caa;
 pub use record::{RecordError, RecordKind, ZoneRecord};
 use resolver::{Resolver, Upstream};
 use server::{Flattening, NameServer};

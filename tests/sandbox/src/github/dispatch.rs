@@ -82,6 +82,12 @@ fn read(body: &[u8], workflow: &Workflow) -> Result<Request, (StatusCode, String
     if !workflow.dispatchable {
         return Err(invalid("Workflow does not have 'workflow_dispatch' trigger"));
     }
+    // No workflow of this world declares any.
+    if !request.inputs.is_empty() {
+        let mut names: Vec<_> = request.inputs.keys().map(|name| format!("{name:?}")).collect();
+        names.sort();
+        return Err(invalid(&format!("Unexpected inputs provided: [{}]", names.join(", "))));
+    }
     Ok(request)
 }
 

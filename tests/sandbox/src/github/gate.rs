@@ -5,14 +5,14 @@ use std::sync::{Arc, PoisonError};
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{ETAG, IF_NONE_MATCH, RETRY_AFTER, SERVER};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, SERVER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest as _, Sha256};
 
 use super::Github;
-use super::access::{Caller, Refusal, identify};
+use super::access::{Caller, Refusal, VERSIONS, identify};
 use super::json::error;
 use super::limits::Decision;
 
@@ -41,7 +41,13 @@ pub(super) async fn gate(State(github): State<Arc<Github>>, mut request: Request
     };
     let (caller, version) = match identified {
         Ok(known) => known,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => {
+            let mut response = refused(refusal);
+            if refusal != Refusal::NoUserAgent {
+                decorate(&github, &Caller::Anonymous, VERSIONS[0], response.headers_mut());
+            }
+            return response;
+        }
     };
     let free = request.uri().path() == "/rate_limit";
     let decision = if free {
@@ -147,6 +153,9 @@ fn decorate(github: &Github, caller: &Caller, version: &'static str, headers: &m
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(text));
     }
     headers.insert(SERVER, HeaderValue::from_static("github.com"));
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json") {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    }
     if let Ok(id) = HeaderValue::from_str(&github.world.ids.hex(32)) {
         headers.insert(HeaderName::from_static("x-github-request-id"), id);
     }

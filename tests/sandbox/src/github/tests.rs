@@ -214,6 +214,8 @@ async fn who_may_see_and_who_may_download() {
     let odd =
         bench.call(Method::GET, RUNS).header("x-github-api-version", "1999-01-01").send().await.unwrap();
     assert_eq!(odd.status().as_u16(), 400);
+    assert_eq!(odd.headers()["x-ratelimit-limit"], "60", "limits are told with every answer");
+    assert_eq!(odd.headers()["content-type"], "application/json; charset=utf-8");
     assert_eq!(bench.call(Method::GET, &format!("{RUNS}/")).send().await.unwrap().status().as_u16(), 404);
 }
 
@@ -265,7 +267,12 @@ async fn a_dispatch_makes_a_run_that_ends() {
     let reply = send(r#"{"ref":"main"}"#, "2026-03-10").await;
     assert_eq!(reply.status(), StatusCode::OK);
     let run = reply.json::<Value>().await.unwrap()["workflow_run_id"].as_u64().unwrap();
-    for bad in [r#"{"ref":"nowhere"}"#, "{}", r#"{"ref":"main","inputs":{"a":1}}"#] {
+    for bad in [
+        r#"{"ref":"nowhere"}"#,
+        "{}",
+        r#"{"ref":"main","inputs":{"a":1}}"#,
+        r#"{"ref":"main","inputs":{"a":"1"}}"#,
+    ] {
         assert_eq!(send(bad, "2022-11-28").await.status(), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
     }
     bench.world.clock.advance(Duration::from_mins(1));

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::world::Fault;
 
+const SECONDARY: &str =
+    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.";
+
 /// A refusal of `service` with `status`; `body` is sent as it is.
 pub(super) fn refusal(
     service: &str,
@@ -14,7 +17,10 @@ pub(super) fn refusal(
     retry_after: Option<u64>,
 ) -> Response<Body> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let (content_type, usual) = worded(service, status, None);
+    let (content_type, usual) = match service {
+        "github" => github(status, None, retry_after.is_some()),
+        _ => worded(service, status, None),
+    };
     let mut response = Response::new(Body::from(body.unwrap_or(usual)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -71,13 +77,23 @@ fn worded(service: &str, status: StatusCode, text: Option<&str>) -> (&'static st
     let reason = text.or_else(|| status.canonical_reason()).unwrap_or("error");
     match service {
         "scalingo" | "database-api" => scalingo(status, reason),
-        "github" => (
-            "application/json; charset=utf-8",
-            json!({"message": reason, "status": status.as_str()}).to_string(),
-        ),
+        "github" => github(status, text, false),
         name if name.starts_with("s3") => ("application/xml", s3(status, reason)),
         _ => ("text/plain; charset=utf-8", reason.to_owned()),
     }
+}
+
+/// Clients tell the second limit from a missing right by these words.
+fn github(status: StatusCode, text: Option<&str>, wait: bool) -> (&'static str, String) {
+    let usual = match status.as_u16() {
+        401 => "Bad credentials",
+        403 if wait => SECONDARY,
+        429 => SECONDARY,
+        _ => status.canonical_reason().unwrap_or("error"),
+    };
+    let (message, documentation) = (text.unwrap_or(usual), "https://docs.github.com/rest");
+    let body = json!({"message": message, "documentation_url": documentation, "status": status.as_str()});
+    ("application/json; charset=utf-8", body.to_string())
 }
 
 fn scalingo(status: StatusCode, reason: &str) -> (&'static str, String) {
@@ -100,4 +116,25 @@ fn s3(status: StatusCode, reason: &str) -> String {
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{reason}</Message></Error>"#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_code_hosts_limits_and_credentials_are_told_in_its_words() {
+        for (status, wait, words) in [
+            (429, None, "secondary rate limit"),
+            (403, Some(3), "secondary rate limit"),
+            (403, None, "Forbidden"),
+            (401, None, "Bad credentials"),
+        ] {
+            let answer = refusal("github", status, None, wait);
+            let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+            let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert!(told["message"].as_str().unwrap().contains(words), "{status} {wait:?}: {told}");
+            assert!(told["documentation_url"].is_string());
+        }
+    }
 }

@@ -42,15 +42,32 @@ impl Lanes {
 
 /// What an app's processes see: its variables, resolved, and the platform's own.
 pub(super) fn environment(app: &App) -> BTreeMap<String, String> {
+    environment_of(app, app.last_deployment.as_deref())
+}
+
+/// The same for the processes of one deployment. Sizes are under `TYPE:NAME`: each type has its own.
+fn environment_of(app: &App, deployment: Option<&str>) -> BTreeMap<String, String> {
     let own = app.variables.iter().map(|one| (one.name.clone(), rules::resolved(&app.variables, &one.value)));
     let stack = catalogue::stack(&app.stack).map_or("", |stack| stack.name);
+    let deployed = app.deployments.iter().find(|one| Some(one.id.as_str()) == deployment);
     let platform = [
         ("APP", app.name.as_str()),
         ("STACK", stack),
         ("REGION_NAME", REGION),
         ("SCALINGO_APPLICATION_ID", app.uuid.as_str()),
+        ("CONTAINER_VERSION", deployed.and_then(|one| one.git_ref.as_deref()).unwrap_or_default()),
     ];
-    own.chain(platform.map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    let formation = app.formation.iter().map(|kind| (kind.name.as_str(), kind.size.as_str()));
+    let sizes = formation.chain([("postdeploy", "M")]).flat_map(|(kind, size)| {
+        let known = catalogue::SIZES.iter().find(|(_, name, ..)| *name == size);
+        let bytes = known.map_or(0, |(_, _, megabytes, _)| megabytes * 1_048_576);
+        [
+            (format!("{kind}:CONTAINER_SIZE"), size.to_owned()),
+            (format!("{kind}:CONTAINER_MEMORY"), bytes.to_string()),
+        ]
+    });
+    let platform = platform.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.chain(platform).chain(sizes).collect()
 }
 
 /// The amounts of a formation.

@@ -17,6 +17,9 @@ use super::state::Contents;
 use super::store::Store;
 use super::trace::{Peer, Trace};
 
+/// Seconds that a presigned URL may live.
+const LONGEST_LIFE: u64 = 604_800;
+
 /// See the module. Faults are played here, where the operation's name is known and nothing has been done.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -81,6 +84,7 @@ impl S3Access for Gate {
         }
         if let Some(key) = key {
             self.check_region(context)?;
+            check_life(context.uri().query())?;
             if !key.policy.allows(operation) {
                 return Err(errors::access_denied());
             }
@@ -224,6 +228,18 @@ fn presigned_region(text: Option<&str>) -> Option<String> {
     query(text, "X-Amz-Credential")?.split('/').nth(2).map(str::to_owned)
 }
 
+/// A presigned URL that would live for more than a week is refused from the beginning.
+fn check_life(text: Option<&str>) -> S3Result<()> {
+    match query(text, "X-Amz-Expires").and_then(|text| text.parse::<u64>().ok()) {
+        Some(seconds) if seconds > LONGEST_LIFE => Err(errors::other(
+            "AuthorizationQueryParametersError",
+            hyper::StatusCode::BAD_REQUEST,
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn resource(path: &S3Path) -> String {
     match path {
         S3Path::Root => "/".to_owned(),
@@ -241,5 +257,12 @@ mod tests {
         let query = "x=1&X-Amz-Credential=AK%2F20260101%2Ffr-par%2Fs3%2Faws4_request";
         assert_eq!(presigned_region(Some(query)).as_deref(), Some("fr-par"));
         assert_eq!(presigned_region(Some("x=1")), None);
+    }
+
+    #[test]
+    fn a_presigned_url_lives_for_a_week_at_most() {
+        assert!(check_life(None).is_ok() && check_life(Some("X-Amz-Expires=604800")).is_ok());
+        let refused = check_life(Some("X-Amz-Expires=604801")).unwrap_err();
+        assert_eq!(refused.code().as_str(), "AuthorizationQueryParametersError");
     }
 }

@@ -1,6 +1,8 @@
 //! Receives a body: hashes it on the way, keeps a small one in memory and streams a large one to a file, and holds it against
 //! what the client said of it. Memory is bounded whatever the size.
 
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -25,6 +27,8 @@ const MAX_BODY: u64 = 5 << 30;
 const QUEUE: usize = 32;
 /// Pieces below this are gathered before they are written.
 const GATHERED: usize = 32 << 10;
+/// After so many bytes the disk is told to begin: it would else begin when the last byte has come, and everybody would wait.
+const SPAN: u64 = 32 << 20;
 
 /// What a client says of a body it sends.
 #[derive(Debug, Default)]
@@ -166,12 +170,14 @@ async fn small(mut body: StreamingBlob, length: u64, mut hasher: Hasher) -> S3Re
     Ok((Arrived::Small(whole.unwrap_or_else(|| pieces.freeze())), hasher.finish()))
 }
 
-/// MD5 takes as long as everything else together: it has a thread of its own.
+/// MD5 takes as long as everything else together: it has a thread of its own. So has the wait for the disk.
 async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3Result<(Arrived, Digest)> {
     let (md5, sums) = hasher.apart();
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let (spans, begun) = mpsc::channel(1);
     let disk = Arc::clone(disk);
-    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver, sums));
+    let syncing = tokio::task::spawn_blocking(move || sync(begun));
+    let writer = tokio::task::spawn_blocking(move || write(&disk, receiver, sums, &spans));
     let (hashed, pieces) = mpsc::channel(QUEUE);
     let hashing = tokio::task::spawn_blocking(move || hash(pieces, md5));
     let mut failure = None;
@@ -201,7 +207,9 @@ async fn large(disk: &Arc<Disk>, mut body: StreamingBlob, hasher: Hasher) -> S3R
     drop((sender, hashed));
     let md5 = hashing.await.map_err(|_| errors::storage())?;
     let written = writer.await.map_err(|_| errors::storage())?;
-    match (failure, written) {
+    // The kernel tells an error of the disk once: to whoever waited then.
+    let synced = syncing.await.map_err(|_| errors::storage())?;
+    match (failure, synced.and(written)) {
         (Some(failure), _) => Err(failure),
         (None, Ok(Some((loose, sums)))) => {
             Ok((Arrived::Large(loose, total), Hasher::together(md5, sums).finish()))
@@ -218,27 +226,43 @@ fn hash(mut pieces: mpsc::Receiver<Bytes>, mut md5: Md5) -> Md5 {
     md5
 }
 
+/// Brings what is written so far to the disk, each time that it is asked.
+fn sync(mut spans: mpsc::Receiver<Arc<File>>) -> std::io::Result<()> {
+    while let Some(file) = spans.blocking_recv() {
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
 /// Writes, and computes the checksums beside MD5, until the end is announced; nothing is kept if it never is.
 fn write(
     disk: &Disk,
     mut pieces: mpsc::Receiver<Option<Bytes>>,
     mut sums: Sums,
+    spans: &mpsc::Sender<Arc<File>>,
 ) -> std::io::Result<Option<(Loose, Sums)>> {
-    use std::io::Write as _;
     let (file, incoming) = disk.incoming()?;
+    let file = Arc::new(file);
     // Only what is small is gathered: pieces as they come from the network are written from where they are.
-    let mut writer = std::io::BufWriter::with_capacity(GATHERED, file);
+    let mut writer = BufWriter::with_capacity(GATHERED, &*file);
+    let mut waiting = 0;
     loop {
         match pieces.blocking_recv() {
             Some(Some(piece)) => {
                 sums.update(&piece);
                 writer.write_all(&piece)?;
+                waiting += piece.len() as u64;
             }
             Some(None) => break,
             None => return Ok(None),
         }
+        // A disk that is still busy with the last span is not asked: the next one is the longer for it.
+        if waiting >= SPAN && disk.is_durable() && spans.try_send(Arc::clone(&file)).is_ok() {
+            waiting = 0;
+        }
     }
-    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    writer.flush()?;
+    drop(writer);
     Ok(Some((disk.settle(&file, incoming)?, sums)))
 }
 

@@ -124,23 +124,32 @@ fn check_stay(class: StorageClass, days: Option<i32>, region: &str) -> S3Result<
     Ok(())
 }
 
-/// Carries the rules out at every midnight, for as long as the store is there.
+/// Seconds.
+const DAY: i64 = 86_400;
+
+/// Carries the rules out at every midnight, for as long as the store is there. A clock that is pushed while they are carried out
+/// passes a midnight that nobody sleeps through: it is seen by the day that it is then.
 pub(crate) async fn run(store: Weak<Store>) {
+    let mut known = None;
     loop {
-        let Some((world, wait)) = store.upgrade().map(|store| {
-            let (day, now) = (86_400, store.world_date().timestamp());
-            let wait = u64::try_from(day - now.rem_euclid(day)).unwrap_or(1);
-            (Arc::clone(&store.world), Duration::from_secs(wait))
-        }) else {
-            return;
-        };
-        world.clock.sleep(wait).await;
         let Some(store) = store.upgrade() else { return };
-        match sweep(&store).await {
-            Ok(0) => {}
-            Ok(deeds) => tracing::info!(endpoint = store.name, deeds, "lifecycle rules were carried out"),
-            Err(error) => tracing::warn!(%error, "lifecycle rules were not carried out"),
+        let now = store.world_date().timestamp();
+        let (today, left) = (now.div_euclid(DAY), DAY - now.rem_euclid(DAY));
+        if known.replace(today).is_some_and(|day| day != today) {
+            carry_out(&store).await;
+            continue;
         }
+        let world = Arc::clone(&store.world);
+        drop(store);
+        world.clock.sleep(Duration::from_secs(left.unsigned_abs())).await;
+    }
+}
+
+async fn carry_out(store: &Store) {
+    match sweep(store).await {
+        Ok(0) => {}
+        Ok(deeds) => tracing::info!(endpoint = store.name, deeds, "lifecycle rules were carried out"),
+        Err(error) => tracing::warn!(%error, "lifecycle rules were not carried out"),
     }
 }
 

@@ -244,12 +244,13 @@ pub(crate) async fn reset(parts: &Arc<Parts>, size: Option<Size>) -> Result<(), 
     let life = life(parts)?;
     let _turn = life.turn.lock().await;
     let _open = close(parts).await;
-    if let Some(size) = size {
-        life.set_size(size);
-    }
+    let mut options = life.options();
+    options.size = size.unwrap_or(options.size);
     clear(parts, &life.blank).await?;
-    let furnished = Box::pin(estate::furnish(parts, &life.options())).await;
+    let furnished = Box::pin(estate::furnish(parts, &options)).await;
     furnished.map_err(LifeError::Estate)?;
+    // Only now: where there was no room for more, the next reset makes what there was room for.
+    life.set_size(options.size);
     // What is there now is what was there at the start: the checker holds later effects against it.
     parts.world.journal.begin(parts.inventory());
     Ok(())

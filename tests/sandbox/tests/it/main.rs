@@ -2,4 +2,5 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod exec;
+mod life;
 mod object_store;

@@ -12,7 +12,7 @@ use crate::paas::view::date;
 use crate::paas::{Paas, catalogue, view, work};
 
 /// Containers of one type.
-const LIMIT: u64 = 10;
+const LIMIT: u32 = 10;
 const OVER_LIMIT: &str =
     "can't scale over 10 containers, contact us at support@scalingo.com if you need more";
 
@@ -151,11 +151,8 @@ fn scaled(app: &App, wanted: &[Value], mut id: impl FnMut() -> String) -> Result
     let mut formation = app.formation.clone();
     for item in wanted {
         let name = item.get("name").and_then(Value::as_str).unwrap_or_default();
-        let amount = item.get("amount").and_then(Value::as_u64);
+        let amount = amount_of(item, name)?;
         let size = item.get("size").and_then(Value::as_str).filter(|size| !size.is_empty());
-        if amount.is_some_and(|amount| amount > LIMIT) {
-            return Err(Refusal::invalid(&format!("container-{name}-amount"), OVER_LIMIT));
-        }
         if size.is_some_and(|size| !catalogue::SIZES.iter().any(|(_, known, ..)| *known == size)) {
             return Err(Refusal::NotFound("container_size"));
         }
@@ -170,10 +167,19 @@ fn scaled(app: &App, wanted: &[Value], mut id: impl FnMut() -> String) -> Result
             None => return Err(Refusal::NotFound("container_type")),
         };
         let kind = &mut formation[place];
-        kind.amount = amount.and_then(|amount| u32::try_from(amount).ok()).unwrap_or(kind.amount);
+        kind.amount = amount.unwrap_or(kind.amount);
         kind.size = size.map_or_else(|| kind.size.clone(), str::to_owned);
     }
     Ok(formation)
+}
+
+/// How many containers an item asks for; `None` leaves their number alone.
+fn amount_of(item: &Value, name: &str) -> Result<Option<u32>, Refusal> {
+    let Some(amount) = item.get("amount").filter(|amount| !amount.is_null()) else { return Ok(None) };
+    let refused = |message| Refusal::invalid(&format!("container-{name}-amount"), message);
+    let number = amount.as_i64().ok_or_else(|| refused("is not a number"))?;
+    let number = u32::try_from(number).map_err(|_| refused("must be greater than or equal to 0"))?;
+    if number > LIMIT { Err(refused(OVER_LIMIT)) } else { Ok(Some(number)) }
 }
 
 /// A type of which nothing runs.

@@ -135,6 +135,10 @@ async fn too_many_containers_and_unknown_types_are_refused() {
     assert_eq!(status, 422);
     let message = body["errors"]["container-web-amount"][0].as_str().unwrap();
     assert!(message.starts_with("can't scale over 10 containers"), "{message}");
+    for wrong in [json!(-1), json!("2"), json!(1.5)] {
+        let body = json!({"containers": [{"name": "web", "amount": wrong}]});
+        assert_eq!(site.post("/v1/apps/demarches-test/scale", body).await.0, 422, "{wrong}");
+    }
     let wrong = site.post("/v1/apps/demarches-test/restart", json!({"scope": ["wrong"]})).await;
     assert_eq!(wrong, (422, json!({"errors": {"scope": ["'wrong' → no such process type"]}})));
 }

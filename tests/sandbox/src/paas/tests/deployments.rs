@@ -81,6 +81,18 @@ async fn an_archive_is_deployed_and_then_runs() {
 }
 
 #[tokio::test]
+async fn a_container_knows_its_version_and_size() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let says = "postdeploy: echo $CONTAINER_VERSION, $CONTAINER_SIZE, $CONTAINER_MEMORY";
+    let url = site.upload(tarball(&[("root/Procfile", &format!("worker: sleep 600\n{says}\n"))])).await;
+    let id = site.deploy("demarches-test", &url).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert_eq!(status, "success", "{output}");
+    assert!(output.contains("v1, M, 536870912"), "{output}");
+}
+
+#[tokio::test]
 async fn a_deployment_does_not_reach_a_later_app_of_the_same_name() {
     let (site, name) = (site().await, "demarches-test");
     site.paas.seed_app(&site.user, name).unwrap();

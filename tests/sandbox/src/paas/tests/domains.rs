@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Site, site, until};
-use crate::dns::ZoneRecord;
+use crate::dns::{RecordKind, ZoneRecord};
 use crate::world::Fault;
 use crate::world::faults::Rule;
 
@@ -62,6 +62,57 @@ async fn a_refused_certificate_is_an_error_until_it_is_granted() {
         certificate(&site) == "created"
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_caa_record_of_the_zone_decides_who_may_issue() {
+    let (site, _) = with_domain().await;
+    let dns = &site.paas.plane.dns;
+    let apex = |value: &str| ZoneRecord {
+        name: String::new(),
+        kind: RecordKind::Caa,
+        value: value.into(),
+        priority: None,
+        ttl: 300,
+    };
+    dns.upsert(&apex("0 issue \"sectigo.com\"")).unwrap();
+    dns.upsert(&ZoneRecord::cname("www", "demarches-test.osc-fr1.scalingo.test", 300)).unwrap();
+    until("the certificate is refused", async || {
+        site.advance(61);
+        certificate(&site) == "error"
+    })
+    .await;
+    dns.upsert(&apex("0 issue \"letsencrypt.org\"")).unwrap();
+    until("the certificate is there", async || {
+        site.advance(61);
+        certificate(&site) == "created"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_issued_while_a_name_server_cannot_say_who_may() {
+    let (site, _) = with_domain().await;
+    let name = "dns2/apilos.test".into();
+    let (method, fault) = ("servfail", Fault::DropBefore);
+    let rule = Rule {
+        service: Some("dns".into()),
+        method: Some(method.into()),
+        path: Some(name),
+        skip: 0,
+        times: Some(2),
+        fault,
+    };
+    site.world.faults.add(rule);
+    let dns = &site.paas.plane.dns;
+    dns.upsert(&ZoneRecord::cname("www", "demarches-test.osc-fr1.scalingo.test", 300)).unwrap();
+    until("the certificate is there", async || {
+        site.advance(61);
+        assert_ne!(certificate(&site), "error");
+        certificate(&site) == "created"
+    })
+    .await;
+    assert!(site.world.faults.list().is_empty(), "it was asked as long as the server failed");
 }
 
 #[tokio::test]

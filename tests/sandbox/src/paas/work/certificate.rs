@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dns::Caa;
 use crate::paas::Paas;
 use crate::world::Fault;
 
@@ -23,8 +24,7 @@ pub(in crate::paas) async fn follow(paas: Arc<Paas>, app: String, host: String) 
             issue(&paas, &app, &host).await;
             continue;
         }
-        paas.world.clock.sleep(LOOK_EVERY).await;
-        tokio::time::sleep(PAUSE).await;
+        pause(&paas).await;
     }
 }
 
@@ -68,19 +68,27 @@ async fn issue(paas: &Paas, app: &str, host: &str) {
         Some(Fault::Stall) => std::future::pending().await,
         _ => None,
     };
-    let issued = match refused {
-        Some(reason) => Err(reason),
-        None => paas.plane.ingress.issue_certificate(host).map_err(|error| error.to_string()),
+    let issued = match (refused, paas.plane.dns.may_issue(host).await) {
+        (Some(reason), _) => Err(reason),
+        (None, Caa::Allowed) => paas.plane.ingress.issue_certificate(host).map_err(|error| error.to_string()),
+        (None, Caa::Forbidden) => Err("a CAA record forbids it".into()),
+        // The platform asks again; a name server that is down for a moment is no verdict.
+        (None, Caa::Unknown) => return pause(paas).await,
     };
     match issued {
         Ok(()) => created(paas, app, host),
         Err(reason) => {
             tracing::info!(host, reason, "certificate refused");
             set_status(paas, app, host, "error");
-            paas.world.clock.sleep(LOOK_EVERY).await;
-            tokio::time::sleep(PAUSE).await;
+            pause(paas).await;
         }
     }
+}
+
+/// Until the next look.
+async fn pause(paas: &Paas) {
+    paas.world.clock.sleep(LOOK_EVERY).await;
+    tokio::time::sleep(PAUSE).await;
 }
 
 /// Marks the domain as certified, now.

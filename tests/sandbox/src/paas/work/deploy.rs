@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_util::io::StreamReader;
 
-use super::{amounts, environment};
+use super::{amounts, environment_of};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
@@ -189,19 +189,20 @@ impl Step<'_> {
 
     async fn build(&self, code: Code) -> Result<Release, DeployFailure> {
         let runner = &self.paas.plane.runner;
-        let (dir, version) = match code {
+        let dir = match code {
             Code::Commit { repository, commit } => {
-                (runner.checkout(self.app, self.id, &repository, &commit).await?, commit)
+                runner.checkout(self.app, self.id, &repository, &commit).await?
             }
             Code::Archive { url } => {
                 let tarball = self.paas.sources.join(format!("{}.deploy.tar.gz", self.id));
                 fetch(&url, &tarball).await.map_err(DeployFailure::Build)?;
                 let dir = runner.unpack(self.app, self.id, &tarball).await;
                 super::demolish::remove_archive(&tarball).await;
-                (dir?, String::new())
+                dir?
             }
         };
         let mut env = self.environment()?;
+        let version = env.remove("CONTAINER_VERSION").unwrap_or_default();
         env.insert("SOURCE_VERSION".into(), version);
         runner.build(self.app, self.id, dir, &env, self.log).await
     }
@@ -222,7 +223,7 @@ impl Step<'_> {
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, DeployFailure> {
-        self.with_mine(|app| environment(app)).ok_or_else(gone)
+        self.with_mine(|app| environment_of(app, Some(self.id))).ok_or_else(gone)
     }
 
     /// `None` once the app is gone, also if another has its name by now: this deployment is not of that one.

@@ -134,6 +134,8 @@ impl Databases {
                 tracing::warn!(%error, "a database was not destroyed whole");
             }
         }
+        // What was said of an addon that was never made is not meant for the next one.
+        *locked(&self.copies.next) = None;
         locked(&self.copies.made).clear();
         locked(&self.copies.full).clear();
     }

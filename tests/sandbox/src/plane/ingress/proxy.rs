@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -71,24 +71,40 @@ impl Ingress {
         if content_length(&request) > REQUEST_LIMIT {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
         }
-        let Some(stream) = self.connect(app).await else {
-            return plain(StatusCode::SERVICE_UNAVAILABLE, "the application has no running web container");
-        };
         let upgrade = request.headers().get(header::UPGRADE).cloned();
         let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let request = self.prepare(request, peer, scheme, upgrade);
-        let exchange = self.exchange(stream, request);
         let answer = tokio::select! {
-            answer = exchange => answer,
+            answer = self.carry(app, request) => answer,
             () = self.first_byte_limit() => return plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
         };
         match answer {
             Ok(answer) => self.finish(answer, client_side),
-            Err(error) => {
-                tracing::debug!(%error, app, "an exchange with an app broke");
-                plain(StatusCode::BAD_GATEWAY, "the application broke the connection")
+            Err(Broken::NoContainer) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the application has no running web container")
             }
+            Err(Broken::By(_)) => plain(StatusCode::BAD_GATEWAY, "the application broke the connection"),
         }
+    }
+
+    /// The answer of one container. What only reads is asked again of another one where the first was retired before it took
+    /// the request: a deployment that switches loses no reader.
+    async fn carry(&self, app: &str, request: Request<Body>) -> Result<Response<Incoming>, Broken> {
+        let again = copy_of_read(&request);
+        match (self.ask(app, request).await, again) {
+            (Err(Broken::By(port)), Some(again)) if !self.runner.web_ports(app).contains(&port) => {
+                self.ask(app, again).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    async fn ask(&self, app: &str, request: Request<Body>) -> Result<Response<Incoming>, Broken> {
+        let (stream, port) = self.connect(app).await.ok_or(Broken::NoContainer)?;
+        self.exchange(stream, request).await.map_err(|error| {
+            tracing::debug!(%error, app, "an exchange with an app broke");
+            Broken::By(port)
+        })
     }
 
     async fn first_byte_limit(&self) {
@@ -96,13 +112,13 @@ impl Ingress {
     }
 
     /// A connection to one of the app's web containers, chosen at random; the others are tried if it has just gone.
-    async fn connect(&self, app: &str) -> Option<TcpStream> {
+    async fn connect(&self, app: &str) -> Option<(TcpStream, u16)> {
         let ports = self.runner.web_ports(app);
         let first = usize::try_from(rand::random::<u32>()).unwrap_or(0) % ports.len().max(1);
         for port in ports.iter().cycle().skip(first).take(ports.len()) {
             if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
                 stream.set_nodelay(true).ok();
-                return Some(stream);
+                return Some((stream, *port));
             }
         }
         None
@@ -184,6 +200,26 @@ impl Ingress {
         }
         answer.map(Body::new)
     }
+}
+
+/// Why a request has no answer.
+enum Broken {
+    NoContainer,
+    /// The container behind this port broke the connection.
+    By(u16),
+}
+
+/// The same request once more, if it has no effect and no body.
+fn copy_of_read(request: &Request<Body>) -> Option<Request<Body>> {
+    let reads = request.method().is_safe() && request.body().is_end_stream();
+    if !reads || request.headers().contains_key(header::UPGRADE) {
+        return None;
+    }
+    let mut copy = Request::new(Body::empty());
+    request.method().clone_into(copy.method_mut());
+    request.uri().clone_into(copy.uri_mut());
+    request.headers().clone_into(copy.headers_mut());
+    Some(copy)
 }
 
 fn forwarded_for(chain: Option<&str>, peer: IpAddr) -> String {

@@ -107,6 +107,18 @@ async fn a_failed_hook_keeps_the_old_version_serving() {
 }
 
 #[tokio::test]
+async fn a_read_that_a_retired_container_did_not_take_is_answered_by_its_successor() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    let deaf = "exec python3 -c \"import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); time.sleep(600)\"";
+    town.release("d1", deaf, None).await.unwrap();
+    // Its connection waits to be accepted when the container ends.
+    let (answer, released) = tokio::join!(town.http("own.example.test"), town.release("d2", SERVER, None));
+    released.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "d2"));
+}
+
+#[tokio::test]
 async fn a_web_that_ends_shows_its_last_words() {
     let town = town().await;
     let failure = town.release("d1", "echo the variable is missing >&2; exit 7", None).await.unwrap_err();

@@ -23,7 +23,8 @@ pub(super) struct Identity<'a> {
 }
 
 /// Sets the whole environment of `command`. The app's variables win over the platform's, but not over who and where the
-/// process is. `SCALINGO_APPLICATION_ID` is the platform's to put among them: here only names are known.
+/// process is. `SCALINGO_APPLICATION_ID` is the platform's to put among them: here only names are known. What is meant for one
+/// type of process only is under `TYPE:NAME`, which no variable can be called.
 pub(super) fn apply(
     command: &mut Command,
     world: &Path,
@@ -32,13 +33,25 @@ pub(super) fn apply(
 ) {
     command.env_clear().env("PATH", search_path()).env("HOME", identity.dir);
     command.env("LANG", "C.UTF-8").env("STACK", STACK).env("REGION_NAME", REGION);
-    command.envs(exec::variables(world)).envs(own).env("APP", identity.app);
+    command.envs(exec::variables(world)).envs(of_kind(own, identity.container)).env("APP", identity.app);
     if let Some(container) = identity.container {
         command.env("CONTAINER", container).env("HOSTNAME", format!("{}-{container}", identity.app));
     }
     if let Some(port) = identity.port {
         command.env("PORT", port.to_string());
     }
+}
+
+/// The variables that a container like `web-1` sees.
+fn of_kind<'a>(
+    all: &'a BTreeMap<String, String>,
+    container: Option<&str>,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let kind = container.and_then(|label| label.rsplit_once('-')).map_or("", |(kind, _)| kind).to_owned();
+    all.iter().filter_map(move |(name, value)| match name.split_once(':') {
+        None => Some((name.as_str(), value.as_str())),
+        Some((of, name)) => (of == kind).then_some((name, value.as_str())),
+    })
 }
 
 /// The folder of our own executable first: the sample app lies beside it. Then what we inherited.
@@ -54,4 +67,19 @@ fn search_path() -> OsString {
 /// Test programs lie one folder (`deps`) below the others.
 fn own_folders(exe: &Path) -> usize {
     if exe.parent().is_some_and(|folder| folder.ends_with("deps")) { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_sees_what_is_meant_for_its_type() {
+        let pairs = [("A", "1"), ("web:SIZE", "L"), ("worker:SIZE", "S")];
+        let all = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let seen = |container| of_kind(&all, container).collect::<Vec<_>>();
+        assert_eq!(seen(Some("web-1")), [("A", "1"), ("SIZE", "L")]);
+        assert_eq!(seen(Some("worker-2")), [("A", "1"), ("SIZE", "S")]);
+        assert_eq!(seen(None), [("A", "1")]);
+    }
 }

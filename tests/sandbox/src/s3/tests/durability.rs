@@ -57,6 +57,20 @@ async fn bytes_that_nobody_refers_to_leave_the_disk() {
     assert_eq!(setup.s3.inventory(), serde_json::json!({}));
 }
 
+#[tokio::test]
+async fn a_body_that_goes_to_the_disk_in_several_spans_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let body = (0..=250).collect::<Vec<u8>>().repeat(300_000);
+    setup.s3.put("bucket", "long", body.clone().into(), "x/y", "STANDARD").await.unwrap();
+    setup.stop().await;
+    let setup = start(dir.path()).await;
+    let client = setup.client("FULL");
+    let got = client.get_object().bucket("bucket").key("long").send().await.unwrap();
+    assert!(got.body.collect().await.unwrap().into_bytes() == body);
+}
+
 fn files(dir: &std::path::Path) -> usize {
     let list = |path: std::path::PathBuf| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
     let blobs = list(dir.join("s3/blobs")).flat_map(list).count();

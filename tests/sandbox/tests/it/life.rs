@@ -1,0 +1,93 @@
+//! `reprise-sandbox seed` in a world that is up: as a user asks it, over the control API of the running process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// A world in a process of its own; it ends with the test.
+struct World {
+    dir: tempfile::TempDir,
+    child: Child,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // Asked first: it has servers and processes to end.
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn program(dir: &Path, command: &str) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_reprise-sandbox"));
+    program.arg(command).arg("--dir").arg(dir.join("world")).env("XDG_CACHE_HOME", dir.join("cache"));
+    program
+}
+
+fn up() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = program(dir.path(), "up");
+    command.arg("--env-file").arg(dir.path().join("env")).args(["--speed", "60", "--size", "small"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let world = World { dir, child };
+    assert_eq!(line, "ready\n");
+    world
+}
+
+impl World {
+    fn seed(&self, size: &str) -> std::process::Output {
+        program(self.dir.path(), "seed").args(["--size", size]).output().unwrap()
+    }
+
+    fn of(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.dir.path().join("env")).unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap().to_owned()
+    }
+
+    async fn control(&self, path: &str) -> Value {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        client.get(format!("{}/{path}", self.of("CONTROL_URL"))).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Objects of production and of its mirror, and the number of backups.
+    async fn content(&self) -> [u64; 3] {
+        let all = self.control("inventory").await;
+        let objects = |store: &str, bucket: &str| all["buckets"][store][bucket]["objects"].as_u64().unwrap();
+        let backups = all["databases"][0]["backups"].as_array().unwrap().len() as u64;
+        [objects("source", "apilos-production"), objects("archive", "apilos-mirror"), backups]
+    }
+}
+
+#[tokio::test]
+async fn another_amount_of_content_is_seeded_in_a_world_that_is_up() {
+    let world = up();
+    let small = world.content().await;
+    let seeded = world.seed("medium");
+    assert!(seeded.status.success(), "{seeded:?}");
+    let medium = world.content().await;
+    assert!(medium[0] > small[0] && medium[0] == medium[1] && medium[2] == small[2], "{small:?} {medium:?}");
+    assert_eq!(
+        world.control("findings").await["findings"],
+        serde_json::json!([]),
+        "the new world is the start"
+    );
+
+    // What a client holds is good in the new world, too.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let exchange = client
+        .post(format!("{}/v1/tokens/exchange", world.of("SCALINGO_AUTH_URL")))
+        .basic_auth("", Some(world.of("SCALINGO_API_TOKEN")))
+        .send();
+    assert_eq!(exchange.await.unwrap().status(), 200);
+
+    let refused = world.seed("enormous");
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(world.seed("small").status.success());
+    assert_eq!(world.content().await, small);
+}
