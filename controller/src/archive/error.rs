@@ -26,7 +26,7 @@ pub enum ArchiveError {
         key: String,
         /// Why.
         #[source]
-        source: Box<ArchiveError>,
+        source: Box<Self>,
     },
     /// The archive's own bucket.
     #[error("{doing} at the archive")]

@@ -2,12 +2,13 @@
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Archiver;
 use super::acl::Acls;
@@ -31,6 +32,8 @@ mod latest;
 
 /// What is stored of the copies at once.
 const BATCH: usize = 256;
+/// How long they are gathered at most.
+const GATHER: Duration = Duration::from_millis(500);
 /// How often the row shows the progress.
 const BEAT: Duration = Duration::from_secs(1);
 /// Keys that a record names when they vanished.
@@ -41,8 +44,8 @@ const NAMED: usize = 1_000;
 pub struct Meter {
     /// Objects that the listing showed.
     pub listed: AtomicU64,
-    /// The listing is at its end.
-    pub complete: AtomicBool,
+    /// Fires when everything is listed and copied.
+    pub complete: CancellationToken,
     /// Objects that were copied, or found to be gone.
     pub copied: AtomicU64,
     /// Their bytes.
@@ -227,7 +230,7 @@ impl Archiver {
             self.copy_all(&row.run, due, done, meter),
             self.keep_notes(row.id, copied),
         )?;
-        meter.complete.store(true, Ordering::Release);
+        meter.complete.cancel();
         Ok(counts)
     }
 
@@ -319,6 +322,14 @@ impl Archiver {
     async fn keep_notes(&self, archive: i64, mut copied: mpsc::Receiver<Copied>) -> Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         while copied.recv_many(&mut batch, BATCH).await > 0 {
+            // Each transaction waits for the disk: it is to be worth it.
+            let gathered = async {
+                let mut room = BATCH.saturating_sub(batch.len());
+                while room > 0 && copied.recv_many(&mut batch, room).await > 0 {
+                    room = BATCH.saturating_sub(batch.len());
+                }
+            };
+            tokio::time::timeout(GATHER, gathered).await.ok();
             self.store.archive_copied(&self.plan, archive, &batch).await?;
             batch.clear();
         }
@@ -328,21 +339,14 @@ impl Archiver {
     /// Shows the progress in the row until everything is copied.
     async fn beat(&self, archive: i64, meter: &Meter) -> Result<()> {
         let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        while !meter.complete.load(Ordering::Acquire) {
+        while !meter.complete.is_cancelled() {
             let unchanged = signed(&meter.listed) - signed(&meter.due);
             let done = unchanged.max(0) + signed(&meter.copied);
             let total = Some(signed(&meter.listed));
             self.store.archive_progress(archive, done, signed(&meter.bytes), total, None).await?;
-            let waited = async {
-                for _ in 0..20 {
-                    if meter.complete.load(Ordering::Acquire) {
-                        return;
-                    }
-                    tokio::time::sleep(BEAT / 20).await;
-                }
-            };
             tokio::select! {
-                () = waited => {}
+                () = tokio::time::sleep(BEAT) => {}
+                () = meter.complete.cancelled() => {}
                 () = self.cancel.cancelled() => return Err(ArchiveError::Cancelled),
             }
         }

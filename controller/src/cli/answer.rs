@@ -52,7 +52,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     match common.output {
         Format::Json => output::json(&json!({ "name": request.name, "variable": args.name, "apps": apps }))?,
         Format::Text => {
-            output::line(format!("{} is given to {}; {} goes on", args.name, apps.join(", "), request.name))?
+            output::line(format!("{} is given to {}; {} goes on", args.name, apps.join(", "), request.name))?;
         }
     }
     Ok(exit::OK)

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
+use futures::TryStreamExt as _;
+
 use super::{Copier, Done, Kept, short};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::is_md5;
-use crate::providers::s3::{Found, ObjectSummary, Want};
+use crate::providers::s3::{Found, Keeping, ObjectSummary, Want};
 use crate::store::Pending;
 
 impl Copier<'_> {
@@ -18,13 +20,10 @@ impl Copier<'_> {
         let key = format!("{}{name}", vault.prefix);
         let source = self.archiver.source.bucket.as_str();
         let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
-        let copied = vault.s3.copy_exactly(
-            (source, &listed.key),
-            want,
-            (&vault.bucket, &key),
-            listed.size,
-            &self.keeping,
-        );
+        // Cold storage has its turn when it is hashed: before that it is to be read.
+        let warm = Keeping { lock: self.keeping.lock, storage_class: None };
+        let copied =
+            vault.s3.copy_exactly((source, &listed.key), want, (&vault.bucket, &key), listed.size, &warm);
         let (acl, etag) = futures::join!(self.acl(&listed.key, found.version.as_deref()), copied);
         let etag = match etag {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
@@ -53,9 +52,13 @@ impl Copier<'_> {
         let source = &self.archiver.source;
         let range = (listed.size > 0).then_some((0, 1));
         let want = Want { version: None, etag: Some(&listed.etag), range };
-        match source.s3.read(&source.bucket, &listed.key, want).await {
-            Err(error) if error.is_not_found() => Ok(None),
-            found => found.map(Some).map_err(ArchiveError::outside("looking at an object")),
-        }
+        let outside = ArchiveError::outside("looking at an object");
+        let mut found = match source.s3.read(&source.bucket, &listed.key, want).await {
+            Err(error) if error.is_not_found() => return Ok(None),
+            found => found.map_err(&outside)?,
+        };
+        // A connection whose answer is not read to its end cannot be used again.
+        while found.body.try_next().await.map_err(&outside)?.is_some() {}
+        Ok(Some(found))
     }
 }

@@ -53,7 +53,7 @@ impl<'a> Lookups<'a> {
         for (sha256, tell) in questions {
             let found = held.iter().find(|(digest, ..)| *digest == sha256);
             // Whoever asked may be gone.
-            let _ = tell.send(found.map(|(.., locked)| *locked));
+            tell.send(found.map(|(.., locked)| *locked)).ok();
         }
         Ok(())
     }

@@ -12,7 +12,11 @@ use serde_json::Value;
 use super::{body, oddities, run_of};
 
 fn plan() -> Plan {
-    with(&["mode: server-side", "retention: { last: 1, weekly: 0, monthly: 0, yearly: 0, grace: 1s }"])
+    with(&[
+        "mode: server-side",
+        "storageClass: ONEZONE_IA",
+        "retention: { last: 1, weekly: 0, monthly: 0, yearly: 0, grace: 1s }",
+    ])
 }
 
 /// The places that a run's lines name instead of digests, by their keys.
@@ -23,6 +27,12 @@ async fn places(depot: &Depot, run: &str) -> BTreeMap<String, String> {
         (line["key"].as_str().unwrap_or_default(), line["pending"].as_str().unwrap_or_default())
     });
     places.map(|(key, place)| (key.to_owned(), place.to_owned())).collect()
+}
+
+/// The storage class that the store names; `None` is its ordinary one.
+async fn class_of(depot: &Depot, key: &str) -> Option<String> {
+    let head = depot.archive.client().head_object().bucket(ARCHIVE).key(key).send().await.expect("a head");
+    head.storage_class().map(|class| class.as_str().to_owned())
 }
 
 async fn prune(depot: &Depot) -> Value {
@@ -69,8 +79,11 @@ async fn what_the_store_copied_comes_back_before_it_is_hashed_and_after() {
             (&verified["pending"], &verified["findings"]),
             (&0.into(), &Value::from(Vec::<Value>::new()))
         );
-        let hashed = depot.archive.list(ARCHIVE, "apilos/objects/").await.len();
-        assert_eq!(hashed, expected.len() - 2, "twice the same bytes lie there once");
+        let hashed = depot.archive.list(ARCHIVE, "apilos/objects/").await;
+        assert_eq!(hashed.len(), expected.len() - 2, "twice the same bytes lie there once");
+        // What is pending has to be read; the plan's storage class is for what is hashed.
+        assert_eq!(class_of(depot, &format!("apilos/{}", places["plain.txt"])).await, None);
+        assert_eq!(class_of(depot, &hashed[0].0).await.as_deref(), Some("ONEZONE_IA"));
 
         let second = depot.take().await;
         assert_eq!(second["changes"]["bytes"], 0, "{second}");
