@@ -1,7 +1,7 @@
 //! What a recovery would do: every external call of every step, in the order of the milestones, nothing sent. No I/O.
 
 use reprise_crds::RecoveryPlanSpec;
-use reprise_crds::plan::ObjectSource;
+use reprise_crds::plan::{ObjectSource, Policy};
 use serde::Serialize;
 
 use super::graph::Graph;
@@ -23,7 +23,7 @@ pub struct PlannedStep {
 /// One external call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedCall {
-    /// To whom: `scalingo`, `github`, `s3`, `alwaysdata`, `ssh`, `git`, `dns`, `https`, `postgresql`.
+    /// To whom: `scalingo`, `github`, `s3`, `alwaysdata`, `ssh`, `git`, `dns`, `https`, `postgresql`, `person`.
     pub to: &'static str,
     /// What.
     pub call: String,
@@ -130,9 +130,7 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             read("s3", "ListObjectsV2 of the new bucket"),
             change("s3", format!("PutObject of each object, {} at once", plan.limits.copy_concurrency)),
         ],
-        Step::Variables(app) => {
-            vec![change("scalingo", format!("PUT /apps/{app}/variables, all in one call"))]
-        }
+        Step::Variables(app) => variables(plan, app),
         Step::Deploy(app) => {
             let code = plan
                 .app(app)
@@ -160,6 +158,22 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         | Step::Certificate(site)
         | Step::Probe(site) => of_site(plan, step, site),
     }
+}
+
+fn variables(plan: &RecoveryPlanSpec, app: &str) -> Vec<PlannedCall> {
+    let Some(app) = plan.app(app) else { return Vec::new() };
+    let old = app.replaces.as_deref().unwrap_or(&plan.source.app);
+    let given = plan.variables.values.iter().filter(|(name, _)| !app.variables.contains_key(*name));
+    let asked = given.chain(&app.variables).filter(|(_, variable)| variable.policy == Some(Policy::Ask));
+    let asked = asked
+        .map(|(name, _)| read("person", format!("is asked for {name}: `reprise answer REQUEST {name}`")));
+    [
+        read("scalingo", format!("GET /apps/{old} and its parts; from the archive if it is gone")),
+        change("scalingo", format!("PUT /apps/{}/variables, all in one call", app.name)),
+    ]
+    .into_iter()
+    .chain(asked)
+    .collect()
 }
 
 fn of_site(plan: &RecoveryPlanSpec, step: &Step, site: &Site) -> Vec<PlannedCall> {
@@ -242,4 +256,24 @@ fn objects(source: &ObjectSource) -> Vec<PlannedCall> {
         ]
     });
     artifact.chain(mirror).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use reprise_crds::RecoveryPlan;
+
+    use super::*;
+
+    #[test]
+    fn what_a_person_will_be_asked_for_is_told_before() {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let text = text
+            .replace("JWT_SIGN_KEY: { from: \"env:APILOS_JWT_SIGN_KEY\" }", "JWT_SIGN_KEY: { policy: ask }");
+        let plan = RecoveryPlan::parse_yaml(&text).expect("a valid plan").spec;
+        let calls = calls(&plan, &Step::Variables(plan.apps[1].name.clone()));
+        let told: Vec<&str> = calls.iter().map(|call| call.call.as_str()).collect();
+        assert!(told[0].starts_with("GET /apps/apilos-standalone "), "{told:?}");
+        assert_eq!(told[2], "is asked for JWT_SIGN_KEY: `reprise answer REQUEST JWT_SIGN_KEY`");
+        assert_eq!(calls.iter().filter(|call| call.changes).count(), 1);
+    }
 }
