@@ -13,6 +13,7 @@ use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
 
 mod alert_drill;
+mod archive_contents;
 mod archive_marks;
 mod archive_pending;
 mod archives;
@@ -31,9 +32,10 @@ mod steps;
 mod truths;
 mod verdicts;
 
+pub use archive_contents::Stored;
 pub use archive_marks::{Marked, Marks};
 pub use archive_pending::Pending;
-pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Stored, Turn};
+pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};
 pub use freshness::{PlanDates, Sizes};

@@ -64,7 +64,7 @@ impl Store {
     pub async fn archive_hashed(&self, plan: &str, name: &str, stored: &Stored) -> Result<()> {
         let failed = StoreError::query("archive.hashed");
         let mut transaction = self.begin().await.map_err(&failed)?;
-        super::archives::remember(&mut transaction, plan, &[stored]).await?;
+        super::archive_contents::remember(&mut transaction, plan, &[stored]).await?;
         sqlx::query("UPDATE archive_pending SET sha256 = $3 WHERE plan = $1 AND name = $2")
             .bind(plan)
             .bind(name)

@@ -1,0 +1,168 @@
+//! What the archive holds, by content.
+
+use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt as _};
+use sqlx::{Postgres, Transaction};
+
+use super::{Result, Store, StoreError};
+
+/// A content in the archive.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its digest.
+    pub sha256: [u8; 32],
+    /// In bytes.
+    pub size: i64,
+    /// It looks random.
+    pub noise: bool,
+    /// Nobody deletes it before.
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Which of these contents the archive holds undamaged, as far as is known: the size of each, whether each looks random, and until when it is locked.
+    pub async fn archive_holds(
+        &self,
+        plan: &str,
+        digests: &[Vec<u8>],
+    ) -> Result<Vec<(Vec<u8>, i64, bool, Option<DateTime<Utc>>)>> {
+        sqlx::query_as(
+            "SELECT sha256, size_bytes, noise, locked_until FROM archive_objects
+             WHERE plan = $1 AND sha256 = ANY ($2) AND damaged_at IS NULL",
+        )
+        .bind(plan)
+        .bind(digests)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.holds"))
+    }
+
+    /// A content's lock was extended.
+    pub async fn archive_locked(&self, plan: &str, digest: &[u8], until: DateTime<Utc>) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET locked_until = $3 WHERE plan = $1 AND sha256 = $2")
+            .bind(plan)
+            .bind(digest)
+            .bind(until)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.locked"))
+            .map(drop)
+    }
+
+    /// How many contents the archive holds.
+    pub async fn archive_count(&self, plan: &str) -> Result<i64> {
+        sqlx::query_scalar("SELECT count(*) FROM archive_objects WHERE plan = $1")
+            .bind(plan)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.count"))
+    }
+
+    /// What the archive holds as far as we know, in the order of digests.
+    pub fn archive_contents<'a>(
+        &'a self,
+        plan: &'a str,
+    ) -> impl Stream<Item = Result<(Vec<u8>, i64)>> + Send + 'a {
+        sqlx::query_as("SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1 ORDER BY sha256")
+            .bind(plan)
+            .fetch(&self.pool)
+            .map(|row| row.map_err(StoreError::query("archive.contents")))
+    }
+
+    /// Notes contents that a listing of the archive showed. Safe to repeat.
+    pub async fn archive_listed(&self, plan: &str, digests: &[Vec<u8>], sizes: &[i64]) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO archive_objects (plan, sha256, size_bytes) SELECT $1, sha, size FROM unnest($2::bytea[], $3::bigint[]) AS new (sha, size)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(plan)
+        .bind(digests)
+        .bind(sizes)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.listed"))
+        .map(drop)
+    }
+
+    /// Forgets contents that the archive does not hold.
+    pub async fn archive_lost(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("DELETE FROM archive_objects WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.lost"))
+            .map(drop)
+    }
+
+    /// Contents that were read longest ago, or never; among equals, at random.
+    pub async fn archive_sample(&self, plan: &str, count: i64) -> Result<Vec<(Vec<u8>, i64)>> {
+        sqlx::query_as(
+            "SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1
+             ORDER BY date_trunc('week', verified_at) NULLS FIRST, random() LIMIT $2",
+        )
+        .bind(plan)
+        .bind(count)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.sample"))
+    }
+
+    /// These contents were read again, and are other bytes than they are called.
+    pub async fn archive_damaged(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET damaged_at = now() WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.damaged"))
+            .map(drop)
+    }
+
+    /// These contents were read again, and are what they are called.
+    pub async fn archive_read(&self, plan: &str, digests: &[Vec<u8>]) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET verified_at = now(), damaged_at = NULL WHERE plan = $1 AND sha256 = ANY ($2)")
+            .bind(plan)
+            .bind(digests)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.read"))
+            .map(drop)
+    }
+
+    /// Contents that the archive holds, and those read again within the last week.
+    pub async fn archive_coverage(&self, plan: &str) -> Result<(i64, i64)> {
+        sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE verified_at > now() - interval '7 days') FROM archive_objects WHERE plan = $1",
+        )
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.coverage"))
+    }
+}
+
+/// Notes contents that the archive holds, as part of a larger transaction. Safe to repeat.
+pub(super) async fn remember(
+    transaction: &mut Transaction<'_, Postgres>,
+    plan: &str,
+    stored: &[&Stored],
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until)
+         SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
+         FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
+         ORDER BY sha
+         ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
+             locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
+    )
+    .bind(plan)
+    .bind(stored.iter().map(|one| one.sha256.to_vec()).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.size).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.noise).collect::<Vec<_>>())
+    .bind(stored.iter().map(|one| one.locked_until).collect::<Vec<_>>())
+    .execute(&mut **transaction)
+    .await
+    .map_err(StoreError::query("archive.remember"))
+    .map(drop)
+}
