@@ -1,0 +1,193 @@
+//! A large object: passed through in parts under a pending name, then copied to its digest by the archive's own store.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
+use sha2::{Digest as _, Sha256};
+
+use super::{ATTEMPTS, Copier, Done, Kept, PAUSE, again, error_is_change, short};
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::{is_md5, object_key};
+use crate::archive::suspicion::Noise;
+use crate::archive::vault::part_size;
+use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
+use crate::store::Stored;
+
+impl Copier<'_> {
+    pub(super) async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+        let vault = &self.archiver.vault;
+        // Drawn, so that a run that goes on never meets what it left: with some key pairs it could not be replaced.
+        let (number, drawn) = (self.pending.fetch_add(1, Ordering::Relaxed), rand::random::<u32>());
+        let name = format!("{}uploads/{}/{number}-{drawn:08x}", vault.prefix, self.run);
+        let upload =
+            vault.s3.begin_parts(&vault.bucket, &name, &Headers::default(), &Keeping::default()).await;
+        let upload = upload.map_err(ArchiveError::inside("beginning a large content"))?;
+        match self.parts(listed, &name, &upload).await {
+            Ok(Some(whole)) => self.settle(listed, &name, &upload, whole).await.map(Some),
+            other => {
+                // It is billed until it is gone; what cannot be aborted now is swept by `prune`.
+                if let Err(error) = vault.s3.abort_parts(&vault.bucket, &name, &upload).await {
+                    tracing::warn!(key = name, %error, "an unfinished upload stays");
+                }
+                other.map(|_| None)
+            }
+        }
+    }
+
+    /// Passes the parts through. `None`: the object is gone.
+    async fn parts(&self, listed: &ObjectSummary, name: &str, upload: &str) -> Result<Option<Whole>> {
+        let part = part_size(listed.size);
+        let mut whole = Whole { sha256: Sha256::new(), first: None, etags: Vec::new(), noise: false };
+        let (mut etag, mut version) = (listed.etag.clone(), None);
+        let starts = (0..listed.size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
+        for (number, from) in (1..).zip(starts) {
+            let want = Want {
+                version: version.as_deref(),
+                range: Some((from, part.min(listed.size - from))),
+                etag: Some(&etag),
+            };
+            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.sha256).await?
+            else {
+                return Ok(None);
+            };
+            whole.sha256 = hashed.sha256;
+            whole.etags.push(hashed.etag);
+            if number == 1 {
+                whole.noise = hashed.noise;
+                etag.clone_from(&found.etag);
+                version.clone_from(&found.version);
+                whole.first = Some(found);
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    /// One part: read by its range, hashed and sent on as it comes; read again if either side breaks.
+    async fn part(
+        &self,
+        listed: &ObjectSummary,
+        want: Want<'_>,
+        name: &str,
+        upload: &str,
+        number: i32,
+        before: &Sha256,
+    ) -> Result<Option<(Found, Hashed)>> {
+        let mut pause = PAUSE;
+        for attempt in 1.. {
+            match self.part_once(listed, want, name, upload, number, before).await {
+                Err(error) if attempt < ATTEMPTS && again(&error) && !error_is_change(&error) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                other => return other,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn part_once(
+        &self,
+        listed: &ObjectSummary,
+        want: Want<'_>,
+        name: &str,
+        upload: &str,
+        number: i32,
+        before: &Sha256,
+    ) -> Result<Option<(Found, Hashed)>> {
+        let vault = &self.archiver.vault;
+        let mut found =
+            match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await {
+                Err(error) if error.is_not_found() => return Ok(None),
+                found => found.map_err(ArchiveError::outside("reading a part"))?,
+            };
+        let size = want.range.map_or(found.size, |(_, size)| size);
+        let state = Arc::new(Mutex::new(Passing {
+            sha256: before.clone(),
+            md5: Md5::new(),
+            bytes: 0,
+            noise: Noise::new(),
+        }));
+        let passing = Arc::clone(&state);
+        let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
+        let body = body
+            .inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes))
+            .boxed();
+        let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
+        let etag = put.map_err(ArchiveError::inside("sending a part"))?;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.bytes != size {
+            return Err(short(&listed.key, state.bytes, size));
+        }
+        let md5 = hex::encode(state.md5.clone().finalize());
+        if is_md5(&etag) && etag != md5 {
+            return Err(short(name, 0, size));
+        }
+        let noise = state.noise.is_noise();
+        Ok(Some((found, Hashed { sha256: state.sha256.clone(), etag, noise })))
+    }
+
+    /// Puts the parts together and lets the archive's store copy them to their digest.
+    async fn settle(&self, listed: &ObjectSummary, name: &str, upload: &str, whole: Whole) -> Result<Done> {
+        let vault = &self.archiver.vault;
+        let inside = ArchiveError::inside("completing a large content");
+        vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
+        let sha256: [u8; 32] = whole.sha256.finalize().into();
+        let key = object_key(&vault.prefix, &hex::encode(sha256));
+        if let Some(locked) = self.lookups.ask(sha256).await? {
+            self.extend(&key, locked).await?;
+        } else {
+            let to = (vault.bucket.as_str(), key.as_str());
+            match vault.s3.keep_copy((&vault.bucket, name), to, listed.size, &self.keeping).await {
+                Err(error) if error.is_denied() => self.is_there(&key, sha256, listed.size, error).await?,
+                copied => copied.map_err(&inside)?,
+            }
+            let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
+            if head.is_none_or(|head| head.size != listed.size) {
+                return Err(short(&key, 0, listed.size));
+            }
+        }
+        // Append-only key pairs may not: `prune`, which has more rights, sweeps what is pending.
+        if let Err(error) = vault.s3.delete(&vault.bucket, name, None).await {
+            tracing::debug!(key = name, %error, "a pending content stays until it is pruned");
+        }
+        let size = i64::try_from(listed.size).unwrap_or(i64::MAX);
+        let stored = Stored { sha256, size, noise: whole.noise, locked_until: self.locked_until() };
+        let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
+        let acl = self.acl(&listed.key, found.version.as_deref()).await?;
+        self.done(listed, Found { size: listed.size, ..found }, acl, Kept::Hashed(stored)).await
+    }
+}
+
+/// A large object that was passed through.
+struct Whole {
+    sha256: Sha256,
+    first: Option<Found>,
+    etags: Vec<String>,
+    noise: bool,
+}
+
+/// A part that was passed through.
+struct Hashed {
+    sha256: Sha256,
+    etag: String,
+    noise: bool,
+}
+
+/// A part on its way.
+struct Passing {
+    sha256: Sha256,
+    md5: Md5,
+    bytes: u64,
+    noise: Noise,
+}
+
+impl Passing {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.md5.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.noise.update(bytes);
+    }
+}
