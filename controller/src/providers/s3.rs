@@ -1,12 +1,15 @@
 //! Object storage that speaks S3, at any vendor's endpoint.
 //!
 //! The vendor's SDK does signing, retries and XML; its behaviour version is pinned and what only Amazon understands (default checksums,
-//! chunked trailers) is switched off. Whether a bucket is ours is the caller's business; tags are where it can be marked.
+//! chunked trailers) is switched off. What is called once for every object goes around its machinery: `direct`. Whether a bucket is ours is the caller's business; tags are where it can be marked.
 
 pub mod acl;
 pub mod buckets;
+mod direct;
 pub mod error;
+pub mod marks;
 pub mod objects;
+pub mod parts;
 pub mod payload;
 pub mod settings;
 pub mod transfer;
@@ -34,7 +37,7 @@ use tracing::Instrument as _;
 pub use self::{
     acl::{Acl, Grant, Grantee},
     error::S3Error,
-    objects::{Body, Metadata, Object, ObjectHead, ObjectSummary, Thaw},
+    objects::{Metadata, ObjectHead, ObjectSummary, Thaw},
     payload::Payload,
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},
@@ -66,6 +69,7 @@ pub struct S3Config {
 #[derive(Clone)]
 pub struct S3 {
     client: Client,
+    direct: direct::Direct,
     region: String,
     shared: HttpShared,
     pressure: Pressure,
@@ -98,7 +102,8 @@ impl S3 {
     pub fn new(config: &S3Config, shared: HttpShared) -> Result<Self, S3Error> {
         let pressure = Pressure::default();
         let client = settings::client(config, &shared, pressure.clone())?;
-        Ok(Self { client, region: config.region.clone(), shared, pressure })
+        let direct = direct::Direct::new(config, &shared, pressure.clone())?;
+        Ok(Self { client, direct, region: config.region.clone(), shared, pressure })
     }
 
     /// The same store, with every wait ending at `cancel`.
@@ -127,10 +132,10 @@ impl S3 {
     #[must_use]
     pub fn sent_once(&self) -> Self {
         let config = self.client.config().to_builder().retry_config(RetryConfig::disabled()).build();
-        Self { client: Client::from_conf(config), ..self.clone() }
+        Self { client: Client::from_conf(config), direct: self.direct.once(), ..self.clone() }
     }
 
-    /// Runs one call of the SDK: span, metric, cancellation, and an error that knows its class. Boxed: the SDK's futures are large.
+    /// Runs one call of the SDK. Boxed: the SDK's futures are large.
     fn run<'a, T: Send + 'a, E>(
         &'a self,
         call: &'static str,
@@ -140,25 +145,24 @@ impl S3 {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let span =
-            tracing::info_span!("provider_call", provider = NAME, call, status = tracing::field::Empty);
-        let work =
-            work.map_err(move |error| S3Error::of(call, effect, error)).instrument(span.clone()).boxed();
-        self.metered(call, effect, span, work).boxed()
+        let work = work.map_err(move |error| S3Error::of(call, effect, error)).boxed();
+        self.metered(call, effect, work).boxed()
     }
 
+    /// Runs one call: span, metric and cancellation.
     async fn metered<T: Send>(
         &self,
         call: &'static str,
         effect: Effect,
-        span: tracing::Span,
-        work: BoxFuture<'_, Result<T, S3Error>>,
+        work: impl Future<Output = Result<T, S3Error>> + Send,
     ) -> Result<T, S3Error> {
+        let span =
+            tracing::info_span!("provider_call", provider = NAME, call, status = tracing::field::Empty);
         let sent = Instant::now();
         let result = tokio::select! {
             biased;
             () = self.shared.cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: effect == Effect::Mutating }),
-            result = work => result,
+            result = work.instrument(span.clone()) => result,
         };
         if let Err(S3Error::Status { status, .. }) = &result {
             span.record("status", *status);

@@ -1,12 +1,11 @@
 //! Who else than its owner may do what with an object.
 
-use aws_sdk_s3::operation::get_object_acl::GetObjectAclOutput;
 use aws_sdk_s3::types::{
     AccessControlPolicy, Grant as SdkGrant, Grantee as SdkGrantee, ObjectCannedAcl, Permission, Type,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{S3, S3Error};
+use super::{S3, S3Error, direct::Ask};
 use crate::providers::http::Effect;
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -49,6 +48,38 @@ pub enum Grantee {
     User(String),
 }
 
+/// An access control list as a store sends it.
+#[derive(Debug, Deserialize)]
+struct Seen {
+    #[serde(rename = "Owner")]
+    owner: Option<Person>,
+    #[serde(rename = "AccessControlList", default)]
+    list: Grants,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Grants {
+    #[serde(rename = "Grant", default)]
+    grants: Vec<SeenGrant>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SeenGrant {
+    #[serde(rename = "Grantee")]
+    grantee: Option<Person>,
+    #[serde(rename = "Permission")]
+    permission: Option<String>,
+}
+
+/// Somebody, by id; or a group, by its URI.
+#[derive(Debug, Deserialize)]
+struct Person {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+    #[serde(rename = "URI")]
+    uri: Option<String>,
+}
+
 impl Acl {
     /// Nobody but the owner.
     pub fn is_private(&self) -> bool {
@@ -78,29 +109,23 @@ impl S3 {
     ///
     /// Source: S3 API "`GetObjectAcl`". Safe to repeat.
     pub async fn acl(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Acl, S3Error> {
-        let seen = self.read_acl(bucket, key, version).await?;
-        let owner = seen.owner().and_then(|owner| owner.id());
-        let others = seen.grants().iter().filter_map(|grant| {
-            let grantee = grant.grantee()?;
-            let to = match (grantee.uri(), grantee.id()) {
-                (Some(uri), _) => Grantee::Group(uri.to_owned()),
-                (None, Some(id)) if Some(id) != owner => Grantee::User(id.to_owned()),
+        let Seen { owner, list } = self.read_acl(bucket, key, version).await?;
+        let owner = owner.and_then(|owner| owner.id);
+        let others = list.grants.into_iter().filter_map(|grant| {
+            let grantee = grant.grantee?;
+            let to = match (grantee.uri, grantee.id) {
+                (Some(uri), _) => Grantee::Group(uri),
+                (None, Some(id)) if Some(&id) != owner.as_ref() => Grantee::User(id),
                 _ => return None,
             };
-            Some(Grant { permission: grant.permission()?.as_str().to_owned(), to })
+            Some(Grant { permission: grant.permission?, to })
         });
         Ok(Acl::of(others.collect()))
     }
 
-    async fn read_acl(
-        &self,
-        bucket: &str,
-        key: &str,
-        version: Option<&str>,
-    ) -> Result<GetObjectAclOutput, S3Error> {
-        let get = self.client.get_object_acl().bucket(bucket).key(key);
-        let get = get.set_version_id(version.map(str::to_owned)).send();
-        self.run("objects.acl", Effect::Repeatable, get).await
+    async fn read_acl(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Seen, S3Error> {
+        let get = Ask::get("objects.acl", bucket, key).query("acl", Some("")).query("versionId", version);
+        self.document(get).await
     }
 
     /// Replaces what others than the owner may do with an object.
@@ -120,7 +145,7 @@ impl S3 {
     }
 }
 
-fn policy(seen: GetObjectAclOutput, grants: &[Grant]) -> Result<AccessControlPolicy, S3Error> {
+fn policy(seen: Seen, grants: &[Grant]) -> Result<AccessControlPolicy, S3Error> {
     let wrong = |error| S3Error::Request { call: "objects.grant", source: Box::new(error) };
     let owner = seen.owner.and_then(|owner| owner.id);
     let id = owner.clone().ok_or(S3Error::Incomplete { call: "objects.acl", what: "the owner's id" })?;

@@ -1,33 +1,21 @@
 //! Objects: put, read, listed, compared, thawed.
 
-use std::{collections::HashMap, fmt, path::PathBuf};
+use std::collections::HashMap;
 
 use aws_sdk_s3::{
-    operation::head_object::HeadObjectOutput,
-    primitives::{ByteStream, DateTime as SmithyTime},
-    types::RestoreRequest,
+    operation::head_object::HeadObjectOutput, primitives::DateTime as SmithyTime, types::RestoreRequest,
 };
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures::{Stream, stream::BoxStream};
+use futures::Stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{S3, S3Error, settings::limits};
+use super::{S3, S3Error};
 use crate::providers::http::Effect;
 
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
 const SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// Bytes that a server-side copy is allowed to take its time for: the largest single copy.
 pub(super) const LARGEST_COPY: u64 = 5_000_000_000;
-
-/// What is put into an object. Both can be sent again by the SDK when an attempt fails.
-#[derive(Debug, Clone)]
-pub enum Body {
-    /// From memory.
-    Bytes(Bytes),
-    /// From a file, as long as it is now.
-    File(PathBuf),
-}
 
 /// What travels with an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,66 +71,7 @@ pub struct ObjectHead {
     pub locked_until: Option<DateTime<Utc>>,
 }
 
-/// An object on its way.
-pub struct Object {
-    /// In bytes, as announced.
-    pub size: Option<u64>,
-    /// Without quotes.
-    pub etag: Option<String>,
-    /// What travels with it.
-    pub metadata: Metadata,
-    /// The content. It ends with an error if it is cut short or stalls.
-    pub body: BoxStream<'static, Result<Bytes, S3Error>>,
-}
-
-impl fmt::Debug for Object {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Object").field("size", &self.size).field("etag", &self.etag).finish_non_exhaustive()
-    }
-}
-
 impl S3 {
-    /// Puts an object. Returns the `ETag`, without quotes. Repeating puts the same again, as one more version in a versioned bucket.
-    ///
-    /// Source: S3 API "`PutObject`"; at most 5 GB.
-    pub async fn put(
-        &self,
-        bucket: &str,
-        key: &str,
-        body: Body,
-        metadata: &Metadata,
-    ) -> Result<String, S3Error> {
-        let call = "objects.put";
-        let file = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::File { call, source };
-        let (size, body) = match body {
-            Body::Bytes(bytes) => (bytes.len() as u64, ByteStream::from(bytes)),
-            Body::File(path) => {
-                let size = tokio::fs::metadata(&path).await.map_err(|error| file(Box::new(error)))?.len();
-                (size, ByteStream::from_path(&path).await.map_err(|error| file(Box::new(error)))?)
-            }
-        };
-        let put = self.client.put_object().bucket(bucket).key(key).body(body);
-        let put =
-            put.set_content_type(metadata.content_type.clone()).set_metadata(Some(metadata.user.clone()));
-        let put = put.customize().config_override(limits(&self.shared, size)).send();
-        let done = self.run(call, Effect::Mutating, put).await?;
-        Ok(unquoted(done.e_tag()))
-    }
-
-    /// Starts to read an object. Cold storage is [`S3Error::is_frozen`].
-    ///
-    /// Source: S3 API "`GetObject`". Safe to repeat.
-    pub async fn get(&self, bucket: &str, key: &str) -> Result<Object, S3Error> {
-        let call = "objects.get";
-        let get = self.client.get_object().bucket(bucket).key(key).send();
-        let found = self.run(call, Effect::Repeatable, get).await?;
-        let size = found.content_length().and_then(|size| u64::try_from(size).ok());
-        let etag = found.e_tag().map(|etag| unquoted(Some(etag)));
-        let metadata =
-            Metadata { content_type: found.content_type.clone(), user: found.metadata.unwrap_or_default() };
-        Ok(Object { size, etag, metadata, body: self.content(call, found.body) })
-    }
-
     /// What is known of an object without reading it.
     ///
     /// Source: S3 API "`HeadObject`". Safe to repeat.
@@ -219,17 +148,6 @@ impl S3 {
             Err(error) if error.code() == Some("RestoreAlreadyInProgress") => Ok(()),
             other => other.map(drop),
         }
-    }
-
-    /// Copies inside the store, metadata included. Returns the `ETag`. At most 5 GB. Repeating copies again.
-    ///
-    /// Source: S3 API "`CopyObject`".
-    pub async fn copy(&self, from: (&str, &str), to: (&str, &str)) -> Result<String, S3Error> {
-        let source = copy_source(from.0, from.1);
-        let copy = self.client.copy_object().copy_source(source).bucket(to.0).key(to.1);
-        let copy = copy.customize().config_override(limits(&self.shared, LARGEST_COPY / 16)).send();
-        let done = self.run("objects.copy", Effect::Mutating, copy).await?;
-        Ok(unquoted(done.copy_object_result().and_then(|result| result.e_tag())))
     }
 
     /// Deletes an object, or exactly one version of it. In a versioned bucket without a version, only a marker is put.

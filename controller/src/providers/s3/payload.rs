@@ -1,10 +1,9 @@
 //! What is put, with what is known of it already: bytes that were hashed on their way here are not hashed a second time to be signed.
 
-use aws_runtime::auth::PayloadSigningOverride;
-use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents, interceptors};
 use base64::Engine as _;
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 /// The bytes of an object.
 #[derive(Debug, Clone, Default)]
@@ -32,34 +31,17 @@ impl Payload {
         base64::engine::general_purpose::STANDARD.encode(md5)
     }
 
-    /// Tells the signer the digest.
-    pub(super) fn signed(&self) -> Option<Signed> {
-        self.sha256.map(|sha256| Signed(hex::encode(sha256)))
+    /// The digest that is signed, in hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        match self.sha256 {
+            Some(known) => hex::encode(known),
+            None => hex::encode(Sha256::digest(&self.bytes)),
+        }
     }
 }
 
 impl<T: Into<Bytes>> From<T> for Payload {
     fn from(bytes: T) -> Self {
         Self { bytes: bytes.into(), sha256: None, md5: None }
-    }
-}
-
-/// The digest of a body that is about to be signed, in hexadecimal digits.
-#[derive(Debug)]
-pub(super) struct Signed(String);
-
-impl Intercept for Signed {
-    fn name(&self) -> &'static str {
-        "digest that is known"
-    }
-
-    fn modify_before_signing(
-        &self,
-        _context: &mut interceptors::BeforeTransmitInterceptorContextMut<'_>,
-        _components: &RuntimeComponents,
-        config: &mut ConfigBag,
-    ) -> Result<(), aws_sdk_s3::error::BoxError> {
-        config.interceptor_state().store_put(PayloadSigningOverride::Precomputed(self.0.clone()));
-        Ok(())
     }
 }

@@ -20,9 +20,14 @@ use crate::providers::http::{HttpShared, base_url};
 /// Time until an answer begins, for calls that move no large body.
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 /// A body that stands still for so long is given up.
-const STALL: Duration = Duration::from_mins(1);
+pub(super) const STALL: Duration = Duration::from_mins(1);
 /// Slowest transfer that is waited for, in bytes a second.
 const SLOWEST: u64 = 128 << 10;
+
+/// How often a call is sent that can be sent again.
+pub(super) const ATTEMPTS: u32 = 4;
+/// Longest rest before it is sent again.
+pub(super) const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// 429 with a code that Amazon does not have; and whatever asks for less is counted, though the SDK then asks again by itself.
 ///
@@ -59,7 +64,7 @@ pub(super) fn client(config: &S3Config, shared: &HttpShared, pressure: Pressure)
         .force_path_style(config.path_style)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .retry_config(RetryConfig::standard().with_max_attempts(4).with_max_backoff(Duration::from_secs(10)))
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_REST))
         .retry_classifier(TooManyRequests(pressure))
         .stalled_stream_protection(stalls)
         .timeout_config(timeouts(shared).read_timeout(ANSWER_LIMIT).build())
@@ -71,14 +76,12 @@ fn timeouts(shared: &HttpShared) -> aws_sdk_s3::config::timeout::TimeoutConfigBu
     TimeoutConfig::builder().connect_timeout(shared.connect_timeout)
 }
 
-/// Time limits for a call that moves `bytes` before its answer begins; `None` if the client's own are right: an override costs more than
-/// a small object.
-pub(super) fn for_bytes(shared: &HttpShared, bytes: u64) -> Option<ConfigBuilder> {
-    (bytes >= SLOWEST).then(|| limits(shared, bytes))
+/// Time until an answer begins, of a call that moves `bytes` before, here or inside the store.
+pub(super) fn limit(bytes: u64) -> Duration {
+    ANSWER_LIMIT + Duration::from_secs(bytes / SLOWEST)
 }
 
 /// Time limits for a call that moves `bytes`, here or inside the store.
 pub(super) fn limits(shared: &HttpShared, bytes: u64) -> ConfigBuilder {
-    let limit = ANSWER_LIMIT + Duration::from_secs(bytes / SLOWEST);
-    aws_sdk_s3::Config::builder().timeout_config(timeouts(shared).read_timeout(limit).build())
+    aws_sdk_s3::Config::builder().timeout_config(timeouts(shared).read_timeout(limit(bytes)).build())
 }

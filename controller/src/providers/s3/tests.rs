@@ -63,11 +63,11 @@ async fn a_bucket_is_created_private_in_its_region() {
 #[tokio::test]
 async fn a_put_is_plain_and_its_tag_comes_without_quotes() {
     let (s3, seen, _server) = store(vec![(200, &[("etag", "\"abc\"")], "")]).await;
-    let metadata = Metadata { content_type: Some("text/plain".into()), ..Metadata::default() };
-    let etag = s3.put("b", "dossier/é.txt", Body::Bytes("hello".into()), &metadata).await.unwrap();
+    let text = Headers { content_type: Some("text/plain".into()), ..Headers::default() };
+    let etag = s3.write("b", "dossier/é.txt", "hello", &text, &Keeping::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("f"), "from a file").unwrap();
-    s3.put("b", "k", Body::File(folder.path().join("f")), &metadata).await.unwrap();
+    s3.write_file("b", "k", &folder.path().join("f"), &text).await.unwrap();
     assert_eq!(etag, "abc");
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0].3, "hello");
@@ -130,7 +130,7 @@ async fn too_many_requests_are_tried_again() {
 async fn errors_keep_the_stores_code() {
     let frozen = "<Error><Code>InvalidObjectState</Code><Message>frozen</Message></Error>";
     let (s3, _seen, _server) = store(vec![(403, &[], frozen)]).await;
-    let error = s3.get("b", "k").await.unwrap_err();
+    let error = s3.read("b", "k", Want::default()).await.unwrap_err();
     assert!(error.is_frozen(), "{error:?}");
     assert_eq!(error.class(), Class::Terminal);
     let taken = "<Error><Code>BucketAlreadyExists</Code></Error>";
@@ -144,8 +144,8 @@ async fn errors_keep_the_stores_code() {
 #[tokio::test]
 async fn an_object_is_streamed_and_a_public_bucket_is_seen() {
     let (s3, _seen, _server) = store(vec![(200, &[("x-amz-meta-sha256", "ff")], "content")]).await;
-    let object = s3.get("b", "k").await.unwrap();
-    assert_eq!((object.size, object.metadata.user["sha256"].as_str()), (Some(7), "ff"));
+    let object = s3.read("b", "k", Want::default()).await.unwrap();
+    assert_eq!((object.size, object.headers.user["sha256"].as_str()), (7, "ff"));
     let body: Vec<_> = object.body.try_collect().await.unwrap();
     assert_eq!(body.concat(), b"content");
     let grant = "<AccessControlPolicy><AccessControlList><Grant><Grantee xmlns:xsi=\"x\" xsi:type=\"Group\">\
@@ -156,4 +156,107 @@ async fn an_object_is_streamed_and_a_public_bucket_is_seen() {
     let none = "<AccessControlPolicy><AccessControlList/></AccessControlPolicy>";
     let (s3, _seen, _server) = store(vec![(200, &[], none)]).await;
     assert!(s3.is_private("b").await.unwrap());
+}
+
+#[tokio::test]
+async fn what_is_sent_for_every_object_is_sent_again_when_the_store_is_busy() {
+    let busy = "<Error><Code>SlowDown</Code><Message>Reduce your rate</Message></Error>";
+    let (s3, seen, _server) = store(vec![(503, &[], busy), (200, &[("etag", "\"e\"")], "")]).await;
+    let put = s3.write("b", "k", "hello", &Headers::default(), &Keeping::default()).await;
+    assert_eq!((put.unwrap().as_str(), s3.pressure().felt()), ("e", 1));
+    let seen = seen.lock().unwrap();
+    assert_eq!((seen.len(), &seen[0].3, &seen[1].3), (2, &"hello".into(), &"hello".into()));
+    assert_eq!(seen[1].2["content-type"], "application/octet-stream");
+}
+
+#[tokio::test]
+async fn what_is_sent_once_is_sent_once() {
+    let (s3, seen, _server) = store(vec![(500, &[], "")]).await;
+    let error = s3.sent_once().read("b", "k", Want::default()).await.unwrap_err();
+    assert_eq!((error.class(), seen.lock().unwrap().len()), (Class::Transient, 1));
+}
+
+#[tokio::test]
+async fn a_copy_that_failed_after_its_good_answer_began_is_tried_again() {
+    let failed =
+        "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>try again</Message></Error>";
+    let copied = "<CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>";
+    let (s3, seen, _server) = store(vec![(200, &[], failed), (200, &[], copied)]).await;
+    let want = Want { version: Some("v+1"), etag: Some("old"), range: None };
+    let etag = s3.copy_exactly(("a", "é k"), want, ("b", "k"), 5, &Keeping::default()).await;
+    assert_eq!(etag.unwrap(), "e");
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[1].2["x-amz-copy-source"], "a/%C3%A9%20k?versionId=v%2B1");
+    assert_eq!(seen[1].2["x-amz-copy-source-if-match"], "\"old\"");
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_those_of_the_stores_checksum_are_an_error() {
+    let (s3, seen, _server) = store(vec![(200, &[("x-amz-checksum-crc32", "AAAAAA==")], "content")]).await;
+    let whole = s3.read("b", "k", Want::default()).await.unwrap();
+    let error = whole.body.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+    let part = s3.read("b", "k", Want { range: Some((0, 7)), ..Want::default() }).await.unwrap();
+    assert!(part.body.try_collect::<Vec<_>>().await.is_ok(), "a range has no checksum");
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        (&seen[0].2["x-amz-checksum-mode"], &seen[1].2["range"]),
+        (&"ENABLED".parse().unwrap(), &"bytes=0-6".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn what_travels_with_an_object_is_put_and_read_as_it_is() {
+    let sent = Headers {
+        content_type: Some("text/plain".into()),
+        cache_control: Some("no-store".into()),
+        content_disposition: Some("attachment; filename=\"é.txt\"".into()),
+        content_encoding: Some("gzip".into()),
+        content_language: Some("fr".into()),
+        user: [("dossier".to_owned(), "12 é".to_owned())].into(),
+    };
+    let (s3, seen, _server) = store(vec![(200, &[], "")]).await;
+    s3.write("b", "k", "", &sent, &Keeping::default()).await.unwrap();
+    let (_, _, headers, _) = seen.lock().unwrap().remove(0);
+    for (name, value) in
+        [("content-encoding", "gzip"), ("content-language", "fr"), ("cache-control", "no-store")]
+    {
+        assert_eq!(headers[name], value);
+    }
+    assert_eq!(headers["x-amz-meta-dossier"].as_bytes(), "12 é".as_bytes());
+    let (s3, _seen, _server) = store(vec![(
+        200,
+        &[
+            ("content-type", "text/plain"),
+            ("cache-control", "no-store"),
+            ("content-disposition", "attachment; filename=\"é.txt\""),
+            ("content-encoding", "gzip"),
+            ("content-language", "fr"),
+            ("x-amz-meta-dossier", "12 é"),
+            ("x-amz-tagging-count", "2"),
+            ("x-amz-version-id", "null"),
+            ("last-modified", "Sat, 28 Nov 2026 10:00:00 GMT"),
+        ],
+        "",
+    )])
+    .await;
+    let found = s3.read("b", "k", Want::default()).await.unwrap();
+    assert_eq!((found.headers, found.tags, found.version), (sent, 2, None));
+    assert_eq!(found.modified.unwrap().to_rfc3339(), "2026-11-28T10:00:00+00:00");
+}
+
+#[tokio::test]
+async fn who_else_may_do_what_is_read_without_the_owner() {
+    let list = "<AccessControlPolicy xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Owner><ID>me</ID></Owner><AccessControlList>\
+        <Grant><Grantee xmlns:xsi=\"x\" xsi:type=\"CanonicalUser\"><ID>me</ID><DisplayName>I</DisplayName></Grantee>\
+        <Permission>FULL_CONTROL</Permission></Grant><Grant><Grantee xmlns:xsi=\"x\" xsi:type=\"Group\">\
+        <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>\
+        </AccessControlList></AccessControlPolicy>";
+    let (s3, seen, _server) = store(vec![(200, &[], list)]).await;
+    assert_eq!(s3.acl("b", "k", Some("v")).await.unwrap(), Acl::Canned("public-read".into()));
+    assert_eq!(seen.lock().unwrap()[0].1, "/b/k?acl&versionId=v");
+    let none = "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList/></AccessControlPolicy>";
+    let (s3, _seen, _server) = store(vec![(200, &[], none)]).await;
+    assert!(s3.acl("b", "k", None).await.unwrap().is_private());
 }

@@ -11,7 +11,7 @@ use super::{Ctx, Result, StepError};
 use crate::archive::content_type;
 use crate::backup::objects::{ArtifactEntry, Listed, RefillPlan, Wanted, plan_refill, read_entry};
 use crate::providers::s3::S3;
-use crate::providers::s3::objects::{Body, Metadata, ObjectSummary};
+use crate::providers::s3::{Headers, Keeping, ObjectSummary, S3Error, Want};
 use crate::recovery::outputs::{ChosenObjects, Refilled};
 use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
@@ -179,28 +179,27 @@ async fn put_missing(
 /// Copies one object; its length in bytes.
 async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key: String) -> Result<u64> {
     let key = key.as_str();
-    let (body, metadata, size) = match source {
+    let (content, headers, size) = match source {
         Source::Artifact { file, entries } => {
             let entry =
                 entries.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
             let stream =
                 read_entry(file, entry).map(|piece| piece.map_err(StepError::failed("reading the artifact")));
-            let metadata =
-                Metadata { content_type: content_type::of(key).map(str::to_owned), ..Metadata::default() };
-            (body(ctx, stream, entry.size).await?, metadata, entry.size)
+            let headers =
+                Headers { content_type: content_type::of(key).map(str::to_owned), ..Headers::default() };
+            (body(ctx, stream, entry.size).await?, headers, entry.size)
         }
         Source::Mirror { spec, store, bucket, prefix, objects } => {
             let object =
                 objects.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
             thawed(ctx, spec, object).await?;
-            let found = store.get(bucket, &format!("{prefix}{key}")).await;
+            let found = store.read(bucket, &format!("{prefix}{key}"), Want::default()).await;
             let found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
             let stream = found.body.map(|piece| piece.map_err(StepError::s3("reading the mirror")));
-            (body(ctx, stream, object.size).await?, found.metadata, object.size)
+            (body(ctx, stream, object.size).await?, found.headers, object.size)
         }
     };
-    let put = store.put(&target.name, key, body.as_body(), &metadata).await;
-    put.map_err(StepError::s3(format!("writing {key}")))?;
+    content.put(store, &target.name, key, &headers).await.map_err(StepError::s3(format!("writing {key}")))?;
     Ok(size)
 }
 
@@ -224,10 +223,12 @@ enum Content {
 }
 
 impl Content {
-    fn as_body(&self) -> Body {
+    async fn put(&self, store: &S3, bucket: &str, key: &str, headers: &Headers) -> Result<String, S3Error> {
         match self {
-            Self::Memory(bytes) => Body::Bytes(bytes.clone()),
-            Self::File(file) => Body::File(file.path().to_owned()),
+            Self::Memory(bytes) => {
+                store.write(bucket, key, bytes.clone(), headers, &Keeping::default()).await
+            }
+            Self::File(file) => store.write_file(bucket, key, file.path(), headers).await,
         }
     }
 }

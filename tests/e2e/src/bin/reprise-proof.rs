@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use reprise::providers::dns::NameServer;
 use reprise::providers::http::{HttpShared, Limiter};
-use reprise::providers::s3::{S3, S3Config};
+use reprise::providers::s3::{S3, S3Config, Want};
 use reprise::providers::scalingo::{Scalingo, ScalingoConfig};
 use reqwest::header::{HOST, LOCATION};
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ async fn before(file: &str) -> Result<()> {
     let some = objects.iter().step_by(step).map(|object| object.key.clone());
     let mut documents = BTreeMap::new();
     for key in some.chain(largest) {
-        let body: Vec<_> = store.get(&bucket, &key).await?.body.try_collect().await?;
+        let body: Vec<_> = store.read(&bucket, &key, Want::default()).await?.body.try_collect().await?;
         documents.insert(key, digest(&body.concat()));
     }
     let rows = rows(SITES[0]).await?;

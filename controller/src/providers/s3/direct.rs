@@ -1,0 +1,259 @@
+//! The few calls that are made once for every object, sent without the SDK's machinery: signed by the SDK's own signer, over the
+//! client that the SDK uses below.
+//!
+//! An archive makes three calls an object. Through the SDK each of them costs this process more than a store needs to answer it; sent
+//! like this, a third of that (`tests/bench/archive`). All that is rare stays with the SDK.
+
+mod checked;
+mod request;
+
+use std::{sync::Arc, time::Duration};
+
+use aws_sdk_s3::config::Credentials;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, TryStreamExt as _};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{Response, body::Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use secrecy::ExposeSecret as _;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use self::request::{Base, Signer};
+pub(super) use self::{checked::checked, request::Ask};
+use super::{Content, Pressure, S3, S3Config, S3Error, settings};
+use crate::{
+    providers::http::{Effect, HttpShared, message::line},
+    runtime::{
+        backoff::{Backoff, Policy, Random},
+        class::{Class, Classified as _},
+    },
+};
+
+/// What is read of a document at most; an error's or a small answer's.
+const DOCUMENT: usize = 1 << 20;
+/// As the SDK rests between its attempts.
+const REST: Policy =
+    Policy { base: Duration::from_secs(1), cap: settings::LONGEST_REST, floor: Duration::from_millis(20) };
+
+/// One store with one key pair. Cheap to clone: clones share their connections.
+#[derive(Clone)]
+pub(super) struct Direct {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: Arc<Base>,
+    signer: Arc<Signer>,
+    pressure: Pressure,
+    attempts: u32,
+}
+
+impl Direct {
+    pub(super) fn new(config: &S3Config, shared: &HttpShared, pressure: Pressure) -> Result<Self, S3Error> {
+        let base = Base::new(&config.endpoint, config.path_style)?;
+        let secret = config.secret_key.expose_secret();
+        let credentials = Credentials::new(&config.access_key, secret, None, None, "configuration");
+        let signer = Signer::new(credentials, &config.region, &shared.user_agent);
+        let client = client(base.is_secure(), shared)?;
+        let (base, signer) = (Arc::new(base), Arc::new(signer));
+        Ok(Self { client, base, signer, pressure, attempts: settings::ATTEMPTS })
+    }
+
+    /// The same, with a single attempt.
+    pub(super) fn once(&self) -> Self {
+        Self { attempts: 1, ..self.clone() }
+    }
+
+    /// The head of a good answer, whose body is on its way.
+    async fn head(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, S3Error> {
+        let mut tries = Tries::of(self.attempts);
+        loop {
+            match self.attempt(ask).await {
+                Err(error) if tries.another(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// A small document.
+    async fn document<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, S3Error> {
+        let mut tries = Tries::of(self.attempts);
+        loop {
+            match self.whole(ask).await {
+                Err(error) if tries.another(&error).await => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn whole<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, S3Error> {
+        let answer = self.attempt(ask).await?;
+        let text = text(ask, answer.into_body()).await?;
+        // A store that took its time may have said that all is well before it failed.
+        match quick_xml::de::from_str::<Fault>(&text) {
+            Ok(Fault { code: Some(code), message }) => Err(ask.refused(500, &code, &message)),
+            _ => quick_xml::de::from_str(&text).map_err(|error| ask.broken(error)),
+        }
+    }
+
+    async fn attempt(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, S3Error> {
+        let request = ask.signed(&self.base, &self.signer)?;
+        let answer = timeout(settings::limit(ask.moves), self.client.request(request)).await;
+        let answer = answer.map_err(|silent| ask.broken(silent))?.map_err(|error| ask.broken(error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        if matches!(status.as_u16(), 429 | 503) {
+            self.pressure.feel();
+        }
+        // Of an error its status matters most: one whose words are lost is an error all the same.
+        let said = text(ask, answer.into_body()).await.unwrap_or_default();
+        let Fault { code, message } = quick_xml::de::from_str(&said).unwrap_or_default();
+        Err(ask.refused(status.as_u16(), code.as_deref().unwrap_or_default(), &message))
+    }
+}
+
+impl S3 {
+    /// The head of an answer, and its body. Metered as all calls are.
+    pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<(http::HeaderMap, Content), S3Error> {
+        let call = ask.call;
+        let answer = self.metered(call, ask.effect, self.direct.head(&ask)).await?;
+        let (head, body) = answer.into_parts();
+        Ok((head.headers, self.content(call, body)))
+    }
+
+    /// A call whose answer says nothing but in its head.
+    pub(super) async fn told(&self, ask: Ask<'_>) -> Result<http::HeaderMap, S3Error> {
+        let (head, mut body) = self.ask(ask).await?;
+        // A connection whose answer is not read to its end cannot be used again.
+        while body.try_next().await?.is_some() {}
+        Ok(head)
+    }
+
+    /// A call that is answered with a document.
+    pub(super) async fn document<T: DeserializeOwned + Send>(&self, ask: Ask<'_>) -> Result<T, S3Error> {
+        self.metered(ask.call, ask.effect, self.direct.document(&ask)).await
+    }
+
+    /// A body that ends when it stands still, or when we are told to stop.
+    fn content(&self, call: &'static str, body: Incoming) -> Content {
+        let cancel = self.shared.cancel.clone();
+        futures::stream::unfold(Some(body.into_data_stream()), move |body| {
+            let cancel = cancel.clone();
+            async move {
+                let mut body = body?;
+                let next = tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: false }),
+                    next = timeout(settings::STALL, body.next()) => match next {
+                        Ok(next) => next.transpose().map_err(|error| cut(call, error)),
+                        Err(silent) => Err(cut(call, silent)),
+                    },
+                };
+                match next {
+                    Ok(bytes) => bytes.map(|bytes| (Ok(bytes), Some(body))),
+                    Err(error) => Some((Err(error), None)),
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+/// How often something is tried: until it works, cannot work, or was tried often enough.
+struct Tries {
+    left: u32,
+    rest: Backoff,
+}
+
+impl Tries {
+    fn of(attempts: u32) -> Self {
+        Self { left: attempts, rest: Backoff::new(REST) }
+    }
+
+    /// Whether to try again, after a rest.
+    async fn another(&mut self, error: &S3Error) -> bool {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 || !matches!(error.class(), Class::Transient | Class::Throttled(_)) {
+            return false;
+        }
+        tokio::time::sleep(self.rest.next_delay(&Random::system())).await;
+        true
+    }
+}
+
+/// What a store says of an error.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Fault {
+    #[serde(rename = "Code")]
+    code: Option<String>,
+    #[serde(rename = "Message", default)]
+    message: String,
+}
+
+impl Ask<'_> {
+    fn broken(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> S3Error {
+        S3Error::Transport { call: self.call, effect: self.effect, source: source.into() }
+    }
+
+    fn refused(&self, status: u16, code: &str, message: &str) -> S3Error {
+        let (code, message) = (line(code), line(message));
+        S3Error::Status { call: self.call, status, code, message, effect: self.effect }
+    }
+}
+
+/// The content of an answer broke off.
+fn cut(call: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> S3Error {
+    S3Error::Transport { call, effect: Effect::Repeatable, source: source.into() }
+}
+
+async fn text(ask: &Ask<'_>, body: Incoming) -> Result<String, S3Error> {
+    let (mut whole, mut body) = (BytesMut::new(), body.into_data_stream());
+    loop {
+        let next = timeout(settings::STALL, body.try_next()).await.map_err(|silent| ask.broken(silent))?;
+        match next.map_err(|error| ask.broken(error))? {
+            Some(bytes) if whole.len() + bytes.len() > DOCUMENT => {
+                return Err(S3Error::Incomplete { call: ask.call, what: "an end within reason" });
+            }
+            Some(bytes) => whole.extend_from_slice(&bytes),
+            None => return Ok(String::from_utf8_lossy(&whole).into_owned()),
+        }
+    }
+}
+
+fn client(
+    secure: bool,
+    shared: &HttpShared,
+) -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, S3Error> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(shared.connect_timeout));
+    tcp.set_keepalive(Some(Duration::from_secs(30)));
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls(secure)?);
+    let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(20));
+    Ok(builder.build(connector))
+}
+
+/// The system's authorities, as the SDK has them. A store on this machine without TLS needs none, and reading them takes a while.
+fn tls(secure: bool) -> Result<ClientConfig, S3Error> {
+    let setup = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::Request { call: "tls", source };
+    let mut roots = RootCertStore::empty();
+    if secure {
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let none = found.errors.into_iter().next().map_or("this machine has none".into(), Into::into);
+            return Err(setup(none));
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let config = config.with_safe_default_protocol_versions().map_err(|error| setup(error.into()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,210 @@
+//! Objects whose bytes are never held: written from a file, or in parts as they come; and copied in parts, above the limit of a single
+//! copy.
+
+use std::{
+    fmt,
+    path::Path,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use aws_sdk_s3::{
+    primitives::{ByteStream, SdkBody},
+    types::{CompletedMultipartUpload, CompletedPart, ObjectLockMode, StorageClass},
+};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::{
+    Content, Headers, Keeping, S3, S3Error,
+    marks::until,
+    objects::{quoted, unquoted},
+    settings::limits,
+};
+use crate::providers::http::Effect;
+
+impl S3 {
+    /// Puts a file as it is now. Returns the `ETag`, without quotes. Repeating puts the same again.
+    ///
+    /// Source: S3 API "`PutObject`"; at most 5 GB.
+    pub async fn write_file(
+        &self,
+        bucket: &str,
+        key: &str,
+        path: &Path,
+        headers: &Headers,
+    ) -> Result<String, S3Error> {
+        let call = "objects.put";
+        let file = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::File { call, source };
+        let size = tokio::fs::metadata(path).await.map_err(|error| file(error.into()))?.len();
+        let body = ByteStream::from_path(path).await.map_err(|error| file(error.into()))?;
+        let put = self.client.put_object().bucket(bucket).key(key).body(body);
+        let put = put
+            .set_content_type(headers.content_type.clone())
+            .set_cache_control(headers.cache_control.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_metadata(Some(headers.user.clone().into_iter().collect()));
+        let put = put.customize().config_override(limits(&self.shared, size)).send();
+        let done = self.run(call, Effect::Mutating, put).await?;
+        Ok(unquoted(done.e_tag()))
+    }
+
+    /// Begins an object that is sent in parts. Returns the upload's id. Unfinished uploads are billed: abort them.
+    ///
+    /// Source: S3 API "`CreateMultipartUpload`". Repeating begins another one.
+    pub async fn begin_parts(
+        &self,
+        bucket: &str,
+        key: &str,
+        headers: &Headers,
+        keeping: &Keeping,
+    ) -> Result<String, S3Error> {
+        let call = "parts.begin";
+        let begin = self.client.create_multipart_upload().bucket(bucket).key(key);
+        let begin = begin
+            .set_content_type(headers.content_type.clone())
+            .set_cache_control(headers.cache_control.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_metadata(Some(headers.user.clone().into_iter().collect()))
+            .set_storage_class(keeping.storage_class.as_deref().map(StorageClass::from))
+            .set_object_lock_mode(keeping.lock.map(|lock| ObjectLockMode::from(lock.mode())))
+            .set_object_lock_retain_until_date(keeping.lock.map(until));
+        let begun = self.run(call, Effect::Mutating, begin.send()).await?;
+        begun.upload_id.ok_or(S3Error::Incomplete { call, what: "the upload's id" })
+    }
+
+    /// Sends a part of `size` bytes as they come. Returns its `ETag`. The SDK cannot repeat it; the caller can, with the same bytes.
+    ///
+    /// Source: S3 API "`UploadPart`": parts of 5 MiB at least, but the last; Scaleway takes 1,000.
+    pub async fn put_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: i32,
+        size: u64,
+        content: Content,
+    ) -> Result<String, S3Error> {
+        let body = SdkBody::from_body_1_x(Measured { left: size, content: Mutex::new(content) });
+        let put = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
+        let put = put.content_length(i64::try_from(size).unwrap_or(i64::MAX)).body(ByteStream::new(body));
+        let put = put.customize().config_override(limits(&self.shared, size)).send();
+        let done = self.run("parts.put", Effect::Repeatable, put).await?;
+        Ok(unquoted(done.e_tag()))
+    }
+
+    pub(super) async fn copy_parts(
+        &self,
+        source: &str,
+        etag: Option<&str>,
+        to: (&str, &str),
+        size: u64,
+        keeping: &Keeping,
+    ) -> Result<String, S3Error> {
+        let upload = self.begin_parts(to.0, to.1, &Headers::default(), keeping).await?;
+        match self.copy_each(source, etag, (to, &upload), size).await {
+            Ok(etags) => self.complete_parts(to.0, to.1, &upload, &etags).await,
+            Err(error) => {
+                // It is billed until it is gone; what cannot be aborted now is swept by `prune`.
+                if let Err(error) = self.abort_parts(to.0, to.1, &upload).await {
+                    tracing::warn!(key = to.1, %error, "an unfinished upload stays");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy_each(
+        &self,
+        source: &str,
+        etag: Option<&str>,
+        (to, upload): ((&str, &str), &str),
+        size: u64,
+    ) -> Result<Vec<String>, S3Error> {
+        let mut etags = Vec::new();
+        // A thousand parts at most.
+        let part = (1 << 30).max(size.div_ceil(1_000));
+        for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
+            let range = format!("bytes={from}-{}", (from + part).min(size) - 1);
+            let copy = self.client.upload_part_copy().bucket(to.0).key(to.1).upload_id(upload);
+            let copy = copy.part_number(number).copy_source(source).copy_source_range(range);
+            let copy = copy.set_copy_source_if_match(etag.map(quoted));
+            let copy = copy.customize().config_override(limits(&self.shared, part)).send();
+            let done = self.run("parts.copy", Effect::Repeatable, copy).await?;
+            etags.push(unquoted(done.copy_part_result().and_then(|result| result.e_tag())));
+        }
+        Ok(etags)
+    }
+
+    /// Makes one object of the parts, numbered from 1. Returns its `ETag`.
+    ///
+    /// Source: S3 API "`CompleteMultipartUpload`". Repeating gives `NoSuchUpload`.
+    pub async fn complete_parts(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        etags: &[String],
+    ) -> Result<String, S3Error> {
+        let parts = (1..).zip(etags).map(|(number, etag)| {
+            CompletedPart::builder().part_number(number).e_tag(format!("\"{etag}\"")).build()
+        });
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build();
+        let complete = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(upload);
+        let complete = complete.multipart_upload(parts);
+        // The store may take its time to put the parts together.
+        let complete = complete.customize().config_override(limits(&self.shared, 1 << 30)).send();
+        let done = self.run("parts.complete", Effect::Mutating, complete).await?;
+        Ok(unquoted(done.e_tag()))
+    }
+
+    /// Gives an upload up. Success if it is gone.
+    ///
+    /// Source: S3 API "`AbortMultipartUpload`". Safe to repeat.
+    pub async fn abort_parts(&self, bucket: &str, key: &str, upload: &str) -> Result<(), S3Error> {
+        let abort = self.client.abort_multipart_upload().bucket(bucket).key(key).upload_id(upload).send();
+        match self.run("parts.abort", Effect::Repeatable, abort).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// A body of a known length. The lock is never contended: it makes a stream that one task polls shareable in the compiler's eyes.
+struct Measured {
+    left: u64,
+    content: Mutex<Content>,
+}
+
+impl HttpBody for Measured {
+    type Data = Bytes;
+    type Error = S3Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, S3Error>>> {
+        let polled = self.content.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context);
+        if let Poll::Ready(Some(Ok(bytes))) = &polled {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+        }
+        polled.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Nothing of a stream is printed.
+impl fmt::Debug for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measured").field("left", &self.left).finish_non_exhaustive()
+    }
+}
