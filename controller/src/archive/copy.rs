@@ -37,13 +37,13 @@ const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Copies objects of one run.
+/// Copies objects of one run. It owns what it needs, so that each copy may go on aside.
 #[derive(Debug)]
-pub struct Copier<'a> {
-    archiver: &'a Archiver,
-    run: &'a str,
-    acls: &'a Acls,
-    lookups: Lookups<'a>,
+pub struct Copier {
+    archiver: Archiver,
+    run: String,
+    acls: Arc<Acls>,
+    lookups: Lookups,
     budget: Arc<Semaphore>,
     keeping: Keeping,
     pending: AtomicU64,
@@ -69,12 +69,12 @@ pub enum Kept {
     Pending(Pending),
 }
 
-impl<'a> Copier<'a> {
+impl Copier {
     /// For the run called `run`.
-    pub fn new(archiver: &'a Archiver, run: &'a str, acls: &'a Acls) -> Self {
+    pub fn new(archiver: Archiver, run: String, acls: Arc<Acls>) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
-        let lookups = Lookups::new(&archiver.store, &archiver.plan);
+        let lookups = Lookups::new(archiver.store.clone(), archiver.plan.clone());
         Self { archiver, run, acls, lookups, budget, keeping, pending: AtomicU64::new(0) }
     }
 

@@ -1,6 +1,7 @@
 //! Bringing objects back: what is right already is skipped, what is copied is hashed on the way, and the end is compared with the
 //! manifest.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::vault::{PART, part_size};
 use super::{Archiver, Place};
 use crate::providers::s3::{Keeping, ObjectHead, Payload, Thaw, Want};
 use crate::runtime::class::{Class, Classified as _};
+use crate::runtime::tasks::aside;
 
 mod compare;
 
@@ -121,18 +123,22 @@ impl Archiver {
         let (record, _) = self.record_of(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
         self.thaw_all(manifest, order).await?;
-        let tally = Tally::default();
+        let tally = Arc::new(Tally::default());
         let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
         let gate = &gate;
-        let counted = &tally;
         let total = record.manifest.objects;
+        let shared = (Arc::new(self.clone()), Arc::new(order.clone()), Arc::clone(&tally));
+        let shared = &shared;
         Self::beside(manifest, order)
             .try_for_each_concurrent(self.concurrency, |(entry, there)| async move {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
-                let done = self.bring_back(&entry, there, order, counted).await;
+                let (archiver, order, tally) = shared.clone();
+                let (key, counted) = (entry.key.clone(), Arc::clone(&tally));
+                let done = aside(async move { archiver.bring_back(&entry, there, &order, &tally).await });
+                let done = done.await;
                 gate.leave(pass);
-                done.map_err(|error| error.of(&entry.key))?;
-                if let Some(told) = &order.progress {
+                done.map_err(|error| error.of(&key))?;
+                if let Some(told) = &shared.1.progress {
                     told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
                 }
                 Ok(())

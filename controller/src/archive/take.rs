@@ -2,6 +2,7 @@
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use super::gate::Gate;
 use super::manifest::{Writer, Written};
 use super::walk::{Before, Changed, Spool, walk};
 use crate::runtime::chain::Chain;
+use crate::runtime::tasks::aside;
 use crate::store::{ArchiveEnd, ArchiveRow, Copied};
 use holdings::Holdings;
 
@@ -59,7 +61,7 @@ pub struct Meter {
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
     /// The source's access control lists.
-    pub acls: Acls,
+    pub acls: Arc<Acls>,
 }
 
 /// What is archived beside the bucket's objects. Its contents are there already.
@@ -266,7 +268,7 @@ impl Archiver {
         done: mpsc::Sender<Copied>,
         meter: &Meter,
     ) -> Result<()> {
-        let copier = Copier::new(self, run, &meter.acls);
+        let copier = Arc::new(Copier::new(self.clone(), run.to_owned(), Arc::clone(&meter.acls)));
         let gate = Gate::new(self.concurrency, vec![self.source.s3.pressure(), self.vault.s3.pressure()]);
         let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
         let (copier, gate, done) = (&copier, &gate, &done);
@@ -274,7 +276,8 @@ impl Archiver {
             .try_for_each_concurrent(self.concurrency, |changed| async move {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
-                let copied = copier.copy(&changed.listed).await;
+                let (copier, listed) = (Arc::clone(copier), changed.listed.clone());
+                let copied = aside(async move { copier.copy(&listed).await }).await;
                 gate.leave(pass);
                 let copied = copied.map_err(|error| error.of(&changed.listed.key))?;
                 let note = self.note(changed, copied, meter).await?;

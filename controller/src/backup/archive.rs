@@ -87,15 +87,15 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BodyError>,
 {
-    receive_and_hand_on(body, expect, into, None, progress).await
+    receive_and_hand_on(body, expect, into, Vec::new(), progress).await
 }
 
-/// The same, and the dump is written to `also` as it comes, for as long as somebody reads there.
+/// The same, and the dump is written to each of `also` as it comes, for as long as somebody reads there.
 pub(super) async fn receive_and_hand_on<S, E>(
     body: S,
     expect: Expect,
     into: &Path,
-    also: Option<File>,
+    also: Vec<File>,
     progress: impl Fn(u64),
 ) -> Result<Received, Refusal>
 where

@@ -118,7 +118,8 @@ where
     let mut climb = Climb::begin();
     let outcome = async {
         let (early, dump) = EarlyReading::begin(tools).unzip();
-        let received = climb.download(body, expect, recorded, file, dump).await?;
+        let also = dump.unwrap_or_default();
+        let received = climb.download(body, expect, recorded, file, also).await?;
         let (toc, counts) = climb.read(tools, recorded, file, early).await?;
         let mut connection = connect(scratch.target, scratch.application).await?;
         if let Some(superuser) = scratch.superuser {
@@ -189,7 +190,7 @@ impl Climb {
         expect: Expect,
         recorded: &Recorded,
         file: &Path,
-        also: Option<File>,
+        also: Vec<File>,
     ) -> Result<Received, Halt>
     where
         S: Stream<Item = Result<Bytes, E>>,
@@ -215,9 +216,14 @@ impl Climb {
         file: &Path,
         early: Option<EarlyReading>,
     ) -> Result<(Toc, Counts), Halt> {
-        let early = async { early?.finish().await };
-        let (toc, early) = tokio::join!(read_toc(tools, file), early);
-        let toc = toc?;
+        let (toc, early) = match early {
+            Some(early) => early.finish().await,
+            None => (None, None),
+        };
+        let toc = match toc {
+            Some(toc) => toc,
+            None => read_toc(tools, file).await?,
+        };
         self.toc = Some(toc.clone());
         let counts = match early_counts(early, &toc) {
             Some(counts) => counts,

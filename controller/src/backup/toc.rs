@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use parse::parse;
 pub use read::read_toc;
-pub(super) use read::refusal;
+pub(super) use read::{read_toc_early, refusal};
 
 /// A dump's table of contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

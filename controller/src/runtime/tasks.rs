@@ -6,14 +6,16 @@ use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
 /// How long tasks have to fall after they were cut off, before they are given up.
@@ -35,6 +37,35 @@ struct Process {
     root: CancellationToken,
     first_failure: OnceLock<&'static str>,
     on_failure: Box<dyn Fn(&'static str) + Send + Sync>,
+}
+
+/// Begins `work` at once, on whatever core is free. Dropped, it ends: nothing of it outlives whoever waits for it. For one of many pieces
+/// of somebody's work; what lives on its own belongs to a group.
+///
+/// A panic in it is one of whoever waits.
+#[expect(clippy::disallowed_methods, reason = "it is waited for, or ended")]
+pub fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Aside<T> {
+    Aside(AbortOnDropHandle::new(tokio::spawn(work.in_current_span())))
+}
+
+/// Work that goes on aside.
+#[derive(Debug)]
+#[must_use = "dropped, it ends"]
+pub struct Aside<T>(AbortOnDropHandle<T>);
+
+impl<T> Future for Aside<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match ready!(self.0.poll_unpin(context)) {
+            Ok(done) => Poll::Ready(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Nobody but us can abort it: the runtime is going down, and whoever waits with it.
+                Err(_) => Poll::Pending,
+            },
+        }
+    }
 }
 
 /// Why a task gave no result.
@@ -249,9 +280,10 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
+    use tokio::sync::oneshot;
     use tokio::time::{Instant, sleep};
 
-    use super::{TaskError, Tasks};
+    use super::{TaskError, Tasks, aside};
 
     const GRACE: Duration = Duration::from_secs(10);
 
@@ -339,5 +371,25 @@ mod tests {
         });
         assert!(tasks.shut_down(GRACE).await);
         assert_eq!(slow.join().await, Ok("finished"));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_aside_ends_with_whoever_waits_for_it() {
+        let (alive, mut gone) = oneshot::channel::<()>();
+        let work = aside(async move {
+            let _alive = alive;
+            std::future::pending::<()>().await;
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(gone.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        drop(work);
+        gone.await.expect_err("it was dropped");
+        assert_eq!(aside(async { 7 }).await, 7);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "broken invariant")]
+    async fn a_panic_aside_is_one_of_whoever_waits() {
+        aside(async { panic!("broken invariant") }).await
     }
 }

@@ -37,6 +37,16 @@ impl Store {
         .map_err(StoreError::query("archive.holds"))
     }
 
+    /// Digests of contents that the archive holds, damaged ones included; at most `most`.
+    pub async fn archive_digests(&self, plan: &str, most: usize) -> Result<Vec<Vec<u8>>> {
+        sqlx::query_scalar("SELECT sha256 FROM archive_objects WHERE plan = $1 LIMIT $2")
+            .bind(plan)
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.digests"))
+    }
+
     /// A content's lock was extended.
     pub async fn archive_locked(&self, plan: &str, digest: &[u8], until: DateTime<Utc>) -> Result<()> {
         sqlx::query("UPDATE archive_objects SET locked_until = $3 WHERE plan = $1 AND sha256 = $2")

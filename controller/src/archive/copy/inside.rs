@@ -10,7 +10,7 @@ use crate::archive::format::is_md5;
 use crate::providers::s3::{Found, Keeping, ObjectSummary, Want};
 use crate::store::Pending;
 
-impl Copier<'_> {
+impl Copier {
     /// Lets the store copy what the listing showed, and nothing else: the entity tag is its condition. `None`: it is gone.
     pub(super) async fn inside(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let Some(found) = self.glance(listed).await? else { return Ok(None) };

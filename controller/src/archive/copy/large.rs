@@ -15,7 +15,7 @@ use crate::archive::vault::part_size;
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
 use crate::store::Stored;
 
-impl Copier<'_> {
+impl Copier {
     pub(super) async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let vault = &self.archiver.vault;
         // Drawn, so that a run that goes on never meets what it left: with some key pairs it could not be replaced.

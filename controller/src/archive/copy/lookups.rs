@@ -3,10 +3,16 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as Turn, OnceCell, oneshot};
 
+use self::filter::Filter;
 use crate::archive::error::Result;
 use crate::store::Store;
+
+mod filter;
+
+/// So many contents are read into the filter. Of a larger archive a run changes little, and reading it would cost more than asking.
+const SMALL: usize = 20_000;
 
 /// `None`: the archive does not hold it. Else until when it is locked.
 pub(super) type Holding = Option<Option<DateTime<Utc>>>;
@@ -15,20 +21,26 @@ type Question = ([u8; 32], oneshot::Sender<Holding>);
 
 /// Questions of one run. None is lost when one that had the turn is cancelled: those that it asked for ask again.
 #[derive(Debug)]
-pub(super) struct Lookups<'a> {
-    store: &'a Store,
-    plan: &'a str,
+pub(super) struct Lookups {
+    store: Store,
+    plan: String,
+    /// `None`: the archive is not small.
+    filter: OnceCell<Option<Filter>>,
     waiting: Mutex<Vec<Question>>,
     turn: Turn<()>,
 }
 
-impl<'a> Lookups<'a> {
-    pub(super) fn new(store: &'a Store, plan: &'a str) -> Self {
-        Self { store, plan, waiting: Mutex::default(), turn: Turn::default() }
+impl Lookups {
+    pub(super) fn new(store: Store, plan: String) -> Self {
+        Self { store, plan, filter: OnceCell::new(), waiting: Mutex::default(), turn: Turn::default() }
     }
 
-    /// Whether the archive holds this content undamaged.
+    /// Whether the archive holds this content undamaged. One that is new is expected to be put by whoever asked.
     pub(super) async fn ask(&self, sha256: [u8; 32]) -> Result<Holding> {
+        let filter = self.filter.get_or_try_init(|| self.begin()).await?;
+        if filter.as_ref().is_some_and(|filter| filter.is_new(&sha256)) {
+            return Ok(None);
+        }
         loop {
             let (tell, mut told) = oneshot::channel();
             self.waiting().push((sha256, tell));
@@ -44,12 +56,24 @@ impl<'a> Lookups<'a> {
         }
     }
 
+    async fn begin(&self) -> Result<Option<Filter>> {
+        let known = self.store.archive_digests(&self.plan, SMALL + 1).await?;
+        if known.len() > SMALL {
+            return Ok(None);
+        }
+        let filter = Filter::new();
+        for digest in known.iter().filter_map(|digest| digest.first_chunk()) {
+            filter.is_new(digest);
+        }
+        Ok(Some(filter))
+    }
+
     async fn answer(&self) -> Result<()> {
         let questions = std::mem::take(&mut *self.waiting());
         let mut digests: Vec<_> = questions.iter().map(|(sha256, _)| sha256.to_vec()).collect();
         digests.sort_unstable();
         digests.dedup();
-        let held = self.store.archive_holds(self.plan, &digests).await?;
+        let held = self.store.archive_holds(&self.plan, &digests).await?;
         for (sha256, tell) in questions {
             let found = held.iter().find(|(digest, ..)| *digest == sha256);
             // Whoever asked may be gone.

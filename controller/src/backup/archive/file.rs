@@ -13,11 +13,11 @@ use crate::backup::Refusal;
 /// Unpacks all of `feed` into a file at `into`. A half file never stands there, not even after a crash of ours; after
 /// one of the machine nothing on disk is trusted without its hash, so none is forced out here.
 ///
-/// `also` gets the same bytes, until nobody reads there any more: what it makes of them is its own business.
+/// Each of `also` gets the same bytes, until nobody reads there any more: what it makes of them is its own business.
 pub(super) fn unpack_to(
     mut feed: Feed,
     into: &Path,
-    also: Option<File>,
+    also: Vec<File>,
     limit: u64,
 ) -> Result<Received, Refusal> {
     let part =
@@ -41,15 +41,13 @@ pub(super) fn unpack_to(
 /// The dump's file, and whoever else wants the bytes.
 struct Both<'a> {
     file: &'a File,
-    also: Option<File>,
+    also: Vec<File>,
 }
 
 impl Write for Both<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        if self.also.as_mut().is_some_and(|also| also.write_all(&bytes[..written]).is_err()) {
-            self.also = None;
-        }
+        self.also.retain_mut(|also| also.write_all(&bytes[..written]).is_ok());
         Ok(written)
     }
 

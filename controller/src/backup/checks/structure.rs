@@ -1,22 +1,23 @@
 //! Whether indexes and tables are sound inside, as PostgreSQL's own `amcheck` sees it: an index that lacks a row answers
 //! wrong without a word, and no count shows it. For throwaway databases: it takes a superuser.
 //!
-//! What is made for it is made in a transaction that is rolled back, so that nothing of it stays, whatever happens. An
-//! index's own functions run as its table's owner, in a restricted operation: PostgreSQL sees to that since May 2022.
+//! What is made for it is the session's own and ends with it, so that nothing of it stays, whatever happens, and several sessions may
+//! look at once. An index's own functions run as its table's owner, in a restricted operation (PostgreSQL sees to that since May 2022),
+//! and can write nothing.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::Instant;
 
 use super::finding::Finding;
 use super::{CheckError, USER_SCHEMA, failed};
 use crate::backup::contents::RelationName;
 
-/// Where the extension is made, if the dump did not bring it.
-const SCHEMA: &str = "reprise_structure";
 /// A report names so many of what could not be looked at.
 const NAMED: usize = 3;
 const DOING: &str = "look into indexes and tables";
@@ -78,86 +79,116 @@ impl Covered {
     }
 }
 
-/// Looks into every valid b-tree index and every table of the users', the smallest first, for at most `limit`; `conn` is a
-/// superuser's. What is damaged is a finding, what could not be looked at is told.
+/// Looks into every valid b-tree index and every table of the users', each in one of the `sessions`, which are a superuser's and are
+/// used for nothing else afterwards. Ends after `limit`. What is damaged is a finding, what could not be looked at is told.
 ///
 /// *Repeat*: safe.
 pub async fn structure(
-    conn: &mut PgConnection,
+    sessions: &mut [PgConnection],
     limit: Duration,
 ) -> Result<(Structure, Vec<Finding>), CheckError> {
-    let mut transaction = conn.begin().await.map_err(failed(DOING))?;
-    let looked = look(&mut transaction, limit).await;
-    transaction.rollback().await.map_err(failed("take the look into indexes and tables back"))?;
-    looked
-}
-
-async fn look(conn: &mut PgConnection, limit: Duration) -> Result<(Structure, Vec<Finding>), CheckError> {
-    let offered = match provide(conn).await {
-        Ok(Some(offered)) => offered,
-        Ok(None) => return Ok(unavailable("this server does not offer amcheck")),
-        Err(sqlx::Error::Database(error)) => return Ok(unavailable(error.message())),
-        Err(error) => return Err(failed("make the extension amcheck")(error)),
-    };
-    let Offered { schema, version, heap } = &offered;
     let until = Instant::now() + limit;
-    let mut findings = Vec::new();
-    let indexes = list(conn, INDEXES).await.map_err(failed(DOING))?;
-    let ask = |oid: i64| format!("SELECT {schema}.bt_index_check({oid}::oid::regclass, true)");
-    let damaged = |index, fault| Finding::IndexDamaged { index, fault };
-    let indexes = cover(conn, indexes, until, ask, damaged, &mut findings).await?;
-    let tables = if *heap {
-        let tables = list(conn, TABLES).await.map_err(failed(DOING))?;
-        // Its answer is rows; the first one is raised, so that both looks tell damage in the same way.
-        let ask = |oid: i64| {
-            format!(
-                "DO $$ DECLARE found text; BEGIN
-                   SELECT format('block %s, row %s: %s', blkno, offnum, msg) INTO found
-                   FROM {schema}.verify_heapam({oid}::oid::regclass, true, true, 'none') LIMIT 1;
-                   IF found IS NOT NULL THEN RAISE SQLSTATE 'XX001' USING MESSAGE = found; END IF; END $$"
-            )
+    let mut offered = None;
+    for session in sessions.iter_mut() {
+        offered = match provide(session).await {
+            Ok(Some(here)) => Some(here),
+            Ok(None) => return Ok(unavailable("this server does not offer amcheck")),
+            Err(sqlx::Error::Database(error)) => return Ok(unavailable(error.message())),
+            Err(error) => return Err(failed("make the functions of amcheck")(error)),
         };
-        let damaged = |table, fault| Finding::TableDamaged { table, fault };
-        Some(cover(conn, tables, until, ask, damaged, &mut findings).await?)
-    } else {
-        None
+    }
+    let (Some(offered), [first, ..]) = (offered, &mut *sessions) else {
+        return Ok(unavailable("nobody looks"));
     };
-    Ok((Structure::Looked { version: version.clone(), indexes, tables }, findings))
+    let mut parts = list(first, Kind::Index).await.map_err(failed(DOING))?;
+    if offered.heap {
+        parts.extend(list(first, Kind::Table).await.map_err(failed(DOING))?);
+        parts.sort_by_key(|part| part.pages);
+    }
+    let board = Board::of(parts);
+    let looks = (0..).zip(sessions).map(|(number, session)| board.work(session, number % 2 == 0, until));
+    futures::future::try_join_all(looks).await?;
+    let Seen { indexes, tables, findings } = board.seen.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let tables = offered.heap.then_some(tables);
+    Ok((Structure::Looked { version: offered.version, indexes, tables }, findings))
 }
 
 fn unavailable(why: &str) -> (Structure, Vec<Finding>) {
     (Structure::Unavailable(why.to_owned()), Vec::new())
 }
 
-/// The extension as it is there.
+/// The extension as the server has it.
 struct Offered {
-    schema: String,
     version: String,
     heap: bool,
 }
 
-/// Makes the extension unless the dump brought it. `None` if the server has none that looks up every row.
-async fn provide(conn: &mut PgConnection) -> sqlx::Result<Option<Offered>> {
-    let there = "SELECT quote_ident(n.nspname), x.extversion::text,
-           EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'verify_heapam'),
-           EXISTS (SELECT FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid AND p.proname = 'bt_index_check'
-                   AND p.pronargs = 2)
-         FROM pg_catalog.pg_extension x JOIN pg_catalog.pg_namespace n ON n.oid = x.extnamespace
-         WHERE x.extname = 'amcheck'";
-    let mut found = sqlx::query(there).fetch_optional(&mut *conn).await?;
-    if found.is_none() {
-        let offered = "SELECT EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'amcheck')";
-        if !sqlx::query_scalar::<_, bool>(offered).fetch_one(&mut *conn).await? {
-            return Ok(None);
-        }
-        let make = format!("CREATE SCHEMA {SCHEMA}; CREATE EXTENSION amcheck SCHEMA {SCHEMA}");
-        sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut *conn).await?;
-        found = sqlx::query(there).fetch_optional(&mut *conn).await?;
+/// Makes the functions in the session's own schema, whose end is theirs, and lets the session write nothing from then on. `None` if the
+/// server has no such extension. The dump's own, of whatever version, is left alone.
+///
+/// Source: PostgreSQL's `contrib/amcheck`, whose SQL declares the same; the second argument is there since PostgreSQL 11, the look into
+/// tables since 14.
+async fn provide(session: &mut PgConnection) -> sqlx::Result<Option<Offered>> {
+    let offered = "SELECT default_version, current_setting('server_version_num')::int >= 140000
+                   FROM pg_catalog.pg_available_extensions WHERE name = 'amcheck'";
+    let Some((version, heap)) =
+        sqlx::query_as::<_, (String, bool)>(offered).fetch_optional(&mut *session).await?
+    else {
+        return Ok(None);
+    };
+    sqlx::raw_sql(INDEX_LOOK).execute(&mut *session).await?;
+    if heap {
+        sqlx::raw_sql(TABLE_LOOK).execute(&mut *session).await?;
     }
-    let Some(row) = found else { return Ok(None) };
-    let every_row: bool = row.try_get(3)?;
-    let offered = Offered { schema: row.try_get(0)?, version: row.try_get(1)?, heap: row.try_get(2)? };
-    Ok(every_row.then_some(offered))
+    sqlx::raw_sql("SET default_transaction_read_only = on").execute(session).await?;
+    Ok(Some(Offered { version, heap }))
+}
+
+const INDEX_LOOK: &str = "CREATE FUNCTION pg_temp.reprise_index(regclass, boolean) RETURNS void
+    AS '$libdir/amcheck', 'bt_index_check' LANGUAGE C STRICT";
+const TABLE_LOOK: &str = "CREATE FUNCTION pg_temp.reprise_table(
+      relation regclass, on_error_stop boolean, check_toast boolean, skip text, startblock bigint, endblock bigint,
+      OUT blkno bigint, OUT offnum integer, OUT attnum integer, OUT msg text) RETURNS SETOF record
+    AS '$libdir/amcheck', 'verify_heapam' LANGUAGE C";
+
+/// What is looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Index,
+    Table,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Part {
+    kind: Kind,
+    oid: i64,
+    name: RelationName,
+    pages: i32,
+}
+
+impl Part {
+    /// The question; damage is raised by both kinds.
+    fn ask(&self) -> String {
+        let oid = self.oid;
+        match self.kind {
+            Kind::Index => format!("SELECT pg_temp.reprise_index({oid}::oid::regclass, true)"),
+            // Its answer is rows; the first one is raised.
+            Kind::Table => format!(
+                "DO $$ DECLARE found text; BEGIN
+                   SELECT format('block %s, row %s: %s', blkno, offnum, msg) INTO found
+                   FROM pg_temp.reprise_table({oid}::oid::regclass, true, true, 'none', NULL, NULL) LIMIT 1;
+                   IF found IS NOT NULL THEN RAISE SQLSTATE 'XX001' USING MESSAGE = found; END IF; END $$"
+            ),
+        }
+    }
+
+    fn damaged(self, fault: String) -> Finding {
+        match self.kind {
+            Kind::Index => Finding::IndexDamaged { index: self.name, fault },
+            Kind::Table => Finding::TableDamaged { table: self.name, fault },
+        }
+    }
 }
 
 /// Indexes of the catalogue say nothing of a backup, and those of TOAST are read with their tables.
@@ -166,51 +197,89 @@ const INDEXES: &str = "pg_catalog.pg_index i ON i.indexrelid = c.oid AND i.indis
 const TABLES: &str =
     "pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'heap' WHERE c.relkind IN ('r', 'm')";
 
-async fn list(conn: &mut PgConnection, of: &str) -> sqlx::Result<Vec<(i64, RelationName)>> {
+/// All of a kind, the smallest first.
+async fn list(conn: &mut PgConnection, kind: Kind) -> sqlx::Result<Vec<Part>> {
+    let of = match kind {
+        Kind::Index => INDEXES,
+        Kind::Table => TABLES,
+    };
     let sql = format!(
-        "SELECT c.oid::bigint, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c
+        "SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relpages FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN {of} AND {USER_SCHEMA}
-           AND n.nspname <> '{SCHEMA}' AND c.relpersistence <> 't' ORDER BY c.relpages, 2, 3"
+           AND c.relpersistence <> 't' ORDER BY c.relpages, 2, 3"
     );
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|(oid, schema, name)| (oid, RelationName { schema, name })).collect())
+    let rows: Vec<(i64, String, String, i32)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?;
+    let part = |(oid, schema, name, pages)| Part { kind, oid, name: RelationName { schema, name }, pages };
+    Ok(rows.into_iter().map(part).collect())
 }
 
-/// Asks for each of them, until the time is over. One round trip each.
-async fn cover(
-    conn: &mut PgConnection,
-    all: Vec<(i64, RelationName)>,
-    until: Instant,
-    ask: impl Fn(i64) -> String,
-    damaged: impl Fn(RelationName, String) -> Finding,
-    findings: &mut Vec<Finding>,
-) -> Result<Covered, CheckError> {
-    let mut covered = Covered { total: all.len() as u64, ..Covered::default() };
-    for (oid, name) in all {
-        let left = until.saturating_duration_since(Instant::now()).as_millis();
-        if left == 0 {
-            break;
-        }
-        let asked = format!("SAVEPOINT look; SET LOCAL statement_timeout = {left}; {}", ask(oid));
-        match sqlx::raw_sql(AssertSqlSafe(asked)).execute(&mut *conn).await {
-            Ok(_) => covered.looked += 1,
-            Err(sqlx::Error::Database(error)) => {
-                sqlx::raw_sql("ROLLBACK TO look").execute(&mut *conn).await.map_err(failed(DOING))?;
-                match error.code().as_deref().unwrap_or("no code") {
-                    // Its message names pages and rows, never what is in them.
-                    "XX001" | "XX002" => {
-                        covered.looked += 1;
-                        findings.push(damaged(name, error.message().to_owned()));
-                    }
-                    "57014" => break,
-                    // What a function of the index's own says may hold data.
-                    code => covered.unanswered.push(format!("{name} ({code})")),
-                }
-            }
-            Err(error) => return Err(failed(DOING)(error)),
+/// What is to be looked into, and what was seen so far.
+struct Board {
+    open: Mutex<VecDeque<Part>>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    indexes: Covered,
+    tables: Covered,
+    findings: Vec<Finding>,
+}
+
+impl Seen {
+    fn of(&mut self, kind: Kind) -> &mut Covered {
+        match kind {
+            Kind::Index => &mut self.indexes,
+            Kind::Table => &mut self.tables,
         }
     }
-    Ok(covered)
+}
+
+impl Board {
+    fn of(parts: Vec<Part>) -> Self {
+        let mut seen = Seen::default();
+        for part in &parts {
+            seen.of(part.kind).total += 1;
+        }
+        Self { open: Mutex::new(parts.into()), seen: Mutex::new(seen) }
+    }
+
+    /// Looks into one after the other until none is left or the time is over. Some sessions begin with the small ones, of which time is
+    /// enough for the most, others with the large ones, so that in the end none waits for another.
+    async fn work(&self, session: &mut PgConnection, small: bool, until: Instant) -> Result<(), CheckError> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            let next = |open: &mut VecDeque<Part>| if small { open.pop_front() } else { open.pop_back() };
+            if left == 0 {
+                return Ok(());
+            }
+            let part = next(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
+            let Some(part) = part else { return Ok(()) };
+            let asked = format!("SET statement_timeout = {left}; {}", part.ask());
+            let answer = sqlx::raw_sql(AssertSqlSafe(asked)).execute(&mut *session).await;
+            self.note(part, answer.map(drop))?;
+        }
+    }
+
+    fn note(&self, part: Part, answer: sqlx::Result<()>) -> Result<(), CheckError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Ok(()) => seen.of(part.kind).looked += 1,
+            Err(sqlx::Error::Database(error)) => match error.code().as_deref().unwrap_or("no code") {
+                // Its message names pages and rows, never what is in them.
+                "XX001" | "XX002" => {
+                    seen.of(part.kind).looked += 1;
+                    seen.findings.push(part.damaged(error.message().to_owned()));
+                }
+                // The time was over.
+                "57014" => {}
+                // What a function of the index's own says may hold data.
+                code => seen.of(part.kind).unanswered.push(format!("{} ({code})", part.name)),
+            },
+            Err(error) => return Err(failed(DOING)(error)),
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

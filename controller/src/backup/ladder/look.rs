@@ -35,9 +35,14 @@ impl Look {
 }
 
 async fn inside(scratch: &Scratch<'_>) -> Result<Result<(Structure, Vec<Finding>), CheckError>, Halt> {
-    let Scratch { target, superuser, application, structure_limit, .. } = *scratch;
-    let mut connection = connect(superuser.unwrap_or(target), application).await?;
-    let looked = structure(&mut connection, structure_limit).await;
-    connection.close().await.ok();
+    let Scratch { target, superuser, application, structure_limit, jobs, .. } = *scratch;
+    let mut sessions = Vec::new();
+    for _ in 0..jobs.max(1) {
+        sessions.push(connect(superuser.unwrap_or(target), application).await?);
+    }
+    let looked = structure(&mut sessions, structure_limit).await;
+    for session in sessions {
+        session.close().await.ok();
+    }
     Ok(looked)
 }

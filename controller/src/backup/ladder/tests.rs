@@ -137,10 +137,11 @@ async fn a_question_that_does_not_hold_at_once_is_asked_again_with_statistics() 
 }
 
 /// What is read of these bytes while they come.
-async fn early(lab: &Lab, bytes: Vec<u8>) -> Option<Scanner> {
+async fn early(lab: &Lab, bytes: Vec<u8>) -> (Option<Toc>, Option<Scanner>) {
     let (reading, mut dump) = EarlyReading::begin(&lab.tools).expect("begun");
-    let write = move || bytes.chunks(1000).all(|piece| dump.write_all(piece).is_ok());
-    tokio::task::spawn_blocking(write).await.expect("written");
+    assert_eq!(dump.len(), 2, "its head and its whole are read apart");
+    let mut write = move |piece: &[u8]| dump.retain_mut(|dump| dump.write_all(piece).is_ok());
+    tokio::task::spawn_blocking(move || bytes.chunks(1000).for_each(&mut write)).await.expect("written");
     reading.finish().await
 }
 
@@ -150,10 +151,14 @@ async fn what_is_read_as_it_comes_is_what_the_file_holds_and_nothing_is_told_of_
     let dump = lab.dump(&lab.shop().await, &[]);
     let (toc, counts) = lab.contents(&dump).await;
     let bytes = std::fs::read(&dump).expect("the dump");
-    assert_eq!(early_counts(early(&lab, bytes.clone()).await, &toc), Some(counts));
-    let cut = bytes[..bytes.len() - 40].to_vec();
-    assert_eq!(early_counts(early(&lab, cut).await, &toc), None);
-    assert_eq!(early_counts(early(&lab, b"no dump at all".to_vec()).await, &toc), None);
+    let (listed, scanned) = early(&lab, bytes.clone()).await;
+    assert_eq!((listed.as_ref(), early_counts(scanned, &toc)), (Some(&toc), Some(counts)));
+    let (listed, scanned) = early(&lab, bytes[..bytes.len() - 40].to_vec()).await;
+    assert_eq!((listed.as_ref(), early_counts(scanned, &toc)), (Some(&toc), None), "its head was whole");
+    let (listed, scanned) = early(&lab, bytes[..200].to_vec()).await;
+    assert_eq!((listed, early_counts(scanned, &toc)), (None, None));
+    let (listed, scanned) = early(&lab, b"no dump at all".to_vec()).await;
+    assert_eq!((listed, early_counts(scanned, &toc)), (None, None));
     let (other, _) = lab.contents(&lab.dump(&lab.source("CREATE TABLE public.other ()").await, &[])).await;
-    assert_eq!(early_counts(early(&lab, bytes).await, &other), None, "another table of contents");
+    assert_eq!(early_counts(early(&lab, bytes).await.1, &other), None, "another table of contents");
 }

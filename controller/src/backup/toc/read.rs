@@ -1,7 +1,9 @@
 //! Runs `pg_restore -l`.
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::Path;
+use std::process::Stdio;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
@@ -17,8 +19,19 @@ const MAX_MESSAGES: u64 = 64 << 10;
 
 /// Reads the table of contents of the dump `file`.
 pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
-    let mut pg_restore = Group::spawn(tools.command("pg_restore").arg("-l").arg(file))
-        .map_err(|source| Refusal::Tool { tool: "pg_restore", source })?;
+    let failed = |source| Refusal::Tool { tool: "pg_restore", source };
+    let mut command = tools.command("pg_restore");
+    let pg_restore = Group::spawn(command.arg("-l").arg(file)).map_err(failed)?;
+    let listing = listing(tools, pg_restore).await?;
+    let text = match std::str::from_utf8(&listing) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => encoding(tools, file).await.map_err(failed)?.decode(&listing),
+    };
+    parse(&text).map_err(|said| Refusal::TocUnreadable { said })
+}
+
+/// What a running `pg_restore -l` lists.
+async fn listing(tools: &PgTools, mut pg_restore: Group) -> Result<Vec<u8>, Refusal> {
     let stdout = pg_restore.child().stdout.take();
     let stderr = pg_restore.child().stderr.take();
     let (listing, said) = tokio::join!(read_up_to(stdout, MAX_LISTING), read_up_to(stderr, MAX_MESSAGES));
@@ -28,20 +41,29 @@ pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
         return Err(Refusal::TocUnreadable { said: "it is absurdly long".to_owned() });
     }
     let status = pg_restore.wait().await.map_err(failed)?;
-    if !status.success() {
-        return Err(refusal(tools, &String::from_utf8_lossy(&said)));
-    }
-    let text = match std::str::from_utf8(&listing) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => encoding(tools, file).await.map_err(failed)?.decode(&listing),
+    if status.success() { Ok(listing) } else { Err(refusal(tools, &String::from_utf8_lossy(&said))) }
+}
+
+/// Reads the table of contents of a dump that is still to be written to the file. `None` where it cannot be begun, and in the end if
+/// anything is odd: then [`read_toc`] tells what, of the whole dump.
+pub(in crate::backup) fn read_toc_early(
+    tools: &PgTools,
+) -> Option<(impl Future<Output = Option<Toc>> + Send + 'static, File)> {
+    let mut command = tools.command("pg_restore");
+    let mut pg_restore = Group::spawn(command.arg("-l").stdin(Stdio::piped())).ok()?;
+    let dump = File::from(pg_restore.child().stdin.take()?.into_owned_fd().ok()?);
+    let tools = tools.clone();
+    let toc = async move {
+        let listing = listing(&tools, pg_restore).await.ok()?;
+        parse(std::str::from_utf8(&listing).ok()?).ok()
     };
-    parse(&text).map_err(|said| Refusal::TocUnreadable { said })
+    Some((toc, dump))
 }
 
 /// The encoding of the dump's names, which a listing does not tell: it is in the first lines of the SQL for no entry.
 async fn encoding(tools: &PgTools, file: &Path) -> std::io::Result<DumpEncoding> {
     let mut command = tools.command("pg_restore");
-    command.args(["-f", "-", "-L", "/dev/null"]).arg(file).stderr(std::process::Stdio::null());
+    command.args(["-f", "-", "-L", "/dev/null"]).arg(file).stderr(Stdio::null());
     let mut pg_restore = Group::spawn(&mut command)?;
     let stdout = pg_restore.child().stdout.take();
     let text = read_up_to(stdout, MAX_MESSAGES).await?;
