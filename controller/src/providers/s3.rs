@@ -7,6 +7,7 @@ pub mod acl;
 pub mod buckets;
 mod direct;
 pub mod error;
+mod listing;
 pub mod marks;
 pub mod objects;
 pub mod parts;

@@ -390,6 +390,6 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "broken invariant")]
     async fn a_panic_aside_is_one_of_whoever_waits() {
-        aside(async { panic!("broken invariant") }).await
+        aside(async { panic!("broken invariant") }).await;
     }
 }

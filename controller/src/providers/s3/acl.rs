@@ -5,7 +5,10 @@ use aws_sdk_s3::types::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{S3, S3Error, direct::Ask};
+use super::{
+    S3, S3Error,
+    direct::{Ask, serde},
+};
 use crate::providers::http::Effect;
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -125,7 +128,7 @@ impl S3 {
 
     async fn read_acl(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Seen, S3Error> {
         let get = Ask::get("objects.acl", bucket, key).query("acl", Some("")).query("versionId", version);
-        self.document(get).await
+        self.document(get, serde).await
     }
 
     /// Replaces what others than the owner may do with an object.

@@ -35,8 +35,8 @@ use crate::{
     },
 };
 
-/// What is read of a document at most; an error's or a small answer's.
-const DOCUMENT: usize = 1 << 20;
+/// What is read of a document at most: a page of a list, whose keys are of a thousand letters that are all escaped.
+const DOCUMENT: usize = 16 << 20;
 /// As the SDK rests between its attempts.
 const REST: Policy =
     Policy { base: Duration::from_secs(1), cap: settings::LONGEST_REST, floor: Duration::from_millis(20) };
@@ -78,24 +78,24 @@ impl Direct {
         }
     }
 
-    /// A small document.
-    async fn document<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, S3Error> {
+    /// A document.
+    async fn document<T>(&self, ask: &Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
         let mut tries = Tries::of(self.attempts);
         loop {
-            match self.whole(ask).await {
+            match self.whole(ask, parse).await {
                 Err(error) if tries.another(&error).await => {}
                 other => return other,
             }
         }
     }
 
-    async fn whole<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, S3Error> {
+    async fn whole<T>(&self, ask: &Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
         let answer = self.attempt(ask).await?;
         let text = text(ask, answer.into_body()).await?;
         // A store that took its time may have said that all is well before it failed.
-        match quick_xml::de::from_str::<Fault>(&text) {
-            Ok(Fault { code: Some(code), message }) => Err(ask.refused(500, &code, &message)),
-            _ => quick_xml::de::from_str(&text).map_err(|error| ask.broken(error)),
+        match fault(&text) {
+            Some(Fault { code, message }) => Err(ask.refused(500, &code.unwrap_or_default(), &message)),
+            None => parse(&text).map_err(|error| ask.broken(error)),
         }
     }
 
@@ -112,7 +112,7 @@ impl Direct {
         }
         // Of an error its status matters most: one whose words are lost is an error all the same.
         let said = text(ask, answer.into_body()).await.unwrap_or_default();
-        let Fault { code, message } = quick_xml::de::from_str(&said).unwrap_or_default();
+        let Fault { code, message } = fault(&said).unwrap_or_default();
         Err(ask.refused(status.as_u16(), code.as_deref().unwrap_or_default(), &message))
     }
 }
@@ -135,8 +135,8 @@ impl S3 {
     }
 
     /// A call that is answered with a document.
-    pub(super) async fn document<T: DeserializeOwned + Send>(&self, ask: Ask<'_>) -> Result<T, S3Error> {
-        self.metered(ask.call, ask.effect, self.direct.document(&ask)).await
+    pub(super) async fn document<T: Send>(&self, ask: Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
+        self.metered(ask.call, ask.effect, self.direct.document(&ask, parse)).await
     }
 
     /// A body that ends when it stands still, or when we are told to stop.
@@ -184,6 +184,21 @@ impl Tries {
         tokio::time::sleep(self.rest.next_delay(&Random::system())).await;
         true
     }
+}
+
+/// How a document is understood.
+type Parse<T> = fn(&str) -> Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// A document whose blanks mean nothing.
+pub(super) fn serde<T: DeserializeOwned>(text: &str) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
+    Ok(quick_xml::de::from_str(text)?)
+}
+
+/// The error that a document is, if it is one.
+fn fault(text: &str) -> Option<Fault> {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let root = if text.starts_with("<?") { text.split_once("?>")?.1.trim_start() } else { text };
+    root.starts_with("<Error").then(|| quick_xml::de::from_str(text).unwrap_or_default())
 }
 
 /// What a store says of an error.
@@ -249,7 +264,8 @@ fn tls(secure: bool) -> Result<ClientConfig, S3Error> {
         let found = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
-            let none = found.errors.into_iter().next().map_or("this machine has none".into(), Into::into);
+            let none =
+                found.errors.into_iter().next().map_or_else(|| "this machine has none".into(), Into::into);
             return Err(setup(none));
         }
     }

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_s3::{
-    operation::head_object::HeadObjectOutput, primitives::DateTime as SmithyTime, types::RestoreRequest,
-};
+use aws_sdk_s3::{primitives::DateTime as SmithyTime, types::RestoreRequest};
 use chrono::{DateTime, Utc};
 use futures::Stream;
+use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{S3, S3Error};
+use super::{S3, S3Error, direct::Ask, listing, transfer::USER};
 use crate::providers::http::Effect;
 
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
@@ -88,10 +87,9 @@ impl S3 {
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<ObjectHead>, S3Error> {
-        let head = self.client.head_object().bucket(bucket).key(key);
-        let head = head.set_version_id(version.map(str::to_owned)).send();
-        match self.run("objects.head", Effect::Repeatable, head).await {
-            Ok(found) => Ok(Some(read_head(found))),
+        let head = Ask::head("objects.head", bucket, key).query("versionId", version);
+        match self.told(head).await {
+            Ok(found) => Ok(Some(read_head(&found))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -106,17 +104,16 @@ impl S3 {
         prefix: &str,
         token: Option<String>,
     ) -> Result<(Vec<ObjectSummary>, Option<String>), S3Error> {
-        let list = self.client.list_objects_v2().bucket(bucket).prefix(prefix);
-        let list = list.set_continuation_token(token.clone()).send();
-        let page = self.run("objects.list", Effect::Repeatable, list).await?;
-        let next =
-            if page.is_truncated() == Some(true) { page.next_continuation_token.clone() } else { None };
-        if page.is_truncated() == Some(true) && (next.is_none() || next == token) {
+        let list = Ask::get("objects.list", bucket, "").query("list-type", Some("2"));
+        let list = list.query("prefix", Some(prefix)).query("continuation-token", token.as_deref());
+        let page = self.document(list, listing::parse).await?;
+        let next = page.next.filter(|_| page.truncated);
+        if page.truncated && (next.is_none() || next == token) {
             // Some servers say that there is more and not where: believing them would lose objects or never end.
             return Err(S3Error::Incomplete { call: "objects.list", what: "where its next page is" });
         }
-        let objects = page.contents().iter().map(summary).collect::<Option<Vec<_>>>();
         // Passing over an entry that cannot be read would lose an object that the store has.
+        let objects = page.objects.into_iter().collect::<Option<Vec<_>>>();
         let objects =
             objects.ok_or(S3Error::Incomplete { call: "objects.list", what: "an object's key or size" })?;
         Ok((objects, next))
@@ -174,29 +171,24 @@ pub(super) fn source_of((bucket, key): (&str, &str), version: Option<&str>) -> S
     }
 }
 
-fn read_head(found: HeadObjectOutput) -> ObjectHead {
-    let frozen =
-        found.storage_class().is_some_and(|class| matches!(class.as_str(), "GLACIER" | "DEEP_ARCHIVE"));
-    let thaw = thaw_state(frozen, found.restore());
+fn read_head(found: &HeaderMap) -> ObjectHead {
+    let text = |name: &str| found.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let frozen = matches!(text("x-amz-storage-class"), Some("GLACIER" | "DEEP_ARCHIVE"));
+    let locked_until = text("x-amz-object-lock-retain-until-date");
+    let locked_until = locked_until.and_then(|date| DateTime::parse_from_rfc3339(date).ok());
+    let user = found.keys().filter_map(|name| {
+        let name = name.as_str();
+        Some((name.strip_prefix(USER)?.to_owned(), text(name)?.to_owned()))
+    });
+    let user = user.collect();
     ObjectHead {
-        size: found.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-        etag: unquoted(found.e_tag()),
-        version: found.version_id.clone(),
-        locked_until: found.object_lock_retain_until_date().and_then(utc),
-        metadata: Metadata { content_type: found.content_type, user: found.metadata.unwrap_or_default() },
-        thaw,
+        size: text("content-length").and_then(|size| size.parse().ok()).unwrap_or_default(),
+        etag: unquoted(text("etag")),
+        version: text("x-amz-version-id").map(str::to_owned),
+        locked_until: locked_until.map(|date| date.to_utc()),
+        metadata: Metadata { content_type: text("content-type").map(str::to_owned), user },
+        thaw: thaw_state(frozen, text("x-amz-restore")),
     }
-}
-
-/// An entry of a list; `None` where its key or a sensible size is missing.
-fn summary(object: &aws_sdk_s3::types::Object) -> Option<ObjectSummary> {
-    Some(ObjectSummary {
-        key: object.key()?.to_owned(),
-        size: object.size().and_then(|size| u64::try_from(size).ok())?,
-        etag: unquoted(object.e_tag()),
-        modified: object.last_modified().and_then(utc),
-        storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
-    })
 }
 
 /// `x-amz-restore: ongoing-request="…"`; the storage class stays cold meanwhile. Pure.

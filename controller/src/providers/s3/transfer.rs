@@ -9,14 +9,14 @@ use http::{HeaderMap, header};
 
 use super::{
     Payload, S3, S3Error,
-    direct::{Ask, checked},
+    direct::{Ask, checked, serde},
     objects::{LARGEST_COPY, copy_source, quoted, source_of, unquoted},
 };
 
 /// The media type of what nobody has named.
 const BINARY: &str = "application/octet-stream";
 /// Before the names of what users attach to an object.
-const USER: &str = "x-amz-meta-";
+pub(super) const USER: &str = "x-amz-meta-";
 
 /// A content on its way. It ends with an error if it is cut short or stalls.
 pub type Content = BoxStream<'static, Result<Bytes, S3Error>>;
@@ -164,7 +164,7 @@ impl S3 {
             return self.copy_parts(&source, want.etag, to, size, keeping).await;
         }
         let copy = copy(&source, to, size).header("x-amz-copy-source-if-match", want.etag.map(quoted));
-        let copied: Copied = self.document(kept(copy, keeping)).await?;
+        let copied: Copied = self.document(kept(copy, keeping), serde).await?;
         Ok(unquoted(copied.etag.as_deref()))
     }
 
@@ -183,7 +183,7 @@ impl S3 {
             .header("x-amz-metadata-directive", Some("REPLACE"))
             .header("x-amz-storage-class", Some("STANDARD"))
             .header("content-type", headers.content_type.clone());
-        self.document::<Copied>(travelling(copy, headers)).await.map(drop)
+        self.document(travelling(copy, headers), serde::<Copied>).await.map(drop)
     }
 }
 

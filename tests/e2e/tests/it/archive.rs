@@ -64,13 +64,15 @@ fn noise(len: usize, seed: u64) -> Bytes {
     bytes.into()
 }
 
-/// A production bucket with every oddity: odd keys, an empty object, one whose key is a folder's, one of several parts, one
+/// A production bucket with every oddity: odd keys, empty objects, one whose key is a folder's, one of several parts, one
 /// with everything that can travel with an object, and one that another customer may read.
 async fn oddities(depot: &Depot) {
     for key in odd_keys() {
         depot.source.put(PRODUCTION, &key, body(&key)).await;
     }
     depot.source.put(PRODUCTION, "empty.bin", Bytes::new()).await;
+    // As near as S3 lets anybody come to an object of no parts: one of a part without a byte, whose entity tag is no digest.
+    depot.source.put_in_parts(PRODUCTION, "empty-in-parts.bin", Bytes::new()).await;
     depot.source.put(PRODUCTION, "a-folder/", Bytes::new()).await;
     depot.source.put(PRODUCTION, "twice.txt", body("plain.txt")).await;
     depot.source.put(PRODUCTION, "shared.txt", body("shared")).await;

@@ -58,6 +58,11 @@ impl<'a> Ask<'a> {
         }
     }
 
+    /// A look, which may be repeated.
+    pub(in crate::providers::s3) fn head(call: &'static str, bucket: &'a str, key: &'a str) -> Self {
+        Self { method: Method::HEAD, ..Self::get(call, bucket, key) }
+    }
+
     /// A write, which puts the same again when it is repeated.
     pub(in crate::providers::s3) fn put(
         call: &'static str,
