@@ -1,0 +1,178 @@
+//! What a run does at once: it lists, decides what changed, copies that, and keeps notes of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::mpsc;
+
+use super::holdings::Holdings;
+use super::{BATCH, Meter};
+use crate::archive::copy::{Copier, Done, Kept};
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::ChangeCounts;
+use crate::archive::gate::Gate;
+use crate::archive::walk::{Before, Changed, Spool, walk};
+use crate::archive::{Archiver, manifest};
+use crate::runtime::tasks::aside;
+use crate::store::{ArchiveRow, Copied};
+
+/// How long they are gathered at most.
+const GATHER: Duration = Duration::from_millis(500);
+/// How often the row shows the progress.
+const BEAT: Duration = Duration::from_secs(1);
+impl Archiver {
+    /// Lists, decides and copies, all at once.
+    pub(super) async fn copy_changes(
+        &self,
+        row: &ArchiveRow,
+        before: Option<PathBuf>,
+        spool: &Path,
+        meter: &Meter,
+    ) -> Result<ChangeCounts> {
+        let (pages, listing) = mpsc::channel(4);
+        let (changed, due) = mpsc::channel(1_024);
+        let (done, copied) = mpsc::channel(BATCH);
+        let before = Before::new(before.map(manifest::lines));
+        let lines = self.store.archive_lines(row.id);
+        let seen = |count| {
+            meter.listed.fetch_add(count, Ordering::Relaxed);
+        };
+        let holdings = Holdings::new(self);
+        let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
+        let ((), counts, (), ()) = futures::try_join!(
+            async {
+                self.list(&pages).await;
+                drop(pages);
+                Ok(())
+            },
+            walked,
+            self.copy_all(&row.run, due, done, meter),
+            self.keep_notes(row.id, copied),
+        )?;
+        meter.complete.cancel();
+        Ok(counts)
+    }
+
+    /// Reads the listing ahead. A failure is the last thing that is sent.
+    async fn list(&self, pages: &mpsc::Sender<Result<Vec<crate::providers::s3::ObjectSummary>>>) {
+        let mut token = None;
+        loop {
+            let page = self.source.s3.list_page(&self.source.bucket, "", token).await;
+            let next = match page {
+                Err(error) => {
+                    drop(pages.send(Err(ArchiveError::outside("listing the bucket")(error))).await);
+                    return;
+                }
+                Ok((objects, next)) => {
+                    if pages.send(Ok(objects)).await.is_err() {
+                        return;
+                    }
+                    next
+                }
+            };
+            if next.is_none() {
+                return;
+            }
+            token = next;
+        }
+    }
+
+    /// Copies as many at once as the stores bear.
+    async fn copy_all(
+        &self,
+        run: &str,
+        due: mpsc::Receiver<Changed>,
+        done: mpsc::Sender<Copied>,
+        meter: &Meter,
+    ) -> Result<()> {
+        let copier = Arc::new(Copier::new(self.clone(), run.to_owned(), Arc::clone(&meter.acls)));
+        let gate = Gate::new(self.concurrency, vec![self.source.s3.pressure(), self.vault.s3.pressure()]);
+        let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
+        let (copier, gate, done) = (&copier, &gate, &done);
+        due.map(Ok::<_, ArchiveError>)
+            .try_for_each_concurrent(self.concurrency, |changed| async move {
+                meter.due.fetch_add(1, Ordering::Relaxed);
+                let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
+                let (copier, listed) = (Arc::clone(copier), changed.listed.clone());
+                let copied = aside(async move { copier.copy(&listed).await }).await;
+                gate.leave(pass);
+                let copied = copied.map_err(|error| error.of(&changed.listed.key))?;
+                let note = self.note(changed, copied, meter).await?;
+                done.send(note).await.map_err(|_| ArchiveError::Cancelled)
+            })
+            .await
+    }
+
+    /// What is kept of a copy.
+    async fn note(&self, changed: Changed, done: Option<Done>, meter: &Meter) -> Result<Copied> {
+        meter.copied.fetch_add(1, Ordering::Relaxed);
+        let Some(done) = done else {
+            return Ok(Copied {
+                key: changed.listed.key,
+                etag: changed.listed.etag,
+                entry: None,
+                stored: None,
+                pending: None,
+            });
+        };
+        meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
+        meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
+        let same = changed.before.as_ref() == Some(&done.entry.sha256);
+        meter.same.fetch_add(u64::from(same), Ordering::Relaxed);
+        let entry = serde_json::to_value(&done.entry).unwrap_or_default();
+        let (stored, pending) = match done.kept {
+            Kept::Hashed(stored) => (Some(stored), None),
+            Kept::Pending(pending) => (None, Some(pending)),
+        };
+        let noise = stored.as_ref().is_some_and(|stored| stored.noise);
+        if !same && noise && self.was_clear(changed.before.as_deref()).await? {
+            meter.scrambled.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: Some(entry), stored, pending })
+    }
+
+    /// Whether the content that an object had before did not look random.
+    async fn was_clear(&self, before: Option<&str>) -> Result<bool> {
+        let Some(digest) = before.and_then(|before| hex::decode(before).ok()) else { return Ok(false) };
+        let held = self.store.archive_holds(&self.plan, &[digest]).await?;
+        Ok(held.first().is_some_and(|(_, _, noise, _)| !noise))
+    }
+
+    /// Stores what was copied, many at a time: a run that is killed loses at most the last of them.
+    async fn keep_notes(&self, archive: i64, mut copied: mpsc::Receiver<Copied>) -> Result<()> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while copied.recv_many(&mut batch, BATCH).await > 0 {
+            // Each transaction waits for the disk: it is to be worth it.
+            let gathered = async {
+                let mut room = BATCH.saturating_sub(batch.len());
+                while room > 0 && copied.recv_many(&mut batch, room).await > 0 {
+                    room = BATCH.saturating_sub(batch.len());
+                }
+            };
+            tokio::time::timeout(GATHER, gathered).await.ok();
+            self.store.archive_copied(&self.plan, archive, &batch).await?;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    /// Shows the progress in the row until everything is copied.
+    pub(super) async fn beat(&self, archive: i64, meter: &Meter) -> Result<()> {
+        let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        while !meter.complete.is_cancelled() {
+            let unchanged = signed(&meter.listed) - signed(&meter.due);
+            let done = unchanged.max(0) + signed(&meter.copied);
+            let total = Some(signed(&meter.listed));
+            self.store.archive_progress(archive, done, signed(&meter.bytes), total, None).await?;
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = meter.complete.cancelled() => {}
+                () = self.cancel.cancelled() => return Err(ArchiveError::Cancelled),
+            }
+        }
+        Ok(())
+    }
+}
