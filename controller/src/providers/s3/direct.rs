@@ -37,6 +37,8 @@ use crate::{
 
 /// What is read of a document at most: a page of a list, whose keys are of a thousand letters that are all escaped.
 const DOCUMENT: usize = 16 << 20;
+/// How long the words of an error are waited for: its status is known.
+const WORDS: Duration = Duration::from_secs(5);
 /// As the SDK rests between its attempts.
 const REST: Policy =
     Policy { base: Duration::from_secs(1), cap: settings::LONGEST_REST, floor: Duration::from_millis(20) };
@@ -111,7 +113,8 @@ impl Direct {
             self.pressure.feel();
         }
         // Of an error its status matters most: one whose words are lost is an error all the same.
-        let said = text(ask, answer.into_body()).await.unwrap_or_default();
+        let said = timeout(WORDS, text(ask, answer.into_body())).await;
+        let said = said.ok().and_then(Result::ok).unwrap_or_default();
         let Fault { code, message } = fault(&said).unwrap_or_default();
         Err(ask.refused(status.as_u16(), code.as_deref().unwrap_or_default(), &message))
     }
@@ -121,7 +124,7 @@ impl S3 {
     /// The head of an answer, and its body. Metered as all calls are.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<(http::HeaderMap, Content), S3Error> {
         let call = ask.call;
-        let answer = self.metered(call, ask.effect, self.direct.head(&ask)).await?;
+        let answer = self.metered(call, ask.effect, Box::pin(self.direct.head(&ask))).await?;
         let (head, body) = answer.into_parts();
         Ok((head.headers, self.content(call, body)))
     }
@@ -136,7 +139,7 @@ impl S3 {
 
     /// A call that is answered with a document.
     pub(super) async fn document<T: Send>(&self, ask: Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
-        self.metered(ask.call, ask.effect, self.direct.document(&ask, parse)).await
+        self.metered(ask.call, ask.effect, Box::pin(self.direct.document(&ask, parse))).await
     }
 
     /// A body that ends when it stands still, or when we are told to stop.
@@ -258,7 +261,7 @@ fn client(
 
 /// The system's authorities, as the SDK has them. A store on this machine without TLS needs none, and reading them takes a while.
 fn tls(secure: bool) -> Result<ClientConfig, S3Error> {
-    let setup = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::Request { call: "tls", source };
+    let setup = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::Tls { source };
     let mut roots = RootCertStore::empty();
     if secure {
         let found = rustls_native_certs::load_native_certs();

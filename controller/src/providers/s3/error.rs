@@ -20,6 +20,13 @@ pub enum S3Error {
         #[source]
         source: OriginError,
     },
+    /// This machine has no certification authorities that could vouch for it, or its TLS cannot be set up.
+    #[error("cannot set up TLS for the object store (Debian and Ubuntu: install ca-certificates)")]
+    Tls {
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
     /// Nothing was sent.
     #[error("cannot write the request of {call}")]
     Request {
@@ -149,15 +156,19 @@ impl S3Error {
                 *effect == Effect::Mutating && *status >= 500 && *status != 501
             }
             Self::Cancelled { in_doubt, .. } => *in_doubt,
-            Self::Endpoint { .. } | Self::Request { .. } | Self::Incomplete { .. } | Self::File { .. } => {
-                false
-            }
+            Self::Endpoint { .. }
+            | Self::Tls { .. }
+            | Self::Request { .. }
+            | Self::Incomplete { .. }
+            | Self::File { .. } => false,
         }
     }
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Endpoint { .. } | Self::Request { .. } | Self::File { .. } => Outcome::Refused,
+            Self::Endpoint { .. } | Self::Tls { .. } | Self::Request { .. } | Self::File { .. } => {
+                Outcome::Refused
+            }
             Self::Transport { .. } => Outcome::Transport,
             Self::Status { status, .. } => match (self.class(), status) {
                 (Class::Throttled(_), _) => Outcome::Throttled,
@@ -184,9 +195,11 @@ impl Classified for S3Error {
                 _ => Class::Terminal,
             },
             Self::Cancelled { .. } => Class::Cancelled,
-            Self::Endpoint { .. } | Self::Request { .. } | Self::Incomplete { .. } | Self::File { .. } => {
-                Class::Terminal
-            }
+            Self::Endpoint { .. }
+            | Self::Tls { .. }
+            | Self::Request { .. }
+            | Self::Incomplete { .. }
+            | Self::File { .. } => Class::Terminal,
         }
     }
 }
