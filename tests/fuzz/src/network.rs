@@ -53,15 +53,40 @@ pub(crate) fn s3(data: &[u8]) {
     });
 }
 
-/// A store that says one document to every question, and its client, which asks each question once.
+/// What is asked of a store, by each of the two clients that are below its client: a list of objects goes around the SDK.
 struct Shop {
+    objects: Desk,
+    versions: Desk,
+}
+
+impl Shop {
+    fn open() -> Option<Self> {
+        Some(Self { objects: Desk::open()?, versions: Desk::open()? })
+    }
+
+    async fn ask(&self, data: &[u8]) {
+        let store = &self.objects.store;
+        let objects = async {
+            let _objects = store.list_page(GIVEN, "", None).await;
+            let _refused = store.list_page(REFUSED, "", None).await;
+        };
+        self.objects.serve(objects, data).await;
+        let versions = async {
+            let _versions = self.versions.store.versions_page(GIVEN, "", VersionToken::default()).await;
+        };
+        self.versions.serve(versions, data).await;
+    }
+}
+
+/// A store that says one document to every question, on one connection at a time, and its client, which asks each question once.
+struct Desk {
     listener: TcpListener,
     /// Kept between documents: a connection for each would cost more than the parsers.
     connection: Cell<Option<TcpStream>>,
     store: S3,
 }
 
-impl Shop {
+impl Desk {
     fn open() -> Option<Self> {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").ok()?;
         socket.set_nonblocking(true).ok()?;
@@ -77,12 +102,7 @@ impl Shop {
         Some(Self { listener: TcpListener::from_std(socket).ok()?, connection: Cell::new(None), store })
     }
 
-    async fn ask(&self, data: &[u8]) {
-        let asked = async {
-            let _objects = self.store.list_page(GIVEN, "", None).await;
-            let _versions = self.store.versions_page(GIVEN, "", VersionToken::default()).await;
-            let _refused = self.store.list_page(REFUSED, "", None).await;
-        };
+    async fn serve(&self, asked: impl Future<Output = ()>, data: &[u8]) {
         let mut connection = self.connection.take();
         tokio::select! {
             () = asked => {}
