@@ -5,11 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
-use futures::{StreamExt as _, TryStreamExt as _};
-use md5::Md5;
+use futures::TryStreamExt as _;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::acl::Acls;
 use super::error::{ArchiveError, Result};
@@ -17,20 +14,18 @@ use super::format::Entry;
 use super::gate::Gate;
 use super::select::Which;
 use super::take::create_private;
-use super::vault::{PART, part_size};
 use super::{Archiver, Place};
-use crate::providers::s3::{Keeping, ObjectHead, Payload, Thaw, Want};
+use crate::providers::s3::{ObjectHead, Thaw};
 use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
 mod compare;
+mod out;
 
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
 /// How often a thawing object is looked at, in nominal time.
 const LOOK: Duration = Duration::from_secs(30);
-/// The largest object that one server-side copy takes.
-const ONE_COPY: u64 = 5_000_000_000;
 
 /// What is to come back, and where.
 #[derive(Clone)]
@@ -257,149 +252,9 @@ impl Archiver {
         }
         Err(ArchiveError::Damaged { what: key.to_owned(), how: "the archive does not hold it".to_owned() })
     }
-
-    async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
-        let content = entry.content_key(&self.vault.prefix);
-        if order.server_side && entry.size <= ONE_COPY {
-            let (from, to) =
-                ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
-            let copied = order.to.s3.copy_as(from, to, entry.size, &entry.headers()).await;
-            return copied.map_err(ArchiveError::outside("copying inside the store"));
-        }
-        if entry.size <= PART {
-            self.small_out(entry, &content, key, order).await
-        } else {
-            self.large_out(entry, &content, key, order).await
-        }
-    }
-
-    async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
-        let inside = ArchiveError::inside("reading a content");
-        let found =
-            self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
-        let (mut bytes, mut body) = (BytesMut::new(), found.body);
-        while let Some(chunk) = body.try_next().await.map_err(&inside)? {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() as u64 > entry.size {
-                break;
-            }
-        }
-        let sha256 = Sha256::digest(&bytes);
-        proven(entry, content, &hex::encode(sha256))?;
-        unhashed(entry, content, bytes.len() as u64, || hex::encode(Md5::digest(&bytes)))?;
-        let (to, payload) = (&order.to, Payload::hashed(bytes.freeze(), sha256.into()));
-        let put = to.s3.write(&to.bucket, key, payload, &entry.headers(), &Keeping::default()).await;
-        put.map_err(ArchiveError::outside("writing an object")).map(drop)
-    }
-
-    async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
-        let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
-        let upload = to
-            .s3
-            .begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default())
-            .await
-            .map_err(&outside)?;
-        let sent = self.parts_out(entry, content, key, &upload, order).await;
-        let done = match sent {
-            Ok(etags) => {
-                to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop)
-            }
-            Err(error) => Err(error),
-        };
-        if done.is_err()
-            && let Err(error) = to.s3.abort_parts(&to.bucket, key, &upload).await
-        {
-            tracing::warn!(key, %error, "an unfinished upload stays");
-        }
-        done
-    }
-
-    async fn parts_out(
-        &self,
-        entry: &Entry,
-        content: &str,
-        key: &str,
-        upload: &str,
-        order: &RestoreOrder,
-    ) -> Result<Vec<String>> {
-        use std::sync::{Arc, Mutex, PoisonError};
-        let part = part_size(entry.size);
-        let (mut hashes, mut etags) = (Hashes::of(entry), Vec::new());
-        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
-        {
-            let size = part.min(entry.size - from);
-            let want = Want { range: Some((from, size)), ..Want::default() };
-            let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
-            let found = found.map_err(ArchiveError::inside("reading a content"))?;
-            let state = Arc::new(Mutex::new(hashes));
-            let passing = Arc::clone(&state);
-            let body = found.body.inspect_ok(move |bytes| {
-                passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
-            });
-            let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, size, body.boxed()).await;
-            etags.push(put.map_err(ArchiveError::outside("sending a part"))?);
-            hashes = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        }
-        proven(entry, content, &hex::encode(hashes.sha256.finalize()))?;
-        unhashed(entry, content, hashes.bytes, || {
-            hashes.md5.map(|md5| hex::encode(md5.finalize())).unwrap_or_default()
-        })?;
-        Ok(etags)
-    }
 }
 
 fn notes(acls: &Acls) -> Vec<String> {
     let told = |why| format!("access control lists were not all put back and compared: {why}");
     acls.why().map(told).into_iter().collect()
-}
-
-/// What is computed of a content on its way.
-#[derive(Clone)]
-struct Hashes {
-    sha256: Sha256,
-    /// Only where nothing better is known of it.
-    md5: Option<Md5>,
-    bytes: u64,
-}
-
-impl Hashes {
-    fn of(entry: &Entry) -> Self {
-        Self { sha256: Sha256::new(), md5: entry.pending.is_some().then(Md5::new), bytes: 0 }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        if let Some(md5) = &mut self.md5 {
-            md5.update(bytes);
-        }
-        self.bytes += bytes.len() as u64;
-    }
-}
-
-/// A content that nobody has hashed is held against its size, and its MD5 where the entity tag is one.
-fn unhashed(entry: &Entry, content: &str, bytes: u64, md5: impl FnOnce() -> String) -> Result<()> {
-    if entry.pending.is_none() {
-        return Ok(());
-    }
-    let how = match entry.md5() {
-        _ if bytes != entry.size => format!("it has {bytes} bytes, and should have {}", entry.size),
-        Some(claimed) => {
-            let md5 = md5();
-            if md5 == claimed {
-                return Ok(());
-            }
-            format!("its MD5 is {md5}, and should be {claimed}")
-        }
-        None => return Ok(()),
-    };
-    let how = format!("{how}; `{}` is not restored from it", entry.key);
-    Err(ArchiveError::Damaged { what: content.to_owned(), how })
-}
-
-fn proven(entry: &Entry, content: &str, found: &str) -> Result<()> {
-    if entry.pending.is_some() || found == entry.sha256 {
-        return Ok(());
-    }
-    let how = format!("its SHA-256 is {found}; `{}` is not restored from it", entry.key);
-    Err(ArchiveError::Damaged { what: content.to_owned(), how })
 }

@@ -1,7 +1,7 @@
 //! Object storage that speaks S3, at any vendor's endpoint.
 //!
 //! The vendor's SDK does signing, retries and XML; its behaviour version is pinned and what only Amazon understands (default checksums,
-//! chunked trailers) is switched off. What is called once for every object goes around its machinery: `direct`. Whether a bucket is ours is the caller's business; tags are where it can be marked.
+//! chunked trailers) is switched off. What is called for every object goes around its machinery: `direct`. Whether a bucket is ours is the caller's business; tags are where it can be marked.
 
 pub mod acl;
 pub mod buckets;

@@ -1,8 +1,8 @@
-//! The few calls that are made once for every object, sent without the SDK's machinery: signed by the SDK's own signer, over the
-//! client that the SDK uses below.
+//! The few calls that are made for every object, or for every page of a list, sent without the SDK's machinery: signed by the SDK's own
+//! signer, over the client that the SDK uses below.
 //!
-//! An archive makes three calls an object. Through the SDK each of them costs this process more than a store needs to answer it; sent
-//! like this, a third of that (`tests/bench/archive`). All that is rare stays with the SDK.
+//! An archive makes three calls an object, and that machinery took about half of a run's processor time. All that is rare stays with the
+//! SDK. What a run takes beside other tools is shown by `tests/bench/archive`.
 
 mod checked;
 mod request;

@@ -55,7 +55,10 @@ async fn serve(args: Args) -> std::io::Result<()> {
         "S3_ENDPOINT=http://{}\nAWS_REGION=fr-par\nS3_ACCESS_KEY_ID=anybody\nS3_SECRET_ACCESS_KEY=anything\n",
         listener.local_addr()?
     );
-    std::fs::write(&args.env_file, lines)?;
+    // Whoever waits for it reads it as soon as it is there.
+    let part = args.env_file.with_extension("part");
+    std::fs::write(&part, lines)?;
+    std::fs::rename(&part, &args.env_file)?;
     let routes = Router::new()
         .route("/{bucket}", get(list))
         .route("/{bucket}/", get(list))

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Two MiB: one in six hundred of a million is taken for seen.
+/// Two MiB: one in five hundred of a million is taken for seen.
 const BITS: u32 = 24;
 /// Bits for each.
 const EACH: usize = 4;
