@@ -102,8 +102,9 @@ impl S3 {
     /// A client; nothing is sent yet.
     pub fn new(config: &S3Config, shared: HttpShared) -> Result<Self, S3Error> {
         let pressure = Pressure::default();
-        let client = settings::client(config, &shared, pressure.clone())?;
+        // First: where no authority vouches for anybody it says so, and the SDK's client would panic.
         let direct = direct::Direct::new(config, &shared, pressure.clone())?;
+        let client = settings::client(config, &shared, pressure.clone())?;
         Ok(Self { client, direct, region: config.region.clone(), shared, pressure })
     }
 

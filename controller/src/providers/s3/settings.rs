@@ -56,7 +56,13 @@ pub(super) fn client(config: &S3Config, shared: &HttpShared, pressure: Pressure)
     let endpoint = base_url(&config.endpoint).map_err(|source| S3Error::Endpoint { source })?;
     let secret = config.secret_key.expose_secret();
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
-    let config = aws_sdk_s3::Config::builder()
+    let builder = if endpoint.scheme() == "http" {
+        // On this machine: it needs no certificates, which the SDK's own client reads all the same, and panics where there are none.
+        aws_sdk_s3::Config::builder().http_client(aws_smithy_http_client::Builder::new().build_http())
+    } else {
+        aws_sdk_s3::Config::builder()
+    };
+    let config = builder
         .behavior_version(BehaviorVersion::v2026_01_12())
         .endpoint_url(endpoint.as_str().trim_end_matches('/'))
         .region(Region::new(config.region.clone()))

@@ -169,3 +169,17 @@ async fn an_empty_bucket_and_a_bucket_that_is_not_there_are_two_things() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_without_authorities_reaches_stores_on_itself_and_is_told_what_it_lacks_for_others() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.daemon.set("SSL_CERT_FILE", "/nowhere");
+        depot.daemon.set("SSL_CERT_DIR", "/nowhere");
+        depot.take().await;
+        depot.daemon.set("S3_ARCHIVE_ENDPOINT", "https://127.0.0.1:1");
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("cannot set up TLS") && said.contains("install ca-certificates"), "{said}");
+    })
+    .await;
+}
