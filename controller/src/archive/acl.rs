@@ -1,5 +1,5 @@
-//! Access control lists: read with each object that is copied, put back with each that is restored. A store that has none, or does not
-//! show them to our key pair, costs the lists and nothing else.
+//! Access control lists: read with each object that is copied, put back with each that is restored. A store that has none, does not
+//! show them to our key pair, or fails over them again and again, costs the lists and nothing else.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -64,11 +64,12 @@ impl Acls {
     }
 
     fn refused(&self, error: S3Error, doing: &'static str) -> Result<()> {
-        if !error.is_denied() && !error.is_unsupported() {
+        let none = error.is_unsupported() || error.is_incomplete();
+        if !none && !error.is_denied() && !error.is_broken() {
             return Err(ArchiveError::outside(doing)(error));
         }
         let mut heard = self.heard();
-        heard.refusals += if error.is_unsupported() { PATIENCE } else { 1 };
+        heard.refusals += if none { PATIENCE } else { 1 };
         heard.why.get_or_insert_with(|| error.to_string());
         Ok(())
     }

@@ -85,9 +85,9 @@ impl Copier {
         let mut listed = listed.clone();
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
-                Ok(done) => {
-                    return Ok(done.map(|done| Done { replaced: done.replaced || changed, ..done }));
-                }
+                Ok(Some(done)) => return Ok(Some(Done { replaced: done.replaced || changed, ..done })),
+                Ok(None) if !self.is_listed(&listed.key).await? => return Ok(None),
+                Ok(None) => unreachable(),
                 Err(error) => error,
             };
             if error_is_change(&error) {
@@ -105,6 +105,14 @@ impl Copier {
         Ok(None)
     }
 
+    /// Whether the source still lists the key. A store that lists an object and says that there is none has not lost it for us: what is
+    /// taken for vanished would be missing in the archive, and nobody would know.
+    async fn is_listed(&self, key: &str) -> Result<bool> {
+        let source = &self.archiver.source;
+        let listed = source.s3.is_listed(&source.bucket, key).await;
+        listed.map_err(ArchiveError::outside("looking whether an object is still listed"))
+    }
+
     /// What is under the key by now.
     async fn look(&self, listed: &ObjectSummary) -> Result<Option<ObjectSummary>> {
         let source = &self.archiver.source;
@@ -119,9 +127,12 @@ impl Copier {
     }
 
     async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
-        if self.archiver.spec.mode == CopyMode::ServerSide {
-            return self.inside(listed).await;
+        if self.archiver.spec.mode == CopyMode::ServerSide
+            && let Some(done) = self.inside(listed).await?
+        {
+            return Ok(Some(done));
         }
+        // Reading it tells whether it is gone, or whether only the store cannot find what it is asked to copy.
         if listed.size > PART {
             return self.large(listed).await;
         }
@@ -325,6 +336,18 @@ fn again(error: &ArchiveError) -> bool {
 
 fn error_is_change(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
+}
+
+/// The source lists the object, and answers that there is none. Perhaps its list is late: looking again helps.
+fn unreachable() -> ArchiveError {
+    ArchiveError::Outside {
+        doing: "reading an object that the bucket lists",
+        source: S3Error::Transport {
+            call: "objects.get",
+            effect: crate::providers::http::Effect::Repeatable,
+            source: "the store says that there is none".into(),
+        },
+    }
 }
 
 /// Fewer bytes arrived than were announced, or others: reading again helps.

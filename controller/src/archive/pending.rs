@@ -33,7 +33,7 @@ impl Archiver {
     pub(super) async fn match_pending(&self, findings: &mut Vec<String>) -> Result<()> {
         let prefix = &self.vault.prefix;
         let start = format!("{prefix}pending/");
-        let listing = self.vault.s3.list(&self.vault.bucket, &start);
+        let listing = self.vault.s3.list_in_order(&self.vault.bucket, &start);
         let mut listing = std::pin::pin!(listing.map_err(ArchiveError::inside("listing what is pending")));
         let known = self.store.archive_pending_names(&self.plan).map_err(ArchiveError::from);
         let mut known = std::pin::pin!(known);

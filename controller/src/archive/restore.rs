@@ -124,7 +124,8 @@ impl Archiver {
         let total = record.manifest.objects;
         let shared = (Arc::new(self.clone()), Arc::new(order.clone()), Arc::clone(&tally));
         let shared = &shared;
-        Self::beside(manifest, order)
+        let start = order.start();
+        Self::beside(manifest, order, &start)
             .try_for_each_concurrent(self.concurrency, |(entry, there)| async move {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let (archiver, order, tally) = shared.clone();

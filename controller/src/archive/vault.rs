@@ -30,6 +30,8 @@ pub fn part_size(size: u64) -> u64 {
 pub struct Vault {
     /// The store, with the archive's own key pair.
     pub s3: S3,
+    /// Its base URL.
+    pub endpoint: String,
     /// The bucket.
     pub bucket: String,
     /// What every key of it begins with.
@@ -38,6 +40,15 @@ pub struct Vault {
     pub storage_class: Option<String>,
     /// How long nobody deletes what a run refers to.
     pub lock: Option<LockSpec>,
+}
+
+/// What became of the archive's bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Init {
+    /// It was not there before.
+    pub new: bool,
+    /// Every version is kept: the store was asked.
+    pub versioned: bool,
 }
 
 impl Vault {
@@ -52,8 +63,13 @@ impl Vault {
         Keeping { storage_class: None, lock: self.lock_at(now) }
     }
 
-    /// Makes the bucket: private, every version kept, with locks where the plan wants them. `false`: it is there already, ours.
-    pub async fn init(&self) -> Result<bool> {
+    /// Where it is, all told.
+    pub fn place(&self) -> String {
+        format!("{}/{}/{}", self.endpoint.trim_end_matches('/'), self.bucket, self.prefix)
+    }
+
+    /// Makes the bucket: private, every version kept where the store does that, with locks where the plan wants them.
+    pub async fn init(&self) -> Result<Init> {
         let failed = ArchiveError::inside("making the bucket");
         let created = match self.lock {
             Some(_) => self.s3.create_lockable_bucket(&self.bucket).await,
@@ -69,10 +85,16 @@ impl Vault {
             }
             Err(error) => return Err(failed(error)),
         };
-        if !self.s3.is_versioned(&self.bucket).await.map_err(&failed)? {
-            self.s3.enable_versioning(&self.bucket).await.map_err(&failed)?;
+        let mut versioned = self.s3.is_versioned(&self.bucket).await.map_err(&failed)?;
+        if !versioned {
+            match self.s3.enable_versioning(&self.bucket).await {
+                // A store that does not know versions refuses, or takes it for the bucket's creation.
+                Err(error) if error.is_unsupported() || error.is_bucket_taken() => {}
+                other => other.map_err(&failed)?,
+            }
+            versioned = self.s3.is_versioned(&self.bucket).await.map_err(&failed)?;
         }
-        Ok(new)
+        Ok(Init { new, versioned })
     }
 
     /// Contents lie in cold storage, and must be thawed before they can be read.

@@ -13,6 +13,8 @@ use crate::store::{Rung, Verdict};
 
 /// Findings that a report names.
 const NAMED: usize = 100;
+/// Contents that are noted at once.
+const BATCH: usize = 1_000;
 
 /// How deeply it is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -154,16 +156,18 @@ impl Archiver {
         let listing = self
             .vault
             .s3
-            .list(&self.vault.bucket, &start)
+            .list_in_order(&self.vault.bucket, &start)
             .map_err(ArchiveError::inside("listing the contents"));
         let mut listing = std::pin::pin!(listing);
         let mut known = std::pin::pin!(self.store.archive_contents(&self.plan).map_err(ArchiveError::from));
         let mut ours = known.try_next().await?;
         let (mut lost, mut found) = (Vec::new(), Vec::new());
         while let Some(object) = listing.try_next().await? {
-            let Some(digest) = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok()) else {
-                continue;
-            };
+            let digest = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok());
+            let Some(digest) = digest.filter(|digest| digest.len() == 32) else { continue };
+            if lost.len() + found.len() >= BATCH {
+                self.learn(std::mem::take(&mut lost), std::mem::take(&mut found)).await?;
+            }
             while let Some((sha, _)) = ours.as_ref().filter(|(sha, _)| *sha < digest) {
                 lost.push(sha.clone());
                 ours = known.try_next().await?;
@@ -183,10 +187,14 @@ impl Archiver {
             lost.push(sha);
             ours = known.try_next().await?;
         }
+        self.learn(lost, found).await
+    }
+
+    /// Notes what a listing of the archive did not show, and what it did.
+    async fn learn(&self, lost: Vec<Vec<u8>>, found: Vec<(Vec<u8>, i64)>) -> Result<()> {
         self.store.archive_lost(&self.plan, &lost).await?;
         let (digests, sizes): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        self.store.archive_listed(&self.plan, &digests, &sizes).await?;
-        Ok(())
+        Ok(self.store.archive_listed(&self.plan, &digests, &sizes).await?)
     }
 
     /// Every content that the manifest names is one that the archive lists, with that size.

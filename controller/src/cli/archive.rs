@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use reprise_crds::RecoveryPlanSpec;
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use super::desk::{Configured, cannot_start};
 use super::{CliError, Common, Format, desk, exit, output, serve};
-use crate::archive::{Archiver, Which, verify};
+use crate::archive::{Archiver, Which, vault::Init, verify};
 use crate::recovery::tools::Tools;
 
 mod dumps;
@@ -117,7 +118,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
     let Args { configured, command } = args;
     let desk = Desk { common, configured };
     match command {
-        Command::Keygen(args) => keygen(&args),
+        Command::Keygen(args) => keygen(common.output, &args),
         Command::Init(args) => init(&desk, &args).await,
         Command::Run(args) => take::run(&desk, &args).await,
         Command::Dumps(args) => dumps::run(&desk, &args).await,
@@ -207,7 +208,7 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
 }
 
 /// The file is what `age-keygen` writes: `age -d -i FILE` opens what the archive holds, without us.
-fn keygen(args: &KeygenArgs) -> Result<u8, CliError> {
+fn keygen(format: Format, args: &KeygenArgs) -> Result<u8, CliError> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let pair = age::x25519::Identity::generate();
@@ -220,17 +221,22 @@ fn keygen(args: &KeygenArgs) -> Result<u8, CliError> {
         std::fs::File::options().write(true).create_new(true).mode(0o600).open(&args.out).map_err(cannot)?;
     writeln!(file, "# public key: {recipient}\n{}", pair.to_string().expose_secret()).map_err(cannot)?;
     file.sync_all().map_err(cannot)?;
-    output::line(recipient.to_string())?;
+    let document = json!({ "recipient": recipient.to_string(), "identityFile": args.out });
+    output::outcome(format, &document, recipient.to_string())?;
     Ok(exit::OK)
 }
 
 async fn init(desk: &Desk<'_>, args: &InitArgs) -> Result<u8, CliError> {
     let opened = desk.open(&args.plan).await?;
     let vault = &opened.archiver.vault;
-    let new = vault.init().await.map_err(failed(&args.plan))?;
+    let Init { new, versioned } = vault.init().await.map_err(failed(&args.plan))?;
+    let locked = vault.lock.is_some();
     let what = if new { "was made" } else { "is there already" };
-    let lock = if vault.lock.is_some() { ", with object lock" } else { "" };
-    output::line(format!("bucket {} {what}: private, every version kept{lock}", vault.bucket))?;
+    let versions = if versioned { "every version kept" } else { "NO VERSIONS KEPT: this store does not" };
+    let lock = if locked { ", with object lock" } else { "" };
+    let document = json!({ "bucket": vault.bucket, "made": new, "versioned": versioned, "lock": locked });
+    let text = format!("bucket {} {what}: private, {versions}{lock}", vault.bucket);
+    output::outcome(desk.format(), &document, text)?;
     Ok(exit::OK)
 }
 
@@ -242,12 +248,14 @@ async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {
         .flatten()
         .map_or_else(|| "unknown".to_owned(), |user| user.name);
     if store.accept_archive(&args.plan, &args.run, &by).await? {
-        output::line(format!("run {} is accepted", args.run))?;
+        let document = json!({ "run": args.run, "accepted": true, "by": by });
+        output::outcome(desk.format(), &document, format!("run {} is accepted", args.run))?;
         return Ok(exit::OK);
     }
     let rows = store.archives(&args.plan).await?;
     if rows.iter().any(|row| row.run == args.run) {
-        output::line(format!("run {} is not suspicious", args.run))?;
+        let document = json!({ "run": args.run, "accepted": false });
+        output::outcome(desk.format(), &document, format!("run {} is not suspicious", args.run))?;
         return Ok(exit::OK);
     }
     let names = rows.into_iter().map(|row| row.run).collect();

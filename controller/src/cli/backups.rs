@@ -23,7 +23,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
     desk::plan(&store, &args.plan).await?;
     if let Some(backup) = &args.accept {
-        return accept(&store, &args.plan, backup).await;
+        return accept(common.output, &store, &args.plan, backup).await;
     }
     let mut rows = store.verdicts(&args.plan).await?;
     rows.retain(|row| row.kind == "database" && (args.all || row.gone_at.is_none()));
@@ -46,12 +46,14 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     Ok(exit::OK)
 }
 
-async fn accept(store: &Store, plan: &str, backup: &str) -> Result<u8, CliError> {
+async fn accept(format: Format, store: &Store, plan: &str, backup: &str) -> Result<u8, CliError> {
     let who = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| "somebody".to_owned());
     if store.accept_backup(plan, backup, &who).await? {
-        output::line(format!("{backup} is accepted by {who}: what it lost was meant to go"))?;
+        let document = serde_json::json!({ "backup": backup, "accepted": true, "by": who });
+        let text = format!("{backup} is accepted by {who}: what it lost was meant to go");
+        output::outcome(format, &document, text)?;
         return Ok(exit::OK);
     }
     let rows = store.verdicts(plan).await?;

@@ -107,14 +107,15 @@ fn vault(common: &Common, args: &Args, store: Store, stop: &CancellationToken) -
     if bucket.is_empty() || !(prefix.is_empty() || prefix.ends_with('/')) {
         return Err(wrong());
     }
-    let endpoint = Setting::from(url.origin().ascii_serialization().as_str());
+    let endpoint = url.origin().ascii_serialization();
     let pair =
         S3Credentials { access_key_id: args.access_key.clone(), secret_access_key: args.secret_key.clone() };
     let s3 = tools
-        .object_store(&endpoint, &Setting::from(args.region.as_str()), &pair)
+        .object_store(&Setting::from(endpoint.as_str()), &Setting::from(args.region.as_str()), &pair)
         .map_err(CliError::Setup)?;
     let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
-    Ok(Vault { s3: s3.with_cancel(stop.clone()), bucket, prefix, storage_class: None, lock: None })
+    let s3 = s3.with_cancel(stop.clone());
+    Ok(Vault { s3, endpoint, bucket, prefix, storage_class: None, lock: None })
 }
 
 /// The newest run that has our records, and what they say.

@@ -25,6 +25,14 @@ pub(super) fn line(text: impl AsRef<str>) -> Result<(), CliError> {
     Ok(writeln!(std::io::stdout().lock(), "{}", text.as_ref())?)
 }
 
+/// Prints what came of a command: a document for programs, a sentence for people.
+pub(super) fn outcome(format: Format, document: &Value, text: impl AsRef<str>) -> Result<(), CliError> {
+    match format {
+        Format::Json => json(document),
+        Format::Text => line(text),
+    }
+}
+
 /// Prints rows in columns as wide as they need; the last column is not padded.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
     let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();

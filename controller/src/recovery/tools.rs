@@ -297,6 +297,7 @@ impl Tools {
             },
             vault: Vault {
                 s3: inside.with_cancel(cancel.clone()),
+                endpoint: to,
                 bucket: self.setting(&archive.bucket, "the archive's bucket")?,
                 prefix: archive.prefix.clone().unwrap_or_else(|| format!("{plan}/")),
                 storage_class: archive.storage_class.clone(),

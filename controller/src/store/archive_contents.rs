@@ -59,6 +59,42 @@ impl Store {
             .map(drop)
     }
 
+    /// Where the contents lie that we know of, if we know of any place.
+    pub async fn archive_place(&self, plan: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT place FROM archive_places WHERE plan = $1")
+            .bind(plan)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.place"))
+    }
+
+    /// What is known of contents is about this place from now on. Safe to repeat.
+    pub async fn archive_lies_at(&self, plan: &str, place: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO archive_places (plan, place) VALUES ($1, $2) ON CONFLICT (plan) DO UPDATE SET place = excluded.place",
+        )
+        .bind(plan)
+        .bind(place)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.liesAt"))
+        .map(drop)
+    }
+
+    /// Forgets all contents, and what a run that was cut off had copied: they lie where the archive was. Safe to repeat.
+    pub async fn archive_left(&self, plan: &str) -> Result<()> {
+        let failed = StoreError::query("archive.left");
+        let mut transaction = self.begin().await.map_err(&failed)?;
+        for forget in [
+            "DELETE FROM archive_objects WHERE plan = $1",
+            "DELETE FROM archive_pending WHERE plan = $1",
+            "DELETE FROM archive_progress USING archives WHERE archives.id = archive_progress.archive AND archives.plan = $1",
+        ] {
+            sqlx::query(forget).bind(plan).execute(&mut *transaction).await.map_err(&failed)?;
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
     /// How many contents the archive holds.
     pub async fn archive_count(&self, plan: &str) -> Result<i64> {
         sqlx::query_scalar("SELECT count(*) FROM archive_objects WHERE plan = $1")

@@ -1,6 +1,8 @@
 //! Answers: a name server's packet, an object store's document. A real client asks a server on this machine that says the bytes.
 
-use std::{cell::Cell, io::ErrorKind, time::Duration};
+use std::{cell::Cell, io::ErrorKind, pin::pin, time::Duration};
+
+use futures::StreamExt as _;
 
 use reprise::providers::HttpShared;
 use reprise::providers::dns::NameServer;
@@ -67,8 +69,8 @@ impl Shop {
     async fn ask(&self, data: &[u8]) {
         let store = &self.objects.store;
         let objects = async {
-            let _objects = store.list_page(GIVEN, "", None).await;
-            let _refused = store.list_page(REFUSED, "", None).await;
+            let _objects = pin!(store.list_pages(GIVEN, "")).next().await;
+            let _refused = pin!(store.list_pages(REFUSED, "")).next().await;
         };
         self.objects.serve(objects, data).await;
         let versions = async {

@@ -11,7 +11,8 @@ use crate::providers::s3::{Found, Keeping, ObjectSummary, Want};
 use crate::store::Pending;
 
 impl Copier {
-    /// Lets the store copy what the listing showed, and nothing else: the entity tag is its condition. `None`: it is gone.
+    /// Lets the store copy what the listing showed, and nothing else: the entity tag is its condition. `None`: it is gone, or
+    /// the store does not find it.
     pub(super) async fn inside(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         let Some(found) = self.glance(listed).await? else { return Ok(None) };
         let vault = &self.archiver.vault;

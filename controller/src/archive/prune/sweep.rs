@@ -7,7 +7,7 @@ use super::Pruned;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{manifest_key, object_key, record_key};
-use crate::providers::s3::VersionToken;
+use crate::providers::s3::{Version, VersionToken};
 
 /// Contents that are deleted together.
 const BATCH: i64 = 256;
@@ -114,7 +114,12 @@ impl Archiver {
         for object in pending.iter().filter(|object| old(object.modified)) {
             pruned.leftovers += u64::from(self.delete(&object.key).await?);
         }
-        for upload in vault.s3.uploads(&vault.bucket, &vault.prefix).await.map_err(&inside)? {
+        let uploads = match vault.s3.uploads(&vault.bucket, &vault.prefix).await {
+            // A store that cannot tell its uploads: what it charges for them it has to end by itself.
+            Err(error) if error.is_unsupported() => Vec::new(),
+            uploads => uploads.map_err(&inside)?,
+        };
+        for upload in uploads {
             if old(upload.begun) {
                 vault.s3.abort_parts(&vault.bucket, &upload.key, &upload.id).await.map_err(&inside)?;
                 pruned.leftovers += 1;
@@ -129,7 +134,12 @@ impl Archiver {
         let inside = ArchiveError::inside("listing the versions of what is pruned");
         let (mut token, mut free) = (Some(VersionToken::default()), true);
         while let Some(at) = token {
-            let (versions, next) = vault.s3.versions_page(&vault.bucket, key, at).await.map_err(&inside)?;
+            let page = match vault.s3.versions_page(&vault.bucket, key, at).await {
+                // A store without versions has the object, and no more.
+                Err(error) if error.is_unsupported() => (vec![Version::only(key)], None),
+                page => page.map_err(&inside)?,
+            };
+            let (versions, next) = page;
             for version in versions.iter().filter(|version| version.key == key) {
                 free &= self.delete_version(key, &version.id).await?;
             }

@@ -1,16 +1,16 @@
 //! What lies at the target beside what the manifest says.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use futures::TryStreamExt as _;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
-use crate::archive::Archiver;
 use crate::archive::acl::Acls;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
+use crate::archive::{Archiver, Place};
 use crate::providers::s3::{Acl, Want};
 
 /// Differences that a report names.
@@ -22,9 +22,9 @@ impl Archiver {
     pub(super) fn beside<'a>(
         manifest: &std::path::Path,
         order: &'a RestoreOrder,
+        start: &'a str,
     ) -> impl futures::Stream<Item = Result<(Entry, bool)>> + Send + use<'a> {
-        let start = order.start();
-        let state = (Box::pin(Self::wanted(manifest, order)), Listing::of(order, start));
+        let state = (Box::pin(Self::wanted(manifest, order)), Listing::of(&order.to, start));
         futures::stream::try_unfold(state, move |(mut wanted, mut listing)| async move {
             let Some(entry) = wanted.try_next().await? else { return Ok(None) };
             let there = listing.has(&format!("{}{}", order.to_prefix, entry.key)).await?;
@@ -69,7 +69,7 @@ impl Archiver {
         order: &RestoreOrder,
     ) -> Result<Vec<String>> {
         let start = order.start();
-        let listing = order.to.s3.list(&order.to.bucket, &start);
+        let listing = order.to.s3.list_in_order(&order.to.bucket, &start);
         let mut listing = std::pin::pin!(listing);
         let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
         let mut told = Vec::new();
@@ -147,45 +147,33 @@ impl Archiver {
 
 impl RestoreOrder {
     /// What every key at the target begins with.
-    fn start(&self) -> String {
+    pub(super) fn start(&self) -> String {
         format!("{}{}", self.to_prefix, self.key.as_deref().or(self.prefix.as_deref()).unwrap_or_default())
     }
 }
 
-/// The target's listing, page after page.
+/// The target's keys, in order.
 struct Listing<'a> {
-    order: &'a RestoreOrder,
-    start: String,
-    page: VecDeque<String>,
-    /// Where the next page begins.
-    next: Option<String>,
-    ended: bool,
+    keys: BoxStream<'a, Result<String>>,
+    /// The next one, once it was asked for.
+    front: Option<String>,
 }
 
 impl<'a> Listing<'a> {
-    fn of(order: &'a RestoreOrder, start: String) -> Self {
-        Self { order, start, page: VecDeque::new(), next: None, ended: false }
+    fn of(to: &'a Place, start: &'a str) -> Self {
+        let keys = to.s3.list(&to.bucket, start).map_ok(|object| object.key);
+        Self { keys: keys.map_err(ArchiveError::outside("listing the target")).boxed(), front: None }
     }
 
     /// Whether it names `key`. Keys must be asked for in order.
     async fn has(&mut self, key: &str) -> Result<bool> {
-        loop {
-            while self.page.front().is_some_and(|there| there.as_str() < key) {
-                self.page.pop_front();
-            }
-            if let Some(there) = self.page.front() {
-                return Ok(there == key);
-            }
-            if self.ended {
+        while self.front.as_deref().is_none_or(|there| there < key) {
+            self.front = self.keys.try_next().await?;
+            if self.front.is_none() {
                 return Ok(false);
             }
-            let to = &self.order.to;
-            let page = to.s3.list_page(&to.bucket, &self.start, self.next.take()).await;
-            let (objects, next) = page.map_err(ArchiveError::outside("listing the target"))?;
-            self.page.extend(objects.into_iter().map(|object| object.key));
-            self.ended = next.is_none();
-            self.next = next;
         }
+        Ok(self.front.as_deref() == Some(key))
     }
 }
 

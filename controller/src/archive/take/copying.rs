@@ -58,25 +58,12 @@ impl Archiver {
 
     /// Reads the listing ahead. A failure is the last thing that is sent.
     async fn list(&self, pages: &mpsc::Sender<Result<Vec<crate::providers::s3::ObjectSummary>>>) {
-        let mut token = None;
-        loop {
-            let page = self.source.s3.list_page(&self.source.bucket, "", token).await;
-            let next = match page {
-                Err(error) => {
-                    drop(pages.send(Err(ArchiveError::outside("listing the bucket")(error))).await);
-                    return;
-                }
-                Ok((objects, next)) => {
-                    if pages.send(Ok(objects)).await.is_err() {
-                        return;
-                    }
-                    next
-                }
-            };
-            if next.is_none() {
+        let listing = self.source.s3.list_pages_in_order(&self.source.bucket, "");
+        let mut listing = std::pin::pin!(listing.map_err(ArchiveError::outside("listing the bucket")));
+        while let Some(page) = listing.next().await {
+            if pages.send(page).await.is_err() {
                 return;
             }
-            token = next;
         }
     }
 

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use futures::StreamExt as _;
-
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::Record;
@@ -53,25 +51,35 @@ impl Archiver {
         Ok(Latest { record, sha256, manifest })
     }
 
-    /// Learns what the archive holds from a listing, where our own tables know nothing: a new machine.
+    /// Learns what the archive holds from its listing where our own tables are not about it: on a new machine, or when the plan was told
+    /// another place.
     pub(super) async fn know_contents(&self) -> Result<()> {
-        let known = self.store.archive_count(&self.plan).await?;
-        if known > 0 || self.store.archive_unhashed_count(&self.plan).await? > 0 {
+        let place = self.vault.place();
+        let known = self.store.archive_place(&self.plan).await?;
+        if known.as_ref() == Some(&place) {
             return Ok(());
         }
-        self.match_pending(&mut Vec::new()).await?;
-        let start = format!("{}objects/", self.vault.prefix);
-        let listing = self.vault.s3.list(&self.vault.bucket, &start).chunks(1_000);
-        let mut listing = std::pin::pin!(listing);
-        while let Some(page) = listing.next().await {
-            let page: Result<Vec<_>, _> = page.into_iter().collect();
-            let page = page.map_err(ArchiveError::inside("listing the contents"))?;
-            let known = page.iter().filter_map(|object| {
-                let digest = hex::decode(object.key.strip_prefix(&start)?).ok()?;
-                (digest.len() == 32).then(|| (digest, i64::try_from(object.size).unwrap_or(i64::MAX)))
-            });
-            let (digests, sizes): (Vec<_>, Vec<_>) = known.unzip();
-            self.store.archive_listed(&self.plan, &digests, &sizes).await?;
+        if let Some(before) = known {
+            self.leave(&before).await?;
+        }
+        self.relist().await?;
+        Ok(self.store.archive_lies_at(&self.plan, &place).await?)
+    }
+
+    /// Nothing is known of the new place. Runs that lie where the archive was are not runs that anything can be restored from now.
+    async fn leave(&self, before: &str) -> Result<()> {
+        tracing::warn!(
+            plan = self.plan,
+            before,
+            "the archive lies elsewhere now: all is copied that is not there"
+        );
+        self.store.archive_left(&self.plan).await?;
+        let there = self.vault.runs().await?;
+        let gone = format!("it lies at {before}, where the archive was");
+        for row in self.store.archives(&self.plan).await? {
+            if row.phase == "Complete" && !there.contains(&row.run) {
+                self.store.archive_verified(&self.plan, &row.run, "listing", Some(&gone)).await?;
+            }
         }
         Ok(())
     }

@@ -6,8 +6,20 @@ use aws_sdk_s3::types::{
     Tagging, VersioningConfiguration,
 };
 
-use super::{S3, S3Error};
+use serde::Deserialize;
+
+use super::{
+    S3, S3Error,
+    direct::{Ask, serde},
+};
 use crate::providers::http::Effect;
+
+/// Whether a bucket keeps versions, as a store sends it: nothing, where nobody ever asked it to.
+#[derive(Debug, Deserialize)]
+struct Versioning {
+    #[serde(rename = "Status")]
+    status: Option<String>,
+}
 
 impl S3 {
     /// Whether there is such a bucket that we may see. A 403 is an error: there is one, of somebody else.
@@ -57,13 +69,17 @@ impl S3 {
         self.run("buckets.version", Effect::Repeatable, put).await.map(drop)
     }
 
-    /// Whether every version is kept.
+    /// Whether every version is kept. None is where the store does not have versions.
     ///
     /// Source: S3 API "`GetBucketVersioning`". Safe to repeat.
     pub async fn is_versioned(&self, bucket: &str) -> Result<bool, S3Error> {
-        let get = self.client.get_bucket_versioning().bucket(bucket).send();
-        let seen = self.run("buckets.versioning", Effect::Repeatable, get).await?;
-        Ok(seen.status() == Some(&BucketVersioningStatus::Enabled))
+        // Not through the SDK, which insists on the name of the document's root; not every store has it right.
+        let get = Ask::get("buckets.versioning", bucket, "").query("versioning", Some(""));
+        match self.document(get, serde::<Versioning>).await {
+            Ok(seen) => Ok(seen.status.as_deref() == Some(BucketVersioningStatus::Enabled.as_str())),
+            Err(error) if error.is_unsupported() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Withdraws every grant to others.

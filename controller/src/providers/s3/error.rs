@@ -48,7 +48,7 @@ pub enum S3Error {
         source: BoxError,
     },
     /// The store answered with an error.
-    #[error("{call} was answered {status} ({code}: {message})")]
+    #[error("{call} was answered {status}{}", words(code, message))]
     Status {
         /// Which call.
         call: &'static str,
@@ -69,6 +69,16 @@ pub enum S3Error {
         /// What is missing.
         what: &'static str,
     },
+    /// A list that is not in order cannot be compared with another one while both are read.
+    #[error(
+        "the store lists `{key}` after `{before}`; its lists must be in the order of the keys' bytes, as S3 has it"
+    )]
+    Disordered {
+        /// The key that came too late.
+        key: String,
+        /// The one before it.
+        before: String,
+    },
     /// A file of ours.
     #[error("cannot read the file for {call}")]
     File {
@@ -88,6 +98,16 @@ pub enum S3Error {
     },
 }
 
+/// What the store said beside the status.
+fn words(code: &str, message: &str) -> String {
+    match (code.is_empty(), message.is_empty()) {
+        (true, true) => String::new(),
+        (true, false) => format!(" ({message})"),
+        (false, true) => format!(" ({code})"),
+        (false, false) => format!(" ({code}: {message})"),
+    }
+}
+
 impl S3Error {
     pub(super) fn of<E>(call: &'static str, effect: Effect, error: SdkError<E, HttpResponse>) -> Self
     where
@@ -95,7 +115,8 @@ impl S3Error {
     {
         match &error {
             SdkError::ConstructionFailure(_) => return Self::Request { call, source: Box::new(error) },
-            SdkError::ServiceError(service) => {
+            // A success that the SDK cannot read is none of the store's errors.
+            SdkError::ServiceError(service) if !service.raw().status().is_success() => {
                 return Self::Status {
                     call,
                     status: service.raw().status().as_u16(),
@@ -138,6 +159,16 @@ impl S3Error {
             || matches!(self.code(), Some("NotImplemented" | "AccessControlListNotSupported"))
     }
 
+    /// The store fails over this, however often it is asked: its own fault, and not that it is out of reach.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Status { status: 500, .. })
+    }
+
+    /// What it said is not what was asked for: it may not know what that is.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self, Self::Incomplete { .. })
+    }
+
     /// It is another object by now than the one that was meant.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Status { status: 412, .. })
@@ -160,6 +191,7 @@ impl S3Error {
             | Self::Tls { .. }
             | Self::Request { .. }
             | Self::Incomplete { .. }
+            | Self::Disordered { .. }
             | Self::File { .. } => false,
         }
     }
@@ -177,7 +209,7 @@ impl S3Error {
                 (_, 500..) => Outcome::ServerError,
                 _ => Outcome::Refused,
             },
-            Self::Incomplete { .. } => Outcome::Unreadable,
+            Self::Incomplete { .. } | Self::Disordered { .. } => Outcome::Unreadable,
             Self::Cancelled { .. } => Outcome::Cancelled,
         }
     }
@@ -199,6 +231,7 @@ impl Classified for S3Error {
             | Self::Tls { .. }
             | Self::Request { .. }
             | Self::Incomplete { .. }
+            | Self::Disordered { .. }
             | Self::File { .. } => Class::Terminal,
         }
     }

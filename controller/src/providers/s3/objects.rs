@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_s3::{primitives::DateTime as SmithyTime, types::RestoreRequest};
 use chrono::{DateTime, Utc};
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -95,44 +95,84 @@ impl S3 {
         }
     }
 
-    /// One page of objects whose keys begin with `prefix`, in order, after `token`; and the token of the next page.
+    /// One page of objects whose keys begin with `prefix`, in the order of their bytes, after `token`; and the token of the next page.
     ///
     /// Source: S3 API "`ListObjectsV2`". Safe to repeat.
-    pub async fn list_page(
+    async fn list_page(
         &self,
         bucket: &str,
         prefix: &str,
-        token: Option<String>,
+        token: Option<&str>,
     ) -> Result<(Vec<ObjectSummary>, Option<String>), S3Error> {
         let list = Ask::get("objects.list", bucket, "").query("list-type", Some("2"));
-        let list = list.query("prefix", Some(prefix)).query("continuation-token", token.as_deref());
+        let list = list.query("prefix", Some(prefix)).query("continuation-token", token);
         let page = self.document(list, listing::parse).await?;
         let next = page.next.filter(|_| page.truncated);
-        if page.truncated && (next.is_none() || next == token) {
+        if page.truncated && (next.is_none() || next.as_deref() == token) {
             // Some servers say that there is more and not where: believing them would lose objects or never end.
             return Err(S3Error::Incomplete { call: "objects.list", what: "where its next page is" });
         }
         // Passing over an entry that cannot be read would lose an object that the store has.
         let objects = page.objects.into_iter().collect::<Option<Vec<_>>>();
-        let objects =
+        let mut objects =
             objects.ok_or(S3Error::Incomplete { call: "objects.list", what: "an object's key or size" })?;
+        // Stores that keep keys as files list folder by folder: `a/b` before `a-b`. Keys in order are sorted at no cost.
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
         Ok((objects, next))
     }
 
-    /// All objects whose keys begin with `prefix`, page after page.
+    /// Pages of all objects whose keys begin with `prefix`; each page is in the order of the keys' bytes.
+    pub fn list_pages<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+    ) -> impl Stream<Item = Result<Vec<ObjectSummary>, S3Error>> + Send + 'a {
+        futures::stream::try_unfold(Some(None::<String>), move |token| async move {
+            let Some(token) = token else { return Ok(None) };
+            let (objects, next) = self.list_page(bucket, prefix, token.as_deref()).await?;
+            Ok(Some((objects, next.map(Some))))
+        })
+    }
+
+    /// The same, or [`S3Error::Disordered`] where a page does not go on where the one before it ended: of two lists that are compared while
+    /// both are read, objects would be taken for missing.
+    pub fn list_pages_in_order<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+    ) -> impl Stream<Item = Result<Vec<ObjectSummary>, S3Error>> + Send + 'a {
+        let mut last = None::<String>;
+        self.list_pages(bucket, prefix).and_then(move |page| std::future::ready(follows(&mut last, page)))
+    }
+
+    /// Whether no object's key begins with `prefix`.
+    pub async fn is_empty(&self, bucket: &str, prefix: &str) -> Result<bool, S3Error> {
+        Ok(self.list_page(bucket, prefix, None).await?.0.is_empty())
+    }
+
+    /// Whether a list names exactly this key.
+    pub async fn is_listed(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
+        // Keys that begin with it come after it, in any order that a store has: the first page is enough.
+        let (objects, _) = self.list_page(bucket, key, None).await?;
+        Ok(objects.iter().any(|object| object.key == key))
+    }
+
+    /// All objects whose keys begin with `prefix`, one by one, in whatever order the store has.
     pub fn list<'a>(
         &'a self,
         bucket: &'a str,
         prefix: &'a str,
     ) -> impl Stream<Item = Result<ObjectSummary, S3Error>> + Send + 'a {
-        use futures::TryStreamExt as _;
-        let pages =
-            futures::stream::try_unfold(Some(None), move |token: Option<Option<String>>| async move {
-                let Some(token) = token else { return Ok(None) };
-                let (objects, next) = self.list_page(bucket, prefix, token).await?;
-                Ok::<_, S3Error>(Some((futures::stream::iter(objects.into_iter().map(Ok)), next.map(Some))))
-            });
-        pages.try_flatten()
+        self.list_pages(bucket, prefix).map_ok(each).try_flatten()
+    }
+
+    /// The same in the order of the keys' bytes, see [`S3::list_pages_in_order`].
+    pub fn list_in_order<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+    ) -> impl Stream<Item = Result<ObjectSummary, S3Error>> + Send + 'a {
+        self.list_pages_in_order(bucket, prefix).map_ok(each).try_flatten()
     }
 
     /// Asks for a copy of a frozen object that can be read for `days`. Being asked already is success.
@@ -155,6 +195,20 @@ impl S3 {
         let delete = delete.set_version_id(version.map(str::to_owned)).send();
         self.run("objects.delete", Effect::Mutating, delete).await.map(drop)
     }
+}
+
+fn each(page: Vec<ObjectSummary>) -> impl Stream<Item = Result<ObjectSummary, S3Error>> {
+    futures::stream::iter(page.into_iter().map(Ok))
+}
+
+/// The page, if it goes on after the key `last`, which becomes its own.
+fn follows(last: &mut Option<String>, page: Vec<ObjectSummary>) -> Result<Vec<ObjectSummary>, S3Error> {
+    let (Some(first), Some(end)) = (page.first(), page.last()) else { return Ok(page) };
+    if let Some(before) = last.as_ref().filter(|before| **before >= first.key) {
+        return Err(S3Error::Disordered { key: first.key.clone(), before: before.clone() });
+    }
+    *last = Some(end.key.clone());
+    Ok(page)
 }
 
 /// A copy's source, escaped as its header wants it.

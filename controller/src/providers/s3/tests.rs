@@ -18,6 +18,8 @@ use crate::{
     runtime::class::{Class, Classified as _},
 };
 
+mod dialects;
+
 /// Status, headers, body.
 type Answer = (u16, &'static [(&'static str, &'static str)], &'static str);
 type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, Body_)>>>;

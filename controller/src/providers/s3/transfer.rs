@@ -239,7 +239,7 @@ fn copy<'a>(source: &str, to: (&'a str, &'a str), size: u64) -> Ask<'a> {
 }
 
 /// With everything that travels with an object but its media type.
-fn travelling<'a>(put: Ask<'a>, headers: &Headers) -> Ask<'a> {
+pub(super) fn travelling<'a>(put: Ask<'a>, headers: &Headers) -> Ask<'a> {
     let put = put
         .header("cache-control", headers.cache_control.clone())
         .header("content-disposition", headers.content_disposition.clone())
@@ -249,7 +249,7 @@ fn travelling<'a>(put: Ask<'a>, headers: &Headers) -> Ask<'a> {
 }
 
 /// With how it is kept.
-fn kept<'a>(put: Ask<'a>, keeping: &Keeping) -> Ask<'a> {
+pub(super) fn kept<'a>(put: Ask<'a>, keeping: &Keeping) -> Ask<'a> {
     let until = |lock: Lock| lock.until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     put.header("x-amz-storage-class", keeping.storage_class.clone())
         .header("x-amz-object-lock-mode", keeping.lock.map(Lock::mode))

@@ -14,6 +14,13 @@ pub struct Version {
     pub is_marker: bool,
 }
 
+impl Version {
+    /// An object of a store that does not keep versions.
+    pub fn only(key: &str) -> Self {
+        Self { key: key.to_owned(), id: "null".to_owned(), is_marker: false }
+    }
+}
+
 /// Where a list of versions goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VersionToken {

@@ -78,11 +78,10 @@ async fn observe(store: &S3, name: &str) -> Result<Seen> {
         return Ok(Seen::default());
     }
     let tags = store.bucket_tags(name).await.map_err(doing())?;
-    let (page, _) = store.list_page(name, "", None).await.map_err(doing())?;
     Ok(Seen {
         exists: true,
         tag: tags.into_iter().find(|(key, _)| key == TAG).map(|(_, value)| value),
-        empty: page.is_empty(),
+        empty: store.is_empty(name, "").await.map_err(doing())?,
         versioned: store.is_versioned(name).await.map_err(doing())?,
         private: store.is_private(name).await.map_err(doing())?,
     })

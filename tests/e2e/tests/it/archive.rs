@@ -6,6 +6,7 @@ mod cuts;
 mod damage;
 mod inside;
 mod many;
+mod moved;
 mod restore;
 mod rights;
 mod schedule;

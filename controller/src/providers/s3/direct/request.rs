@@ -75,6 +75,11 @@ impl<'a> Ask<'a> {
         Self { effect: Effect::Mutating, moves, method: Method::PUT, payload, ..get }
     }
 
+    /// A command without a body. Repeating it does it once more.
+    pub(in crate::providers::s3) fn post(call: &'static str, bucket: &'a str, key: &'a str) -> Self {
+        Self { effect: Effect::Mutating, method: Method::POST, ..Self::get(call, bucket, key) }
+    }
+
     /// So many bytes are moved inside the store before its answer begins.
     #[must_use]
     pub(in crate::providers::s3) fn moves(self, bytes: u64) -> Self {
@@ -109,7 +114,11 @@ impl<'a> Ask<'a> {
         let signable = SignableRequest::new(self.method.as_str(), uri.as_str(), headers, body);
         let signature = signer.sign(signable.map_err(|error| wrong(error.into()))?).map_err(wrong)?;
         let request = Request::builder().method(&self.method).uri(&uri);
-        let request = request.header(http::header::USER_AGENT, &signer.agent);
+        let mut request = request.header(http::header::USER_AGENT, &signer.agent);
+        if matches!(self.method, Method::PUT | Method::POST) && self.payload.bytes.is_empty() {
+            // Without a body the client names no length, and some stores refuse a write without one.
+            request = request.header(http::header::CONTENT_LENGTH, 0);
+        }
         let mut request =
             request.body(Full::new(self.payload.bytes.clone())).map_err(|error| wrong(error.into()))?;
         for (name, value) in &self.headers {

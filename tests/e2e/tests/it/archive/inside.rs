@@ -29,6 +29,26 @@ async fn places(depot: &Depot, run: &str) -> BTreeMap<String, String> {
     places.map(|(key, place)| (key.to_owned(), place.to_owned())).collect()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_does_not_find_to_copy_is_read_as_it_is() {
+    play(&plan(), async |depot| {
+        depot.under_one_roof().await;
+        for key in ["a+b", "c"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let missing = "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>";
+        let missing = Fault::Status { status: 404, body: Some(missing.into()), retry_after: None };
+        depot.break_archive("CopyObject", "/apilos/pending/", Some(1), missing);
+        let record = depot.take().await;
+        assert_eq!((depot.faults_played(), &record["manifest"]["objects"]), (1, &Value::from(2)));
+        // The other one was copied by the store.
+        let lines = depot.manifest(&run_of(&record)).await;
+        assert_eq!(lines.iter().filter(|line| line["sha256"] != "").count(), 1);
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
 /// The storage class that the store names; `None` is its ordinary one.
 async fn class_of(depot: &Depot, key: &str) -> Option<String> {
     let head = depot.archive.client().head_object().bucket(ARCHIVE).key(key).send().await.expect("a head");

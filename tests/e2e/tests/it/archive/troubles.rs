@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use reprise_e2e::depot::{ARCHIVE, PRODUCTION, by_hand, play};
 use reprise_e2e::world::Fault;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{body, noise, oddities, run_of};
@@ -89,6 +90,42 @@ async fn what_the_source_sends_is_held_against_the_checksum_that_it_names() {
         assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1);
         depot.mend();
         depot.take().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_bucket_lists_and_does_not_send_is_not_taken_for_vanished() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "dossier/a", body("a")).await;
+        depot.source.put(PRODUCTION, "dossier/b", body("b")).await;
+        let gone = || Fault::Status { status: 404, body: None, retry_after: None };
+        depot.break_source("GetObject", "/dossier/b", None, gone());
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("`dossier/b`") && said.contains("that the bucket lists"), "{said}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 0);
+
+        // A list that was late is another thing.
+        depot.mend();
+        depot.break_source("GetObject", "/dossier/b", Some(1), gone());
+        let record = depot.take().await;
+        assert_eq!(record["manifest"]["objects"], 2);
+        assert_eq!(record["vanished"].as_array().map_or(0, Vec::len), 0, "{record}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_fails_over_an_access_control_list_costs_the_list_only() {
+    play(&by_hand(), async |depot| {
+        depot.source.put(PRODUCTION, "dossier/a", body("a")).await;
+        depot.source.put(PRODUCTION, "dossier/b", body("b")).await;
+        let broken = Fault::Status { status: 500, body: None, retry_after: None };
+        depot.break_source("GetObjectAcl", "/dossier/b", None, broken);
+        let record = depot.take().await;
+        assert!(record["unread"][0].as_str().is_some_and(|why| why.contains("answered 500")), "{record}");
+        let lines = depot.manifest(&run_of(&record)).await;
+        assert_eq!((&lines[0]["acl"], &lines[1]["acl"]), (&"private".into(), &Value::Null));
     })
     .await;
 }

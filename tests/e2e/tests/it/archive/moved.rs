@@ -1,0 +1,57 @@
+//! A plan is told another place for its archive: nothing that lies in the old one counts as being in the new one.
+
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::world::Fault;
+
+use super::{body, run_of};
+
+const ELSEWHERE: &str = "apilos-elsewhere";
+
+async fn move_away(depot: &Depot) {
+    depot.archive.bucket(ELSEWHERE, false, false).await;
+    depot.daemon.apply(&by_hand().with(&format!("bucket: {ARCHIVE}"), &format!("bucket: {ELSEWHERE}"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
+    play(&by_hand(), async |depot| {
+        for key in ["a", "b"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let old = run_of(&depot.take().await);
+        depot.must(&["verify", "--depth", "full"]).await;
+        move_away(depot).await;
+        let new = depot.take().await;
+        assert_eq!(new["changes"]["added"], 2, "{new}");
+        assert_eq!(depot.archive.list(ELSEWHERE, "apilos/objects/").await.len(), 2);
+        let rows = depot.must(&["list"]).await;
+        let old = rows.as_array().expect("rows").iter().find(|row| row["run"] == *old).expect("the old run");
+        assert!(old["damaged"].as_str().is_some_and(|why| why.contains("where the archive was")), "{old}");
+        // That the old ones were read back says nothing of the new ones.
+        assert_eq!(depot.must(&["verify", "--depth", "listing"]).await["covered"], 0);
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_was_cut_off_in_the_old_place_begins_again_in_the_new_one() {
+    play(&by_hand(), async |depot| {
+        for key in ["a", "b", "c"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.break_source(
+            "GetObject",
+            "/c",
+            None,
+            Fault::Status { status: 403, body: None, retry_after: None },
+        );
+        depot.fails(&["run"]).await;
+        depot.mend();
+        move_away(depot).await;
+        depot.take().await;
+        assert_eq!(depot.archive.list(ELSEWHERE, "apilos/objects/").await.len(), 3);
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
