@@ -95,6 +95,7 @@ pub const CALLS: &[(&str, &[&str])] = &[
             "buckets.create",
             "buckets.delete",
             "buckets.head",
+            "buckets.locks",
             "buckets.privatise",
             "buckets.tag",
             "buckets.tags",

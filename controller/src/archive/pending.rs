@@ -115,7 +115,7 @@ impl Archiver {
         }
         let key = object_key(&vault.prefix, &hex::encode(stored.sha256));
         let keeping = vault.keeping(self.clock.now());
-        let copied = vault.s3.keep_copy((&vault.bucket, &name), (&vault.bucket, &key), bytes, &keeping).await;
+        let copied = vault.copy((&vault.bucket, &name), Want::default(), &key, bytes, &keeping).await;
         match copied {
             // Another run put the same content meanwhile, and this key pair may only add: the next verification reads it.
             Err(error) if error.is_denied() => {
@@ -124,7 +124,7 @@ impl Archiver {
                     return Err(inside(error));
                 }
             }
-            copied => copied.map_err(ArchiveError::inside("copying what is pending to its digest"))?,
+            copied => drop(copied.map_err(ArchiveError::inside("copying what is pending to its digest"))?),
         }
         stored.locked_until = keeping.lock.map(|lock| lock.until);
         Ok(Outcome::Good(stored))

@@ -71,6 +71,7 @@ impl Archiver {
     pub async fn take(&self, beside: Beside) -> Result<Record> {
         let busy = || ArchiveError::Busy(self.plan.clone());
         let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        self.vault.must_lock().await?;
         let newest = self.vault.runs().await?.pop();
         let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);

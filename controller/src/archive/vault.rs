@@ -13,6 +13,8 @@ use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, Record, digest, record_key};
 use crate::providers::s3::{Headers, Keeping, Lock, S3, Want};
 
+mod locks;
+
 /// Contents above this are sent in parts.
 pub const PART: u64 = 8 << 20;
 /// No store of ours takes more parts.
@@ -94,6 +96,7 @@ impl Vault {
             }
             versioned = self.s3.is_versioned(&self.bucket).await.map_err(&failed)?;
         }
+        self.must_lock().await?;
         Ok(Init { new, versioned })
     }
 
@@ -200,7 +203,8 @@ impl Vault {
             let put = self.s3.put_part(&self.bucket, key, &upload, number, len, content).await;
             etags.push(put.map_err(&write)?);
         }
-        self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(write).map(drop)
+        self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(&write)?;
+        self.see_lock(key, keeping).await.map_err(write)
     }
 }
 

@@ -39,6 +39,7 @@ impl Capture<'_> {
         let mut listed = found.list().await?;
         listed.sort_by_key(|backup| std::cmp::Reverse(backup.taken_at));
         listed.truncate(usize::try_from(archiver.spec.dumps.retention.last).unwrap_or(usize::MAX));
+        archiver.vault.must_lock().await?;
         let there = archiver.dumps().await?;
         let verdicts = self.tools.store.verdicts(self.plan).await?;
         let mut copies = Copies::default();

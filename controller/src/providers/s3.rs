@@ -177,4 +177,4 @@ impl S3 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

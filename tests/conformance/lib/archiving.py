@@ -11,6 +11,7 @@ import random
 import re
 import subprocess
 import time
+from datetime import datetime, timedelta, timezone
 
 import boto3
 from botocore.config import Config
@@ -18,7 +19,7 @@ from check import SCRATCH, Report
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 REPRISE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "reprise"
-PLAN, BUCKET, ARCHIVE, INSIDE = "apilos", "reprise-documents", "reprise-archive", "reprise-inside"
+PLAN, BUCKET, ARCHIVE, INSIDE, LOCKED = "apilos", "reprise-documents", "reprise-archive", "reprise-inside", "reprise-locked"
 LARGE = 17 << 20  # several parts
 # Names that tools stumble over. A store that keeps its objects as files of these names may leave some out.
 ODD = [
@@ -146,6 +147,10 @@ def prove(store):
             report.not_offered("archive run: the store copies")
         else:
             inside(report.check, store, keeper)
+        if "lock" in store.without:
+            report.not_offered("archive run: contents are locked")
+        else:
+            locked(report.check, store, keeper)
     finally:
         keeper.stop()
 
@@ -231,6 +236,40 @@ def inside(check, store, keeper):
         same(store.contents("reprise-inside-back"), store.contents(BUCKET))
 
 
+def locked(check, store, keeper):
+    @check("archive run: contents are locked")
+    def _():
+        keeper.apply(LOCKED, "lock: { mode: governance, period: 30d }")
+        keeper.say("init")
+        keeper.say("run")
+        listed = store.client.list_objects_v2(Bucket=LOCKED, Prefix=f"{PLAN}/objects/")["Contents"]
+        for key in (found["Key"] for found in listed):
+            until = store.client.head_object(Bucket=LOCKED, Key=key)["ObjectLockRetainUntilDate"]
+            assert until > datetime.now(timezone.utc) + timedelta(days=29), (key, until)
+
+
 def same(found, wanted):
     wrong = [key for key in {*found, *wanted} if found.get(key) != wanted.get(key)]
     assert not wrong, [(key, found.get(key), wanted.get(key)) for key in wrong[:3]]
+
+
+class Server:
+    """A store in a process of its own, at an address that it says itself."""
+
+    def __init__(self, command, says, log="store.log", **more):
+        self.log = SCRATCH / log
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, cwd=SCRATCH, **more)
+        end = time.monotonic() + 60
+        while not (found := re.search(says, self.log.read_text(errors="replace"))):
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"{command[0]} did not start: {self.log.read_text(errors='replace')[-500:]}")
+            time.sleep(0.1)
+        self.endpoint = found[1]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)

@@ -23,8 +23,7 @@ impl Copier {
         let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
         // Cold storage has its turn when it is hashed: before that it is to be read.
         let warm = Keeping { lock: self.keeping.lock, storage_class: None };
-        let copied =
-            vault.s3.copy_exactly((source, &listed.key), want, (&vault.bucket, &key), listed.size, &warm);
+        let copied = vault.copy((source, &listed.key), want, &key, listed.size, &warm);
         let (acl, etag) = futures::join!(self.acl(&listed.key, found.version.as_deref()), copied);
         let etag = match etag {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),

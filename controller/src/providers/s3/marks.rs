@@ -7,7 +7,12 @@ use aws_sdk_s3::{
     types::{ObjectLockRetention, Tag, Tagging},
 };
 
-use super::{Lock, S3, S3Error};
+use serde::Deserialize;
+
+use super::{
+    Lock, S3, S3Error,
+    direct::{Ask, serde},
+};
 use crate::providers::http::Effect;
 
 /// A lock's end, as the SDK has it.
@@ -15,7 +20,27 @@ pub(super) fn until(lock: Lock) -> SmithyTime {
     SmithyTime::from_secs(lock.until.timestamp())
 }
 
+/// Whether a bucket's objects can be locked, as a store sends it.
+#[derive(Debug, Deserialize)]
+struct Locks {
+    #[serde(rename = "ObjectLockEnabled")]
+    enabled: Option<String>,
+}
+
 impl S3 {
+    /// Whether objects of the bucket can be locked.
+    ///
+    /// Source: S3 API "`GetObjectLockConfiguration`". Safe to repeat.
+    pub async fn locks(&self, bucket: &str) -> Result<bool, S3Error> {
+        let get = Ask::get("buckets.locks", bucket, "").query("object-lock", Some(""));
+        match self.document(get, serde::<Locks>).await {
+            Ok(locks) => Ok(locks.enabled.as_deref() == Some("Enabled")),
+            Err(error) if error.code() == Some("ObjectLockConfigurationNotFoundError") => Ok(false),
+            Err(error) if error.is_unsupported() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Locks an object until a later date.
     ///
     /// Source: S3 API "`PutObjectRetention`". Safe to repeat.

@@ -21,11 +21,11 @@ use crate::{
 mod dialects;
 
 /// Status, headers, body.
-type Answer = (u16, &'static [(&'static str, &'static str)], &'static str);
-type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, Body_)>>>;
+pub(crate) type Answer = (u16, &'static [(&'static str, &'static str)], &'static str);
+pub(crate) type Seen = Arc<Mutex<Vec<(Method, String, HeaderMap, Body_)>>>;
 
 /// A store that answers each request in turn, the last answer for ever.
-async fn store(answers: Vec<Answer>) -> (S3, Seen, tokio::task::JoinSet<()>) {
+pub(crate) async fn store(answers: Vec<Answer>) -> (S3, Seen, tokio::task::JoinSet<()>) {
     let seen = Seen::default();
     let answer = move |State(seen): State<Seen>,
                        method: Method,

@@ -134,19 +134,6 @@ impl S3 {
         Ok(etag(&self.told(put).await?))
     }
 
-    /// Copies inside the store, in parts above the limit of a single copy. Returns nothing: the `ETag` says little of it.
-    ///
-    /// Source: S3 API "`CopyObject`" (at most 5 GB) and "`UploadPartCopy`". Repeating copies again.
-    pub async fn keep_copy(
-        &self,
-        from: (&str, &str),
-        to: (&str, &str),
-        size: u64,
-        keeping: &Keeping,
-    ) -> Result<(), S3Error> {
-        self.copy_exactly(from, Want::default(), to, size, keeping).await.map(drop)
-    }
-
     /// Copies exactly what `want` names from a bucket that the key pair may read, in parts above the limit of a single copy. Returns the
     /// copy's `ETag`, without quotes. 412 if the source is another one by now: [`S3Error::is_changed`].
     ///
@@ -164,7 +151,10 @@ impl S3 {
             return self.copy_parts(&source, want.etag, to, size, keeping).await;
         }
         let copy = copy(&source, to, size).header("x-amz-copy-source-if-match", want.etag.map(quoted));
-        let copied: Copied = self.document(kept(copy, keeping), serde).await?;
+        // A lock needs the MD5 of what is sent, and some stores ask for it although nothing is.
+        let md5 = keeping.lock.map(|_| Payload::default().content_md5());
+        let copy = kept(copy, keeping).header("content-md5", md5);
+        let copied: Copied = self.document(copy, serde).await?;
         Ok(unquoted(copied.etag.as_deref()))
     }
 

@@ -42,8 +42,8 @@ async fn an_object_that_is_sent_in_place_of_its_access_control_list_is_none() {
 
 /// The page that lists these keys, and whether more follow.
 fn page(keys: &[&str], more: bool) -> &'static str {
-    let keys: String =
-        keys.iter().map(|key| format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>")).collect();
+    let entry = |key: &&str| ["<Contents><Key>", *key, "</Key><Size>1</Size></Contents>"].concat();
+    let keys: String = keys.iter().map(entry).collect();
     let next = if more { "<NextContinuationToken>t</NextContinuationToken>" } else { "" };
     format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{next}{keys}</ListBucketResult>").leak()
 }

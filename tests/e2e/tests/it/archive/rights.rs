@@ -154,6 +154,19 @@ async fn a_lock_that_we_do_not_know_of_is_respected_too() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_the_bucket_cannot_give_is_refused_before_anything_is_put() {
+    play(&with(&["lock: { mode: governance, period: 30d }"]), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        for command in ["init", "run"] {
+            let said = depot.fails(&[command]).await;
+            assert!(said.contains("the plan wants object lock, and the bucket"), "{command}: {said}");
+        }
+        assert!(depot.archive.list(ARCHIVE, "apilos/objects/").await.is_empty());
+    })
+    .await;
+}
+
 /// Everything in the archive is locked for so many days from now, at least, and for not much more than a quarter longer.
 async fn locked_for(depot: &Depot, days: i64) {
     for (key, _) in depot.archive.list(ARCHIVE, "").await {

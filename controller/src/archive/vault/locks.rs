@@ -1,0 +1,105 @@
+//! Locks that are there, and not only asked for: some stores pass over what they do not know, and others over where it is asked.
+
+use chrono::TimeDelta;
+
+use super::Vault;
+use crate::archive::error::{ArchiveError, Result};
+use crate::providers::s3::{Keeping, S3Error, Want};
+
+impl Vault {
+    /// Where the plan wants locks, the bucket has them. Nothing is put before that is known: a store that has never heard of locks would
+    /// take them in silence. A key pair that may not ask is believed to have been given such a bucket.
+    pub async fn must_lock(&self) -> Result<()> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
+        match self.s3.locks(&self.bucket).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ArchiveError::Refused {
+                why: format!("the plan wants object lock, and the bucket {} has none", self.bucket),
+                advice: "locks are given to a bucket when it is made: name another one and run `reprise archive init`, or take \
+                         `lock` out of the plan",
+            }),
+            Err(error) if error.is_denied() => Ok(()),
+            Err(error) => Err(ArchiveError::inside("looking whether objects can be locked")(error)),
+        }
+    }
+
+    /// Lets the store copy exactly what `want` names to `key`; locked as it is to be kept. Returns the copy's entity tag.
+    pub async fn copy(
+        &self,
+        from: (&str, &str),
+        want: Want<'_>,
+        key: &str,
+        size: u64,
+        keeping: &Keeping,
+    ) -> std::result::Result<String, S3Error> {
+        let etag = self.s3.copy_exactly(from, want, (&self.bucket, key), size, keeping).await?;
+        self.see_lock(key, keeping).await?;
+        Ok(etag)
+    }
+
+    /// Locks what is not locked yet as it is to be kept. Ceph passes over locks that are asked for with a copy or with an upload in parts.
+    pub(super) async fn see_lock(&self, key: &str, keeping: &Keeping) -> std::result::Result<(), S3Error> {
+        let Some(lock) = keeping.lock else { return Ok(()) };
+        let head = self.s3.head(&self.bucket, key).await?;
+        // A store's dates may have no fractions.
+        let due = lock.until - TimeDelta::seconds(1);
+        if head.and_then(|head| head.locked_until).is_some_and(|until| until >= due) {
+            return Ok(());
+        }
+        self.s3.lock(&self.bucket, key, lock).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::providers::s3::{
+        Lock,
+        tests::{Answer, store},
+    };
+
+    const COPIED: Answer = (200, &[], "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>");
+
+    /// What a copy that is to be locked until 2027 asks of a store that answers so.
+    async fn asked(answers: Vec<Answer>) -> Vec<String> {
+        let (s3, seen, _server) = store(answers).await;
+        let (endpoint, bucket, prefix) = (String::new(), "b".to_owned(), String::new());
+        let vault = Vault { s3, endpoint, bucket, prefix, storage_class: None, lock: None };
+        let until: DateTime<Utc> = "2027-01-01T00:00:00.5Z".parse().unwrap();
+        let keeping = Keeping { storage_class: None, lock: Some(Lock { compliance: false, until }) };
+        vault.copy(("b", "from"), Want::default(), "to", 5, &keeping).await.unwrap();
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen[0].2["content-md5"], "1B2M2Y8AsgTpgAmY7PhCfg==");
+        seen.iter().map(|(method, path, ..)| format!("{method} {path}")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_was_passed_over_is_put() {
+        let asked = asked(vec![COPIED, (200, &[], ""), (200, &[], "")]).await;
+        assert_eq!(asked.len(), 3, "{asked:?}");
+        assert!(asked[2].starts_with("PUT /b/to?retention"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_there_is_left() {
+        let head = (200, &[("x-amz-object-lock-retain-until-date", "2027-01-01T00:00:00Z")][..], "");
+        assert_eq!(asked(vec![COPIED, head]).await, ["PUT /b/to", "HEAD /b/to"]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_has_never_heard_of_locks_has_none() {
+        let listing = "<ListBucketResult><Name>b</Name></ListBucketResult>";
+        let none = "<Error><Code>ObjectLockConfigurationNotFoundError</Code></Error>";
+        let on = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
+        for (status, said, locks) in
+            [(200, listing, false), (404, none, false), (501, "", false), (200, on, true)]
+        {
+            let (s3, _seen, _server) = store(vec![(status, &[], said)]).await;
+            assert_eq!(s3.locks("b").await.unwrap(), locks, "{said}");
+        }
+    }
+}
