@@ -219,6 +219,7 @@ mod tests {
             ahead: vec![ahead.clone()],
             unknown: vec![],
             foreign: vec![],
+            kept: vec![],
         };
         let halt = Some(Halt::Ahead(vec![ahead]));
         let climb =

@@ -294,7 +294,8 @@ impl Prover<'_> {
         let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
         let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
         let recorded = recorded(known);
-        let code = bench.code.get_or_init(|| self.tools.migrations(&self.spec.apps)).await;
+        let migrations = || self.tools.migrations((self.plan, self.spec), server.folder(), stop);
+        let code = bench.code.get_or_init(migrations).await;
         let dump = server.dump();
         let scratch = Scratch {
             target: &place.owner,

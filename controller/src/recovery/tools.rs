@@ -7,20 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reprise_cluster::Binaries;
-use reprise_crds::plan::{AppSpec, ArtifactSource, CopyMode, MirrorSource, S3Credentials, TargetBucket};
+use reprise_crds::plan::{ArtifactSource, CopyMode, MirrorSource, S3Credentials, TargetBucket};
 use reprise_crds::{RecoveryPlanSpec, Setting};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
+use secrecy::ExposeSecret as _;
 
 use super::error::{Result, StepError};
 use super::steps::Run;
 use crate::archive::{Archiver, Place, Vault};
-use crate::backup::checks::{Code, CodeLevel};
 use crate::backup::{PgTools, Refusal};
 use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
 use crate::providers::alwaysdata::{Alwaysdata, AlwaysdataConfig};
-use crate::providers::git::{Commit, Repository, Source};
 use crate::providers::github::{Github, GithubConfig};
 use crate::providers::http::{HttpShared, Limiter};
 use crate::providers::probe::Prober;
@@ -30,6 +27,10 @@ use crate::providers::ssh::{ClientKey, Fingerprints, SshConfig};
 use crate::runtime::chain::Chain;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
+
+mod code;
+
+pub(super) use code::CODE_PATIENCE;
 
 /// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.
 const HOST_KEYS: [(&str, &str); 2] = [
@@ -47,11 +48,6 @@ const HOST_KEYS: [(&str, &str); 2] = [
 const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
 /// Requests a minute to the DNS provider, which publishes 50 (250 for reads).
 const DNS_BUDGET: NonZeroU32 = NonZeroU32::new(45).expect("not zero");
-
-/// Bytes of paths that a tree may have.
-const PATHS: usize = 64 << 20;
-/// How long the code may take to come where nothing stands still without it.
-pub(super) const CODE_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Everything that steps share.
 #[derive(Debug)]
@@ -187,16 +183,6 @@ impl Tools {
         }
     }
 
-    /// The commit that the plan's ref of an app's code means now, fetched. *Repeat*: safe.
-    pub async fn revision(&self, app: &AppSpec) -> Result<Commit> {
-        let url = self.setting(&app.code.repository, "code.repository")?;
-        let doing = || format!("fetching {} of the code of {}", app.code.git_ref, app.name);
-        let _turn = self.code_turn.lock().await;
-        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
-        let source = Source { token: self.code_token(&url), ca_file: None, url };
-        repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
-    }
-
     /// The code host, for the repository whose workflow leaves an artifact.
     pub fn github(&self, source: &ArtifactSource) -> Result<Github> {
         let config = GithubConfig {
@@ -210,32 +196,6 @@ impl Tools {
                 "correct GITHUB_API_URL, restart the daemon, and resume",
             )
         })
-    }
-
-    /// The migrations in the code of all apps, at the commits that their refs mean now. *Repeat*: safe.
-    pub async fn migrations(&self, apps: &[AppSpec]) -> Code {
-        let levels = async {
-            let mut levels = Vec::new();
-            for app in apps {
-                levels.push(self.migrations_at(app, &self.revision(app).await?).await?);
-            }
-            Ok::<_, StepError>(levels)
-        };
-        match tokio::time::timeout(CODE_PATIENCE, Box::pin(levels)).await {
-            Ok(Ok(levels)) => Code::Known(levels),
-            Ok(Err(error)) => Code::Unknown(Chain(&error).to_string()),
-            Err(_) => Code::Unknown("the code host does not answer".to_owned()),
-        }
-    }
-
-    /// The migrations in the code of an app at a commit that was fetched. *Repeat*: safe.
-    pub async fn migrations_at(&self, app: &AppSpec, commit: &Commit) -> Result<CodeLevel> {
-        let url = self.setting(&app.code.repository, "code.repository")?;
-        let doing = || format!("listing the migrations in the code of {}", app.name);
-        let _turn = self.code_turn.lock().await;
-        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
-        let paths = repository.paths(commit, PATHS).await.map_err(StepError::failed(doing()))?;
-        Ok(CodeLevel::of_tree(&app.name, paths.iter().map(String::as_str)))
     }
 
     /// The SSH key that the configuration names, if it names one.
@@ -400,17 +360,6 @@ impl Tools {
             region.ssh.unwrap_or_default()
         };
         Ok(SshConfig { addr, user: "git".to_owned(), fingerprints, key })
-    }
-
-    /// The folder of the local copy of the code at `url`.
-    pub fn code_dir(&self, url: &str) -> PathBuf {
-        self.code_root.join(format!("{}.git", &hex::encode(Sha256::digest(url))[..16]))
-    }
-
-    /// The token for code at `url`: the code host's, for its own host only.
-    pub fn code_token(&self, url: &str) -> Option<SecretString> {
-        let host = url::Url::parse(url).ok()?.host_str()?.to_owned();
-        (host == "github.com").then(|| self.config.github.token.clone()).flatten()
     }
 
     fn scalingo(&self) -> Result<&ScalingoSettings> {

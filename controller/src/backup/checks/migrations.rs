@@ -26,6 +26,8 @@ pub struct CodeLevel {
     pub app: String,
     /// By the label of the Django app: the folder that holds its `migrations`.
     pub labels: BTreeMap<String, BTreeSet<String>>,
+    /// The commit, where it is not the code of now but what the archive keeps.
+    pub kept: Option<String>,
 }
 
 impl CodeLevel {
@@ -35,7 +37,7 @@ impl CodeLevel {
         for (label, name) in paths.into_iter().filter_map(migration) {
             labels.entry(label.to_owned()).or_default().insert(name.to_owned());
         }
-        Self { app: app.to_owned(), labels }
+        Self { app: app.to_owned(), labels, kept: None }
     }
 }
 
@@ -113,13 +115,18 @@ pub enum MigrationLevel {
         unknown: Vec<String>,
         /// Django apps of which the code holds nothing: packages, or apps that are gone.
         foreign: Vec<String>,
+        /// Apps of the plan whose code is what the archive keeps, each with the commit.
+        kept: Vec<String>,
     },
 }
 
 impl MigrationLevel {
-    /// What the code is too old for.
+    /// What the code of now is too old for. What the archive keeps may merely be older than that.
     pub fn ahead(&self) -> &[Ahead] {
-        if let Self::Compared { ahead, .. } = self { ahead } else { &[] }
+        match self {
+            Self::Compared { ahead, kept, .. } if kept.is_empty() => ahead,
+            _ => &[],
+        }
     }
 }
 
@@ -128,7 +135,7 @@ impl fmt::Display for MigrationLevel {
         match self {
             Self::NotDjango => f.write_str("migrations: not applicable, there is no table django_migrations"),
             Self::NotCompared(why) => write!(f, "migrations were not held against the code: {why}"),
-            Self::Compared { judged, ahead, unknown, foreign } => {
+            Self::Compared { judged, ahead, unknown, foreign, kept } => {
                 match ahead.len() {
                     0 => write!(f, "migrations: the code is as new as the {judged} applied of its own"),
                     _ => write!(f, "the database is ahead of the code: {}", some(ahead)),
@@ -136,7 +143,14 @@ impl fmt::Display for MigrationLevel {
                 if !unknown.is_empty() {
                     write!(f, "; not in the code, and not newer than it: {}", some(unknown))?;
                 }
-                if foreign.is_empty() { Ok(()) } else { write!(f, "; not of this code: {}", some(foreign)) }
+                if !foreign.is_empty() {
+                    write!(f, "; not of this code: {}", some(foreign))?;
+                }
+                if kept.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; the code is what the archive keeps: {}", some(kept))
+                }
             }
         }
     }
@@ -180,7 +194,14 @@ pub fn compare_migrations(applied: Option<&[Applied]>, code: &Code) -> Migration
         }
     }
     unknown.dedup();
-    MigrationLevel::Compared { judged, ahead, unknown, foreign: foreign.into_iter().collect() }
+    let kept = levels.iter().filter_map(|level| Some(format!("{} at {}", level.app, level.kept.as_ref()?)));
+    MigrationLevel::Compared {
+        judged,
+        ahead,
+        unknown,
+        foreign: foreign.into_iter().collect(),
+        kept: kept.collect(),
+    }
 }
 
 /// The newest of the code, if `name` is not older than it.

@@ -9,8 +9,6 @@ use reprise_crds::Mode;
 use reprise_crds::plan::AppSpec;
 
 use super::{Ctx, Result, StepError, ssh_key};
-use crate::archive::format::Extra;
-use crate::capture::code::KIND;
 use crate::providers::git::{Commit, GitError, Pushed, Repository, Source};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 use crate::providers::ssh::Identity;
@@ -166,14 +164,18 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
     let url = ctx.tools.setting(&app.code.repository, "code.repository")?;
     let repository = repository(ctx, app).await?;
     let source = Source { token: ctx.tools.code_token(&url), ca_file: None, url };
-    let _turn = ctx.tools.code_turn.lock().await;
-    let error = match repository.fetch(&source, &app.code.git_ref).await {
+    let turn = ctx.tools.code_turn.lock().await;
+    let fetched = repository.fetch(&source, &app.code.git_ref).await;
+    drop(turn);
+    let error = match fetched {
         Ok(commit) => return Ok(commit),
         Err(error) => error,
     };
+    ctx.make_dir()?;
+    let plan = (ctx.run.plan_name.as_str(), &ctx.run.plan);
     // A line that breaks once is no reason to deploy what is older.
     if (ctx.retry || error.class() == Class::Terminal)
-        && let Some(commit) = kept(ctx, app, &source.url, &repository).await?
+        && let Some(commit) = ctx.tools.kept_commit(plan, app, &ctx.run.dir, &ctx.stop).await?
     {
         let message = format!(
             "the code host does not give the code of {} ({}); {commit}, which the archive keeps, is deployed",
@@ -184,40 +186,6 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
         return Ok(commit);
     }
     Err(StepError::failed(format!("fetching {} of the code of {}", app.code.git_ref, app.name))(error))
-}
-
-/// The commit that the newest run of the archive keeps of this app's code, taken into `repository`.
-async fn kept(ctx: &Ctx, app: &AppSpec, url: &str, repository: &Repository) -> Result<Option<Commit>> {
-    if ctx.run.plan.archive.is_none() {
-        return Ok(None);
-    }
-    let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
-    let doing = || format!("looking for the code of {} in the archive", app.name);
-    let Some(record) = archiver.newest().await.map_err(StepError::failed(doing()))? else { return Ok(None) };
-    let ours = |extra: &&Extra| {
-        extra.kind == KIND
-            && extra.name == app.name
-            && extra.about.get("repository").is_some_and(|known| known == url)
-    };
-    let Some(extra) = record.extras.iter().find(ours) else { return Ok(None) };
-    let Some(commit) = extra.about.get("commit").and_then(|commit| Commit::parse(commit)) else {
-        return Ok(None);
-    };
-    ctx.make_dir()?;
-    let file = ctx.run.dir.join(format!("{commit}.bundle"));
-    let key = format!("{}{}", archiver.vault.prefix, extra.key);
-    let found = archiver.vault.fetch(&key, &file).await.map_err(StepError::failed(doing()))?;
-    if found != extra.sha256 {
-        return Err(StepError::refused(
-            format!("{key} is damaged: its SHA-256 is {found}"),
-            "name a repository that has the code in the plan, apply it, and resume the request",
-        ));
-    }
-    repository
-        .unbundle(&file, &commit)
-        .await
-        .map_err(StepError::failed("unpacking the code that the archive keeps"))?;
-    Ok(Some(commit))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use reprise_e2e::records::{Records, Request};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const DAY: u64 = 86_400;
@@ -170,6 +171,32 @@ struct Row {
     refused: String,
     message: String,
     taken_at: f64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_code_host_is_gone_migrations_are_held_against_the_code_that_the_archive_keeps() {
+    play(53, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        stage.daemon.run(&["archive", "--dev", "init", NAME]).await;
+        stage.daemon.run(&["archive", "--dev", "run", NAME]).await;
+        let away = tempfile::tempdir().expect("a folder");
+        let done = away.path().join("migrated");
+        let django = "CREATE TABLE django_migrations (id serial, app text, name text, applied timestamptz DEFAULT now());
+                      INSERT INTO django_migrations (app, name) VALUES ('orders', '0001_initial')";
+        let command = format!("psql -v ON_ERROR_STOP=1 -c \"{django}\" \"$DATABASE_URL\" && touch {}", done.display());
+        let migrate = json!({ "command": command, "detached": true });
+        stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(migrate)).await;
+        stage.eventually("what Django keeps", |_| done.exists()).await;
+
+        let code = stage.world.variable("CODE_URL").trim_start_matches("file://").to_owned();
+        std::fs::rename(&code, away.path().join("code")).expect("the code host is gone");
+        let new = night(stage).await;
+        let told = picked_up(stage, &new).await;
+        assert!(told.contains("archive keeps: apilos-siap-pra at "), "{told}");
+        assert_eq!(verdicts(stage.daemon.records()).await[0].rung, "asserted");
+    })
+    .await;
 }
 
 async fn verdicts(records: &Records) -> Vec<Row> {

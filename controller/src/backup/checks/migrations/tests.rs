@@ -51,6 +51,16 @@ fn a_migration_beyond_the_codes_newest_is_ahead_and_named() {
 }
 
 #[test]
+fn code_that_the_archive_keeps_is_named_and_may_be_older_than_the_database() {
+    let paths = ["orders/migrations/0001_initial.py"];
+    let kept = CodeLevel { kept: Some("c0ffee".into()), ..CodeLevel::of_tree("shop", paths) };
+    let level = compare_migrations(Some(&applied(&["0002_more"])), &Code::Known(vec![kept]));
+    assert_eq!(level.ahead(), []);
+    let told = level.to_string();
+    assert!(told.contains("ahead of the code") && told.ends_with("archive keeps: shop at c0ffee"), "{told}");
+}
+
+#[test]
 fn what_was_squashed_away_is_no_finding() {
     let (ahead, unknown) = found(&["0001_initial", "0002_b"], &["0001_squashed_0002_b"]);
     assert_eq!((ahead.len(), unknown.len()), (0, 2));

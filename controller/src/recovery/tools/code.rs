@@ -1,0 +1,153 @@
+//! The code of the apps: fetched from its host, or what the archive keeps of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reprise_crds::RecoveryPlanSpec;
+use reprise_crds::plan::AppSpec;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::Tools;
+use crate::archive::format::Extra;
+use crate::backup::checks::{Code, CodeLevel};
+use crate::capture::code::KIND;
+use crate::providers::git::{Commit, Repository, Source};
+use crate::recovery::error::{Result, StepError};
+use crate::runtime::chain::Chain;
+
+/// Bytes of paths that a tree may have.
+const PATHS: usize = 64 << 20;
+/// How long the code may take to come where nothing stands still without it.
+pub(in crate::recovery) const CODE_PATIENCE: Duration = Duration::from_mins(2);
+/// How long its host may take of that.
+const HOST_PATIENCE: Duration = Duration::from_secs(50);
+
+impl Tools {
+    /// The commit that the plan's ref of an app's code means now, fetched. *Repeat*: safe.
+    pub async fn revision(&self, app: &AppSpec) -> Result<Commit> {
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let doing = || format!("fetching {} of the code of {}", app.code.git_ref, app.name);
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
+        let source = Source { token: self.code_token(&url), ca_file: None, url };
+        repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
+    }
+
+    /// The commit that the newest run of the archive keeps of an app's code, taken into our copy of its repository; `None` where it keeps
+    /// none. The bundle lies in `dir` meanwhile. *Repeat*: safe.
+    pub async fn kept_commit(
+        &self,
+        plan: (&str, &RecoveryPlanSpec),
+        app: &AppSpec,
+        dir: &Path,
+        stop: &CancellationToken,
+    ) -> Result<Option<Commit>> {
+        if plan.1.archive.is_none() {
+            return Ok(None);
+        }
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let archiver = self.archiver(plan.0, plan.1, stop)?;
+        let doing = || format!("looking for the code of {} in the archive", app.name);
+        let newest = archiver.newest().await.map_err(StepError::failed(doing()))?;
+        let extras = newest.map(|record| record.extras).unwrap_or_default();
+        let Some((extra, commit)) = extras.iter().find_map(|extra| Some((extra, kept(extra, app, &url)?)))
+        else {
+            return Ok(None);
+        };
+        let file = dir.join(format!("{commit}.bundle"));
+        let key = format!("{}{}", archiver.vault.prefix, extra.key);
+        let found = archiver.vault.fetch(&key, &file).await.map_err(StepError::failed(doing()))?;
+        if found != extra.sha256 {
+            return Err(StepError::refused(
+                format!("{key} is damaged: its SHA-256 is {found}"),
+                "name a repository that has the code in the plan, apply it, and resume the request",
+            ));
+        }
+        let doing = "unpacking the code that the archive keeps";
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing))?;
+        repository.unbundle(&file, &commit).await.map_err(StepError::failed(doing))?;
+        Ok(Some(commit))
+    }
+
+    /// The migrations in the code of all apps, at the commits that their refs mean now; where its host does not give it, in the code that
+    /// the archive keeps. *Repeat*: safe.
+    pub async fn migrations(
+        &self,
+        plan: (&str, &RecoveryPlanSpec),
+        dir: &Path,
+        stop: &CancellationToken,
+    ) -> Code {
+        let levels = async {
+            let mut levels = Vec::new();
+            for app in &plan.1.apps {
+                levels.push(self.level(plan, app, dir, stop).await?);
+            }
+            Ok::<_, StepError>(levels)
+        };
+        match tokio::time::timeout(CODE_PATIENCE, Box::pin(levels)).await {
+            Ok(Ok(levels)) => Code::Known(levels),
+            Ok(Err(error)) => Code::Unknown(Chain(&error).to_string()),
+            Err(_) => Code::Unknown("the code host does not answer".to_owned()),
+        }
+    }
+
+    async fn level(
+        &self,
+        plan: (&str, &RecoveryPlanSpec),
+        app: &AppSpec,
+        dir: &Path,
+        stop: &CancellationToken,
+    ) -> Result<CodeLevel> {
+        let error = match tokio::time::timeout(HOST_PATIENCE, self.revision(app)).await {
+            Ok(Ok(commit)) => return self.migrations_at(app, &commit).await,
+            Ok(Err(error)) => error,
+            Err(_) => StepError::refused(
+                format!("the host of the code of {} does not answer", app.name),
+                "look whether it is reachable from here",
+            ),
+        };
+        match self.kept_commit(plan, app, dir, stop).await {
+            Ok(Some(commit)) => {
+                tracing::warn!(app = app.name, %commit, error = %Chain(&error), "migrations are held against the code that the archive keeps");
+                let level = self.migrations_at(app, &commit).await?;
+                Ok(CodeLevel { kept: Some(commit.to_string()), ..level })
+            }
+            Ok(None) => Err(error),
+            Err(lost) => {
+                tracing::warn!(app = app.name, error = %Chain(&lost), "the archive does not give the code either");
+                Err(error)
+            }
+        }
+    }
+
+    /// The migrations in the code of an app at a commit that was fetched. *Repeat*: safe.
+    pub async fn migrations_at(&self, app: &AppSpec, commit: &Commit) -> Result<CodeLevel> {
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let doing = || format!("listing the migrations in the code of {}", app.name);
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
+        let paths = repository.paths(commit, PATHS).await.map_err(StepError::failed(doing()))?;
+        Ok(CodeLevel::of_tree(&app.name, paths.iter().map(String::as_str)))
+    }
+
+    /// The folder of the local copy of the code at `url`.
+    pub fn code_dir(&self, url: &str) -> PathBuf {
+        self.code_root.join(format!("{}.git", &hex::encode(Sha256::digest(url))[..16]))
+    }
+
+    /// The token for code at `url`: the code host's, for its own host only.
+    pub fn code_token(&self, url: &str) -> Option<SecretString> {
+        let host = url::Url::parse(url).ok()?.host_str()?.to_owned();
+        (host == "github.com").then(|| self.config.github.token.clone()).flatten()
+    }
+}
+
+/// The commit of an app's code that something in the archive is, if it is that.
+fn kept(extra: &Extra, app: &AppSpec, url: &str) -> Option<Commit> {
+    let ours = extra.kind == KIND && extra.name == app.name;
+    let same = extra.about.get("repository").is_some_and(|known| known == url);
+    (ours && same).then(|| Commit::parse(extra.about.get("commit")?)).flatten()
+}
