@@ -89,9 +89,10 @@ pub struct Capture<'a> {
 impl Capture<'_> {
     /// Takes an archive with all that belongs to it.
     pub async fn take(&self, archiver: &Archiver) -> Result<Record, ArchiveError> {
+        let turn = archiver.prepare().await?;
         let before = archiver.newest().await?;
         let beside = self.beside(archiver, before.as_ref()).await;
-        archiver.take(beside).await
+        archiver.take(turn, beside).await
     }
 
     /// Everything that a run archives beside the bucket, and what could not be had. `before` is the run before.

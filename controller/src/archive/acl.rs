@@ -1,5 +1,5 @@
-//! Access control lists: read with each object that is copied, put back with each that is restored. A store that has none, does not
-//! show them to our key pair, or fails over them again and again, costs the lists and nothing else.
+//! Access control lists: read with each object that is copied, put back with each that is restored. A store that has none, or does not
+//! show them to our key pair, costs the lists and nothing else; one that fails over single lists costs those, until the next run.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,23 +19,36 @@ struct Heard {
     /// The store has answered once.
     answered: bool,
     refusals: u32,
+    /// How often it failed, however often it was asked.
+    broken: u32,
     why: Option<String>,
 }
 
+/// What the store says of an object's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// This.
+    List(Acl),
+    /// Nothing: it has none, does not show it, or the object is gone.
+    Nothing,
+    /// It failed, and may not the next time.
+    Failed,
+}
+
 impl Acls {
-    /// The list of an object; `None` where it is not known.
-    pub async fn read(&self, place: &Place, key: &str, version: Option<&str>) -> Result<Option<Acl>> {
+    /// The list of an object.
+    pub async fn read(&self, place: &Place, key: &str, version: Option<&str>) -> Result<Told> {
         if self.is_over() {
-            return Ok(None);
+            return Ok(Told::Nothing);
         }
         match place.s3.acl(&place.bucket, key, version).await {
             Ok(acl) => {
                 self.heard().answered = true;
-                Ok(Some(acl))
+                Ok(Told::List(acl))
             }
             // Gone meanwhile: what was read of it is archived all the same.
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => self.refused(error, "reading an object's access control list").map(|()| None),
+            Err(error) if error.is_not_found() => Ok(Told::Nothing),
+            Err(error) => self.refused(error, "reading an object's access control list"),
         }
     }
 
@@ -49,7 +62,7 @@ impl Acls {
                 self.heard().answered = true;
                 Ok(())
             }
-            Err(error) => self.refused(error, "granting access to an object"),
+            Err(error) => self.refused(error, "granting access to an object").map(drop),
         }
     }
 
@@ -63,15 +76,22 @@ impl Acls {
         !heard.answered && heard.refusals >= PATIENCE
     }
 
-    fn refused(&self, error: S3Error, doing: &'static str) -> Result<()> {
-        let none = error.is_unsupported() || error.is_incomplete();
-        if !none && !error.is_denied() && !error.is_broken() {
-            return Err(ArchiveError::outside(doing)(error));
-        }
+    fn refused(&self, error: S3Error, doing: &'static str) -> Result<Told> {
         let mut heard = self.heard();
-        heard.refusals += if none { PATIENCE } else { 1 };
+        let told = if error.is_unsupported() || error.is_incomplete() {
+            heard.refusals += PATIENCE;
+            Told::Nothing
+        } else if error.is_denied() {
+            heard.refusals += 1;
+            Told::Nothing
+        } else if error.is_broken() && (heard.answered || heard.broken < PATIENCE) {
+            heard.broken += 1;
+            Told::Failed
+        } else {
+            return Err(ArchiveError::outside(doing)(error));
+        };
         heard.why.get_or_insert_with(|| error.to_string());
-        Ok(())
+        Ok(told)
     }
 
     fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {

@@ -17,12 +17,12 @@ use tokio::sync::Semaphore;
 
 use self::lookups::Lookups;
 use super::Archiver;
-use super::acl::Acls;
+use super::acl::{Acls, Told};
 use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
 use super::suspicion::Noise;
 use super::vault::{BINARY, PART};
-use crate::providers::s3::{Acl, Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
+use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Pending, Stored};
 
@@ -60,6 +60,17 @@ pub struct Done {
     pub replaced: bool,
 }
 
+/// What became of an object that was to be copied.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is in the archive.
+    Copied(Box<Done>),
+    /// It is gone.
+    Vanished,
+    /// The source lists it, and answers that there is none.
+    Unreadable,
+}
+
 /// How the archive holds a content.
 #[derive(Debug)]
 pub enum Kept {
@@ -78,31 +89,41 @@ impl Copier {
         Self { archiver, run, acls, lookups, budget, keeping, pending: AtomicU64::new(0) }
     }
 
-    /// Copies what the listing showed; `None` if it is gone.
-    pub async fn copy(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
+    /// Copies what the listing showed.
+    pub async fn copy(&self, listed: &ObjectSummary) -> Result<Outcome> {
         let mut pause = PAUSE;
         let mut changed = false;
         let mut listed = listed.clone();
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
-                Ok(Some(done)) => return Ok(Some(Done { replaced: done.replaced || changed, ..done })),
-                Ok(None) if !self.is_listed(&listed.key).await? => return Ok(None),
-                Ok(None) => unreachable(),
-                Err(error) => error,
+                Ok(Some(done)) => {
+                    let replaced = done.replaced || changed;
+                    return Ok(Outcome::Copied(Box::new(Done { replaced, ..done })));
+                }
+                Ok(None) => match self.is_listed(&listed.key).await {
+                    Ok(false) => return Ok(Outcome::Vanished),
+                    // Perhaps its list is late.
+                    Ok(true) if attempt == ATTEMPTS => return Ok(Outcome::Unreadable),
+                    Ok(true) => None,
+                    Err(error) => Some(error),
+                },
+                Err(error) => Some(error),
             };
-            if error_is_change(&error) {
+            if error.as_ref().is_some_and(error_is_change) {
                 changed = true;
-                let Some(now) = self.look(&listed).await? else { return Ok(None) };
-                listed = now;
+                // If it is gone by now, the next attempt tells.
+                listed = self.look(&listed).await?.unwrap_or(listed);
             }
-            if attempt == ATTEMPTS || !again(&error) {
-                return Err(error);
+            if let Some(error) = error {
+                if attempt == ATTEMPTS || !again(&error) {
+                    return Err(error);
+                }
+                tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
             }
-            tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        Ok(None)
+        Ok(Outcome::Unreadable)
     }
 
     /// Whether the source still lists the key. A store that lists an object and says that there is none has not lost it for us: what is
@@ -196,7 +217,7 @@ impl Copier {
         self.done(listed, found, acl, Kept::Hashed(stored)).await
     }
 
-    async fn acl(&self, key: &str, version: Option<&str>) -> Result<Option<Acl>> {
+    async fn acl(&self, key: &str, version: Option<&str>) -> Result<Told> {
         self.acls.read(&self.archiver.source, key, version).await
     }
 
@@ -286,7 +307,7 @@ impl Copier {
         self.keeping.lock.map(|lock| lock.until)
     }
 
-    async fn done(&self, listed: &ObjectSummary, found: Found, acl: Option<Acl>, kept: Kept) -> Result<Done> {
+    async fn done(&self, listed: &ObjectSummary, found: Found, acl: Told, kept: Kept) -> Result<Done> {
         let source = &self.archiver.source;
         let tags = if found.tags == 0 {
             std::collections::BTreeMap::new()
@@ -322,7 +343,8 @@ impl Copier {
             content_language,
             metadata: user,
             tags,
-            acl,
+            acl_unread: acl == Told::Failed,
+            acl: if let Told::List(acl) = acl { Some(acl) } else { None },
             pending,
         };
         Ok(Done { entry, kept, replaced })
@@ -336,18 +358,6 @@ fn again(error: &ArchiveError) -> bool {
 
 fn error_is_change(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
-}
-
-/// The source lists the object, and answers that there is none. Perhaps its list is late: looking again helps.
-fn unreachable() -> ArchiveError {
-    ArchiveError::Outside {
-        doing: "reading an object that the bucket lists",
-        source: S3Error::Transport {
-            call: "objects.get",
-            effect: crate::providers::http::Effect::Repeatable,
-            source: "the store says that there is none".into(),
-        },
-    }
 }
 
 /// Fewer bytes arrived than were announced, or others: reading again helps.

@@ -84,6 +84,9 @@ pub struct Entry {
     /// Who else than its owner may do what with it. Nothing is said where it is not known: older writers did not ask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acl: Option<Acl>,
+    /// The store failed over the list: the next run asks again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub acl_unread: bool,
     /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,

@@ -34,8 +34,7 @@ impl Archiver {
         index: &ArtifactIndex,
         taken_at: DateTime<Utc>,
     ) -> Result<Record> {
-        let busy = || ArchiveError::Busy(self.plan.clone());
-        let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        let _turn = self.prepare().await?;
         let run = run_name(taken_at);
         let folder = self.work.join(&run);
         create_private(&folder)?;
@@ -172,7 +171,8 @@ impl Archiver {
                 }
             }
         }
-        Self { source: mirror, ..self.clone() }.take(super::take::Beside::default()).await
+        let turn = self.prepare().await?;
+        Self { source: mirror, ..self.clone() }.take(turn, super::take::Beside::default()).await
     }
 }
 
@@ -196,6 +196,7 @@ fn write(index: &ArtifactIndex, path: &Path) -> Result<Written> {
             content_language: None,
             metadata: std::collections::BTreeMap::new(),
             tags: std::collections::BTreeMap::new(),
+            acl_unread: false,
             acl: None,
             pending: None,
         };

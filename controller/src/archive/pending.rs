@@ -115,7 +115,8 @@ impl Archiver {
         }
         let key = object_key(&vault.prefix, &hex::encode(stored.sha256));
         let keeping = vault.keeping(self.clock.now());
-        let copied = vault.copy((&vault.bucket, &name), Want::default(), &key, bytes, &keeping).await;
+        let (from, to) = ((vault.bucket.as_str(), name.as_str()), (vault.bucket.as_str(), key.as_str()));
+        let copied = vault.s3.copy_exactly(from, Want::default(), to, bytes, &keeping).await;
         match copied {
             // Another run put the same content meanwhile, and this key pair may only add: the next verification reads it.
             Err(error) if error.is_denied() => {
@@ -126,6 +127,7 @@ impl Archiver {
             }
             copied => drop(copied.map_err(ArchiveError::inside("copying what is pending to its digest"))?),
         }
+        vault.see_lock(&key, &keeping).await?;
         stored.locked_until = keeping.lock.map(|lock| lock.until);
         Ok(Outcome::Good(stored))
     }

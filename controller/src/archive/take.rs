@@ -19,7 +19,7 @@ use super::format::{
 };
 use super::manifest::{Writer, Written};
 use crate::runtime::chain::Chain;
-use crate::store::{ArchiveEnd, ArchiveRow};
+use crate::store::{ArchiveEnd, ArchiveRow, Turn};
 use holdings::Holdings;
 
 mod copying;
@@ -31,6 +31,11 @@ mod latest;
 const BATCH: usize = 256;
 /// Keys that a record names when they vanished.
 const NAMED: usize = 1_000;
+
+/// Objects that the bucket lists and does not give: above so many it is the bucket that cannot be read.
+const MOST_UNREADABLE: usize = 100;
+/// What is noted of such an object in place of its line; of one that vanished nothing is.
+const UNREADABLE: Value = Value::Null;
 
 /// What a run has done so far.
 #[derive(Debug, Default)]
@@ -65,13 +70,10 @@ pub struct Beside {
 }
 
 impl Archiver {
-    /// Takes an archive, or ends the one that was cut off. At most one process does so for a plan.
+    /// Takes an archive in the plan's `turn`, or ends the one that was cut off. At most one process does so for a plan.
     ///
     /// What is stored stays stored when it fails: the next call goes on.
-    pub async fn take(&self, beside: Beside) -> Result<Record> {
-        let busy = || ArchiveError::Busy(self.plan.clone());
-        let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
-        self.vault.must_lock().await?;
+    pub async fn take(&self, turn: Turn, beside: Beside) -> Result<Record> {
         let newest = self.vault.runs().await?.pop();
         let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);
@@ -85,6 +87,7 @@ impl Archiver {
                 self.store.archive_stopped(row.id, &why).await?;
             }
         }
+        drop(turn);
         result
     }
 
@@ -123,14 +126,14 @@ impl Archiver {
 
     async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside, cost: &Cost) -> Result<Record> {
         let latest = self.latest(folder).await?;
-        self.know_contents().await?;
         let meter = Meter::default();
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
         let (changes, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
             self.beat(row.id, &meter).await
         })?;
-        let (written, vanished) = self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
+        let (written, vanished, unreadable) =
+            self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = ChangeCounts {
             rewritten: changes.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
             scrambled: meter.scrambled.load(Ordering::Relaxed),
@@ -144,7 +147,7 @@ impl Archiver {
             suspicious,
             cost: cost.counts(),
             extras: beside.extras,
-            missing: beside.missing,
+            missing: [beside.missing, unreadable].concat(),
             vanished,
             unread: unread(&meter.acls),
             replaced: meter.replaced.load(Ordering::Relaxed),
@@ -198,12 +201,17 @@ impl Archiver {
 
     /// Writes the manifest from the spool and what was copied; every content that it names is one that the archive holds. For the
     /// lines that are kept the walk has seen to that.
-    async fn write_manifest(&self, archive: i64, spool: &Path, to: &Path) -> Result<(Written, Vec<String>)> {
+    async fn write_manifest(
+        &self,
+        archive: i64,
+        spool: &Path,
+        to: &Path,
+    ) -> Result<(Written, Vec<String>, Vec<String>)> {
         let read = ArchiveError::file("reading the spooled listing");
         let file = std::fs::File::open(spool).map_err(&read)?;
         let mut writer = Writer::create(to)?;
         let mut copied = std::pin::pin!(self.store.archive_lines(archive));
-        let mut vanished = Vec::new();
+        let (mut vanished, mut unreadable) = (Vec::new(), Vec::new());
         let holdings = Holdings::new(self);
         let mut digests = Vec::new();
         for line in std::io::BufReader::with_capacity(1 << 18, file).lines() {
@@ -215,6 +223,15 @@ impl Archiver {
             }
             let key: String = parse(line.trim_start_matches('+'))?;
             match copied_entry(&mut copied, &key).await? {
+                Some(value) if value == UNREADABLE => {
+                    unreadable.push(format!("`{key}`: the bucket lists it, and answers that there is none"));
+                    if unreadable.len() > MOST_UNREADABLE {
+                        return Err(ArchiveError::Refused {
+                            why: format!("the bucket does not give what it lists, {key} and others"),
+                            advice: "look at one of them with another client, and take the archive again when the bucket gives it",
+                        });
+                    }
+                }
                 Some(value) => {
                     let entry: Entry = serde_json::from_value(value).map_err(|error| damaged(&error))?;
                     let text = serde_json::to_string(&entry).map_err(|error| damaged(&error))?;
@@ -229,7 +246,7 @@ impl Archiver {
             }
         }
         holdings.all(digests).await?;
-        Ok((writer.finish()?, vanished))
+        Ok((writer.finish()?, vanished, unreadable))
     }
 }
 

@@ -204,7 +204,7 @@ impl Vault {
             etags.push(put.map_err(&write)?);
         }
         self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(&write)?;
-        self.see_lock(key, keeping).await.map_err(write)
+        self.see_lock(key, keeping).await
     }
 }
 

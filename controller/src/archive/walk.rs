@@ -54,9 +54,11 @@ impl Spool {
     }
 }
 
-/// Whether the source still has what the manifest names. Pure.
+/// Whether the source still has what the manifest names, and all of it is known. Pure.
 fn unchanged(entry: &Entry, listed: &ObjectSummary) -> bool {
-    entry.size == listed.size && entry.etag == listed.etag && entry.last_modified == listed.modified
+    let same =
+        entry.size == listed.size && entry.etag == listed.etag && entry.last_modified == listed.modified;
+    same && !entry.acl_unread
 }
 
 /// Lines of the manifest of the run before, one at a time.
@@ -231,7 +233,8 @@ async fn is_copied<S: Stream<Item = Copied>>(
             None => return Ok(None),
             Some(Ok((key, etag, entry))) if key >= &listed.key => {
                 let same = key == &listed.key && etag == &listed.etag;
-                return Ok(entry.clone().filter(|_| same));
+                // What could not be read then is asked for again.
+                return Ok(entry.clone().filter(|entry| same && !entry.is_null()));
             }
             Some(_) => {
                 if let Some(Err(error)) = copied.next().await {
@@ -296,7 +299,8 @@ mod tests {
         let (send, lines) = mpsc::channel(8);
         send.send(Ok(before)).await.unwrap();
         drop(send);
-        let copied = copied.into_iter().map(|(key, etag)| Ok((key.into(), etag.into(), Some(Value::Null))));
+        let copied =
+            copied.into_iter().map(|(key, etag)| Ok((key.into(), etag.into(), Some(serde_json::json!({})))));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
         let (changed, mut rest) = mpsc::channel(100);
@@ -350,6 +354,20 @@ mod tests {
         let hashed: Entry = serde_json::from_str(lines[0].strip_prefix('=').unwrap()).unwrap();
         assert_eq!((hashed.sha256.as_str(), hashed.pending), ("new-a", None));
         assert_eq!(&lines[1..], [format!("={as_it_was}"), "+\"c\"".to_owned()]);
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_asked_for_again() {
+        // Before the cut,
+        let noted = [Ok(("a".into(), "1".into(), Some(Value::Null)))];
+        let mut noted = std::pin::pin!(futures::stream::iter(noted).peekable());
+        assert_eq!(is_copied(noted.as_mut(), &listed("a", "1")).await.unwrap(), None);
+        // and in the run before: the object is the same, its access control list was not read.
+        let mut before = line("b", "1");
+        before.entry.acl_unread = true;
+        let (_, copied, _) =
+            run(vec![before, line("c", "1")], vec![listed("b", "1"), listed("c", "1")], vec![]).await;
+        assert_eq!(copied, ["b"]);
     }
 
     #[tokio::test]

@@ -293,7 +293,7 @@ impl Climb {
             return Err(Halt::Fallen(falls));
         }
         let level = compare_migrations(applied_migrations(connection).await?.as_deref(), code);
-        let ahead = level.ahead().to_vec();
+        let ahead = level.ahead();
         self.migrations = Some(level);
         if !ahead.is_empty() {
             return Err(Halt::Ahead(ahead));

@@ -219,7 +219,7 @@ mod tests {
             ahead: vec![ahead.clone()],
             unknown: vec![],
             foreign: vec![],
-            kept: vec![],
+            kept: std::collections::BTreeMap::new(),
         };
         let halt = Some(Halt::Ahead(vec![ahead]));
         let climb =

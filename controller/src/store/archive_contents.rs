@@ -81,18 +81,30 @@ impl Store {
         .map(drop)
     }
 
-    /// Forgets all contents, and what a run that was cut off had copied: they lie where the archive was. Safe to repeat.
+    /// Forgets all contents but damaged ones: they lie where the archive was, and what is damaged may be the same place by another name.
+    /// Safe to repeat.
     pub async fn archive_left(&self, plan: &str) -> Result<()> {
         let failed = StoreError::query("archive.left");
         let mut transaction = self.begin().await.map_err(&failed)?;
         for forget in [
-            "DELETE FROM archive_objects WHERE plan = $1",
-            "DELETE FROM archive_pending WHERE plan = $1",
-            "DELETE FROM archive_progress USING archives WHERE archives.id = archive_progress.archive AND archives.plan = $1",
+            "DELETE FROM archive_objects WHERE plan = $1 AND damaged_at IS NULL",
+            "DELETE FROM archive_pending WHERE plan = $1 AND damaged_at IS NULL",
         ] {
             sqlx::query(forget).bind(plan).execute(&mut *transaction).await.map_err(&failed)?;
         }
         transaction.commit().await.map_err(failed)
+    }
+
+    /// Forgets what a run that was cut off had copied: it lies where the archive was. Safe to repeat.
+    pub async fn archive_notes_left(&self, plan: &str) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM archive_progress USING archives WHERE archives.id = archive_progress.archive AND archives.plan = $1",
+        )
+        .bind(plan)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.notesLeft"))
+        .map(drop)
     }
 
     /// How many contents the archive holds.

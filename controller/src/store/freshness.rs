@@ -74,7 +74,7 @@ impl Store {
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.sound AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                 ORDER BY v.taken_at DESC LIMIT 1) sound ON true
              LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL) AS archive_at,
-                max(verified_at) AS archive_verified_at FROM archives a
+                max(verified_at) FILTER (WHERE damaged IS NULL) AS archive_verified_at FROM archives a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
              LEFT JOIN LATERAL (SELECT max(taken_at) AS dump_copy_at FROM archive_dumps d WHERE d.plan = p.name) copied ON true
              LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r

@@ -40,7 +40,8 @@ ODD = [
 
 
 class Store:
-    """Where it is, and what it lacks: `without` names some of `tags`, `folders`, `copy`, `lock`."""
+    """Where it is, and what it lacks: `without` names some of `tags`, `folders`, `copy`, `lock`, and
+    `list of parts` where it fails over the access control list of what was sent in parts, which is asked for again in each run."""
 
     def __init__(self, name, endpoint, access_key, secret_key, region="us-east-1", without=(), odd=tuple(ODD)):
         self.name, self.endpoint, self.region, self.without, self.odd = name, endpoint, region, set(without), odd
@@ -171,7 +172,8 @@ def through_us(check, store, keeper):
     @check("archive run: unchanged objects are not read again")
     def _():
         changes = keeper.say("run")["changes"]
-        assert changes["bytes"] == changes["added"] == changes["rewritten"] == changes["deleted"] == 0, changes
+        again = LARGE if "list of parts" in store.without else 0
+        assert changes["bytes"] == again and changes["added"] == changes["rewritten"] == changes["deleted"] == 0, changes
 
     @check("archive run: what changed and what is gone")
     def _():
@@ -186,7 +188,7 @@ def through_us(check, store, keeper):
         @check(f"archive verify --depth {depth}")
         def _():
             found = keeper.say("verify", "--depth", depth)
-            assert found["damaged"] == [] if "damaged" in found else True, found
+            assert found["findings"] == [] and found["objects"] == len(original) - 1, found
 
     restored(check, store, keeper, original, runs)
 
@@ -194,7 +196,8 @@ def through_us(check, store, keeper):
     def _():
         time.sleep(1.1)
         keeper.say("prune", "--yes")
-        assert len(keeper.say("list")) >= 1
+        kept = [found["Key"] for found in store.client.list_objects_v2(Bucket=ARCHIVE, Prefix=f"{PLAN}/runs/")["Contents"]]
+        assert len(kept) == 1 and runs[0]["run"] not in kept[0], kept
         keeper.say("verify", "--depth", "full")
 
 

@@ -23,7 +23,8 @@ impl Copier {
         let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
         // Cold storage has its turn when it is hashed: before that it is to be read.
         let warm = Keeping { lock: self.keeping.lock, storage_class: None };
-        let copied = vault.copy((source, &listed.key), want, &key, listed.size, &warm);
+        let copied =
+            vault.s3.copy_exactly((source, &listed.key), want, (&vault.bucket, &key), listed.size, &warm);
         let (acl, etag) = futures::join!(self.acl(&listed.key, found.version.as_deref()), copied);
         let etag = match etag {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
@@ -33,6 +34,7 @@ impl Copier {
             }
             etag => etag.map_err(ArchiveError::inside("copying inside the store"))?,
         };
+        vault.see_lock(&key, &warm).await?;
         if is_md5(&found.etag) && is_md5(&etag) && etag != found.etag {
             return Err(short(&listed.key, 0, listed.size));
         }

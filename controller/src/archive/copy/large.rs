@@ -138,11 +138,12 @@ impl Copier {
         if let Some(locked) = self.lookups.ask(sha256).await? {
             self.extend(&key, locked).await?;
         } else {
-            let from = (vault.bucket.as_str(), name);
-            match vault.copy(from, Want::default(), &key, listed.size, &self.keeping).await {
+            let (from, to) = ((vault.bucket.as_str(), name), (vault.bucket.as_str(), key.as_str()));
+            match vault.s3.copy_exactly(from, Want::default(), to, listed.size, &self.keeping).await {
                 Err(error) if error.is_denied() => self.is_there(&key, sha256, listed.size, error).await?,
                 copied => drop(copied.map_err(&inside)?),
             }
+            vault.see_lock(&key, &self.keeping).await?;
             let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
             if head.is_none_or(|head| head.size != listed.size) {
                 return Err(short(&key, 0, listed.size));

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
-use crate::archive::acl::Acls;
+use crate::archive::acl::{Acls, Told};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
 use crate::archive::{Archiver, Place};
@@ -107,7 +107,10 @@ impl Archiver {
         let is_right = if new {
             wanted.is_private()
         } else {
-            acls.read(&order.to, key, None).await?.is_none_or(|seen| seen == *wanted)
+            match acls.read(&order.to, key, None).await? {
+                Told::List(seen) => seen == *wanted,
+                Told::Nothing | Told::Failed => true,
+            }
         };
         if is_right { Ok(()) } else { acls.put(&order.to, key, wanted).await }
     }
@@ -125,7 +128,7 @@ impl Archiver {
         let compare = async |entry: Entry| -> Result<()> {
             let key = format!("{}{}", order.to_prefix, entry.key);
             let seen = acls.read(&order.to, &key, None).await?;
-            if let (Some(seen), Some(wanted)) = (seen, entry.acl)
+            if let (Told::List(seen), Some(wanted)) = (seen, entry.acl)
                 && seen != wanted
             {
                 let how = format!(
@@ -161,7 +164,7 @@ struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     fn of(to: &'a Place, start: &'a str) -> Self {
-        let keys = to.s3.list(&to.bucket, start).map_ok(|object| object.key);
+        let keys = to.s3.list_in_order(&to.bucket, start).map_ok(|object| object.key);
         Self { keys: keys.map_err(ArchiveError::outside("listing the target")).boxed(), front: None }
     }
 

@@ -9,8 +9,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::holdings::Holdings;
-use super::{BATCH, Meter};
-use crate::archive::copy::{Copier, Done, Kept};
+use super::{BATCH, Meter, UNREADABLE};
+use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::ChangeCounts;
 use crate::archive::gate::Gate;
@@ -94,16 +94,15 @@ impl Archiver {
     }
 
     /// What is kept of a copy.
-    async fn note(&self, changed: Changed, done: Option<Done>, meter: &Meter) -> Result<Copied> {
+    async fn note(&self, changed: Changed, outcome: Outcome, meter: &Meter) -> Result<Copied> {
         meter.copied.fetch_add(1, Ordering::Relaxed);
-        let Some(done) = done else {
-            return Ok(Copied {
-                key: changed.listed.key,
-                etag: changed.listed.etag,
-                entry: None,
-                stored: None,
-                pending: None,
-            });
+        let done = match outcome {
+            Outcome::Copied(done) => *done,
+            Outcome::Vanished | Outcome::Unreadable => {
+                let entry = matches!(outcome, Outcome::Unreadable).then_some(UNREADABLE);
+                let (key, etag) = (changed.listed.key, changed.listed.etag);
+                return Ok(Copied { key, etag, entry, stored: None, pending: None });
+            }
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);

@@ -6,6 +6,10 @@ use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::Record;
 use crate::runtime::chain::Chain;
+use crate::store::Turn;
+
+/// What is said of runs that the archive left behind.
+const LEFT: &str = "where the archive was";
 
 /// A run that is whole: its record, digest and manifest.
 #[derive(Debug)]
@@ -51,35 +55,52 @@ impl Archiver {
         Ok(Latest { record, sha256, manifest })
     }
 
+    /// The plan's turn, once the archive locks if it is to and what we know is about the place that the plan names: before anything is put.
+    pub async fn prepare(&self) -> Result<Turn> {
+        let busy = || ArchiveError::Busy(self.plan.clone());
+        let turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        self.vault.must_lock().await?;
+        self.know_contents().await?;
+        Ok(turn)
+    }
+
     /// Learns what the archive holds from its listing where our own tables are not about it: on a new machine, or when the plan was told
     /// another place.
-    pub(super) async fn know_contents(&self) -> Result<()> {
+    async fn know_contents(&self) -> Result<()> {
         let place = self.vault.place();
         let known = self.store.archive_place(&self.plan).await?;
         if known.as_ref() == Some(&place) {
             return Ok(());
         }
-        if let Some(before) = known {
-            self.leave(&before).await?;
+        if known.is_some() {
+            self.store.archive_left(&self.plan).await?;
         }
         self.relist().await?;
+        self.leave(known.as_deref()).await?;
         Ok(self.store.archive_lies_at(&self.plan, &place).await?)
     }
 
-    /// Nothing is known of the new place. Runs that lie where the archive was are not runs that anything can be restored from now.
-    async fn leave(&self, before: &str) -> Result<()> {
-        tracing::warn!(
-            plan = self.plan,
-            before,
-            "the archive lies elsewhere now: all is copied that is not there"
-        );
-        self.store.archive_left(&self.plan).await?;
+    /// Runs that lie where the archive was are not runs that anything can be restored from now; what was copied of one that was cut off
+    /// lies there too. Where it was is not known on a new machine, and where older releases kept the records.
+    async fn leave(&self, before: Option<&str>) -> Result<()> {
+        let before = before.unwrap_or("another place");
+        self.store.archive_notes_left(&self.plan).await?;
         let there = self.vault.runs().await?;
-        let gone = format!("it lies at {before}, where the archive was");
-        for row in self.store.archives(&self.plan).await? {
-            if row.phase == "Complete" && !there.contains(&row.run) {
-                self.store.archive_verified(&self.plan, &row.run, "listing", Some(&gone)).await?;
+        let gone = format!("it lies at {before}, {LEFT}");
+        for row in self.store.archives(&self.plan).await?.iter().filter(|row| row.phase == "Complete") {
+            // Whoever moves back finds the runs of then.
+            let left = row.damaged.as_ref().is_some_and(|why| why.ends_with(LEFT));
+            let damaged = match there.contains(&row.run) {
+                // What was found damaged stays so.
+                _ if row.damaged.is_some() && !left => continue,
+                true if left => None,
+                true => continue,
+                false => Some(gone.as_str()),
+            };
+            if damaged.is_some() {
+                tracing::warn!(plan = self.plan, run = row.run, before, "a run lies where the archive was");
             }
+            self.store.archive_verified(&self.plan, &row.run, "listing", damaged).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::Vault;
 use crate::archive::error::{ArchiveError, Result};
-use crate::providers::s3::{Keeping, S3Error, Want};
+use crate::providers::s3::Keeping;
 
 impl Vault {
     /// Where the plan wants locks, the bucket has them. Nothing is put before that is known: a store that has never heard of locks would
@@ -25,30 +25,18 @@ impl Vault {
         }
     }
 
-    /// Lets the store copy exactly what `want` names to `key`; locked as it is to be kept. Returns the copy's entity tag.
-    pub async fn copy(
-        &self,
-        from: (&str, &str),
-        want: Want<'_>,
-        key: &str,
-        size: u64,
-        keeping: &Keeping,
-    ) -> std::result::Result<String, S3Error> {
-        let etag = self.s3.copy_exactly(from, want, (&self.bucket, key), size, keeping).await?;
-        self.see_lock(key, keeping).await?;
-        Ok(etag)
-    }
-
-    /// Locks what is not locked yet as it is to be kept. Ceph passes over locks that are asked for with a copy or with an upload in parts.
-    pub(super) async fn see_lock(&self, key: &str, keeping: &Keeping) -> std::result::Result<(), S3Error> {
+    /// Locks what was put and is not locked as it is to be kept: Ceph passes over locks that are asked for with a copy or with an upload in
+    /// parts. Safe to repeat.
+    pub async fn see_lock(&self, key: &str, keeping: &Keeping) -> Result<()> {
+        let inside = ArchiveError::inside("locking what was put");
         let Some(lock) = keeping.lock else { return Ok(()) };
-        let head = self.s3.head(&self.bucket, key).await?;
+        let head = self.s3.head(&self.bucket, key).await.map_err(&inside)?;
         // A store's dates may have no fractions.
         let due = lock.until - TimeDelta::seconds(1);
         if head.and_then(|head| head.locked_until).is_some_and(|until| until >= due) {
             return Ok(());
         }
-        self.s3.lock(&self.bucket, key, lock).await
+        self.s3.lock(&self.bucket, key, lock).await.map_err(inside)
     }
 }
 
@@ -58,36 +46,43 @@ mod tests {
 
     use super::*;
     use crate::providers::s3::{
-        Lock,
+        Lock, Want,
         tests::{Answer, store},
     };
 
     const COPIED: Answer = (200, &[], "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>");
 
-    /// What a copy that is to be locked until 2027 asks of a store that answers so.
-    async fn asked(answers: Vec<Answer>) -> Vec<String> {
+    /// What a copy that is to be locked until 2027 asks of a store that answers so, and whether it is seen to be locked.
+    async fn asked(answers: Vec<Answer>) -> (Vec<String>, bool) {
         let (s3, seen, _server) = store(answers).await;
         let (endpoint, bucket, prefix) = (String::new(), "b".to_owned(), String::new());
         let vault = Vault { s3, endpoint, bucket, prefix, storage_class: None, lock: None };
         let until: DateTime<Utc> = "2027-01-01T00:00:00.5Z".parse().unwrap();
         let keeping = Keeping { storage_class: None, lock: Some(Lock { compliance: false, until }) };
-        vault.copy(("b", "from"), Want::default(), "to", 5, &keeping).await.unwrap();
+        vault.s3.copy_exactly(("b", "from"), Want::default(), ("b", "to"), 5, &keeping).await.unwrap();
+        let locked = vault.see_lock("to", &keeping).await.is_ok();
         let seen = seen.lock().unwrap();
         assert_eq!(seen[0].2["content-md5"], "1B2M2Y8AsgTpgAmY7PhCfg==");
-        seen.iter().map(|(method, path, ..)| format!("{method} {path}")).collect()
+        (seen.iter().map(|(method, path, ..)| format!("{method} {path}")).collect(), locked)
     }
 
     #[tokio::test]
     async fn a_lock_that_was_passed_over_is_put() {
-        let asked = asked(vec![COPIED, (200, &[], ""), (200, &[], "")]).await;
-        assert_eq!(asked.len(), 3, "{asked:?}");
+        let (asked, locked) = asked(vec![COPIED, (200, &[], ""), (200, &[], "")]).await;
+        assert_eq!((asked.len(), locked), (3, true), "{asked:?}");
         assert!(asked[2].starts_with("PUT /b/to?retention"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_may_not_be_put_is_not_believed_to_be_there() {
+        let (_, locked) = asked(vec![COPIED, (200, &[], ""), (403, &[], "")]).await;
+        assert!(!locked);
     }
 
     #[tokio::test]
     async fn a_lock_that_is_there_is_left() {
         let head = (200, &[("x-amz-object-lock-retain-until-date", "2027-01-01T00:00:00Z")][..], "");
-        assert_eq!(asked(vec![COPIED, head]).await, ["PUT /b/to", "HEAD /b/to"]);
+        assert_eq!(asked(vec![COPIED, head]).await, (vec!["PUT /b/to".into(), "HEAD /b/to".into()], true));
     }
 
     #[tokio::test]

@@ -115,17 +115,19 @@ pub enum MigrationLevel {
         unknown: Vec<String>,
         /// Django apps of which the code holds nothing: packages, or apps that are gone.
         foreign: Vec<String>,
-        /// Apps of the plan whose code is what the archive keeps, each with the commit.
-        kept: Vec<String>,
+        /// Apps of the plan whose code is what the archive keeps, each with its commit.
+        kept: BTreeMap<String, String>,
     },
 }
 
 impl MigrationLevel {
     /// What the code of now is too old for. What the archive keeps may merely be older than that.
-    pub fn ahead(&self) -> &[Ahead] {
+    pub fn ahead(&self) -> Vec<Ahead> {
         match self {
-            Self::Compared { ahead, kept, .. } if kept.is_empty() => ahead,
-            _ => &[],
+            Self::Compared { ahead, kept, .. } => {
+                ahead.iter().filter(|one| !kept.contains_key(&one.app)).cloned().collect()
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -146,10 +148,11 @@ impl fmt::Display for MigrationLevel {
                 if !foreign.is_empty() {
                     write!(f, "; not of this code: {}", some(foreign))?;
                 }
+                let kept: Vec<_> = kept.iter().map(|(app, commit)| format!("{app} at {commit}")).collect();
                 if kept.is_empty() {
                     Ok(())
                 } else {
-                    write!(f, "; the code is what the archive keeps: {}", some(kept))
+                    write!(f, "; the code is what the archive keeps: {}", some(&kept))
                 }
             }
         }
@@ -194,7 +197,7 @@ pub fn compare_migrations(applied: Option<&[Applied]>, code: &Code) -> Migration
         }
     }
     unknown.dedup();
-    let kept = levels.iter().filter_map(|level| Some(format!("{} at {}", level.app, level.kept.as_ref()?)));
+    let kept = levels.iter().filter_map(|level| Some((level.app.clone(), level.kept.clone()?)));
     MigrationLevel::Compared {
         judged,
         ahead,

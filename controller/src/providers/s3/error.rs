@@ -71,7 +71,7 @@ pub enum S3Error {
     },
     /// A list that is not in order cannot be compared with another one while both are read.
     #[error(
-        "the store lists `{key}` after `{before}`; its lists must be in the order of the keys' bytes, as S3 has it"
+        "the store lists `{key}` after `{before}`; its lists must be in the order of the keys' bytes, as S3 has it: take another store"
     )]
     Disordered {
         /// The key that came too late.
@@ -115,11 +115,14 @@ impl S3Error {
     {
         match &error {
             SdkError::ConstructionFailure(_) => return Self::Request { call, source: Box::new(error) },
-            // A success that the SDK cannot read is none of the store's errors.
-            SdkError::ServiceError(service) if !service.raw().status().is_success() => {
+            // A success that the SDK cannot read is none of the store's errors; one that was taken back when it had begun is.
+            SdkError::ServiceError(service)
+                if !service.raw().status().is_success() || service.err().code().is_some() =>
+            {
+                let status = service.raw().status();
                 return Self::Status {
                     call,
-                    status: service.raw().status().as_u16(),
+                    status: if status.is_success() { 500 } else { status.as_u16() },
                     code: line(service.err().code().unwrap_or_default()),
                     message: line(service.err().message().unwrap_or_default()),
                     effect,
@@ -161,7 +164,7 @@ impl S3Error {
 
     /// The store fails over this, however often it is asked: its own fault, and not that it is out of reach.
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Status { status: 500, .. })
+        matches!(self, Self::Status { status: 500, .. }) && matches!(self.class(), Class::Transient)
     }
 
     /// What it said is not what was asked for: it may not know what that is.

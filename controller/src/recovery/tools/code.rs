@@ -21,8 +21,8 @@ use crate::runtime::chain::Chain;
 const PATHS: usize = 64 << 20;
 /// How long the code may take to come where nothing stands still without it.
 pub(in crate::recovery) const CODE_PATIENCE: Duration = Duration::from_mins(2);
-/// How long its host may take of that.
-const HOST_PATIENCE: Duration = Duration::from_secs(50);
+/// The same for a verification, which has more time: hosts may take it all but the last share, in which the archive is asked.
+const MOST_CODE_PATIENCE: Duration = Duration::from_mins(5);
 
 impl Tools {
     /// The commit that the plan's ref of an app's code means now, fetched. *Repeat*: safe.
@@ -33,6 +33,16 @@ impl Tools {
         let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
         let source = Source { token: self.code_token(&url), ca_file: None, url };
         repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
+    }
+
+    /// The same, within `limit`.
+    async fn revision_within(&self, app: &AppSpec, limit: Duration) -> Result<Commit> {
+        tokio::time::timeout(limit, self.revision(app)).await.unwrap_or_else(|_| {
+            Err(StepError::refused(
+                format!("the code of {} did not come within {} s", app.name, limit.as_secs()),
+                "look whether its host is reachable from here",
+            ))
+        })
     }
 
     /// The commit that the newest run of the archive keeps of an app's code, taken into our copy of its repository; `None` where it keeps
@@ -80,14 +90,16 @@ impl Tools {
         dir: &Path,
         stop: &CancellationToken,
     ) -> Code {
+        let shares = u32::try_from(plan.1.apps.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let limit = MOST_CODE_PATIENCE / shares;
         let levels = async {
             let mut levels = Vec::new();
             for app in &plan.1.apps {
-                levels.push(self.level(plan, app, dir, stop).await?);
+                levels.push(self.level(plan, app, limit, (dir, stop)).await?);
             }
             Ok::<_, StepError>(levels)
         };
-        match tokio::time::timeout(CODE_PATIENCE, Box::pin(levels)).await {
+        match tokio::time::timeout(MOST_CODE_PATIENCE, Box::pin(levels)).await {
             Ok(Ok(levels)) => Code::Known(levels),
             Ok(Err(error)) => Code::Unknown(Chain(&error).to_string()),
             Err(_) => Code::Unknown("the code host does not answer".to_owned()),
@@ -98,16 +110,12 @@ impl Tools {
         &self,
         plan: (&str, &RecoveryPlanSpec),
         app: &AppSpec,
-        dir: &Path,
-        stop: &CancellationToken,
+        limit: Duration,
+        (dir, stop): (&Path, &CancellationToken),
     ) -> Result<CodeLevel> {
-        let error = match tokio::time::timeout(HOST_PATIENCE, self.revision(app)).await {
-            Ok(Ok(commit)) => return self.migrations_at(app, &commit).await,
-            Ok(Err(error)) => error,
-            Err(_) => StepError::refused(
-                format!("the host of the code of {} does not answer", app.name),
-                "look whether it is reachable from here",
-            ),
+        let error = match self.revision_within(app, limit).await {
+            Ok(commit) => return self.migrations_at(app, &commit).await,
+            Err(error) => error,
         };
         match self.kept_commit(plan, app, dir, stop).await {
             Ok(Some(commit)) => {

@@ -20,6 +20,24 @@ async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_moves_takes_the_code_along() {
+    play(32, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let archive =
+            async |stage: &Stage, verb| stage.daemon.run(&["archive", "--dev", verb, "apilos"]).await;
+        archive(stage, "init").await;
+        archive(stage, "run").await;
+        stage.daemon.apply(&Plan::example().with("bucket: apilos-archive", "bucket: apilos-elsewhere")).await;
+        archive(stage, "init").await;
+        let taken = archive(stage, "run").await;
+        assert!(taken.contains("code of apilos-siap-pra"), "{taken}");
+        stage.daemon.run(&["archive", "--dev", "verify", "apilos", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_estate_comes_back_from_the_archive_alone() {
     play(31, async |stage: &mut Stage| {
         let folder = tempfile::tempdir().expect("a folder");

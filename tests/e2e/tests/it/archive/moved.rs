@@ -27,9 +27,19 @@ async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
         let rows = depot.must(&["list"]).await;
         let old = rows.as_array().expect("rows").iter().find(|row| row["run"] == *old).expect("the old run");
         assert!(old["damaged"].as_str().is_some_and(|why| why.contains("where the archive was")), "{old}");
+        let old = old["run"].as_str().expect("a run").to_owned();
         // That the old ones were read back says nothing of the new ones.
         assert_eq!(depot.must(&["verify", "--depth", "listing"]).await["covered"], 0);
         depot.must(&["verify", "--depth", "full"]).await;
+
+        // And back: what was left behind is there again, and what came after it no longer is.
+        depot.daemon.apply(&by_hand()).await;
+        depot.take().await;
+        let rows = depot.must(&["list"]).await;
+        let damaged = |run: &str| {
+            rows.as_array().expect("rows").iter().any(|row| row["run"] == run && !row["damaged"].is_null())
+        };
+        assert!(!damaged(&old) && damaged(&run_of(&new)), "{rows}");
     })
     .await;
 }
