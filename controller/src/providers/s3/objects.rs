@@ -152,7 +152,7 @@ impl S3 {
 
     /// Whether a list names exactly this key.
     pub async fn is_listed(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
-        // Keys that begin with it come after it, in any order that a store has: the first page is enough.
+        // Keys that begin with it come after it, in the order that S3 has: the first page is enough.
         let (objects, _) = self.list_page(bucket, key, None).await?;
         Ok(objects.iter().any(|object| object.key == key))
     }

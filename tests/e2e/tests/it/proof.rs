@@ -6,10 +6,8 @@
     reason = "dates and switches that Prometheus prints and we read again, digit by digit"
 )]
 
-use std::time::Duration;
-
 use reprise_e2e::plan::{NAME, Plan};
-use reprise_e2e::records::{Records, Request};
+use reprise_e2e::records::{Records, Request, poll};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
@@ -143,12 +141,7 @@ async fn nobody_has_to_ask_and_a_daemon_that_dies_in_the_middle_leaves_nothing_a
             let sql = "SELECT name FROM backup_verdicts WHERE kind = 'database' AND settled";
             stage.daemon.records().column(sql).await.len()
         };
-        for _ in 0..600 {
-            if settled(stage).await == 7 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        poll(async || (settled(stage).await == 7).then_some(())).await;
         let rows = verdicts(stage.daemon.records()).await;
         assert_eq!(settled(stage).await, 7, "{rows:#?}");
         let (good, bad): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.refused.is_empty());
@@ -270,14 +263,11 @@ fn fresh() -> String {
 /// A metric once it is as `wanted`.
 async fn until(stage: &Stage, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
     let mut seen = None;
-    for _ in 0..300 {
+    let found = poll(async || {
         seen = stage.daemon.metric(series).await;
-        if let Some(value) = seen.filter(|value| wanted(*value)) {
-            return value;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{series} is {seen:?}");
+        seen.filter(|value| wanted(*value))
+    });
+    found.await.unwrap_or_else(|| panic!("{series} is {seen:?}"))
 }
 
 fn now_seconds() -> u64 {
