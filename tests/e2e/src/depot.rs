@@ -25,9 +25,6 @@ pub const PRODUCTION: &str = "apilos-production";
 pub const ARCHIVE: &str = "apilos-archive";
 /// How many times faster than the wall durations pass.
 const SPEED: u32 = 60;
-/// The line of the example plan that says when it is archived.
-const SCHEDULE: &str = "    schedule: { cron: \"27 1 * * 1\", timeZone: Europe/Paris, jitter: 10m }\n";
-
 /// The line that says what is kept.
 const RETENTION: &str = "    retention: { last: 4, weekly: 8, monthly: 12, yearly: 3 }\n";
 
@@ -44,17 +41,12 @@ pub struct Depot {
     dir: PathBuf,
 }
 
-/// The example plan, archived by hand only.
-pub fn by_hand() -> Plan {
-    Plan::example().with(SCHEDULE, "")
-}
-
-/// The example plan with this in place of its schedule: lines of `archive:`.
+/// The example plan with these lines of `archive:`.
 pub fn with(lines: &[&str]) -> Plan {
     let own = |name: &str| lines.iter().any(|line| line.starts_with(name));
     let text: String = lines.iter().flat_map(|line| ["    ", line, "\n"]).collect();
-    let plan = if own("retention:") { Plan::example().with(RETENTION, "") } else { Plan::example() };
-    plan.with(SCHEDULE, &text)
+    let text = if own("retention:") { text } else { text + RETENTION };
+    Plan::example().with(RETENTION, &text)
 }
 
 /// Plays `scene` with `plan` applied and both buckets made, then stops and removes everything.

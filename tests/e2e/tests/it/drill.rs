@@ -127,9 +127,9 @@ async fn a_drill_that_fails_is_torn_down_and_says_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_due_drill_files_itself_proves_the_plan_fresh_and_is_alone() {
     play(44, async |stage: &mut Stage| {
-        let often = "\n  drill: { schedule: { cron: '*/2 * * * * *', jitter: 0s } }\n\n  objectives:";
+        let often = "{ schedule: { cron: '*/2 * * * * *', jitter: 0s } }";
         stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example().with("\n  objectives:", often)).await;
+        stage.daemon.apply(&Plan::example().and("drill", often)).await;
         let overdue = "reprise_freshness_ok{plan=\"apilos\",what=\"drill\"}";
         let told = async |value| {
             let told = poll(async || (stage.daemon.metric(overdue).await == Some(value)).then_some(())).await;
@@ -169,8 +169,9 @@ async fn a_drill_gives_way_to_a_recovery() {
 async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
     play(47, async |stage: &mut Stage| {
         let priced = |ceiling: u32| {
-            let drill = format!("\n  drill: {{ costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}\n\n  objectives:");
-            Plan::example().with("\n  objectives:", &drill)
+            let drill =
+                format!("{{ enabled: false, costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}");
+            Plan::example().and("drill", &drill)
         };
         stage.daemon.start().await;
         stage.daemon.apply(&priced(1)).await;

@@ -121,10 +121,9 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_has_to_ask_and_a_daemon_that_dies_in_the_middle_leaves_nothing_and_goes_on() {
     play(52, async |stage: &mut Stage| {
-        let often =
-            "  proof: { perRun: 2, schedule: { cron: '*/2 * * * * *', jitter: 0s } }\n\n  objectives:";
+        let often = "{ perRun: 2, schedule: { cron: '*/2 * * * * *', jitter: 0s } }";
         stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example().with("\n  objectives:", &format!("\n{often}"))).await;
+        stage.daemon.apply(&Plan::example().and("proof", often)).await;
         // A restore is at work: personal data lies there, unless the death came too late for that.
         let mut left = 0;
         for _ in 0..5 {

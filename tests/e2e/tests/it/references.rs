@@ -6,7 +6,7 @@ use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
 use reprise_sandbox::s3::Key;
 
-const ASKS: &str = "\n  objectKeys:\n    - { table: public.documents, column: object_key }\n\n  objectives:";
+const ASKS: &str = "[{ table: public.documents, column: object_key }]";
 
 /// Takes an object out of production's bucket behind everybody's back.
 async fn lose_a_document(stage: &Stage) -> String {
@@ -26,7 +26,7 @@ async fn lose_a_document(stage: &Stage) -> String {
 async fn the_run_is_taken_that_leaves_no_row_without_its_object() {
     play(71, async |stage: &mut Stage| {
         stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example().with("\n  objectives:", ASKS)).await;
+        stage.daemon.apply(&Plan::example().and("objectKeys", ASKS)).await;
         stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
         stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
         stage.world.owns("foreign_write: DeleteObject wrote to the bucket `apilos-production`");

@@ -1,6 +1,7 @@
 //! Who else may read an object: known to the archive, and as it was after a restore.
 
-use reprise_e2e::depot::{Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ const EVERYBODY: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn access_control_lists_come_back_and_are_put_right() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         three(depot).await;
         let record = depot.take().await;
         assert_eq!(record["unread"], Value::Null, "{record}");
@@ -38,7 +39,7 @@ async fn access_control_lists_come_back_and_are_put_right() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_shows_or_takes_no_access_control_lists_costs_nothing_but_them() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         three(depot).await;
         let answer = |status| Fault::Status { status, body: None, retry_after: None };
         depot.break_source("GetObjectAcl", PRODUCTION, None, answer(403));

@@ -1,13 +1,14 @@
 //! Clocks that are wrong.
 
 use chrono::{TimeDelta, Utc};
-use reprise_e2e::depot::{PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 
 use super::{body, plant, run_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_run_by_a_clock_that_was_an_hour_ahead_the_next_one_is_the_newest_all_the_same() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["a", "b", "c"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
 
 use super::{body, noise, run_of};
@@ -19,7 +20,7 @@ const ON_THE_WAY: usize = 2 * 256 + 32;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly_anything_twice() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let key = |n: usize| format!("documents/2026/{n:06}.bin");
         depot.source.seed(PRODUCTION, (0..OBJECTS).map(|n| (key(n), body(&key(n))))).await;
         for (moment, number) in moments().into_iter().zip(1..) {
@@ -50,7 +51,7 @@ async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_objects_in_one_prefix_are_archived_and_one_change_costs_one_copy() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let key = |n: usize| format!("documents/2026/{n:06}.bin");
         // Each content is there twice.
         depot.source.seed(PRODUCTION, (0..MANY).map(|n| (key(n), body(&key(n % (MANY / 2)))))).await;
@@ -75,7 +76,7 @@ async fn twenty_thousand_objects_in_one_prefix_are_archived_and_one_change_costs
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.archive_as(&depot.archive.adder().clone());
         for n in 0..300 {
             depot.source.put(PRODUCTION, &format!("small/{n:03}"), body(&n.to_string())).await;
@@ -102,7 +103,7 @@ async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_between_manifest_record_and_row_leaves_nothing_that_is_written_twice() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.archive_as(&depot.archive.adder().clone());
         depot.source.put(PRODUCTION, "a", body("a")).await;
         // Between the manifest and the record: the run goes on under another name, with what has changed since.
@@ -142,7 +143,7 @@ async fn a_death_between_manifest_record_and_row_leaves_nothing_that_is_written_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_at_once_are_one_too_many_and_the_second_is_told() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", Bytes::from_static(b"a")).await;
         depot.break_source("GetObject", "/a", Some(1), Fault::Stall);
         let mut first = depot.begin(&["run"]);

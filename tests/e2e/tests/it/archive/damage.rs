@@ -1,13 +1,14 @@
 //! Damage in the archive itself: found, named, contained, and healed where the source still has what was lost.
 
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use serde_json::Value;
 
 use super::{body, run_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manifest_with_one_bit_turned_is_named_and_harms_no_other_run() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["a", "b", "c"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }
@@ -40,7 +41,7 @@ async fn a_manifest_with_one_bit_turned_is_named_and_harms_no_other_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_with_one_bit_turned_is_named_and_harms_no_other_run() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
         let first = run_of(&depot.take().await);
         let second = run_of(&depot.take().await);
@@ -61,7 +62,7 @@ async fn a_record_with_one_bit_turned_is_named_and_harms_no_other_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damaged_and_lost_contents_are_found_and_healed_by_the_next_run() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["bitten", "lost", "short", "whole"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }

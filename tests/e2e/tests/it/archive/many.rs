@@ -1,7 +1,8 @@
 //! As many objects in one prefix as no page of a listing holds by far.
 
 use bytes::Bytes;
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +17,7 @@ const BEFORE: &str = "20200101T000000Z-0000001234";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_objects_in_one_prefix_are_compared_and_only_what_changed_is_copied() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let content = |n: usize| body(&(n % CONTENTS).to_string());
         let objects = (0..OBJECTS).map(|n| (key(n), content(n)));
         depot.source.seed(PRODUCTION, objects).await;

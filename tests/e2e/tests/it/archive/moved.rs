@@ -1,6 +1,7 @@
 //! A plan is told another place for its archive: nothing that lies in the old one counts as being in the new one.
 
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
 
 use super::{body, run_of};
@@ -9,12 +10,15 @@ const ELSEWHERE: &str = "apilos-elsewhere";
 
 async fn move_away(depot: &Depot) {
     depot.archive.bucket(ELSEWHERE, false, false).await;
-    depot.daemon.apply(&by_hand().with(&format!("bucket: {ARCHIVE}"), &format!("bucket: {ELSEWHERE}"))).await;
+    depot
+        .daemon
+        .apply(&Plan::example().with(&format!("bucket: {ARCHIVE}"), &format!("bucket: {ELSEWHERE}")))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["a", "b"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }
@@ -33,7 +37,7 @@ async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
         depot.must(&["verify", "--depth", "full"]).await;
 
         // And back: what was left behind is there again, and what came after it no longer is.
-        depot.daemon.apply(&by_hand()).await;
+        depot.daemon.apply(&Plan::example()).await;
         depot.take().await;
         let rows = depot.must(&["list"]).await;
         let damaged = |run: &str| {
@@ -46,7 +50,7 @@ async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_was_cut_off_in_the_old_place_begins_again_in_the_new_one() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["a", "b", "c"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }

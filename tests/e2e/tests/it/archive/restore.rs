@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::shelf::Thing;
 use reprise_e2e::world::Fault;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::{body, odd_keys, oddities, run_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_oddity_comes_back_with_all_that_travels_with_it_and_a_second_restore_copies_nothing() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         oddities(depot).await;
         let expected = depot.source.whole(PRODUCTION, "").await;
         assert_eq!(odd_keys().last().map(String::len), Some(1_024));
@@ -83,7 +84,7 @@ async fn every_oddity_comes_back_with_all_that_travels_with_it_and_a_second_rest
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_deleted_is_still_in_the_older_run_and_comes_back_as_of_its_date() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ["a/1", "a/2", "b/1", "b/10", "c", "d", "e", "f", "g"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }
@@ -129,7 +130,7 @@ async fn what_was_deleted_is_still_in_the_older_run_and_comes_back_as_of_its_dat
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_that_dies_goes_on_and_keeps_what_it_copied() {
     const OBJECTS: usize = 1_200;
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let objects = (0..OBJECTS).map(|n| (format!("documents/{n:05}.txt"), body(&format!("document {n}"))));
         depot.source.seed(PRODUCTION, objects).await;
         depot.take().await;

@@ -1,13 +1,17 @@
 //! The daemon does it by itself: what was missed is caught up, once, whoever is up; and what it knows outlives it.
 
+use chrono::{TimeDelta, Utc};
 use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 
 use super::body;
 
-/// Mondays: the last one is past, the next one is days ahead.
-const WEEKLY: &str = "schedule: { cron: \"27 1 * * 1\", timeZone: Europe/Paris }";
+/// Once a week: the last time is days past, the next one is days ahead.
+fn weekly() -> String {
+    let due = Utc::now() + TimeDelta::hours(84);
+    format!("schedule: {{ cron: \"{}\" }}", due.format("%-M %-H * * %w"))
+}
 /// What was due and what became of it.
 const RUNS: &str = "SELECT state || ': ' || coalesce(message, '') FROM scheduled_runs ORDER BY due_at";
 /// What the metrics say that must not change while nothing happens.
@@ -22,8 +26,8 @@ const LASTING: [&str; 7] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_missed_mondays_are_one_run_though_two_daemons_are_up_and_metrics_outlive_a_restart() {
-    play(&with(&[WEEKLY]), async |depot| {
+async fn three_missed_weeks_are_one_run_though_two_daemons_are_up_and_metrics_outlive_a_restart() {
+    play(&with(&[&weekly()]), async |depot| {
         for n in 0..30 {
             depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
         }
@@ -66,7 +70,7 @@ async fn three_missed_mondays_are_one_run_though_two_daemons_are_up_and_metrics_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduled_run_that_dies_with_the_daemon_is_ended_by_the_next_one() {
-    play(&with(&[WEEKLY]), async |depot| {
+    play(&with(&[&weekly()]), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
         depot.source.put(PRODUCTION, "b", body("b")).await;
         depot.break_source("GetObject", "/b", None, Fault::Stall);

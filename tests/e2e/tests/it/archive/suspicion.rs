@@ -1,6 +1,7 @@
 //! The guard against archiving the damage.
 
-use reprise_e2e::depot::{PRODUCTION, by_hand, play, with};
+use reprise_e2e::depot::{PRODUCTION, play, with};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::records::poll;
 use serde_json::Value;
 
@@ -59,7 +60,7 @@ async fn a_mass_deletion_is_archived_marked_and_not_preferred_until_somebody_acc
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_texts_that_turn_into_noise_are_enough() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let text = |n: usize| format!("line {n} of a text that could well be shorter\n").repeat(200);
         for n in 0..40 {
             depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;

@@ -1,7 +1,8 @@
 //! Stores that take only so many requests a second: asked for less, less is asked.
 
 use bytes::Bytes;
-use reprise_e2e::depot::{ARCHIVE, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 
 use super::body;
 
@@ -14,7 +15,7 @@ const SHARE: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copying_and_restoring_find_the_pace_that_a_store_bears() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let objects = (0..OBJECTS).map(|n| (format!("{n:05}"), body(&n.to_string())));
         depot.source.seed(PRODUCTION, objects.collect::<Vec<(String, Bytes)>>().into_iter()).await;
         depot.archive.limit_writes(RATE);

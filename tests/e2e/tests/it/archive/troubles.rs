@@ -1,7 +1,8 @@
 //! What stores and lines do: refuse for a while, break in the middle, lie, run out of space; and customers who go on working.
 
 use bytes::Bytes;
-use reprise_e2e::depot::{ARCHIVE, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +14,7 @@ const PLAIN: &str = "apilos-plain";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_refuses_and_lines_that_break_only_cost_time() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         oddities(depot).await;
         let expected = depot.source.whole(PRODUCTION, "").await;
         let slow_down = || Fault::Status { status: 503, body: None, retry_after: None };
@@ -46,7 +47,7 @@ async fn a_store_that_refuses_and_lines_that_break_only_cost_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_archive_names_wrong_entity_tags_what_it_holds_is_read_again() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
         depot.source.put(PRODUCTION, "b", body("b")).await;
         let wire = depot.wire_to_archive().await;
@@ -72,7 +73,7 @@ async fn where_the_archive_names_wrong_entity_tags_what_it_holds_is_read_again()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_source_sends_is_held_against_the_checksum_that_it_names() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         // Sent in parts, so that its entity tag is no digest: the checksum alone tells.
         depot.source.put_in_parts(PRODUCTION, "dossier/a", body("a")).await;
         depot.break_source("GetObject", "/dossier/a", Some(1), Fault::Corrupt);
@@ -96,7 +97,7 @@ async fn what_the_source_sends_is_held_against_the_checksum_that_it_names() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_lists_and_does_not_send_is_not_taken_for_vanished() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "dossier/a", body("a")).await;
         depot.source.put(PRODUCTION, "dossier/b", body("b")).await;
         let gone = || Fault::Status { status: 404, body: None, retry_after: None };
@@ -123,7 +124,7 @@ async fn what_the_bucket_lists_and_does_not_send_is_not_taken_for_vanished() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_fails_over_an_access_control_list_costs_the_list_only() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "dossier/a", body("a")).await;
         depot.source.put(PRODUCTION, "dossier/b", body("b")).await;
         let broken = Fault::Status { status: 500, body: None, retry_after: None };
@@ -147,7 +148,7 @@ async fn a_store_that_fails_over_an_access_control_list_costs_the_list_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn out_of_space_is_said_and_the_run_goes_on_when_there_is_some() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for n in 0..40 {
             depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
         }
@@ -172,7 +173,7 @@ async fn out_of_space_is_said_and_the_run_goes_on_when_there_is_some() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_replaced_or_deleted_while_it_is_read_is_archived_as_it_is_then() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         // Without versions: a versioned source goes on giving the version that was begun.
         depot.source.bucket(PLAIN, false, false).await;
         depot.daemon.set("S3_SOURCE_BUCKET", PLAIN);
@@ -207,7 +208,7 @@ async fn what_is_replaced_or_deleted_while_it_is_read_is_archived_as_it_is_then(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_bucket_and_a_bucket_that_is_not_there_are_two_things() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         let record = depot.take().await;
         assert_eq!(record["manifest"]["objects"], 0);
         depot.must(&["verify"]).await;
@@ -224,7 +225,7 @@ async fn an_empty_bucket_and_a_bucket_that_is_not_there_are_two_things() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_machine_without_authorities_reaches_stores_on_itself_and_is_told_what_it_lacks_for_others() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
         depot.daemon.set("SSL_CERT_FILE", "/nowhere");
         depot.daemon.set("SSL_CERT_DIR", "/nowhere");

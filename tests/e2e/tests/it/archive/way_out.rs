@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, by_hand, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
 use reprise_e2e::shelf::REGION;
 use tokio::process::Command;
 
@@ -14,7 +15,7 @@ const ESCAPES: [&str; 4] = ["../outside.txt", "/absolute.txt", "in/../../outside
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_reprise_everything_comes_back_into_a_folder_and_into_a_bucket() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         oddities(depot).await;
         depot.take().await;
         // Which run it was is found by the script: the newest is suspicious, and the one before it damaged.
@@ -68,7 +69,7 @@ async fn without_reprise_everything_comes_back_into_a_folder_and_into_a_bucket()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_reprise_nothing_false_and_nothing_outside_is_written() {
-    play(&by_hand(), async |depot| {
+    play(&Plan::example(), async |depot| {
         for key in ESCAPES.iter().chain(&["good.txt", "bad.txt", "lost.txt"]) {
             depot.source.put(PRODUCTION, key, (*key).to_owned()).await;
         }
