@@ -51,6 +51,13 @@ pub struct Place {
     pub bucket: String,
 }
 
+impl Place {
+    /// Which bucket it is, all told.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.endpoint.trim_end_matches('/'), self.bucket)
+    }
+}
+
 /// Everything that the archive of one plan needs.
 #[derive(Debug, Clone)]
 pub struct Archiver {

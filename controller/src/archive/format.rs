@@ -29,8 +29,18 @@ pub fn record_key(prefix: &str, run: &str) -> String {
 
 /// The name of a run that begins at `at`: runs sort in time, to the microsecond, and two that begin at once differ.
 pub fn run_name(at: DateTime<Utc>) -> String {
-    let (micros, draw) = (at.timestamp_subsec_micros().min(999_999), rand::random::<u16>());
-    format!("{}-{micros:06}{draw:04x}", at.format("%Y%m%dT%H%M%SZ"))
+    run_name_with(at, rand::random())
+}
+
+/// The name of the run that a file makes which was taken at `at`: always the same for one file and time.
+pub fn import_name(at: DateTime<Utc>, digest: &[u8]) -> String {
+    let tail = digest.iter().take(2).fold(0, |tail, byte| tail << 8 | u16::from(*byte));
+    run_name_with(at, tail)
+}
+
+fn run_name_with(at: DateTime<Utc>, tail: u16) -> String {
+    let micros = at.timestamp_subsec_micros().min(999_999);
+    format!("{}-{micros:06}{tail:04x}", at.format("%Y%m%dT%H%M%SZ"))
 }
 
 /// The name of a run that begins at `at`, after all that there are. A clock may have been ahead, or be behind now: the newest run is

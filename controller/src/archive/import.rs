@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, FORMAT, ManifestRef, Record, Source, manifest_key, object_key, record_key, run_name,
+    ChangeCounts, Entry, FORMAT, ManifestRef, Record, Source, import_name, manifest_key, object_key,
+    record_key,
 };
 use super::manifest::{Writer, Written};
 use super::suspicion::Noise;
@@ -27,20 +28,47 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(30);
 
 impl Archiver {
     /// Turns a zip file, whose every member was checked, into a run of the time at which it was taken: it sorts, is kept and is chosen by
-    /// that time, so that it never passes for newer than it is.
+    /// that time, so that it never passes for newer than it is. *Repeat*: safe; one file and time are one run.
     pub async fn import_zip(
         &self,
         zip: &Path,
         index: &ArtifactIndex,
         taken_at: DateTime<Utc>,
     ) -> Result<Record> {
+        if taken_at > self.clock.now() {
+            return Err(ArchiveError::Refused {
+                why: format!("{taken_at} is still to come, a run of then would pass for the newest one"),
+                advice: "say when the zip was taken",
+            });
+        }
         let _turn = self.prepare().await?;
-        let run = run_name(taken_at);
+        let run = import_name(taken_at, &hex::decode(&index.zip_sha256).unwrap_or_default());
+        if let Some(record) = self.imported_before(&run, index).await? {
+            return Ok(record);
+        }
         let folder = self.work.join(&run);
         create_private(&folder)?;
         let result = self.import(zip, index, &run, taken_at, &folder).await;
         std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         result
+    }
+
+    /// The run that this file made before, if it did.
+    async fn imported_before(&self, run: &str, index: &ArtifactIndex) -> Result<Option<Record>> {
+        let (vault, key) = (&self.vault, record_key(&self.vault.prefix, run));
+        let there = vault.s3.head(&vault.bucket, &key).await;
+        if there.map_err(ArchiveError::inside("looking whether it was imported before"))?.is_none() {
+            return Ok(None);
+        }
+        let (record, _) = vault.record(run).await?;
+        if record.source.endpoint != endpoint(index) {
+            return Err(ArchiveError::Refused {
+                why: format!("there is a run {run} already, which another file made"),
+                advice: "say when the zip was taken, to the second",
+            });
+        }
+        self.store.archive_found(&self.plan, run, record.started_at, &super::take::ended(&record)).await?;
+        Ok(Some(record))
     }
 
     async fn import(
@@ -59,7 +87,7 @@ impl Archiver {
         let manifest = folder.join("manifest");
         let written = write(index, &manifest)?;
         let name = zip.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let source = Source { endpoint: format!("zip:sha256:{}", index.zip_sha256), bucket: name };
+        let source = Source { endpoint: endpoint(index), bucket: name };
         let record = self.imported(run, source, taken_at, &written);
         let (vault, keeping) = (&self.vault, self.vault.keeping_warm(self.clock.now()));
         vault.put_file(&manifest_key(&vault.prefix, run), &manifest, &keeping).await?;
@@ -174,6 +202,11 @@ impl Archiver {
         let turn = self.prepare().await?;
         Self { source: mirror, ..self.clone() }.take(turn, super::take::Beside::default()).await
     }
+}
+
+/// What stands for the endpoint in the record of a zip's run.
+fn endpoint(index: &ArtifactIndex) -> String {
+    format!("zip:sha256:{}", index.zip_sha256)
 }
 
 /// The manifest of a zip's members, in the order of their keys.

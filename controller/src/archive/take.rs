@@ -95,7 +95,8 @@ impl Archiver {
     /// as it is; one that was cut off between its manifest and its record goes on under the new name: nothing is written twice.
     async fn begin(&self, name: &str) -> Result<ArchiveRow> {
         let (vault, inside) = (&self.vault, ArchiveError::inside("looking for what was cut off"));
-        let begin = || self.store.begin_archive(&self.plan, name, &self.identity);
+        let source = self.source.name();
+        let begin = || self.store.begin_archive(&self.plan, name, &self.identity, &source);
         let row = begin().await?;
         if row.run == name {
             return Ok(row);

@@ -171,9 +171,20 @@ impl Store {
         .map_err(StoreError::query("archive.facts"))
     }
 
-    /// The run that was cut off, or a new one called `run`. Only for whoever has the plan's turn.
-    pub async fn begin_archive(&self, plan: &str, run: &str, holder: &str) -> Result<ArchiveRow> {
+    /// The run that was cut off, or a new one called `run`, of the bucket `source`. What was noted of a run of another bucket is
+    /// forgotten: its keys are not this one's. Only for whoever has the plan's turn.
+    pub async fn begin_archive(
+        &self,
+        plan: &str,
+        run: &str,
+        holder: &str,
+        source: &str,
+    ) -> Result<ArchiveRow> {
         let failed = StoreError::query("archive.begin");
+        let forgotten = "WITH other AS (UPDATE archives SET source = $2 WHERE plan = $1 AND phase = 'Running'
+                AND source IS DISTINCT FROM $2 RETURNING id)
+             DELETE FROM archive_progress USING other WHERE archive = other.id";
+        sqlx::query(forgotten).bind(plan).bind(source).execute(&self.pool).await.map_err(&failed)?;
         let open = sqlx::query_scalar::<_, i64>(
             "UPDATE archives SET heartbeat_at = now(), holder = $2, message = NULL
              WHERE id = (SELECT max(id) FROM archives WHERE plan = $1 AND phase = 'Running') RETURNING id",
@@ -182,8 +193,8 @@ impl Store {
         let id = if let Some(id) = open {
             id
         } else {
-            let new = "INSERT INTO archives (plan, run, holder, heartbeat_at) VALUES ($1, $2, $3, now()) RETURNING id";
-            let new = sqlx::query_scalar::<_, i64>(new).bind(plan).bind(run).bind(holder);
+            let new = "INSERT INTO archives (plan, run, holder, source, heartbeat_at) VALUES ($1, $2, $3, $4, now()) RETURNING id";
+            let new = sqlx::query_scalar::<_, i64>(new).bind(plan).bind(run).bind(holder).bind(source);
             new.fetch_one(&self.pool).await.map_err(&failed)?
         };
         sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE id = $1")))

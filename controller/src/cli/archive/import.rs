@@ -1,14 +1,14 @@
 //! `reprise archive import PLAN`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use super::{Desk, Opened, failed};
-use crate::archive::Place;
-use crate::backup::objects::{Limits, check};
-use crate::cli::desk::cannot_start;
+use crate::archive::{ArchiveError, Place};
+use crate::backup::objects::{ArtifactRefusal, Limits, check};
 use crate::cli::{CliError, exit};
+use crate::runtime::chain::Chain;
 
 /// Arguments of `archive import`.
 #[derive(Debug, clap::Args)]
@@ -35,22 +35,29 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         (Some(zip), Some(taken_at)) => {
             let limits = Limits { entries: 5_000_000, total_bytes: u64::MAX, ratio: 1_100 };
             let index = check(zip, args.digest.as_deref(), limits, |_, _| {}).await;
-            let index = index.map_err(|error| cannot_start(error.into()))?;
+            let index = index.map_err(|error| damaged(zip, &error)).map_err(failed(&args.plan))?;
             opened.archiver.import_zip(zip, &index, taken_at).await
         }
-        _ => opened.archiver.import_mirror(mirror(&opened)?).await,
+        _ => opened.archiver.import_mirror(mirror(&opened, &args.plan)?).await,
     };
     super::take::show(desk.format(), &record.map_err(failed(&args.plan))?)?;
     Ok(exit::OK)
 }
 
-fn mirror(opened: &Opened) -> Result<Place, CliError> {
-    let wrong = |why: &'static str| cannot_start(why.into());
+fn damaged(zip: &Path, error: &ArtifactRefusal) -> ArchiveError {
+    ArchiveError::Damaged { what: zip.display().to_string(), how: Chain(error).to_string() }
+}
+
+fn mirror(opened: &Opened, plan: &str) -> Result<Place, CliError> {
+    let wrong = |why: &str, advice| failed(plan)(ArchiveError::Refused { why: why.to_owned(), advice });
     let found = opened.plan.source.objects.iter().find_map(|source| source.mirror.as_ref());
-    let spec = found.ok_or_else(|| wrong("the plan names no mirror in source.objects"))?;
+    let spec = found.ok_or_else(|| {
+        wrong("the plan names no mirror in source.objects", "add it to the plan, and apply it")
+    })?;
     if spec.prefix.is_some() {
         return Err(wrong(
-            "a mirror with a prefix cannot be imported: its keys would differ from the bucket's",
+            "the mirror has a prefix, its keys would differ from the bucket's",
+            "name in source.objects a mirror that has the keys of the bucket",
         ));
     }
     let s3 = opened.tools.mirror(spec).map_err(CliError::Setup)?.with_cancel(opened.archiver.cancel.clone());

@@ -4,6 +4,7 @@ mod access;
 mod clock;
 mod cuts;
 mod damage;
+mod import;
 mod inside;
 mod many;
 mod moved;

@@ -6,9 +6,9 @@ use reprise_e2e::world::Fault;
 
 use super::{body, run_of};
 
-const ELSEWHERE: &str = "apilos-elsewhere";
+pub(super) const ELSEWHERE: &str = "apilos-elsewhere";
 
-async fn move_away(depot: &Depot) {
+pub(super) async fn move_away(depot: &Depot) {
     depot.archive.bucket(ELSEWHERE, false, false).await;
     depot
         .daemon
@@ -31,10 +31,13 @@ async fn everything_is_copied_to_the_new_place_and_old_runs_no_longer_count() {
         let rows = depot.must(&["list"]).await;
         let old = rows.as_array().expect("rows").iter().find(|row| row["run"] == *old).expect("the old run");
         assert!(old["damaged"].as_str().is_some_and(|why| why.contains("where the archive was")), "{old}");
+        let verified = "reprise_archive_verified_timestamp_seconds{plan=\"apilos\"}";
+        assert_eq!(depot.daemon.metric(verified).await, None, "nothing of the new place was read back");
         let old = old["run"].as_str().expect("a run").to_owned();
         // That the old ones were read back says nothing of the new ones.
         assert_eq!(depot.must(&["verify", "--depth", "listing"]).await["covered"], 0);
         depot.must(&["verify", "--depth", "full"]).await;
+        assert!(depot.shows(verified).await.is_some());
 
         // And back: what was left behind is there again, and what came after it no longer is.
         depot.daemon.apply(&Plan::example()).await;
