@@ -126,6 +126,15 @@ impl Copier {
         Ok(Outcome::Unreadable)
     }
 
+    /// Whether the archive holds this content and it does not look random.
+    pub async fn is_clear(&self, sha256: &str) -> Result<bool> {
+        let mut digest = [0; 32];
+        if hex::decode_to_slice(sha256, &mut digest).is_err() {
+            return Ok(false);
+        }
+        Ok(self.lookups.look(digest).await?.is_some_and(|held| !held.noise))
+    }
+
     /// Whether the source still lists the key. A store that lists an object and says that there is none has not lost it for us: what is
     /// taken for vanished would be missing in the archive, and nobody would know.
     async fn is_listed(&self, key: &str) -> Result<bool> {
@@ -255,8 +264,8 @@ impl Copier {
     async fn put(&self, sha256: [u8; 32], md5: [u8; 16], bytes: Bytes) -> Result<()> {
         let vault = &self.archiver.vault;
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        if let Some(locked) = self.lookups.ask(sha256).await? {
-            return self.extend(&key, locked).await;
+        if let Some(held) = self.lookups.ask(sha256).await? {
+            return self.extend(&key, held.locked).await;
         }
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
         let size = bytes.len() as u64;

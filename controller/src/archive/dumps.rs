@@ -10,6 +10,7 @@ use super::crypt::Sealed;
 use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, object_key};
 use super::retention::{self, Decision};
+use super::take::Holdings;
 use crate::providers::s3::{Headers, Want};
 use crate::store::{DumpRow, Stored};
 
@@ -86,27 +87,32 @@ impl DumpRecord {
 impl Archiver {
     /// Puts a sealed file under its digest, unless the archive holds it: its key below the prefix. Safe to repeat.
     pub async fn keep(&self, sealed: &Sealed) -> Result<String> {
-        let (vault, keeping) = (&self.vault, self.vault.keeping_warm(self.clock.now()));
         let digest = hex::encode(sealed.sha256);
-        let key = object_key(&vault.prefix, &digest);
         let held = self.store.archive_holds(&self.plan, &[sealed.sha256.to_vec()]).await?;
         if held.is_empty() {
-            vault.put_file(&key, &sealed.path, &keeping).await?;
-            let head = vault
-                .s3
-                .head(&vault.bucket, &key)
-                .await
-                .map_err(ArchiveError::inside("looking at what was put"))?;
-            if head.is_none_or(|head| head.size != sealed.size) {
-                return Err(ArchiveError::Damaged { what: key, how: "it is not what was put".to_owned() });
-            }
+            self.put_sealed(sealed, &object_key(&self.vault.prefix, &digest)).await?;
+        } else {
+            // Its lock may end too early.
+            Holdings::new(self).all(vec![digest.clone()]).await?;
+        }
+        Ok(object_key("", &digest))
+    }
+
+    async fn put_sealed(&self, sealed: &Sealed, key: &str) -> Result<()> {
+        let (vault, keeping) = (&self.vault, self.vault.keeping_warm(self.clock.now()));
+        vault.put_file(key, &sealed.path, &keeping).await?;
+        let head = vault.s3.head(&vault.bucket, key).await;
+        let head = head.map_err(ArchiveError::inside("looking at what was put"))?;
+        if head.is_none_or(|head| head.size != sealed.size) {
+            return Err(ArchiveError::Damaged {
+                what: key.to_owned(),
+                how: "it is not what was put".to_owned(),
+            });
         }
         let size = i64::try_from(sealed.size).unwrap_or(i64::MAX);
         let locked_until = keeping.lock.map(|lock| lock.until);
-        self.store
-            .archive_stored(&self.plan, &Stored { sha256: sealed.sha256, size, noise: true, locked_until })
-            .await?;
-        Ok(object_key("", &digest))
+        let stored = Stored { sha256: sealed.sha256, size, noise: true, locked_until };
+        Ok(self.store.archive_stored(&self.plan, &stored).await?)
     }
 
     /// Writes a copy's record, after its content: from then on the copy exists. Safe to repeat.

@@ -14,13 +14,15 @@ use super::format::{
 };
 use super::manifest::{Writer, Written};
 use super::suspicion::Noise;
-use super::take::create_private;
+use super::take::{Holdings, create_private};
 use super::vault::{BINARY, PART};
 use super::{Archiver, Place};
 use crate::backup::objects::{ArtifactEntry, ArtifactIndex, read_entry};
 use crate::providers::s3::{Headers, Thaw};
 use crate::store::Stored;
 
+/// Contents that are looked up at once.
+const BATCH: usize = 1_000;
 /// For how many days thawed objects of a mirror stay readable.
 const DAYS: i32 = 7;
 /// Between two looks at an object that thaws, in nominal time.
@@ -84,6 +86,10 @@ impl Archiver {
         let copies =
             futures::stream::iter(entries.into_iter().map(|entry| self.copy_entry(zip, folder, entry)));
         copies.buffer_unordered(self.concurrency).try_collect::<Vec<()>>().await?;
+        let holdings = Holdings::new(self);
+        for some in index.entries.chunks(BATCH) {
+            holdings.all(some.iter().map(|entry| entry.sha256.clone()).collect()).await?;
+        }
         let manifest = folder.join("manifest");
         let written = write(index, &manifest)?;
         let name = zip.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

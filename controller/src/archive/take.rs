@@ -1,5 +1,6 @@
 //! Taking an archive: list, copy what changed, write the manifest last.
 
+use std::borrow::Cow;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::format::{
 use super::manifest::{Writer, Written};
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
-use holdings::Holdings;
+pub(super) use holdings::Holdings;
 
 mod copying;
 mod holdings;
@@ -274,8 +275,9 @@ pub fn ended(record: &Record) -> ArchiveEnd {
 
 /// As much of a kept line as the manifest's sums need.
 #[derive(serde::Deserialize)]
-struct Brief {
-    key: String,
+struct Brief<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
     size: u64,
 }
 
@@ -300,7 +302,7 @@ async fn copied_entry(
     })
 }
 
-fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
+fn parse<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| damaged(&error))
 }
 

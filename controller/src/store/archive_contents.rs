@@ -37,14 +37,17 @@ impl Store {
         .map_err(StoreError::query("archive.holds"))
     }
 
-    /// Digests of contents that the archive holds, damaged ones included; at most `most`.
-    pub async fn archive_digests(&self, plan: &str, most: usize) -> Result<Vec<Vec<u8>>> {
-        sqlx::query_scalar("SELECT sha256 FROM archive_objects WHERE plan = $1 LIMIT $2")
-            .bind(plan)
-            .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(StoreError::query("archive.digests"))
+    /// Digests of all contents that the archive holds, damaged ones included; `None` if they are more than `most`.
+    pub async fn archive_digests(&self, plan: &str, most: i64) -> Result<Option<Vec<Vec<u8>>>> {
+        let failed = StoreError::query("archive.digests");
+        let more =
+            "SELECT count(*) > $2 FROM (SELECT 1 FROM archive_objects WHERE plan = $1 LIMIT $2 + 1) AS few";
+        let more = sqlx::query_scalar::<_, bool>(more).bind(plan).bind(most);
+        if more.fetch_one(&self.pool).await.map_err(&failed)? {
+            return Ok(None);
+        }
+        let all = sqlx::query_scalar("SELECT sha256 FROM archive_objects WHERE plan = $1").bind(plan);
+        all.fetch_all(&self.pool).await.map(Some).map_err(failed)
     }
 
     /// A content's lock was extended.

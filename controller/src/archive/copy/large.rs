@@ -135,8 +135,8 @@ impl Copier {
         vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
         let sha256: [u8; 32] = whole.sha256.finalize().into();
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        if let Some(locked) = self.lookups.ask(sha256).await? {
-            self.extend(&key, locked).await?;
+        if let Some(held) = self.lookups.ask(sha256).await? {
+            self.extend(&key, held.locked).await?;
         } else {
             let (from, to) = ((vault.bucket.as_str(), name), (vault.bucket.as_str(), key.as_str()));
             match vault.s3.copy_exactly(from, Want::default(), to, listed.size, &self.keeping).await {

@@ -12,12 +12,18 @@ use crate::store::Store;
 mod filter;
 
 /// So many contents are read into the filter. Of a larger archive a run changes little, and reading it would cost more than asking.
-const SMALL: usize = 20_000;
+const SMALL: i64 = 20_000;
 
-/// `None`: the archive does not hold it. Else until when it is locked.
-pub(super) type Holding = Option<Option<DateTime<Utc>>>;
+/// A content that the archive holds undamaged.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Holding {
+    /// It looks random.
+    pub(super) noise: bool,
+    /// Until when it is locked.
+    pub(super) locked: Option<DateTime<Utc>>,
+}
 
-type Question = ([u8; 32], oneshot::Sender<Holding>);
+type Question = ([u8; 32], oneshot::Sender<Option<Holding>>);
 
 /// Questions of one run. None is lost when one that had the turn is cancelled: those that it asked for ask again.
 #[derive(Debug)]
@@ -35,12 +41,17 @@ impl Lookups {
         Self { store, plan, filter: OnceCell::new(), waiting: Mutex::default(), turn: Turn::default() }
     }
 
-    /// Whether the archive holds this content undamaged. One that is new is expected to be put by whoever asked.
-    pub(super) async fn ask(&self, sha256: [u8; 32]) -> Result<Holding> {
+    /// The content of this digest, if the archive holds it undamaged. One that is new is expected to be put by whoever asked.
+    pub(super) async fn ask(&self, sha256: [u8; 32]) -> Result<Option<Holding>> {
         let filter = self.filter.get_or_try_init(|| self.begin()).await?;
         if filter.as_ref().is_some_and(|filter| filter.is_new(&sha256)) {
             return Ok(None);
         }
+        self.look(sha256).await
+    }
+
+    /// The same of a content that is not going to be put.
+    pub(super) async fn look(&self, sha256: [u8; 32]) -> Result<Option<Holding>> {
         loop {
             let (tell, mut told) = oneshot::channel();
             self.waiting().push((sha256, tell));
@@ -57,10 +68,7 @@ impl Lookups {
     }
 
     async fn begin(&self) -> Result<Option<Filter>> {
-        let known = self.store.archive_digests(&self.plan, SMALL + 1).await?;
-        if known.len() > SMALL {
-            return Ok(None);
-        }
+        let Some(known) = self.store.archive_digests(&self.plan, SMALL).await? else { return Ok(None) };
         let filter = Filter::new();
         for digest in known.iter().filter_map(|digest| digest.first_chunk()) {
             filter.is_new(digest);
@@ -76,8 +84,9 @@ impl Lookups {
         let held = self.store.archive_holds(&self.plan, &digests).await?;
         for (sha256, tell) in questions {
             let found = held.iter().find(|(digest, ..)| *digest == sha256);
+            let found = found.map(|(_, _, noise, locked)| Holding { noise: *noise, locked: *locked });
             // Whoever asked may be gone.
-            tell.send(found.map(|(.., locked)| *locked)).ok();
+            tell.send(found).ok();
         }
         Ok(())
     }

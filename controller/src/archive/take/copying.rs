@@ -83,18 +83,18 @@ impl Archiver {
             .try_for_each_concurrent(self.concurrency, |changed| async move {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
-                let (copier, listed) = (Arc::clone(copier), changed.listed.clone());
-                let copied = aside(async move { copier.copy(&listed).await }).await;
+                let (copying, listed) = (Arc::clone(copier), changed.listed.clone());
+                let copied = aside(async move { copying.copy(&listed).await }).await;
                 gate.leave(pass);
                 let copied = copied.map_err(|error| error.of(&changed.listed.key))?;
-                let note = self.note(changed, copied, meter).await?;
+                let note = Self::note(copier, changed, copied, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })
             .await
     }
 
     /// What is kept of a copy.
-    async fn note(&self, changed: Changed, outcome: Outcome, meter: &Meter) -> Result<Copied> {
+    async fn note(copier: &Copier, changed: Changed, outcome: Outcome, meter: &Meter) -> Result<Copied> {
         meter.copied.fetch_add(1, Ordering::Relaxed);
         let done = match outcome {
             Outcome::Copied(done) => *done,
@@ -114,17 +114,14 @@ impl Archiver {
             Kept::Pending(pending) => (None, Some(pending)),
         };
         let noise = stored.as_ref().is_some_and(|stored| stored.noise);
-        if !same && noise && self.was_clear(changed.before.as_deref()).await? {
+        if !same
+            && noise
+            && let Some(before) = &changed.before
+            && copier.is_clear(before).await?
+        {
             meter.scrambled.fetch_add(1, Ordering::Relaxed);
         }
         Ok(Copied { key: changed.listed.key, etag: changed.listed.etag, entry: Some(entry), stored, pending })
-    }
-
-    /// Whether the content that an object had before did not look random.
-    async fn was_clear(&self, before: Option<&str>) -> Result<bool> {
-        let Some(digest) = before.and_then(|before| hex::decode(before).ok()) else { return Ok(false) };
-        let held = self.store.archive_holds(&self.plan, &[digest]).await?;
-        Ok(held.first().is_some_and(|(_, _, noise, _)| !noise))
     }
 
     /// Stores what was copied, many at a time: a run that is killed loses at most the last of them.

@@ -13,18 +13,18 @@ use crate::archive::walk::Held;
 
 /// The contents of an archive, as a run sees them.
 #[derive(Debug)]
-pub(super) struct Holdings<'a> {
+pub(in crate::archive) struct Holdings<'a> {
     archiver: &'a Archiver,
     now: DateTime<Utc>,
 }
 
 impl<'a> Holdings<'a> {
-    pub(super) fn new(archiver: &'a Archiver) -> Self {
+    pub(in crate::archive) fn new(archiver: &'a Archiver) -> Self {
         Self { archiver, now: archiver.clock.now() }
     }
 
     /// Makes sure that the archive holds all of them.
-    pub(super) async fn all(&self, digests: Vec<String>) -> Result<()> {
+    pub(in crate::archive) async fn all(&self, digests: Vec<String>) -> Result<()> {
         let held = self.held(digests.clone()).await?;
         let Some(lost) = digests.iter().find(|digest| !held.contains(*digest)) else { return Ok(()) };
         let what = object_key(&self.archiver.vault.prefix, lost);

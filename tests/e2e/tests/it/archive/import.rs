@@ -20,7 +20,7 @@ const MIRROR: &str = "apilos-mirror";
 const KEYS: [&str; 3] = ["docs/é 1.txt", "docs/2.txt", "zone.txt"];
 
 /// A zip file as workflows leave them.
-fn zip(folder: &Path, name: &str, entries: &[(&str, &[u8])]) -> PathBuf {
+pub(super) fn zip(folder: &Path, name: &str, entries: &[(&str, &[u8])]) -> PathBuf {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (key, content) in entries {
         writer.start_file(*key, SimpleFileOptions::default()).expect("into memory");

@@ -104,6 +104,18 @@ async fn what_a_run_refers_to_is_locked_and_locked_again_when_that_is_due() {
             assert!(locked_until(depot, &key).await > Utc::now() + TimeDelta::days(60), "{key}");
         }
 
+        // An import refers to what is there, too.
+        depot.daemon.apply(&lock(90)).await;
+        let b = body("b");
+        let zip = super::import::zip(&depot.folder("zip"), "old.zip", &[("b", b.as_ref())]);
+        let week = (Utc::now() - TimeDelta::days(7)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let imported =
+            depot.must(&["import", "--zip", &zip.display().to_string(), "--taken-at", &week]).await;
+        let line = depot.manifest(&run_of(&imported)).await.remove(0);
+        let key = format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"));
+        assert!(locked_until(depot, &key).await > Utc::now() + TimeDelta::days(90), "{key}");
+        assert_eq!(locks(), 7);
+
         // The plan keeps one run; the locks keep all of them, and every content.
         let before = depot.archive.list(ARCHIVE, "").await;
         let pruned = depot.must(&["prune", "--yes"]).await;
