@@ -24,6 +24,7 @@ pub mod error;
 pub mod format;
 pub mod gate;
 pub mod import;
+mod known;
 pub mod manifest;
 pub mod pending;
 pub mod prune;

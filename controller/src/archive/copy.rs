@@ -20,6 +20,7 @@ use super::Archiver;
 use super::acl::{Acls, Told};
 use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
+use super::known::Known;
 use super::suspicion::Noise;
 use super::vault::{BINARY, PART};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
@@ -82,10 +83,10 @@ pub enum Kept {
 
 impl Copier {
     /// For the run called `run`.
-    pub fn new(archiver: Archiver, run: String, acls: Arc<Acls>) -> Self {
+    pub(super) fn new(archiver: Archiver, run: String, acls: Arc<Acls>, known: Arc<Known>) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
-        let lookups = Lookups::new(archiver.store.clone(), archiver.plan.clone());
+        let lookups = Lookups::new(archiver.store.clone(), archiver.plan.clone(), known);
         Self { archiver, run, acls, lookups, budget, keeping, pending: AtomicU64::new(0) }
     }
 

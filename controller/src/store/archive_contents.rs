@@ -37,17 +37,19 @@ impl Store {
         .map_err(StoreError::query("archive.holds"))
     }
 
-    /// Digests of all contents that the archive holds, damaged ones included; `None` if they are more than `most`.
-    pub async fn archive_digests(&self, plan: &str, most: i64) -> Result<Option<Vec<Vec<u8>>>> {
-        let failed = StoreError::query("archive.digests");
-        let more =
-            "SELECT count(*) > $2 FROM (SELECT 1 FROM archive_objects WHERE plan = $1 LIMIT $2 + 1) AS few";
-        let more = sqlx::query_scalar::<_, bool>(more).bind(plan).bind(most);
-        if more.fetch_one(&self.pool).await.map_err(&failed)? {
-            return Ok(None);
-        }
-        let all = sqlx::query_scalar("SELECT sha256 FROM archive_objects WHERE plan = $1").bind(plan);
-        all.fetch_all(&self.pool).await.map(Some).map_err(failed)
+    /// Digests of the contents that the archive holds undamaged, and until when each is locked; at most `most`, in no order.
+    pub fn archive_undamaged(
+        &self,
+        plan: &str,
+        most: usize,
+    ) -> impl Stream<Item = Result<(Vec<u8>, Option<DateTime<Utc>>)>> + Send + '_ {
+        sqlx::query_as(
+            "SELECT sha256, locked_until FROM archive_objects WHERE plan = $1 AND damaged_at IS NULL LIMIT $2",
+        )
+        .bind(plan.to_owned())
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
+        .fetch(&self.pool)
+        .map(|row| row.map_err(StoreError::query("archive.undamaged")))
     }
 
     /// A content's lock was extended.

@@ -1,18 +1,16 @@
 //! What the archive holds already, asked by many copies at a time: whoever has the turn asks for all that wait.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex as Turn, OnceCell, oneshot};
+use tokio::sync::{Mutex as Turn, oneshot};
 
 use self::filter::Filter;
 use crate::archive::error::Result;
+use crate::archive::known::Known;
 use crate::store::Store;
 
 mod filter;
-
-/// So many contents are read into the filter. Of a larger archive a run changes little, and reading it would cost more than asking.
-const SMALL: i64 = 20_000;
 
 /// A content that the archive holds undamaged.
 #[derive(Debug, Clone, Copy)]
@@ -30,21 +28,23 @@ type Question = ([u8; 32], oneshot::Sender<Option<Holding>>);
 pub(super) struct Lookups {
     store: Store,
     plan: String,
-    /// `None`: the archive is not small.
-    filter: OnceCell<Option<Filter>>,
+    known: Arc<Known>,
+    /// What was asked for in this run.
+    seen: Filter,
     waiting: Mutex<Vec<Question>>,
     turn: Turn<()>,
 }
 
 impl Lookups {
-    pub(super) fn new(store: Store, plan: String) -> Self {
-        Self { store, plan, filter: OnceCell::new(), waiting: Mutex::default(), turn: Turn::default() }
+    pub(super) fn new(store: Store, plan: String, known: Arc<Known>) -> Self {
+        let (seen, waiting) = (Filter::new(), Mutex::default());
+        Self { store, plan, known, seen, waiting, turn: Turn::default() }
     }
 
     /// The content of this digest, if the archive holds it undamaged. One that is new is expected to be put by whoever asked.
     pub(super) async fn ask(&self, sha256: [u8; 32]) -> Result<Option<Holding>> {
-        let filter = self.filter.get_or_try_init(|| self.begin()).await?;
-        if filter.as_ref().is_some_and(|filter| filter.is_new(&sha256)) {
+        let known = self.known.contents().await?;
+        if known.is_some_and(|known| !known.holds(&sha256)) && self.seen.is_new(&sha256) {
             return Ok(None);
         }
         self.look(sha256).await
@@ -65,15 +65,6 @@ impl Lookups {
                 return Ok(holding);
             }
         }
-    }
-
-    async fn begin(&self) -> Result<Option<Filter>> {
-        let Some(known) = self.store.archive_digests(&self.plan, SMALL).await? else { return Ok(None) };
-        let filter = Filter::new();
-        for digest in known.iter().filter_map(|digest| digest.first_chunk()) {
-            filter.is_new(digest);
-        }
-        Ok(Some(filter))
     }
 
     async fn answer(&self) -> Result<()> {

@@ -14,6 +14,7 @@ use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::ChangeCounts;
 use crate::archive::gate::Gate;
+use crate::archive::known::Known;
 use crate::archive::walk::{Before, Changed, Spool, walk};
 use crate::archive::{Archiver, manifest};
 use crate::runtime::tasks::aside;
@@ -40,8 +41,10 @@ impl Archiver {
         let seen = |count| {
             meter.listed.fetch_add(count, Ordering::Relaxed);
         };
-        let holdings = Holdings::new(self);
+        let known = Arc::new(Known::new(self));
+        let holdings = Holdings::of(self, Arc::clone(&known));
         let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
+        let copier = Copier::new(self.clone(), row.run.clone(), Arc::clone(&meter.acls), known);
         let ((), counts, (), ()) = futures::try_join!(
             async {
                 self.list(&pages).await;
@@ -49,7 +52,7 @@ impl Archiver {
                 Ok(())
             },
             walked,
-            self.copy_all(&row.run, due, done, meter),
+            Box::pin(self.copy_all(copier, due, done, meter)),
             self.keep_notes(row.id, copied),
         )?;
         meter.complete.cancel();
@@ -70,12 +73,12 @@ impl Archiver {
     /// Copies as many at once as the stores bear.
     async fn copy_all(
         &self,
-        run: &str,
+        copier: Copier,
         due: mpsc::Receiver<Changed>,
         done: mpsc::Sender<Copied>,
         meter: &Meter,
     ) -> Result<()> {
-        let copier = Arc::new(Copier::new(self.clone(), run.to_owned(), Arc::clone(&meter.acls)));
+        let copier = Arc::new(copier);
         let gate = Gate::new(self.concurrency, vec![self.source.s3.pressure(), self.vault.s3.pressure()]);
         let due = futures::stream::unfold(due, |mut due| async move { Some((due.recv().await?, due)) });
         let (copier, gate, done) = (&copier, &gate, &done);

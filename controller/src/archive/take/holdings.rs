@@ -1,6 +1,7 @@
 //! What the archive holds, asked many at a time, and locked for longer where a run refers to it again.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt as _;
@@ -9,18 +10,25 @@ use futures::future::BoxFuture;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::object_key;
+use crate::archive::known::Known;
 use crate::archive::walk::Held;
 
 /// The contents of an archive, as a run sees them.
 #[derive(Debug)]
 pub(in crate::archive) struct Holdings<'a> {
     archiver: &'a Archiver,
+    known: Option<Arc<Known>>,
     now: DateTime<Utc>,
 }
 
 impl<'a> Holdings<'a> {
     pub(in crate::archive) fn new(archiver: &'a Archiver) -> Self {
-        Self { archiver, now: archiver.clock.now() }
+        Self { archiver, known: None, now: archiver.clock.now() }
+    }
+
+    /// The same, where most of them were `known` when the run began.
+    pub(super) fn of(archiver: &'a Archiver, known: Arc<Known>) -> Self {
+        Self { known: Some(known), ..Self::new(archiver) }
     }
 
     /// Makes sure that the archive holds all of them.
@@ -31,7 +39,24 @@ impl<'a> Holdings<'a> {
         Err(ArchiveError::Damaged { what, how: "the archive does not hold it".to_owned() })
     }
 
+    /// Those of them that are held; each is locked for long enough from then on.
+    async fn settle(&self, digests: Vec<String>) -> Result<HashSet<String>> {
+        let known = match &self.known {
+            Some(known) if !digests.is_empty() => known.contents().await?,
+            _ => None,
+        };
+        let Some(known) = known else { return self.look(digests).await };
+        let is_settled = |digest: &String| hex::decode(digest).is_ok_and(|digest| known.is_settled(&digest));
+        let (settled, rest): (Vec<_>, Vec<_>) = digests.into_iter().partition(is_settled);
+        let mut held = self.look(rest).await?;
+        held.extend(settled);
+        Ok(held)
+    }
+
     async fn look(&self, digests: Vec<String>) -> Result<HashSet<String>> {
+        if digests.is_empty() {
+            return Ok(HashSet::new());
+        }
         let mut known: Vec<Vec<u8>> = digests.iter().filter_map(|digest| hex::decode(digest).ok()).collect();
         known.sort_unstable();
         known.dedup();
@@ -78,7 +103,7 @@ impl Holdings<'_> {
 
 impl Held for Holdings<'_> {
     fn held(&self, digests: Vec<String>) -> BoxFuture<'_, Result<HashSet<String>>> {
-        self.look(digests).boxed()
+        self.settle(digests).boxed()
     }
 
     fn pending(&self, names: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Option<String>>>> {
