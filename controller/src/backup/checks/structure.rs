@@ -32,7 +32,7 @@ pub enum Structure {
     Looked {
         /// Of the extension.
         version: String,
-        /// Valid b-tree indexes of the users', every row of the table looked up in each.
+        /// Valid b-tree indexes of the users'.
         indexes: Covered,
         /// Tables of the users', TOAST included; `None` where the server offers no such look.
         tables: Option<Covered>,
@@ -165,6 +165,8 @@ struct Part {
     oid: i64,
     name: RelationName,
     pages: i32,
+    /// An index of which functions say what is in it.
+    computed: bool,
 }
 
 impl Part {
@@ -172,7 +174,7 @@ impl Part {
     fn ask(&self) -> String {
         let oid = self.oid;
         match self.kind {
-            Kind::Index => format!("SELECT pg_temp.reprise_index({oid}::oid::regclass, true)"),
+            Kind::Index => format!("SELECT pg_temp.reprise_index({oid}::oid::regclass, {})", self.computed),
             // Its answer is rows; the first one is raised.
             Kind::Table => format!(
                 "DO $$ DECLARE found text; BEGIN
@@ -199,17 +201,21 @@ const TABLES: &str =
 
 /// All of a kind, the smallest first.
 async fn list(conn: &mut PgConnection, kind: Kind) -> sqlx::Result<Vec<Part>> {
-    let of = match kind {
-        Kind::Index => INDEXES,
-        Kind::Table => TABLES,
+    let (of, computed) = match kind {
+        Kind::Index => (INDEXES, "i.indexprs IS NOT NULL OR i.indpred IS NOT NULL"),
+        Kind::Table => (TABLES, "false"),
     };
     let sql = format!(
-        "SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relpages FROM pg_catalog.pg_class c
+        "SELECT c.oid::bigint, n.nspname::text, c.relname::text, c.relpages, {computed} FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN {of} AND {USER_SCHEMA}
            AND c.relpersistence <> 't' ORDER BY c.relpages, 2, 3"
     );
-    let rows: Vec<(i64, String, String, i32)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?;
-    let part = |(oid, schema, name, pages)| Part { kind, oid, name: RelationName { schema, name }, pages };
+    let rows: Vec<(i64, String, String, i32, bool)> =
+        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(conn).await?;
+    let part = |(oid, schema, name, pages, computed)| {
+        let name = RelationName { schema, name };
+        Part { kind, oid, name, pages, computed }
+    };
     Ok(rows.into_iter().map(part).collect())
 }
 

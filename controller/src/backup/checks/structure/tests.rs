@@ -39,6 +39,28 @@ async fn an_index_whose_function_changed_its_answer_is_found_by_name() {
 }
 
 #[tokio::test]
+async fn an_index_whose_function_chooses_other_rows_now_is_found_too() {
+    let lab = lab().await;
+    let chosen =
+        "CREATE FUNCTION public.chosen(n int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT n > 450';
+        CREATE INDEX people_chosen ON public.people (name) WHERE public.chosen(id);";
+    let database = lab.source(&format!("{FOLDED}{chosen}")).await;
+    let (told, findings) = looked(&lab, &database, LONG).await;
+    assert_eq!(findings, [], "{told}");
+    lab.execute(
+        &database,
+        &chosen
+            .replace("450", "400")
+            .replace("CREATE F", "CREATE OR REPLACE F")
+            .replace("CREATE INDEX", "-- "),
+    )
+    .await;
+    let (told, findings) = looked(&lab, &database, LONG).await;
+    let [Finding::IndexDamaged { index, .. }] = findings.as_slice() else { panic!("{told}: {findings:?}") };
+    assert_eq!(index.to_string(), "public.people_chosen");
+}
+
+#[tokio::test]
 async fn nothing_of_the_look_stays_in_the_database() {
     let lab = lab().await;
     let database = lab.source(FOLDED).await;
