@@ -148,8 +148,17 @@ impl Cluster {
 
     /// Stops the server: sessions are cut, a checkpoint is written. Bounded; in the end it is killed, which loses
     /// nothing that was committed.
-    pub async fn stop(mut self) {
-        for (signal, patience) in ENDINGS {
+    pub async fn stop(self) {
+        self.end(&ENDINGS).await;
+    }
+
+    /// Stops a server whose data nobody wants any more: no checkpoint is written, which would take longer than all else.
+    pub async fn abandon(self) {
+        self.end(&ENDINGS[1..]).await;
+    }
+
+    async fn end(mut self, endings: &[(Signal, Duration)]) {
+        for (signal, patience) in endings.iter().copied() {
             self.signal(signal);
             if tokio::time::timeout(patience, self.child.wait()).await.is_ok() {
                 break;

@@ -108,6 +108,20 @@ async fn a_dropped_cluster_stops_and_can_be_started_again() {
     again.stop().await;
 }
 
+#[tokio::test]
+async fn an_abandoned_cluster_is_gone_without_a_checkpoint_and_can_be_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(quick(dir.path())).await.unwrap();
+    let pid: i32 = ask(&cluster, "SELECT pg_backend_pid()::text").await.parse().unwrap();
+    let socket = cluster.socket_dir().to_owned();
+    cluster.abandon().await;
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "its sessions are gone");
+    let log = std::fs::read_to_string(dir.path().join("server.log")).unwrap();
+    assert!(log.contains("immediate shutdown") && !log.contains("fast shutdown"), "{log}");
+    assert!(std::fs::read_dir(socket).is_ok_and(|mut left| left.next().is_none()), "its socket is gone");
+    Cluster::erase(dir.path()).await.unwrap();
+}
+
 /// No test by itself: an owner in a process of its own, for the test below to kill.
 #[tokio::test]
 async fn owner_in_another_process() {

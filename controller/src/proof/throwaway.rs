@@ -109,7 +109,7 @@ impl Throwaway {
     /// Stops the server and wipes everything.
     pub(super) async fn end(self) -> Result<(), ProofError> {
         remove_file(&self.dump())?;
-        self.cluster.stop().await;
+        self.cluster.abandon().await;
         wipe(&self.folder).await
     }
 
