@@ -1,7 +1,7 @@
 //! A real server from the machine's own binaries: as root or as an ordinary user, whoever runs the tests.
 #![cfg(test)]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -129,8 +129,8 @@ async fn owner_in_another_process() {
     let cluster = Cluster::start(quick(Path::new(&dir))).await.unwrap();
     execute(&cluster, "CREATE TABLE t AS SELECT 'kept'::text AS x").await;
     println!("\nowner is ready");
-    // Bounded, so that a test that failed leaves no process behind for long.
-    tokio::time::sleep(Duration::from_mins(2)).await;
+    // Until whoever plays it is gone, however that comes: a test that failed leaves no process behind.
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
 }
 
 #[tokio::test]
@@ -154,6 +154,7 @@ fn play_owner(dir: &Path) -> Child {
     let mut owner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "owner_in_another_process", "--nocapture"])
         .env(PLAY_OWNER, dir)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

@@ -25,6 +25,7 @@ pub const PRODUCTION: &str = "apilos-production";
 pub const ARCHIVE: &str = "apilos-archive";
 /// How many times faster than the wall durations pass.
 const SPEED: u32 = 60;
+
 /// The line that says what is kept.
 const RETENTION: &str = "    retention: { last: 4, weekly: 8, monthly: 12, yearly: 3 }\n";
 

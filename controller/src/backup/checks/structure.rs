@@ -1,6 +1,10 @@
 //! Whether indexes and tables are sound inside, as PostgreSQL's own `amcheck` sees it: an index that lacks a row answers
 //! wrong without a word, and no count shows it. For throwaway databases: it takes a superuser.
 //!
+//! Pages, order and links are looked at in every index. An index on plain columns was made here, a moment ago, of the very rows that lie
+//! beside it: that it has them all says nothing of the backup, and to look takes a fifth of the restore's time. What functions compute, or
+//! choose, may differ from what they say now: in those indexes every row is looked up.
+//!
 //! What is made for it is the session's own and ends with it, so that nothing of it stays, whatever happens, and several sessions may
 //! look at once. An index's own functions run as its table's owner, in a restricted operation (PostgreSQL sees to that since May 2022),
 //! and can write nothing.

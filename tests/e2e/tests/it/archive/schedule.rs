@@ -12,6 +12,7 @@ fn weekly() -> String {
     let due = Utc::now() + TimeDelta::hours(84);
     format!("schedule: {{ cron: \"{}\" }}", due.format("%-M %-H * * %w"))
 }
+
 /// What was due and what became of it.
 const RUNS: &str = "SELECT state || ': ' || coalesce(message, '') FROM scheduled_runs ORDER BY due_at";
 /// What the metrics say that must not change while nothing happens.
