@@ -107,6 +107,14 @@ pub enum CliError {
     /// What was asked for could not be set up.
     #[error("cannot begin")]
     Setup(#[source] crate::recovery::error::StepError),
+    /// A request was not waited for any longer.
+    #[error("{name} has not ended within {}; it goes on", humantime::format_duration(*limit))]
+    NotEnded {
+        /// The request.
+        name: String,
+        /// How long it was waited for.
+        limit: std::time::Duration,
+    },
     /// Nobody reads what we print.
     #[error("cannot print")]
     Print(#[source] std::io::Error),
@@ -136,6 +144,7 @@ impl CliError {
             | Self::Embedded(_)
             | Self::Start { .. }
             | Self::Listen(_)
+            | Self::NotEnded { .. }
             | Self::Print(_) => exit::FAILED,
         }
     }

@@ -38,16 +38,8 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let ended = match args.timeout {
         None => follow.await?,
         Some(limit) => {
-            if let Ok(ended) = tokio::time::timeout(limit, follow).await {
-                ended?
-            } else {
-                output::line(format!(
-                    "{} has not ended within {}; it goes on",
-                    args.name,
-                    humantime::format_duration(limit)
-                ))?;
-                return Ok(exit::FAILED);
-            }
+            let ended = tokio::time::timeout(limit, follow).await;
+            ended.map_err(|_| CliError::NotEnded { name: args.name.clone(), limit })??
         }
     };
     let records = describe::read(&store, &args.name).await?;

@@ -7,6 +7,7 @@ mod account;
 mod archive;
 mod backups;
 mod bad_day;
+mod commands;
 mod death;
 mod dns;
 mod drill;
