@@ -68,8 +68,8 @@ pub enum Outcome {
     Copied(Box<Done>),
     /// It is gone.
     Vanished,
-    /// The source lists it, and answers that there is none.
-    Unreadable,
+    /// The source lists it, and does not give it; why.
+    Unreadable(String),
 }
 
 /// How the archive holds a content.
@@ -104,10 +104,16 @@ impl Copier {
                 Ok(None) => match self.is_listed(&listed.key).await {
                     Ok(false) => return Ok(Outcome::Vanished),
                     // Perhaps its list is late.
-                    Ok(true) if attempt == ATTEMPTS => return Ok(Outcome::Unreadable),
+                    Ok(true) if attempt == ATTEMPTS => return Ok(absent()),
                     Ok(true) => None,
                     Err(error) => Some(error),
                 },
+                // A rule of the bucket may have moved it: that is no reason to leave the others.
+                Err(ArchiveError::Outside { source, .. }) if source.is_frozen() => {
+                    return Ok(Outcome::Unreadable(
+                        "it is in cold storage; thaw it, and take the archive again".to_owned(),
+                    ));
+                }
                 Err(error) => Some(error),
             };
             if error.as_ref().is_some_and(error_is_change) {
@@ -124,7 +130,7 @@ impl Copier {
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        Ok(Outcome::Unreadable)
+        Ok(absent())
     }
 
     /// Whether the archive holds this content and it does not look random.
@@ -361,6 +367,10 @@ impl Copier {
     }
 }
 
+fn absent() -> Outcome {
+    Outcome::Unreadable("the bucket lists it, and answers that there is none".to_owned())
+}
+
 /// Whether the object is to be begun again: a break, or another object under the same key.
 fn again(error: &ArchiveError) -> bool {
     matches!(error.class(), Class::Transient | Class::Throttled(_)) || error_is_change(error)
@@ -368,6 +378,18 @@ fn again(error: &ArchiveError) -> bool {
 
 fn error_is_change(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
+}
+
+/// It is another object by now, though the store did not say so when it was asked.
+fn replaced(key: &str) -> ArchiveError {
+    let source = S3Error::Status {
+        call: "objects.get",
+        status: 412,
+        code: String::new(),
+        message: format!("{key} was replaced"),
+        effect: crate::providers::http::Effect::Repeatable,
+    };
+    ArchiveError::Outside { doing: "reading a part", source }
 }
 
 /// Fewer bytes arrived than were announced, or others: reading again helps.

@@ -15,17 +15,18 @@ use super::gate::Gate;
 use super::select::Which;
 use super::take::create_private;
 use super::{Archiver, Place};
-use crate::providers::s3::{ObjectHead, Thaw};
+use crate::providers::s3::ObjectHead;
 use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
 mod compare;
 mod out;
+mod thaw;
+
+use thaw::{Thaws, is_frozen};
 
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
-/// How often a thawing object is looked at, in nominal time.
-const LOOK: Duration = Duration::from_secs(30);
 
 /// What is to come back, and where.
 #[derive(Clone)]
@@ -44,12 +45,21 @@ pub struct RestoreOrder {
     pub server_side: bool,
     /// For how many days thawed contents stay readable.
     pub thaw_days: i32,
-    /// Told how many objects of how many are right.
+    /// Told how far it is.
     pub progress: Option<Progress>,
 }
 
+/// What is being done with a run's objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Those in cold storage are made readable: minutes to a day.
+    Thawing,
+    /// They are brought back.
+    Copying,
+}
+
 /// Is told how many of how many are done.
-pub type Progress = std::sync::Arc<dyn Fn(u64, u64) + Send + Sync>;
+pub type Progress = Arc<dyn Fn(Stage, u64, u64) + Send + Sync>;
 
 impl std::fmt::Debug for RestoreOrder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -89,9 +99,16 @@ struct Tally {
     copied: AtomicU64,
     copied_bytes: AtomicU64,
     acls: Acls,
+    thaws: Thaws,
 }
 
 impl RestoreOrder {
+    fn tell(&self, stage: Stage, done: u64, total: u64) {
+        if let Some(told) = &self.progress {
+            told(stage, done, total);
+        }
+    }
+
     fn wants(&self, key: &str) -> bool {
         self.prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix))
             && self.key.as_deref().is_none_or(|only| key == only)
@@ -117,11 +134,18 @@ impl Archiver {
     ) -> Result<Restored> {
         let (record, _) = self.record_of(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
-        self.thaw_all(manifest, order).await?;
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(Tally { thaws: Thaws::of(manifest), ..Tally::default() });
+        if self.vault.is_cold() {
+            self.thaw_all(&tally.thaws, order).await?;
+        }
         let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
         let gate = &gate;
-        let total = record.manifest.objects;
+        let all = order.prefix.is_none() && order.key.is_none();
+        let total = if all {
+            record.manifest.objects
+        } else {
+            Self::wanted(manifest, order).try_fold(0, |count, _| std::future::ready(Ok(count + 1))).await?
+        };
         let shared = (Arc::new(self.clone()), Arc::new(order.clone()), Arc::clone(&tally));
         let shared = &shared;
         let start = order.start();
@@ -134,13 +158,12 @@ impl Archiver {
                 let done = done.await;
                 gate.leave(pass);
                 done.map_err(|error| error.of(&key))?;
-                if let Some(told) = &shared.1.progress {
-                    told(counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
-                }
+                shared.1.tell(Stage::Copying, counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
                 Ok(())
             })
             .await?;
-        let mut differences = self.differences(manifest, order).await?;
+        let compared = self.compared(manifest, order).await?;
+        let mut differences = compared.differences;
         differences.extend(self.closed(manifest, order, &tally.acls).await?);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Ok(Restored {
@@ -151,7 +174,7 @@ impl Archiver {
             copied_bytes: count(&tally.copied_bytes),
             skipped: count(&tally.objects) - count(&tally.copied),
             differences,
-            notes: notes(&tally.acls),
+            notes: notes(&tally.acls).into_iter().chain(compared.others).collect(),
         })
     }
 
@@ -167,25 +190,6 @@ impl Archiver {
         let entries =
             batches.map_ok(|batch| futures::stream::iter(batch.into_iter().map(|line| Ok(line.entry))));
         entries.try_flatten().try_filter(|entry| std::future::ready(order.wants(&entry.key)))
-    }
-
-    /// Asks for everything that is in cold storage before anything is waited for: thawing takes as long for one as for all.
-    async fn thaw_all(&self, manifest: &std::path::Path, order: &RestoreOrder) -> Result<()> {
-        if !self.vault.is_cold() {
-            return Ok(());
-        }
-        Self::wanted(manifest, order)
-            .try_for_each_concurrent(self.concurrency, |entry| async move {
-                let key = entry.content_key(&self.vault.prefix);
-                if let Some(head) = self.look_inside(&key).await?
-                    && head.thaw == Thaw::Frozen
-                {
-                    let asked = self.vault.s3.thaw(&self.vault.bucket, &key, order.thaw_days).await;
-                    asked.map_err(ArchiveError::inside("thawing a content"))?;
-                }
-                Ok(())
-            })
-            .await
     }
 
     async fn look_inside(&self, key: &str) -> Result<Option<ObjectHead>> {
@@ -209,10 +213,17 @@ impl Archiver {
         if there && self.is_right(entry, &key, order).await? {
             return self.open_up(entry, &key, (order, &tally.acls), false).await;
         }
-        self.thawed(&entry.content_key(&self.vault.prefix)).await?;
+        if tally.thaws.are_asked() {
+            self.thawed(entry, &tally.thaws, order).await?;
+        }
         let mut pause = Duration::from_millis(200);
         for attempt in 1.. {
             match self.copy_out(entry, &key, order).await {
+                // A rule of the bucket may have moved it there, whatever the plan says; or its time to be read is over.
+                Err(error) if attempt < ATTEMPTS && is_frozen(&error) => {
+                    self.thaw_all(&tally.thaws, order).await?;
+                    self.thawed(entry, &tally.thaws, order).await?;
+                }
                 Err(error)
                     if attempt < ATTEMPTS
                         && matches!(error.class(), Class::Transient | Class::Throttled(_)) =>
@@ -234,24 +245,6 @@ impl Archiver {
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Waits until a content can be read. Bounded by the step's or the person's patience: it can take a day.
-    async fn thawed(&self, key: &str) -> Result<()> {
-        if self.vault.storage_class.is_none() {
-            return Ok(());
-        }
-        while let Some(head) = self.look_inside(key).await? {
-            match head.thaw {
-                Thaw::Readable | Thaw::Thawed => return Ok(()),
-                Thaw::Frozen | Thaw::Thawing => {}
-            }
-            tokio::select! {
-                () = self.clock.sleep(LOOK) => {}
-                () = self.cancel.cancelled() => return Err(ArchiveError::Cancelled),
-            }
-        }
-        Err(ArchiveError::Damaged { what: key.to_owned(), how: "the archive does not hold it".to_owned() })
     }
 }
 

@@ -38,7 +38,7 @@ use tracing::Instrument as _;
 pub use self::{
     acl::{Acl, Grant, Grantee},
     error::S3Error,
-    objects::{Metadata, ObjectHead, ObjectSummary, Thaw},
+    objects::{ObjectHead, ObjectSummary, Thaw},
     payload::Payload,
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},

@@ -182,7 +182,8 @@ impl Depot {
         self.must(&["run"]).await
     }
 
-    fn words<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    /// All words of an `archive` command, of which the first of `words` is the subcommand.
+    pub fn words<'a>(words: &[&'a str]) -> Vec<&'a str> {
         let (command, rest) = words.split_first().expect("a subcommand");
         let mut all = vec!["-o", "json", "archive", *command, NAME];
         if *command != "list" && *command != "accept" {

@@ -7,13 +7,16 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::{ATTEMPTS, Copier, Done, Kept, PAUSE, again, error_is_change, short};
+use super::{ATTEMPTS, Copier, Done, Kept, PAUSE, again, error_is_change, replaced, short};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{is_md5, object_key};
 use crate::archive::suspicion::Noise;
 use crate::archive::vault::part_size;
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
 use crate::store::Stored;
+
+/// How often a part is sent that the store gives another tag than its MD5; then all of it is read back.
+const TRIES_IN_DOUBT: u32 = 3;
 
 impl Copier {
     pub(super) async fn large(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
@@ -39,7 +42,7 @@ impl Copier {
     /// Passes the parts through. `None`: the object is gone.
     async fn parts(&self, listed: &ObjectSummary, name: &str, upload: &str) -> Result<Option<Whole>> {
         let part = part_size(listed.size);
-        let mut whole = Whole { sha256: Sha256::new(), first: None, etags: Vec::new(), noise: false };
+        let mut whole = Whole::of(listed);
         let (mut etag, mut version) = (listed.etag.clone(), None);
         let starts = (0..listed.size).step_by(usize::try_from(part).unwrap_or(usize::MAX));
         for (number, from) in (1..).zip(starts) {
@@ -48,12 +51,13 @@ impl Copier {
                 range: Some((from, part.min(listed.size - from))),
                 etag: Some(&etag),
             };
-            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.sha256).await?
+            let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.hashes).await?
             else {
                 return Ok(None);
             };
-            whole.sha256 = hashed.sha256;
+            whole.hashes = hashed.hashes;
             whole.etags.push(hashed.etag);
+            whole.is_doubtful |= hashed.is_doubtful;
             if number == 1 {
                 whole.noise = hashed.noise;
                 etag.clone_from(&found.etag);
@@ -61,7 +65,24 @@ impl Copier {
                 whole.first = Some(found);
             }
         }
+        self.as_claimed(listed, version.as_deref(), &etag, whole.hashes.clone()).await?;
         Ok(Some(whole))
+    }
+
+    /// Whether the source sent what its entity tag says, where that is the MD5 of all of it.
+    async fn as_claimed(
+        &self,
+        listed: &ObjectSummary,
+        version: Option<&str>,
+        etag: &str,
+        hashes: Hashes,
+    ) -> Result<()> {
+        let Some(md5) = hashes.md5 else { return Ok(()) };
+        if !is_md5(etag) || etag == hex::encode(md5.finalize()) {
+            return Ok(());
+        }
+        let want = Want { version, etag: Some(etag), range: None };
+        self.twice(listed, want, (listed.size, hashes.sha256.finalize().into())).await
     }
 
     /// One part: read by its range, hashed and sent on as it comes; read again if either side breaks.
@@ -72,17 +93,18 @@ impl Copier {
         name: &str,
         upload: &str,
         number: i32,
-        before: &Sha256,
+        before: &Hashes,
     ) -> Result<Option<(Found, Hashed)>> {
         let mut pause = PAUSE;
         for attempt in 1.. {
             match self.part_once(listed, want, name, upload, number, before).await {
-                Err(error) if attempt < ATTEMPTS && again(&error) && !error_is_change(&error) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
+                Err(error) if attempt < ATTEMPTS && again(&error) && !error_is_change(&error) => {}
+                // The line may have changed it, or the store may encrypt, so that its tags are no digests.
+                Ok(Some((_, hashed))) if attempt < TRIES_IN_DOUBT && hashed.is_doubtful => {}
                 other => return other,
             }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
         Ok(None)
     }
@@ -94,7 +116,7 @@ impl Copier {
         name: &str,
         upload: &str,
         number: i32,
-        before: &Sha256,
+        before: &Hashes,
     ) -> Result<Option<(Found, Hashed)>> {
         let vault = &self.archiver.vault;
         let mut found =
@@ -102,13 +124,13 @@ impl Copier {
                 Err(error) if error.is_not_found() => return Ok(None),
                 found => found.map_err(ArchiveError::outside("reading a part"))?,
             };
+        // Some stores pass over the condition: parts of two objects make a third.
+        if want.range.is_some_and(|(from, _)| from > 0) && want.etag.is_some_and(|etag| etag != found.etag) {
+            return Err(replaced(&listed.key));
+        }
         let size = want.range.map_or(found.size, |(_, size)| size);
-        let state = Arc::new(Mutex::new(Passing {
-            sha256: before.clone(),
-            md5: Md5::new(),
-            bytes: 0,
-            noise: Noise::new(),
-        }));
+        let hashes = before.clone();
+        let state = Arc::new(Mutex::new(Passing { hashes, md5: Md5::new(), bytes: 0, noise: Noise::new() }));
         let passing = Arc::clone(&state);
         let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
         let body = body
@@ -120,20 +142,18 @@ impl Copier {
         if state.bytes != size {
             return Err(short(&listed.key, state.bytes, size));
         }
-        let md5 = hex::encode(state.md5.clone().finalize());
-        if is_md5(&etag) && etag != md5 {
-            return Err(short(name, 0, size));
-        }
+        let is_doubtful = is_md5(&etag) && etag != hex::encode(state.md5.clone().finalize());
         let noise = state.noise.is_noise();
-        Ok(Some((found, Hashed { sha256: state.sha256.clone(), etag, noise })))
+        Ok(Some((found, Hashed { hashes: state.hashes.clone(), etag, noise, is_doubtful })))
     }
 
     /// Puts the parts together and lets the archive's store copy them to their digest.
     async fn settle(&self, listed: &ObjectSummary, name: &str, upload: &str, whole: Whole) -> Result<Done> {
         let vault = &self.archiver.vault;
         let inside = ArchiveError::inside("completing a large content");
-        vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
-        let sha256: [u8; 32] = whole.sha256.finalize().into();
+        let put =
+            vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
+        let sha256: [u8; 32] = whole.hashes.sha256.finalize().into();
         let key = object_key(&vault.prefix, &hex::encode(sha256));
         if let Some(held) = self.lookups.ask(sha256).await? {
             self.extend(&key, held.locked).await?;
@@ -148,9 +168,13 @@ impl Copier {
             if head.is_none_or(|head| head.size != listed.size) {
                 return Err(short(&key, 0, listed.size));
             }
+            if whole.is_doubtful {
+                self.read_back(&key, sha256).await?;
+            }
         }
-        // Append-only key pairs may not: `prune`, which has more rights, sweeps what is pending.
-        if let Err(error) = vault.s3.delete(&vault.bucket, name, None).await {
+        // Append-only key pairs may not: `prune`, which has more rights, sweeps what is pending. Without its version only a marker
+        // would be put, and what it hides is billed.
+        if let Err(error) = vault.s3.delete(&vault.bucket, name, put.version.as_deref()).await {
             tracing::debug!(key = name, %error, "a pending content stays until it is pruned");
         }
         let size = i64::try_from(listed.size).unwrap_or(i64::MAX);
@@ -163,22 +187,42 @@ impl Copier {
 
 /// A large object that was passed through.
 struct Whole {
-    sha256: Sha256,
+    hashes: Hashes,
     first: Option<Found>,
     etags: Vec<String>,
     noise: bool,
+    /// The store named another tag for a part than its MD5.
+    is_doubtful: bool,
+}
+
+impl Whole {
+    fn of(listed: &ObjectSummary) -> Self {
+        // Computed only where the source claims one.
+        let md5 = is_md5(&listed.etag).then(Md5::new);
+        let hashes = Hashes { sha256: Sha256::new(), md5 };
+        Self { hashes, first: None, etags: Vec::new(), noise: false, is_doubtful: false }
+    }
+}
+
+/// Digests of all parts so far.
+#[derive(Clone)]
+struct Hashes {
+    sha256: Sha256,
+    md5: Option<Md5>,
 }
 
 /// A part that was passed through.
 struct Hashed {
-    sha256: Sha256,
+    hashes: Hashes,
     etag: String,
     noise: bool,
+    is_doubtful: bool,
 }
 
 /// A part on its way.
 struct Passing {
-    sha256: Sha256,
+    hashes: Hashes,
+    /// Of the part alone.
     md5: Md5,
     bytes: u64,
     noise: Noise,
@@ -186,7 +230,10 @@ struct Passing {
 
 impl Passing {
     fn pass(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
+        self.hashes.sha256.update(bytes);
+        if let Some(md5) = &mut self.hashes.md5 {
+            md5.update(bytes);
+        }
         self.md5.update(bytes);
         self.bytes += bytes.len() as u64;
         self.noise.update(bytes);

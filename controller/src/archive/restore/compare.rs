@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
@@ -11,7 +12,7 @@ use crate::archive::acl::{Acls, Told};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
 use crate::archive::{Archiver, Place};
-use crate::providers::s3::{Acl, Want};
+use crate::providers::s3::{Acl, Headers, Want};
 
 /// Differences that a report names.
 const NAMED: usize = 100;
@@ -38,9 +39,12 @@ impl Archiver {
         let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
             return Ok(false);
         };
-        let user: std::collections::BTreeMap<_, _> = head.metadata.user.into_iter().collect();
-        let kind = entry.content_type.is_none() || head.metadata.content_type == entry.content_type;
-        if head.size != entry.size || !kind || user != entry.metadata {
+        // A store names a type where none was sent.
+        let seen = Headers {
+            content_type: head.metadata.content_type.filter(|_| entry.content_type.is_some()),
+            ..head.metadata
+        };
+        if head.size != entry.size || seen != entry.headers() {
             return Ok(false);
         }
         if !entry.tags.is_empty() {
@@ -49,50 +53,75 @@ impl Archiver {
                 return Ok(false);
             }
         }
-        if let Some(md5) = entry.md5()
-            && is_md5(&head.etag)
-        {
-            return Ok(head.etag == md5);
+        if entry.md5().is_some_and(|md5| md5 == head.etag) {
+            return Ok(true);
         }
-        let mut body = order.to.s3.read(&order.to.bucket, key, Want::default()).await.map_err(&outside)?.body;
-        let mut hash = Sha256::new();
-        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
-            hash.update(&chunk);
-        }
-        Ok(hex::encode(hash.finalize()) == entry.sha256)
+        self.has_content(entry, key, order).await
     }
 
-    /// What differs between the manifest and what lies there now.
-    pub(super) async fn differences(
+    /// Whether the object's bytes are those that the manifest names. Stores that encrypt give tags that look like an MD5 and are none: where
+    /// they differ, only reading tells.
+    async fn has_content(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+        let outside = ArchiveError::outside("reading an object again");
+        let mut body = match order.to.s3.read(&order.to.bucket, key, Want::default()).await {
+            Err(error) if error.is_not_found() => return Ok(false),
+            found => found.map_err(&outside)?.body,
+        };
+        let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
+        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            sha256.update(&chunk);
+            md5.update(&chunk);
+        }
+        // Of what nobody has hashed yet the source's own tag is all that is known.
+        Ok(match (&entry.pending, entry.md5()) {
+            (None, _) => hex::encode(sha256.finalize()) == entry.sha256,
+            (Some(_), Some(claimed)) => hex::encode(md5.finalize()) == claimed,
+            (Some(_), None) => false,
+        })
+    }
+
+    /// The manifest beside what lies there now.
+    pub(super) async fn compared(
         &self,
         manifest: &std::path::Path,
         order: &RestoreOrder,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Compared> {
         let start = order.start();
         let listing = order.to.s3.list_in_order(&order.to.bucket, &start);
-        let mut listing = std::pin::pin!(listing);
+        let mut listing = std::pin::pin!(listing.map_err(ArchiveError::outside("comparing")));
         let mut wanted = std::pin::pin!(Self::wanted(manifest, order));
-        let mut told = Vec::new();
-        let mut there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+        let (mut told, mut others) = (Vec::new(), Others::default());
+        let mut there = listing.try_next().await?;
         while let Some(entry) = wanted.try_next().await? {
             let key = format!("{}{}", order.to_prefix, entry.key);
-            while there.as_ref().is_some_and(|object| object.key < key) {
-                there = listing.try_next().await.map_err(ArchiveError::outside("comparing"))?;
+            while let Some(other) = there.take_if(|object| object.key < key) {
+                others.see(other.key);
+                there = listing.try_next().await?;
             }
-            let found = there.as_ref().filter(|object| object.key == key);
+            let found = there.take_if(|object| object.key == key);
+            if found.is_some() {
+                there = listing.try_next().await?;
+            }
             let wrong = match found {
                 None => Some(format!("{key} is missing")),
                 Some(object) if object.size != entry.size => {
                     Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))
                 }
-                Some(object) => entry
-                    .md5()
-                    .filter(|md5| is_md5(&object.etag) && object.etag != *md5)
-                    .map(|_| format!("{key} has another content")),
+                Some(object) => {
+                    let differs = entry.md5().is_some_and(|md5| is_md5(&object.etag) && object.etag != md5);
+                    let differs = differs && !self.has_content(&entry, &key, order).await?;
+                    differs.then(|| format!("{key} has another content"))
+                }
             };
             told.extend(wrong.filter(|_| told.len() < NAMED));
         }
-        Ok(told)
+        while let Some(other) = there {
+            others.see(other.key);
+            there = listing.try_next().await?;
+        }
+        // What begins like the one key that was asked for is nobody's business.
+        let others = others.told().filter(|_| order.key.is_none());
+        Ok(Compared { differences: told, others })
     }
 
     /// Puts the access control list of an object that has its content. A `new` one is its owner's alone already.
@@ -145,6 +174,42 @@ impl Archiver {
         };
         open.try_for_each_concurrent(self.concurrency, compare).await?;
         Ok(told.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug)]
+pub(super) struct Compared {
+    /// Objects that are not as the manifest has them; the first hundred.
+    pub differences: Vec<String>,
+    /// Objects that it does not name, in a sentence, if there are any.
+    pub others: Option<String>,
+}
+
+/// Objects at the target that the manifest does not name. They may be somebody's: they are told, and left alone.
+#[derive(Debug, Default)]
+struct Others {
+    count: u64,
+    first: Vec<String>,
+}
+
+impl Others {
+    fn see(&mut self, key: String) {
+        self.count += 1;
+        if self.first.len() < 3 {
+            self.first.push(key);
+        }
+    }
+
+    fn told(self) -> Option<String> {
+        let more = if self.count > 3 { " and others" } else { "" };
+        (self.count > 0).then(|| {
+            format!(
+                "{} objects lie there that the run does not have: {}{more}",
+                self.count,
+                self.first.join(", ")
+            )
+        })
     }
 }
 

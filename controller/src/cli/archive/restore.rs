@@ -1,12 +1,20 @@
 //! `reprise archive restore PLAN --to-bucket BUCKET`.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use reprise_crds::plan::S3Credentials;
 use reprise_crds::{SecretRef, Setting};
+use serde_json::json;
+use tokio::time::Instant;
 
 use super::{Desk, Opened, WhichArgs, failed};
 use crate::archive::Place;
-use crate::archive::restore::{RestoreOrder, Restored};
+use crate::archive::restore::{Progress, RestoreOrder, Restored, Stage};
 use crate::cli::{CliError, Format, exit, output};
+
+/// Between two lines of progress.
+const SHOW: Duration = Duration::from_secs(1);
 
 /// Arguments of `archive restore`.
 #[derive(Debug, clap::Args)]
@@ -45,6 +53,9 @@ pub(super) struct Args {
     /// Days for which thawed contents stay readable
     #[arg(long, default_value_t = 7)]
     thaw_days: i32,
+    /// Show the progress: what is thawed, what is back, and when it will end
+    #[arg(long)]
+    watch: bool,
 }
 
 fn reference(text: &str) -> Result<SecretRef, String> {
@@ -61,14 +72,76 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         to_prefix: args.to_prefix.clone(),
         server_side: args.server_side,
         thaw_days: args.thaw_days,
-        progress: None,
+        progress: args.watch.then(|| Watch::progress(desk.format())),
     };
     let restored = opened.archiver.restore(&order).await.map_err(failed(&args.plan))?;
     match desk.format() {
+        Format::Json if args.watch => output::json_line(&json!(restored))?,
         Format::Json => output::json(&restored)?,
         Format::Text => print(&restored)?,
     }
     Ok(if restored.differences.is_empty() { exit::OK } else { exit::FAILED })
+}
+
+/// Shows how far a restore is, about once a second.
+struct Watch {
+    format: Format,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// What was shown last.
+struct Shown {
+    stage: Stage,
+    began: Instant,
+    at: Instant,
+}
+
+impl Watch {
+    fn progress(format: Format) -> Progress {
+        let watch = Self { format, shown: Mutex::default() };
+        Arc::new(move |stage, done, total| watch.tell(stage, done, total))
+    }
+
+    fn tell(&self, stage: Stage, done: u64, total: u64) {
+        let now = Instant::now();
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = shown.as_ref().filter(|shown| shown.stage == stage);
+        if last.is_some_and(|last| done < total && now.duration_since(last.at) < SHOW) {
+            return;
+        }
+        let began = last.map_or(now, |last| last.began);
+        *shown = Some(Shown { stage, began, at: now });
+        let line = said(self.format, stage, (done, total), now.duration_since(began));
+        // Nobody may read it any more; what matters is said at the end.
+        output::line(line).ok();
+    }
+}
+
+/// One line of progress. Pure.
+fn said(format: Format, stage: Stage, (done, total): (u64, u64), passed: Duration) -> String {
+    let left = left(done, total, passed);
+    match (format, stage) {
+        (Format::Json, _) => {
+            let name = if stage == Stage::Thawing { "thawing" } else { "copying" };
+            json!({ "stage": name, "done": done, "of": total, "secondsLeft": left.map(|left| left.as_secs()) })
+                .to_string()
+        }
+        (Format::Text, Stage::Thawing) => {
+            format!(
+                "{done} of {total} contents in cold storage can be read by now; that takes minutes to a day"
+            )
+        }
+        (Format::Text, Stage::Copying) => {
+            let left = left.map_or_else(String::new, |left| format!(", about {} s left", left.as_secs()));
+            format!("{done} of {total} objects are right{left}")
+        }
+    }
+}
+
+/// At the rate so far.
+fn left(done: u64, total: u64, passed: Duration) -> Option<Duration> {
+    let each = passed.checked_div(u32::try_from(done).ok()?)?;
+    Some(each.saturating_mul(u32::try_from(total.saturating_sub(done)).unwrap_or(u32::MAX)))
 }
 
 fn place(opened: &Opened, args: &Args) -> Result<Place, CliError> {

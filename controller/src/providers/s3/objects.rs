@@ -1,29 +1,18 @@
 //! Objects: put, read, listed, compared, thawed.
 
-use std::collections::HashMap;
-
 use aws_sdk_s3::{primitives::DateTime as SmithyTime, types::RestoreRequest};
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{S3, S3Error, direct::Ask, listing, transfer::USER};
+use super::{Headers, S3, S3Error, direct::Ask, listing, transfer::USER};
 use crate::providers::http::Effect;
 
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
 const SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// Bytes that a server-side copy is allowed to take its time for: the largest single copy.
 pub(super) const LARGEST_COPY: u64 = 5_000_000_000;
-
-/// What travels with an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Metadata {
-    /// The media type.
-    pub content_type: Option<String>,
-    /// `x-amz-meta-…`, names in lower case.
-    pub user: HashMap<String, String>,
-}
 
 /// An object as a list tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +50,7 @@ pub struct ObjectHead {
     /// Without quotes.
     pub etag: String,
     /// What travels with it.
-    pub metadata: Metadata,
+    pub metadata: Headers,
     /// Its version, in a versioned bucket.
     pub version: Option<String>,
     /// Whether it can be read now.
@@ -234,13 +223,21 @@ fn read_head(found: &HeaderMap) -> ObjectHead {
         let name = name.as_str();
         Some((name.strip_prefix(USER)?.to_owned(), text(name)?.to_owned()))
     });
-    let user = user.collect();
+    let own = |name: &str| text(name).map(str::to_owned);
+    let metadata = Headers {
+        content_type: own("content-type"),
+        cache_control: own("cache-control"),
+        content_disposition: own("content-disposition"),
+        content_encoding: own("content-encoding"),
+        content_language: own("content-language"),
+        user: user.collect(),
+    };
     ObjectHead {
         size: text("content-length").and_then(|size| size.parse().ok()).unwrap_or_default(),
         etag: unquoted(text("etag")),
         version: text("x-amz-version-id").map(str::to_owned),
         locked_until: locked_until.map(|date| date.to_utc()),
-        metadata: Metadata { content_type: text("content-type").map(str::to_owned), user },
+        metadata,
         thaw: thaw_state(frozen, text("x-amz-restore")),
     }
 }

@@ -16,6 +16,7 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use md5::{Digest as _, Md5};
 use serde::Deserialize;
 
 use super::{
@@ -103,7 +104,7 @@ impl S3 {
     ) -> Result<String, S3Error> {
         let upload = self.begin_parts(to.0, to.1, &Headers::default(), keeping).await?;
         match self.copy_each(source, etag, (to, &upload), size).await {
-            Ok(etags) => self.complete_parts(to.0, to.1, &upload, &etags).await,
+            Ok(etags) => self.complete_parts(to.0, to.1, &upload, &etags).await.map(|done| done.etag),
             Err(error) => {
                 // It is billed until it is gone; what cannot be aborted now is swept by `prune`.
                 if let Err(error) = self.abort_parts(to.0, to.1, &upload).await {
@@ -136,16 +137,17 @@ impl S3 {
         Ok(etags)
     }
 
-    /// Makes one object of the parts, numbered from 1. Returns its `ETag`.
+    /// Makes one object of the parts, numbered from 1. Repeating is success, as long as nobody put another object under the key.
     ///
-    /// Source: S3 API "`CompleteMultipartUpload`". Repeating gives `NoSuchUpload`.
+    /// Source: S3 API "`CompleteMultipartUpload`": an upload that is complete is none any more, so that a second call is answered
+    /// `NoSuchUpload`; what lies under the key then tells whether the first one was carried out.
     pub async fn complete_parts(
         &self,
         bucket: &str,
         key: &str,
         upload: &str,
         etags: &[String],
-    ) -> Result<String, S3Error> {
+    ) -> Result<Completed, S3Error> {
         let parts = (1..).zip(etags).map(|(number, etag)| {
             CompletedPart::builder().part_number(number).e_tag(format!("\"{etag}\"")).build()
         });
@@ -154,8 +156,17 @@ impl S3 {
         let complete = complete.multipart_upload(parts);
         // The store may take its time to put the parts together.
         let complete = complete.customize().config_override(limits(&self.shared, 1 << 30)).send();
-        let done = self.run("parts.complete", Effect::Mutating, complete).await?;
-        Ok(unquoted(done.e_tag()))
+        match self.run("parts.complete", Effect::Mutating, complete).await {
+            Ok(done) => {
+                Ok(Completed { etag: unquoted(done.e_tag()), version: done.version_id().map(str::to_owned) })
+            }
+            Err(error) if error.code() == Some("NoSuchUpload") => {
+                let there =
+                    self.head(bucket, key).await?.filter(|there| Some(&there.etag) == tag_of(etags).as_ref());
+                there.map(|there| Completed { etag: there.etag, version: there.version }).ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives an upload up. Success if it is gone.
@@ -168,6 +179,21 @@ impl S3 {
             other => other.map(drop),
         }
     }
+}
+
+/// An object that was put together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completed {
+    /// Without quotes.
+    pub etag: String,
+    /// Its version, in a versioned bucket.
+    pub version: Option<String>,
+}
+
+/// The entity tag of an object of these parts: the MD5 of theirs. `None` where theirs are none. Pure.
+fn tag_of(etags: &[String]) -> Option<String> {
+    let digests: Option<Vec<_>> = etags.iter().map(|etag| hex::decode(etag).ok()).collect();
+    Some(format!("{}-{}", hex::encode(Md5::digest(digests?.concat())), etags.len()))
 }
 
 /// The answer to a beginning.

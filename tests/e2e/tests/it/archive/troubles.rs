@@ -96,6 +96,69 @@ async fn what_the_source_sends_is_held_against_the_checksum_that_it_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_is_held_against_the_digest_of_all_of_it() {
+    play(&Plan::example(), async |depot| {
+        let large = noise(40 << 20, 11);
+        depot.source.put(PRODUCTION, "large.bin", large.clone()).await;
+        depot.break_source("GetObject", "/large.bin", Some(1), Fault::Corrupt);
+        let record = depot.take().await;
+        assert_eq!(depot.faults_played(), 1);
+        let lines = depot.manifest(&run_of(&record)).await;
+        assert_eq!(lines[0]["sha256"].as_str(), Some(&*hex::encode(Sha256::digest(&large))));
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_completion_was_not_heard_of_is_complete() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "large.bin", noise(17 << 20, 12)).await;
+        depot.break_archive("CompleteMultipartUpload", ARCHIVE, Some(1), Fault::DropAfter);
+        let record = depot.take().await;
+        assert_eq!((depot.faults_played(), &record["manifest"]["objects"]), (1, &1.into()));
+        assert_eq!(depot.archive.effects("CreateMultipartUpload", ARCHIVE), 1, "nothing was sent again");
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_whose_tags_are_no_digests_is_read_before_it_is_doubted() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.take().await;
+        depot.archive.bucket("back", false, false).await;
+        let wire = depot.wire_to_archive().await;
+        wire.lie(true);
+        let endpoint = wire.endpoint();
+        let words = ["restore", "--to-bucket", "back", "--to-endpoint", &endpoint];
+        let pair = [
+            "--to-access-key",
+            "env:S3_ARCHIVE_ACCESS_KEY_ID",
+            "--to-secret-key",
+            "env:S3_ARCHIVE_SECRET_ACCESS_KEY",
+        ];
+        let words = [&words[..], &pair].concat();
+        assert_eq!(depot.must(&words).await["copied"], 1);
+        let again = depot.must(&words).await;
+        assert_eq!((&again["copied"], &again["skipped"]), (&0.into(), &1.into()), "{again}");
+        // What travels with it counts too; what is somebody else's is told, and left.
+        let put = depot.archive.client().put_object().bucket("back").key("a").cache_control("no-store");
+        put.body(body("a").into()).send().await.expect("an object");
+        depot.archive.put("back", "b", "somebody's").await;
+        let again = depot.must(&words).await;
+        assert_eq!(again["copied"], 1, "{again}");
+        assert!(
+            again["notes"].to_string().contains("1 objects lie there that the run does not have: b"),
+            "{again}"
+        );
+        assert_eq!(depot.archive.thing("back", "a").await.headers[1], None);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_bucket_lists_and_does_not_send_is_not_taken_for_vanished() {
     play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "dossier/a", body("a")).await;
