@@ -90,8 +90,9 @@ impl Capture<'_> {
     /// Takes an archive with all that belongs to it.
     pub async fn take(&self, archiver: &Archiver) -> Result<Record, ArchiveError> {
         let turn = archiver.prepare().await?;
-        let before = archiver.newest().await?;
-        let beside = self.beside(archiver, before.as_ref()).await;
+        let any = |record: &Record| (!record.extras.is_empty()).then_some(());
+        let before = archiver.newest_with(any).await?;
+        let beside = self.beside(archiver, before.as_ref().map(|(record, ())| record)).await;
         archiver.take(turn, beside).await
     }
 

@@ -63,6 +63,15 @@ pub struct Clear {
     pub large_objects: u64,
 }
 
+/// The copies that lie in an archive.
+#[derive(Debug, Default)]
+pub(super) struct Dumps {
+    /// Those that can be read.
+    pub records: Vec<DumpRecord>,
+    /// What is wrong with the others.
+    pub damaged: Vec<String>,
+}
+
 impl DumpRecord {
     /// What its record's file is called: copies sort in the time that they were taken. Ids come from the platform, so only what
     /// cannot lead elsewhere becomes part of it.
@@ -128,8 +137,21 @@ impl Archiver {
         Ok(self.store.keep_dump(&self.plan, &record.row()).await?)
     }
 
-    /// The copies that lie in the archive, newest backup first. Our own tables follow it.
+    /// The copies that lie in the archive, newest backup first. Our own tables follow it. One whose content was lost is none any more.
     pub async fn dumps(&self) -> Result<Vec<DumpRecord>> {
+        let mut records = self.read_dumps().await?.records;
+        let lost = self.lost_dumps(&records).await?;
+        for dump in &lost {
+            tracing::error!(plan = self.plan, backup = dump.name, key = dump.key, "a copied dump was lost");
+        }
+        records.retain(|dump| !lost.contains(dump));
+        let rows: Vec<DumpRow> = records.iter().map(DumpRecord::row).collect();
+        self.store.dumps_are(&self.plan, &rows).await?;
+        Ok(records)
+    }
+
+    /// The records of copies, newest backup first, and what is wrong with those that cannot be read.
+    pub(super) async fn read_dumps(&self) -> Result<Dumps> {
         let start = format!("{}dumps/", self.vault.prefix);
         let listed: Vec<_> = self
             .vault
@@ -138,20 +160,39 @@ impl Archiver {
             .try_collect()
             .await
             .map_err(ArchiveError::inside("listing the dumps"))?;
-        let mut records = Vec::new();
+        let mut dumps = Dumps::default();
         for object in listed.iter().filter(|object| object.key.strip_suffix(".json").is_some()) {
             match self.dump_record(&object.key).await {
-                Ok(record) => records.push(record),
+                Ok(record) => dumps.records.push(record),
                 Err(error @ ArchiveError::Damaged { .. }) => {
                     tracing::error!(plan = self.plan, %error, "the record of a copied dump is damaged");
+                    dumps.damaged.push(error.to_string());
                 }
                 Err(error) => return Err(error),
             }
         }
-        records.sort_by(|a, b| (b.taken_at, &b.backup).cmp(&(a.taken_at, &a.backup)));
-        let rows: Vec<DumpRow> = records.iter().map(DumpRecord::row).collect();
-        self.store.dumps_are(&self.plan, &rows).await?;
-        Ok(records)
+        dumps.records.sort_by(|a, b| (b.taken_at, &b.backup).cmp(&(a.taken_at, &a.backup)));
+        Ok(dumps)
+    }
+
+    /// Copies whose content the archive does not hold any more. Where our tables are not about this archive, nobody can say.
+    pub(super) async fn lost_dumps(&self, records: &[DumpRecord]) -> Result<Vec<DumpRecord>> {
+        if self.store.archive_place(&self.plan).await?.is_none_or(|place| place != self.vault.place()) {
+            return Ok(Vec::new());
+        }
+        let mut lost = Vec::new();
+        for dump in records {
+            if !self.is_held(&dump.sha256).await? {
+                lost.push(dump.clone());
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Whether the archive holds this content undamaged, as far as is known.
+    pub async fn is_held(&self, sha256: &str) -> Result<bool> {
+        let Ok(digest) = hex::decode(sha256) else { return Ok(false) };
+        Ok(!self.store.archive_holds(&self.plan, &[digest]).await?.is_empty())
     }
 
     async fn dump_record(&self, key: &str) -> Result<DumpRecord> {
@@ -171,13 +212,14 @@ impl Archiver {
         Ok(record)
     }
 
-    /// Which copies the plan keeps: by the time at which their backups were taken.
-    pub(super) fn decide_dumps(&self, dumps: &[DumpRecord], now: DateTime<Utc>) -> Decision {
+    /// Which copies the plan keeps: by the time at which their backups were taken. All of them while retention is `frozen`: what
+    /// damaged the bucket may have been at the database.
+    pub(super) fn decide_dumps(&self, dumps: &[DumpRecord], frozen: bool, now: DateTime<Utc>) -> Decision {
         let run = |dump: &DumpRecord| retention::Run {
             id: dump.file_name(),
             finished_at: dump.taken_at,
             verified: true,
-            suspicious: false,
+            suspicious: frozen,
             locked_until: None,
             readable: true,
         };

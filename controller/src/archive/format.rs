@@ -123,6 +123,14 @@ impl Entry {
         }
     }
 
+    /// Whether the source had the same bytes under both. What nobody has hashed yet is told by the source's own tag and size.
+    pub fn is_same_content(&self, other: &Self) -> bool {
+        if self.sha256.is_empty() || other.sha256.is_empty() {
+            return self.etag == other.etag && self.size == other.size;
+        }
+        self.sha256 == other.sha256
+    }
+
     /// The entity tag, if it is the MD5 of the content.
     pub fn md5(&self) -> Option<&str> {
         is_md5(&self.etag).then_some(self.etag.as_str())

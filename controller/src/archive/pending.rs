@@ -8,6 +8,7 @@ use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::{is_md5, object_key};
 use super::suspicion::Noise;
+use super::verify::Findings;
 use crate::providers::s3::{Found, Want};
 use crate::store::{Pending, Stored};
 
@@ -30,7 +31,7 @@ enum Outcome {
 
 impl Archiver {
     /// Brings what we know of them in line with what the archive lists; tells those of another size than they had.
-    pub(super) async fn match_pending(&self, findings: &mut Vec<String>) -> Result<()> {
+    pub(super) async fn match_pending(&self, findings: &mut Findings) -> Result<()> {
         let prefix = &self.vault.prefix;
         let start = format!("{prefix}pending/");
         let listing = self.vault.s3.list_in_order(&self.vault.bucket, &start);
@@ -68,7 +69,7 @@ impl Archiver {
 
     /// Reads at most `most` that nobody has hashed yet. The good ones are copied to their digest, by the store; a run names them by it
     /// from now on.
-    pub(super) async fn hash_pending(&self, most: i64, findings: &mut Vec<String>) -> Result<Hashed> {
+    pub(super) async fn hash_pending(&self, most: i64, findings: &mut Findings) -> Result<Hashed> {
         let due = self.store.archive_unhashed(&self.plan, most).await?;
         let reads = futures::stream::iter(due.into_iter().map(|pending| async move {
             let outcome = self.hash_one(&pending).await;

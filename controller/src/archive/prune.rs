@@ -57,15 +57,23 @@ impl Archiver {
     /// to repeat.
     pub async fn prune(&self, yes: bool) -> Result<Pruned> {
         let busy = || ArchiveError::Busy(self.plan.clone());
-        let _turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
+        let mut turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
         let now = self.clock.now();
         let runs = self.known_runs().await?;
         let decision = self.decide(&runs, now).await?;
         self.relist().await?;
         let grace_ended = self.grace_ended(now);
         let mut marks = self.mark(&runs, &decision).await?;
-        let dumps = self.dumps().await?;
-        let dump_decision = self.decide_dumps(&dumps, now);
+        let dumps = self.read_dumps().await?;
+        if let Some(damaged) = dumps.damaged.first() {
+            // What it names is not known: it would be swept.
+            return Err(ArchiveError::Refused {
+                why: format!("nothing is pruned: {damaged}"),
+                advice: "delete that record by hand if it is of no use, and prune again",
+            });
+        }
+        let dumps = dumps.records;
+        let dump_decision = self.decide_dumps(&dumps, decision.is_frozen(), now);
         let kept = dumps.iter().filter(|dump| !dump_decision.pruned.contains(&dump.file_name()));
         marks.add(&kept.filter_map(|dump| hex::decode(&dump.sha256).ok()).collect::<Vec<_>>()).await?;
         let marked = marks.apply(grace_ended, now).await?;
@@ -78,6 +86,7 @@ impl Archiver {
             ..Pruned::default()
         };
         if yes {
+            turn.is_ours().await?;
             for run in &decision.pruned {
                 self.delete_run(run).await?;
             }

@@ -90,6 +90,13 @@ pub struct Decision {
     pub pruned: Vec<String>,
 }
 
+impl Decision {
+    /// Whether nothing at all goes, since the newest run is suspicious.
+    pub fn is_frozen(&self) -> bool {
+        self.kept.iter().any(|kept| kept.rules.contains(&Rule::Frozen))
+    }
+}
+
 /// Why nothing can be decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RetentionError {

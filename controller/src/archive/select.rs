@@ -16,12 +16,19 @@ pub struct Which {
 }
 
 impl Archiver {
-    /// The name of the run that is meant. Runs are those that lie in the archive; what is known of them comes from our own tables,
-    /// where a new machine may know nothing.
+    /// The name of the run that is meant. Runs are those that lie in the archive; what is known of them comes from our own tables, and
+    /// where these know nothing, as on a new machine, from the runs' own records.
     pub async fn which(&self, which: &Which) -> Result<String> {
-        let runs = self.vault.runs().await?;
+        let mut runs = self.vault.runs().await?;
         let rows = self.store.archives(&self.plan).await?;
-        choose(&runs, &rows, which).ok_or_else(|| ArchiveError::Refused {
+        while let Some(run) = choose(&runs, &rows, which) {
+            let is_known = which.run.is_some() || rows.iter().any(|row| row.run == run);
+            if is_known || !self.is_suspicious(&run).await? {
+                return Ok(run);
+            }
+            runs.retain(|other| *other != run);
+        }
+        Err(ArchiveError::Refused {
             why: match (&which.run, &which.as_of) {
                 (Some(run), _) => format!("the archive has no run {run}"),
                 (None, Some(at)) => format!("the archive has no usable run that began by {at}"),
@@ -29,6 +36,15 @@ impl Archiver {
             },
             advice: "see `reprise archive list`; a damaged or suspicious run is taken if it is named with --run",
         })
+    }
+
+    /// By its own record. One that cannot be read says nothing: whoever uses the run is told.
+    async fn is_suspicious(&self, run: &str) -> Result<bool> {
+        match self.vault.record(run).await {
+            Ok((record, _)) => Ok(!record.suspicious.is_empty()),
+            Err(ArchiveError::Damaged { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -19,9 +19,11 @@ use super::format::{
     record_key,
 };
 use super::manifest::{Writer, Written};
+use super::walk::Walked;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
 pub(super) use holdings::Holdings;
+use latest::Latest;
 
 mod copying;
 mod holdings;
@@ -35,8 +37,6 @@ const NAMED: usize = 1_000;
 
 /// Objects that the bucket lists and does not give: above so many it is the bucket that cannot be read.
 const MOST_UNREADABLE: usize = 100;
-/// What is noted of such an object in place of its line; of one that vanished nothing is.
-const UNREADABLE: Value = Value::Null;
 
 /// What a run has done so far.
 #[derive(Debug, Default)]
@@ -74,13 +74,13 @@ impl Archiver {
     /// Takes an archive in the plan's `turn`, or ends the one that was cut off. At most one process does so for a plan.
     ///
     /// What is stored stays stored when it fails: the next call goes on.
-    pub async fn take(&self, turn: Turn, beside: Beside) -> Result<Record> {
+    pub async fn take(&self, mut turn: Turn, beside: Beside) -> Result<Record> {
         let newest = self.vault.runs().await?.pop();
         let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
         let cost = Cost::default();
-        let result = cost.of(self).run(&row, &folder, beside, &cost).await;
+        let result = cost.of(self).run(&row, &folder, beside, (&cost, &mut turn)).await;
         match &result {
             Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
             Err(error) => {
@@ -126,22 +126,23 @@ impl Archiver {
         Ok(row)
     }
 
-    async fn run(&self, row: &ArchiveRow, folder: &Path, beside: Beside, cost: &Cost) -> Result<Record> {
+    async fn run(
+        &self,
+        row: &ArchiveRow,
+        folder: &Path,
+        beside: Beside,
+        (cost, turn): (&Cost, &mut Turn),
+    ) -> Result<Record> {
         let latest = self.latest(folder).await?;
         let meter = Meter::default();
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
-        let (changes, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
+        let (walked, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
             self.beat(row.id, &meter).await
         })?;
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
-        let counts = ChangeCounts {
-            rewritten: changes.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
-            scrambled: meter.scrambled.load(Ordering::Relaxed),
-            bytes: meter.bytes.load(Ordering::Relaxed),
-            ..changes
-        };
+        let counts = self.counted(walked, &meter, latest.as_ref(), folder).await?;
         let kept = beside.extras.iter().map(|extra| extra.sha256.clone()).collect();
         Holdings::new(self).all(kept).await?;
         let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
@@ -152,11 +153,32 @@ impl Archiver {
             missing: [beside.missing, unreadable].concat(),
             vanished,
             unread: unread(&meter.acls),
-            replaced: meter.replaced.load(Ordering::Relaxed),
+            replaced: meter.replaced.load(Ordering::Relaxed) + walked.resumed.replaced,
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
         };
+        turn.is_ours().await?;
         self.publish(row, record, &folder.join("manifest")).await
+    }
+
+    /// What changed since the run before, by all that this run did: also by what it did before it was cut off.
+    async fn counted(
+        &self,
+        walked: Walked,
+        meter: &Meter,
+        latest: Option<&Latest>,
+        folder: &Path,
+    ) -> Result<ChangeCounts> {
+        let counts = ChangeCounts {
+            rewritten: walked.counts.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
+            scrambled: meter.scrambled.load(Ordering::Relaxed),
+            bytes: meter.bytes.load(Ordering::Relaxed) + walked.resumed.bytes,
+            ..walked.counts
+        };
+        let Some(latest) = latest.filter(|_| walked.resumed.objects > 0) else { return Ok(counts) };
+        // Whether something turned into noise is not noted with a copy: the two manifests tell it again.
+        let changes = self.changes(&latest.manifest, &folder.join("manifest")).await?;
+        Ok(ChangeCounts { scrambled: changes.scrambled, ..counts })
     }
 
     fn record(&self, row: &ArchiveRow, changes: ChangeCounts, written: &Written) -> Record {
@@ -225,8 +247,10 @@ impl Archiver {
             }
             let key: String = parse(line.trim_start_matches('+'))?;
             match copied_entry(&mut copied, &key).await? {
-                Some(value) if value == UNREADABLE => {
-                    unreadable.push(format!("`{key}`: the bucket lists it, and answers that there is none"));
+                // In place of its line there is the reason.
+                Some(value) if !value.is_object() => {
+                    let why = value.as_str().unwrap_or("the bucket lists it, and does not give it");
+                    unreadable.push(format!("`{key}`: {why}"));
                     if unreadable.len() > MOST_UNREADABLE {
                         return Err(ArchiveError::Refused {
                             why: format!("the bucket does not give what it lists, {key} and others"),

@@ -1,11 +1,11 @@
 //! Proving that an archive is what it says: its listing, a sample of its contents, or all of them.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use serde::Serialize;
 
 use super::Archiver;
 use super::error::{ArchiveError, Result};
-use super::format::object_key;
+use super::format::{Previous, Record, object_key};
 use super::manifest::Line;
 use super::select::Which;
 use super::take::create_private;
@@ -15,6 +15,8 @@ use crate::store::{Rung, Verdict};
 const NAMED: usize = 100;
 /// Contents that are noted at once.
 const BATCH: usize = 1_000;
+/// For how many days a thawed content stays readable: until after the next weekly verification, which reads it.
+const THAW_DAYS: i32 = 10;
 
 /// How deeply it is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,7 +52,7 @@ pub struct Verified {
     pub objects: u64,
     /// Contents that were read again.
     pub read: u64,
-    /// Contents that are in cold storage and were not read.
+    /// Contents that are in cold storage and were not read. Those that a sample wanted are being thawed, for the next one.
     pub frozen: u64,
     /// Contents that the store copied by itself and that nobody has hashed yet.
     pub pending: i64,
@@ -60,17 +62,43 @@ pub struct Verified {
     pub covered: i64,
     /// Days until every content was read, at the plan's weekly sample.
     pub days_to_full_coverage: i64,
-    /// What is wrong; the first hundred. None: nothing was found.
+    /// What is wrong with the objects; the first hundred. None: nothing was found.
     pub findings: Vec<String>,
+    /// What is wrong with what lies beside them: code, configuration, records, copies of dumps, the chain of runs.
+    pub beside: Vec<String>,
+}
+
+impl Verified {
+    /// How deeply it could be looked: what lies in cold storage was only listed.
+    const fn reached(&self) -> Depth {
+        match self.depth {
+            Depth::Sample | Depth::Full if self.frozen > 0 && self.read == 0 => Depth::Listing,
+            Depth::Full if self.frozen > 0 => Depth::Sample,
+            depth => depth,
+        }
+    }
+}
+
+/// What was found wrong. So much of it is kept as a report names: there may be as much as there are objects.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<String>);
+
+impl Findings {
+    pub(super) fn push(&mut self, finding: String) {
+        if self.0.len() < NAMED {
+            self.0.push(finding);
+        }
+    }
 }
 
 impl Archiver {
-    /// Proves a run as deeply as is asked, and records the verdict. Damage is a finding and no error.
-    pub async fn verify(&self, which: &Which, depth: Depth) -> Result<Verified> {
+    /// Proves a run as deeply as is asked, and records the verdict. Damage is a finding and no error. What lies in cold storage cannot be
+    /// read; with `thaw` it is asked for, and the next verification reads it.
+    pub async fn verify(&self, which: &Which, depth: Depth, thaw: bool) -> Result<Verified> {
         let run = self.which(which).await?;
         let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
         create_private(&folder)?;
-        let result = self.verify_run(&run, &folder.join("manifest"), depth).await;
+        let result = self.verify_run(&run, &folder.join("manifest"), depth, thaw).await;
         std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         let verified = result?;
         self.judge(&verified).await?;
@@ -86,9 +114,9 @@ impl Archiver {
             let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
             create_private(&folder)?;
             let manifest = folder.join("manifest");
-            let mut findings = Vec::new();
+            let mut findings = Findings::default();
             let result = match self.fetched(&run, &manifest).await {
-                Ok(()) => self.match_manifest(&manifest, &mut findings).await.map(drop),
+                Ok(_) => self.match_manifest(&manifest, &mut findings).await.map(drop),
                 Err(ArchiveError::Damaged { what, how }) => {
                     findings.push(format!("{what}: {how}"));
                     Ok(())
@@ -97,27 +125,34 @@ impl Archiver {
             };
             std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
             result?;
-            findings.truncate(NAMED);
-            if !findings.is_empty() {
-                let findings = findings.join("; ");
+            if !findings.0.is_empty() {
+                let findings = findings.0.join("; ");
                 self.store.archive_verified(&self.plan, &run, Depth::Listing.name(), Some(&findings)).await?;
             }
         }
         Ok(())
     }
 
-    async fn verify_run(&self, run: &str, manifest: &std::path::Path, depth: Depth) -> Result<Verified> {
-        let mut findings = Vec::new();
+    async fn verify_run(
+        &self,
+        run: &str,
+        manifest: &std::path::Path,
+        depth: Depth,
+        thaw: bool,
+    ) -> Result<Verified> {
+        let (mut findings, mut beside) = (Findings::default(), Vec::new());
         let mut objects = 0;
         let (mut read, mut frozen) = (0, 0);
         match self.fetched(run, manifest).await {
             Err(ArchiveError::Damaged { what, how }) => findings.push(format!("{what}: {how}")),
             Err(error) => return Err(error),
-            Ok(()) => {
+            Ok(record) => {
                 self.match_listing(&mut findings).await?;
                 self.match_pending(&mut findings).await?;
                 objects = self.match_manifest(manifest, &mut findings).await?;
-                (read, frozen) = self.read_again(depth, &mut findings).await?;
+                (read, frozen) = self.read_again(depth, thaw, &mut findings).await?;
+                // By now all is known that reading told.
+                beside = self.match_beside(&record).await?;
             }
         }
         let (contents, covered) = self.store.archive_coverage(&self.plan).await?;
@@ -125,7 +160,6 @@ impl Archiver {
         let contents = contents + pending;
         let weekly = (contents * i64::from(self.spec.sample_percent)).div_euclid(100).max(1);
         let days_to_full_coverage = (contents - covered).max(0) * 7 / weekly;
-        findings.truncate(NAMED);
         Ok(Verified {
             run: run.to_owned(),
             depth,
@@ -136,22 +170,26 @@ impl Archiver {
             contents,
             covered,
             days_to_full_coverage,
-            findings,
+            findings: findings.0,
+            beside,
         })
     }
 
-    async fn fetched(&self, run: &str, manifest: &std::path::Path) -> Result<()> {
+    async fn fetched(&self, run: &str, manifest: &std::path::Path) -> Result<Record> {
         let (record, _) = self.record_of(run).await?;
-        self.vault.fetch_manifest(&record, manifest).await
+        self.vault.fetch_manifest(&record, manifest).await?;
+        Ok(record)
     }
 
     /// Brings what we know of the archive's contents in line with what it lists.
     pub(super) async fn relist(&self) -> Result<()> {
-        self.match_pending(&mut Vec::new()).await?;
-        self.match_listing(&mut Vec::new()).await
+        self.match_pending(&mut Findings::default()).await?;
+        self.match_listing(&mut Findings::default()).await
     }
 
-    async fn match_listing(&self, findings: &mut Vec<String>) -> Result<()> {
+    async fn match_listing(&self, findings: &mut Findings) -> Result<()> {
+        // What is pruned meanwhile would be listed before it is deleted, and taken for held after.
+        let _turn = self.store.archive_listing_turn(&self.plan).await?;
         let start = format!("{}objects/", self.vault.prefix);
         let listing = self
             .vault
@@ -161,7 +199,7 @@ impl Archiver {
         let mut listing = std::pin::pin!(listing);
         let mut known = std::pin::pin!(self.store.archive_contents(&self.plan).map_err(ArchiveError::from));
         let mut ours = known.try_next().await?;
-        let (mut lost, mut found) = (Vec::new(), Vec::new());
+        let (mut lost, mut found, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(object) = listing.try_next().await? {
             let digest = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok());
             let Some(digest) = digest.filter(|digest| digest.len() == 32) else { continue };
@@ -177,6 +215,7 @@ impl Archiver {
                 Some((_, expected)) => {
                     if *expected != size {
                         findings.push(format!("{} has {size} bytes, and should have {expected}", object.key));
+                        wrong.push(digest);
                     }
                     ours = known.try_next().await?;
                 }
@@ -187,6 +226,7 @@ impl Archiver {
             lost.push(sha);
             ours = known.try_next().await?;
         }
+        self.store.archive_damaged(&self.plan, &wrong).await?;
         self.learn(lost, found).await
     }
 
@@ -198,7 +238,7 @@ impl Archiver {
     }
 
     /// Every content that the manifest names is one that the archive lists, with that size.
-    async fn match_manifest(&self, manifest: &std::path::Path, findings: &mut Vec<String>) -> Result<u64> {
+    async fn match_manifest(&self, manifest: &std::path::Path, findings: &mut Findings) -> Result<u64> {
         let mut lines = super::manifest::lines(manifest.to_owned());
         let mut objects = 0;
         while let Some(batch) = lines.recv().await {
@@ -241,7 +281,7 @@ impl Archiver {
     }
 
     /// The same for the contents that the store copied by itself.
-    async fn match_places(&self, batch: &[Line], findings: &mut Vec<String>) -> Result<()> {
+    async fn match_places(&self, batch: &[Line], findings: &mut Findings) -> Result<()> {
         let names: Vec<_> = batch.iter().filter_map(|line| line.entry.pending.clone()).collect();
         if names.is_empty() {
             return Ok(());
@@ -264,7 +304,7 @@ impl Archiver {
     }
 
     /// Reads contents again and hashes them; first those that nobody ever did.
-    async fn read_again(&self, depth: Depth, findings: &mut Vec<String>) -> Result<(u64, u64)> {
+    async fn read_again(&self, depth: Depth, thaw: bool, findings: &mut Findings) -> Result<(u64, u64)> {
         let pending = self.store.archive_unhashed_count(&self.plan).await?;
         let count = self.store.archive_count(&self.plan).await? + pending;
         let sample = match depth {
@@ -274,20 +314,20 @@ impl Archiver {
         };
         let hashed = self.hash_pending(sample, findings).await?;
         let rest = sample - pending.min(sample);
-        let (read, frozen) = self.read_hashed(rest, findings).await?;
+        let (read, frozen) = self.read_hashed(rest, thaw, findings).await?;
         Ok((hashed.read + read, hashed.frozen + frozen))
     }
 
-    async fn read_hashed(&self, sample: i64, findings: &mut Vec<String>) -> Result<(u64, u64)> {
-        let due = self.store.archive_sample(&self.plan, sample).await?;
-        let keys = futures::stream::iter(due.into_iter().map(|(digest, _)| async move {
+    async fn read_hashed(&self, sample: i64, thaw: bool, findings: &mut Findings) -> Result<(u64, u64)> {
+        let due = self.store.archive_sample(&self.plan, sample).map_err(ArchiveError::from);
+        let keys = due.map_ok(|digest| async move {
             let key = object_key(&self.vault.prefix, &hex::encode(&digest));
             let outcome = self.hash_inside(&key).await;
-            (digest, key, outcome)
-        }));
-        let mut hashed = std::pin::pin!(keys.buffer_unordered(self.concurrency.min(8)));
+            Ok((digest, key, outcome))
+        });
+        let mut hashed = std::pin::pin!(keys.try_buffer_unordered(self.concurrency.min(8)));
         let (mut read, mut frozen, mut good, mut bad, mut lost) = (0, 0, Vec::new(), Vec::new(), Vec::new());
-        while let Some((digest, key, outcome)) = hashed.next().await {
+        while let Some((digest, key, outcome)) = hashed.try_next().await? {
             match outcome {
                 Ok(found) if found == hex::encode(&digest) => {
                     read += 1;
@@ -297,7 +337,12 @@ impl Archiver {
                     findings.push(format!("{key} is damaged: its SHA-256 is {found}"));
                     bad.push(digest);
                 }
-                Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => frozen += 1,
+                Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => {
+                    frozen += 1;
+                    if thaw {
+                        self.ask_for(&key, &digest).await?;
+                    }
+                }
                 Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
                     findings.push(format!("{key} is missing"));
                     lost.push(digest);
@@ -315,26 +360,69 @@ impl Archiver {
         Ok((read, frozen))
     }
 
+    /// Has a content thawed that the next verification is to read.
+    async fn ask_for(&self, key: &str, digest: &[u8]) -> Result<()> {
+        match self.vault.s3.thaw(&self.vault.bucket, key, THAW_DAYS).await {
+            Ok(()) => Ok(self.store.archive_thaw_asked(&self.plan, digest).await?),
+            Err(error) if error.is_denied() || error.is_unsupported() => {
+                tracing::warn!(plan = self.plan, key, %error, "a content cannot be thawed, and stays unread");
+                Ok(())
+            }
+            Err(error) => Err(ArchiveError::inside("thawing a content")(error)),
+        }
+    }
+
+    /// What the run names beside its objects, and what lies beside all runs: whether the archive still has it.
+    async fn match_beside(&self, record: &Record) -> Result<Vec<String>> {
+        let mut wrong = Vec::new();
+        for extra in &record.extras {
+            if !self.is_held(&extra.sha256).await? {
+                wrong.push(format!("{} of {} is missing or damaged: {}", extra.kind, extra.name, extra.key));
+            }
+        }
+        let dumps = self.read_dumps().await?;
+        for dump in self.lost_dumps(&dumps.records).await? {
+            wrong.push(format!("the copy of backup {} is missing or damaged: {}", dump.name, dump.key));
+        }
+        wrong.extend(dumps.damaged);
+        if let Some(previous) = &record.previous
+            && self.is_replaced(previous).await?
+        {
+            let how = format!("its record is not the one that run {} names", record.run);
+            self.store.archive_verified(&self.plan, &previous.run, "listing", Some(&how)).await?;
+            wrong.push(format!("run {}: {how}", previous.run));
+        }
+        Ok(wrong)
+    }
+
+    /// Whether the run before has another record by now. One that was pruned has none.
+    async fn is_replaced(&self, previous: &Previous) -> Result<bool> {
+        if !self.vault.runs().await?.contains(&previous.run) {
+            return Ok(false);
+        }
+        match self.record_of(&previous.run).await {
+            Ok((_, sha256)) => Ok(sha256 != previous.sha256),
+            Err(ArchiveError::Damaged { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records what was found: with the run, and as a verdict that a recovery's choice reads.
     async fn judge(&self, verified: &Verified) -> Result<()> {
         let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
-        let depth = verified.depth.name();
+        let reached = verified.reached();
+        let depth = reached.name();
         self.store.archive_verified(&self.plan, &verified.run, depth, damaged.as_deref()).await?;
-        if verified.depth == Depth::Listing && damaged.is_none() {
+        self.store.archive_lacks(&self.plan, &verified.run, &verified.beside).await?;
+        if reached == Depth::Listing && damaged.is_none() {
             // Says less than what may be on record.
             return Ok(());
         }
-        let rung = match (verified.depth, &damaged) {
+        let rung = match (reached, &damaged) {
             (_, Some(_)) | (Depth::Listing, None) => Rung::Listed,
             // A sample says nothing of what it did not read.
             (Depth::Sample, None) => Rung::Downloaded,
-            (Depth::Full, None) => {
-                if verified.frozen == 0 {
-                    Rung::Readable
-                } else {
-                    Rung::Downloaded
-                }
-            }
+            (Depth::Full, None) => Rung::Readable,
         };
         let verdict = Verdict {
             kind: "objects".to_owned(),

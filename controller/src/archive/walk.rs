@@ -24,8 +24,36 @@ use crate::store::StoreError;
 pub struct Changed {
     /// As the listing shows it.
     pub listed: ObjectSummary,
-    /// The digest that it had in the run before, if the listing shows it as another object by now.
-    pub before: Option<String>,
+    /// Its line in the run before, if the listing shows it as another object by now.
+    pub before: Option<Box<Entry>>,
+}
+
+/// What a walk saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// What changed since the run before, as far as a listing tells.
+    pub counts: ChangeCounts,
+    /// What this run had copied when it was cut off, and what still holds.
+    pub resumed: Resumed,
+}
+
+/// Copies of before a cut. What is in memory of a run tells only of those after it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Of these, those that were another one than the listing showed.
+    pub replaced: u64,
+}
+
+impl Resumed {
+    fn add(&mut self, entry: &Entry, listed: &ObjectSummary) {
+        self.objects += 1;
+        self.bytes += entry.size;
+        self.replaced += u64::from(entry.etag != listed.etag);
+    }
 }
 
 /// Where the walk writes what it decided: a line that is kept (`=` and the line), or a key that is copied (`+` and the key as JSON).
@@ -121,12 +149,14 @@ struct Decided {
     /// Its line in the run before.
     line: Option<Line>,
     unchanged: bool,
+    /// What this run had copied of it when it was cut off.
+    copied: Option<Entry>,
 }
 
 type Copied = Result<(String, String, Option<Value>), StoreError>;
 
 /// One pass over everything. `copied` is what this run had copied when it was cut off, in the order of keys. A line is kept only if the
-/// archive still holds its content: what was found lost or damaged is copied again.
+/// archive still holds its content, and so is a copy: what was found lost or damaged is copied again.
 pub async fn walk(
     mut pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
     mut before: Before,
@@ -135,55 +165,69 @@ pub async fn walk(
     changed: mpsc::Sender<Changed>,
     seen: &(dyn Fn(u64) + Sync),
     held: &dyn Held,
-) -> Result<ChangeCounts> {
-    let mut counts = ChangeCounts::default();
+) -> Result<Walked> {
+    let mut walked = Walked::default();
     let mut copied = std::pin::pin!(copied.peekable());
     while let Some(page) = pages.recv().await {
         let page = page?;
         seen(page.len() as u64);
-        let mut decided = decide(page, &mut before, &mut counts).await?;
+        let mut decided = decide(page, &mut before, &mut walked.counts).await?;
+        for one in &mut decided {
+            one.copied = is_copied(copied.as_mut(), &one.listed).await?;
+        }
         let lost = settle(&mut decided, held).await?;
-        let kept = decided.iter().filter(|one| one.unchanged).filter_map(|one| one.line.as_ref());
-        let kept = kept.filter(|line| line.entry.pending.is_none()).map(|line| line.entry.sha256.clone());
-        let held = held.held(kept.collect()).await?;
-        for Decided { listed, line, unchanged } in decided {
-            if let Some(line) = line.as_ref().filter(|_| unchanged)
-                && !line.entry.pending.as_ref().is_some_and(|name| lost.contains(name))
-                && (line.entry.pending.is_some() || held.contains(&line.entry.sha256))
-            {
+        let held = held.held(decided.iter().flat_map(Decided::digests).collect()).await?;
+        let holds = |entry: &Entry| match &entry.pending {
+            Some(name) => !lost.contains(name),
+            None => held.contains(&entry.sha256),
+        };
+        for Decided { listed, line, unchanged, copied } in decided {
+            if let Some(line) = line.as_ref().filter(|line| unchanged && holds(&line.entry)) {
                 spool.keep(line)?;
                 continue;
             }
             spool.copy(&listed.key)?;
-            if let Some(entry) = is_copied(copied.as_mut(), &listed).await? {
-                let before = line.as_ref().filter(|_| !unchanged).map(|line| line.entry.sha256.as_str());
-                counts.rewritten -= u64::from(before.is_some() && before == entry["sha256"].as_str());
+            let before = line.filter(|_| !unchanged).map(|line| line.entry);
+            if let Some(entry) = copied.filter(holds) {
+                walked.resumed.add(&entry, &listed);
+                let same = before.is_some_and(|before| before.is_same_content(&entry));
+                walked.counts.rewritten -= u64::from(same);
                 continue;
             }
-            let before = line.filter(|_| !unchanged).map(|line| line.entry.sha256);
-            let change = Changed { listed, before };
+            let change = Changed { listed, before: before.map(Box::new) };
             if changed.send(change).await.is_err() {
                 return Err(ArchiveError::Cancelled);
             }
         }
     }
     while before.next().await?.is_some() {
-        counts.before += 1;
-        counts.deleted += 1;
+        walked.counts.before += 1;
+        walked.counts.deleted += 1;
     }
     spool.finish()?;
-    Ok(counts)
+    Ok(walked)
+}
+
+impl Decided {
+    /// Digests that the archive has to hold if what is known of the object is to be taken for the new run.
+    fn digests(&self) -> impl Iterator<Item = String> {
+        let line = self.line.as_ref().filter(|_| self.unchanged).map(|line| &line.entry);
+        let entries = line.into_iter().chain(&self.copied);
+        entries.filter(|entry| entry.pending.is_none()).map(|entry| entry.sha256.clone())
+    }
 }
 
 /// Lines whose content was hashed since they were written name it by its digest from now on. Returns the places that the archive holds
 /// nothing in.
 async fn settle(decided: &mut [Decided], held: &dyn Held) -> Result<HashSet<String>> {
+    let copied = decided.iter().filter_map(|one| one.copied.as_ref());
+    let mut names: Vec<_> = copied.filter_map(|entry| entry.pending.clone()).collect();
     let lines = decided.iter_mut().filter(|one| one.unchanged).filter_map(|one| one.line.as_mut());
     let lines: Vec<_> = lines.filter(|line| line.entry.pending.is_some()).collect();
-    if lines.is_empty() {
+    names.extend(lines.iter().filter_map(|line| line.entry.pending.clone()));
+    if names.is_empty() {
         return Ok(HashSet::new());
     }
-    let names: Vec<_> = lines.iter().filter_map(|line| line.entry.pending.clone()).collect();
     let known = held.pending(names.clone()).await?;
     for line in lines {
         let sha256 = line.entry.pending.as_ref().and_then(|name| known.get(name)).cloned().flatten();
@@ -218,7 +262,7 @@ async fn decide(
             (Some(_), false) => counts.rewritten += 1,
             (Some(_), true) => {}
         }
-        decided.push(Decided { listed, line, unchanged });
+        decided.push(Decided { listed, line, unchanged, copied: None });
     }
     Ok(decided)
 }
@@ -227,14 +271,15 @@ async fn decide(
 async fn is_copied<S: Stream<Item = Copied>>(
     mut copied: std::pin::Pin<&mut futures::stream::Peekable<S>>,
     listed: &ObjectSummary,
-) -> Result<Option<Value>> {
+) -> Result<Option<Entry>> {
     loop {
         match copied.as_mut().peek().await {
             None => return Ok(None),
             Some(Ok((key, etag, entry))) if key >= &listed.key => {
                 let same = key == &listed.key && etag == &listed.etag;
-                // What could not be read then is asked for again.
-                return Ok(entry.clone().filter(|entry| same && !entry.is_null()));
+                // What could not be read then is asked for again; so is what cannot be understood.
+                let entry = entry.clone().filter(|entry| same && entry.is_object());
+                return Ok(entry.and_then(|entry| serde_json::from_value(entry).ok()));
             }
             Some(_) => {
                 if let Some(Err(error)) = copied.next().await {
@@ -299,20 +344,21 @@ mod tests {
         let (send, lines) = mpsc::channel(8);
         send.send(Ok(before)).await.unwrap();
         drop(send);
-        let copied =
-            copied.into_iter().map(|(key, etag)| Ok((key.into(), etag.into(), Some(serde_json::json!({})))));
+        let copied = copied.into_iter().map(|(key, etag)| {
+            let entry = serde_json::to_value(line(key, etag).entry).unwrap();
+            Ok((key.into(), etag.into(), Some(entry)))
+        });
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("spool");
         let (changed, mut rest) = mpsc::channel(100);
         let spool = Spool::create(&path).unwrap();
         let (before, copied, lost) = (Before::new(Some(lines)), futures::stream::iter(copied), Lost(lost));
-        let counts = walk(listing, before, copied, spool, changed, &|_| (), &lost);
-        let counts = counts.await.unwrap();
+        let walked = walk(listing, before, copied, spool, changed, &|_| (), &lost).await.unwrap();
         let mut keys = Vec::new();
         while let Some(change) = rest.recv().await {
             keys.push(change.listed.key);
         }
-        (counts, keys, std::fs::read_to_string(path).unwrap())
+        (walked.counts, keys, std::fs::read_to_string(path).unwrap())
     }
 
     #[tokio::test]
@@ -332,6 +378,26 @@ mod tests {
         let (counts, copied, spool) = run(vec![], now, vec![("a", "1"), ("b", "1"), ("bb", "1")]).await;
         assert_eq!((counts.added, copied), (3, vec!["b".to_owned(), "c".to_owned()]));
         assert_eq!(spool.lines().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_was_copied_before_the_cut_and_is_lost_is_copied_again() {
+        let now = vec![listed("a", "1"), listed("b", "1")];
+        let (_, copied, _) = run_with(vec![], now, vec![("a", "1"), ("b", "1")], &["old-a"]).await;
+        assert_eq!(copied, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_has_hashed_is_told_apart_by_the_sources_own_tag() {
+        let pending = |etag: &str| {
+            let mut line = line("a", etag);
+            (line.entry.sha256, line.entry.pending) = (String::new(), Some("pending/a".into()));
+            line
+        };
+        assert!(pending("1").entry.is_same_content(&pending("1").entry));
+        assert!(!pending("1").entry.is_same_content(&pending("2").entry));
+        assert!(!line("a", "1").entry.is_same_content(&pending("2").entry));
+        assert!(line("a", "1").entry.is_same_content(&line("a", "2").entry), "the digest says more");
     }
 
     #[tokio::test]
@@ -359,9 +425,11 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_read_is_asked_for_again() {
         // Before the cut,
-        let noted = [Ok(("a".into(), "1".into(), Some(Value::Null)))];
-        let mut noted = std::pin::pin!(futures::stream::iter(noted).peekable());
-        assert_eq!(is_copied(noted.as_mut(), &listed("a", "1")).await.unwrap(), None);
+        for note in [Value::Null, Value::from("it is in cold storage")] {
+            let noted = [Ok(("a".into(), "1".into(), Some(note)))];
+            let mut noted = std::pin::pin!(futures::stream::iter(noted).peekable());
+            assert_eq!(is_copied(noted.as_mut(), &listed("a", "1")).await.unwrap(), None);
+        }
         // and in the run before: the object is the same, its access control list was not read.
         let mut before = line("b", "1");
         before.entry.acl_unread = true;

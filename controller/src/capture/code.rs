@@ -36,8 +36,11 @@ impl Capture<'_> {
             let known =
                 extras.iter().find(same).or_else(|| before.and_then(|run| run.extras.iter().find(same)));
             let extra = match known {
-                Some(known) => Extra { name: app.name.clone(), ..known.clone() },
-                None => self.bundle(archiver, app, &url, &commit).await?,
+                Some(known) if archiver.is_held(&known.sha256).await? => {
+                    Extra { name: app.name.clone(), ..known.clone() }
+                }
+                // What was lost or damaged is put again.
+                _ => self.bundle(archiver, app, &url, &commit).await?,
             };
             extras.push(extra);
         }

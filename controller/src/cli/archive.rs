@@ -91,6 +91,9 @@ struct VerifyArgs {
     /// How deeply it is looked
     #[arg(long, value_enum, default_value_t = Depth::Sample)]
     depth: Depth,
+    /// Have what is in cold storage thawed (which is billed): the verification after reads it. Scheduled ones do so with their sample
+    #[arg(long)]
+    thaw: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -173,16 +176,17 @@ async fn verify(desk: &Desk<'_>, args: &VerifyArgs) -> Result<u8, CliError> {
         Depth::Sample => verify::Depth::Sample,
         Depth::Full => verify::Depth::Full,
     };
-    let verified = opened.archiver.verify(&args.which.which(), depth).await.map_err(failed(&args.plan))?;
+    let verified =
+        opened.archiver.verify(&args.which.which(), depth, args.thaw).await.map_err(failed(&args.plan))?;
     match desk.format() {
         Format::Json => output::json(&verified)?,
         Format::Text => print_verified(&verified)?,
     }
-    Ok(if verified.findings.is_empty() { exit::OK } else { exit::FAILED })
+    Ok(if verified.findings.is_empty() && verified.beside.is_empty() { exit::OK } else { exit::FAILED })
 }
 
 fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
-    for finding in &verified.findings {
+    for finding in verified.findings.iter().chain(&verified.beside) {
         output::line(format!("WRONG: {finding}"))?;
     }
     let frozen = if verified.frozen > 0 {
@@ -199,12 +203,13 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
         verified.covered,
         verified.days_to_full_coverage
     ))?;
-    let end = if verified.findings.is_empty() {
-        "nothing wrong was found"
-    } else {
-        "it is damaged: a recovery will prefer another run"
-    };
-    output::line(end)
+    output::line(match (verified.findings.is_empty(), verified.beside.is_empty()) {
+        (true, true) => "nothing wrong was found",
+        (true, false) => {
+            "its objects are whole; what lies beside them is not: take another run, which puts it again"
+        }
+        (false, _) => "it is damaged: a recovery will prefer another run",
+    })
 }
 
 /// The file is what `age-keygen` writes: `age -d -i FILE` opens what the archive holds, without us.

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::{Configured, cannot_start};
 use super::{CliError, Common, Format, exit, output, serve};
-use crate::archive::format::Record;
+use crate::archive::format::{Extra, Record};
 use crate::archive::{ArchiveError, Vault, crypt};
 use crate::capture::records;
 use crate::providers::s3::Want;
+use crate::runtime::chain::Chain;
 use crate::store::Store;
 
 /// Arguments of `bootstrap`.
@@ -131,23 +132,33 @@ async fn newest_records(vault: &Vault, identity: SecretString) -> Result<(Record
             Err(error) => return Err(error),
         };
         let Some(extra) = record.extras.iter().find(|extra| extra.kind == records::KIND) else { continue };
-        let key = format!("{}{}", vault.prefix, extra.key);
-        let found = vault.s3.read(&vault.bucket, &key, Want::default()).await;
-        let found = found.map_err(ArchiveError::inside("reading the records"))?;
-        let pieces: Result<Vec<_>, _> = crypt::open(found.body, identity).try_collect().await;
-        let damaged = |error: crypt::CryptError| ArchiveError::Damaged {
-            what: key.clone(),
-            how: crate::runtime::chain::Chain(&error).to_string(),
-        };
-        let text = String::from_utf8(pieces.map_err(damaged)?.concat());
-        let text =
-            text.map_err(|error| ArchiveError::Damaged { what: key.clone(), how: error.to_string() })?;
-        return Ok((record, text));
+        match opened(vault, extra, identity.clone()).await {
+            Ok(text) => return Ok((record, text)),
+            // The one before it is older, and better than none.
+            Err(error @ ArchiveError::Damaged { .. }) => {
+                tracing::error!(run, error = %Chain(&error), "Reprise's own records in a run of the archive cannot be read");
+                told.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Err(told.unwrap_or(ArchiveError::Refused {
         why: "the archive has no run with Reprise's own records".to_owned(),
         advice: "check the URL and its prefix; records are archived where the plan names a recipient",
     }))
+}
+
+/// Our records as one run keeps them.
+async fn opened(vault: &Vault, extra: &Extra, identity: SecretString) -> Result<String, ArchiveError> {
+    let key = format!("{}{}", vault.prefix, extra.key);
+    let damaged = |how: String| ArchiveError::Damaged { what: key.clone(), how };
+    let found = match vault.s3.read(&vault.bucket, &key, Want::default()).await {
+        Err(error) if error.is_not_found() => return Err(damaged("the archive does not hold it".to_owned())),
+        found => found.map_err(ArchiveError::inside("reading the records"))?,
+    };
+    let pieces: Result<Vec<_>, _> = crypt::open(found.body, identity).try_collect().await;
+    let pieces = pieces.map_err(|error| damaged(Chain(&error).to_string()))?;
+    String::from_utf8(pieces.concat()).map_err(|error| damaged(error.to_string()))
 }
 
 /// A plan that does not say how to open its archive is told now: on the machine that took it, nothing had to open it.

@@ -32,7 +32,7 @@ async fn archive(tools: Arc<Tools>, order: Order) -> Result<String, String> {
     let capture = Capture { tools: &tools, plan: &order.plan, spec: &spec, stop: &order.stop };
     let record = capture.take(&archiver).boxed().await.map_err(told)?;
     let which = Which { run: Some(record.run.clone()), ..Which::default() };
-    let verified = archiver.verify(&which, Depth::Sample).boxed().await.map_err(told)?;
+    let verified = archiver.verify(&which, Depth::Sample, true).boxed().await.map_err(told)?;
     if !verified.findings.is_empty() {
         return Err(format!("run {} is damaged: {}", record.run, verified.findings.join("; ")));
     }
@@ -44,6 +44,9 @@ async fn archive(tools: Arc<Tools>, order: Order) -> Result<String, String> {
     );
     if !record.missing.is_empty() {
         message = format!("{message}; NOT archived: {}", record.missing.join("; "));
+    }
+    if !verified.beside.is_empty() {
+        message = format!("{message}; LOST: {}", verified.beside.join("; "));
     }
     if spec.archive.as_ref().is_some_and(|archive| archive.retention.automatic) {
         let pruned = archiver.prune(true).boxed().await.map_err(told)?;

@@ -158,17 +158,32 @@ impl Store {
             .map(drop)
     }
 
-    /// Contents that were read longest ago, or never; among equals, at random.
-    pub async fn archive_sample(&self, plan: &str, count: i64) -> Result<Vec<(Vec<u8>, i64)>> {
-        sqlx::query_as(
-            "SELECT sha256, size_bytes FROM archive_objects WHERE plan = $1
-             ORDER BY date_trunc('week', verified_at) NULLS FIRST, random() LIMIT $2",
+    /// Digests of `count` contents that were read longest ago, or never; among equals, at random. Before them those that were thawed to
+    /// be read, and were not yet.
+    pub fn archive_sample(&self, plan: &str, count: i64) -> impl Stream<Item = Result<Vec<u8>>> + Send + '_ {
+        sqlx::query_scalar(
+            "WITH content AS (SELECT sha256, verified_at, coalesce(thaw_asked_at > now() - interval '10 days'
+                    AND thaw_asked_at > coalesce(verified_at, '-infinity'), false) AS thawed
+                FROM archive_objects WHERE plan = $1)
+             SELECT sha256 FROM content WHERE thawed
+             UNION ALL (SELECT sha256 FROM content WHERE NOT thawed
+                ORDER BY date_trunc('week', verified_at) NULLS FIRST, random() LIMIT $2)",
         )
-        .bind(plan)
+        .bind(plan.to_owned())
         .bind(count)
-        .fetch_all(&self.pool)
-        .await
-        .map_err(StoreError::query("archive.sample"))
+        .fetch(&self.pool)
+        .map(|row| row.map_err(StoreError::query("archive.sample")))
+    }
+
+    /// A content in cold storage is being thawed, to be read. Safe to repeat.
+    pub async fn archive_thaw_asked(&self, plan: &str, digest: &[u8]) -> Result<()> {
+        sqlx::query("UPDATE archive_objects SET thaw_asked_at = now() WHERE plan = $1 AND sha256 = $2")
+            .bind(plan)
+            .bind(digest)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.thaw_asked"))
+            .map(drop)
     }
 
     /// These contents were read again, and are other bytes than they are called.

@@ -102,7 +102,7 @@ impl Marks {
         sqlx::query(
             "INSERT INTO marks SELECT decode(copied.entry ->> 'sha256', 'hex')
              FROM archive_progress copied JOIN archives run ON run.id = copied.archive
-             WHERE run.plan = $1 AND copied.entry IS NOT NULL ON CONFLICT DO NOTHING",
+             WHERE run.plan = $1 AND copied.entry ->> 'sha256' <> '' ON CONFLICT DO NOTHING",
         )
         .bind(&self.plan)
         .execute(&mut *self.transaction)

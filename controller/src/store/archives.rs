@@ -66,7 +66,7 @@ pub struct ArchiveFacts {
     pub duration_seconds: Option<f64>,
     /// It is suspicious, and nobody has accepted it.
     pub suspicious: bool,
-    /// Parts of the estate that should lie beside the newest run and do not.
+    /// Parts of the estate that should lie beside the newest run and do not, or do not any more.
     pub missing: i64,
     /// Objects that are there of the run that goes on, if one does.
     pub copying_objects: Option<i64>,
@@ -135,7 +135,19 @@ impl Store {
                 .fetch_one(&mut connection)
                 .await
                 .map_err(failed)?;
-        Ok(if taken { Some(Turn { _connection: connection }) } else { None })
+        Ok(if taken { Some(Turn { connection }) } else { None })
+    }
+
+    /// The turn to list the contents of a plan's archive, or to delete some of them: waits for it.
+    pub async fn archive_listing_turn(&self, plan: &str) -> Result<Turn> {
+        let failed = StoreError::query("archive.listing_turn");
+        let mut connection = self.pool.acquire().await.map_err(&failed)?.detach();
+        sqlx::query("SELECT pg_advisory_lock(hashtext('reprise.archive.listing'), hashtext($1))")
+            .bind(plan)
+            .execute(&mut connection)
+            .await
+            .map_err(failed)?;
+        Ok(Turn { connection })
     }
 
     /// The runs of a plan, newest first.
@@ -152,7 +164,8 @@ impl Store {
         sqlx::query_as(
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
                 coalesce(newest.suspicious, false) AS suspicious,
-                coalesce(jsonb_array_length(newest.status -> 'missing'), 0)::bigint AS missing,
+                (coalesce(jsonb_array_length(newest.status -> 'missing'), 0)
+                    + coalesce(jsonb_array_length(newest.status -> 'lost'), 0))::bigint AS missing,
                 truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
@@ -351,6 +364,22 @@ impl Store {
         .map(drop)
     }
 
+    /// What lies beside a run no more, or beside all of them; nothing, if all is there. Replaces what was said before.
+    pub async fn archive_lacks(&self, plan: &str, run: &str, lost: &[String]) -> Result<()> {
+        sqlx::query(
+            "UPDATE archives SET status = CASE WHEN cardinality($3::text[]) = 0 THEN status - 'lost'
+                ELSE jsonb_set(status, '{lost}', to_jsonb($3::text[])) END
+             WHERE plan = $1 AND run = $2",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(lost)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.lacks"))
+        .map(drop)
+    }
+
     /// Why a run does not go on; it stays resumable.
     pub async fn archive_stopped(&self, id: i64, message: &str) -> Result<()> {
         sqlx::query("UPDATE archives SET message = $2 WHERE id = $1")
@@ -390,5 +419,13 @@ impl Store {
 /// The turn of a plan's archive; ends when it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    _connection: sqlx::PgConnection,
+    connection: sqlx::PgConnection,
+}
+
+impl Turn {
+    /// Makes sure that it is still ours: the store may have lost the connection, and given the turn to somebody else.
+    pub async fn is_ours(&mut self) -> Result<()> {
+        let asked = sqlx::query("SELECT 1").execute(&mut self.connection).await;
+        asked.map(drop).map_err(StoreError::query("archive.is_ours"))
+    }
 }

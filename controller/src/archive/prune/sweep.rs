@@ -1,5 +1,7 @@
 //! Deleting what retention does not save.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -51,6 +53,8 @@ impl Archiver {
             let due = self.store.archive_due(&self.plan, grace_ended, now, &after, BATCH).await?;
             let Some((last, _)) = due.last() else { break };
             after.clone_from(last);
+            // Nobody lists what is being deleted, and takes it for held.
+            let _turn = self.store.archive_listing_turn(&self.plan).await?;
             self.store
                 .archive_lost(&self.plan, &due.iter().map(|(digest, _)| digest.clone()).collect::<Vec<_>>())
                 .await?;
@@ -73,6 +77,7 @@ impl Archiver {
             let due = self.store.archive_pending_due(&self.plan, grace_ended, now, &after, BATCH).await?;
             let Some((last, _)) = due.last() else { return Ok(()) };
             after.clone_from(last);
+            let _turn = self.store.archive_listing_turn(&self.plan).await?;
             let names: Vec<_> = due.iter().map(|(name, _)| name.clone()).collect();
             self.store.archive_pending_lost(&self.plan, &names).await?;
             let prefix = &self.vault.prefix;
@@ -108,11 +113,9 @@ impl Archiver {
     /// Large contents that were on their way when a run was cut off, whole or not. No manifest ever names them.
     async fn sweep_leftovers(&self, grace_ended: DateTime<Utc>, pruned: &mut Pruned) -> Result<()> {
         let (vault, inside) = (&self.vault, ArchiveError::inside("sweeping what was left"));
-        let start = format!("{}uploads/", vault.prefix);
         let old = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= grace_ended);
-        let pending: Vec<_> = vault.s3.list(&vault.bucket, &start).try_collect().await.map_err(&inside)?;
-        for object in pending.iter().filter(|object| old(object.modified)) {
-            pruned.leftovers += u64::from(self.delete(&object.key).await?);
+        for key in self.leftovers(grace_ended).await? {
+            pruned.leftovers += u64::from(self.delete(&key).await?);
         }
         let uploads = match vault.s3.uploads(&vault.bucket, &vault.prefix).await {
             // A store that cannot tell its uploads: what it charges for them it has to end by itself.
@@ -126,6 +129,31 @@ impl Archiver {
             }
         }
         Ok(())
+    }
+
+    /// Keys of large contents that were on their way before the grace period. In a bucket with versions what is deleted may be hidden only,
+    /// and is billed.
+    async fn leftovers(&self, grace_ended: DateTime<Utc>) -> Result<BTreeSet<String>> {
+        let (vault, inside) = (&self.vault, ArchiveError::inside("listing what was left"));
+        let start = format!("{}uploads/", vault.prefix);
+        let listed: Vec<_> = vault.s3.list(&vault.bucket, &start).try_collect().await.map_err(&inside)?;
+        let is_old = |at: Option<DateTime<Utc>>| at.is_some_and(|at| at <= grace_ended);
+        let (old, young): (Vec<_>, Vec<_>) = listed.into_iter().partition(|object| is_old(object.modified));
+        let young: BTreeSet<_> = young.into_iter().map(|object| object.key).collect();
+        let mut keys: BTreeSet<_> = old.into_iter().map(|object| object.key).collect();
+        let mut token = Some(VersionToken::default());
+        while let Some(at) = token.take() {
+            match vault.s3.versions_page(&vault.bucket, &start, at).await {
+                Ok((versions, next)) => {
+                    // A key that is not listed is hidden: whoever put it is done with it.
+                    keys.extend(versions.into_iter().map(|one| one.key).filter(|key| !young.contains(key)));
+                    token = next;
+                }
+                Err(error) if error.is_unsupported() => {}
+                Err(error) => return Err(inside(error)),
+            }
+        }
+        Ok(keys)
     }
 
     /// Deletes a key with every version of it: a mere marker would free nothing, and hide what is locked. `false`: a lock protects it.

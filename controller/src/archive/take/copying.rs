@@ -9,13 +9,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::holdings::Holdings;
-use super::{BATCH, Meter, UNREADABLE};
+use super::{BATCH, Meter};
 use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
-use crate::archive::format::ChangeCounts;
 use crate::archive::gate::Gate;
 use crate::archive::known::Known;
-use crate::archive::walk::{Before, Changed, Spool, walk};
+use crate::archive::walk::{Before, Changed, Spool, Walked, walk};
 use crate::archive::{Archiver, manifest};
 use crate::runtime::tasks::aside;
 use crate::store::{ArchiveRow, Copied};
@@ -32,7 +31,7 @@ impl Archiver {
         before: Option<PathBuf>,
         spool: &Path,
         meter: &Meter,
-    ) -> Result<ChangeCounts> {
+    ) -> Result<Walked> {
         let (pages, listing) = mpsc::channel(4);
         let (changed, due) = mpsc::channel(1_024);
         let (done, copied) = mpsc::channel(BATCH);
@@ -45,7 +44,7 @@ impl Archiver {
         let holdings = Holdings::of(self, Arc::clone(&known));
         let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
         let copier = Copier::new(self.clone(), row.run.clone(), Arc::clone(&meter.acls), known);
-        let ((), counts, (), ()) = futures::try_join!(
+        let ((), walked, (), ()) = futures::try_join!(
             async {
                 self.list(&pages).await;
                 drop(pages);
@@ -56,7 +55,7 @@ impl Archiver {
             self.keep_notes(row.id, copied),
         )?;
         meter.complete.cancel();
-        Ok(counts)
+        Ok(walked)
     }
 
     /// Reads the listing ahead. A failure is the last thing that is sent.
@@ -101,15 +100,12 @@ impl Archiver {
         meter.copied.fetch_add(1, Ordering::Relaxed);
         let done = match outcome {
             Outcome::Copied(done) => *done,
-            Outcome::Vanished | Outcome::Unreadable => {
-                let entry = matches!(outcome, Outcome::Unreadable).then_some(UNREADABLE);
-                let (key, etag) = (changed.listed.key, changed.listed.etag);
-                return Ok(Copied { key, etag, entry, stored: None, pending: None });
-            }
+            Outcome::Vanished => return Ok(absent(changed, None)),
+            Outcome::Unreadable(why) => return Ok(absent(changed, Some(why.into()))),
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
-        let same = changed.before.as_ref() == Some(&done.entry.sha256);
+        let same = changed.before.as_ref().is_some_and(|before| before.is_same_content(&done.entry));
         meter.same.fetch_add(u64::from(same), Ordering::Relaxed);
         let entry = serde_json::to_value(&done.entry).unwrap_or_default();
         let (stored, pending) = match done.kept {
@@ -120,7 +116,7 @@ impl Archiver {
         if !same
             && noise
             && let Some(before) = &changed.before
-            && copier.is_clear(before).await?
+            && copier.is_clear(&before.sha256).await?
         {
             meter.scrambled.fetch_add(1, Ordering::Relaxed);
         }
@@ -161,4 +157,9 @@ impl Archiver {
         }
         Ok(())
     }
+}
+
+/// The note of an object that is not in the archive; if it should be, with the reason in place of its line.
+fn absent(changed: Changed, entry: Option<serde_json::Value>) -> Copied {
+    Copied { key: changed.listed.key, etag: changed.listed.etag, entry, stored: None, pending: None }
 }

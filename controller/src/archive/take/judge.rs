@@ -54,7 +54,7 @@ impl Archiver {
     }
 
     /// What became of the objects of one manifest in another.
-    async fn changes(&self, before: &Path, now: &Path) -> Result<Changes> {
+    pub(super) async fn changes(&self, before: &Path, now: &Path) -> Result<Changes> {
         let mut before = Before::new(Some(manifest::lines(before.to_owned())));
         let mut now = Before::new(Some(manifest::lines(now.to_owned())));
         let (mut changes, mut rewritten) = (Changes::default(), Vec::new());
@@ -62,7 +62,7 @@ impl Archiver {
             changes.before += 1;
             match now.at(&old.entry.key).await? {
                 None => changes.deleted += 1,
-                Some(new) if new.entry.sha256 == old.entry.sha256 => {}
+                Some(new) if new.entry.is_same_content(&old.entry) => {}
                 Some(new) => {
                     changes.rewritten += 1;
                     rewritten.push((old, new));

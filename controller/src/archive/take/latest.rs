@@ -36,11 +36,19 @@ impl Archiver {
         Ok(None)
     }
 
-    /// The record of the newest run that can be read.
-    pub async fn newest(&self) -> Result<Option<Record>> {
+    /// The record of the newest run that has what `wanted` finds in it, and that. A run that was taken after a disaster, or an import, may
+    /// have nothing beside its objects; those before it still do.
+    pub async fn newest_with<T>(
+        &self,
+        wanted: impl Fn(&Record) -> Option<T> + Sync,
+    ) -> Result<Option<(Record, T)>> {
         for run in self.vault.runs().await?.into_iter().rev() {
             match self.vault.record(&run).await {
-                Ok((record, _)) => return Ok(Some(record)),
+                Ok((record, _)) => {
+                    if let Some(found) = wanted(&record) {
+                        return Ok(Some((record, found)));
+                    }
+                }
                 Err(ArchiveError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }

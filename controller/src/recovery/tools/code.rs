@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::Tools;
-use crate::archive::format::Extra;
+use crate::archive::format::{Extra, Record};
 use crate::backup::checks::{Code, CodeLevel};
 use crate::capture::code::KIND;
 use crate::providers::git::{Commit, Repository, Source};
@@ -45,8 +45,8 @@ impl Tools {
         })
     }
 
-    /// The commit that the newest run of the archive keeps of an app's code, taken into our copy of its repository; `None` where it keeps
-    /// none. The bundle lies in `dir` meanwhile. *Repeat*: safe.
+    /// The commit that the archive keeps of an app's code, by its newest run that has any, taken into our copy of its repository; `None`
+    /// where no run has. The bundle lies in `dir` meanwhile. *Repeat*: safe.
     pub async fn kept_commit(
         &self,
         plan: (&str, &RecoveryPlanSpec),
@@ -60,12 +60,11 @@ impl Tools {
         let url = self.setting(&app.code.repository, "code.repository")?;
         let archiver = self.archiver(plan.0, plan.1, stop)?;
         let doing = || format!("looking for the code of {} in the archive", app.name);
-        let newest = archiver.newest().await.map_err(StepError::failed(doing()))?;
-        let extras = newest.map(|record| record.extras).unwrap_or_default();
-        let Some((extra, commit)) = extras.iter().find_map(|extra| Some((extra, kept(extra, app, &url)?)))
-        else {
-            return Ok(None);
+        let code = |record: &Record| {
+            record.extras.iter().find_map(|extra| Some((extra.clone(), kept(extra, app, &url)?)))
         };
+        let newest = archiver.newest_with(code).await.map_err(StepError::failed(doing()))?;
+        let Some((_, (extra, commit))) = newest else { return Ok(None) };
         let file = dir.join(format!("{commit}.bundle"));
         let key = format!("{}{}", archiver.vault.prefix, extra.key);
         let found = archiver.vault.fetch(&key, &file).await.map_err(StepError::failed(doing()))?;

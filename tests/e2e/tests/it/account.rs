@@ -5,8 +5,11 @@ use std::path::Path;
 
 use reprise_e2e::daemon::Daemon;
 use reprise_e2e::plan::{APPS, DOMAINS, Plan};
+use reprise_e2e::records::poll;
+use reprise_e2e::shelf;
 use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
+use reprise_sandbox::s3::Key;
 use reqwest::Method;
 use serde_json::json;
 
@@ -28,6 +31,7 @@ async fn an_archive_that_moves_takes_the_code_along() {
             async |stage: &Stage, verb| stage.daemon.run(&["archive", "--dev", verb, "apilos"]).await;
         archive(stage, "init").await;
         archive(stage, "run").await;
+        lose_the_code(stage).await;
         stage.daemon.apply(&Plan::example().with("bucket: apilos-archive", "bucket: apilos-elsewhere")).await;
         archive(stage, "init").await;
         let taken = archive(stage, "run").await;
@@ -35,6 +39,28 @@ async fn an_archive_that_moves_takes_the_code_along() {
         stage.daemon.run(&["archive", "--dev", "verify", "apilos", "--depth", "full"]).await;
     })
     .await;
+}
+
+/// What lies beside a run's objects is looked for like them, and put again where it was lost.
+async fn lose_the_code(stage: &Stage) {
+    let record = "SELECT status::text FROM archives ORDER BY run DESC LIMIT 1";
+    let record = stage.daemon.records().column(record).await.remove(0);
+    let record: serde_json::Value = serde_json::from_str(&record).expect("a record");
+    let extras = record["extras"].as_array().expect("extras");
+    let code = extras.iter().find(|extra| extra["kind"] == "code").expect("code");
+    let key = format!("apilos/{}", code["key"].as_str().expect("a key"));
+    let variable = |name: &str| stage.world.variable(&format!("S3_ARCHIVE_{name}")).to_owned();
+    let keys = Key::set((variable("ACCESS_KEY_ID"), variable("SECRET_ACCESS_KEY")));
+    let store = shelf::client(&variable("ENDPOINT"), &keys[0]);
+    store.delete_object().bucket("apilos-archive").key(&key).send().await.expect("it is lost");
+    let (well, told) = stage.daemon.ask(&["archive", "--dev", "verify", "apilos"]).await;
+    let wrong = format!("WRONG: code of {}", APPS[0]);
+    assert!(!well && told.contains(&wrong) && told.contains("its objects are whole"), "{told}");
+    let lacking = "reprise_archive_missing_parts{plan=\"apilos\"}";
+    let parts = poll(async || stage.daemon.metric(lacking).await.filter(|parts| *parts > 0.0)).await;
+    assert!(parts.is_some(), "no alert would come of it");
+    stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+    stage.daemon.run(&["archive", "--dev", "verify", "apilos", "--depth", "full"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,9 +86,19 @@ async fn an_estate_comes_back_from_the_archive_alone() {
         for kind in ["code of apilos-siap-pra", "configuration of apilos", "records of reprise"] {
             assert!(taken.contains(kind), "{kind} is not in: {taken}");
         }
-        stage.world.strike(Disaster::Account).await;
         let code = stage.world.variable("CODE_URL").trim_start_matches("file://").to_owned();
         std::fs::rename(&code, folder.path().join("nobody-finds-it")).expect("the code host is gone");
+        stage.world.owns("foreign_write: `DELETE /v1/apps/apilos-standalone`");
+        stage
+            .world
+            .platform(Method::DELETE, "apps/apilos-standalone?current_name=apilos-standalone", None)
+            .await;
+        // The next run is due before anybody sees it: it has neither, and the one before it still does.
+        let taken = stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+        for kind in ["code: ", "configuration: "] {
+            assert!(taken.contains(&format!("NOT ARCHIVED: {kind}")), "{kind} is not in: {taken}");
+        }
+        stage.world.strike(Disaster::Account).await;
         stage.daemon.lose_everything().await;
         stage.daemon.start().await;
         let archive = format!("{}/apilos-archive/apilos/", stage.world.variable("S3_ARCHIVE_ENDPOINT"));

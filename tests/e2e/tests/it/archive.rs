@@ -2,6 +2,7 @@
 
 mod access;
 mod clock;
+mod cold;
 mod cuts;
 mod damage;
 mod import;

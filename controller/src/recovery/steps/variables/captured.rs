@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Ctx, Result, StepError};
 use crate::archive::crypt;
-use crate::archive::format::Extra;
+use crate::archive::format::{Extra, Record};
 use crate::providers::s3::Want;
 use crate::providers::scalingo::capture::{ALL, Part};
 use crate::runtime::chain::Chain;
@@ -69,12 +69,13 @@ impl Captured {
         let identity = ctx.tools.references.secret(identity.reference());
         let identity =
             identity.map_err(|error| text(StepError::reference("the archive's identity")(error)))?;
-        let newest = archiver.newest().await.map_err(|error| Chain(&error).to_string())?;
-        let Some(record) = newest else { return Err("the archive has no run".to_owned()) };
-        let Some(extra) = record.extras.iter().find(|extra| extra.kind == "configuration") else {
-            return Err(format!("run {} of the archive keeps no configuration", record.run));
+        let kept =
+            |record: &Record| record.extras.iter().find(|extra| extra.kind == "configuration").cloned();
+        let newest = archiver.newest_with(kept).await.map_err(|error| Chain(&error).to_string())?;
+        let Some((record, extra)) = newest else {
+            return Err("no run of the archive keeps a configuration".to_owned());
         };
-        let document = document(&archiver.vault, extra, identity).await?;
+        let document = document(&archiver.vault, &extra, identity).await?;
         let parts = document["apps"][app].as_object();
         let parts = parts.ok_or_else(|| format!("run {} of the archive does not know {app}", record.run))?;
         let parts = ALL.iter().filter_map(|part| Some((part.name(), parts.get(part.name())?.clone())));

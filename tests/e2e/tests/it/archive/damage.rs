@@ -110,6 +110,67 @@ async fn damaged_and_lost_contents_are_found_and_healed_by_the_next_run() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_content_that_the_listing_shows_too_short_is_put_again_by_the_next_run() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "short", body("short")).await;
+        let line = depot.manifest(&run_of(&depot.take().await)).await.remove(0);
+        let key = format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"));
+        depot.archive.put(ARCHIVE, &key, "x").await;
+        depot.fails(&["verify", "--depth", "listing"]).await;
+        depot.take().await;
+        assert_eq!(depot.archive.get(ARCHIVE, &key).await, body("short"));
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_pruned_while_a_copied_dump_cannot_be_told_to_need_it() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.take().await;
+        let record = "apilos/dumps/20261128T021500Z-deadbeef.json";
+        depot.archive.put(ARCHIVE, record, "{ \"format\": \"reprise-archive/1\", ").await;
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("nothing is pruned") && said.contains(record), "{said}");
+        let said = depot.fails(&["verify"]).await;
+        assert!(said.contains(record), "{said}");
+        let rows = depot.must(&["list"]).await;
+        assert_eq!(rows[0]["damaged"], Value::Null, "the objects are whole: {rows}");
+        // It is told where alerts are made of it.
+        let lacks = "SELECT status ->> 'lost' FROM archives";
+        depot.sees(lacks, |lost| lost[0].contains(record)).await;
+        depot.archive.delete(ARCHIVE, record).await;
+        depot.must(&["prune", "--yes"]).await;
+        depot.must(&["verify"]).await;
+        assert_eq!(
+            depot.daemon.records().column("SELECT (status ? 'lost')::text FROM archives").await,
+            ["false"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_record_was_written_anew_is_told_by_the_run_after_it() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        let first = run_of(&depot.take().await);
+        let second = run_of(&depot.take().await);
+        // As somebody would who wants a run to be another one, and has its digest right.
+        let lines = depot.manifest(&first).await;
+        super::plant(depot, &first, &lines).await;
+        depot.daemon.records().execute("DELETE FROM archives WHERE run LIKE '%'").await;
+        let said = depot.fails(&["verify", "--run", &second, "--depth", "listing"]).await;
+        assert!(
+            said.contains(&format!("run {first}: its record is not the one that run {second} names")),
+            "{said}"
+        );
+    })
+    .await;
+}
+
 /// Turns one bit of an object of the archive.
 async fn turn_a_bit(depot: &Depot, key: &str) {
     let mut bytes = depot.archive.get(ARCHIVE, key).await.to_vec();

@@ -164,3 +164,29 @@ fn precondition() -> Fault {
     let body = "<Error><Code>PreconditionFailed</Code><Message>At least one of the pre-conditions you specified did not hold</Message></Error>";
     Fault::Status { status: 412, body: Some(body.to_owned()), retry_after: None }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_rewritten_before_anybody_hashed_it_is_seen_to_be() {
+    play(&plan(), async |depot| {
+        depot.under_one_roof().await;
+        let keys: Vec<String> = (0..10).map(|n| format!("documents/{n}")).collect();
+        for key in &keys {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.take().await;
+        for key in &keys {
+            depot.source.put(PRODUCTION, key, body(&format!("another {key}"))).await;
+        }
+        let record = depot.take().await;
+        assert_eq!(record["changes"]["rewritten"], 10, "{record}");
+        let why = record["suspicious"][0].as_str().unwrap_or_default();
+        assert!(why.contains("10 of 10 objects (100.0 %) were rewritten"), "{record}");
+        // And so it is by the run after it, which is held against the one before both.
+        let after = depot.take().await;
+        assert!(after["suspicious"][0].as_str().is_some_and(|why| why.contains("were rewritten")), "{after}");
+        // The same bytes once more are no change.
+        depot.source.put(PRODUCTION, &keys[0], body(&format!("another {}", keys[0]))).await;
+        assert_eq!(depot.take().await["changes"]["rewritten"], 0);
+    })
+    .await;
+}

@@ -89,6 +89,10 @@ async fn what_a_run_refers_to_is_locked_and_locked_again_when_that_is_due() {
         depot.source.put(PRODUCTION, "large", super::noise(20 << 20, 9)).await;
         let first = run_of(&depot.take().await);
         locked_for(depot, 30).await;
+        // Every version is kept here: what the large one passed through must not be hidden only.
+        let all = depot.archive.client().list_object_versions().bucket(ARCHIVE).prefix("apilos/uploads/");
+        let all = all.send().await.expect("a list");
+        assert!(all.versions().is_empty() && all.delete_markers().is_empty(), "{all:?}");
         // Not due: nothing is locked anew, though the run refers to everything.
         let locks = || depot.archive.effects("PutObjectRetention", ARCHIVE);
         assert_eq!(locks(), 0);

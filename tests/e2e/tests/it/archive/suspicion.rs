@@ -3,6 +3,7 @@
 use reprise_e2e::depot::{PRODUCTION, play, with};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::records::poll;
+use reprise_e2e::world::Fault;
 use serde_json::Value;
 
 use super::{body, noise, run_of};
@@ -73,6 +74,36 @@ async fn a_few_texts_that_turn_into_noise_are_enough() {
         assert_eq!(record["changes"]["scrambled"], 3, "{record}");
         let why = record["suspicious"][0].as_str().unwrap_or_default();
         assert!(why.contains("3 of 40") && why.contains("noise"), "{record}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_turned_into_noise_before_a_cut_is_counted_after_it() {
+    play(&Plan::example(), async |depot| {
+        let text = |n: usize| format!("line {n} of a text that could well be shorter\n").repeat(200);
+        for n in 0..40 {
+            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
+        }
+        depot.take().await;
+        for n in 0_u32..3 {
+            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, u64::from(n) + 1)).await;
+        }
+        depot.source.put(PRODUCTION, "new.txt", text(41)).await;
+        depot.break_source("GetObject", "/new.txt", None, Fault::Stall);
+        let mut child = depot.begin(&["run"]);
+        depot.sees("SELECT key FROM archive_progress", |keys| keys.len() == 3).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let record = depot.take().await;
+        let changes = &record["changes"];
+        let bytes = 3 * 8_192 + text(41).len();
+        assert_eq!(
+            (&changes["scrambled"], &changes["rewritten"], &changes["bytes"]),
+            (&3.into(), &3.into(), &bytes.into()),
+            "{record}"
+        );
+        assert!(record["suspicious"][0].as_str().is_some_and(|why| why.contains("noise")), "{record}");
     })
     .await;
 }
