@@ -60,11 +60,13 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         limit,
         looked_at: None,
         suspicious: None,
+        refused: None,
     };
     vec![
         Dated {
             looked_at: dates.listed_at,
             suspicious: Some(dates.suspicious),
+            refused: dates.refused,
             ..one(What::Backup, dates.backup_at, limits.backup)
         },
         one(What::Archive, dates.archive_at, limits.archive),

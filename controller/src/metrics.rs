@@ -108,6 +108,11 @@ impl Metrics {
         self.recovery.requests_are(counts);
     }
 
+    /// When the newest request of each plan ended that stands failed; a plan that is not named has none.
+    pub fn failures_are(&self, failures: &[(String, DateTime<Utc>)]) {
+        self.recovery.failures_are(failures);
+    }
+
     /// How the archives of all plans stand, as the store says.
     pub fn archives_are(&self, facts: &[ArchiveFacts]) {
         self.archive.archives_are(facts);

@@ -16,6 +16,7 @@ pub(super) struct Archive {
     changed_bytes: GaugeVec,
     duration: GaugeVec,
     suspicious: GaugeVec,
+    damaged: GaugeVec,
     missing: GaugeVec,
     dangling: GaugeVec,
     dangling_limit: GaugeVec,
@@ -43,6 +44,10 @@ impl Archive {
             suspicious: of_plan(
                 "archive_suspicious",
                 "1 while the newest archive is suspicious and nobody accepted it.",
+            )?,
+            damaged: of_plan(
+                "archive_damaged",
+                "1 while the newest archive is known to lack contents or to hold damaged ones.",
             )?,
             missing: of_plan(
                 "archive_missing_parts",
@@ -88,6 +93,7 @@ impl Archive {
             set(&self.changed_bytes, fact.changed_bytes.map(float));
             set(&self.duration, fact.duration_seconds);
             set(&self.suspicious, fact.finished_at.map(|_| f64::from(u8::from(fact.suspicious))));
+            set(&self.damaged, fact.finished_at.map(|_| f64::from(u8::from(fact.damaged))));
             set(&self.missing, fact.finished_at.map(|_| float(fact.missing)));
             set(&self.dangling, fact.dangling.map(float));
             set(&self.dangling_limit, fact.dangling_limit.map(float));
@@ -99,7 +105,7 @@ impl Archive {
     }
 
     fn forget(&self) {
-        let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration];
+        let all = [&self.objects, &self.bytes, &self.changed_bytes, &self.duration, &self.damaged];
         let rest =
             [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         let truth = [&self.dangling, &self.dangling_limit, &self.orphans];

@@ -60,6 +60,8 @@ pub struct Dated {
     pub looked_at: Option<DateTime<Utc>>,
     /// Whether the newest may be poisoned, where that can be told.
     pub suspicious: Option<bool>,
+    /// Whether the newest that was looked at was refused, where that can be told.
+    pub refused: Option<bool>,
 }
 
 impl Dated {
@@ -87,6 +89,7 @@ pub(super) struct Freshness {
     fresh: IntGaugeVec,
     looked: GaugeVec,
     suspicious: IntGaugeVec,
+    refused: IntGaugeVec,
 }
 
 impl Freshness {
@@ -141,6 +144,11 @@ impl Freshness {
                 "Whether the newest sound backup lost suspiciously many rows.",
                 plan,
             )?,
+            refused: switches(
+                "backup_refused",
+                "Whether the newest database backup that was looked at was refused.",
+                plan,
+            )?,
         })
     }
 
@@ -151,14 +159,15 @@ impl Freshness {
 
     fn all(&self) -> Vec<&dyn Collector> {
         let dated = self.timestamps.iter().chain(&self.ages).map(|(_, family)| family as &dyn Collector);
-        let others: [&dyn Collector; 4] = [&self.limits, &self.fresh, &self.looked, &self.suspicious];
+        let others: [&dyn Collector; 5] =
+            [&self.limits, &self.fresh, &self.looked, &self.suspicious, &self.refused];
         dated.chain(others).collect()
     }
 
     fn forget(&self) {
         self.timestamps.iter().chain(&self.ages).for_each(|(_, family)| family.reset());
         [&self.limits, &self.looked].into_iter().for_each(GaugeVec::reset);
-        [&self.fresh, &self.suspicious].into_iter().for_each(IntGaugeVec::reset);
+        [&self.fresh, &self.suspicious, &self.refused].into_iter().for_each(IntGaugeVec::reset);
     }
 
     fn fill(&self, one: &Dated, now: DateTime<Utc>, unseen: bool) {
@@ -183,6 +192,9 @@ impl Freshness {
         }
         if let Some(suspicious) = one.suspicious {
             self.suspicious.with_label_values(&both[..1]).set(i64::from(suspicious));
+        }
+        if let Some(refused) = one.refused {
+            self.refused.with_label_values(&both[..1]).set(i64::from(refused));
         }
     }
 }
@@ -221,6 +233,7 @@ mod tests {
             limit: Some(Duration::from_hours(25)),
             looked_at: None,
             suspicious: Some(false),
+            refused: Some(true),
         }
     }
 
@@ -250,6 +263,7 @@ mod tests {
         assert_eq!(
             lines(&metrics),
             [
+                "reprise_backup_refused{plan=\"shop\"} 1",
                 "reprise_backup_suspicious{plan=\"shop\"} 0",
                 "reprise_freshness_limit_seconds{plan=\"shop\",what=\"backup\"} 90000",
                 "reprise_freshness_ok{plan=\"shop\",what=\"backup\"} 0",

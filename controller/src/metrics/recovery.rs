@@ -16,6 +16,8 @@ pub(super) struct Recovery {
     step_duration: HistogramVec,
     requests: IntGaugeVec,
     milestones: GaugeVec,
+    /// No series for a plan none of whose requests stands failed.
+    failed: GaugeVec,
     refused: IntCounterVec,
     bytes: IntCounterVec,
 }
@@ -24,6 +26,7 @@ impl Recovery {
     pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
         let reached = "When the newest recovery of a plan reached a milestone.";
         let milestone = &["plan", "milestone"];
+        let failed = "When the newest recovery or drill of a plan ended that stands failed.";
         let ended = "Attempts of recovery steps by how they ended.";
         let took = "How long an attempt of a recovery step took.";
         let refused = "Database backups that were not good enough, by reason.";
@@ -33,6 +36,7 @@ impl Recovery {
             step_duration: families.histograms("step_duration_seconds", took, &["step"], LONG)?,
             requests: families.gauges("requests", "Recovery requests by phase.", &["phase"])?,
             milestones: families.float_gauges("recovery_milestone_timestamp_seconds", reached, milestone)?,
+            failed: families.float_gauges("recovery_failed_timestamp_seconds", failed, &["plan"])?,
             refused: families.counters("backups_refused_total", refused, &["reason"])?,
             bytes: families.counters("bytes_moved_total", "Bytes moved, by what they were.", &["what"])?,
         };
@@ -66,6 +70,13 @@ impl Recovery {
         for phase in with_other(self.labels.phases) {
             let there = counts.iter().filter(|(told, _)| at_label(self.labels.phases, told) == phase);
             self.requests.with_label_values(&[phase]).set(there.map(|(_, count)| count).sum());
+        }
+    }
+
+    pub(super) fn failures_are(&self, failures: &[(String, DateTime<Utc>)]) {
+        self.failed.reset();
+        for (plan, at) in failures {
+            self.failed.with_label_values(&[plan]).set(seconds(*at));
         }
     }
 

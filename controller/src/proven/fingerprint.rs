@@ -70,6 +70,16 @@ impl Fingerprint {
         unless(schemas.is_none_or(|(then, now)| then == now), "the database's schema");
         told
     }
+
+    /// What the drill stood on and nobody can tell of today, in words.
+    fn unknown(&self, today: &Self) -> Vec<String> {
+        let code = self.code.keys().filter(|app| !today.code.contains_key(*app));
+        let mut told: Vec<String> = code.map(|app| format!("the code of {app}")).collect();
+        if self.schema.is_some() && today.schema.is_none() {
+            told.push("the database's schema".to_owned());
+        }
+        told
+    }
 }
 
 /// What the last drill that ended proves; `drilled` is its fingerprint.
@@ -99,7 +109,14 @@ pub(super) fn standing(
         let days = limit.num_days();
         return not("TooOld", format!("the last drill, {name} of {date}, is older than {days} days"));
     }
-    let message = format!("the drill {name} of {date} reached dns-ok, and nothing has changed since");
+    let unknown = drilled.unknown(today);
+    let unknown = if unknown.is_empty() {
+        String::new()
+    } else {
+        format!(", as far as can be told: {} could not be compared", unknown.join(", "))
+    };
+    let message =
+        format!("the drill {name} of {date} reached dns-ok, and nothing has changed since{unknown}");
     Standing { proven: true, reason: "Drilled", message }
 }
 
@@ -135,6 +152,19 @@ mod tests {
         assert_eq!(seen(Phase::Failed, &fingerprint(), 0).reason, "DrillFailed");
         let never = standing(None, None, &fingerprint(), TimeDelta::days(9), DateTime::UNIX_EPOCH);
         assert_eq!((never.proven, never.reason), (false, "NeverDrilled"));
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_not_said_to_be_the_same() {
+        let today = Fingerprint { code: BTreeMap::new(), schema: None, ..fingerprint() };
+        let told = seen(Phase::Succeeded, &today, 0);
+        assert!(told.proven);
+        assert!(
+            told.message.contains("the code of shop, the database's schema could not be compared"),
+            "{}",
+            told.message
+        );
+        assert!(!seen(Phase::Succeeded, &fingerprint(), 0).message.contains("could not"));
     }
 
     #[test]

@@ -87,6 +87,7 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
         queue.add(name, "resync");
     }
     metrics.requests_are(&store.phases().await?);
+    metrics.failures_are(&store.failures().await?);
     Ok(())
 }
 

@@ -66,6 +66,8 @@ pub struct ArchiveFacts {
     pub duration_seconds: Option<f64>,
     /// It is suspicious, and nobody has accepted it.
     pub suspicious: bool,
+    /// A verification found something wrong with it.
+    pub damaged: bool,
     /// Parts of the estate that should lie beside the newest run and do not, or do not any more.
     pub missing: i64,
     /// Objects that are there of the run that goes on, if one does.
@@ -163,7 +165,7 @@ impl Store {
     pub async fn archive_facts(&self) -> Result<Vec<ArchiveFacts>> {
         sqlx::query_as(
             "SELECT plan.plan, newest.finished_at, newest.objects, newest.bytes, newest.changed_bytes, newest.duration_seconds,
-                coalesce(newest.suspicious, false) AS suspicious,
+                coalesce(newest.suspicious, false) AS suspicious, newest.damaged IS NOT NULL AS damaged,
                 (coalesce(jsonb_array_length(newest.status -> 'missing'), 0)
                     + coalesce(jsonb_array_length(newest.status -> 'lost'), 0))::bigint AS missing,
                 truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of

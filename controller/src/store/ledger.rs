@@ -65,10 +65,13 @@ const COLUMNS: &str =
     "SELECT nonce, step, kind, name, parent, state, external_id, detail, intended_at FROM resource_ledger";
 
 impl Store {
-    /// The names of everything that requests other than this one made or changed.
+    /// The names of everything that requests other than this one made, changed or undid since it was filed.
     pub async fn names_of_others(&self, request: &str) -> Result<BTreeSet<String>> {
         let names: Vec<String> =
-            sqlx::query_scalar("SELECT DISTINCT name FROM resource_ledger WHERE request <> $1")
+            sqlx::query_scalar(
+                "SELECT DISTINCT name FROM resource_ledger WHERE request <> $1
+                    AND greatest(intended_at, observed_at, deleted_at) >= (SELECT created_at FROM recovery_requests WHERE name = $1)",
+            )
                 .bind(request)
                 .fetch_all(&self.pool)
                 .await

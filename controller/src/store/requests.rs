@@ -235,6 +235,16 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// When the newest request of each plan ended that stands failed, for the metrics.
+    pub async fn failures(&self) -> Result<Vec<(String, DateTime<Utc>)>> {
+        sqlx::query_as(
+            "SELECT plan, max(finished_at) FROM recovery_requests WHERE phase = 'Failed' AND finished_at IS NOT NULL GROUP BY plan",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.failures"))
+    }
+
     /// The number of requests in each phase, for the metrics.
     pub async fn phases(&self) -> Result<Vec<(String, i64)>> {
         sqlx::query_as("SELECT phase, count(*) FROM recovery_requests GROUP BY phase")

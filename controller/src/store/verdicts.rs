@@ -132,11 +132,12 @@ const ROW: &str = "SELECT kind, backup, name, taken_at, size_bytes, rung, refuse
     checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, climbs, attempts,
     retry_at, trouble FROM backup_verdicts";
 
-/// The new fact is no news: it says less of the very same bytes, and was not meant to say all.
-const NO_NEWS: &str = "coalesce(NOT EXCLUDED.settled AND EXCLUDED.refused IS NULL AND known.refused IS NULL
-    AND known.sha256 = EXCLUDED.sha256
-    AND array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], known.rung)
-      > array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], EXCLUDED.rung), false)";
+/// The new fact is no news: it says less of the very same bytes, and was not meant to say all. A refusal of them stands until
+/// somebody looks at all of it again.
+const NO_NEWS: &str = "coalesce(NOT EXCLUDED.settled AND EXCLUDED.refused IS NULL AND known.sha256 = EXCLUDED.sha256
+    AND (known.refused IS NOT NULL
+      OR array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], known.rung) + known.settled::int
+       > array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], EXCLUDED.rung)), false)";
 
 impl Store {
     /// Stores what was learnt, in place of what was known before. Safe to repeat. Suspicion and its acceptance stay with the
@@ -319,10 +320,12 @@ impl Store {
         Ok(if taken { Some(ProofTurn { _connection: connection }) } else { None })
     }
 
-    /// Whether a recovery or drill is at work, of whichever plan: what can wait waits for it.
+    /// Whether a recovery or drill is at work, of whichever plan: what can wait waits for it. One that was not accepted stands
+    /// until somebody corrects it, and is at no work.
     pub async fn recovery_at_work(&self) -> Result<bool> {
         sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM recovery_requests WHERE phase IN ('Pending', 'Running', 'TearingDown'))",
+            r#"SELECT EXISTS (SELECT FROM recovery_requests WHERE phase IN ('Pending', 'Running', 'TearingDown')
+                AND NOT (phase = 'Pending' AND coalesce(status -> 'conditions', '[]') @> '[{"type": "Accepted", "status": "False"}]'))"#,
         )
         .fetch_one(&self.pool)
         .await

@@ -89,12 +89,17 @@ fn decide(intent: &LedgerRow, mark: &str, seen: &Seen) -> Result<Next<Action, Ap
             format!("an app called {} exists and belongs to another recovery ({found})", app.name),
             "tear that recovery down (reprise cancel --clean), or choose another name in the plan",
         )),
-        None if born_after(intent, app) && owned_by(app, &seen.me) => Ok(Next::Act(Action::Mark)),
+        None if is_of_intent(intent, app, &seen.me) => Ok(Next::Act(Action::Mark)),
         None => Err(StepError::refused(
             format!("an app called {} exists already and is not this recovery's", app.name),
             "delete or rename it if nobody needs it, or choose another name in the plan; nothing was changed in it",
         )),
     }
+}
+
+/// Whether an app without a mark came of this intent: created since by us, and nobody else makes apps of this name in our account.
+pub(super) fn is_of_intent(intent: &LedgerRow, app: &App, me: &str) -> bool {
+    born_after(intent, app) && owned_by(app, me)
 }
 
 fn born_after(intent: &LedgerRow, app: &App) -> bool {

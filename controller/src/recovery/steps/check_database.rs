@@ -189,26 +189,24 @@ async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
     ))
 }
 
-/// It was restored for real and passed every check: the highest rung, if something vouches for its bytes.
+/// It was restored for real, and is what the dump holds. Whether that is all that can be asked of it says the prover, which looks into
+/// indexes and pages too, holds it against the backups before it and the code, and doubts what a recovery can only tell.
 async fn record(ctx: &Ctx, chosen: &ChosenBackup, dump: &Dump) -> Result<()> {
-    let now = ctx.tools.clock.now();
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
     let verdict = Verdict {
         kind: "database".to_owned(),
         backup: chosen.backup.clone(),
         taken_at: Some(chosen.taken_at),
         size_bytes: i64::try_from(chosen.size_bytes).ok(),
-        rung: if chosen.sealed { Rung::Asserted } else { Rung::Restored },
+        rung: Rung::Restored,
         refused: None,
         message: None,
         sha256: Some(chosen.archive_sha256.clone()),
         tools: dump::tool_versions(&tools),
-        checked_at: now,
+        checked_at: ctx.tools.clock.now(),
         checked_by: Some(ctx.run.request.clone()),
         name: Some(chosen.name.clone()),
-        settled: true,
-        sound: chosen.sealed,
-        proven_at: chosen.sealed.then_some(now),
+        settled: false,
         dump_sha256: Some(chosen.dump_sha256.clone()),
         counts: Some(rows_document(&rows_of(&dump.counts))),
         ..Verdict::default()

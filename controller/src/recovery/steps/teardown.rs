@@ -5,8 +5,8 @@
 use reprise_crds::Mode;
 use serde_json::json;
 
-use super::{Ctx, Result, StepError, app, bucket, cleanup, inventory};
-use crate::providers::alwaysdata::RecordChange;
+use super::{Ctx, Result, StepError, app, bucket, cleanup, cname, inventory};
+use crate::providers::alwaysdata::{Alwaysdata, Record, RecordChange};
 use crate::providers::s3::versions::VersionToken;
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
@@ -62,9 +62,14 @@ fn mark(ctx: &Ctx, row: &LedgerRow) -> String {
 
 /// Puts the old value back, or deletes the record that we made; in both cases only while it still bears our mark.
 async fn dns_record(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let Some(id) = row.external_id.as_deref().and_then(|id| id.parse().ok()) else { return Ok(()) };
     let provider = ctx.tools.alwaysdata()?;
     let doing = || StepError::provider(format!("undoing the record of {}", row.name));
+    let id = match row.external_id.as_deref().and_then(|id| id.parse().ok()) {
+        Some(id) => Some(id),
+        // Its answer never came: what bears our mark is what was made.
+        None => marked(ctx, &provider, row).await?,
+    };
+    let Some(id) = id else { return Ok(()) };
     let Some(record) = provider.record(id).await.map_err(doing())? else { return Ok(()) };
     if !record.annotation.as_deref().is_some_and(|annotation| annotation.contains(&mark(ctx, row))) {
         return not_ours(ctx, row).await;
@@ -83,13 +88,29 @@ async fn dns_record(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
     }
 }
 
+/// The record of the zone that bears the mark of a row whose record's id is not known.
+async fn marked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Option<u64>> {
+    let zone = ctx.run.plan.dns.zone.as_str();
+    let records = provider.zone_records(cname::zone_id(provider, zone).await?).await;
+    let records = records.map_err(StepError::provider(format!("listing the records of {zone}")))?;
+    let mark = mark(ctx, row);
+    let bears = |record: &&Record| record.annotation.as_deref().is_some_and(|text| text.contains(&mark));
+    Ok(records.iter().find(bears).map(|record| record.id))
+}
+
 async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let doing = || StepError::provider(format!("deleting app {}", row.name));
-    if platform.app(&row.name).await.map_err(doing())?.is_none() {
-        return Ok(());
-    }
-    if app::read_marker(ctx, &row.name).await?.as_deref() != Some(mark(ctx, row).as_str()) {
+    let Some(found) = platform.app(&row.name).await.map_err(doing())? else { return Ok(()) };
+    let ours = match app::read_marker(ctx, &row.name).await? {
+        Some(marker) => marker == mark(ctx, row),
+        // We were stopped between creating it and marking it.
+        None => {
+            row.state == LedgerState::Intended
+                && app::is_of_intent(row, &found, &ctx.tools.account(&ctx.run).await?)
+        }
+    };
+    if !ours {
         return not_ours(ctx, row).await;
     }
     platform.delete_app(&row.name).await.map(drop).map_err(doing())
@@ -98,7 +119,11 @@ async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
 /// Every version first: a bucket with versions in it cannot be deleted.
 async fn delete_bucket(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
     let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
-        return Ok(());
+        // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
+        return Err(StepError::refused(
+            format!("bucket {} is this request's, and the plan does not name it any more", row.name),
+            "apply the plan as it was when the request was filed and resume the teardown; or delete the bucket by hand",
+        ));
     };
     let store = ctx.tools.target_store(target)?;
     let doing = || StepError::s3(format!("deleting bucket {}", row.name));

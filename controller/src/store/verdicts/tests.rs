@@ -89,6 +89,41 @@ async fn an_older_fact_and_a_lesser_look_at_the_same_bytes_replace_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_recovery_saw_of_a_backup_clears_no_refusal_and_ends_no_proof() {
+    let lab = lab().await;
+    let store = &lab.store;
+    let recovered = |minute| Verdict { settled: false, ..verdict("a", Rung::Restored, minute) };
+    store.record_verdict("apilos", &recovered(1)).await.unwrap();
+    let row = async || store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert!(!row().await.settled, "it is still to be looked at as a whole");
+    let refused =
+        Verdict { refused: Some("data-not-in-dump".into()), sound: false, ..verdict("a", Rung::Restored, 2) };
+    store.record_verdict("apilos", &refused).await.unwrap();
+    store.record_verdict("apilos", &recovered(3)).await.unwrap();
+    assert_eq!(row().await.refused.as_deref(), Some("data-not-in-dump"));
+    // Proven, and held back for its rows: neither is forgotten.
+    let held = Verdict { sound: true, ..verdict("a", Rung::Restored, 4) };
+    store.record_verdict("apilos", &held).await.unwrap();
+    store.record_verdict("apilos", &recovered(5)).await.unwrap();
+    assert!(row().await.sound && row().await.settled);
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_accepted_is_at_no_work() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.file_request("typo", "apilos", &json!({ "scope": ["dns"] })).await.unwrap();
+    assert!(store.recovery_at_work().await.unwrap(), "nobody has looked at it yet");
+    let refused = r#"UPDATE recovery_requests SET status = '{"conditions": [{"type": "Accepted", "status": "False"}]}'"#;
+    sqlx::query(refused).execute(&store.pool).await.unwrap();
+    assert!(!store.recovery_at_work().await.unwrap());
+    sqlx::query("UPDATE recovery_requests SET phase = 'Running'").execute(&store.pool).await.unwrap();
+    assert!(store.recovery_at_work().await.unwrap());
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn what_taught_nothing_is_noted_and_forgotten_when_something_is_learnt() {
     let lab = lab().await;
     let store = &lab.store;

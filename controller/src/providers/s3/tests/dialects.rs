@@ -71,3 +71,21 @@ async fn an_error_without_words_is_told_by_its_status() {
     let error = s3.make_private("b").await.unwrap_err();
     assert_eq!(error.to_string(), "buckets.privatise was answered 403");
 }
+
+#[tokio::test]
+async fn an_upload_that_is_complete_already_is_told_by_what_lies_there() {
+    // MD5s of `a` and `b`, and of both of them together.
+    let parts = ["0cc175b9c0f1b6a831c399e269772661", "92eb5ffee6ae2fec3ad71c777531578f"].map(str::to_owned);
+    let gone: Answer = (404, &[], "<Error><Code>NoSuchUpload</Code></Error>");
+    let ours: Answer =
+        (200, &[("etag", "\"96e024ba2074fe77e8e965ba43a704be-2\""), ("x-amz-version-id", "v1")], "");
+    let (s3, _seen, _server) = store(vec![gone, ours]).await;
+    let done = s3.complete_parts("b", "k", "u", &parts).await.unwrap();
+    assert_eq!(done.version.as_deref(), Some("v1"));
+    let theirs: Answer = (200, &[("etag", "\"00000000000000000000000000000000-2\"")], "");
+    for there in [theirs, (404, &[], "")] {
+        let (s3, _seen, _server) = store(vec![gone, there]).await;
+        let error = s3.complete_parts("b", "k", "u", &parts).await.unwrap_err();
+        assert_eq!(error.code(), Some("NoSuchUpload"));
+    }
+}

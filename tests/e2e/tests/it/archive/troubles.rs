@@ -111,19 +111,6 @@ async fn a_large_object_is_held_against_the_digest_of_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_whose_completion_was_not_heard_of_is_complete() {
-    play(&Plan::example(), async |depot| {
-        depot.source.put(PRODUCTION, "large.bin", noise(17 << 20, 12)).await;
-        depot.break_archive("CompleteMultipartUpload", ARCHIVE, Some(1), Fault::DropAfter);
-        let record = depot.take().await;
-        assert_eq!((depot.faults_played(), &record["manifest"]["objects"]), (1, &1.into()));
-        assert_eq!(depot.archive.effects("CreateMultipartUpload", ARCHIVE), 1, "nothing was sent again");
-        depot.must(&["verify", "--depth", "full"]).await;
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_whose_tags_are_no_digests_is_read_before_it_is_doubted() {
     play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
