@@ -159,6 +159,8 @@ variables() {
   id=$(json .variable.id)
   api 200 PUT "/apps/$app/variables" -d '{"variables":[{"id":"","name":"TWO","value":"é$ONE"},{"name":"THREE","value":"$ONE"},{"name":"ONE","value":"uno"}]}'
   holds '.variables | length == 3 and all(.id)'
+  api 200 PUT "/apps/$app/variables" -d '{"variables":null}' # as the Terraform provider does for an app without `environment`
+  holds '.variables == []'
   api 200 GET "/apps/$app/variables?aliases=true"
   holds '[.variables[] | {(.name): .value}] | add | .THREE == "$ONE" and .ONE == "uno"'
   api 200 GET "/apps/$app/variables?aliases=false"
