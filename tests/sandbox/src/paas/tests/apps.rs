@@ -158,6 +158,16 @@ async fn too_many_containers_and_unknown_types_are_refused() {
 }
 
 #[tokio::test]
+async fn sizes_are_priced_in_whole_cents() {
+    let (status, body) = site().await.get("/v1/features/container_sizes").await;
+    assert_eq!(status, 200);
+    for size in body["container_sizes"].as_array().unwrap() {
+        let cents = |price: &str| size[price].as_u64().unwrap_or_else(|| panic!("{price} of {size}"));
+        assert_eq!(cents("thirtydays_price"), cents("hourly_price") * 24 * 30);
+    }
+}
+
+#[tokio::test]
 async fn a_project_with_apps_cannot_be_deleted() {
     let site = site().await;
     let (status, made) = site.post("/v1/projects", json!({"project": {"name": "recovered"}})).await;
