@@ -169,6 +169,23 @@ async fn an_own_certificate_is_checked_shown_and_taken_back() {
 }
 
 #[tokio::test]
+async fn a_certificate_leaves_a_canonical_domain_canonical() {
+    let (site, id) = with_domain().await;
+    let path = format!("/v1/apps/demarches-test/domains/{id}");
+    let set = async |domain| site.call("PATCH", &path, json!({"domain": domain})).await.1;
+    assert_eq!(set(json!({"canonical": true})).await["domain"]["canonical"], true);
+    let (cert, key) = brought(&["www.apilos.test"]);
+    // As the vendor's Go client writes it.
+    let whole = json!({
+        "id": "", "app_id": "", "name": "", "tlscert": cert, "tlskey": key, "ssl": false, "canonical": false,
+        "validity": "0001-01-01T00:00:00Z", "letsencrypt": false, "letsencrypt_status": "", "ssl_status": "",
+    });
+    let shown = set(whole).await;
+    assert_eq!((&shown["domain"]["ssl"], &shown["domain"]["canonical"]), (&json!(true), &json!(true)));
+    assert_eq!(set(json!({"canonical": false})).await["domain"]["canonical"], false, "without a certificate");
+}
+
+#[tokio::test]
 async fn a_wildcard_waits_for_its_text_record() {
     let site = site().await;
     site.paas.seed_app(&site.user, "demarches-test").unwrap();
