@@ -47,3 +47,20 @@ async fn the_platforms_rate_is_set_beside_those_of_the_stores() {
     }
     assert_eq!(world.control("rates").await["platform"], json!({"requests": null}), "a wrong one changed it");
 }
+
+#[tokio::test]
+async fn a_caa_record_stands_in_the_platforms_zone_until_it_is_taken_away() {
+    let world = up();
+    let name = "apilos-siap.osc-fr1.scalingo.test";
+    let value = "0 issue \"sectigo.com\"";
+    let (status, all) = told(&world, "caa", json!({"name": name, "values": [value]})).await;
+    assert_eq!((status, &all), (200, &json!([{"name": format!("{name}."), "value": value}])));
+    for wrong in
+        [json!({"name": "siap.apilos.test", "values": []}), json!({"name": name, "values": ["nonsense"]})]
+    {
+        let (status, said) = told(&world, "caa", wrong.clone()).await;
+        assert!(status == 400 && said["error"].is_string(), "{wrong}: {status} {said}");
+    }
+    assert_eq!(world.control("caa").await, all, "a wrong one changed it");
+    assert_eq!(told(&world, "caa", json!({"name": name, "values": []})).await, (200, json!([])));
+}

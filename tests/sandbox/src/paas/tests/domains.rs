@@ -91,6 +91,27 @@ async fn a_caa_record_of_the_zone_decides_who_may_issue() {
 }
 
 #[tokio::test]
+async fn a_caa_record_where_the_name_leads_decides_before_the_zones_own() {
+    let (site, _) = with_domain().await;
+    let (dns, target) = (&site.paas.plane.dns, "demarches-test.osc-fr1.scalingo.test");
+    dns.set_vendor_caa(target, &["0 issue \"sectigo.com\"".into()]).unwrap();
+    dns.upsert(&ZoneRecord::cname("www", target, 300)).unwrap();
+    until("the certificate is refused", async || {
+        site.advance(61);
+        certificate(&site) == "error"
+    })
+    .await;
+    assert!(dns.set_vendor_caa("www.apilos.test", &[]).is_err(), "that name is not the platform's");
+    assert!(dns.set_vendor_caa(target, &["letsencrypt.org".into()]).is_err(), "that is no CAA record");
+    dns.set_vendor_caa(target, &[]).unwrap();
+    until("the certificate is there", async || {
+        site.advance(61);
+        certificate(&site) == "created"
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nothing_is_issued_while_a_name_server_cannot_say_who_may() {
     let (site, _) = with_domain().await;
     let name = "dns2/apilos.test".into();
