@@ -134,6 +134,17 @@ tampered() {
   case $status in 4??) ;; *) fail "a changed URL is served: $status" ;; esac
 }
 check 'backups: a changed download URL is refused' tampered
+redis_backed_up() { db redis.bearer 200 GET "/databases/$(kept redis)/backups/$(kept rdb)" && [ "$(json .database_backup.status)" = done ]; }
+redis_backup() {
+  db redis.bearer 201 POST "/databases/$(kept redis)/backups" -d '{}'
+  keep rdb "$(json .database_backup.id)"
+  within 60 redis_backed_up
+  db redis.bearer 200 GET "/databases/$(kept redis)/backups/$(kept rdb)/archive"
+  http 200 GET "$(json .download_url)"
+  tar -xzOf "$SCRATCH/body" >"$SCRATCH/rdb"
+  same "$(head -c 5 "$SCRATCH/rdb")" REDIS
+}
+check 'backups: a Redis, as it writes itself' redis_backup
 pitr() {
   local status
   status=$(curl -sS -o /dev/null -w '%{http_code}' -X POST -K "$SCRATCH/pg.bearer" \

@@ -66,7 +66,9 @@ catalogue() {
   holds '.plans | all((.id | test("^[0-9a-f]{24}$")) and (.pricings.default.price | type) == "string")'
   http 200 GET "$API/v1/addon_categories"
   api 200 GET /features/container_sizes
-  holds '.container_sizes | any(.name == "M")'
+  holds '.container_sizes | any(.name == "M") and all(.hourly_price > 0 and .thirtydays_price > 0)'
+  # Go reads no `2.0` into an int, and jq does not tell it from 2.
+  ! among -E '"(hourly|thirtydays)_price": *[0-9]*[.eE]' <"$SCRATCH/body" || fail 'a price is not an integer'
   api 200 GET /features/stacks
   holds '.stacks | any(.name == "scalingo-24" and (.deprecated_at == null))'
 }
@@ -159,6 +161,8 @@ variables() {
   id=$(json .variable.id)
   api 200 PUT "/apps/$app/variables" -d '{"variables":[{"id":"","name":"TWO","value":"é$ONE"},{"name":"THREE","value":"$ONE"},{"name":"ONE","value":"uno"}]}'
   holds '.variables | length == 3 and all(.id)'
+  api 200 PUT "/apps/$app/variables" -d '{"variables":null}' # as the Terraform provider does for an app without `environment`
+  holds '.variables == []'
   api 200 GET "/apps/$app/variables?aliases=true"
   holds '[.variables[] | {(.name): .value}] | add | .THREE == "$ONE" and .ONE == "uno"'
   api 200 GET "/apps/$app/variables?aliases=false"

@@ -311,6 +311,10 @@ await check("NotificationPlatforms.list, Notifiers.create, for, get, update, des
   assert.equal((await client.Notifiers.get(app.id, one.id)).name, "hooked");
   await client.Notifiers.destroy(app.id, one.id);
 });
+await check("SCMIntegrations.all, find: none", async () => {
+  assert.deepEqual(await client.SCMIntegrations.all(), []);
+  await refused(404, () => client.SCMIntegrations.find("si-none"));
+});
 await check("SCMRepoLinks.find: none is 404", () => refused(404, () => client.SCMRepoLinks.find(app.id)));
 await check("Addons.destroy", async () => {
   await client.Addons.destroy(app.id, addon.id);

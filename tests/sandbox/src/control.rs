@@ -21,6 +21,7 @@ use crate::http;
 use crate::sandbox::Parts;
 use crate::world::World;
 
+mod caa;
 mod evidence;
 mod faults;
 mod page;
@@ -50,6 +51,7 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", delete(faults::remove))
         .route("/rates", get(rates::show).post(rates::set))
+        .route("/caa", get(caa::list).post(caa::set))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))
         .merge(life::router())

@@ -17,6 +17,7 @@ pub mod record;
 pub mod resolver;
 pub mod server;
 mod twist;
+mod vendor;
 pub mod wire;
 pub mod zone;
 
@@ -36,8 +37,6 @@ const PROVIDER_ZONE: &str = "alwaysdata.test";
 pub const NAME_SERVERS: [&str; 2] = ["dns1.alwaysdata.test", "dns2.alwaysdata.test"];
 /// World time until the primary and the secondary serve a change.
 const LAGS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(15)];
-/// TTL of a default domain's address.
-const VENDOR_TTL: u32 = 60;
 /// Aliases that a certificate authority follows.
 const MAX_CHAIN: usize = 10;
 
@@ -190,16 +189,6 @@ impl Dns {
         self.servers.iter().for_each(|server| server.catch_up());
     }
 
-    /// Gives `host` (an app's default domain) the ingress's address, at once.
-    pub fn publish_default_domain(&self, host: &str) {
-        self.change_vendor_zone(host, true);
-    }
-
-    /// Takes the address of `host` away.
-    pub fn withdraw_default_domain(&self, host: &str) {
-        self.change_vendor_zone(host, false);
-    }
-
     /// Whether every authoritative server leads `name` to `target`, uncached: by a chain of aliases, or, at an apex, by
     /// serving the target's addresses. This is what a certificate authority sees from its several viewpoints.
     pub async fn points_to(&self, name: &str, target: &str) -> bool {
@@ -280,17 +269,6 @@ impl Dns {
             "records": records(&primary),
             "default_domains": records(&vendor),
         })
-    }
-
-    fn change_vendor_zone(&self, host: &str, present: bool) {
-        let Ok(name) = record::host(host) else {
-            tracing::warn!(host, "not a host name");
-            return;
-        };
-        let mut zone = locked(&self.vendor_zone);
-        let address = Record::from_rdata(name.clone(), VENDOR_TTL, address(self.ingress));
-        zone.replace(&name, if present { vec![address] } else { Vec::new() });
-        self.vendor.announce(&Arc::new(zone.clone()));
     }
 
     fn announce(&self, zone: &Zone) {

@@ -41,6 +41,7 @@ mod view;
 mod work;
 
 pub use platform::Door;
+pub use rate::Rate;
 pub use seed::{SeedBackup, SeedError};
 pub use work::backup::Deflated;
 
@@ -151,6 +152,16 @@ impl Paas {
     /// Tells the platform where its SSH server listens: it is part of the answers about regions and apps.
     pub fn announce_ssh(&self, addr: SocketAddr) {
         self.ssh.get_or_init(|| addr);
+    }
+
+    /// How often one token may ask each of the APIs.
+    pub fn rate(&self) -> Rate {
+        *self.limiter.rate()
+    }
+
+    /// Another rate from now on.
+    pub fn limit(&self, rate: Rate) {
+        *self.limiter.rate() = rate;
     }
 
     /// `host:port` of the SSH server.

@@ -177,6 +177,7 @@ impl S3 {
             world: Arc::clone(world),
             service: name,
             region: region.into(),
+            store: Arc::clone(&store),
             protocol: protocol.build(),
             requests: Arc::new(AtomicU64::new(1)),
         };

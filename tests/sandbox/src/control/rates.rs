@@ -1,4 +1,4 @@
-//! How often the object stores may be asked, by the control API.
+//! How often the object stores and the platform may be asked, by the control API.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -10,19 +10,23 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 use super::{Shared, Wrong, parsed};
+use crate::paas::Rate;
 use crate::s3::Rates;
+use crate::sandbox::Parts;
 
 /// `GET /rates`.
 pub(super) async fn show(State(parts): Shared) -> Json<Value> {
-    Json(json!({"source": parts.source.rates(), "archive": parts.archive.rates()}))
+    let Parts { source, archive, paas, .. } = parts.as_ref();
+    Json(json!({"source": source.rates(), "archive": archive.rates(), "platform": paas.rate()}))
 }
 
-/// Other rates: of one store or of both. A store that is not named keeps its own; a rate that is not given is no limit.
+/// Other rates: of one store, of both, of the platform. Who is not named keeps its own; a rate that is not given is no limit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     source: Option<Rates>,
     archive: Option<Rates>,
+    platform: Option<Rate>,
 }
 
 /// `POST /rates`.
@@ -36,6 +40,9 @@ pub(super) async fn set(State(parts): Shared, body: Bytes) -> Result<Response, W
         if let Some(rates) = rates {
             store.limit(rates);
         }
+    }
+    if let Some(rate) = wanted.platform {
+        parts.paas.limit(rate);
     }
     Ok((StatusCode::OK, show(State(Arc::clone(&parts))).await).into_response())
 }

@@ -20,6 +20,14 @@ pub enum RecordError {
         #[source]
         source: hickory_proto::ProtoError,
     },
+    /// A name that another zone's keeper has to say something about.
+    #[error("the name {name:?} is not in the zone {zone}")]
+    Foreign {
+        /// What was given.
+        name: String,
+        /// Where it would have to be.
+        zone: String,
+    },
     /// The value does not fit the type.
     #[error("the value {value:?} is none of a {kind} record")]
     Value {

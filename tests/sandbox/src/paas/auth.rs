@@ -25,6 +25,8 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", get(keys::show).delete(keys::delete))
         .route("/v1/tokens", get(tokens::list))
+        .route("/v1/scm_integrations", get(integrations))
+        .route("/v1/scm_integrations/{id}", get(no_integration))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     Router::new()
@@ -45,6 +47,15 @@ async fn myself(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Answer {
 /// Nobody here is on a free trial: nothing to stop.
 async fn stop_free_trial(_: Session) -> Reply {
     Reply::ok(json!({}))
+}
+
+/// The user's links to code hosts, which are the account's and not a region's: nobody here has one.
+async fn integrations(_: Session) -> Reply {
+    Reply::ok(json!({"scm_integrations": []}))
+}
+
+async fn no_integration(_: Session) -> Refusal {
+    Refusal::NotFound("scm_integration")
 }
 
 async fn regions(Shared(paas): Shared<Arc<Paas>>) -> Reply {

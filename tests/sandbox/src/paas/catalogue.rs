@@ -159,14 +159,14 @@ pub(super) fn stack(key: &str) -> Option<&'static Stack> {
     STACKS.iter().find(|stack| stack.id == key || stack.name == key)
 }
 
-/// Container sizes: id, name, megabytes, price of an hour.
-pub(super) const SIZES: &[(&str, &str, u64, f64)] = &[
-    ("sz-s", "S", 256, 0.01),
-    ("sz-m", "M", 512, 0.02),
-    ("sz-l", "L", 1_024, 0.04),
-    ("sz-xl", "XL", 2_048, 0.08),
-    ("sz-2xl", "2XL", 4_096, 0.16),
-    ("sz-3xl", "3XL", 8_192, 0.32),
+/// Container sizes: id, name, megabytes, cents an hour (whole ones: the vendor's Go client takes nothing else).
+pub(super) const SIZES: &[(&str, &str, u64, u64)] = &[
+    ("sz-s", "S", 256, 1),
+    ("sz-m", "M", 512, 2),
+    ("sz-l", "L", 1_024, 4),
+    ("sz-xl", "XL", 2_048, 8),
+    ("sz-2xl", "2XL", 4_096, 16),
+    ("sz-3xl", "3XL", 8_192, 32),
 ];
 
 #[cfg(test)]

@@ -124,6 +124,12 @@ fn running(state: &State, session: &Session, key: &str) -> Result<Addon, Refusal
     if addon.provider != "postgresql" {
         return Err(Refusal::BadRequest("this operation is not available for this type of database".into()));
     }
+    running_of_any_kind(state, session, key)
+}
+
+/// As [`running`], a Redis included.
+fn running_of_any_kind(state: &State, session: &Session, key: &str) -> Result<Addon, Refusal> {
+    let (_, addon) = opened(state, session, key)?;
     if addon.is_running() {
         Ok(addon.clone())
     } else {

@@ -30,10 +30,11 @@ impl Paas {
             state.projects.retain(|project| project.owner != user || project.default);
             state.keys.retain(|key| key.user != user);
             state.transfers.retain(|one| one.inviter != user && one.invited != user);
-            state.apps.extract_if(.., |app| app.owner == user).collect()
+            let apps = state.apps.extract_if(.., |app| app.owner == user);
+            apps.map(|app| demolish::detach(self, app)).collect()
         };
-        for app in apps {
-            demolish::app_now(self, app).await;
+        for remains in apps {
+            demolish::app_now(self, remains).await;
         }
     }
 

@@ -24,8 +24,6 @@ impl Paas {
         let old = std::mem::take(&mut *self.state());
         for app in &old.apps {
             demolish::forget_names(self, app);
-            self.plane.ingress.set_force_https(&app.name, false);
-            self.plane.ingress.set_canonical(&app.name, None);
         }
         let apps = new.apps.clone();
         *self.state() = new;

@@ -149,7 +149,9 @@ impl Paas {
             made
         };
         let dump = seed.dump;
-        let packed = backup::packed(&made, move |member, file| dump.archive(member, file)).await;
+        let packed =
+            backup::packed(&made, backup::Kind::Postgresql, move |member, file| dump.archive(member, file))
+                .await;
         made.size = Some(packed.map_err(|why| refused(&made.name, why))?);
         made.started_at = Some(seed.at);
         "done".clone_into(&mut made.status);

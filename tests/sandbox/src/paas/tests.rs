@@ -25,6 +25,7 @@ mod model;
 mod observers;
 mod one_offs;
 mod people;
+mod queue;
 mod shapes;
 mod streams;
 mod timeline;

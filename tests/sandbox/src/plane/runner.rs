@@ -16,6 +16,7 @@ use crate::world::World;
 
 mod build;
 mod container;
+mod departed;
 mod environment;
 pub(crate) mod groups;
 mod life;
@@ -29,6 +30,7 @@ mod source;
 mod terminal;
 
 use container::Handle;
+pub(crate) use departed::Departed;
 use groups::Groups;
 pub(crate) use life::SavedApp;
 use logs::{Filter, Line, Logs};
@@ -87,6 +89,8 @@ pub struct Runner {
     ports: Arc<Ports>,
     logs: Arc<Logs>,
     apps: Mutex<BTreeMap<String, Arc<App>>>,
+    /// Those that are being cleared away.
+    departed: Mutex<Vec<Weak<App>>>,
 }
 
 /// One app's processes.
@@ -120,6 +124,20 @@ impl App {
         all.retain(|one_off| one_off.upgrade().is_some_and(|one_off| !one_off.has_ended()));
         all.iter().filter_map(Weak::upgrade).collect()
     }
+
+    /// All processes down, waited for. The release stays.
+    async fn stop(&self) {
+        // Not in turn: a release that is booting must not delay a disaster. What it brings up later is its own matter.
+        let old = std::mem::take(&mut self.now().containers);
+        let one_offs = self.one_offs();
+        for one_off in &one_offs {
+            one_off.stop();
+        }
+        tokio::join!(
+            futures::future::join_all(old.iter().map(Handle::stop)),
+            futures::future::join_all(one_offs.iter().map(|one_off| one_off.ended()))
+        );
+    }
 }
 
 impl std::fmt::Debug for Runner {
@@ -139,6 +157,7 @@ impl Runner {
             ports: Arc::new(Ports::default()),
             logs: Arc::new(Logs::new(world)),
             apps: Mutex::default(),
+            departed: Mutex::default(),
         })
     }
 
@@ -209,31 +228,7 @@ impl Runner {
 
     /// All processes of the app down, waited for. Its release stays, so that a restart can bring it back.
     pub async fn stop(&self, name: &str) {
-        let app = self.app(name);
-        // Not in turn: a release that is booting must not delay a disaster. What it brings up later is its own matter.
-        let old = std::mem::take(&mut app.now().containers);
-        let one_offs = app.one_offs();
-        for one_off in &one_offs {
-            one_off.stop();
-        }
-        tokio::join!(
-            futures::future::join_all(old.iter().map(Handle::stop)),
-            futures::future::join_all(one_offs.iter().map(|one_off| one_off.ended()))
-        );
-    }
-
-    /// Forgets the app: processes down, files gone.
-    pub async fn remove(&self, name: &str) {
-        self.stop(name).await;
-        let folder = self.app_folder(name);
-        if let Some(app) = self.apps().remove(name) {
-            self.logs.forget(&app.folder);
-        }
-        if let Ok(folder) = folder
-            && let Err(error) = tokio::fs::remove_dir_all(&folder).await
-        {
-            tracing::warn!(%error, "an app's files stay behind");
-        }
+        self.app(name).stop().await;
     }
 
     /// The processes of an app, in the order of their start.
@@ -297,8 +292,8 @@ impl Runner {
         if let Some(app) = apps.get(name) {
             return Arc::clone(app);
         }
-        // A renamed app may still lie under this name.
-        let taken = apps.values().any(|app| app.folder == name);
+        // A renamed app may still lie under this name, or one that is being cleared away.
+        let taken = apps.values().any(|app| app.folder == name) || self.is_being_left(name);
         let folder =
             if taken { format!("{name}.{}", uuid::Uuid::new_v4().simple()) } else { name.to_owned() };
         let app = Arc::new(App { folder, ..App::default() });

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +31,10 @@ mod tunnel;
 
 use handler::Session;
 
-/// Forgets what was pushed to `app`: the repository goes with the app. The name is the platform's, and safe as a file's.
-pub async fn forget(world: &World, app: &str) -> std::io::Result<()> {
-    repository::remove(world, app).await
+/// Forgets what was pushed to `app`, at once, and says where it lies until somebody removes it. The name is the platform's, and
+/// safe as a file's.
+pub fn forget(world: &World, app: &str) -> std::io::Result<Option<PathBuf>> {
+    repository::set_aside(world, app)
 }
 
 /// What was pushed to `old` is `new`'s from now on. That there is none is fine.

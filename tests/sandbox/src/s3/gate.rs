@@ -10,6 +10,7 @@ use s3s::path::S3Path;
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::errors;
+use super::inventory;
 use super::keys::{Key, Keys, Policy, is_read};
 use super::play;
 use super::policy::{self, BucketPolicy, Facts, Question};
@@ -77,6 +78,9 @@ impl S3Access for Gate {
             let caller = key.map_or("anonymous", |key| &key.access_key_id);
             let resource = resource(context.s3_path());
             trace.identify(operation, caller, &resource);
+            if let (S3Path::Object { bucket, key }, false) = (context.s3_path(), is_read(operation)) {
+                trace.found(inventory::object(&self.store, bucket, key));
+            }
             play::before(&self.store.world, self.service, &trace, operation, &resource).await?;
         }
         if !self.store.throttle.admits(is_read(operation), || self.store.world.clock.elapsed()) {

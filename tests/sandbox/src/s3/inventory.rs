@@ -23,6 +23,18 @@ pub(crate) fn of(store: &Store) -> Value {
     })
 }
 
+/// What is under a key now, for the journal; `null` where there is nothing. A delete marker has no `ETag` and no size.
+pub(crate) fn object(store: &Store, bucket: &str, key: &str) -> Value {
+    let version = store.read(|state| state.buckets.get(bucket)?.current(key).cloned());
+    let Some(version) = version else { return Value::Null };
+    let mut shown = json!({"bucket": bucket, "key": key, "version": version.name()});
+    if let Some(object) = &version.object {
+        shown["etag"] = json!(object.content.etag);
+        shown["size"] = json!(object.content.size);
+    }
+    json!({"objects": [shown]})
+}
+
 fn bucket(store: &Store, contents: &Contents) -> Value {
     let current = contents.keys.values().filter_map(|versions| versions.last()?.object.as_deref());
     let (objects, bytes) =

@@ -12,13 +12,16 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
 use s3s::{Body, HttpResponse};
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::inventory;
 use super::keys::is_read;
 use super::play;
+use super::store::Store;
 use super::trace::{Notes, Peer, Trace};
 use crate::http::line::{Line, Wish};
-use crate::world::journal::{Credential, Draft, Evidence, Seen};
+use crate::world::journal::{Credential, Draft, Evidence, Seen, change};
 use crate::world::{Fault, World};
 
 /// Put by an operation into its answer where the library would send 200.
@@ -39,6 +42,8 @@ pub(crate) struct Front {
     pub(crate) service: &'static str,
     /// The region, named in some refusals.
     pub(crate) region: Arc<str>,
+    /// What it holds, for the journal.
+    pub(crate) store: Arc<Store>,
     /// The protocol.
     pub(crate) protocol: S3Service,
     /// Numbers the requests.
@@ -190,8 +195,17 @@ impl Front {
         };
         let Shown { agent, host, credential } = shown;
         let credential = credential.map(|credential| credential.fingerprint);
-        let evidence = Evidence { agent: Some(agent), host: Some(host), credential, ..Evidence::default() };
+        let (before, after) = self.changed(notes);
+        let evidence =
+            Evidence { agent: Some(agent), host: Some(host), credential, before, after, route: None };
         self.world.journal.record_with(draft, evidence);
+    }
+
+    /// What the request found under its key and what it left there, if that is not the same.
+    fn changed(&self, notes: &Notes) -> (Option<Value>, Option<Value>) {
+        let place = notes.resource.strip_prefix('/').and_then(|place| place.split_once('/'));
+        let after = place.map_or(Value::Null, |(bucket, key)| inventory::object(&self.store, bucket, key));
+        change::between(&notes.before, &after)
     }
 
     fn finish(&self, mut response: HttpResponse, resource: &str) -> HttpResponse {

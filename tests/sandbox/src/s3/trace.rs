@@ -3,6 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
 use crate::world::Fault;
 
 /// Where a request comes from.
@@ -24,6 +26,8 @@ pub(crate) struct Notes {
     pub(crate) resource: String,
     /// The fault that is being played, to its end in the HTTP layer.
     pub(crate) fault: Option<Fault>,
+    /// What was under the key, before what changes it.
+    pub(crate) before: Value,
 }
 
 impl Trace {
@@ -43,6 +47,11 @@ impl Trace {
     /// Notes the fault that is played on it.
     pub(crate) fn play(&self, fault: Fault) {
         self.notes().fault = Some(fault);
+    }
+
+    /// Notes what is under the key that is about to be changed.
+    pub(crate) fn found(&self, before: Value) {
+        self.notes().before = before;
     }
 
     /// Everything noted so far.

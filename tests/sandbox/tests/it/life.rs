@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 /// A world in a process of its own; it ends with the test.
-struct World {
+pub(super) struct World {
     dir: tempfile::TempDir,
     child: Child,
 }
@@ -27,7 +27,7 @@ fn program(dir: &Path, command: &str) -> Command {
     program
 }
 
-fn up() -> World {
+pub(super) fn up() -> World {
     let dir = tempfile::tempdir().unwrap();
     let mut command = program(dir.path(), "up");
     command.arg("--env-file").arg(dir.path().join("env")).args(["--speed", "60", "--size", "small"]);
@@ -44,13 +44,15 @@ impl World {
         program(self.dir.path(), "seed").args(["--size", size]).output().unwrap()
     }
 
-    fn of(&self, name: &str) -> String {
+    /// A line of the env file.
+    pub(super) fn of(&self, name: &str) -> String {
         let text = std::fs::read_to_string(self.dir.path().join("env")).unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         value.unwrap().to_owned()
     }
 
-    async fn control(&self, path: &str) -> Value {
+    /// What the control API says.
+    pub(super) async fn control(&self, path: &str) -> Value {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         client.get(format!("{}/{path}", self.of("CONTROL_URL"))).send().await.unwrap().json().await.unwrap()
     }

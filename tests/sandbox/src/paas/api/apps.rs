@@ -147,14 +147,14 @@ pub(super) async fn delete(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer {
     let current = query.get("current_name").map(String::as_str).unwrap_or_default();
-    let app = {
+    let (name, remains) = {
         let mut state = paas.state();
         let name = confirmed(&state, &session, &key, current)?;
         let place = state.apps.iter().position(|app| app.name == name).ok_or(Refusal::NotFound("app"))?;
-        state.apps.remove(place)
+        let app = state.apps.remove(place);
+        (name, work::demolish::detach(&paas, app))
     };
-    let name = app.name.clone();
-    work::demolish::app(&paas, app);
+    work::demolish::app(&paas, remains);
     Ok(Reply::no_content().about(name))
 }
 

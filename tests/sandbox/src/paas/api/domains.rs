@@ -107,6 +107,8 @@ pub(super) async fn update(
     let tls = own_certificate(&paas, &domain.name, wanted)?;
     refuse_canonical_wildcard(&domain.name, wanted)?;
     domain.letsencrypt_enabled = flag(wanted, "letsencrypt_enabled").unwrap_or(domain.letsencrypt_enabled);
+    // The vendor's Go client sends a whole domain with a certificate: this `false` was said by nobody.
+    let canonical = flag(wanted, "canonical").filter(|on| *on || !matches!(tls, Tls::Brought(..)));
     match tls {
         Tls::Unsaid => {}
         Tls::Brought(kept, read) => {
@@ -116,7 +118,7 @@ pub(super) async fn update(
         Tls::Removed => paas.remove_own_certificate(&app_name, domain),
     }
     let domain = domain.clone();
-    set_canonical(&paas, app, &id, flag(wanted, "canonical"));
+    set_canonical(&paas, app, &id, canonical);
     let domain = app.domains.iter().find(|one| one.id == id).unwrap_or(&domain);
     Ok(Reply::ok(json!({"domain": shown(app, domain)})).about(format!("{}/{}", app.name, domain.name)))
 }

@@ -33,11 +33,11 @@ pub(super) async fn categories() -> Reply {
 
 /// `GET /v1/features/container_sizes`.
 pub(super) async fn container_sizes() -> Reply {
-    let sizes = catalogue::SIZES.iter().enumerate().map(|(ordinal, (id, name, megabytes, price))| {
+    let sizes = catalogue::SIZES.iter().enumerate().map(|(ordinal, (id, name, megabytes, cents))| {
         let memory = megabytes * 1_048_576;
         json!({
             "id": id, "sku": format!("osc-fr1-container-{}", name.to_lowercase()), "name": name, "human_name": name,
-            "human_cpu": "1 CPU", "memory": memory, "pids_limit": 256, "hourly_price": price, "thirtydays_price": price * 720.0,
+            "human_cpu": "1 CPU", "memory": memory, "pids_limit": 256, "hourly_price": cents, "thirtydays_price": cents * 720,
             "pps": 0, "swap": memory, "ordinal": ordinal,
         })
     });

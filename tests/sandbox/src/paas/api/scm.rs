@@ -35,7 +35,6 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
         .route("/v1/apps/{app}/scm_repo_link/review_apps", get(review_apps))
         .route("/v1/apps/{app}/scm_repo_link/branches", get(branches))
         .route("/v1/apps/{app}/scm_repo_link/pulls", get(pulls))
-        .route("/v1/scm_integrations", get(integrations))
 }
 
 fn missing() -> Refusal {
@@ -170,10 +169,6 @@ fn nothing(paas: &Paas, session: &Session, key: &str, list: &str) -> Answer {
     let app = state.app_for(&session.user, key, Role::Limited)?;
     app.scm_link.as_ref().ok_or_else(missing)?;
     Ok(Reply::ok(json!({list: []})))
-}
-
-async fn integrations(_: Session) -> Reply {
-    Reply::ok(json!({"scm_integrations": []}))
 }
 
 #[cfg(test)]

@@ -51,15 +51,18 @@ pub(super) async fn create(
     Ok(Reply::created(json!({"variable": shown.pop()})).about(about))
 }
 
-/// `PUT …/variables`: many, all or none.
+/// `PUT …/variables`: many, all or none. The vendor's Go client writes a list without elements as `null`.
 pub(super) async fn upsert(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
     Path(key): Path<String>,
     input: Input,
 ) -> Answer {
-    let list = input.0.get("variables").and_then(Value::as_array);
-    let list = list.ok_or_else(|| Refusal::invalid("variables", "missing field"))?;
+    let list = match input.0.get("variables") {
+        Some(Value::Array(list)) => list.as_slice(),
+        Some(Value::Null) => &[],
+        _ => return Err(Refusal::invalid("variables", "missing field")),
+    };
     let value =
         |item: &Value, name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let pairs: Vec<_> = list.iter().map(|item| (value(item, "name"), value(item, "value"))).collect();

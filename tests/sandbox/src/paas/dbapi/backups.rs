@@ -1,4 +1,4 @@
-//! Logical backups: listed newest first, made by the real `pg_dump`, downloaded from a pre-signed address.
+//! Logical backups: listed newest first, made by the real `pg_dump` or redis-server, downloaded from a pre-signed address.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Path, State as Shared};
 use serde_json::{Value, json};
 
-use super::{opened, running};
+use super::{opened, running_of_any_kind};
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::session::Session;
 use crate::paas::state::{Addon, Backup, Source, State};
@@ -36,7 +36,7 @@ pub(super) async fn create(
     session: Session,
     Path(id): Path<String>,
 ) -> Answer {
-    let addon = running(&paas.state(), &session, &id)?;
+    let addon = running_of_any_kind(&paas.state(), &session, &id)?;
     let backup = work::backup::schedule(&paas, &addon.id, "manual").ok_or(Refusal::NotFound("database"))?;
     let shown = view::backup_created(&addon, &backup);
     Ok(Reply::created(json!({"database_backup": shown})).about(backup.name))

@@ -102,6 +102,20 @@ async fn variables_are_put_together_resolved_on_request_and_never_blank() {
 }
 
 #[tokio::test]
+async fn null_is_a_list_without_elements_where_the_go_client_sends_it() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let path = "/v1/apps/demarches-test/variables";
+    let put = site.call("PUT", path, json!({"variables": null})).await;
+    assert_eq!(put, (200, json!({"variables": []})));
+    assert_eq!(site.call("PUT", path, json!({})).await.0, 422, "a list that is not there at all");
+    assert_eq!(site.call("DELETE", path, json!({"variable_ids": null})).await.0, 204);
+    site.paas.with_app("demarches-test", |app| app.last_deployment = Some("d".into()));
+    let restart = site.post("/v1/apps/demarches-test/restart", json!({"scope": null})).await;
+    assert_eq!(restart.0, 202, "a restart of everything: {}", restart.1);
+}
+
+#[tokio::test]
 async fn scaling_is_an_operation_only_once_something_was_deployed() {
     let site = site().await;
     site.paas.seed_app(&site.user, "demarches-test").unwrap();
@@ -141,6 +155,16 @@ async fn too_many_containers_and_unknown_types_are_refused() {
     }
     let wrong = site.post("/v1/apps/demarches-test/restart", json!({"scope": ["wrong"]})).await;
     assert_eq!(wrong, (422, json!({"errors": {"scope": ["'wrong' → no such process type"]}})));
+}
+
+#[tokio::test]
+async fn sizes_are_priced_in_whole_cents() {
+    let (status, body) = site().await.get("/v1/features/container_sizes").await;
+    assert_eq!(status, 200);
+    for size in body["container_sizes"].as_array().unwrap() {
+        let cents = |price: &str| size[price].as_u64().unwrap_or_else(|| panic!("{price} of {size}"));
+        assert_eq!(cents("thirtydays_price"), cents("hourly_price") * 24 * 30);
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Site, read, site, until};
 
@@ -259,4 +260,42 @@ async fn a_version_that_is_not_here_is_refused() {
     let (status, second) = add(&major).await;
     assert_eq!(status, 201);
     assert_ne!(second["addon"]["resource_id"], base.resource, "a second database has a name of its own");
+}
+
+#[tokio::test]
+async fn a_redis_is_backed_up_as_it_writes_itself() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, APP).unwrap();
+    let (id, resource) = site.seeded_addon(APP, "redis", "redis-starter-256").await;
+    let (host, port) = site.paas.state().addon(&id).unwrap().1.endpoint.clone().unwrap();
+    let url = url::Url::parse(&site.paas.variable(APP, "REDIS_URL").unwrap()).unwrap();
+    let endpoint = site.paas.plane.redis.endpoint_of(&host, port).unwrap();
+    let mut line = tokio::net::TcpStream::connect(endpoint).await.unwrap();
+    let words = format!("AUTH {}\r\nSET greeting bonjour\r\nQUIT\r\n", url.password().unwrap());
+    line.write_all(words.as_bytes()).await.unwrap();
+    let mut said = String::new();
+    line.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "+OK\r\n+OK\r\n+OK\r\n");
+
+    let call = async |method: &str, rest: &str| {
+        site.database(method, APP, &id, &format!("/databases/{id}/backups{rest}"), Value::Null).await
+    };
+    let (status, made) = call("POST", "").await;
+    assert_eq!(status, 201, "{made}");
+    let backup = format!("/{}", made["database_backup"]["id"].as_str().unwrap());
+    site.advance(5);
+    until("it is made", async || call("GET", &backup).await.1["database_backup"]["status"] == "done").await;
+    let (_, link) = call("GET", &format!("{backup}/archive")).await;
+    let archive =
+        site.http.get(link["download_url"].as_str().unwrap()).send().await.unwrap().bytes().await.unwrap();
+    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(&archive[..]));
+    let mut member = tar.entries().unwrap().next().unwrap().unwrap();
+    let name = member.path().unwrap().to_string_lossy().into_owned();
+    assert!(name.ends_with(&format!("_{resource}.rdb")), "{name}");
+    let mut dump = Vec::new();
+    std::io::Read::read_to_end(&mut member, &mut dump).unwrap();
+    let holds = |text: &[u8]| dump.windows(text.len()).any(|part| part == text);
+    assert!(dump.starts_with(b"REDIS") && holds(b"greeting") && holds(b"bonjour"), "{dump:?}");
+    let (status, _) = call("POST", &format!("{backup}/restore")).await;
+    assert_eq!(status, 400, "the platform puts back PostgreSQL only, here");
 }

@@ -115,6 +115,61 @@ async fn a_deployment_does_not_reach_a_later_app_of_the_same_name() {
 }
 
 #[tokio::test]
+async fn clearing_an_app_away_does_not_touch_a_later_one_of_the_same_name() {
+    let (site, name) = (site().await, "demarches-test");
+    site.paas.seed_app(&site.user, name).unwrap();
+    let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
+    assert_eq!(site.post(&format!("/v1/apps/{name}/scale"), scale).await.0, 200);
+    // It leaves when it is let go, and not before.
+    let stubborn = "worker: trap 'until [ -e leave ]; do sleep 0.05; done; exit' TERM; touch up; while :; do sleep 0.05; done\n";
+    let url = site.upload(tarball(&[("root/Procfile", stubborn)])).await;
+    let id = site.deploy(name, &url).await;
+    let (status, output) = site.deployed(name, &id).await;
+    assert_eq!(status, "success", "{output}");
+    let (apps, git) = (site.world.folder("apps").unwrap(), site.world.folder("git").unwrap());
+    let (former, repository) = (apps.join(name).join(&id), git.join(format!("{name}.git")));
+    until("the worker runs", async || former.join("up").exists()).await;
+    std::fs::create_dir_all(repository.join("refs")).unwrap();
+
+    let path = format!("/v1/apps/{name}?current_name={name}");
+    assert_eq!(site.call("DELETE", &path, serde_json::Value::Null).await.0, 204);
+    assert!(!repository.exists(), "the former app's repository is still there");
+    assert_eq!(site.post("/v1/apps", json!({"app": {"name": name}})).await.0, 201);
+    std::fs::create_dir_all(&repository).unwrap();
+    let archive = site.world.dir().join("new.tar.gz");
+    std::fs::write(&archive, tarball(&[("root/Procfile", "worker: true\n")])).unwrap();
+    let runner = &site.paas.plane.runner;
+    let new = runner.unpack(name, "d2", &archive).await.unwrap();
+    runner.note(name, "worker-1", "of the new app");
+
+    std::fs::write(former.join("leave"), "").unwrap();
+    until("the former app's files are gone", async || !former.exists()).await;
+    until("its repository is gone", async || std::fs::read_dir(&git).unwrap().count() == 1).await;
+    assert!(new.join("Procfile").exists() && repository.exists(), "the new app lost its files");
+    let lines = runner.last_lines(name, 9, &crate::plane::runner::logs::Filter::default());
+    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["of the new app"]);
+}
+
+#[tokio::test]
+async fn an_app_inherits_nothing_of_a_former_one_of_its_name_at_the_ingress() {
+    let (site, name) = (site().await, "demarches-test");
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let url = format!("http://{}/", site.paas.plane.ingress.http());
+    let status = async || {
+        let host = format!("{name}.{}", crate::paas::DEFAULT_DOMAIN);
+        client.get(&url).header("host", host).send().await.unwrap().status()
+    };
+    site.paas.seed_app(&site.user, name).unwrap();
+    let path = format!("/v1/apps/{name}");
+    assert_eq!(site.call("PUT", &path, json!({"force_https": true})).await.0, 200);
+    assert!(status().await.is_redirection());
+    let delete = format!("{path}?current_name={name}");
+    assert_eq!(site.call("DELETE", &delete, serde_json::Value::Null).await.0, 204);
+    assert_eq!(site.post("/v1/apps", json!({"app": {"name": name}})).await.0, 201);
+    assert_eq!(status().await.as_u16(), 503, "nothing runs, and nobody asked for HTTPS");
+}
+
+#[tokio::test]
 async fn what_is_no_archive_of_one_folder_is_a_build_error() {
     let site = site().await;
     site.paas.seed_app(&site.user, "demarches-test").unwrap();

@@ -91,6 +91,27 @@ async fn a_caa_record_of_the_zone_decides_who_may_issue() {
 }
 
 #[tokio::test]
+async fn a_caa_record_where_the_name_leads_decides_before_the_zones_own() {
+    let (site, _) = with_domain().await;
+    let (dns, target) = (&site.paas.plane.dns, "demarches-test.osc-fr1.scalingo.test");
+    dns.set_vendor_caa(target, &["0 issue \"sectigo.com\"".into()]).unwrap();
+    dns.upsert(&ZoneRecord::cname("www", target, 300)).unwrap();
+    until("the certificate is refused", async || {
+        site.advance(61);
+        certificate(&site) == "error"
+    })
+    .await;
+    assert!(dns.set_vendor_caa("www.apilos.test", &[]).is_err(), "that name is not the platform's");
+    assert!(dns.set_vendor_caa(target, &["letsencrypt.org".into()]).is_err(), "that is no CAA record");
+    dns.set_vendor_caa(target, &[]).unwrap();
+    until("the certificate is there", async || {
+        site.advance(61);
+        certificate(&site) == "created"
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nothing_is_issued_while_a_name_server_cannot_say_who_may() {
     let (site, _) = with_domain().await;
     let name = "dns2/apilos.test".into();
@@ -166,6 +187,23 @@ async fn an_own_certificate_is_checked_shown_and_taken_back() {
         (200, &json!(false), &json!(null))
     );
     assert!(client(&cert).get(&url).send().await.is_err(), "the own certificate is still shown");
+}
+
+#[tokio::test]
+async fn a_certificate_leaves_a_canonical_domain_canonical() {
+    let (site, id) = with_domain().await;
+    let path = format!("/v1/apps/demarches-test/domains/{id}");
+    let set = async |domain| site.call("PATCH", &path, json!({"domain": domain})).await.1;
+    assert_eq!(set(json!({"canonical": true})).await["domain"]["canonical"], true);
+    let (cert, key) = brought(&["www.apilos.test"]);
+    // As the vendor's Go client writes it.
+    let whole = json!({
+        "id": "", "app_id": "", "name": "", "tlscert": cert, "tlskey": key, "ssl": false, "canonical": false,
+        "validity": "0001-01-01T00:00:00Z", "letsencrypt": false, "letsencrypt_status": "", "ssl_status": "",
+    });
+    let shown = set(whole).await;
+    assert_eq!((&shown["domain"]["ssl"], &shown["domain"]["canonical"]), (&json!(true), &json!(true)));
+    assert_eq!(set(json!({"canonical": false})).await["domain"]["canonical"], false, "without a certificate");
 }
 
 #[tokio::test]

@@ -91,3 +91,13 @@ async fn a_public_key_belongs_to_one_account_only() {
     let user = crate::plane::Platform::user_of_key(&door, line.trim_end_matches(" poste"));
     assert_eq!(user.as_deref(), Some(site.user.as_str()));
 }
+
+#[tokio::test]
+async fn integrations_with_code_hosts_are_asked_of_the_auth_host() {
+    let site = site().await;
+    assert_eq!(site.get("auth:/v1/scm_integrations").await, (200, json!({"scm_integrations": []})));
+    let unknown = json!({"resource": "scm_integration", "error": "not found"});
+    assert_eq!(site.get("auth:/v1/scm_integrations/si-none").await, (404, unknown));
+    let url = format!("{}/v1/scm_integrations", site.paas.urls().auth);
+    assert_eq!(site.http.get(url).send().await.unwrap().status().as_u16(), 401, "for nobody in particular");
+}

@@ -11,8 +11,10 @@ use crate::paas::state::{Addon, Backup};
 use crate::paas::{Paas, catalogue};
 
 mod archive;
+mod kind;
 
 pub use archive::Deflated;
+pub(in crate::paas) use kind::Kind;
 
 const QUEUED: Duration = Duration::from_secs(2);
 /// How many missed hours are made up for when the world is pushed far forward: two days.
@@ -95,13 +97,13 @@ pub(in crate::paas) fn new(paas: &Paas, addon: &Addon, method: &str, at: DateTim
 async fn run(paas: Arc<Paas>, addon: String, id: String) {
     paas.world.clock.sleep(QUEUED).await;
     let started = paas.world.clock.wall();
-    let Some((resource, backup)) = change(&paas, &addon, &id, |backup| {
+    let Some((of, backup)) = change(&paas, &addon, &id, |backup| {
         "running".clone_into(&mut backup.status);
         backup.started_at = Some(started);
     }) else {
         return;
     };
-    let archived = archive(&paas, &resource, &backup).await;
+    let archived = archive(&paas, &of, &backup).await;
     let kept = change(&paas, &addon, &id, |backup| match &archived {
         Ok(size) => {
             "done".clone_into(&mut backup.status);
@@ -118,21 +120,23 @@ async fn run(paas: Arc<Paas>, addon: String, id: String) {
     prune(&paas, &addon).await;
 }
 
-/// Changes one backup, if it is still there: its resource and itself afterwards.
-fn change(paas: &Paas, addon: &str, id: &str, change: impl FnOnce(&mut Backup)) -> Option<(String, Backup)> {
+/// Changes one backup, if it is still there: its addon and itself afterwards.
+fn change(paas: &Paas, addon: &str, id: &str, change: impl FnOnce(&mut Backup)) -> Option<(Addon, Backup)> {
     let mut state = paas.state();
     let addon = state.addon_mut(addon)?;
     let backup = addon.database.backups.iter_mut().find(|backup| backup.id == id)?;
     change(backup);
-    Some((addon.resource_id.clone(), backup.clone()))
+    let backup = backup.clone();
+    Some((addon.clone(), backup))
 }
 
 /// Makes the archive of `backup` from a fresh dump: its size.
-async fn archive(paas: &Paas, resource: &str, backup: &Backup) -> Result<u64, String> {
-    let dump = backup.file.with_extension("pgsql");
-    paas.plane.databases.dump(resource, &dump).await.map_err(|error| error.to_string())?;
+async fn archive(paas: &Paas, addon: &Addon, backup: &Backup) -> Result<u64, String> {
+    let kind = Kind::of(&addon.provider);
+    let dump = backup.file.with_extension(kind.ending());
+    kind.dump(&paas.plane, &addon.resource_id, &dump).await?;
     let source = dump.clone();
-    let size = packed(backup, move |member, file| archive::pack(&source, member, file)).await;
+    let size = packed(backup, kind, move |member, file| archive::pack(&source, member, file)).await;
     remove_archive(&dump).await;
     size
 }
@@ -140,17 +144,18 @@ async fn archive(paas: &Paas, resource: &str, backup: &Backup) -> Result<u64, St
 /// Has `pack` write the archive of `backup`, given the member's name and the file: its size.
 pub(in crate::paas) async fn packed(
     backup: &Backup,
+    kind: Kind,
     pack: impl FnOnce(&str, &Path) -> std::io::Result<u64> + Send + 'static,
 ) -> Result<u64, String> {
-    let (member, file) = (member(backup), backup.file.clone());
+    let (member, file) = (member(backup, kind), backup.file.clone());
     let packed = tokio::task::spawn_blocking(move || pack(&member, &file));
     packed.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
 /// The name inside the archive; at the vendor it starts with a slash or does not.
-fn member(backup: &Backup) -> String {
+fn member(backup: &Backup, kind: Kind) -> String {
     let slash = backup.id.ends_with(['0', '2', '4', '6', '8', 'a', 'c', 'e']);
-    format!("{}{}.pgsql", if slash { "/" } else { "" }, backup.name)
+    format!("{}{}.{}", if slash { "/" } else { "" }, backup.name, kind.ending())
 }
 
 async fn prune(paas: &Paas, addon: &str) {

@@ -1,4 +1,4 @@
-//! Redis servers as files: for snapshots of the world.
+//! Redis servers as files: for snapshots of the world, and for backups.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,20 +31,28 @@ impl std::fmt::Debug for SavedRedis {
 impl RedisServers {
     /// Copies every server's content into `folder`.
     pub(crate) async fn save(&self, folder: &Path) -> Result<Vec<SavedRedis>, RedisError> {
-        // The servers themselves are asked: a front may insist on TLS.
-        let all: Vec<_> =
-            self.servers().values().map(|server| (server.access.clone(), server.ports[1].number())).collect();
+        let all: Vec<_> = self.servers().values().map(|server| server.access.clone()).collect();
         let mut saved = Vec::new();
-        for (RedisAccess { port, user, password, .. }, server) in all {
+        for RedisAccess { port, user, password, .. } in all {
             let failed = |source| RedisError::Start { resource: user.clone(), source };
-            let asked = tokio::time::timeout(PATIENCE, ask_to_save(server, &password)).await;
-            asked.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(failed)?;
             std::fs::create_dir_all(folder).map_err(failed)?;
-            let file = self.folder(&user).map_err(failed)?.join(FILE);
-            std::fs::copy(file, folder.join(&user)).map_err(failed)?;
+            self.dump(&user, &folder.join(&user)).await?;
             saved.push(SavedRedis { resource: user, port, password });
         }
         Ok(saved)
+    }
+
+    /// Has one server write its content, and copies that to `file`.
+    pub(crate) async fn dump(&self, resource_id: &str, file: &Path) -> Result<(), RedisError> {
+        let failed = |source| RedisError::Start { resource: resource_id.to_owned(), source };
+        // The server itself is asked: a front may insist on TLS.
+        let known =
+            self.servers().get(resource_id).map(|one| (one.access.password.clone(), one.ports[1].number()));
+        let (password, port) = known.ok_or_else(|| RedisError::Unknown(resource_id.to_owned()))?;
+        let asked = tokio::time::timeout(PATIENCE, ask_to_save(port, &password)).await;
+        asked.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(failed)?;
+        std::fs::copy(self.folder(resource_id).map_err(failed)?.join(FILE), file).map_err(failed)?;
+        Ok(())
     }
 
     /// Destroys every server.

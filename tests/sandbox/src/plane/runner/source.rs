@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
-use super::{DeployFailure, Runner};
+use super::{App, DeployFailure, Runner};
 
 /// As documented: 300 MB of unpacked source.
 const SOURCE_LIMIT: u64 = 300 * 1024 * 1024;
@@ -48,8 +48,12 @@ impl Runner {
     /// The folder of all of an app's deployments.
     pub(super) fn app_folder(&self, app: &str) -> Result<PathBuf, DeployFailure> {
         plain(app)?;
-        let folder = self.app(app).folder.clone();
-        Ok(self.world.folder("apps").map_err(|error| unpacked(&error))?.join(folder))
+        self.folder_of(&self.app(app))
+    }
+
+    /// The same of an app that need not have a name any more.
+    pub(super) fn folder_of(&self, app: &App) -> Result<PathBuf, DeployFailure> {
+        Ok(self.world.folder("apps").map_err(|error| unpacked(&error))?.join(plain(&app.folder)?))
     }
 
     /// An empty folder for a deployment; what an earlier attempt left in it is removed.

@@ -51,11 +51,14 @@ pub(super) async fn open(world: &World, app: &str) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Removes the repository of `app`, which goes with the app; that there is none is fine.
-pub(super) async fn remove(world: &World, app: &str) -> std::io::Result<()> {
-    match tokio::fs::remove_dir_all(world.folder("git")?.join(format!("{app}.git"))).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// Moves the repository of `app` to where no app finds it, to be removed at leisure. `None`: there is none.
+pub(super) fn set_aside(world: &World, app: &str) -> std::io::Result<Option<PathBuf>> {
+    let path = world.folder("git")?.join(format!("{app}.git"));
+    let aside = path.with_added_extension(uuid::Uuid::new_v4().simple().to_string());
+    match std::fs::rename(path, &aside) {
+        Ok(()) => Ok(Some(aside)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

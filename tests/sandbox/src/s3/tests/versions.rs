@@ -1,5 +1,6 @@
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use serde_json::json;
 
 use super::support::{Setup, code, start};
 
@@ -91,4 +92,37 @@ async fn versions_are_listed_page_by_page() {
         version = page.next_version_id_marker().map(str::to_owned);
     }
     assert_eq!(found, ["a", "b", "b", "b", "c/"]);
+}
+
+#[tokio::test]
+async fn the_journal_tells_what_was_under_a_key_before_and_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", true, false).await.unwrap();
+    let client = setup.client("FULL");
+    let (first, second) = (put(&setup, "1").await, put(&setup, "two").await);
+    let marker = client.delete_object().bucket("bucket").key("k").send().await.unwrap();
+    let tags = aws_sdk_s3::types::Tagging::builder().set_tag_set(Some(Vec::new())).build().unwrap();
+    client
+        .put_object_tagging()
+        .bucket("bucket")
+        .key("k")
+        .version_id(&first)
+        .tagging(tags)
+        .send()
+        .await
+        .unwrap();
+    let entries = setup.world.journal.entries();
+    let told: Vec<_> = entries.iter().map(|one| (&one.evidence.before, &one.evidence.after)).collect();
+    let object = |version: &str, etag: &str, size: u64| {
+        let one = json!({"bucket": "bucket", "key": "k", "version": version, "etag": etag, "size": size});
+        Some(json!({"objects": [one]}))
+    };
+    let (one, two) = (
+        object(&first, "c4ca4238a0b923820dcc509a6f75849b", 1),
+        object(&second, "b8a9f715dbb64fd5c56e7783c6820a61", 3),
+    );
+    let gone =
+        json!({"objects": [{"bucket": "bucket", "key": "k", "version": marker.version_id().unwrap()}]});
+    assert_eq!(told, [(&None, &one), (&one, &two), (&two, &Some(gone)), (&None, &None)], "{entries:?}");
 }

@@ -19,6 +19,7 @@ fn identity(kind: &str) -> &'static [&'static str] {
         "ssh_keys" => &["owner", "fingerprint"],
         "dns_records" => &["id"],
         "processes" => &["app", "type"],
+        "objects" => &["bucket", "key"],
         _ => &["app", "name"],
     }
 }

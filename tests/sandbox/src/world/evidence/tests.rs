@@ -48,6 +48,10 @@ fn app(name: &str, id: &str) -> Value {
     json!({"apps": [{"name": name, "id": id, "status": "new"}]})
 }
 
+fn object(version: &str) -> Value {
+    json!({"objects": [{"bucket": "new", "key": "key", "version": version, "etag": "e", "size": 1}]})
+}
+
 #[test]
 fn a_clean_journal_has_no_findings() {
     let entries = [
@@ -67,7 +71,10 @@ fn a_clean_journal_has_no_findings() {
             json!({"apps": [{"name": "new", "id": "2", "status": "scaling"}]}),
         ),
         entry(4, "CreateBucket", "/new", Value::Null, Value::Null),
-        entry(5, "PutObject", "/new/key", Value::Null, Value::Null),
+        entry(5, "PutObject", "/new/key", Value::Null, object("1")),
+        // Of what a mass deletion took, nothing is told.
+        entry(6, "DeleteObjects", "/new", Value::Null, Value::Null),
+        entry(7, "PutObject", "/new/key", Value::Null, object("2")),
     ];
     let credential = Some(Credential::of_key("one"));
     let seen =

@@ -1,0 +1,66 @@
+//! Rules of the world that are set while it is up, over the control API of the running process.
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use super::life::{World, up};
+
+fn client() -> Client {
+    Client::builder().no_proxy().build().unwrap()
+}
+
+/// What the control API answers to `body`.
+async fn told(world: &World, path: &str, body: Value) -> (u16, Value) {
+    let answer =
+        client().post(format!("{}/{path}", world.of("CONTROL_URL"))).json(&body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+}
+
+async fn exchanged(world: &World) -> Response {
+    let url = format!("{}/v1/tokens/exchange", world.of("SCALINGO_AUTH_URL"));
+    let token = world.of("SCALINGO_API_TOKEN");
+    client().post(url).basic_auth("", Some(token)).body("{}").send().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_platforms_rate_is_set_beside_those_of_the_stores() {
+    let world = up();
+    assert_eq!(world.control("rates").await["platform"], json!({"requests": 60}));
+    let (status, rates) = told(&world, "rates", json!({"platform": {"requests": 1}})).await;
+    assert_eq!(
+        (status, &rates["platform"], &rates["source"]["reads"]),
+        (200, &json!({"requests": 1}), &json!(5500.0))
+    );
+    // A minute of the world is a second here; thirty in a row do not take a second each.
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        statuses.push(exchanged(&world).await.status().as_u16());
+    }
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let (status, rates) = told(&world, "rates", json!({"platform": {}})).await;
+    assert_eq!((status, &rates["platform"]), (200, &json!({"requests": null})));
+    for _ in 0..100 {
+        assert_eq!(exchanged(&world).await.status(), 200);
+    }
+    for wrong in [json!({"platform": {"requests": 0}}), json!({"platform": 60}), json!({"platforms": {}})] {
+        assert_eq!(told(&world, "rates", wrong.clone()).await.0, 400, "{wrong}");
+    }
+    assert_eq!(world.control("rates").await["platform"], json!({"requests": null}), "a wrong one changed it");
+}
+
+#[tokio::test]
+async fn a_caa_record_stands_in_the_platforms_zone_until_it_is_taken_away() {
+    let world = up();
+    let name = "apilos-siap.osc-fr1.scalingo.test";
+    let value = "0 issue \"sectigo.com\"";
+    let (status, all) = told(&world, "caa", json!({"name": name, "values": [value]})).await;
+    assert_eq!((status, &all), (200, &json!([{"name": format!("{name}."), "value": value}])));
+    for wrong in
+        [json!({"name": "siap.apilos.test", "values": []}), json!({"name": name, "values": ["nonsense"]})]
+    {
+        let (status, said) = told(&world, "caa", wrong.clone()).await;
+        assert!(status == 400 && said["error"].is_string(), "{wrong}: {status} {said}");
+    }
+    assert_eq!(world.control("caa").await, all, "a wrong one changed it");
+    assert_eq!(told(&world, "caa", json!({"name": name, "values": []})).await, (200, json!([])));
+}
