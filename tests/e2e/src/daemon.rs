@@ -208,11 +208,16 @@ impl Daemon {
         (output.status.success(), format!("{out}{err}"))
     }
 
-    /// One line of what Prometheus would read now, without its name and labels; `None` if there is no such line.
-    pub async fn metric(&self, series: &str) -> Option<f64> {
+    /// Where it listens.
+    pub fn address(&self) -> String {
         let printed = self.printed();
         let address = printed.rsplit_once("address=").expect("its address").1;
-        let address = address.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default();
+        address.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default().to_owned()
+    }
+
+    /// One line of what Prometheus would read now, without its name and labels; `None` if there is no such line.
+    pub async fn metric(&self, series: &str) -> Option<f64> {
+        let address = self.address();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         let answer = client.get(format!("http://{address}/metrics")).send().await.expect("its metrics");
         let text = answer.text().await.expect("a text");

@@ -46,7 +46,7 @@ fn odd_keys() -> Vec<String> {
 }
 
 /// What lies under a key: something of its own.
-fn body(key: &str) -> Bytes {
+pub(super) fn body(key: &str) -> Bytes {
     Bytes::from(format!("the content of {key}\n"))
 }
 

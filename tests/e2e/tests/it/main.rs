@@ -4,6 +4,7 @@
 #![cfg(test)]
 
 mod account;
+mod alerts;
 mod archive;
 mod backups;
 mod bad_day;
