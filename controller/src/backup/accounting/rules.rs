@@ -13,7 +13,7 @@ pub enum Rule {
     ExtensionComment,
     /// The extension is in the target already.
     ExtensionPresent,
-    /// Rows that an extension brings itself (`spatial_ref_sys` of PostGIS).
+    /// A table of an extension's, which only the platform may fill, and for which the dump has no row.
     ExtensionData,
     /// Roles are not in a dump: privileges are granted anew, by the plan.
     Privileges,
@@ -50,7 +50,7 @@ impl Rule {
 
     /// Whether the rule says "it is there anyway", which then has to be seen.
     pub(super) const fn needs_sight(self) -> bool {
-        matches!(self, Self::ExtensionPresent | Self::UnknownSetting)
+        matches!(self, Self::ExtensionData | Self::ExtensionPresent | Self::UnknownSetting)
     }
 }
 
@@ -65,7 +65,6 @@ pub(in crate::backup) fn skip_rule(entry: &Entry, present: impl Fn(&str) -> bool
         "SCHEMA" if entry.name == "public" => Some(Rule::PublicSchema),
         "STATISTICS DATA" => Some(Rule::PlannerStatistics),
         "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => Some(Rule::SubscriptionNotResumed),
-        "TABLE DATA" if entry.name == "spatial_ref_sys" => Some(Rule::ExtensionData),
         _ => None,
     }
 }
@@ -83,14 +82,16 @@ fn comment_rule(on: &str) -> Option<Rule> {
     }
 }
 
-/// The rule that forgives `error` on `entry`, if there is one.
-pub(super) fn error_rule(entry: &Entry, error: &EntryError) -> Option<Rule> {
+/// The rule that forgives `error` on `entry`, if there is one. `rows` are those that the dump has for it.
+pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -> Option<Rule> {
     let says = |text: &str| error.message.contains(text);
     match entry.kind.as_str() {
         _ if forgives_setting(error) => Some(Rule::UnknownSetting),
         "EXTENSION" if says("already exists") || says("must be owner of extension") => {
             Some(Rule::ExtensionPresent)
         }
+        // The rows that an extension brings itself are in no dump: what stands there is the user's, and lost if it is not loaded.
+        "TABLE DATA" if rows == Some(0) && says("permission denied for table") => Some(Rule::ExtensionData),
         "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA"
             if says("permission denied") || says("must be superuser") || says("does not exist") =>
         {

@@ -107,11 +107,12 @@ impl Observed {
             && !on.contains(" ON DOMAIN ")
     }
 
-    /// The rows of a table, and whether there are as many as a dump holds; more are right in an extension's table.
+    /// The rows of a table, and whether there are as many as a dump holds; more are right in an extension's table, and none are
+    /// seen in one that it keeps to itself.
     pub fn rows_of(&self, table: &RelationName, expected: u64) -> Option<(u64, bool)> {
-        let found = *self.rows.get(table)?;
-        let enough = found == expected || (found > expected && self.of_extensions.contains(table));
-        Some((found, enough))
+        let of_extension = self.of_extensions.contains(table);
+        let found = self.rows.get(table).copied().or_else(|| of_extension.then_some(0))?;
+        Some((found, found == expected || (found > expected && of_extension)))
     }
 
     /// Whether this object was seen.

@@ -1,5 +1,6 @@
 //! Dumps that only look broken: each comes back whole, and none may be blamed.
 
+use reprise::backup::checks::{DataCheck, Expectation};
 use reprise::backup::ladder::{Previous, Recorded};
 use reprise::store::Rung;
 use tar::EntryType;
@@ -17,6 +18,7 @@ pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     let mut cases = containers(till);
     cases.extend(evidence(lab, till));
     cases.extend(sources(lab).await);
+    cases.extend(asked(lab).await);
     cases.extend(options(lab, till).await);
     cases
 }
@@ -125,6 +127,26 @@ async fn sources(lab: &Lab) -> Vec<Case> {
         Case::harmless("names-latin1", "pg_dump -E LATIN1", served(&lab.dump(&names, &["-E", "LATIN1"]))),
     ]);
     cases
+}
+
+/// What of these is there is asked for: an entry that was passed over by a rule is not missed.
+async fn asked(lab: &Lab) -> Vec<Case> {
+    let question = |sql: &str, expected: &str| DataCheck {
+        name: "rows".to_owned(),
+        sql: sql.to_owned(),
+        expectation: Expectation::Equals(expected.to_owned()),
+    };
+    let spatial = "CREATE TABLE public.spatial_ref_sys (srid integer PRIMARY KEY, nom text);
+                   INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'), (990002, 'cour')";
+    let spatial = lab.source("", spatial).await;
+    vec![Case {
+        questions: vec![question("SELECT count(*) FROM public.spatial_ref_sys", "2")],
+        ..Case::harmless(
+            "name-of-postgis",
+            "a table spatial_ref_sys without PostGIS",
+            served(&lab.dump(&spatial, &[])),
+        )
+    }]
 }
 
 async fn options(lab: &Lab, till: &Till) -> Vec<Case> {
