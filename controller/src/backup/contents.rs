@@ -12,6 +12,7 @@ mod scanner;
 mod statement;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,9 @@ pub struct Counts {
     pub large_objects: u64,
     /// Bytes in them.
     pub large_object_bytes: u64,
+    /// The schema that each extension is made in.
+    #[serde(default)]
+    pub extensions: BTreeMap<String, String>,
     /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
     pub not_valid: Vec<String>,
     /// Whether there is text whose encoding nobody knows: the source had none (`SQL_ASCII`), and it is no UTF-8.

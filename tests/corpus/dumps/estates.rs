@@ -164,6 +164,34 @@ CREATE PUBLICATION tout FOR ALL TABLES;
 COMMENT ON EVENT TRIGGER guet IS 'g';
 ";
 
+/// Extensions in schemas of their own, one that needs another elsewhere, and those that only a superuser makes.
+pub(crate) const EXTENSIONS: &str = r#"
+CREATE SCHEMA outils; CREATE SCHEMA "autre lieu";
+CREATE EXTENSION hstore SCHEMA outils; CREATE EXTENSION tablefunc SCHEMA outils;
+CREATE EXTENSION cube SCHEMA "autre lieu"; CREATE EXTENSION earthdistance SCHEMA outils;
+CREATE EXTENSION pg_stat_statements SCHEMA outils; CREATE EXTENSION pageinspect SCHEMA "autre lieu";
+SET search_path = outils, "autre lieu";
+CREATE TABLE public.lieu (id serial PRIMARY KEY, h hstore, point earth);
+INSERT INTO public.lieu (h, point) SELECT 'x=>1', ll_to_earth(48, n) FROM generate_series(1, 30) AS n;
+CREATE INDEX lieu_h ON public.lieu USING gin (h);
+CREATE VIEW public.lentes AS SELECT query FROM pg_stat_statements;
+CREATE FUNCTION public.croise(text) RETURNS SETOF tablefunc_crosstab_2 LANGUAGE sql AS 'SELECT NULL::outils.tablefunc_crosstab_2';
+CREATE TABLE outils.marteau (id integer); INSERT INTO outils.marteau VALUES (1);
+COMMENT ON SCHEMA outils IS 'o';
+"#;
+
+/// An extension that lets users fill a table and a sequence of its own, as PostGIS does.
+pub(crate) const FILLED: &str = "
+CREATE EXTENSION hstore;
+CREATE TABLE public.spatial_ref_sys (srid integer PRIMARY KEY, nom text);
+CREATE SEQUENCE public.prochain;
+INSERT INTO public.spatial_ref_sys VALUES (4326, 'monde'), (2154, 'lambert');
+ALTER EXTENSION hstore ADD TABLE public.spatial_ref_sys; ALTER EXTENSION hstore ADD SEQUENCE public.prochain;
+UPDATE pg_catalog.pg_extension SET
+  extconfig = ARRAY['public.spatial_ref_sys'::regclass::oid, 'public.prochain'::regclass::oid],
+  extcondition = ARRAY['WHERE srid > 900000', ''] WHERE extname = 'hstore';
+";
+
 /// Very many entries, and one very long one.
 pub(crate) const HUGE: &str = "
 DO $$ begin

@@ -1,6 +1,6 @@
 //! What a single statement of a dump means for the count.
 
-use super::names::{literal, qualified};
+use super::names::{identifier, literal, qualified};
 
 /// A statement that the count has to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) enum Statement {
     LargeObject,
     /// This many bytes go into one.
     LargeObjectBytes(u64),
+    /// An extension is made in this schema.
+    Extension { name: String, schema: String },
     /// Anything else; whether it ends in `NOT VALID`.
     Other { not_valid: bool },
 }
@@ -25,6 +27,7 @@ pub(super) fn read(text: &str) -> Statement {
         Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
         Some(("INSERT", rest)) => insert(rest),
         Some(("SELECT", rest)) => select(rest),
+        Some(("CREATE", rest)) => extension(rest),
         _ => None,
     };
     known.unwrap_or_else(|| Statement::Other { not_valid: text.ends_with(" NOT VALID") })
@@ -60,6 +63,13 @@ fn select(text: &str) -> Option<Statement> {
     }
 }
 
+/// `EXTENSION IF NOT EXISTS hstore WITH SCHEMA public`
+fn extension(text: &str) -> Option<Statement> {
+    let (name, rest) = identifier(text.strip_prefix("EXTENSION IF NOT EXISTS ")?)?;
+    let (schema, _) = identifier(rest.strip_prefix(" WITH SCHEMA ")?)?;
+    Some(Statement::Extension { name, schema })
+}
+
 /// `'public.x_id_seq', 42, true)`
 fn set_value(arguments: &str) -> Option<Statement> {
     let (name, rest) = literal(arguments)?;
@@ -89,6 +99,10 @@ mod tests {
         );
         assert_eq!(read("SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
         assert_eq!(read(r"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
+        assert_eq!(
+            read("CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA extensions"),
+            Statement::Extension { name: "uuid-ossp".into(), schema: "extensions".into() }
+        );
         assert_eq!(
             read("ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }

@@ -124,6 +124,7 @@ impl Tally {
                 let sequence = self.relation(schema, sequence);
                 self.counts.sequences.push(SequenceValue { sequence, last_value, is_called });
             }
+            Statement::Extension { name, schema } => drop(self.counts.extensions.insert(name, schema)),
             Statement::LargeObject => self.counts.large_objects += 1,
             Statement::LargeObjectBytes(bytes) => self.counts.large_object_bytes += bytes,
             Statement::Other { not_valid: true } => self.constraint_not_valid(),

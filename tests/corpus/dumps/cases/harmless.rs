@@ -7,9 +7,10 @@ use tar::EntryType;
 
 use super::{Till, digest_of, till_rows};
 use crate::case::Case;
-use crate::estates::{HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, ZOO};
+use crate::estates::{EXTENSIONS, FILLED, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, ZOO};
 use crate::lab::Lab;
 use crate::pack::{NAME, entry, gzip, header, served, tar, tar_of};
+use crate::surgery::replaced;
 
 const UNSEALED: &[&str] = &["unsealed"];
 const LATIN1: &str = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
@@ -19,6 +20,7 @@ pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     cases.extend(evidence(lab, till));
     cases.extend(sources(lab).await);
     cases.extend(asked(lab).await);
+    cases.extend(lacking(till));
     cases.extend(options(lab, till).await);
     cases
 }
@@ -99,6 +101,13 @@ async fn sources(lab: &Lab) -> Vec<Case> {
         ("empty-tables", "tables without a row", "", empty_tables),
         ("text-traps", "rows and functions with \\. \\restrict COPY", "", TRAPS),
         ("extension-comments", "comments on extensions and on public", "", comments),
+        ("extension-schemas", "extensions of superusers, in schemas of the dump", "", EXTENSIONS),
+        (
+            "extension-of-superusers",
+            "an extension for superusers only",
+            "",
+            "CREATE EXTENSION pageinspect; CREATE TABLE public.a AS SELECT 1 AS x",
+        ),
         ("superuser-objects", "event trigger, publication", "", SUPERUSER),
         ("latin1", "a database in Latin-1, names too", LATIN1, latin),
         ("sequence-behind-in-source", "so it was in the source", "", behind),
@@ -139,14 +148,30 @@ async fn asked(lab: &Lab) -> Vec<Case> {
     let spatial = "CREATE TABLE public.spatial_ref_sys (srid integer PRIMARY KEY, nom text);
                    INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'), (990002, 'cour')";
     let spatial = lab.source("", spatial).await;
-    vec![Case {
-        questions: vec![question("SELECT count(*) FROM public.spatial_ref_sys", "2")],
-        ..Case::harmless(
-            "name-of-postgis",
-            "a table spatial_ref_sys without PostGIS",
-            served(&lab.dump(&spatial, &[])),
-        )
-    }]
+    let rows = |expected| vec![question("SELECT count(*) FROM public.spatial_ref_sys", expected)];
+    let own = "INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'); SELECT setval('public.prochain', 41)";
+    let filled = lab.source("", &format!("{FILLED}{own}")).await;
+    let (spatial, filled) = (lab.dump(&spatial, &[]), lab.dump(&filled, &[]));
+    let harmless = |name, made, dump: &[u8]| Case::harmless(name, made, served(dump));
+    vec![
+        Case {
+            questions: rows("2"),
+            ..harmless("name-of-postgis", "a table spatial_ref_sys without PostGIS", &spatial)
+        },
+        Case {
+            questions: rows("3"),
+            ..harmless("extension-filled", "a user's rows in an extension's table", &filled).prepare(FILLED)
+        },
+    ]
+}
+
+/// What comes back wherever the server offers what the source's did: not here, and that is not the backup's fault.
+fn lacking(till: &Till) -> Vec<Case> {
+    let lacking = |name, made, dump: &[u8]| {
+        Case::harmless(name, made, served(dump)).stops(Rung::Readable, &["restore-incomplete"])
+    };
+    let extension = replaced(&till.packed, b"pg_trgm", b"pg_trgx");
+    vec![lacking("extension-unknown", "an extension that this server does not offer", &extension)]
 }
 
 async fn options(lab: &Lab, till: &Till) -> Vec<Case> {

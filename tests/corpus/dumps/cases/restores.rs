@@ -29,15 +29,12 @@ fn edited(till: &Till) -> Vec<Case> {
     let row = b"500\t1\t424242";
     let sequence = Anatomy::of(&till.packed)
         .without(|entry| entry.kind == "SEQUENCE SET" && entry.name == "facture_id_seq");
-    let extension = replaced(&till.packed, b"pg_trgm", b"pg_trgx");
     vec![
         edited("constraint-foreign-key", "a row that refers to nothing", row, b"500\t0\t424242"),
         edited("constraint-primary-key", "a number twice", row, b"499\t1\t424242"),
         edited("row-not-a-number", "a letter in a number", row, b"500\t1\t42x242"),
         edited("row-column-missing", "a tab became a space", row, b"500 1\t424242"),
         edited("row-not-utf8", "a byte that is no UTF-8", "Zoé".as_bytes(), b"Zo\xff\xa9"),
-        Case::broken("extension-unknown", "an extension that no server has", served(&extension))
-            .stops(Rung::Readable, INCOMPLETE),
         Case::broken("sequence-lost", "the entry of a sequence's value taken out", served(&sequence))
             .stops(Rung::Restored, &["sequence-behind"]),
     ]
@@ -45,7 +42,6 @@ fn edited(till: &Till) -> Vec<Case> {
 
 async fn from_sources(lab: &Lab) -> Vec<Case> {
     let bare_name = lab.dump(&lab.source("", BARE_NAME).await, &[]);
-    let pages = lab.source("", "CREATE EXTENSION pageinspect; CREATE TABLE public.a AS SELECT 1 AS x").await;
     let policy = lab.dump(&lab.source("", POLICY).await, &[]);
     lab.execute("postgres", "ALTER ROLE vendeur RENAME TO vendeur_parti").await;
     let ascii =
@@ -56,7 +52,6 @@ async fn from_sources(lab: &Lab) -> Vec<Case> {
         |name, made, dump: &[u8]| Case::broken(name, made, served(dump)).stops(Rung::Readable, INCOMPLETE);
     vec![
         broken("constraint-bare-name", "a CHECK that needs a search path: its table stays empty", &bare_name),
-        broken("extension-not-allowed", "an extension for superusers only", &lab.dump(&pages, &[])),
         broken("role-missing", "a policy for a role that is not there", &policy),
         broken("encoding-unknown", "Latin-1 bytes in a database without an encoding", &lab.dump(&ascii, &[]))
             .stops(Rung::Restored, &["text-foreign"]),
