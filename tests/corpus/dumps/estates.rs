@@ -192,6 +192,19 @@ UPDATE pg_catalog.pg_extension SET
   extcondition = ARRAY['WHERE srid > 900000', ''] WHERE extname = 'hstore';
 ";
 
+/// Rows that their own owner does not see, and a sequence that feeds them.
+pub(crate) const VEILED: &str = r#"
+CREATE TABLE public."compte client" (id serial PRIMARY KEY, locataire integer NOT NULL);
+INSERT INTO public."compte client" (locataire) SELECT n % 3 FROM generate_series(1, 1000) AS n;
+CREATE TABLE public.registre (jour date NOT NULL, locataire integer) PARTITION BY RANGE (jour);
+CREATE TABLE public.registre_2026 PARTITION OF public.registre FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO public.registre SELECT '2026-01-01'::date + n, n % 3 FROM generate_series(1, 300) AS n;
+ALTER TABLE public."compte client" ENABLE ROW LEVEL SECURITY; ALTER TABLE public."compte client" FORCE ROW LEVEL SECURITY;
+ALTER TABLE public.registre_2026 ENABLE ROW LEVEL SECURITY; ALTER TABLE public.registre_2026 FORCE ROW LEVEL SECURITY;
+CREATE POLICY sien ON public."compte client" USING (locataire = current_setting('app.locataire', true)::integer);
+CREATE POLICY sien ON public.registre_2026 USING (locataire = current_setting('app.locataire', true)::integer);
+"#;
+
 /// Very many entries, and one very long one.
 pub(crate) const HUGE: &str = "
 DO $$ begin

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
+use super::veil::{VEILED, unveiled};
 use super::{CheckError, USER_SCHEMA, failed, forget_search_path};
 use crate::backup::contents::RelationName;
 use crate::backup::toc::on_one_line;
@@ -157,6 +158,8 @@ struct Relation {
     quoted: String,
     kind: String,
     of_extension: bool,
+    /// Whether some of its rows are hidden from its owner.
+    veiled: bool,
 }
 
 /// The relations of some kinds, each kind one letter as in `pg_class.relkind`.
@@ -164,7 +167,8 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, format('%I.%I', n.nspname, c.relname), c.relkind::text,
            EXISTS (SELECT FROM pg_catalog.pg_depend d
-             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+           {VEILED}
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE {USER_SCHEMA} AND c.relkind::text = ANY (string_to_array($1, NULL)) ORDER BY 1, 2"
     );
@@ -179,6 +183,7 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
             quoted: row.try_get(2)?,
             kind: row.try_get(3)?,
             of_extension: row.try_get(4)?,
+            veiled: row.try_get(5)?,
         })
     };
     rows.into_iter().map(relation).collect::<Result<_, _>>().map_err(failed("list the relations"))
@@ -192,11 +197,7 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
     let total = tables.len() as u64;
     let (mut rows, mut of_extensions, mut partitioned) = Rows::default();
     for (done, table) in (1..).zip(tables) {
-        // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
-        let only = if table.kind == "p" { "" } else { "ONLY " };
-        let sql = format!("SELECT count(*) FROM {only}{}", table.quoted);
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(&mut *conn).await;
-        match count {
+        match count(conn, &table).await {
             Ok(count) => drop(rows.insert(table.name.clone(), count.unsigned_abs())),
             // An extension may keep its tables to itself.
             Err(sqlx::Error::Database(_)) if table.of_extension => {}
@@ -211,6 +212,18 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
         progress(done, total);
     }
     Ok((rows, of_extensions, partitioned))
+}
+
+async fn count(conn: &mut PgConnection, table: &Relation) -> sqlx::Result<i64> {
+    // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
+    let only = if table.kind == "p" { "" } else { "ONLY " };
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {only}{}", table.quoted));
+    if !table.veiled {
+        return sqlx::query_scalar(sql).fetch_one(conn).await;
+    }
+    let mut transaction = unveiled(conn, &[&table.quoted]).await?;
+    let count = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await.map(|()| count)
 }
 
 async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {

@@ -7,7 +7,7 @@ use tar::EntryType;
 
 use super::{Till, digest_of, till_rows};
 use crate::case::Case;
-use crate::estates::{EXTENSIONS, FILLED, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, ZOO};
+use crate::estates::{EXTENSIONS, FILLED, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, ZOO};
 use crate::lab::Lab;
 use crate::pack::{NAME, entry, gzip, header, served, tar, tar_of};
 use crate::surgery::replaced;
@@ -109,6 +109,7 @@ async fn sources(lab: &Lab) -> Vec<Case> {
             "CREATE EXTENSION pageinspect; CREATE TABLE public.a AS SELECT 1 AS x",
         ),
         ("superuser-objects", "event trigger, publication", "", SUPERUSER),
+        ("rows-veiled", "FORCE ROW LEVEL SECURITY: their owner sees no row", "", VEILED),
         ("latin1", "a database in Latin-1, names too", LATIN1, latin),
         ("sequence-behind-in-source", "so it was in the source", "", behind),
         ("huge-toc", "1,201 entries, one of 1 MB", "", HUGE),

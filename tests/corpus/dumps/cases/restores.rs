@@ -6,7 +6,7 @@ use reprise::store::Rung;
 
 use super::{Till, digest_of, rows, till_rows};
 use crate::case::Case;
-use crate::estates::{BARE_NAME, POLICY};
+use crate::estates::{BARE_NAME, POLICY, VEILED};
 use crate::lab::Lab;
 use crate::pack::served;
 use crate::surgery::{Anatomy, replaced};
@@ -42,6 +42,8 @@ fn edited(till: &Till) -> Vec<Case> {
 
 async fn from_sources(lab: &Lab) -> Vec<Case> {
     let bare_name = lab.dump(&lab.source("", BARE_NAME).await, &[]);
+    let veiled = lab.dump(&lab.source("", VEILED).await, &[]);
+    let veiled = Anatomy::of(&veiled).without(|entry| entry.kind == "SEQUENCE SET");
     let policy = lab.dump(&lab.source("", POLICY).await, &[]);
     lab.execute("postgres", "ALTER ROLE vendeur RENAME TO vendeur_parti").await;
     let ascii =
@@ -52,6 +54,8 @@ async fn from_sources(lab: &Lab) -> Vec<Case> {
         |name, made, dump: &[u8]| Case::broken(name, made, served(dump)).stops(Rung::Readable, INCOMPLETE);
     vec![
         broken("constraint-bare-name", "a CHECK that needs a search path: its table stays empty", &bare_name),
+        broken("sequence-lost-veiled", "the same, of rows that their owner does not see", &veiled)
+            .stops(Rung::Restored, &["sequence-behind"]),
         broken("role-missing", "a policy for a role that is not there", &policy),
         broken("encoding-unknown", "Latin-1 bytes in a database without an encoding", &lab.dump(&ascii, &[]))
             .stops(Rung::Restored, &["text-foreign"]),
