@@ -9,6 +9,7 @@ mod encoding;
 mod names;
 mod read;
 mod scanner;
+mod schema;
 mod statement;
 mod tally;
 
@@ -66,6 +67,9 @@ pub struct Counts {
     pub tables: Vec<TableCount>,
     /// Sequences, by name.
     pub sequences: Vec<SequenceValue>,
+    /// Each partition, with the table that it is a part of.
+    #[serde(default)]
+    pub partitions: Vec<(RelationName, RelationName)>,
     /// Large objects.
     pub large_objects: u64,
     /// Bytes in them.
@@ -80,7 +84,7 @@ pub struct Counts {
     pub foreign_text: bool,
     /// Bytes of SQL that were read.
     pub text_bytes: u64,
-    /// Digest of the statements that make the schema, in their order: no data, no owners, no bodies of functions.
+    /// Digest of the statements that make the schema, in their order: no data, no owners, no bodies of functions, no partitions.
     #[serde(default)]
     pub schema_sha256: String,
 }

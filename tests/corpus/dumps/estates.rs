@@ -205,6 +205,15 @@ CREATE POLICY sien ON public."compte client" USING (locataire = current_setting(
 CREATE POLICY sien ON public.registre_2026 USING (locataire = current_setting('app.locataire', true)::integer);
 "#;
 
+/// A year a partition.
+pub(crate) const ROTATED: &str = "
+CREATE TABLE public.mesure (id serial, jour date NOT NULL, PRIMARY KEY (id, jour)) PARTITION BY RANGE (jour);
+CREATE TABLE public.mesure_2025 PARTITION OF public.mesure FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE public.mesure_2026 PARTITION OF public.mesure FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO public.mesure (jour) SELECT '2025-01-01'::date + n FROM generate_series(1, 250) AS n;
+INSERT INTO public.mesure (jour) SELECT '2026-01-01'::date + n FROM generate_series(1, 200) AS n;
+";
+
 /// Very many entries, and one very long one.
 pub(crate) const HUGE: &str = "
 DO $$ begin

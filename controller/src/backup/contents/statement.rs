@@ -2,6 +2,9 @@
 
 use super::names::{identifier, literal, qualified};
 
+/// A name, and its schema if that was told.
+pub(super) type Name = (Option<String>, String);
+
 /// A statement that the count has to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Statement {
@@ -17,6 +20,8 @@ pub(super) enum Statement {
     LargeObjectBytes(u64),
     /// An extension is made in this schema.
     Extension { name: String, schema: String },
+    /// A table becomes a part of another.
+    Partition { partition: Name, of: Name },
     /// Anything else; whether it ends in `NOT VALID`.
     Other { not_valid: bool },
 }
@@ -27,7 +32,8 @@ pub(super) fn read(text: &str) -> Statement {
         Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
         Some(("INSERT", rest)) => insert(rest),
         Some(("SELECT", rest)) => select(rest),
-        Some(("CREATE", rest)) => extension(rest),
+        Some(("CREATE", rest)) => extension(rest).or_else(|| made_as_partition(rest)),
+        Some(("ALTER", rest)) => attached(rest),
         _ => None,
     };
     known.unwrap_or_else(|| Statement::Other { not_valid: text.ends_with(" NOT VALID") })
@@ -68,6 +74,20 @@ fn extension(text: &str) -> Option<Statement> {
     let (name, rest) = identifier(text.strip_prefix("EXTENSION IF NOT EXISTS ")?)?;
     let (schema, _) = identifier(rest.strip_prefix(" WITH SCHEMA ")?)?;
     Some(Statement::Extension { name, schema })
+}
+
+/// `TABLE ONLY public.a ATTACH PARTITION public.a_2026 FOR VALUES …`
+fn attached(text: &str) -> Option<Statement> {
+    let (of, rest) = qualified(text.strip_prefix("TABLE ONLY ")?)?;
+    let (partition, _) = qualified(rest.strip_prefix(" ATTACH PARTITION ")?)?;
+    Some(Statement::Partition { partition, of })
+}
+
+/// `TABLE public.a_2026 PARTITION OF public.a …`, as releases of long ago wrote it.
+fn made_as_partition(text: &str) -> Option<Statement> {
+    let (partition, rest) = qualified(text.strip_prefix("TABLE ")?)?;
+    let (of, _) = qualified(rest.strip_prefix(" PARTITION OF ")?)?;
+    Some(Statement::Partition { partition, of })
 }
 
 /// `'public.x_id_seq', 42, true)`

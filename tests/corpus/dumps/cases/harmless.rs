@@ -5,7 +5,7 @@ use reprise::backup::ladder::{Previous, Recorded};
 use reprise::store::Rung;
 use tar::EntryType;
 
-use super::{Till, digest_of, till_rows};
+use super::{Till, digest_of, rotated, till_rows};
 use crate::case::Case;
 use crate::estates::{EXTENSIONS, FILLED, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, ZOO};
 use crate::lab::Lab;
@@ -19,6 +19,7 @@ pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     let mut cases = containers(till);
     cases.extend(evidence(lab, till));
     cases.extend(sources(lab).await);
+    cases.push(rotated(lab).await);
     cases.extend(asked(lab).await);
     cases.extend(lacking(till));
     cases.extend(options(lab, till).await);

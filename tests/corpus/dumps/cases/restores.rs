@@ -4,7 +4,7 @@ use reprise::backup::checks::{DataCheck, Expectation};
 use reprise::backup::ladder::{Previous, Recorded};
 use reprise::store::Rung;
 
-use super::{Till, digest_of, rows, till_rows};
+use super::{Till, digest_of, partitions, rotated, rows, till_rows};
 use crate::case::Case;
 use crate::estates::{BARE_NAME, POLICY, VEILED};
 use crate::lab::Lab;
@@ -70,8 +70,9 @@ async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
     let emptied = lab.source("", &format!("{till_sql}; DELETE FROM public.facture WHERE id > 100")).await;
     let emptied = served(&lab.dump(&emptied, &[]));
     let before = |rows| Recorded { previous: Some(Previous { rows, tolerated: 0.2 }), ..Recorded::default() };
+    let rotated = rotated(lab).await;
     let mut more = till_rows();
-    more.extend(rows(&[("disparue", 400)]));
+    more.tables.extend(rows(&[("disparue", 400)]).tables);
     let question = DataCheck {
         name: "factures".to_owned(),
         sql: "SELECT count(*) FROM public.facture".to_owned(),
@@ -80,6 +81,9 @@ async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
     vec![
         Case::broken("rows-deleted", "19 of 20 invoices deleted before the dump", emptied.clone())
             .recorded(before(till_rows()))
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("partitions-emptied", "a table of partitions lost most of its rows", rotated.download)
+            .recorded(before(partitions(&[("mesure_2024", 2000), ("mesure_2025", 250)])))
             .stops(Rung::Restored, &["rows-fallen"]),
         Case::broken("table-dropped", "a table of the backup before is gone", served(&till.packed))
             .recorded(before(more))
