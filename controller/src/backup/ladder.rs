@@ -8,6 +8,7 @@
 
 mod extensions;
 mod halt;
+mod lacking;
 mod look;
 mod recorded;
 mod seal;
@@ -124,8 +125,9 @@ where
         let mut connection = connect(scratch.target, scratch.application).await?;
         if let Some(superuser) = scratch.superuser {
             let mut privileged = connect(superuser, scratch.application).await?;
-            climb.unoffered =
-                extensions::provide(&mut privileged, &toc, &counts, &scratch.target.user).await?;
+            climb.unoffered = lacking::newer(&mut privileged, &toc).await?.into_iter().collect();
+            let provided = extensions::provide(&mut privileged, &toc, &counts, &scratch.target.user).await;
+            climb.unoffered.extend(provided?);
             privileged.close().await.ok();
         }
         let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
@@ -254,6 +256,7 @@ impl Climb {
         let (complete, told) = (account.is_complete(), account.to_string());
         self.account = Some(account);
         if !complete {
+            self.unoffered.extend(lacking::lacking(&report.errors));
             return Err(Halt::Incomplete(told));
         }
         self.reach(Rung::Restored);

@@ -214,6 +214,26 @@ INSERT INTO public.mesure (jour) SELECT '2025-01-01'::date + n FROM generate_ser
 INSERT INTO public.mesure (jour) SELECT '2026-01-01'::date + n FROM generate_series(1, 200) AS n;
 ";
 
+/// What stands on files of the system's.
+pub(crate) const FILES: &str = "
+CREATE COLLATION public.ordre (provider = libc, locale = 'C.utf8');
+CREATE TEXT SEARCH DICTIONARY public.mots (TEMPLATE = pg_catalog.synonym, synonyms = 'synonym_sample');
+CREATE TEXT SEARCH CONFIGURATION public.fr (COPY = pg_catalog.french);
+ALTER TEXT SEARCH CONFIGURATION public.fr ALTER MAPPING FOR asciiword WITH public.mots, french_stem;
+CREATE TABLE public.titre (t text COLLATE public.ordre, l tsvector);
+INSERT INTO public.titre VALUES ('été', to_tsvector('public.fr', 'postgres'));
+CREATE INDEX titre_t ON public.titre (t);
+";
+
+/// Tables that are elsewhere, in a server that only a superuser lets an owner ask.
+pub(crate) const FOREIGN: &str = "
+CREATE EXTENSION postgres_fdw;
+CREATE SERVER ailleurs FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '/nowhere', dbname 'x');
+CREATE USER MAPPING FOR PUBLIC SERVER ailleurs OPTIONS (user 'x', password 'y');
+CREATE FOREIGN TABLE public.loin (id integer) SERVER ailleurs;
+CREATE TABLE public.pres (id integer PRIMARY KEY); INSERT INTO public.pres VALUES (1);
+";
+
 /// Very many entries, and one very long one.
 pub(crate) const HUGE: &str = "
 DO $$ begin

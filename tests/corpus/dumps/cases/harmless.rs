@@ -7,7 +7,7 @@ use tar::EntryType;
 
 use super::{Till, digest_of, rotated, till_rows};
 use crate::case::Case;
-use crate::estates::{EXTENSIONS, FILLED, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, ZOO};
+use crate::estates::{EXTENSIONS, FILES, FILLED, FOREIGN, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, ZOO};
 use crate::lab::Lab;
 use crate::pack::{NAME, entry, gzip, header, served, tar, tar_of};
 use crate::surgery::replaced;
@@ -21,7 +21,7 @@ pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     cases.extend(sources(lab).await);
     cases.push(rotated(lab).await);
     cases.extend(asked(lab).await);
-    cases.extend(lacking(till));
+    cases.extend(lacking(lab, till).await);
     cases.extend(options(lab, till).await);
     cases
 }
@@ -168,12 +168,29 @@ async fn asked(lab: &Lab) -> Vec<Case> {
 }
 
 /// What comes back wherever the server offers what the source's did: not here, and that is not the backup's fault.
-fn lacking(till: &Till) -> Vec<Case> {
+async fn lacking(lab: &Lab, till: &Till) -> Vec<Case> {
     let lacking = |name, made, dump: &[u8]| {
         Case::harmless(name, made, served(dump)).stops(Rung::Readable, &["restore-incomplete"])
     };
     let extension = replaced(&till.packed, b"pg_trgm", b"pg_trgx");
-    vec![lacking("extension-unknown", "an extension that this server does not offer", &extension)]
+    let here = lab.tools.version();
+    let next = format!("99{}", here.trim_start_matches(|c: char| c.is_ascii_digit()));
+    let newer = replaced(&till.packed, here.as_bytes(), next.as_bytes());
+    let newer = replaced(&newer, b"CREATE TABLE public.journal", b"CREATE LEDGE public.journal");
+    let files = lab.dump(&lab.source("", FILES).await, &[]);
+    let foreign = lab.dump(&lab.source("", FOREIGN).await, &[]);
+    vec![
+        lacking("extension-unknown", "an extension that this server does not offer", &extension),
+        Case::harmless("files-there", "a collation and a dictionary", served(&files)),
+        lacking("locale-lacking", "the collation's locale is not here", &replaced(&files, b"C.utf8", b"Q.utf8")),
+        lacking(
+            "dictionary-lacking",
+            "the dictionary's file is not here",
+            &replaced(&files, b"synonym_sample", b"synonym_simple"),
+        ),
+        lacking("server-older", "a statement that only the source's major knows", &newer),
+        lacking("foreign-tables", "a wrapper that only a superuser lets others use", &foreign),
+    ]
 }
 
 async fn options(lab: &Lab, till: &Till) -> Vec<Case> {
