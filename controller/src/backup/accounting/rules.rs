@@ -105,6 +105,9 @@ pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -
         {
             Some(Rule::SuperuserObject)
         }
+        "COMMENT" if entry.name.starts_with("PUBLICATION ") && says("does not exist") => {
+            Some(Rule::SuperuserObject)
+        }
         _ => None,
     }
 }

@@ -80,14 +80,16 @@ fn named_rules_forgive_and_nothing_else_does() {
 
 /// The account of a dump with this many rows for PostGIS' table, which the platform lets nobody fill and which has rows of its own.
 fn accounted_of_extension(rows: u64, error: &str) -> Account {
-    let listing = LISTING.replace("4379; 0 16510 TABLE DATA public client", "4379; 0 9 TABLE DATA public spatial_ref_sys");
+    let listing = LISTING
+        .replace("4379; 0 16510 TABLE DATA public client", "4379; 0 9 TABLE DATA public spatial_ref_sys");
     let toc = parse(&listing).expect("a listing");
     let mut target = Occupancy::default();
     target.extensions.insert("pg_trgm".into());
     let selection = Selection::new(&toc, &target, false).expect("an empty target");
     assert!(selection.restored().contains(&4379), "whoever it belongs to, it is not passed over");
     let table = RelationName { schema: "public".into(), name: "spatial_ref_sys".into() };
-    let counts = Counts { tables: vec![TableCount { table: table.clone(), rows, bytes: 0 }], ..Counts::default() };
+    let counts =
+        Counts { tables: vec![TableCount { table: table.clone(), rows, bytes: 0 }], ..Counts::default() };
     let mut observed = Observed::default();
     observed.rows.insert(table.clone(), 8500);
     observed.of_extensions.insert(table);
@@ -100,7 +102,8 @@ fn accounted_of_extension(rows: u64, error: &str) -> Account {
 
 #[test]
 fn rows_that_a_user_put_into_an_extension_s_table_are_no_rows_of_the_extension() {
-    let denied = "COPY failed for table \"spatial_ref_sys\": ERROR:  permission denied for table spatial_ref_sys";
+    let denied =
+        "COPY failed for table \"spatial_ref_sys\": ERROR:  permission denied for table spatial_ref_sys";
     assert!(accounted_of_extension(0, denied).is_complete(), "there was nothing to load");
     assert_eq!(missing(&accounted_of_extension(2, denied)), ["TABLE DATA"]);
     assert_eq!(missing(&accounted_of_extension(0, "could not extend file")), ["TABLE DATA"]);

@@ -17,13 +17,18 @@ pub(super) async fn provide(
 ) -> Result<Vec<String>, CheckError> {
     let mut missing = Vec::new();
     for entry in toc.of_kind("EXTENSION") {
-        match sqlx::raw_sql(AssertSqlSafe(statements(entry, toc, counts, owner))).execute(&mut *connection).await {
+        match sqlx::raw_sql(AssertSqlSafe(statements(entry, toc, counts, owner)))
+            .execute(&mut *connection)
+            .await
+        {
             Ok(_) => {}
             Err(sqlx::Error::Database(_)) => missing.push(format!("the extension {}", entry.name)),
             Err(source) => return Err(failed("make an extension in the throwaway database")(source)),
         }
     }
-    lend(connection, owner).await.map_err(failed("lend the tables of extensions in the throwaway database"))?;
+    lend(connection, owner)
+        .await
+        .map_err(failed("lend the tables of extensions in the throwaway database"))?;
     Ok(missing)
 }
 

@@ -7,7 +7,9 @@ use tar::EntryType;
 
 use super::{Till, digest_of, rotated, till_rows};
 use crate::case::Case;
-use crate::estates::{EXTENSIONS, FILES, FILLED, FOREIGN, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, ZOO};
+use crate::estates::{
+    EXTENSIONS, FILES, FILLED, FOREIGN, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, WORKSHOP, ZOO,
+};
 use crate::lab::Lab;
 use crate::pack::{NAME, entry, gzip, header, served, tar, tar_of};
 use crate::surgery::replaced;
@@ -109,7 +111,8 @@ async fn sources(lab: &Lab) -> Vec<Case> {
             "",
             "CREATE EXTENSION pageinspect; CREATE TABLE public.a AS SELECT 1 AS x",
         ),
-        ("superuser-objects", "event trigger, publication", "", SUPERUSER),
+        ("workshop", "types, sequences, views and rows of rarer kinds", "", WORKSHOP),
+        ("superuser-objects", "event triggers, publications, a subscription", "", SUPERUSER),
         ("rows-veiled", "FORCE ROW LEVEL SECURITY: their owner sees no row", "", VEILED),
         ("latin1", "a database in Latin-1, names too", LATIN1, latin),
         ("sequence-behind-in-source", "so it was in the source", "", behind),
@@ -151,7 +154,8 @@ async fn asked(lab: &Lab) -> Vec<Case> {
                    INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'), (990002, 'cour')";
     let spatial = lab.source("", spatial).await;
     let rows = |expected| vec![question("SELECT count(*) FROM public.spatial_ref_sys", expected)];
-    let own = "INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'); SELECT setval('public.prochain', 41)";
+    let own =
+        "INSERT INTO public.spatial_ref_sys VALUES (990001, 'atelier'); SELECT setval('public.prochain', 41)";
     let filled = lab.source("", &format!("{FILLED}{own}")).await;
     let (spatial, filled) = (lab.dump(&spatial, &[]), lab.dump(&filled, &[]));
     let harmless = |name, made, dump: &[u8]| Case::harmless(name, made, served(dump));
@@ -182,7 +186,11 @@ async fn lacking(lab: &Lab, till: &Till) -> Vec<Case> {
     vec![
         lacking("extension-unknown", "an extension that this server does not offer", &extension),
         Case::harmless("files-there", "a collation and a dictionary", served(&files)),
-        lacking("locale-lacking", "the collation's locale is not here", &replaced(&files, b"C.utf8", b"Q.utf8")),
+        lacking(
+            "locale-lacking",
+            "the collation's locale is not here",
+            &replaced(&files, b"C.utf8", b"Q.utf8"),
+        ),
         lacking(
             "dictionary-lacking",
             "the dictionary's file is not here",

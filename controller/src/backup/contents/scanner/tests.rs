@@ -203,12 +203,21 @@ fn a_schema_is_the_same_with_one_partition_more() {
                 format!("{name} {name}_pkey"),
                 format!("ALTER TABLE ONLY public.\"{name}\" ADD CONSTRAINT k PRIMARY KEY (day)"),
             ),
-            ("INDEX", format!("{name}_x"), format!("CREATE UNIQUE INDEX x ON public.\"{name}\" USING btree (day)")),
-            ("INDEX ATTACH", format!("{name}_x"), format!("ALTER INDEX public.x ATTACH PARTITION public.{name}_x")),
+            (
+                "INDEX",
+                format!("{name}_x"),
+                format!("CREATE UNIQUE INDEX x ON public.\"{name}\" USING btree (day)"),
+            ),
+            (
+                "INDEX ATTACH",
+                format!("{name}_x"),
+                format!("ALTER INDEX public.x ATTACH PARTITION public.{name}_x"),
+            ),
         ];
         parts.map(|(kind, name, text)| entry(kind, &name, &text)).concat()
     };
-    let (one, two) = (read(&format!("{table}{}", partition("d 1"))), read(&format!("{table}{}", partition("d 2"))));
+    let (one, two) =
+        (read(&format!("{table}{}", partition("d 1"))), read(&format!("{table}{}", partition("d 2"))));
     let more = read(&format!("{}{table}{}", partition("d 1"), partition("d2")));
     assert_eq!((&one.schema_sha256, &one.schema_sha256), (&two.schema_sha256, &more.schema_sha256));
     assert_eq!(more.partitions.len(), 2);
