@@ -241,13 +241,15 @@ CREATE TABLE outils.marteau (id integer); INSERT INTO outils.marteau VALUES (1);
 COMMENT ON SCHEMA outils IS 'o';
 "#;
 
-/// An extension that lets users fill a table and a sequence of its own, as PostGIS does.
+/// An extension that lets users fill a table and a sequence of its own, as PostGIS does, and keeps others to itself.
 pub(crate) const FILLED: &str = "
 CREATE EXTENSION hstore;
 CREATE TABLE public.spatial_ref_sys (srid integer PRIMARY KEY, nom text);
 CREATE SEQUENCE public.prochain;
 INSERT INTO public.spatial_ref_sys VALUES (4326, 'monde'), (2154, 'lambert');
 ALTER EXTENSION hstore ADD TABLE public.spatial_ref_sys; ALTER EXTENSION hstore ADD SEQUENCE public.prochain;
+CREATE TABLE public.prive (id serial PRIMARY KEY);
+ALTER EXTENSION hstore ADD TABLE public.prive; ALTER EXTENSION hstore ADD SEQUENCE public.prive_id_seq;
 UPDATE pg_catalog.pg_extension SET
   extconfig = ARRAY['public.spatial_ref_sys'::regclass::oid, 'public.prochain'::regclass::oid],
   extcondition = ARRAY['WHERE srid > 900000', ''] WHERE extname = 'hstore';

@@ -64,6 +64,8 @@ fn fed_columns() -> String {
     JOIN pg_catalog.pg_namespace tn ON tn.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = fed.rel AND a.attnum = fed.col
     WHERE s.relkind = 'S' AND c.relkind IN ('r', 'p') AND sn.nspname !~ '^pg_' AND NOT q.seqcycle
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::regclass
+        AND e.objid = s.oid AND e.deptype = 'e')
       AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
     ORDER BY 1, 2"
     )
