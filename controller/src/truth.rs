@@ -9,11 +9,12 @@ use std::cmp::Reverse;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use reprise_crds::plan::ObjectKeys;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::archive::manifest::lines;
 use crate::archive::take::create_private;
 use crate::archive::{ArchiveError, Archiver};
+use crate::backup::checks::all_rows;
 use crate::runtime::class::{Class, Classified};
 use crate::store::TruthRow;
 pub use merge::Truth;
@@ -55,7 +56,7 @@ pub async fn compare(
         let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
         let statement = statement(columns);
         // A view may call whatever it likes: here it only reads.
-        let mut reading = connection.begin_with("BEGIN READ ONLY").await.map_err(TruthError::Keys)?;
+        let mut reading = all_rows(connection).await.map_err(TruthError::Keys)?;
         let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
         let merged = merge::merge(rows.map_err(TruthError::Keys).boxed(), lines(manifest), prefixes).await;
         reading.rollback().await.map_err(TruthError::Keys)?;

@@ -15,7 +15,7 @@ pub use rules::Rule;
 pub(super) use rules::skip_rule;
 
 use super::checks::Observed;
-use super::contents::Counts;
+use super::contents::{Counts, TableCount};
 use super::restore::{EntryError, Report, Selection};
 use super::toc::{Entry, Toc, on_one_line};
 
@@ -151,7 +151,8 @@ fn fate(
             (true, Sight::Blind) | (false, _) => Fate::Benign(rule),
         };
     }
-    let forgiven = errors.iter().map(|error| rules::error_rule(entry, error));
+    let rows = || rows_in_dump(entry, counts).map(|count| count.rows);
+    let forgiven = errors.iter().map(|error| rules::error_rule(entry, error, rows()));
     let rule = forgiven.clone().flatten().next_back();
     if let Some((error, _)) = errors.iter().zip(forgiven).find(|(_, rule)| rule.is_none()) {
         return Fate::Missing(error.to_string());
@@ -190,15 +191,20 @@ fn look(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
 }
 
 fn look_at_rows(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
-    let path = entry.path();
     // Rows that were loaded through a partition's root are compared there.
-    let expected = counts.tables.iter().find(|count| path_of(&count.table) == path);
-    let Some(expected) = expected else { return Sight::Blind };
+    let Some(expected) = rows_in_dump(entry, counts) else { return Sight::Blind };
     match observed.rows_of(&expected.table, expected.rows) {
         Some((_, true)) => Sight::Seen,
         Some((found, false)) => Sight::Absent(format!("{found} of {} rows are there", expected.rows)),
         None => Sight::Absent("its table is not in the database".to_owned()),
     }
+}
+
+/// What the dump has for an entry of data.
+fn rows_in_dump<'a>(entry: &Entry, counts: &'a Counts) -> Option<&'a TableCount> {
+    let path = entry.path();
+    let tables = if entry.kind == "TABLE DATA" { &counts.tables[..] } else { &[] };
+    tables.iter().find(|count| path_of(&count.table) == path)
 }
 
 fn look_at_value(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {

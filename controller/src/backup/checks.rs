@@ -1,6 +1,6 @@
 //! Looks at a restored database: what is in it, whether it is what the dump held, whether it is sound, who may read it.
 //!
-//! All of it reads, except [`analyze`] and [`grant_readonly`]; [`structure`] takes back what it makes. Objects that belong to an extension are the extension's
+//! All of it reads, except [`analyze`] and [`grant_readonly`]; [`structure`] takes back what it makes, and so does [`all_rows`]. Objects that belong to an extension are the extension's
 //! business and are passed over throughout.
 
 mod data;
@@ -12,6 +12,7 @@ mod occupancy;
 mod planned;
 mod readonly;
 mod structure;
+mod veil;
 
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use thiserror::Error;
@@ -27,6 +28,7 @@ pub use occupancy::{Occupancy, occupancy};
 pub use planned::planned;
 pub use readonly::{ReadonlyGaps, grant_readonly, readonly_gaps};
 pub use structure::{Covered, Structure, structure};
+pub use veil::all_rows;
 
 use crate::runtime::class::{Class, Classified};
 

@@ -9,9 +9,11 @@ mod encoding;
 mod names;
 mod read;
 mod scanner;
+mod schema;
 mod statement;
 mod tally;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -65,10 +67,16 @@ pub struct Counts {
     pub tables: Vec<TableCount>,
     /// Sequences, by name.
     pub sequences: Vec<SequenceValue>,
+    /// Each partition, with the table that it is a part of.
+    #[serde(default)]
+    pub partitions: Vec<(RelationName, RelationName)>,
     /// Large objects.
     pub large_objects: u64,
     /// Bytes in them.
     pub large_object_bytes: u64,
+    /// The schema that each extension is made in.
+    #[serde(default)]
+    pub extensions: BTreeMap<String, String>,
     /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
     pub not_valid: Vec<String>,
     /// Whether there is text whose encoding nobody knows: the source had none (`SQL_ASCII`), and it is no UTF-8.
@@ -76,7 +84,7 @@ pub struct Counts {
     pub foreign_text: bool,
     /// Bytes of SQL that were read.
     pub text_bytes: u64,
-    /// Digest of the statements that make the schema, in their order: no data, no owners, no bodies of functions.
+    /// Digest of the statements that make the schema, in their order: no data, no owners, no bodies of functions, no partitions.
     #[serde(default)]
     pub schema_sha256: String,
 }

@@ -8,6 +8,7 @@
 
 mod extensions;
 mod halt;
+mod lacking;
 mod look;
 mod recorded;
 mod seal;
@@ -50,8 +51,8 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 pub struct Scratch<'a> {
     /// An empty database.
     pub target: &'a Target,
-    /// The same database as a superuser, who makes the extensions that its owner may not make, as platforms do. Without
-    /// one, the owner makes those that he may.
+    /// The same database as a superuser, who makes the extensions, as platforms do. Without one, the owner makes those that
+    /// he may.
     pub superuser: Option<&'a Target>,
     /// Connections at once.
     pub jobs: u16,
@@ -90,8 +91,8 @@ pub struct Climb {
     pub structure: Option<Structure>,
     /// The database's migrations against the code's.
     pub migrations: Option<MigrationLevel>,
-    /// Extensions of the dump that the throwaway server does not offer: what then did not come back says nothing of the
-    /// backup.
+    /// What of the dump's needs the throwaway server does not offer, each in a few words (`the extension postgis`): what then
+    /// did not come back says nothing of the backup.
     pub unoffered: Vec<String>,
     /// Each rung that it reached, with the time since the beginning of the download.
     pub reached: Vec<(Rung, Duration)>,
@@ -124,7 +125,9 @@ where
         let mut connection = connect(scratch.target, scratch.application).await?;
         if let Some(superuser) = scratch.superuser {
             let mut privileged = connect(superuser, scratch.application).await?;
-            climb.unoffered = extensions::provide(&mut privileged, &toc).await?;
+            climb.unoffered = lacking::newer(&mut privileged, &toc).await?.into_iter().collect();
+            let provided = extensions::provide(&mut privileged, &toc, &counts, &scratch.target.user).await;
+            climb.unoffered.extend(provided?);
             privileged.close().await.ok();
         }
         let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
@@ -253,6 +256,7 @@ impl Climb {
         let (complete, told) = (account.is_complete(), account.to_string());
         self.account = Some(account);
         if !complete {
+            self.unoffered.extend(lacking::lacking(&report.errors));
             return Err(Halt::Incomplete(told));
         }
         self.reach(Rung::Restored);

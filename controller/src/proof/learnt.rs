@@ -91,11 +91,8 @@ fn trouble(climb: &Climb) -> String {
     if climb.unoffered.is_empty() {
         return why;
     }
-    format!(
-        "this machine's PostgreSQL does not offer the extension{} {}, so the restore could not be judged: {why}",
-        if climb.unoffered.len() == 1 { "" } else { "s" },
-        climb.unoffered.join(", ")
-    )
+    let lacking = climb.unoffered.join(", ");
+    format!("this machine's PostgreSQL does not offer {lacking}, so the restore could not be judged: {why}")
 }
 
 #[cfg(test)]
@@ -197,7 +194,7 @@ mod tests {
         let told = of(&Verdict::default(), &climbed(Rung::Listed, Some(Halt::Refused(line))));
         assert_eq!(told, Learnt::Nothing("the download failed after 5 bytes: reset".into()));
         let lacking = Climb {
-            unoffered: vec!["postgis".into()],
+            unoffered: vec!["the extension postgis".into()],
             ..climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())))
         };
         let Learnt::Nothing(why) = of(&Verdict::default(), &lacking) else { panic!("a verdict") };

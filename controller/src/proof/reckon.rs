@@ -43,7 +43,7 @@ mod tests {
             backup: format!("day {day}"),
             taken_at: Some(DateTime::UNIX_EPOCH + TimeDelta::days(day)),
             sound: true,
-            counts: Some(rows_document(&Rows::from([(table, orders)]))),
+            counts: Some(rows_document(&Rows::from_iter([(table, orders)]))),
             ..Verdict::default()
         }
     }
@@ -62,6 +62,22 @@ mod tests {
             why.as_deref(),
             Some("all tables together fell from 1000 to 10 rows; public.orders fell from 1000 to 10 rows")
         );
+    }
+
+    /// A sound backup of this day, with a thousand rows of it and of the two days before, in a partition each.
+    fn rotating(day: i64) -> Verdict {
+        let name = |name: String| RelationName { schema: "public".into(), name };
+        let days = (day - 2..=day).map(|day| (name(format!("log_{day}")), 1000));
+        let mut rows: Rows = days.collect();
+        rows.roots = rows.tables.keys().map(|part| (part.clone(), name("log".into()))).collect();
+        Verdict { counts: Some(rows_document(&rows)), ..backup(day, 0) }
+    }
+
+    #[test]
+    fn a_partition_that_is_dropped_every_day_is_not_suspicious() {
+        assert_eq!(suspected(&[rotating(9), rotating(8), rotating(7)]), [""; 0]);
+        let emptied = Verdict { counts: Some(rows_document(&Rows::default())), ..rotating(10) };
+        assert_eq!(suspected(&[emptied, rotating(9)]), ["day 10"]);
     }
 
     #[test]

@@ -5,15 +5,14 @@ mod dumps;
 mod harmless;
 mod restores;
 
-use std::collections::BTreeMap;
-
 use reprise::backup::contents::RelationName;
-use reprise::backup::ladder::{Recorded, Rows};
+use reprise::backup::ladder::{Previous, Recorded, Rows};
 use sha2::{Digest as _, Sha256};
 
 use crate::case::Case;
-use crate::estates::TILL;
+use crate::estates::{ROTATED, TILL};
 use crate::lab::Lab;
+use crate::pack::served;
 
 /// The same shop, dumped in the usual way, and without compression.
 pub(crate) struct Till {
@@ -50,5 +49,21 @@ fn rows(tables: &[(&str, u64)]) -> Rows {
     let named = |(name, rows): &(&str, u64)| {
         (RelationName { schema: "public".to_owned(), name: (*name).to_owned() }, *rows)
     };
-    tables.iter().map(named).collect::<BTreeMap<_, _>>()
+    tables.iter().map(named).collect()
+}
+
+/// Rows of partitions of the table `mesure`.
+fn partitions(tables: &[(&str, u64)]) -> Rows {
+    let tables = rows(tables);
+    let whole = RelationName { schema: "public".to_owned(), name: "mesure".to_owned() };
+    Rows { roots: tables.tables.keys().map(|part| (part.clone(), whole.clone())).collect(), ..tables }
+}
+
+/// A table of which a year was dropped and the next one begun since the backup before, with 450 rows in all.
+async fn rotated(lab: &Lab) -> Case {
+    let source = lab.source("", ROTATED).await;
+    let before = partitions(&[("mesure_2024", 240), ("mesure_2025", 250)]);
+    let previous = Some(Previous { rows: before, tolerated: 0.2 });
+    Case::harmless("partition-rotated", "a partition dropped, another begun", served(&lab.dump(&source, &[])))
+        .recorded(Recorded { previous, ..Recorded::default() })
 }

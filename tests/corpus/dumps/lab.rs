@@ -112,4 +112,10 @@ impl Lab {
             password: SecretString::from("corpus"),
         }
     }
+
+    /// The same database as its server's superuser.
+    pub(crate) fn superuser(&self, target: &Target) -> Target {
+        let user = self.cluster.superuser().to_owned();
+        Target { user, password: SecretString::default(), ..target.clone() }
+    }
 }

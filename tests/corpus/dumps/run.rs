@@ -41,7 +41,7 @@ pub(crate) async fn run(lab: &Lab, shared: &Target, case: &Case) -> Outcome {
     let file = lab.folder.path().join(format!("case_{}", lab.number()));
     let scratch = Scratch {
         target,
-        superuser: None,
+        superuser: Some(&lab.superuser(target)),
         jobs: 2,
         work_dir: lab.folder.path(),
         application: "reprise-corpus",
@@ -83,7 +83,7 @@ fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
         Verdict::FalseFailure
     } else if !(reason.is_empty() && case.reasons.is_empty() || case.reasons.contains(&reason)) {
         Verdict::WrongReason
-    } else if file_left != climbed.received.is_some() || blamed(climbed) && case.harmless {
+    } else if file_left != climbed.received.is_some() || blame(climbed) == Some(case.harmless) {
         Verdict::Untidy
     } else {
         Verdict::Right
@@ -92,6 +92,8 @@ fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
     Outcome { rung: climbed.rung, reason, sentence, verdict }
 }
 
-fn blamed(climbed: &Climb) -> bool {
-    climbed.halt.as_ref().is_some_and(Halt::blames_backup)
+/// Whether the backup is blamed; none if its halt blames no backup at all.
+fn blame(climbed: &Climb) -> Option<bool> {
+    let blames = climbed.halt.as_ref().is_some_and(Halt::blames_backup);
+    blames.then(|| climbed.is_conclusive())
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::checks::Occupancy;
 use crate::backup::restore::EntryError;
 use crate::backup::toc::Entry;
 
@@ -13,7 +14,9 @@ pub enum Rule {
     ExtensionComment,
     /// The extension is in the target already.
     ExtensionPresent,
-    /// Rows that an extension brings itself (`spatial_ref_sys` of PostGIS).
+    /// An extension is in the target already, and so is the schema that it lives in.
+    ExtensionSchema,
+    /// A table of an extension's, which only the platform may fill, and for which the dump has no row.
     ExtensionData,
     /// Roles are not in a dump: privileges are granted anew, by the plan.
     Privileges,
@@ -37,6 +40,7 @@ impl Rule {
         match self {
             Self::ExtensionComment => "extension-comment",
             Self::ExtensionPresent => "extension-present",
+            Self::ExtensionSchema => "extension-schema",
             Self::ExtensionData => "extension-data",
             Self::Privileges => "privileges",
             Self::PublicSchema => "public-schema",
@@ -50,22 +54,25 @@ impl Rule {
 
     /// Whether the rule says "it is there anyway", which then has to be seen.
     pub(super) const fn needs_sight(self) -> bool {
-        matches!(self, Self::ExtensionPresent | Self::UnknownSetting)
+        matches!(
+            self,
+            Self::ExtensionData | Self::ExtensionPresent | Self::ExtensionSchema | Self::UnknownSetting
+        )
     }
 }
 
-/// The rule by which `entry` is left out beforehand. `present` tells the extensions that the target has.
-pub(in crate::backup) fn skip_rule(entry: &Entry, present: impl Fn(&str) -> bool) -> Option<Rule> {
+/// The rule by which `entry` is left out beforehand, in a target that was seen as `found`.
+pub(in crate::backup) fn skip_rule(entry: &Entry, found: &Occupancy) -> Option<Rule> {
     match entry.kind.as_str() {
         "ACL" | "DEFAULT ACL" => Some(Rule::Privileges),
         "COMMENT" => comment_rule(&entry.name.replace('"', "")),
         "DATABASE" | "DATABASE PROPERTIES" => Some(Rule::DatabaseSettings),
         "EVENT TRIGGER" | "SECURITY LABEL" => Some(Rule::SuperuserObject),
-        "EXTENSION" if present(&entry.name) => Some(Rule::ExtensionPresent),
+        "EXTENSION" if found.extensions.contains(&entry.name) => Some(Rule::ExtensionPresent),
         "SCHEMA" if entry.name == "public" => Some(Rule::PublicSchema),
+        "SCHEMA" if found.extension_schemas.contains(&entry.name) => Some(Rule::ExtensionSchema),
         "STATISTICS DATA" => Some(Rule::PlannerStatistics),
         "SUBSCRIPTION" | "SUBSCRIPTION TABLE" => Some(Rule::SubscriptionNotResumed),
-        "TABLE DATA" if entry.name == "spatial_ref_sys" => Some(Rule::ExtensionData),
         _ => None,
     }
 }
@@ -83,17 +90,22 @@ fn comment_rule(on: &str) -> Option<Rule> {
     }
 }
 
-/// The rule that forgives `error` on `entry`, if there is one.
-pub(super) fn error_rule(entry: &Entry, error: &EntryError) -> Option<Rule> {
+/// The rule that forgives `error` on `entry`, if there is one. `rows` are those that the dump has for it.
+pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -> Option<Rule> {
     let says = |text: &str| error.message.contains(text);
     match entry.kind.as_str() {
         _ if forgives_setting(error) => Some(Rule::UnknownSetting),
         "EXTENSION" if says("already exists") || says("must be owner of extension") => {
             Some(Rule::ExtensionPresent)
         }
+        // The rows that an extension brings itself are in no dump: what stands there is the user's, and lost if it is not loaded.
+        "TABLE DATA" if rows == Some(0) && says("permission denied for table") => Some(Rule::ExtensionData),
         "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA"
             if says("permission denied") || says("must be superuser") || says("does not exist") =>
         {
+            Some(Rule::SuperuserObject)
+        }
+        "COMMENT" if entry.name.starts_with("PUBLICATION ") && says("does not exist") => {
             Some(Rule::SuperuserObject)
         }
         _ => None,

@@ -78,6 +78,37 @@ fn named_rules_forgive_and_nothing_else_does() {
     assert!(!accounted(3, vec![error(None, other, "SET myapp.tenant = 1;")], Some(1)).is_complete());
 }
 
+/// The account of a dump with this many rows for PostGIS' table, which the platform lets nobody fill and which has rows of its own.
+fn accounted_of_extension(rows: u64, error: &str) -> Account {
+    let listing = LISTING
+        .replace("4379; 0 16510 TABLE DATA public client", "4379; 0 9 TABLE DATA public spatial_ref_sys");
+    let toc = parse(&listing).expect("a listing");
+    let mut target = Occupancy::default();
+    target.extensions.insert("pg_trgm".into());
+    let selection = Selection::new(&toc, &target, false).expect("an empty target");
+    assert!(selection.restored().contains(&4379), "whoever it belongs to, it is not passed over");
+    let table = RelationName { schema: "public".into(), name: "spatial_ref_sys".into() };
+    let counts =
+        Counts { tables: vec![TableCount { table: table.clone(), rows, bytes: 0 }], ..Counts::default() };
+    let mut observed = Observed::default();
+    observed.rows.insert(table.clone(), 8500);
+    observed.of_extensions.insert(table);
+    observed.objects.insert(("TABLE".into(), "public client".into()));
+    observed.objects.insert(("EXTENSION".into(), "pg_trgm".into()));
+    let errors = vec![EntryError { entry: Some(4379), message: error.into(), statement: String::new() }];
+    let report = Report { error_count: 1, errors, ignored: Some(1), ..Report::default() };
+    account(&toc, &selection, &report, &counts, &observed)
+}
+
+#[test]
+fn rows_that_a_user_put_into_an_extension_s_table_are_no_rows_of_the_extension() {
+    let denied =
+        "COPY failed for table \"spatial_ref_sys\": ERROR:  permission denied for table spatial_ref_sys";
+    assert!(accounted_of_extension(0, denied).is_complete(), "there was nothing to load");
+    assert_eq!(missing(&accounted_of_extension(2, denied)), ["TABLE DATA"]);
+    assert_eq!(missing(&accounted_of_extension(0, "could not extend file")), ["TABLE DATA"]);
+}
+
 #[test]
 fn an_error_of_no_entry_or_one_that_was_not_read_counts() {
     assert_eq!(accounted(3, vec![error(Some(9999), "odd", "")], Some(1)).unattributed, ["odd"]);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
+use super::veil::{VEILED, unveiled};
 use super::{CheckError, USER_SCHEMA, failed, forget_search_path};
 use crate::backup::contents::RelationName;
 use crate::backup::toc::on_one_line;
@@ -107,11 +108,12 @@ impl Observed {
             && !on.contains(" ON DOMAIN ")
     }
 
-    /// The rows of a table, and whether there are as many as a dump holds; more are right in an extension's table.
+    /// The rows of a table, and whether there are as many as a dump holds; more are right in an extension's table, and none are
+    /// seen in one that it keeps to itself.
     pub fn rows_of(&self, table: &RelationName, expected: u64) -> Option<(u64, bool)> {
-        let found = *self.rows.get(table)?;
-        let enough = found == expected || (found > expected && self.of_extensions.contains(table));
-        Some((found, enough))
+        let of_extension = self.of_extensions.contains(table);
+        let found = self.rows.get(table).copied().or_else(|| of_extension.then_some(0))?;
+        Some((found, found == expected || (found > expected && of_extension)))
     }
 
     /// Whether this object was seen.
@@ -156,6 +158,8 @@ struct Relation {
     quoted: String,
     kind: String,
     of_extension: bool,
+    /// Whether some of its rows are hidden from its owner.
+    veiled: bool,
 }
 
 /// The relations of some kinds, each kind one letter as in `pg_class.relkind`.
@@ -163,7 +167,8 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, format('%I.%I', n.nspname, c.relname), c.relkind::text,
            EXISTS (SELECT FROM pg_catalog.pg_depend d
-             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+             WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
+           {VEILED}
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE {USER_SCHEMA} AND c.relkind::text = ANY (string_to_array($1, NULL)) ORDER BY 1, 2"
     );
@@ -178,6 +183,7 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
             quoted: row.try_get(2)?,
             kind: row.try_get(3)?,
             of_extension: row.try_get(4)?,
+            veiled: row.try_get(5)?,
         })
     };
     rows.into_iter().map(relation).collect::<Result<_, _>>().map_err(failed("list the relations"))
@@ -191,11 +197,7 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
     let total = tables.len() as u64;
     let (mut rows, mut of_extensions, mut partitioned) = Rows::default();
     for (done, table) in (1..).zip(tables) {
-        // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
-        let only = if table.kind == "p" { "" } else { "ONLY " };
-        let sql = format!("SELECT count(*) FROM {only}{}", table.quoted);
-        let count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql)).fetch_one(&mut *conn).await;
-        match count {
+        match count(conn, &table).await {
             Ok(count) => drop(rows.insert(table.name.clone(), count.unsigned_abs())),
             // An extension may keep its tables to itself.
             Err(sqlx::Error::Database(_)) if table.of_extension => {}
@@ -212,27 +214,63 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
     Ok((rows, of_extensions, partitioned))
 }
 
+async fn count(conn: &mut PgConnection, table: &Relation) -> sqlx::Result<i64> {
+    // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
+    let only = if table.kind == "p" { "" } else { "ONLY " };
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {only}{}", table.quoted));
+    if !table.veiled {
+        return sqlx::query_scalar(sql).fetch_one(conn).await;
+    }
+    let mut transaction = unveiled(conn, &[&table.quoted]).await?;
+    let count = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await.map(|()| count)
+}
+
 async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {
     let mut states = BTreeMap::new();
-    for sequence in relations(conn, "S").await?.into_iter().filter(|sequence| !sequence.of_extension) {
+    for sequence in relations(conn, "S").await? {
         let sql = format!("SELECT last_value, is_called FROM {}", sequence.quoted);
-        let (last_value, is_called) = sqlx::query_as(AssertSqlSafe(sql))
-            .fetch_one(&mut *conn)
-            .await
-            .map_err(failed("read a sequence"))?;
-        states.insert(sequence.name, SequenceState { last_value, is_called });
+        match sqlx::query_as(AssertSqlSafe(sql)).fetch_one(&mut *conn).await {
+            Ok((last_value, is_called)) => {
+                states.insert(sequence.name, SequenceState { last_value, is_called });
+            }
+            // An extension may keep its sequences to itself.
+            Err(sqlx::Error::Database(_)) if sequence.of_extension => {}
+            Err(error) => return Err(failed("read a sequence")(error)),
+        }
     }
     Ok(states)
 }
 
-/// Number and bytes: their pages are the superuser's, so each is read through the function that its owner may call.
+/// Number and bytes: their pages are the superuser's, so each is asked for its end by the functions that its owner may call. Read
+/// whole, one beyond 1 GB would not fit into a value.
 async fn large_objects(conn: &mut PgConnection) -> Result<(u64, u64), CheckError> {
     let (count, bytes): (i64, i64) = sqlx::query_as(
-        "SELECT count(*), coalesce(sum(length(pg_catalog.lo_get(oid))), 0)::bigint
-         FROM pg_catalog.pg_largeobject_metadata",
+        "SELECT count(*), coalesce(sum(size + pg_catalog.lo_close(fd)), 0)::bigint
+         FROM (SELECT fd, pg_catalog.lo_lseek64(fd, 0, 2) AS size
+               FROM (SELECT pg_catalog.lo_open(oid, 262144) AS fd FROM pg_catalog.pg_largeobject_metadata OFFSET 0) AS opened
+               OFFSET 0) AS sized",
     )
     .fetch_one(conn)
     .await
     .map_err(failed("read the large objects"))?;
     Ok((count.unsigned_abs(), bytes.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup::lab::lab;
+
+    #[tokio::test]
+    async fn large_objects_are_measured_and_not_read() {
+        let lab = lab().await;
+        let target = lab.target().await;
+        let mut owner = lab.owner(&target).await;
+        let sparse = "SELECT lo_from_bytea(0, 'bonjour'), lo_create(0);
+                      DO $$ DECLARE fd integer = lo_open(lo_create(0), 393216); BEGIN
+                        PERFORM lo_lseek64(fd, 1200000000, 0), lowrite(fd, 'x'); END $$";
+        sqlx::raw_sql(sparse).execute(&mut owner).await.expect("large objects");
+        assert_eq!(large_objects(&mut owner).await.expect("a look"), (3, 1_200_000_008));
+    }
 }

@@ -10,7 +10,7 @@ use super::{CheckError, USER_SCHEMA, failed};
 /// What users put into a database, and the extensions it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Occupancy {
-    /// Tables, views, sequences, indexes and the like.
+    /// Tables, views, sequences and the like.
     pub relations: u64,
     /// Functions and types on their own.
     pub routines_and_types: u64,
@@ -18,6 +18,8 @@ pub struct Occupancy {
     pub large_objects: u64,
     /// Installed extensions, which do not count as content.
     pub extensions: BTreeSet<String>,
+    /// The schemas that these live in: whoever made the extensions made them.
+    pub extension_schemas: BTreeSet<String>,
 }
 
 impl Occupancy {
@@ -45,6 +47,12 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
                AND d.objid = {oid} AND d.deptype = 'e')"
         )
     };
+    // An index belongs to its table, and what is behind a composite type to the type: neither is noted as the extension's.
+    let relation = format!(
+        "c.relkind NOT IN ('i', 'I') AND {} AND {}",
+        not_of_extension("pg_class", "c.oid"),
+        not_of_extension("pg_type", "c.reltype")
+    );
     let sql = format!(
         "SELECT
            (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -54,8 +62,9 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
            + (SELECT count(*) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
               WHERE {USER_SCHEMA} AND t.typrelid = 0 AND t.typelem = 0 AND {of_type}),
            (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
-           (SELECT coalesce(array_agg(extname::text), '{{}}') FROM pg_catalog.pg_extension)",
-        relation = not_of_extension("pg_class", "c.oid"),
+           (SELECT coalesce(array_agg(extname::text), '{{}}') FROM pg_catalog.pg_extension),
+           (SELECT coalesce(array_agg(n.nspname::text), '{{}}') FROM pg_catalog.pg_extension e
+            JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)",
         routine = not_of_extension("pg_proc", "p.oid"),
         of_type = not_of_extension("pg_type", "t.oid"),
     );
@@ -67,11 +76,15 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
         let count: Result<i64, _> = row.try_get(index);
         count.map(i64::unsigned_abs).map_err(failed("look whether the database is empty"))
     };
-    let extensions: Vec<String> = row.try_get(3).map_err(failed("list the extensions"))?;
+    let names = |index: usize| {
+        let names: Result<Vec<String>, _> = row.try_get(index);
+        names.map(BTreeSet::from_iter).map_err(failed("list the extensions"))
+    };
     Ok(Occupancy {
         relations: count(0)?,
         routines_and_types: count(1)?,
         large_objects: count(2)?,
-        extensions: extensions.into_iter().collect(),
+        extensions: names(3)?,
+        extension_schemas: names(4)?,
     })
 }

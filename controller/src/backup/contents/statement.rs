@@ -1,6 +1,9 @@
 //! What a single statement of a dump means for the count.
 
-use super::names::{literal, qualified};
+use super::names::{identifier, literal, qualified};
+
+/// A name, and its schema if that was told.
+pub(super) type Name = (Option<String>, String);
 
 /// A statement that the count has to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,10 @@ pub(super) enum Statement {
     LargeObject,
     /// This many bytes go into one.
     LargeObjectBytes(u64),
+    /// An extension is made in this schema.
+    Extension { name: String, schema: String },
+    /// A table becomes a part of another.
+    Partition { partition: Name, of: Name },
     /// Anything else; whether it ends in `NOT VALID`.
     Other { not_valid: bool },
 }
@@ -25,6 +32,8 @@ pub(super) fn read(text: &str) -> Statement {
         Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
         Some(("INSERT", rest)) => insert(rest),
         Some(("SELECT", rest)) => select(rest),
+        Some(("CREATE", rest)) => extension(rest).or_else(|| made_as_partition(rest)),
+        Some(("ALTER", rest)) => attached(rest),
         _ => None,
     };
     known.unwrap_or_else(|| Statement::Other { not_valid: text.ends_with(" NOT VALID") })
@@ -60,6 +69,27 @@ fn select(text: &str) -> Option<Statement> {
     }
 }
 
+/// `EXTENSION IF NOT EXISTS hstore WITH SCHEMA public`
+fn extension(text: &str) -> Option<Statement> {
+    let (name, rest) = identifier(text.strip_prefix("EXTENSION IF NOT EXISTS ")?)?;
+    let (schema, _) = identifier(rest.strip_prefix(" WITH SCHEMA ")?)?;
+    Some(Statement::Extension { name, schema })
+}
+
+/// `TABLE ONLY public.a ATTACH PARTITION public.a_2026 FOR VALUES …`
+fn attached(text: &str) -> Option<Statement> {
+    let (of, rest) = qualified(text.strip_prefix("TABLE ONLY ")?)?;
+    let (partition, _) = qualified(rest.strip_prefix(" ATTACH PARTITION ")?)?;
+    Some(Statement::Partition { partition, of })
+}
+
+/// `TABLE public.a_2026 PARTITION OF public.a …`, as releases of long ago wrote it.
+fn made_as_partition(text: &str) -> Option<Statement> {
+    let (partition, rest) = qualified(text.strip_prefix("TABLE ")?)?;
+    let (of, _) = qualified(rest.strip_prefix(" PARTITION OF ")?)?;
+    Some(Statement::Partition { partition, of })
+}
+
 /// `'public.x_id_seq', 42, true)`
 fn set_value(arguments: &str) -> Option<Statement> {
     let (name, rest) = literal(arguments)?;
@@ -89,6 +119,10 @@ mod tests {
         );
         assert_eq!(read("SELECT pg_catalog.lo_create('16600')"), Statement::LargeObject);
         assert_eq!(read(r"SELECT pg_catalog.lowrite(0, '\x00ff17')"), Statement::LargeObjectBytes(3));
+        assert_eq!(
+            read("CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA extensions"),
+            Statement::Extension { name: "uuid-ossp".into(), schema: "extensions".into() }
+        );
         assert_eq!(
             read("ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest as _, Sha256};
-
 use super::encoding::{DumpEncoding, Utf8Watch, told_by};
-use super::statement::{self, Statement};
+use super::schema::{Schema, makes_schema};
+use super::statement::{self, Name, Statement};
 use super::{Counts, RelationName, SequenceValue, TableCount};
+use crate::backup::toc::on_one_line;
 
 /// What follows a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) struct Tally {
     encoding: DumpEncoding,
     encoding_known: bool,
     watch: Utf8Watch,
-    schema: Sha256,
+    schema: Schema,
     counts: Counts,
 }
 
@@ -107,8 +107,7 @@ impl Tally {
             return Next::Code;
         }
         if makes_schema(&read) {
-            self.schema.update(read.as_bytes());
-            self.schema.update(b";");
+            self.schema.statement(&read, self.section.as_ref().map(Section::told));
         }
         match statement::read(&read) {
             Statement::Copy(schema, table) => {
@@ -124,6 +123,11 @@ impl Tally {
                 let sequence = self.relation(schema, sequence);
                 self.counts.sequences.push(SequenceValue { sequence, last_value, is_called });
             }
+            Statement::Extension { name, schema } => drop(self.counts.extensions.insert(name, schema)),
+            Statement::Partition { partition, of } => {
+                let (partition, of) = (self.named(partition), self.named(of));
+                self.counts.partitions.push((partition, of));
+            }
             Statement::LargeObject => self.counts.large_objects += 1,
             Statement::LargeObjectBytes(bytes) => self.counts.large_object_bytes += bytes,
             Statement::Other { not_valid: true } => self.constraint_not_valid(),
@@ -138,7 +142,9 @@ impl Tally {
         self.counts.tables = (self.tables.into_iter())
             .map(|(table, size)| TableCount { table, rows: size.rows, bytes: size.bytes })
             .collect();
-        self.counts.schema_sha256 = hex::encode(self.schema.finalize());
+        let path = |table: &RelationName| on_one_line(&format!("{} {}", table.schema, table.name));
+        let partitions = self.counts.partitions.iter().map(|(partition, _)| path(partition)).collect();
+        self.counts.schema_sha256 = self.schema.digest(&partitions);
         self.counts.sequences.sort_by(|a, b| a.sequence.cmp(&b.sequence));
         self.counts
     }
@@ -167,6 +173,10 @@ impl Tally {
         RelationName { schema: schema.unwrap_or_else(own), name }
     }
 
+    fn named(&self, (schema, name): Name) -> RelationName {
+        self.relation(schema, name)
+    }
+
     /// A data entry without a single statement is that of an empty table, dumped as `INSERT`s.
     fn end_section(&mut self) {
         let has_rows = std::mem::take(&mut self.section_has_rows);
@@ -180,13 +190,6 @@ impl Tally {
     }
 }
 
-/// Whether it makes a part of the schema. Who owns it differs from server to server.
-fn makes_schema(statement: &str) -> bool {
-    let begins =
-        |word: &&str| statement.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-    ["CREATE ", "ALTER "].iter().any(begins) && !statement.contains(" OWNER TO ")
-}
-
 impl Section {
     /// ` Data for Name: NAME; Type: KIND; Schema: SCHEMA; Owner: …`
     fn parse(comment: &str) -> Option<Self> {
@@ -196,5 +199,10 @@ impl Section {
         let (text, schema) = text.rsplit_once("; Schema: ")?;
         let (name, kind) = text.rsplit_once("; Type: ")?;
         Some(Self { kind: kind.to_owned(), schema: schema.to_owned(), name: name.to_owned() })
+    }
+
+    /// Its kind, and its schema and name as one.
+    fn told(&self) -> (&str, String) {
+        (&self.kind, format!("{} {}", self.schema, self.name))
     }
 }

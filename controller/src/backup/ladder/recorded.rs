@@ -12,7 +12,31 @@ use crate::backup::contents::{Counts, RelationName};
 use crate::backup::refusal::Layer;
 
 /// Rows of each table.
-pub type Rows = BTreeMap<RelationName, u64>;
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rows {
+    /// Each table, partitions by themselves.
+    pub tables: BTreeMap<RelationName, u64>,
+    /// The partitions among them, each with the table that it is a part of in the end.
+    pub roots: BTreeMap<RelationName, RelationName>,
+}
+
+impl FromIterator<(RelationName, u64)> for Rows {
+    fn from_iter<T: IntoIterator<Item = (RelationName, u64)>>(tables: T) -> Self {
+        Self { tables: tables.into_iter().collect(), roots: BTreeMap::new() }
+    }
+}
+
+impl Rows {
+    /// The rows of whole tables, by what these, or `others`, know of their partitions.
+    fn whole<'a>(&'a self, others: &'a Self) -> BTreeMap<&'a RelationName, u64> {
+        let mut whole = BTreeMap::new();
+        for (table, rows) in &self.tables {
+            let root = self.roots.get(table).or_else(|| others.roots.get(table)).unwrap_or(table);
+            *whole.entry(root).or_default() += rows;
+        }
+        whole
+    }
+}
 
 /// What was recorded of this backup when it was made or first seen, and of the one before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -75,7 +99,8 @@ impl Recorded {
     pub fn check_rows(&self, counts: &Counts) -> Result<(), Refusal> {
         let Some(recorded) = &self.rows else { return Ok(()) };
         let found = rows_of(counts);
-        let differs = |table: &&RelationName| recorded.get(table) != found.get(table);
+        let (recorded, found) = (&recorded.tables, &found.tables);
+        let differs = |table: &&RelationName| recorded.get(*table) != found.get(*table);
         match recorded.keys().chain(found.keys()).find(differs) {
             None => Ok(()),
             Some(table) => Err(Refusal::CountDiffers {
@@ -95,9 +120,10 @@ impl Recorded {
 
 impl Previous {
     /// Where far fewer rows are `now`. Of single tables, those count that held one row in a hundred at least: queues and
-    /// sessions come and go.
+    /// sessions come and go. So do partitions, which are counted as the one table that they are.
     pub fn falls(&self, now: &Rows) -> Vec<Fall> {
-        let Self { rows, tolerated } = self;
+        let Self { rows: before, tolerated } = self;
+        let (rows, now) = (before.whole(now), now.whole(before));
         let total: u64 = rows.values().sum();
         let fell = |table: Option<&RelationName>, before: u64, now: u64| {
             #[expect(clippy::cast_precision_loss, reason = "a share of rows needs no more than 52 bits")]
@@ -106,25 +132,49 @@ impl Previous {
         };
         let tables = rows.iter().filter(|(_, before)| **before >= total.div_ceil(100).max(1));
         let tables = tables
-            .filter_map(|(table, before)| fell(Some(table), *before, now.get(table).copied().unwrap_or(0)));
+            .filter_map(|(table, before)| fell(Some(*table), *before, now.get(table).copied().unwrap_or(0)));
         fell(None, total, now.values().sum()).into_iter().chain(tables).collect()
     }
 }
 
 /// The rows of each table of a dump.
 pub fn rows_of(counts: &Counts) -> Rows {
-    counts.tables.iter().map(|count| (count.table.clone(), count.rows)).collect()
+    let of: BTreeMap<_, _> = counts.partitions.iter().map(|(partition, of)| (partition, of)).collect();
+    // A partition may have partitions itself; in no dump that a server wrote is one a part of itself.
+    let root = |partition| {
+        let above = std::iter::successors(of.get(partition), |of_it| of.get(*of_it));
+        above.take(of.len()).last().map(|root| (*root).clone())
+    };
+    let tables = counts.tables.iter().map(|count| (count.table.clone(), count.rows)).collect();
+    let roots = of.keys().filter_map(|partition| Some(((*partition).clone(), root(partition)?))).collect();
+    Rows { tables, roots }
 }
 
-/// Rows as they are stored: `[[schema, name, rows], …]`.
+/// Rows as they are stored: `[[schema, name, rows], …]`, those of a partition with its root: `[…, rows, [schema, name]]`.
 pub fn rows_document(rows: &Rows) -> serde_json::Value {
-    rows.iter().map(|(table, rows)| serde_json::json!([table.schema, table.name, rows])).collect()
+    let one = |(table, count): (&RelationName, &u64)| match rows.roots.get(table) {
+        None => serde_json::json!([table.schema, table.name, count]),
+        Some(root) => serde_json::json!([table.schema, table.name, count, [root.schema, root.name]]),
+    };
+    rows.tables.iter().map(one).collect()
 }
+
+/// A table's rows as they are stored.
+#[derive(Deserialize)]
+struct Stored(String, String, u64, #[serde(default)] Option<(String, String)>);
 
 /// Rows as they were stored; `None` if that is something else.
 pub fn rows_of_document(document: &serde_json::Value) -> Option<Rows> {
-    let stored: Vec<(String, String, u64)> = serde_json::from_value(document.clone()).ok()?;
-    Some(stored.into_iter().map(|(schema, name, rows)| (RelationName { schema, name }, rows)).collect())
+    let stored: Vec<Stored> = serde_json::from_value(document.clone()).ok()?;
+    let mut read = Rows::default();
+    for Stored(schema, name, rows, root) in stored {
+        let table = RelationName { schema, name };
+        if let Some((schema, name)) = root {
+            read.roots.insert(table.clone(), RelationName { schema, name });
+        }
+        read.tables.insert(table, rows);
+    }
+    Some(read)
 }
 
 #[cfg(test)]
@@ -173,9 +223,36 @@ mod tests {
         assert_eq!(Recorded::default().falls(&counts(&[])), []);
     }
 
+    /// A dump of these partitions, each of one year, which is one of the table `all`.
+    fn partitioned(rows: &[(&str, u64)]) -> Counts {
+        let years = rows.iter().map(|(name, _)| (relation(name), relation("year")));
+        let years = years.chain([(relation("year"), relation("all"))]);
+        Counts { partitions: years.collect(), ..counts(rows) }
+    }
+
+    #[test]
+    fn partitions_come_and_go_and_their_table_stays() {
+        let rows = rows_of(&partitioned(&[("monday", 400), ("tuesday", 600)]));
+        let told = |before: &Rows, now| {
+            let falls = Previous { rows: before.clone(), tolerated: 0.2 }.falls(&rows_of(&partitioned(now)));
+            falls.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&rows, &[("tuesday", 500), ("wednesday", 400)]), [""; 0]);
+        assert_eq!(
+            told(&rows, &[("tuesday", 600), ("wednesday", 0)])[1],
+            "public.all fell from 1000 to 600 rows"
+        );
+        // An earlier release did not note which tables are partitions.
+        let rows = Rows { roots: BTreeMap::new(), ..rows };
+        assert_eq!(told(&rows, &[("monday", 0), ("tuesday", 900)]), [""; 0]);
+    }
+
     #[test]
     fn rows_read_back_as_they_were_stored() {
-        let rows = Rows::from([(RelationName { schema: "a b".into(), name: "É".into() }, 7)]);
+        let mut rows = Rows::from_iter([(RelationName { schema: "a b".into(), name: "É".into() }, 7)]);
+        assert_eq!(rows_of_document(&rows_document(&rows)), Some(rows.clone()));
+        rows.tables.insert(relation("y2026"), 8);
+        rows.roots.insert(relation("y2026"), relation("all"));
         assert_eq!(rows_of_document(&rows_document(&rows)), Some(rows));
         assert_eq!(rows_of_document(&serde_json::json!({"x": 1})), None);
     }

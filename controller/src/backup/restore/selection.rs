@@ -34,7 +34,7 @@ impl Selection {
             replaces: !occupancy.is_empty(),
         };
         for entry in &toc.entries {
-            let Some(rule) = skip_rule(entry, |extension| occupancy.extensions.contains(extension)) else {
+            let Some(rule) = skip_rule(entry, occupancy) else {
                 selection.restored.push(entry.id);
                 continue;
             };

@@ -178,3 +178,51 @@ fn a_schema_is_the_same_whoever_owns_it_and_whatever_is_in_it_and_another_with_e
         digest(&format!("{table}ALTER TABLE ONLY public.t ADD CONSTRAINT p PRIMARY KEY (id);\n"))
     );
 }
+
+#[test]
+fn a_schema_is_the_same_with_one_partition_more() {
+    let read = |text: &str| {
+        let mut scanner = Scanner::default();
+        scanner.feed(text.as_bytes());
+        scanner.finish().expect("a whole text")
+    };
+    let entry = |kind: &str, name: &str, text: &str| {
+        format!("--\n-- Name: {name}; Type: {kind}; Schema: public; Owner: ada\n--\n\n{text};\n\n")
+    };
+    let table = entry("TABLE", "log", "CREATE TABLE public.log (\n    day date\n)\nPARTITION BY RANGE (day)");
+    let partition = |name: &str| {
+        let parts = [
+            ("TABLE", name.to_owned(), format!("CREATE TABLE public.\"{name}\" (\n    day date\n)")),
+            (
+                "TABLE ATTACH",
+                name.to_owned(),
+                format!("ALTER TABLE ONLY public.log ATTACH PARTITION public.\"{name}\" FOR VALUES IN (1)"),
+            ),
+            (
+                "CONSTRAINT",
+                format!("{name} {name}_pkey"),
+                format!("ALTER TABLE ONLY public.\"{name}\" ADD CONSTRAINT k PRIMARY KEY (day)"),
+            ),
+            (
+                "INDEX",
+                format!("{name}_x"),
+                format!("CREATE UNIQUE INDEX x ON public.\"{name}\" USING btree (day)"),
+            ),
+            (
+                "INDEX ATTACH",
+                format!("{name}_x"),
+                format!("ALTER INDEX public.x ATTACH PARTITION public.{name}_x"),
+            ),
+        ];
+        parts.map(|(kind, name, text)| entry(kind, &name, &text)).concat()
+    };
+    let (one, two) =
+        (read(&format!("{table}{}", partition("d 1"))), read(&format!("{table}{}", partition("d 2"))));
+    let more = read(&format!("{}{table}{}", partition("d 1"), partition("d2")));
+    assert_eq!((&one.schema_sha256, &one.schema_sha256), (&two.schema_sha256, &more.schema_sha256));
+    assert_eq!(more.partitions.len(), 2);
+    let index = entry("INDEX", "log_x", "CREATE INDEX log_x ON ONLY public.log USING btree (day)");
+    assert_ne!(one.schema_sha256, read(&format!("{table}{index}")).schema_sha256);
+    let alike = entry("TABLE", "d 1", "CREATE TABLE public.\"d 1\" (\n    day date\n)");
+    assert_ne!(one.schema_sha256, read(&format!("{table}{alike}")).schema_sha256, "it is no partition");
+}

@@ -1,0 +1,80 @@
+//! What a server lacks that the source's server had: what newer releases can, files of the system's, and rights that only a
+//! superuser gives.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgConnection;
+
+use crate::backup::checks::CheckError;
+use crate::backup::restore::EntryError;
+use crate::backup::toc::Toc;
+
+/// Whether the dump comes from a newer major than this server's, in a few words: dumps go up and never surely down.
+pub(super) async fn newer(connection: &mut PgConnection, toc: &Toc) -> Result<Option<String>, CheckError> {
+    let here: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::integer / 10000")
+        .fetch_one(connection)
+        .await
+        .map_err(|source| CheckError { doing: "ask the throwaway server for its version", source })?;
+    let source = toc.server_major().filter(|major| i64::from(*major) > i64::from(here));
+    Ok(source.map(|major| format!("all that PostgreSQL {major} does")))
+}
+
+/// How such an error begins, how it goes on behind the name of what is lacking, and what to call that.
+///
+/// Source: `pg_locale.c`, `namespace.c`, `ts_utils.c`, the dictionaries and `aclchk.c` of PostgreSQL 12 to 18.
+const SAYS: &[(&str, &str, &str)] = &[
+    ("could not create locale ", ": ", "the locale "),
+    ("could not open collator for locale ", ": ", "the locale "),
+    // One of the dump's own is called by its own schema, and whatever kept it from being made has told so itself.
+    ("collation \"pg_catalog.", "\" for encoding ", "the collation "),
+    ("could not open dictionary file ", ": ", "the dictionary file "),
+    ("could not open affix file ", ": ", "the affix file "),
+    ("could not open stop-word file ", ": ", "the stop-word file "),
+    ("could not open synonym file ", ": ", "the synonym file "),
+    ("could not open thesaurus file ", ": ", "the thesaurus file "),
+    ("permission denied for foreign-data wrapper ", "\n", "the use of the foreign-data wrapper "),
+    ("permission denied to create foreign-data wrapper ", "\n", "the making of the foreign-data wrapper "),
+    ("permission denied for language ", "\n", "the use of the language "),
+];
+
+/// What these errors say that the server lacks, each once, in a few words.
+pub(super) fn lacking(errors: &[EntryError]) -> BTreeSet<String> {
+    errors.iter().filter_map(|error| of(&error.message)).collect()
+}
+
+fn of(message: &str) -> Option<String> {
+    SAYS.iter().find_map(|(begins, ends, called)| {
+        let rest = message.strip_prefix(begins)?;
+        let name = rest.split(ends).next().unwrap_or(rest);
+        Some(format!("{called}{name}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+
+    #[test]
+    fn what_the_server_lacks_is_named_and_nothing_else_is() {
+        let lacks = |message| of(message).unwrap_or_default();
+        assert_eq!(
+            lacks("could not create locale \"Q.utf8\": No such file or directory"),
+            "the locale \"Q.utf8\""
+        );
+        assert_eq!(
+            lacks("collation \"pg_catalog.fr_FR.utf8\" for encoding \"UTF8\" does not exist"),
+            "the collation fr_FR.utf8"
+        );
+        assert_eq!(
+            lacks("permission denied for foreign-data wrapper postgres_fdw"),
+            "the use of the foreign-data wrapper postgres_fdw"
+        );
+        for fault in [
+            "collation \"public.x\" for encoding \"UTF8\" does not exist",
+            "permission denied for table a",
+            "could not open file \"base/1/2\": No such file or directory",
+        ] {
+            assert_eq!(lacks(fault), "", "{fault}");
+        }
+    }
+}
