@@ -117,7 +117,7 @@ async fn alertmanager(folder: &Path, hook: &str) -> Program {
 }
 
 async fn prometheus(folder: &Path, daemon: &str, alertmanager: &str) -> Program {
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/rules.yml");
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/prometheus/rules.yml");
     let rules = write(folder, "rules.yml", &std::fs::read_to_string(rules).expect("it is done"));
     let interval = SCRAPE.as_secs();
     let config = format!(
