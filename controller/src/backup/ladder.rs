@@ -250,7 +250,7 @@ impl Climb {
         let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
         let report = restore(tools, order, cancel, |_| {}).await?;
         let Look { observed, inside } = Look::take(&scratch, connection).await?;
-        self.findings = compare(counts, &selection, &observed);
+        self.findings = compare(counts, &observed);
         self.findings.extend(undumped(toc, &observed));
         let account = account(toc, &selection, &report, counts, &observed);
         let (complete, told) = (account.is_complete(), account.to_string());

@@ -1,20 +1,18 @@
 //! What of a dump is restored into a given target, and whether at all. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::RestoreError;
 use crate::backup::accounting::{Rule, skip_rule};
 use crate::backup::checks::Occupancy;
-use crate::backup::contents::RelationName;
-use crate::backup::toc::{Toc, on_one_line};
+use crate::backup::toc::Toc;
 
 /// The entries to restore, and those left out with the rule for each. To have one is to have looked at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
     restored: Vec<u32>,
     skipped: BTreeMap<u32, Rule>,
-    rows_left_out: BTreeSet<String>,
     replaces: bool,
 }
 
@@ -27,21 +25,14 @@ impl Selection {
         if !occupancy.is_empty() && !ours {
             return Err(RestoreError::NotEmpty { found: occupancy.to_string() });
         }
-        let mut selection = Self {
-            restored: Vec::new(),
-            skipped: BTreeMap::new(),
-            rows_left_out: BTreeSet::new(),
-            replaces: !occupancy.is_empty(),
-        };
+        let mut selection =
+            Self { restored: Vec::new(), skipped: BTreeMap::new(), replaces: !occupancy.is_empty() };
         for entry in &toc.entries {
             let Some(rule) = skip_rule(entry, occupancy) else {
                 selection.restored.push(entry.id);
                 continue;
             };
             selection.skipped.insert(entry.id, rule);
-            if entry.kind == "TABLE DATA" {
-                selection.rows_left_out.insert(entry.path());
-            }
         }
         Ok(selection)
     }
@@ -54,11 +45,6 @@ impl Selection {
     /// The rule by which an entry is left out.
     pub fn skipped(&self, id: u32) -> Option<Rule> {
         self.skipped.get(&id).copied()
-    }
-
-    /// Whether the rows of this table are left out by a rule.
-    pub fn leaves_out_rows_of(&self, table: &RelationName) -> bool {
-        self.rows_left_out.contains(&on_one_line(&format!("{} {}", table.schema, table.name)))
     }
 
     /// Whether what stands in the way is dropped first.

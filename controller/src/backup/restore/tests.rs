@@ -56,7 +56,7 @@ fn order<'a>(
 async fn failures(lab: &Lab, target: &Target, restored: &Restored) -> Vec<&'static str> {
     let mut owner = lab.owner(target).await;
     let observed = observe(&mut owner, |_, _| {}).await.expect("a look");
-    let mut findings = compare(&restored.counts, &restored.selection, &observed);
+    let mut findings = compare(&restored.counts, &observed);
     findings.extend(integrity(&mut owner).await.expect("a look"));
     let failures = findings.iter().filter(|finding| finding.severity(&restored.counts) == Severity::Failure);
     failures.map(Finding::reason).collect()

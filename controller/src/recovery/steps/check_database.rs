@@ -10,11 +10,10 @@ use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError, deploy};
 use crate::backup::checks::{
     Code, Finding, MigrationLevel, Severity as Weight, analyze, applied_migrations, compare,
-    compare_migrations, grant_readonly, integrity, observe, occupancy, planned, readonly_gaps,
-    run_data_checks, undumped,
+    compare_migrations, grant_readonly, integrity, observe, planned, readonly_gaps, run_data_checks,
+    undumped,
 };
 use crate::backup::ladder::{rows_document, rows_of};
-use crate::backup::restore::Selection;
 use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, ChosenObjects};
 use crate::recovery::step::Step;
 use crate::recovery::tools::CODE_PATIENCE;
@@ -45,10 +44,7 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     analyze(connection, beat).await.map_err(doing("gathering statistics"))?;
     ctx.doing(SpanKind::Data, "counting rows");
     let seen = observe(connection, beat).await.map_err(doing("counting what is in the database"))?;
-    let found = occupancy(connection).await.map_err(doing("looking at the database"))?;
-    let selection =
-        Selection::new(&dump.toc, &found, true).map_err(StepError::failed("comparing with the dump"))?;
-    let mut findings = compare(&dump.counts, &selection, &seen);
+    let mut findings = compare(&dump.counts, &seen);
     findings
         .extend(integrity(connection).await.map_err(doing("checking sequences, indexes and constraints"))?);
     findings.extend(undumped(&dump.toc, &seen));
