@@ -7,6 +7,7 @@ mod checks;
 mod page;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verification;
 
 use chrono::{DateTime, Utc};
 use reprise_crds::Milestone;
@@ -21,6 +22,7 @@ use super::step::Step;
 use crate::store::{Event, RequestRow, StepPhase, StepRow, Verdict};
 pub use checks::Check;
 pub use page::{html, markdown};
+pub use verification::Verification;
 
 /// The records that evidence is made of.
 #[derive(Debug, Clone, Copy)]

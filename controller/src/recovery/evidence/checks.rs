@@ -92,7 +92,7 @@ fn counted(checked: &CheckedDatabase) -> String {
     let CheckedDatabase { tables, rows, sequences, data_checks, references, migrations } = checked;
     let further = migrations.iter().chain(references).fold(String::new(), |all, found| all + "; " + found);
     format!(
-        "{rows} rows in {tables} tables counted, as many as in the dump; {sequences} sequences are past their largest value; \
+        "{rows} rows in {tables} tables counted, as many as in the dump; {sequences} sequences stand where the dump has them; \
          {data_checks} checks of the plan hold{further}"
     )
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use pulldown_cmark::{Options, Parser};
+use serde_json::Value;
 
 use super::{Choice, Evidence, Left, Objective};
 
@@ -19,19 +20,23 @@ pub fn markdown(evidence: &Evidence) -> String {
         checks(evidence),
         left(&evidence.left),
         timeline(evidence),
-        tools(evidence),
+        tools(&evidence.tools),
     ];
     sections.join("\n")
 }
 
 /// The page as one HTML file that needs nothing else.
 pub fn html(evidence: &Evidence) -> String {
-    let page = markdown(evidence);
+    document(&evidence.request, &markdown(evidence))
+}
+
+/// A page of Markdown about `name` as an HTML file.
+pub(super) fn document(name: &str, page: &str) -> String {
     let mut body = String::new();
-    pulldown_cmark::html::push_html(&mut body, Parser::new_ext(&page, Options::ENABLE_TABLES));
+    pulldown_cmark::html::push_html(&mut body, Parser::new_ext(page, Options::ENABLE_TABLES));
     let mut title = String::new();
     // The title is text, not markup, and there is no other text outside the page.
-    for letter in evidence.request.chars().filter(|letter| !matches!(letter, '<' | '>' | '&')) {
+    for letter in name.chars().filter(|letter| !matches!(letter, '<' | '>' | '&')) {
         title.push(letter);
     }
     format!(
@@ -125,15 +130,15 @@ fn timeline(evidence: &Evidence) -> String {
     section("Timeline", &["At", "After", "What"], rows)
 }
 
-fn tools(evidence: &Evidence) -> String {
-    let known = evidence.tools.as_object().into_iter().flatten();
+pub(super) fn tools(tools: &Value) -> String {
+    let known = tools.as_object().into_iter().flatten();
     let rows = known
         .map(|(tool, version)| vec![plain(tool), plain(version.as_str().unwrap_or(&version.to_string()))]);
     section("Tools that judged the backup", &["Tool", "Version"], rows)
 }
 
 /// A heading and a table; says so where there is nothing.
-fn section(title: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn section(title: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<String> = rows.map(|row| format!("| {} |", row.join(" | "))).collect();
     if rows.is_empty() {
         return format!("## {title}\n\nNothing is recorded.\n");
@@ -143,7 +148,7 @@ fn section(title: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>
 }
 
 /// Text that is nothing but text, on one line: what Markdown gives a meaning is escaped.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -157,11 +162,11 @@ fn plain(text: &str) -> String {
     safe
 }
 
-fn date(at: DateTime<Utc>) -> String {
+pub(super) fn date(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn time(seconds: Option<f64>) -> String {
+pub(super) fn time(seconds: Option<f64>) -> String {
     let Some(seconds) = seconds else { return "—".to_owned() };
     if seconds < 120.0 {
         return format!("{seconds:.1} s");

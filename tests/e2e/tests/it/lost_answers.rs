@@ -1,6 +1,6 @@
 //! Calls that took effect and whose answers were lost: each is looked for, none is repeated.
 
-use reprise_e2e::plan::Plan;
+use reprise_e2e::plan::{APPS, Plan};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 
@@ -33,6 +33,24 @@ async fn what_was_created_without_an_answer_is_found_and_not_created_again() {
         left.retain(|rule| rule.fault == Fault::DropAfter);
         assert!(left.is_empty(), "these answers were never lost: {left:?}");
         recovered(stage, &request).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_and_not_marked_yet_goes_with_its_request() {
+    play(13, async |stage: &mut Stage| {
+        stage.world.break_("PUT", "/variables", None, Fault::Stall);
+        let request = stage.bad_day(&Plan::example()).await;
+        let made = |stage: &Stage| APPS.iter().any(|app| stage.world.count("apps", "name", app) == 1);
+        stage.eventually("an app that is not marked", made).await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        stage.daemon.records().stands(&request, |now| now.phase == "Cancelled").await;
+        for app in APPS {
+            assert_eq!(stage.world.count("apps", "name", app), 0, "{app} was left behind");
+        }
+        let left = "SELECT message FROM recovery_events WHERE reason = 'LeftAlone'";
+        assert_eq!(stage.daemon.records().column(left).await, [""; 0]);
     })
     .await;
 }

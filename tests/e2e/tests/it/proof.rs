@@ -69,6 +69,14 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
             "the newest good one"
         );
 
+        let page = stage.daemon.run(&["evidence", &row.name]).await;
+        assert!(
+            page.contains("**refused**, database of plan apilos") && page.contains(&row.refused),
+            "{page}"
+        );
+        let page = stage.daemon.run(&["evidence", &new]).await;
+        assert!(page.contains("**asserted**") && page.contains("| asserted | yes |"), "{page}");
+
         let (_, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
         for check in [
             "references",

@@ -29,6 +29,9 @@ async fn nonsense_is_refused_on_its_own_row_while_another_request_runs_through()
         refused(stage, "unset", "NotConfigured", &[path, "NOBODY_SET_THIS"]).await;
         records.succeeded(&request).await;
         recovered(stage, &request).await;
+        // It was restored; whether that is all that can be asked of it, a recovery does not say.
+        let rung = "SELECT rung || ' ' || settled || ' ' || sound FROM backup_verdicts WHERE checked_by = 'the-bad-day' AND rung NOT IN ('listed', 'downloaded', 'intact', 'readable')";
+        assert_eq!(records.column(rung).await, ["restored false false"]);
         let touched = records.column("SELECT DISTINCT request FROM recovery_steps").await;
         assert_eq!(touched, [request.name()], "a refused request began something");
     })
