@@ -14,6 +14,7 @@ pub use crate::runtime::lease::Epoch;
 
 mod alert_drill;
 mod archive_contents;
+mod archive_facts;
 mod archive_marks;
 mod archive_pending;
 mod archives;
@@ -33,9 +34,10 @@ mod truths;
 mod verdicts;
 
 pub use archive_contents::Stored;
+pub use archive_facts::ArchiveFacts;
 pub use archive_marks::{Marked, Marks};
 pub use archive_pending::Pending;
-pub use archives::{ArchiveEnd, ArchiveFacts, ArchiveRow, Copied, Turn};
+pub use archives::{ArchiveEnd, ArchiveRow, Copied, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};
 pub use freshness::{PlanDates, Sizes};

@@ -24,12 +24,14 @@ use super::known::Known;
 use super::suspicion::Noise;
 use super::vault::{BINARY, PART};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
-use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Pending, Stored};
 
 mod inside;
 mod large;
 mod lookups;
+mod trouble;
+
+use trouble::{absent, again, error_is_change, replaced, short};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -305,7 +307,9 @@ impl Copier {
         if head.is_none_or(|head| head.size != size) {
             return Err(inside(denied));
         }
-        self.read_back(key, sha256).await
+        self.read_back(key, sha256).await?;
+        // It may be locked for less long than what is put now.
+        vault.see_lock(key, &self.keeping).await
     }
 
     /// The store claims another MD5 than that of what it was sent: what does it hold?
@@ -364,43 +368,5 @@ impl Copier {
             pending,
         };
         Ok(Done { entry, kept, replaced })
-    }
-}
-
-fn absent() -> Outcome {
-    Outcome::Unreadable("the bucket lists it, and answers that there is none".to_owned())
-}
-
-/// Whether the object is to be begun again: a break, or another object under the same key.
-fn again(error: &ArchiveError) -> bool {
-    matches!(error.class(), Class::Transient | Class::Throttled(_)) || error_is_change(error)
-}
-
-fn error_is_change(error: &ArchiveError) -> bool {
-    matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
-}
-
-/// It is another object by now, though the store did not say so when it was asked.
-fn replaced(key: &str) -> ArchiveError {
-    let source = S3Error::Status {
-        call: "objects.get",
-        status: 412,
-        code: String::new(),
-        message: format!("{key} was replaced"),
-        effect: crate::providers::http::Effect::Repeatable,
-    };
-    ArchiveError::Outside { doing: "reading a part", source }
-}
-
-/// Fewer bytes arrived than were announced, or others: reading again helps.
-fn short(what: &str, got: u64, announced: u64) -> ArchiveError {
-    let source = std::io::Error::other(format!("{what}: {got} of {announced} bytes arrived whole"));
-    ArchiveError::Outside {
-        doing: "copying an object",
-        source: S3Error::Transport {
-            call: "objects.get",
-            effect: crate::providers::http::Effect::Repeatable,
-            source: source.into(),
-        },
     }
 }

@@ -1,0 +1,41 @@
+//! What can go wrong with one object, and which of it is worth another attempt.
+
+use super::Outcome;
+use crate::archive::error::ArchiveError;
+use crate::providers::http::Effect;
+use crate::providers::s3::S3Error;
+use crate::runtime::class::{Class, Classified as _};
+
+pub(super) fn absent() -> Outcome {
+    Outcome::Unreadable("the bucket lists it, and answers that there is none".to_owned())
+}
+
+/// Whether the object is to be begun again: a break, or another object under the same key.
+pub(super) fn again(error: &ArchiveError) -> bool {
+    matches!(error.class(), Class::Transient | Class::Throttled(_)) || error_is_change(error)
+}
+
+pub(super) fn error_is_change(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
+}
+
+/// It is another object by now, though the store did not say so when it was asked.
+pub(super) fn replaced(key: &str) -> ArchiveError {
+    let source = S3Error::Status {
+        call: "objects.get",
+        status: 412,
+        code: String::new(),
+        message: format!("{key} was replaced"),
+        effect: Effect::Repeatable,
+    };
+    ArchiveError::Outside { doing: "reading a part", source }
+}
+
+/// Fewer bytes arrived than were announced, or others: reading again helps.
+pub(super) fn short(what: &str, got: u64, announced: u64) -> ArchiveError {
+    let source = std::io::Error::other(format!("{what}: {got} of {announced} bytes arrived whole"));
+    ArchiveError::Outside {
+        doing: "copying an object",
+        source: S3Error::Transport { call: "objects.get", effect: Effect::Repeatable, source: source.into() },
+    }
+}
