@@ -130,7 +130,9 @@ impl Copier {
         }
         let size = want.range.map_or(found.size, |(_, size)| size);
         let hashes = before.clone();
-        let state = Arc::new(Mutex::new(Passing { hashes, md5: Md5::new(), bytes: 0, noise: Noise::new() }));
+        // One MD5 is as dear as all else together. With that of the whole the end is checked: see `settle`.
+        let md5 = hashes.md5.is_none().then(Md5::new);
+        let state = Arc::new(Mutex::new(Passing { hashes, md5, bytes: 0, noise: Noise::new() }));
         let passing = Arc::clone(&state);
         let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
         let body = body
@@ -142,7 +144,8 @@ impl Copier {
         if state.bytes != size {
             return Err(short(&listed.key, state.bytes, size));
         }
-        let is_doubtful = is_md5(&etag) && etag != hex::encode(state.md5.clone().finalize());
+        let md5 = state.md5.clone().map(|md5| hex::encode(md5.finalize()));
+        let is_doubtful = is_md5(&etag) && md5.is_some_and(|md5| md5 != etag);
         let noise = state.noise.is_noise();
         Ok(Some((found, Hashed { hashes: state.hashes.clone(), etag, noise, is_doubtful })))
     }
@@ -159,16 +162,25 @@ impl Copier {
             self.extend(&key, held.locked).await?;
         } else {
             let (from, to) = ((vault.bucket.as_str(), name), (vault.bucket.as_str(), key.as_str()));
-            match vault.s3.copy_exactly(from, Want::default(), to, listed.size, &self.keeping).await {
-                Err(error) if error.is_denied() => self.is_there(&key, sha256, listed.size, error).await?,
-                copied => drop(copied.map_err(&inside)?),
-            }
+            let copied = vault.s3.copy_exactly(from, Want::default(), to, listed.size, &self.keeping).await;
+            let is_doubtful = match copied {
+                Err(error) if error.is_denied() => {
+                    self.is_there(&key, sha256, listed.size, error).await?;
+                    false
+                }
+                // A copy of one piece bears the MD5 of all of it. One that bears another tag is read.
+                copied => {
+                    let etag = copied.map_err(&inside)?;
+                    let md5 = whole.hashes.md5.map(|md5| hex::encode(md5.finalize()));
+                    whole.is_doubtful || md5.is_some_and(|md5| md5 != etag)
+                }
+            };
             vault.see_lock(&key, &self.keeping).await?;
             let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
             if head.is_none_or(|head| head.size != listed.size) {
                 return Err(short(&key, 0, listed.size));
             }
-            if whole.is_doubtful {
+            if is_doubtful {
                 self.read_back(&key, sha256).await?;
             }
         }
@@ -222,8 +234,8 @@ struct Hashed {
 /// A part on its way.
 struct Passing {
     hashes: Hashes,
-    /// Of the part alone.
-    md5: Md5,
+    /// Of the part alone, where that of the whole is not computed.
+    md5: Option<Md5>,
     bytes: u64,
     noise: Noise,
 }
@@ -234,7 +246,9 @@ impl Passing {
         if let Some(md5) = &mut self.hashes.md5 {
             md5.update(bytes);
         }
-        self.md5.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
         self.bytes += bytes.len() as u64;
         self.noise.update(bytes);
     }
