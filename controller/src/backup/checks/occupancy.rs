@@ -16,11 +16,21 @@ pub struct Occupancy {
     pub routines_and_types: u64,
     /// Large objects.
     pub large_objects: u64,
+    /// Schemas, collations, operators and what searches text. They keep nobody out, and stand in the way of a restore that makes them.
+    pub bare: u64,
     /// Installed extensions, which do not count as content.
     pub extensions: BTreeSet<String>,
     /// The schemas that these live in: whoever made the extensions made them.
     pub extension_schemas: BTreeSet<String>,
 }
+
+/// Catalogues of what is neither relation, routine nor type, each with the column of its schema.
+const BARE: [(&str, &str); 4] = [
+    ("pg_collation", "collnamespace"),
+    ("pg_operator", "oprnamespace"),
+    ("pg_ts_config", "cfgnamespace"),
+    ("pg_ts_dict", "dictnamespace"),
+];
 
 impl Occupancy {
     /// Whether nothing of a user's is in it.
@@ -53,6 +63,16 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
         not_of_extension("pg_class", "c.oid"),
         not_of_extension("pg_type", "c.reltype")
     );
+    let bare: String = BARE
+        .iter()
+        .map(|(class, namespace)| {
+            let own = not_of_extension(class, "o.oid");
+            format!(
+                " + (SELECT count(*) FROM pg_catalog.{class} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}
+                     WHERE {USER_SCHEMA} AND {own})"
+            )
+        })
+        .collect();
     let sql = format!(
         "SELECT
            (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -62,11 +82,14 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
            + (SELECT count(*) FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
               WHERE {USER_SCHEMA} AND t.typrelid = 0 AND t.typelem = 0 AND {of_type}),
            (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
+           (SELECT count(*) FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {schema}
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)){bare},
            (SELECT coalesce(array_agg(extname::text), '{{}}') FROM pg_catalog.pg_extension),
            (SELECT coalesce(array_agg(n.nspname::text), '{{}}') FROM pg_catalog.pg_extension e
             JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)",
         routine = not_of_extension("pg_proc", "p.oid"),
         of_type = not_of_extension("pg_type", "t.oid"),
+        schema = not_of_extension("pg_namespace", "n.oid"),
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .fetch_one(conn)
@@ -84,7 +107,8 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
         relations: count(0)?,
         routines_and_types: count(1)?,
         large_objects: count(2)?,
-        extensions: names(3)?,
-        extension_schemas: names(4)?,
+        bare: count(3)?,
+        extensions: names(4)?,
+        extension_schemas: names(5)?,
     })
 }

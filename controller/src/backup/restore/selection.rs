@@ -25,8 +25,9 @@ impl Selection {
         if !occupancy.is_empty() && !ours {
             return Err(RestoreError::NotEmpty { found: occupancy.to_string() });
         }
-        let mut selection =
-            Self { restored: Vec::new(), skipped: BTreeMap::new(), replaces: !occupancy.is_empty() };
+        // An attempt that was cut off early may have left no more than a schema.
+        let replaces = !occupancy.is_empty() || ours && occupancy.bare > 0;
+        let mut selection = Self { restored: Vec::new(), skipped: BTreeMap::new(), replaces };
         for entry in &toc.entries {
             let Some(rule) = skip_rule(entry, occupancy) else {
                 selection.restored.push(entry.id);

@@ -107,6 +107,21 @@ async fn a_target_in_use_is_refused_unless_it_is_ours() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_cut_off_after_its_first_schema_is_in_nobodys_way() {
+    let lab = lab().await;
+    let shop = lab.shop().await;
+    lab.execute(&shop, "CREATE SCHEMA audit CREATE TABLE trail (n int)").await;
+    let dump = lab.dump(&shop, &[]);
+    let target = lab.target().await;
+    let mut owner = lab.owner(&target).await;
+    sqlx::raw_sql("CREATE SCHEMA audit").execute(&mut owner).await.expect("it is left behind");
+    assert!(occupancy(&mut owner).await.expect("a look").is_empty(), "a schema alone keeps nobody out");
+    let restored = restored(&lab, &dump, &target, true).await;
+    assert!(restored.account.is_complete(), "{}: {:?}", restored.account, restored.report);
+    assert_eq!(failures(&lab, &target, &restored).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_single_large_object_or_function_makes_a_target_be_in_use() {
     let lab = lab().await;
     for sql in ["SELECT lo_create(0)", "CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'"] {
