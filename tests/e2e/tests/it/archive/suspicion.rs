@@ -1,6 +1,6 @@
 //! The guard against archiving the damage.
 
-use reprise_e2e::depot::{PRODUCTION, play, with};
+use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::records::poll;
 use reprise_e2e::world::Fault;
@@ -59,17 +59,26 @@ async fn a_mass_deletion_is_archived_marked_and_not_preferred_until_somebody_acc
     .await;
 }
 
+/// What lies in a text of that number.
+fn text(n: usize) -> String {
+    format!("line {n} of a text that could well be shorter\n").repeat(200)
+}
+
+/// A run of forty texts, of which three are other bytes by now.
+async fn three_of_forty_texts_turn_into_noise(depot: &Depot) {
+    for n in 0..40 {
+        depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
+    }
+    depot.take().await;
+    for n in 0_u32..3 {
+        depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, u64::from(n) + 1)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_texts_that_turn_into_noise_are_enough() {
     play(&Plan::example(), async |depot| {
-        let text = |n: usize| format!("line {n} of a text that could well be shorter\n").repeat(200);
-        for n in 0..40 {
-            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
-        }
-        depot.take().await;
-        for n in 0_u32..3 {
-            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, u64::from(n) + 1)).await;
-        }
+        three_of_forty_texts_turn_into_noise(depot).await;
         let record = depot.take().await;
         assert_eq!(record["changes"]["scrambled"], 3, "{record}");
         let why = record["suspicious"][0].as_str().unwrap_or_default();
@@ -81,14 +90,7 @@ async fn a_few_texts_that_turn_into_noise_are_enough() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_turned_into_noise_before_a_cut_is_counted_after_it() {
     play(&Plan::example(), async |depot| {
-        let text = |n: usize| format!("line {n} of a text that could well be shorter\n").repeat(200);
-        for n in 0..40 {
-            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), text(n)).await;
-        }
-        depot.take().await;
-        for n in 0_u32..3 {
-            depot.source.put(PRODUCTION, &format!("{n:02}.txt"), noise(8_192, u64::from(n) + 1)).await;
-        }
+        three_of_forty_texts_turn_into_noise(depot).await;
         depot.source.put(PRODUCTION, "new.txt", text(41)).await;
         depot.break_source("GetObject", "/new.txt", None, Fault::Stall);
         let mut child = depot.begin(&["run"]);
