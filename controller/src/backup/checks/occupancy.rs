@@ -63,13 +63,13 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
         not_of_extension("pg_class", "c.oid"),
         not_of_extension("pg_type", "c.reltype")
     );
-    let bare: String = BARE
+    let bare: Vec<String> = BARE
         .iter()
         .map(|(class, namespace)| {
             let own = not_of_extension(class, "o.oid");
             format!(
-                " + (SELECT count(*) FROM pg_catalog.{class} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}
-                     WHERE {USER_SCHEMA} AND {own})"
+                "(SELECT count(*) FROM pg_catalog.{class} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}
+                  WHERE {USER_SCHEMA} AND {own})"
             )
         })
         .collect();
@@ -83,13 +83,14 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
               WHERE {USER_SCHEMA} AND t.typrelid = 0 AND t.typelem = 0 AND {of_type}),
            (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata),
            (SELECT count(*) FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {schema}
-              AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)){bare},
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid)) + {bare},
            (SELECT coalesce(array_agg(extname::text), '{{}}') FROM pg_catalog.pg_extension),
            (SELECT coalesce(array_agg(n.nspname::text), '{{}}') FROM pg_catalog.pg_extension e
             JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace)",
         routine = not_of_extension("pg_proc", "p.oid"),
         of_type = not_of_extension("pg_type", "t.oid"),
         schema = not_of_extension("pg_namespace", "n.oid"),
+        bare = bare.join(" + "),
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .fetch_one(conn)
