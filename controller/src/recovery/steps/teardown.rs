@@ -122,7 +122,7 @@ async fn delete_bucket(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
         // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
         return Err(StepError::refused(
             format!("bucket {} is this request's, and the plan does not name it any more", row.name),
-            "apply the plan as it was when the request was filed and resume the teardown; or delete the bucket by hand",
+            "name it under target.bucket again, apply the plan, and resume the request: what was deleted by hand meanwhile is passed over",
         ));
     };
     let store = ctx.tools.target_store(target)?;
