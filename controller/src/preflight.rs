@@ -6,11 +6,13 @@
 
 mod artifacts;
 mod certificates;
+mod extensions;
 mod finding;
 mod keep;
 mod local;
 mod outside;
 mod platform;
+mod variables;
 
 use std::time::Duration;
 
@@ -64,7 +66,9 @@ impl Preflight<'_> {
             Check::Plans => self.plans().boxed(),
             Check::Stack => self.stack().boxed(),
             Check::Backups => self.backups().boxed(),
+            Check::Extensions => self.extensions().boxed(),
             Check::Code => self.code().boxed(),
+            Check::Variables => self.variables().boxed(),
             Check::Dns => self.dns().boxed(),
             Check::Archive => self.archive().boxed(),
             Check::PostgreSql => self.postgresql().boxed(),

@@ -24,8 +24,12 @@ pub enum Check {
     Stack,
     /// The platform lists backups.
     Backups,
+    /// The extensions that the newest backup needs are offered.
+    Extensions,
     /// The code can be fetched.
     Code,
+    /// Every variable of every app has a value.
+    Variables,
     /// The code host lists the runs that leave the documents, and our token lasts for a while.
     Artifacts,
     /// The zone is ours, and its names can be switched.
@@ -45,13 +49,15 @@ pub enum Check {
 
 impl Check {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::References,
         Self::Platform,
         Self::Plans,
         Self::Stack,
         Self::Backups,
+        Self::Extensions,
         Self::Code,
+        Self::Variables,
         Self::Artifacts,
         Self::Dns,
         Self::Certificates,
@@ -69,7 +75,9 @@ impl Check {
             Self::Plans => "plans",
             Self::Stack => "stack",
             Self::Backups => "backups",
+            Self::Extensions => "extensions",
             Self::Code => "code",
+            Self::Variables => "variables",
             Self::Artifacts => "artifacts",
             Self::Dns => "dns",
             Self::Certificates => "certificates",

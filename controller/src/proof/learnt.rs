@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::backup::ladder::{Climb, Halt, Recorded, Seal, rows_document, rows_of};
+use crate::backup::toc::Toc;
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Verdict};
 
@@ -60,6 +61,7 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         proven_at: sound.then_some(look.at),
         counts: climb.counts.as_ref().map(|counts| rows_document(&rows_of(counts))),
         schema_sha256: climb.counts.as_ref().map(|counts| counts.schema_sha256.clone()),
+        extensions: climb.toc.as_ref().map(extensions),
         reached: Some(reached(climb)),
         checks: checks(climb),
         ..known.clone()
@@ -76,6 +78,11 @@ fn reached(climb: &Climb) -> Value {
     let seconds =
         climb.reached.iter().map(|(rung, took)| (rung.name().to_owned(), json!(took.as_secs_f64())));
     Value::Object(seconds.collect())
+}
+
+/// What the dump needs of any server that it is restored on.
+fn extensions(toc: &Toc) -> Vec<String> {
+    toc.of_kind("EXTENSION").map(|entry| entry.name.clone()).collect()
 }
 
 /// A sentence each about what was looked at.
@@ -105,7 +112,6 @@ mod tests {
     use crate::backup::archive::{Packing, Received};
     use crate::backup::checks::{Ahead, MigrationLevel};
     use crate::backup::contents::Counts;
-    use crate::backup::toc::Toc;
 
     fn now() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100)

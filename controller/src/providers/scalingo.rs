@@ -12,6 +12,7 @@ pub mod collaborators;
 pub mod databases;
 pub mod deployments;
 pub mod domains;
+pub mod extensions;
 pub mod formation;
 pub mod keys;
 pub mod operations;

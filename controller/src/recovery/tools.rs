@@ -29,8 +29,10 @@ use crate::runtime::clock::Clock;
 use crate::store::Store;
 
 mod code;
+mod estate;
 
 pub(super) use code::CODE_PATIENCE;
+pub(crate) use estate::{Back, Captured, Untold};
 
 /// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.
 const HOST_KEYS: [(&str, &str); 2] = [

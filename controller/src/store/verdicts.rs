@@ -88,6 +88,8 @@ pub struct Verdict {
     pub counts: Option<Value>,
     /// Digest of the statements that make its schema.
     pub schema_sha256: Option<String>,
+    /// The extensions that the dump makes, by name.
+    pub extensions: Option<Vec<String>>,
     /// Seconds from the beginning to each rung.
     pub reached: Option<Value>,
     /// What was looked at in the restored database, a sentence each: `{"structure": …, "migrations": …}`.
@@ -129,8 +131,8 @@ pub struct ProofTurn {
 }
 
 const ROW: &str = "SELECT kind, backup, name, taken_at, size_bytes, rung, refused, message, sha256, dump_sha256, tools,
-    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, climbs, attempts,
-    retry_at, trouble FROM backup_verdicts";
+    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, extensions, climbs,
+    attempts, retry_at, trouble FROM backup_verdicts";
 
 /// The new fact is no news: it says less of the very same bytes, and was not meant to say all. A refusal of them stands until
 /// somebody looks at all of it again.
@@ -145,8 +147,8 @@ impl Store {
     pub async fn record_verdict(&self, plan: &str, verdict: &Verdict) -> Result<()> {
         let statement = format!(
             "INSERT INTO backup_verdicts AS known (plan, kind, backup, taken_at, size_bytes, rung, refused, message, sha256, tools,
-                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, checks, climbs)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, 1)
+                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, checks, extensions, climbs)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1)
              ON CONFLICT (plan, kind, backup) DO UPDATE SET
                 taken_at = coalesce(EXCLUDED.taken_at, known.taken_at),
                 size_bytes = coalesce(known.size_bytes, EXCLUDED.size_bytes),
@@ -159,6 +161,7 @@ impl Store {
                 settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = EXCLUDED.proven_at,
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
+                extensions = coalesce(EXCLUDED.extensions, known.extensions),
                 checks = coalesce(EXCLUDED.checks, CASE WHEN known.sha256 = EXCLUDED.sha256 THEN known.checks END),
                 reached = coalesce(EXCLUDED.reached, known.reached), climbs = known.climbs + 1, attempts = 0, retry_at = NULL,
                 trouble = NULL
@@ -186,6 +189,7 @@ impl Store {
             .bind(&verdict.reached)
             .bind(&verdict.schema_sha256)
             .bind(&verdict.checks)
+            .bind(&verdict.extensions)
             .execute(&self.pool)
             .await
             .map(drop)

@@ -2,28 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use reprise_crds::Setting;
 use reprise_crds::plan::{AppSpec, Computed};
 use reprise_crds::variables::{Planned, resolve};
-use reprise_crds::{Setting, template};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::read_only_user::is_read_only;
 use super::{Ctx, Result, StepError, deploy};
 use crate::providers::git::Commit;
+use crate::providers::scalingo::capture::ALL;
 use crate::providers::scalingo::variables::{Aliases, Variable};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::{ConfiguredApp, MadeApp};
 use crate::recovery::step::Step;
+use crate::recovery::tools::{Back, Captured, Untold};
 use crate::store::SpanKind;
 
-mod captured;
 mod dsn;
 
-use captured::{Back, Captured};
 pub(super) use dsn::Dsn;
-
-/// Largest template that is read, in bytes.
-const TEMPLATE_LIMIT: usize = 256 << 10;
 
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let gone = || StepError::refused(format!("the plan has no app {app} any more"), "file a new request");
@@ -33,7 +30,8 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
         let planned = planned(ctx, spec, &commit).await?;
         Ok::<_, StepError>((commit, planned))
     };
-    let (decided, captured) = futures::join!(decided, Captured::read(ctx, spec));
+    let plan = (ctx.run.plan_name.as_str(), &ctx.run.plan);
+    let (decided, captured) = futures::join!(decided, ctx.tools.replaced(plan, spec, &ALL, &ctx.stop));
     let (commit, planned) = decided?;
     let values = values(ctx, spec, &planned, &captured).await?;
     let there = put(ctx, app, &values, &asked(&planned)).await?;
@@ -42,7 +40,7 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
             let left = captured.left(&back(ctx, spec, &there));
             (Some(captured.from), left, None)
         }
-        Err(why) => (None, Vec::new(), Some(why)),
+        Err(untold) => (None, Vec::new(), Some(untold.why)),
     };
     let names = planned.into_keys().collect();
     Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown })
@@ -113,11 +111,7 @@ fn of(seen: &[Variable], name: &str) -> Option<SecretString> {
 
 /// Where each value comes from: the plan's word over the template's, read at the commit that will be deployed.
 async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<String, Planned>> {
-    let text = match &ctx.run.plan.variables.template {
-        None => None,
-        Some(path) => Some(read_template(ctx, app, commit, path).await?),
-    };
-    let parsed = text.as_deref().map(template::parse);
+    let parsed = ctx.tools.template(&ctx.run.plan, app, commit).await?;
     resolve(&ctx.run.plan, app, parsed.as_ref(), ctx.run.mode).map_err(|problems| {
         let listed: Vec<String> = problems.iter().map(ToString::to_string).collect();
         StepError::refused(
@@ -127,22 +121,12 @@ async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<S
     })
 }
 
-async fn read_template(ctx: &Ctx, app: &AppSpec, commit: &Commit, path: &str) -> Result<String> {
-    let doing = format!("reading {path} at {commit}");
-    let repository = deploy::repository(ctx, app).await?;
-    let bytes = repository.read(commit, path, TEMPLATE_LIMIT).await.map_err(StepError::failed(doing))?;
-    let advice = "correct variables.template in the plan, apply it, and resume the request";
-    let bytes = bytes
-        .ok_or_else(|| StepError::refused(format!("the code at {commit} has no file {path}"), advice))?;
-    String::from_utf8(bytes).map_err(|_| StepError::refused(format!("{path} is not UTF-8 text"), advice))
-}
-
 /// The values themselves. Those of the read-only user are on the app already, and known nowhere else.
 async fn values(
     ctx: &Ctx,
     app: &AppSpec,
     planned: &BTreeMap<String, Planned>,
-    captured: &Result<Captured, String>,
+    captured: &Result<Captured, Untold>,
 ) -> Result<BTreeMap<String, SecretString>> {
     ctx.doing(SpanKind::Own, "computing the variables");
     let known = Known::gather(ctx, app, planned).await?;
@@ -166,12 +150,12 @@ async fn values(
     Ok(values)
 }
 
-fn kept(captured: &Result<Captured, String>, name: &str) -> Result<SecretString> {
+fn kept(captured: &Result<Captured, Untold>, name: &str) -> Result<SecretString> {
     let advice =
         "give it a value in the plan, or policy regenerate or ask, apply the plan, and resume the request";
-    let captured = captured.as_ref().map_err(|why| {
+    let captured = captured.as_ref().map_err(|untold| {
         StepError::refused(
-            format!("variable {name} is to be kept, and nobody tells its value: {why}"),
+            format!("variable {name} is to be kept, and nobody tells its value: {}", untold.why),
             advice,
         )
     })?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reprise_crds::RecoveryPlanSpec;
 use reprise_crds::plan::AppSpec;
+use reprise_crds::template::{self, Template};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,8 @@ use crate::runtime::chain::Chain;
 
 /// Bytes of paths that a tree may have.
 const PATHS: usize = 64 << 20;
+/// Largest template of variables that is read, in bytes.
+const TEMPLATE: usize = 256 << 10;
 /// How long the code may take to come where nothing stands still without it.
 pub(in crate::recovery) const CODE_PATIENCE: Duration = Duration::from_mins(2);
 /// The same for a verification, which has more time: hosts may take it all but the last share, in which the archive is asked.
@@ -138,6 +141,28 @@ impl Tools {
         let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
         let paths = repository.paths(commit, PATHS).await.map_err(StepError::failed(doing()))?;
         Ok(CodeLevel::of_tree(&app.name, paths.iter().map(String::as_str)))
+    }
+
+    /// The plan's template of variables as an app's code has it at a commit that was fetched; `None` if the plan names none. *Repeat*:
+    /// safe.
+    pub(crate) async fn template(
+        &self,
+        spec: &RecoveryPlanSpec,
+        app: &AppSpec,
+        commit: &Commit,
+    ) -> Result<Option<Template>> {
+        let Some(path) = &spec.variables.template else { return Ok(None) };
+        let url = self.setting(&app.code.repository, "code.repository")?;
+        let doing = || format!("reading {path} at {commit}");
+        let _turn = self.code_turn.lock().await;
+        let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
+        let bytes = repository.read(commit, path, TEMPLATE).await.map_err(StepError::failed(doing()))?;
+        let advice = "correct variables.template in the plan, apply it, and resume the request";
+        let bytes = bytes
+            .ok_or_else(|| StepError::refused(format!("the code at {commit} has no file {path}"), advice))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| StepError::refused(format!("{path} is not UTF-8 text"), advice))?;
+        Ok(Some(template::parse(&text)))
     }
 
     /// The folder of the local copy of the code at `url`.

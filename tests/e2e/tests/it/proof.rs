@@ -84,7 +84,9 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
             "plans",
             "stack",
             "backups",
+            "extensions",
             "code",
+            "variables",
             "artifacts",
             "dns",
             "postgresql",
@@ -247,7 +249,7 @@ async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
 }
 
 /// What `reprise doctor` found at one check.
-fn grade(told: &str, check: &str) -> String {
+pub(crate) fn grade(told: &str, check: &str) -> String {
     let list: Value = serde_json::from_str(told).expect("JSON");
     let found = list[0]["findings"].as_array().into_iter().flatten().find(|one| one["check"] == check);
     found.and_then(|one| one["grade"].as_str()).unwrap_or_default().to_owned()

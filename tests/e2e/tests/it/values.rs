@@ -1,9 +1,11 @@
 //! Values that nobody wrote down: kept as they were, made anew, asked of a person; and what is not brought back is told.
 
-use reprise_e2e::plan::{APPS, Plan};
+use reprise_e2e::plan::{APPS, NAME, Plan};
 use reprise_e2e::stage::{Stage, play};
 use reqwest::Method;
 use serde_json::json;
+
+use crate::proof::grade;
 
 /// What a person gives, and nobody may ever read anywhere.
 const GIVEN: &str = "given-by-a-person-4711";
@@ -67,6 +69,18 @@ async fn values_are_kept_made_anew_or_asked_for_and_what_is_not_brought_back_is_
             assert!(!evidence.contains(secret) && !stage.daemon.printed().contains(secret), "{secret} is told");
             assert!(!kept.iter().any(|text| text.contains(secret)), "{secret} is recorded");
         }
+
+        // The next recovery would keep it too: a value that nobody has any more is found before.
+        let doctor = ["doctor", NAME, "--dev", "-o", "json"];
+        let (_, told) = stage.daemon.ask(&doctor).await;
+        assert_eq!(grade(&told, "variables"), "good", "{told}");
+        let listed = stage.world.platform(Method::GET, &format!("{old}/variables"), None).await;
+        let known = listed["variables"].as_array().expect("a list").iter();
+        let id = known.filter(|one| one["name"] == "JWT_SIGN_KEY").find_map(|one| one["id"].as_str()).expect("it is there");
+        stage.world.platform(Method::DELETE, &format!("{old}/variables/{id}"), None).await;
+        let (well, told) = stage.daemon.ask(&doctor).await;
+        assert_eq!((well, grade(&told, "variables").as_str()), (false, "bad"), "{told}");
+        assert!(told.contains("JWT_SIGN_KEY of") && told.contains("app apilos-siap has no value"), "{told}");
     })
     .await;
 }

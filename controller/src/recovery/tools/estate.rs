@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use reprise_crds::RecoveryPlanSpec;
 use reprise_crds::plan::AppSpec;
 use secrecy::SecretString;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
-use super::{Ctx, Result, StepError};
+use super::Tools;
 use crate::archive::crypt;
 use crate::archive::format::{Extra, Record};
 use crate::providers::s3::Want;
-use crate::providers::scalingo::capture::{ALL, Part};
+use crate::providers::scalingo::capture::Part;
+use crate::recovery::error::{Result, StepError};
 use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
 
 /// The largest document of an estate that is read, in bytes.
 const LIMIT: usize = 64 << 20;
@@ -22,68 +26,118 @@ const AT_ONCE: usize = 4;
 /// What the platform sets or an addon brings by itself, by the beginnings of its names.
 const BY_THEMSELVES: [&str; 3] = ["SCALINGO_", "REPRISE_", "CONTAINER"];
 
-/// Everything that is known of one app, by the platform's names of its parts.
+/// What is known of one app, by the platform's names of its parts.
 #[derive(Debug, Default)]
-pub(super) struct Captured {
+pub(crate) struct Captured {
     parts: BTreeMap<&'static str, Value>,
     /// Where it was read, for people.
     pub from: String,
 }
 
-impl Captured {
-    /// Reads it. An error says why neither the platform nor the archive tells.
-    pub(super) async fn read(ctx: &Ctx, app: &AppSpec) -> Result<Self, String> {
-        let old = app.replaces.as_deref().unwrap_or(&ctx.run.plan.source.app);
-        let alive = match Self::alive(ctx, old).await {
-            Ok(captured) => return Ok(captured),
-            Err(why) => why,
+/// Neither the platform nor the archive tells what an app looked like.
+#[derive(Debug)]
+pub(crate) struct Untold {
+    /// Why, of both.
+    pub why: String,
+    /// Another look may find it.
+    pub passes: bool,
+}
+
+impl Untold {
+    fn of(error: &StepError) -> Self {
+        let passes = !matches!(error.class(), Class::Terminal);
+        Self { why: Chain(error).to_string(), passes }
+    }
+}
+
+impl Tools {
+    /// Reads `parts` of the app that `app` replaces. *Repeat*: safe.
+    pub(crate) async fn replaced(
+        &self,
+        plan: (&str, &RecoveryPlanSpec),
+        app: &AppSpec,
+        parts: &[Part],
+        stop: &CancellationToken,
+    ) -> Result<Captured, Untold> {
+        let old = app.replaces.as_deref().unwrap_or(&plan.1.source.app);
+        let alive = match self.alive(&plan.1.source.region, old, parts).await {
+            Ok(Some(captured)) => return Ok(captured),
+            Ok(None) => Untold { why: format!("the platform has no app {old}"), passes: false },
+            Err(error) => Untold::of(&error),
         };
-        Self::archived(ctx, old).await.map_err(|why| format!("{alive}; {why}"))
+        self.archived(plan, old, parts, stop).await.map_err(|archived| Untold {
+            why: format!("{}; {}", alive.why, archived.why),
+            passes: alive.passes || archived.passes,
+        })
     }
 
-    async fn alive(ctx: &Ctx, app: &str) -> Result<Self, String> {
-        let platform = ctx.tools.source_platform(&ctx.run).map_err(|error| Chain(&error).to_string())?;
-        let platform = &platform;
-        let told = futures::stream::iter(ALL).map(|part| async move {
+    /// `None` if the platform does not know the app.
+    async fn alive(&self, region: &str, app: &str, parts: &[Part]) -> Result<Option<Captured>> {
+        let platform = &self.platform(region)?;
+        let told = futures::stream::iter(parts.iter().copied()).map(|part| async move {
             let told = platform.captured(app, part).await;
-            told.map(|told| (part, told)).map_err(|error| format!("{app}: {}", Chain(&error)))
+            told.map(|told| (part, told)).map_err(StepError::provider(format!("looking at {app}")))
         });
         let told: Vec<(Part, Option<Value>)> = told.buffer_unordered(AT_ONCE).try_collect().await?;
-        let there = told.iter().any(|(part, told)| *part == Part::App && told.is_some());
-        if !there {
-            return Err(format!("the platform has no app {app}"));
+        if !told.iter().any(|(part, told)| *part == Part::App && told.is_some()) {
+            return Ok(None);
         }
         let parts = told.into_iter().filter_map(|(part, told)| Some((part.name(), told?))).collect();
-        Ok(Self { parts, from: format!("app {app}") })
+        Ok(Some(Captured { parts, from: format!("app {app}") }))
     }
 
-    async fn archived(ctx: &Ctx, app: &str) -> Result<Self, String> {
-        let text = |error: StepError| Chain(&error).to_string();
-        if ctx.run.plan.archive.is_none() {
-            return Err("the plan has no archive".to_owned());
+    async fn archived(
+        &self,
+        (plan, spec): (&str, &RecoveryPlanSpec),
+        app: &str,
+        parts: &[Part],
+        stop: &CancellationToken,
+    ) -> Result<Captured, Untold> {
+        let lasting = |why: String| Untold { why, passes: false };
+        if spec.archive.is_none() {
+            return Err(lasting("the plan has no archive".to_owned()));
         }
-        let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop).map_err(text)?;
+        let archiver = self.archiver(plan, spec, stop).map_err(|error| Untold::of(&error))?;
         let Some(identity) = archiver.spec.identity.as_ref() else {
-            return Err("the plan names no archive.identity that opens what the archive keeps".to_owned());
+            return Err(lasting(
+                "the plan names no archive.identity that opens what the archive keeps".to_owned(),
+            ));
         };
-        let identity = ctx.tools.references.secret(identity.reference());
-        let identity =
-            identity.map_err(|error| text(StepError::reference("the archive's identity")(error)))?;
+        let identity = self.references.secret(identity.reference());
+        let identity = identity.map_err(StepError::reference("the archive's identity"));
+        let identity = identity.map_err(|error| Untold::of(&error))?;
         let kept =
             |record: &Record| record.extras.iter().find(|extra| extra.kind == "configuration").cloned();
-        let newest = archiver.newest_with(kept).await.map_err(|error| Chain(&error).to_string())?;
-        let Some((record, extra)) = newest else {
-            return Err("no run of the archive keeps a configuration".to_owned());
+        let newest = archiver.newest_with(kept).await;
+        let newest = newest.map_err(StepError::failed("looking for a configuration in the archive"));
+        let Some((record, extra)) = newest.map_err(|error| Untold::of(&error))? else {
+            return Err(lasting("no run of the archive keeps a configuration".to_owned()));
         };
         let document = document(&archiver.vault, &extra, identity).await?;
-        let parts = document["apps"][app].as_object();
-        let parts = parts.ok_or_else(|| format!("run {} of the archive does not know {app}", record.run))?;
-        let parts = ALL.iter().filter_map(|part| Some((part.name(), parts.get(part.name())?.clone())));
-        Ok(Self { parts: parts.collect(), from: format!("archive run {}", record.run) })
+        let found = document["apps"][app].as_object();
+        let found =
+            found.ok_or_else(|| lasting(format!("run {} of the archive does not know {app}", record.run)))?;
+        let parts = parts.iter().filter_map(|part| Some((part.name(), found.get(part.name())?.clone())));
+        Ok(Captured { parts: parts.collect(), from: format!("archive run {}", record.run) })
     }
+}
 
+#[cfg(test)]
+impl Captured {
+    /// An app that has these variables.
+    pub(crate) fn of_variables(from: &str, variables: &[(&str, &str)]) -> Self {
+        let listed: Vec<Value> = variables
+            .iter()
+            .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
+            .collect();
+        let parts = BTreeMap::from([(Part::Variables.name(), serde_json::json!({ "variables": listed }))]);
+        Self { parts, from: from.to_owned() }
+    }
+}
+
+impl Captured {
     /// The value of a variable.
-    pub(super) fn variable(&self, name: &str) -> Option<SecretString> {
+    pub(crate) fn variable(&self, name: &str) -> Option<SecretString> {
         let found = self.listed(Part::Variables).find(|one| one["name"] == name)?;
         found["value"].as_str().filter(|value| !value.trim().is_empty()).map(SecretString::from)
     }
@@ -95,7 +149,7 @@ impl Captured {
     }
 
     /// What was there and is not brought back, by names: values, and addresses that may hold secrets, are not told. Pure.
-    pub(super) fn left(&self, back: &Back<'_>) -> Vec<String> {
+    pub(crate) fn left(&self, back: &Back<'_>) -> Vec<String> {
         let named = |part: Part, members: &'static [&'static str]| {
             self.listed(part).map(move |one| (part, word(one, members)))
         };
@@ -119,7 +173,7 @@ impl Captured {
 
 /// What a plan brings back of one app.
 #[derive(Debug)]
-pub(super) struct Back<'a> {
+pub(crate) struct Back<'a> {
     pub variables: BTreeSet<&'a str>,
     pub domains: &'a [String],
     pub collaborators: &'a [String],
@@ -172,20 +226,23 @@ async fn document(
     vault: &crate::archive::Vault,
     extra: &Extra,
     identity: SecretString,
-) -> Result<Value, String> {
+) -> Result<Value, Untold> {
     let key = format!("{}{}", vault.prefix, extra.key);
+    let lasting = |why: String| Untold { why: format!("{key}{why}"), passes: false };
     let found = vault.s3.read(&vault.bucket, &key, Want::default()).await;
-    let found = found.map_err(|error| format!("{key}: {}", Chain(&error)))?;
+    let found = found.map_err(StepError::s3(format!("reading {key}"))).map_err(|error| Untold::of(&error))?;
     let mut opened = std::pin::pin!(crypt::open(found.body, identity));
     let mut bytes = Vec::new();
-    while let Some(piece) = opened.try_next().await.map_err(|error| format!("{key}: {}", Chain(&error)))? {
+    while let Some(piece) =
+        opened.try_next().await.map_err(|error| lasting(format!(": {}", Chain(&error))))?
+    {
         bytes.extend_from_slice(&piece);
         if bytes.len() > LIMIT {
-            return Err(format!("{key} has more than {LIMIT} bytes"));
+            return Err(lasting(format!(" has more than {LIMIT} bytes")));
         }
     }
     // The text of an error could quote a secret.
-    serde_json::from_slice(&bytes).map_err(|_| format!("{key} is no JSON document"))
+    serde_json::from_slice(&bytes).map_err(|_| lasting(" is no JSON document".to_owned()))
 }
 
 #[cfg(test)]
