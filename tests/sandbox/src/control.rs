@@ -26,6 +26,7 @@ mod evidence;
 mod faults;
 mod page;
 mod rates;
+mod support;
 
 pub(crate) mod life;
 
@@ -51,6 +52,8 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/faults", get(faults::list).post(faults::add).delete(faults::clear))
         .route("/faults/{id}", delete(faults::remove))
         .route("/rates", get(rates::show).post(rates::set))
+        .route("/support/backups", get(support::list))
+        .route("/support/backups/{id}", get(support::fetch))
         .route("/caa", get(caa::list).post(caa::set))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))

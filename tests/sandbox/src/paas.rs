@@ -34,6 +34,7 @@ mod seed;
 mod session;
 mod state;
 mod stream;
+mod support;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -22,13 +22,14 @@ impl Paas {
         Ok(())
     }
 
-    /// The `account` disaster: everything of `user` is gone, backups included. The user and the API token stay, as those of
+    /// The `account` disaster: everything of `user` is gone, backups included, also those that the support had. The user and the API token stay, as those of
     /// the new account that a recovery would begin with.
     pub async fn lose_account(&self, user: &str) {
         let apps: Vec<_> = {
             let mut state = self.state();
             state.projects.retain(|project| project.owner != user || project.default);
             state.keys.retain(|key| key.user != user);
+            state.orphans.clear();
             state.transfers.retain(|one| one.inviter != user && one.invited != user);
             let apps = state.apps.extract_if(.., |app| app.owner == user);
             apps.map(|app| demolish::detach(self, app)).collect()

@@ -34,6 +34,9 @@ pub(super) struct State {
     pub(super) sources: std::collections::HashMap<String, Source>,
     /// Download links of backups: opaque token → backup, until when (world seconds).
     pub(super) downloads: std::collections::HashMap<String, Source>,
+    /// Backups of addons that are no more.
+    #[serde(default)]
+    pub(super) orphans: Vec<super::support::Orphan>,
 }
 
 /// A pre-signed address.

@@ -64,3 +64,33 @@ async fn a_caa_record_stands_in_the_platforms_zone_until_it_is_taken_away() {
     assert_eq!(world.control("caa").await, all, "a wrong one changed it");
     assert_eq!(told(&world, "caa", json!({"name": name, "values": []})).await, (200, json!([])));
 }
+
+#[tokio::test]
+async fn backups_outlive_their_app_and_only_the_support_has_them() {
+    let world = up();
+    assert_eq!(world.control("support/backups").await, json!([]));
+    let before = world.control("inventory").await["backups"].clone();
+    let bearer: Value = exchanged(&world).await.json().await.unwrap();
+    let app = format!("{}/v1/apps/apilos-siap", world.of("SCALINGO_API_URL"));
+    let ask = |request: reqwest::RequestBuilder| {
+        request.bearer_auth(bearer["token"].as_str().unwrap_or_default()).send()
+    };
+    let addons: Value = ask(client().get(format!("{app}/addons"))).await.unwrap().json().await.unwrap();
+    let addon = addons["addons"][0]["id"].clone();
+    let gone = ask(client().delete(format!("{app}?current_name=apilos-siap"))).await.unwrap();
+    assert_eq!(gone.status(), 204, "{before}");
+
+    let kept = world.control("support/backups").await;
+    let kept = kept.as_array().unwrap();
+    assert!(!kept.is_empty() && kept.iter().all(|one| one["app"] == "apilos-siap" && one["addon"] == addon));
+    let url = format!("{}/support/backups", world.of("CONTROL_URL"));
+    let newest = kept.last().unwrap();
+    let fetch = async |id: &str| client().get(format!("{url}/{id}")).send().await.unwrap();
+    let archive = fetch(newest["id"].as_str().unwrap()).await;
+    assert_eq!(archive.status(), 200);
+    let bytes = archive.bytes().await.unwrap();
+    assert_eq!((bytes.len() as u64, &bytes[..2]), (newest["size"].as_u64().unwrap(), &[0x1f, 0x8b][..]));
+    assert_eq!(fetch("unknown").await.status(), 404);
+    assert_eq!(told(&world, "disaster", json!({"kind": "account"})).await.0, 204);
+    assert_eq!(world.control("support/backups").await, json!([]), "the account took them along");
+}

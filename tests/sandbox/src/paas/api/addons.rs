@@ -125,7 +125,7 @@ pub(super) async fn change(
     Ok(Reply::ok(json!({"addon": shown, "message": message, "variables": null})).about(id))
 }
 
-/// `DELETE /v1/apps/:app/addons/:id`: its database, users and backups go with it.
+/// `DELETE /v1/apps/:app/addons/:id`: its database and users go with it; of its backups, only the support knows any more.
 pub(super) async fn delete(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
@@ -135,8 +135,10 @@ pub(super) async fn delete(
         let mut state = paas.state();
         let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
         let place = app.addons.iter().position(|addon| addon.id == id).ok_or(Refusal::NotFound("addon"))?;
-        let addon = app.addons.remove(place);
+        let mut addon = app.addons.remove(place);
         work::provision::withdraw_variables(app, &addon);
+        let name = app.name.clone();
+        state.keep_for_support(&name, &mut addon);
         addon
     };
     work::demolish::addon(&paas, addon);

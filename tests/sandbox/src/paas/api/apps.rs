@@ -151,7 +151,10 @@ pub(super) async fn delete(
         let mut state = paas.state();
         let name = confirmed(&state, &session, &key, current)?;
         let place = state.apps.iter().position(|app| app.name == name).ok_or(Refusal::NotFound("app"))?;
-        let app = state.apps.remove(place);
+        let mut app = state.apps.remove(place);
+        for addon in &mut app.addons {
+            state.keep_for_support(&name, addon);
+        }
         (name, work::demolish::detach(&paas, app))
     };
     work::demolish::app(&paas, remains);
