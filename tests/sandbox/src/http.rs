@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use crate::world::World;
 
 mod around;
+pub(crate) mod expect;
 pub(crate) mod line;
 mod memory;
 mod play;
@@ -93,13 +94,23 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
 
 /// One request.
 async fn exchange(site: &Site, wish: &Wish, request: Request<Incoming>) -> Result<Response<Body>, Cut> {
-    let answer = site.router.clone().oneshot(request.map(Body::new));
+    let (request, asked) = if expect::waits(&request) {
+        let (head, body) = request.into_parts();
+        let (body, asked) = expect::watch(body);
+        (Request::from_parts(head, Body::new(body)), Some(asked))
+    } else {
+        (request.map(Body::new), None)
+    };
+    let answer = site.router.clone().oneshot(request);
     // The control API is how the world is replaced: it answers meanwhile.
     let answer = match site.service {
         "control" => Some(answer.await),
         _ => site.world.gate.pass(answer).await,
     };
-    let Some(Ok(response)) = answer else { return Ok(vendor::refusal(site.service, 503, None, Some(1))) };
+    let Some(Ok(mut response)) = answer else { return Ok(vendor::refusal(site.service, 503, None, Some(1))) };
+    if let Some(asked) = asked {
+        expect::settle(&mut response, &asked);
+    }
     match response.extensions().get::<Ending>() {
         None => Ok(response),
         Some(Ending::Cut) => Err(Cut),

@@ -113,7 +113,7 @@ pub fn check<'a>(record: &Record, others: impl Iterator<Item = &'a Record>) -> R
     Ok(())
 }
 
-/// Empty (the apex), or labels of letters, digits, `-` and `_`; a leading `*` label is a wildcard.
+/// Empty (the apex), or labels of letters, digits, `-` (not at an end) and `_`; a leading `*` label is a wildcard.
 fn is_name(name: &str) -> bool {
     let labels = name.strip_prefix("*.").unwrap_or(if name == "*" { "" } else { name });
     labels.is_empty() || (labels.len() <= 200 && labels.split('.').all(is_label))
@@ -121,7 +121,8 @@ fn is_name(name: &str) -> bool {
 
 fn is_label(label: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=63).contains(&label.len()) && label.bytes().all(fits)
+    let ends = label.starts_with('-') || label.ends_with('-');
+    (1..=63).contains(&label.len()) && !ends && label.bytes().all(fits)
 }
 
 /// A host name, absolute and without a final dot.

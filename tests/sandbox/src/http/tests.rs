@@ -135,6 +135,32 @@ async fn a_reset_is_a_reset_and_not_a_close() {
 }
 
 #[tokio::test]
+async fn who_is_not_asked_for_its_body_is_told_that_the_connection_ends() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (_world, _dir, url) = site("scalingo").await;
+    let host = url.trim_start_matches("http://");
+    let head = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+    };
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(head("/things").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(Duration::from_secs(10), stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    stream.write_all(head("/v1/count").as_bytes()).await.unwrap();
+    let mut asked = vec![0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked).await.unwrap();
+    assert!(asked.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&asked));
+    stream.write_all(b"abc").await.unwrap();
+    let mut answer = vec![0; 512];
+    let read = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_half_body_is_the_half() {
     let (world, _dir, url) = site("github").await;
     play(&world, r#"{"times": 1, "fault": {"kind": "half_body"}}"#);

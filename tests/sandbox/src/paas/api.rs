@@ -16,6 +16,7 @@ mod collaborators;
 mod dedicated;
 mod deployments;
 mod domains;
+mod drains;
 mod events;
 mod logs;
 mod observers;
@@ -35,6 +36,7 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .merge(about_apps())
         .merge(inside_apps())
         .merge(about_events())
+        .merge(drains::routes())
         .merge(observers::routes())
         .merge(scm::routes())
         .merge(around_projects())

@@ -75,7 +75,12 @@ impl Paas {
         } else {
             None
         };
-        Before { app: app.map(|app| tell::Known::of(&state, app)), user: tell::who(&state, &session.user) }
+        let named = path.first().map_or_else(String::new, |id| state.named(id));
+        Before {
+            app: app.map(|app| tell::Known::of(&state, app)),
+            user: tell::who(&state, &session.user),
+            named,
+        }
     }
 
     fn write_down(&self, user: &str, before: &Before, call: &Call<'_>) {
@@ -128,6 +133,15 @@ fn deployed(state: &State, one: &Deployment) -> Value {
 }
 
 impl State {
+    /// The name of the SSH key, token or project of this id; none of anything else.
+    fn named(&self, id: &str) -> String {
+        let keys = self.keys.iter().map(|one| (&one.id, &one.name));
+        let tokens = self.tokens.iter().map(|one| (&one.id, &one.name));
+        let projects = self.projects.iter().map(|one| (&one.id, &one.name));
+        let found = keys.chain(tokens).chain(projects).find(|(known, _)| *known == id);
+        found.map_or_else(String::new, |(_, name)| name.clone())
+    }
+
     fn remember(&mut self, event: Event) {
         if self.events.len() == KEPT {
             self.events.remove(0);

@@ -79,11 +79,14 @@ pub(super) fn formation(app: &App) -> Value {
 
 /// The size of a container.
 pub(super) fn container_size(name: &str) -> Value {
-    let size = catalogue::SIZES.iter().find(|(_, known, ..)| *known == name);
-    size.map_or(
-        Value::Null,
-        |(id, name, megabytes, _)| json!({"id": id, "name": name, "memory": megabytes * 1_048_576}),
-    )
+    let size = catalogue::SIZES.iter().enumerate().find(|(_, (_, known, ..))| *known == name);
+    size.map_or(Value::Null, |(ordinal, (id, name, megabytes, _))| {
+        let memory = megabytes * 1_048_576;
+        json!({
+            "id": id, "sku": format!("osc-fr1-container-{}", name.to_lowercase()), "name": name, "human_name": name,
+            "human_cpu": "1 CPU", "memory": memory, "swap": memory, "ordinal": ordinal,
+        })
+    })
 }
 
 /// A plan as it is listed.

@@ -20,6 +20,7 @@ use super::keys::is_read;
 use super::play;
 use super::store::Store;
 use super::trace::{Notes, Peer, Trace};
+use crate::http::expect;
 use crate::http::line::{Line, Wish};
 use crate::world::journal::{Credential, Draft, Evidence, Seen, change};
 use crate::world::{Fault, World};
@@ -128,10 +129,26 @@ fn replaced(resource: &str) -> HttpResponse {
 impl Front {
     /// One request. An error cuts the connection.
     async fn answer(&self, request: Request<Incoming>, wish: &Wish, peer: Peer) -> Result<HttpResponse, Cut> {
+        if !expect::waits(&request) {
+            return self.exchange(request.map(Body::from), wish, peer).await;
+        }
+        let (head, body) = request.into_parts();
+        let (body, asked) = expect::watch(body);
+        let request = Request::from_parts(head, Body::http_body_unsync(body));
+        let mut response = self.exchange(request, wish, peer).await?;
+        expect::settle(&mut response, &asked);
+        Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Body>,
+        wish: &Wish,
+        peer: Peer,
+    ) -> Result<HttpResponse, Cut> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let shown = Shown::of(request.headers());
         let trace = Trace::default();
-        let mut request = request.map(Body::from);
         request.extensions_mut().insert(trace.clone());
         request.extensions_mut().insert(peer);
         let Some(response) = self.world.gate.pass(self.protocol.call(request)).await else {

@@ -137,7 +137,12 @@ pub(super) async fn accept(
     let token = query.get("token").cloned().unwrap_or_default();
     let mut state = paas.state();
     let invited = |who: &Collaborator| who.user.is_none() && who.invitation == token;
-    let Some(place) = state.apps.iter().position(|app| app.collaborators.iter().any(invited)) else {
+    let ours = |who: &Collaborator| {
+        who.invitation == token
+            && !token.is_empty()
+            && who.user.as_ref().is_none_or(|user| *user == session.user)
+    };
+    let Some(place) = state.apps.iter().position(|app| app.collaborators.iter().any(ours)) else {
         return Refusal::NotFound("invitation").into_response();
     };
     if role(&state.apps[place], &session.user).is_some() {

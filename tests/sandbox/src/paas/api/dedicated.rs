@@ -1,7 +1,7 @@
 //! Dedicated-resources databases, which the vendor offers to selected customers: this account is none of them.
 
 use axum::extract::Path;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -9,9 +9,12 @@ use crate::paas::reply::{Input, Refusal};
 use crate::paas::rules;
 use crate::paas::session::Session;
 
-/// `GET /v1/databases`: an array at the root, and nothing in it.
-pub(super) async fn list(_: Session) -> Response {
-    axum::Json(json!([])).into_response()
+/// `GET /v1/databases`: none. The vendor's Go client takes them out of an object, its JavaScript client is the array's.
+pub(super) async fn list(_: Session, headers: HeaderMap) -> Response {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let is_javascript = ["axios", "node", "Mozilla"].iter().any(|known| agent.starts_with(known));
+    let none = if is_javascript { json!([]) } else { json!({"databases": []}) };
+    axum::Json(none).into_response()
 }
 
 /// `GET /v1/databases/:id`: 404 in a shape of its own.

@@ -1,12 +1,12 @@
-//! What watches an app: alerts, autoscalers, notifiers, log drains. Kept as they are set, to be listed and copied; nothing in this
-//! world measures, sends or drains.
+//! What watches an app: alerts, autoscalers, notifiers. Kept as they are set, to be listed and copied; nothing in this world measures
+//! or sends.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, Query, State as Shared};
-use axum::routing::{delete, get, post};
+use axum::routing::{get, post};
 use serde_json::{Map, Value, json};
 
 use super::events;
@@ -42,10 +42,7 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
     let lists = [ALERTS, AUTOSCALERS, NOTIFIERS]
         .into_iter()
         .fold(Router::new(), |router, kind| router.merge(of(kind)));
-    lists
-        .route("/v1/apps/{app}/notifiers/{id}/test", post(test))
-        .route("/v1/apps/{app}/log_drains", get(drains).post(add_drain).delete(remove_drain))
-        .route("/v1/apps/{app}/log_drains/{id}", delete(remove_drain_by_id))
+    lists.route("/v1/apps/{app}/notifiers/{id}/test", post(test))
 }
 
 fn of(kind: Kind) -> Router<Arc<Paas>> {
@@ -172,13 +169,30 @@ fn apply(one: &mut Value, change: &Map<String, Value>) {
     for (name, value) in change {
         let fixed = matches!(name.as_str(), "id" | "app_id" | "created_at" | "updated_at");
         if !fixed && !value.is_null() && one.contains_key(name) {
-            one.insert(name.clone(), value.clone());
+            let is_duration = name == "remind_every" && value.is_number();
+            let value = if is_duration {
+                json!(go_duration(value.as_u64().unwrap_or_default()))
+            } else {
+                value.clone()
+            };
+            one.insert(name.clone(), value);
         }
     }
     if let Some((name, _)) =
         PLATFORMS.iter().find(|(name, _)| one.get("platform_id") == Some(&json!(events::type_id(name))))
     {
         one.insert("type".into(), json!(name));
+    }
+}
+
+/// A duration that the vendor's Go client sends in nanoseconds, as it reads one: `5m0s`, nothing for none. A second is the least.
+fn go_duration(nanoseconds: u64) -> String {
+    let seconds = nanoseconds / 1_000_000_000;
+    match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => String::new(),
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
     }
 }
 
@@ -204,90 +218,4 @@ fn platform((name, display): &(&str, &str)) -> Value {
         "id": events::type_id(name), "name": name, "display_name": display, "logo_url": format!("//cdn.scalingo.test/{name}.svg"),
         "description": display, "available_event_ids": events::type_ids(),
     })
-}
-
-const DRAINS: &str = "log_drains";
-
-async fn drains(Shared(paas): Shared<Arc<Paas>>, session: Session, Path(key): Path<String>) -> Answer {
-    let state = paas.state();
-    let app = state.app_for(&session.user, &key, Role::Limited)?;
-    let all = app.observers.get(DRAINS).into_iter().flatten();
-    let shown = all.map(|one| json!({"app_id": app.id, "url": one["url"]}));
-    Ok(Reply::ok(json!({"drains": shown.collect::<Value>()})))
-}
-
-/// The address of a drain: named, or made of the host and port that some kinds have instead.
-fn drain_url(wanted: &Map<String, Value>) -> Option<String> {
-    let text = |key: &str| wanted.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let url = text("url").map(str::to_owned).or_else(|| {
-        let port = wanted.get("port").map(|port| port.to_string().trim_matches('"').to_owned())?;
-        Some(format!("tcp+tls://{}:{port}", text("host")?))
-    });
-    url.filter(|url| url.contains("://"))
-}
-
-async fn add_drain(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(key): Path<String>,
-    input: Input,
-) -> Answer {
-    let wanted = input.wrapped("drain")?;
-    let region = |kind: Option<&str>| match kind {
-        Some("datadog" | "logentries" | "papertrail" | "syslog" | "elk" | "ovh-graylog") | None => true,
-        Some(_) => false,
-    };
-    if !region(wanted.get("type").and_then(Value::as_str)) {
-        return Err(Refusal::invalid("type", "is not included in the list"));
-    }
-    let kind = wanted.get("type").cloned().unwrap_or(Value::Null);
-    let named = drain_url(wanted).or_else(|| {
-        // Some kinds need a token only: their address is the service's.
-        let token = wanted.get("token").and_then(Value::as_str).filter(|token| !token.is_empty())?;
-        let service = kind.as_str()?;
-        (!token.is_empty()).then(|| format!("tcp+tls://{service}.logs.test"))
-    });
-    let url = named.ok_or_else(|| Refusal::invalid("url", "can't be blank"))?;
-    let mut state = paas.state();
-    let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
-    let all = app.observers.entry(DRAINS.to_owned()).or_default();
-    if all.iter().any(|one| one["url"] == *url) {
-        return Err(Refusal::invalid("url", "has already been taken"));
-    }
-    // Its token stays unknown: nothing is drained.
-    all.push(json!({"id": paas.world.ids.hex(24), "url": url, "type": kind}));
-    Ok(Reply::created(json!({"drain": {"app_id": app.id, "url": url}})).about(format!("{}/drain", app.name)))
-}
-
-/// `DELETE …/log_drains?url=`: the vendor's client names a drain by its address.
-async fn remove_drain(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(key): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
-    input: Input,
-) -> Answer {
-    let asked = query.get("url").map(String::as_str).or_else(|| input.0.get("url")?.as_str());
-    let url = asked.unwrap_or_default().to_owned();
-    paas.drop_drain(&session, &key, |one| one["url"] == *url)
-}
-
-async fn remove_drain_by_id(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path((key, id)): Path<Place>,
-) -> Answer {
-    paas.drop_drain(&session, &key, |one| one["id"] == *id)
-}
-
-impl Paas {
-    fn drop_drain(&self, session: &Session, key: &str, is: impl Fn(&Value) -> bool) -> Answer {
-        let mut state = self.state();
-        let app = state.app_for_mut(&session.user, key, Role::Collaborator)?;
-        let about = format!("{}/drain", app.name);
-        let all = app.observers.entry(DRAINS.to_owned()).or_default();
-        let place = all.iter().position(is).ok_or(Refusal::NotFound("log_drain"))?;
-        all.remove(place);
-        Ok(Reply::no_content().about(about))
-    }
 }

@@ -33,13 +33,16 @@ pub(super) async fn categories() -> Reply {
 
 /// `GET /v1/features/container_sizes`.
 pub(super) async fn container_sizes() -> Reply {
-    let sizes = catalogue::SIZES.iter().enumerate().map(|(ordinal, (id, name, megabytes, cents))| {
-        let memory = megabytes * 1_048_576;
-        json!({
-            "id": id, "sku": format!("osc-fr1-container-{}", name.to_lowercase()), "name": name, "human_name": name,
-            "human_cpu": "1 CPU", "memory": memory, "pids_limit": 256, "hourly_price": cents, "thirtydays_price": cents * 720,
-            "pps": 0, "swap": memory, "ordinal": ordinal,
-        })
+    let sizes = catalogue::SIZES.iter().map(|(_, name, _, cents)| {
+        let mut size = view::container_size(name);
+        for (field, value) in
+            [("pids_limit", 256), ("hourly_price", *cents), ("thirtydays_price", cents * 720), ("pps", 0)]
+        {
+            size[field] = json!(value);
+        }
+        let price = |cents: u64| json!({"price": cents.to_string(), "currency": "EUR"});
+        size["pricings"] = json!({"hourly": price(*cents), "thirtydays": price(cents * 720)});
+        size
     });
     Reply::ok(json!({"container_sizes": sizes.collect::<Value>()}))
 }

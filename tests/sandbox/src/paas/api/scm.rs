@@ -17,7 +17,7 @@ use crate::paas::view::{self, date};
 const SETTINGS: &[(&str, bool)] = &[
     ("auto_deploy_enabled", false),
     ("deploy_review_apps_enabled", false),
-    ("delete_on_close_enabled", false),
+    ("delete_on_close_enabled", true),
     ("delete_stale_enabled", false),
     ("automatic_creation_from_forks_allowed", false),
 ];
@@ -67,7 +67,7 @@ async fn create(
     let integration = text(wanted, "auth_integration_uuid");
     let mut link = json!({
         "id": paas.world.ids.uuid().to_string(), "app_id": app.id, "linker": linker, "owner": owner, "repo": repository,
-        "source": source, "scm_type": kind, "branch": "", "url": source, "created_at": now, "updated_at": now,
+        "source": source, "scm_type": kind, "branch": "", "url": host(source), "created_at": now, "updated_at": now,
         "auth_integration_uuid": integration, "last_auto_deploy_at": null,
     });
     for (name, first) in SETTINGS {
@@ -132,6 +132,11 @@ fn parsed(source: &str) -> Option<(&'static str, String, String)> {
     let mut path = url.path().trim_matches('/').trim_end_matches(".git").rsplitn(2, '/');
     let (repository, owner) = (path.next()?, path.next()?);
     (!repository.is_empty() && !owner.is_empty()).then(|| (kind, owner.to_owned(), repository.to_owned()))
+}
+
+/// Where the repository's service is: what the vendor's clients put owner and name behind.
+fn host(source: &str) -> String {
+    url::Url::parse(source).map_or_else(|_| String::new(), |url| url.origin().ascii_serialization())
 }
 
 /// A deployment from elsewhere needs the elsewhere.

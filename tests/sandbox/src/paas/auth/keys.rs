@@ -71,7 +71,7 @@ impl Paas {
             id: self.world.ids.uuid().to_string(),
             user: user.into(),
             name: name.into(),
-            content: content.trim().into(),
+            content: content.into(),
             fingerprint,
             created_at: self.world.clock.wall(),
         };

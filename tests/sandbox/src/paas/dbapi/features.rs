@@ -51,8 +51,8 @@ pub(super) async fn enable(
         if name == PUBLIC && !is_active(addon, FORCE_SSL) {
             return Err(Refusal::BadRequest("force-ssl must be enabled first".into()));
         }
-        if let Some(known) = addon.database.features.iter().find(|one| one.name == name) {
-            return Ok(Reply::ok(view::feature(known)).about(addon.resource_id.clone()));
+        if addon.database.features.iter().any(|one| one.name == name) {
+            return Err(Refusal::BadRequest(format!("feature '{name}' is already setup on this database")));
         }
         let feature = Feature { name: name.clone(), status: "PENDING".into() };
         addon.database.features.push(feature.clone());

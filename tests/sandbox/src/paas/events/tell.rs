@@ -24,6 +24,8 @@ pub(super) struct Call<'a> {
 pub(super) struct Before {
     pub(super) app: Option<Known>,
     pub(super) user: Value,
+    /// The name of the SSH key, token or project that the call names by its id.
+    pub(super) named: String,
 }
 
 /// What events need to know of an app.
@@ -62,7 +64,7 @@ impl Known {
         });
         let collaborators = app.collaborators.iter().map(|one| {
             let who = one.user.as_deref().map_or_else(
-                || json!({"email": one.email, "username": "", "id": ""}),
+                || json!({"email": one.email, "username": "n/a", "id": ""}),
                 |user| who(state, user),
             );
             (one.id.clone(), who)
@@ -156,7 +158,8 @@ fn elsewhere(before: &Before, call: &Call<'_>) -> Told {
             )]
         }
         ("PATCH", "/v1/projects/{id}") => {
-            let name = json!({"name": "name", "value": answered["project"]["name"], "old_value": ""});
+            let name =
+                json!({"name": "name", "value": answered["project"]["name"], "old_value": before.named});
             vec![("edit_project", json!({"updated_values": [name]}))]
         }
         ("DELETE", "/v1/projects/{id}") => vec![("delete_project", json!({}))],
@@ -164,13 +167,13 @@ fn elsewhere(before: &Before, call: &Call<'_>) -> Told {
             let key = &answered["key"];
             vec![("new_key", json!({"name": key["name"], "fingerprint": key["fingerprint"]}))]
         }
-        ("DELETE", "/v1/keys/{id}") => vec![("delete_key", json!({"name": ""}))],
+        ("DELETE", "/v1/keys/{id}") => vec![("delete_key", json!({"name": before.named}))],
         ("PATCH", "/v1/tokens/{id}/renew") => {
             let token = &answered["token"];
             vec![("regenerate_token", json!({"token_name": token["name"], "token_id": token["id"]}))]
         }
         ("DELETE", "/v1/tokens/{id}") => {
-            vec![("delete_token", json!({"token_name": "", "token_id": call.path.first()}))]
+            vec![("delete_token", json!({"token_name": before.named, "token_id": call.path.first()}))]
         }
         _ => Told::new(),
     }
@@ -190,7 +193,10 @@ fn edited(was: &Known, call: &Call<'_>) -> Told {
     if now["project"]["id"].as_str().is_some_and(|id| id != was.project_id) {
         told.push((
             "update_app_project",
-            json!({"old_project_name": was.project_name, "new_project_name": now["project"]["name"]}),
+            json!({
+                "old_project_name": was.project_name, "new_project_name": now["project"]["name"],
+                "old_project_id": was.project_id, "new_project_id": now["project"]["id"],
+            }),
         ));
     }
     let switches = ["force_https", "sticky_session", "router_logs"];

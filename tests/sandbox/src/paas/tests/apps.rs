@@ -164,6 +164,7 @@ async fn sizes_are_priced_in_whole_cents() {
     for size in body["container_sizes"].as_array().unwrap() {
         let cents = |price: &str| size[price].as_u64().unwrap_or_else(|| panic!("{price} of {size}"));
         assert_eq!(cents("thirtydays_price"), cents("hourly_price") * 24 * 30);
+        assert_eq!(size["pricings"]["hourly"]["price"], json!(cents("hourly_price").to_string()));
     }
 }
 

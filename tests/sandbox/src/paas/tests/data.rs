@@ -67,8 +67,9 @@ async fn features_are_pending_then_active_and_need_each_other() {
         assert_eq!((status, &answer["resource"]), (404, &json!("feature")), "{unknown}");
     }
     let pending = json!({"name": "force-ssl", "status": "PENDING", "message": ""});
-    assert_eq!(base.enable("force-ssl").await, (200, pending.clone()));
-    assert_eq!(base.enable("force-ssl").await, (200, pending), "asked twice");
+    assert_eq!(base.enable("force-ssl").await, (200, pending));
+    let again = json!({"error": "feature 'force-ssl' is already setup on this database"});
+    assert_eq!(base.enable("force-ssl").await, (400, again));
     assert_eq!(base.features().await, json!([{"name": "force-ssl", "status": "PENDING"}]));
     let active = json!([{"name": "force-ssl", "status": "ACTIVATED"}]);
     base.site.advance(6);

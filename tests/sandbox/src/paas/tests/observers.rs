@@ -51,6 +51,62 @@ async fn each_list_is_created_changed_and_deleted_in_both_shapes() {
 }
 
 #[tokio::test]
+async fn a_duration_that_the_go_client_sends_in_nanoseconds_is_read_as_a_text() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let alert = json!({"alert": {"container_type": "web", "metric": "cpu", "limit": 0.8}});
+    let made = site.post(&format!("{APP}/alerts"), alert).await.1;
+    let one = format!("{APP}/alerts/{}", made["alert"]["id"].as_str().unwrap());
+    for (sent, read) in
+        [(300_000_000_000_u64, "5m0s"), (3_661_000_000_000, "1h1m1s"), (45_000_000_000, "45s"), (0, "")]
+    {
+        let change = json!({"remind_every": sent, "duration_before_trigger": 60_000_000_000_u64});
+        let changed = site.call("PATCH", &one, change).await.1;
+        assert_eq!(changed["alert"]["remind_every"], read);
+        assert_eq!(changed["alert"]["duration_before_trigger"], 60_000_000_000_u64);
+    }
+}
+
+#[tokio::test]
+async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_its_own() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    // The vendor's Go client sends every field.
+    let drain = |kind: &str, url: &str, host: &str, port: &str, token: &str| json!({"drain": {"type": kind, "url": url, "host": host, "port": port, "token": token, "drain_region": ""}});
+    let cases = [
+        (drain("datadog", "", "", "", "t1"), "datadog://t1?region=eu"),
+        (drain("datadog", "", "", "", "t2"), "datadog://t2?region=eu"),
+        (drain("ovh-graylog", "", "gra1.logs.ovh.test", "", "t"), "ovh://:t@gra1.logs.ovh.test:6514"),
+        (drain("logentries", "", "", "", "t"), "https://webhook.logentries.com/noformat/logs/t"),
+        (drain("papertrail", "", "logs.test", "1234", ""), "tcp+tls://logs.test:1234"),
+        (drain("elk", "https://u:p@elk.test/x", "", "", ""), "https://u:p@elk.test/x"),
+        (drain("appsignal", "", "", "", "t"), "appsignal://t"),
+        (drain("logtail", "", "", "", "t"), "logtail://t"),
+    ];
+    for (sent, url) in cases {
+        let (status, made) = site.post(&format!("{APP}/log_drains"), sent.clone()).await;
+        assert_eq!((status, made["drain"]["url"].as_str()), (201, Some(url)), "{sent}: {made}");
+    }
+    for wrong in [
+        drain("carrier-pigeon", "", "h", "1", ""),
+        drain("syslog", "", "h", "", ""),
+        drain("datadog", "", "", "", ""),
+    ] {
+        assert_eq!(site.post(&format!("{APP}/log_drains"), wrong).await.0, 422);
+    }
+    let (id, _) = site.seeded_addon("demarches-test", "postgresql", "postgresql-starter-512").await;
+    let path = format!("{APP}/addons/{id}/log_drains");
+    assert_eq!(site.get(&path).await, (200, json!({"drains": []})));
+    assert_eq!(site.post(&path, drain("datadog", "", "", "", "t1")).await.0, 201);
+    assert_eq!(site.get(&path).await.1["drains"][0]["url"], "datadog://t1?region=eu");
+    let gone = format!("{path}?url=datadog%3A%2F%2Ft1%3Fregion%3Deu");
+    assert_eq!(site.call("DELETE", &gone, Value::Null).await.0, 204);
+    assert_eq!(site.get(&path).await.1, json!({"drains": []}));
+    assert_eq!(site.get(&format!("{APP}/log_drains")).await.1["drains"].as_array().unwrap().len(), 8);
+    assert_eq!(site.get(&format!("{APP}/addons/unknown/log_drains")).await.0, 404);
+}
+
+#[tokio::test]
 async fn a_log_drain_is_named_by_its_address() {
     let site = site().await;
     site.paas.seed_app(&site.user, "demarches-test").unwrap();
@@ -74,6 +130,8 @@ async fn a_repository_link_lives_and_dies() {
     let body = json!({"scm_repo_link": {"source": "https://github.com/agence/site", "branch": "main", "auto_deploy_enabled": true}});
     let (status, made) = site.post(&path, body).await;
     assert_eq!((status, made["scm_repo_link"]["repo"].as_str()), (201, Some("site")));
+    // The vendor's Terraform provider puts owner and name behind the address, and compares that with its source.
+    assert_eq!(made["scm_repo_link"]["url"], "https://github.com");
     let change = json!({"scm_repo_link": {"branch": "release"}});
     assert_eq!(site.call("PATCH", &path, change).await.1["scm_repo_link"]["branch"], "release");
     assert_eq!(site.post(&format!("{path}/manual_deploy"), json!({"branch": "main"})).await.0, 400);

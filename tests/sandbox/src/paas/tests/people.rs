@@ -32,6 +32,11 @@ impl Two {
 
     /// Invites her as it is said and lets her open the link.
     async fn join(&self, limited: Option<bool>) -> Value {
+        self.joined_by(limited).await.0
+    }
+
+    /// The same, and the link.
+    async fn joined_by(&self, limited: Option<bool>) -> (Value, String) {
         let mut wanted = json!({"email": EMAIL});
         if let Some(limited) = limited {
             wanted["is_limited"] = json!(limited);
@@ -43,7 +48,7 @@ impl Two {
         let token = link.split_once("token=").unwrap().1;
         let path = format!("/v1/apps/collaboration?token={token}");
         assert_eq!(self.as_alice(Method::GET, &path, Value::Null).await.0, 200);
-        made["collaborator"].clone()
+        (made["collaborator"].clone(), path)
     }
 }
 
@@ -51,7 +56,7 @@ impl Two {
 async fn an_invitation_is_limited_unless_told_and_opens_once() {
     let two = two().await;
     let path = format!("/v1/apps/{APP}/collaborators");
-    let made = two.join(None).await;
+    let (made, followed) = two.joined_by(None).await;
     assert_eq!((&made["is_limited"], &made["status"]), (&json!(true), &json!("pending")));
     assert_eq!((&made["username"], &made["user_id"]), (&json!("n/a"), &Value::Null));
     let (_, listed) = two.site.get(&path).await;
@@ -64,6 +69,8 @@ async fn an_invitation_is_limited_unless_told_and_opens_once() {
         json!([])
     );
 
+    let (status, refused) = two.as_alice(Method::GET, &followed, Value::Null).await;
+    assert_eq!((status, &refused["type"]), (400, &json!("already-collaborator")), "her own link again");
     let again = json!({"collaborator": {"email": EMAIL}});
     assert_eq!(two.site.post(&path, again).await.0, 422);
     let blank = json!({"errors": {"email": ["can't be blank", "is invalid"]}});
@@ -182,7 +189,10 @@ async fn a_project_changes_hands_by_an_invitation() {
 #[tokio::test]
 async fn dedicated_databases_are_listed_as_none_and_not_sold() {
     let site = site().await;
-    assert_eq!(site.get("/v1/databases").await, (200, json!([])));
+    assert_eq!(site.get("/v1/databases").await, (200, json!({"databases": []})));
+    let list = site.http.get(format!("{}/v1/databases", site.paas.urls().api)).bearer_auth(&site.bearer);
+    let list = list.header("user-agent", "axios/1.7.2").send().await.unwrap();
+    assert_eq!(list.json::<Value>().await.unwrap(), json!([]), "the JavaScript client takes the root");
     assert_eq!(site.get("/v1/databases/x").await, (404, json!({"error": "Database not found"})));
     let bare = json!({"addon_provider_id": "postgresql-ng", "plan_id": "x", "name": "my-database"});
     assert_eq!(site.post("/v1/databases", bare).await.0, 404);

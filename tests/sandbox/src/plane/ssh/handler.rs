@@ -2,18 +2,23 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::keys::PublicKey;
 use russh::server::{
-    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session as Wire, VerifiedPublicKey,
+    Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Wire, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::git::Request;
 use super::{Site, fetch, git, push, tunnel};
 
 /// The only login name, as at the vendor's.
 const LOGIN: &str = "git";
+/// How long a session channel may say nothing. The vendor's command line opens one to log in by key, which is not offered here, and
+/// asks for a password or a token only when it is closed.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One connection's state.
 #[derive(Debug)]
@@ -22,7 +27,14 @@ pub(super) struct Session {
     /// The user whose key was proven.
     user: Option<String>,
     /// Session channels that have not said yet what they are for.
-    idle: HashMap<ChannelId, Channel<Msg>>,
+    idle: HashMap<ChannelId, Idle>,
+}
+
+/// A channel that is closed unless it is taken out in time.
+#[derive(Debug)]
+struct Idle {
+    channel: Channel<Msg>,
+    _taken: DropGuard,
 }
 
 impl Session {
@@ -37,6 +49,13 @@ impl Session {
         let mut key = key.clone();
         key.set_comment("");
         self.site.platform.user_of_key(key.to_openssh().ok()?.trim())
+    }
+}
+
+/// Closes a channel that is not taken within [`PATIENCE`].
+async fn close_later(handle: Handle, id: ChannelId, taken: CancellationToken) {
+    if tokio::time::timeout(PATIENCE, taken.cancelled()).await.is_err() && handle.close(id).await.is_err() {
+        tracing::debug!("the connection of a silent channel is gone");
     }
 }
 
@@ -60,10 +79,13 @@ impl Handler for Session {
         &mut self,
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
-        _wire: &mut Wire,
+        wire: &mut Wire,
     ) -> Result<(), Self::Error> {
-        self.idle.insert(channel.id(), channel);
+        let (id, taken) = (channel.id(), CancellationToken::new());
+        let close = close_later(wire.handle(), id, taken.clone());
+        self.idle.insert(id, Idle { channel, _taken: taken.drop_guard() });
         reply.accept().await;
+        self.site.world.tasks.spawn("ssh idle", close);
         Ok(())
     }
 
@@ -103,7 +125,7 @@ impl Handler for Session {
         command: &[u8],
         wire: &mut Wire,
     ) -> Result<(), Self::Error> {
-        let (Some(channel), Some(user)) = (self.idle.remove(&id), self.user.clone()) else {
+        let (Some(Idle { channel, .. }), Some(user)) = (self.idle.remove(&id), self.user.clone()) else {
             return wire.channel_failure(id);
         };
         wire.channel_success(id)?;
@@ -121,7 +143,7 @@ impl Handler for Session {
     }
 
     async fn shell_request(&mut self, id: ChannelId, wire: &mut Wire) -> Result<(), Self::Error> {
-        if let Some(channel) = self.idle.remove(&id) {
+        if let Some(Idle { channel, .. }) = self.idle.remove(&id) {
             wire.channel_success(id)?;
             let refusal = "There is no shell here: this is for git push and tunnels.".to_owned();
             self.site.world.tasks.spawn("ssh refusal", push::refuse(channel, refusal));

@@ -11,7 +11,7 @@ fn told(method: &str, template: &str, path: &[&str], asked: &Value, answered: &V
         ..Known::default()
     };
     let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-    let before = Before { app: Some(app), user: json!({"username": "agence"}) };
+    let before = Before { app: Some(app), user: json!({"username": "agence"}), named: String::new() };
     events(&before, &Call { method, template, path: &path, asked, answered })
 }
 
