@@ -14,6 +14,11 @@ mkdir -p "$HOME"
 login "$SCALINGO_API_TOKEN" "$SCRATCH/bearer"
 cli() { timeout 120 scalingo "$@" </dev/null; }
 of() { timeout 120 scalingo --app "$app" "$@" </dev/null; }
+typing() { # what is typed, arguments…: passwords are read from a terminal only
+  local typed=$1
+  shift
+  printf '%b' "$typed" | timeout 120 script -qec "scalingo --app $app $*" /dev/null
+}
 prints() { # pattern, command…
   local pattern=$1
   shift
@@ -33,7 +38,7 @@ check apps prints "$app" cli apps
 check apps-info prints "$app" of apps-info
 check projects prints default cli projects
 projects() {
-  cli projects-add --name conformance-cli
+  cli projects-add conformance-cli
   prints conformance-cli cli projects
   api 200 GET /projects
   cli projects-update --name conformance-cli-2 "$(json '.projects[] | select(.name == "conformance-cli") | .id')"
@@ -71,7 +76,7 @@ addons() {
   within 60 addon_runs "$app" "$(kept pg)"
   within 60 addon_runs "$app" "$(kept redis)"
   prints 'PostgreSQL' of addons
-  prints 'running' of addons-info --addon postgresql
+  prints 'running' of addons-info postgresql
 }
 check 'addons-list, addons-plans, addons-add, addons, addons-info' addons
 upgrade() {
@@ -89,9 +94,9 @@ backups() {
 }
 check 'backups-create, backups, backups-download, backups-config' backups
 users() {
-  of --addon postgresql database-users-create --read-only lectureseule
+  typing '\n\n' --addon postgresql database-users-create --read-only lectureseule
   prints lectureseule of --addon postgresql database-users-list
-  of --addon postgresql database-users-update-password lectureseule
+  typing '\n\n' --addon postgresql database-users-update-password lectureseule
   of --addon postgresql database-users-delete lectureseule
 }
 check 'database-users-create, -list, -update-password, -delete' users
@@ -121,7 +126,6 @@ git_setup() { (cd "$repo" && git remote remove scalingo && scalingo --app "$app"
 check git-setup git_setup
 push_it() {
   set_variables npm_config_cache "$CONFORMANCE/cache/npm"
-  git -C "$repo" remote set-url scalingo "ssh://git@${SCALINGO_SSH_HOST%:*}/$app.git"
   pushed first
 }
 check 'git push' push_it
@@ -160,12 +164,16 @@ check 'domains-add, domains, set-canonical-domain, domains-remove' domains
 force_https() { of force-https --enable && api 200 GET "/apps/$app" && holds '.app.force_https' && of force-https --disable; }
 check force-https force_https
 rename() {
-  of rename --new-name conformance-cli-new
+  printf '%s\n' "$app" | timeout 120 scalingo --app "$app" rename --new-name conformance-cli-new
   api 200 GET /apps/conformance-cli-new
   api 200 POST /apps/conformance-cli-new/rename -d "{\"current_name\":\"conformance-cli-new\",\"new_name\":\"$app\"}"
 }
 check rename rename
-remove() { of addons-remove "$(kept redis)" || of addons-remove --force "$(kept redis)"; }
+remove() { # asks for the addon's id
+  kept redis | timeout 120 scalingo --app "$app" addons-remove "$(kept redis)"
+  api 200 GET "/apps/$app/addons"
+  holds '[.addons[].addon_provider.id] | index("redis") | not'
+}
 check addons-remove remove
 keys_remove() { cli keys-remove cli && auth 200 GET /keys && holds '[.keys[].name] | index("cli") | not'; }
 check keys-remove keys_remove

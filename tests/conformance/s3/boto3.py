@@ -105,6 +105,18 @@ def _():
     refused("NoSuchBucket", source.list_objects_v2, Bucket=f"missing-{SUFFIX}")
 
 
+@operation("a hundred uploads refused before their body, on one connection")
+def _():
+    # boto3 sends `Expect: 100-continue` and, once refused, its next request instead of the body.
+    once = client(retries={"max_attempts": 0}, max_pool_connections=1)
+    for size in (1, 100_000):
+        for number in range(50):
+            refused("NoSuchBucket", once.put_object, Bucket=f"missing-{SUFFIX}", Key=str(number), Body=b"x" * size)
+    once.put_object(Bucket=PLAIN, Key="after", Body=b"all is well")
+    same(read(once, PLAIN, "after"), b"all is well")
+    once.delete_object(Bucket=PLAIN, Key="after")
+
+
 @operation("put and get with metadata and content type")
 def _():
     answer = source.put_object(Bucket=PLAIN, Key="a/é à+b%20.txt", Body=b"hello", ContentType="text/plain; charset=utf-8",
