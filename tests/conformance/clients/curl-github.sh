@@ -57,7 +57,7 @@ artifacts() {
   gh 200 GET "/actions/runs/$(kept run)/artifacts"
   holds '.total_count == (.artifacts | length) and (.artifacts | all(.name and .size_in_bytes and (.archive_download_url | endswith("/zip")) and has("expires_at") and has("digest")))'
   gh 200 GET '/actions/artifacts?per_page=100'
-  keep whole "$(json '[.artifacts[] | select((.expired | not) and .digest)] | last | .id')"
+  keep whole "$(json '[.artifacts[] | select((.expired | not) and .digest and .name != "journal.txt")] | last | .id')"
   keep digest "$(json --argjson id "$(kept whole)" '.artifacts[] | select(.id == $id) | .digest')"
   gh 200 GET "/actions/artifacts?name=$(json '.artifacts[0].name')"
   holds '.artifacts | length > 0'
@@ -106,6 +106,31 @@ expired() {
   holds '.message == "Artifact has expired"'
 }
 check 'download: 410 of an expired artifact' expired
+raw() { # uploaded without a zip around it
+  gh 200 GET '/actions/artifacts?name=journal.txt'
+  gh 302 GET "/actions/artifacts/$(json '.artifacts[0].id')/zip"
+  printf 'url = "%s"\n' "$(header location)" >"$SCRATCH/raw"
+  curl -sS -f -K "$SCRATCH/raw" -o "$SCRATCH/journal.txt" -D "$SCRATCH/headers"
+  same "$(header content-type)" text/plain
+  grep -q copied "$SCRATCH/journal.txt"
+}
+check 'download: an artifact that is no zip' raw
+undigested() {
+  gh 200 GET '/actions/artifacts?per_page=100'
+  holds '[.artifacts[] | select(.digest == null and (.expired | not))] | length == 1'
+}
+check 'artifacts: one of an old uploader has no digest' undigested
+rights() {
+  printf 'header = "Authorization: Bearer %s"\n' "$GITHUB_STRANGER_TOKEN" >"$SCRATCH/stranger"
+  printf 'header = "Authorization: Bearer %s"\n' "$GITHUB_READ_TOKEN" >"$SCRATCH/reader"
+  http 200 GET "$repo/actions/runs" -K "$SCRATCH/stranger"
+  http 403 GET "$repo/actions/artifacts/$(kept whole)/zip" -K "$SCRATCH/stranger"
+  holds '.message and .documentation_url'
+  http 302 GET "$repo/actions/artifacts/$(kept whole)/zip" -K "$SCRATCH/reader"
+  http 403 POST "$repo/actions/workflows/$GITHUB_WORKFLOW/dispatches" -K "$SCRATCH/reader" -H 'content-type: application/json' -d '{"ref":"main"}'
+  same "$(header x-accepted-github-permissions)" actions=write
+}
+check 'refusals: tokens that may only read, or nothing' rights
 anonymous() {
   http 401 GET "$repo/actions/artifacts/$(kept whole)/zip" -H 'Accept: application/vnd.github+json'
   printf 'header = "Authorization: Bearer wrong"\n' >"$SCRATCH/wrong"

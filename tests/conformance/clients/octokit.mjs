@@ -69,7 +69,7 @@ await check("actions.listWorkflowRunArtifacts", async () => {
 });
 await check("actions.listArtifactsForRepo, getArtifact", async () => {
   const every = await github.paginate(github.rest.actions.listArtifactsForRepo, { ...here, per_page: 2 });
-  artifact = every.filter((one) => !one.expired && one.digest).at(-1);
+  artifact = every.filter((one) => !one.expired && one.digest && one.name !== "journal.txt").at(-1);
   assert.equal((await rest.actions.getArtifact({ ...here, artifact_id: artifact.id })).data.name, artifact.name);
 });
 await check("actions.downloadArtifact: follows the 302", async () => {

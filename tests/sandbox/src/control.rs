@@ -22,6 +22,7 @@ use crate::sandbox::Parts;
 use crate::world::World;
 
 mod caa;
+mod code_host;
 mod evidence;
 mod faults;
 mod page;
@@ -54,6 +55,7 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/rates", get(rates::show).post(rates::set))
         .route("/support/backups", get(support::list))
         .route("/support/backups/{id}", get(support::fetch))
+        .route("/github", get(code_host::show).post(code_host::set))
         .route("/caa", get(caa::list).post(caa::set))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))

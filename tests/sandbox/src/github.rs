@@ -28,7 +28,8 @@ pub mod state;
 
 use crate::http;
 use crate::world::World;
-use access::{Grant, Permission};
+use access::Grant;
+pub use access::Permission;
 use blobs::Blobs;
 use json::Repository;
 use limits::Limits;
@@ -93,6 +94,11 @@ impl Github {
     /// Makes the repository private, or public again.
     pub fn set_private(&self, private: bool) {
         self.private.store(private, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Whether the repository is private.
+    pub fn is_private(&self) -> bool {
+        self.private.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Another token, of the user `login`.
@@ -165,6 +171,7 @@ impl Github {
             run.conclusion = Some("cancelled".into());
         }
         *self.state() = state;
+        self.set_private(false);
         Ok(())
     }
 
@@ -222,8 +229,7 @@ impl Github {
     }
 
     fn repository(&self) -> Repository {
-        let private = self.private.load(std::sync::atomic::Ordering::Relaxed);
-        Repository { api: self.endpoint(), slug: self.slug.clone(), id: self.id, private }
+        Repository { api: self.endpoint(), slug: self.slug.clone(), id: self.id, private: self.is_private() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

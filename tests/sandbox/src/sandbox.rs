@@ -11,7 +11,7 @@ use crate::alwaysdata::Alwaysdata;
 use crate::dns::Dns;
 use crate::doors::{Behind, Doors, Standard};
 use crate::estate::{self, Estate, EstateError};
-use crate::github::Github;
+use crate::github::{Github, Permission};
 use crate::paas::{Door, Paas, Plane};
 use crate::plane::authority::Authority;
 use crate::plane::databases::Databases;
@@ -192,9 +192,12 @@ impl Parts {
         let account = estate::ALWAYSDATA_ACCOUNT;
         let alwaysdata = Alwaysdata::start(world, &plane.dns, account, &secrets.alwaysdata).await;
         let github = Github::start(world, estate::REPOSITORY, &secrets.github).await;
+        let github = github.map_err(part("the code host"))?;
+        github.add_token(&secrets.github_reader, "reprise-reader", Permission::Read);
+        github.add_token(&secrets.github_stranger, "stranger", Permission::None);
         let parts = Self {
             alwaysdata: alwaysdata.map_err(part("the dns provider"))?,
-            github: github.map_err(part("the code host"))?,
+            github,
             source: store(world, "s3-source", &secrets.source, durability).await?,
             archive: store(world, "s3-archive", &secrets.archive, durability).await?,
             world: Arc::clone(world),

@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 
 use super::content::Documents;
 use super::{ARTIFACT, EstateError, WORKFLOW, failed};
-use crate::github::{SeedArtifact, SeedRun};
+use crate::github::{Digest, SeedArtifact, SeedRun};
 use crate::sandbox::Parts;
 
 /// Adds the runs of the last weeks, of a job that uploaded the archive `whole`.
@@ -18,7 +18,9 @@ pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
     let success = |at| SeedRun::completed(WORKFLOW, "success", at);
     let runs = [
         success(weeks(14)).with(SeedArtifact::zip(ARTIFACT, whole.clone()).expired()),
-        success(weeks(2)).with(SeedArtifact::zip(ARTIFACT, whole.clone())),
+        // An uploader of long ago leaves no digest.
+        success(weeks(3)).with(SeedArtifact::zip(ARTIFACT, whole.clone()).with_digest(Digest::None)),
+        success(weeks(2)).with(SeedArtifact::zip(ARTIFACT, whole.clone())).with(journal()),
         SeedRun::completed(WORKFLOW, "failure", weeks(1)),
         success(weeks(0)).with(SeedArtifact::damaged(ARTIFACT, whole)),
     ];
@@ -26,6 +28,11 @@ pub(super) fn make(parts: &Parts, whole: Bytes) -> Result<(), EstateError> {
         parts.github.add_run(run).map_err(failed("add a workflow run"))?;
     }
     Ok(())
+}
+
+/// A file that the job uploads as it is, without a zip around it.
+fn journal() -> SeedArtifact {
+    SeedArtifact::raw("journal.txt", "the documents were copied\n", "text/plain")
 }
 
 /// So many documents the job uploads: a zip of a million is more than any such job can make.

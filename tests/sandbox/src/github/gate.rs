@@ -19,6 +19,9 @@ use super::limits::Decision;
 /// Longest answer that is hashed for its `ETag`; pages of a hundred runs are well below.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// Rights that a call needs of a fine-grained token.
+const ACCEPTED: HeaderName = HeaderName::from_static("x-accepted-github-permissions");
+
 /// What the handlers learn of a request that may go on.
 #[derive(Debug, Clone)]
 pub(super) struct Admitted {
@@ -57,7 +60,7 @@ pub(super) async fn gate(State(github): State<Arc<Github>>, mut request: Request
         github.limits().take(&caller, request.method().is_safe(), now)
     };
     let condition = request.headers().get(IF_NONE_MATCH).cloned();
-    let readable = *request.method() == Method::GET;
+    let (readable, safe) = (*request.method() == Method::GET, request.method().is_safe());
     request.extensions_mut().insert(Admitted { caller: caller.clone(), version });
     let mut response = match limited(&github, decision) {
         Some(response) => response,
@@ -67,6 +70,8 @@ pub(super) async fn gate(State(github): State<Arc<Github>>, mut request: Request
         response = conditional(&github, &caller, response, condition.as_ref()).await;
     }
     decorate(&github, &caller, version, response.headers_mut());
+    let needs = if safe { "actions=read" } else { "actions=write" };
+    response.headers_mut().insert(ACCEPTED, HeaderValue::from_static(needs));
     response.extensions_mut().insert(crate::http::Caller(caller.label().to_owned()));
     response
 }
@@ -147,7 +152,6 @@ fn decorate(github: &Github, caller: &Caller, version: &'static str, headers: &m
         ("x-ratelimit-resource", "core"),
         ("x-github-media-type", "github.v3; format=json"),
         ("x-github-api-version-selected", version),
-        ("x-accepted-github-permissions", "actions=read"),
     ];
     for (name, text) in texts {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(text));

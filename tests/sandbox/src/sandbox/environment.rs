@@ -13,8 +13,12 @@ use crate::world::Ids;
 pub struct Secrets {
     /// API key of the DNS provider.
     pub alwaysdata: String,
-    /// Token of the code host.
+    /// Token of the code host: may read and write actions.
     pub github: String,
+    /// Another, which may read them.
+    pub github_reader: String,
+    /// Another, which sees what everybody sees.
+    pub github_stranger: String,
     /// Access key id and secret of the source store.
     pub source: (String, String),
     /// Access key id and secret of the archive store.
@@ -36,6 +40,8 @@ impl Secrets {
             github: format!("ghp_{}", ids.secret(36)),
             source: pair(),
             archive: pair(),
+            github_reader: format!("ghp_{}", ids.secret(36)),
+            github_stranger: format!("ghp_{}", ids.secret(36)),
         }
     }
 }
@@ -91,6 +97,8 @@ fn code_and_names(parts: &Parts) -> Pairs {
     vec![
         ("GITHUB_API_URL", parts.github.endpoint()),
         ("GITHUB_TOKEN", parts.secrets.github.clone()),
+        ("GITHUB_READ_TOKEN", parts.secrets.github_reader.clone()),
+        ("GITHUB_STRANGER_TOKEN", parts.secrets.github_stranger.clone()),
         ("GITHUB_REPOSITORY", estate::REPOSITORY.into()),
         ("GITHUB_WORKFLOW", estate::WORKFLOW.into()),
         ("CODE_URL", code),

@@ -66,6 +66,23 @@ async fn a_caa_record_stands_in_the_platforms_zone_until_it_is_taken_away() {
 }
 
 #[tokio::test]
+async fn the_code_host_hides_a_private_repository_from_who_has_no_right_to_it() {
+    let world = up();
+    assert_eq!(world.control("github").await, json!({"private": false}));
+    let url = format!("{}/repos/{}/actions/runs", world.of("GITHUB_API_URL"), world.of("GITHUB_REPOSITORY"));
+    let ask = async |token: &str| {
+        let request = client().get(&url).bearer_auth(world.of(token)).header("user-agent", "test");
+        request.send().await.unwrap().status().as_u16()
+    };
+    let tokens = ["GITHUB_TOKEN", "GITHUB_READ_TOKEN", "GITHUB_STRANGER_TOKEN"];
+    for (private, last) in [(true, 404), (false, 200)] {
+        assert_eq!(told(&world, "github", json!({"private": private})).await.0, 200);
+        assert_eq!([ask(tokens[0]).await, ask(tokens[1]).await, ask(tokens[2]).await], [200, 200, last]);
+    }
+    assert_eq!(told(&world, "github", json!({"public": true})).await.0, 400);
+}
+
+#[tokio::test]
 async fn backups_outlive_their_app_and_only_the_support_has_them() {
     let world = up();
     assert_eq!(world.control("support/backups").await, json!([]));
