@@ -9,7 +9,10 @@ use crate::providers::scalingo::domains::Domain;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
 use crate::recovery::step::Site;
-use crate::store::{LedgerState, Severity};
+use crate::store::{LedgerRow, LedgerState, Severity};
+
+/// What the ledger calls a name that was taken from an app that is replaced.
+const DETACHED: &str = "detached-domain";
 
 /// Who holds the name.
 #[derive(Debug)]
@@ -49,6 +52,9 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let doubt = ctx.retry && intent.state == LedgerState::Intended;
     let domain = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await?;
     ctx.saw(&intent, &domain.id).await?;
+    if let Some(replaced) = replaced {
+        settle(ctx, replaced, name).await?;
+    }
     Ok(Made { id: domain.id })
 }
 
@@ -71,18 +77,24 @@ async fn held_by(ctx: &Ctx, app: &str, name: &str) -> Result<Option<Domain>> {
 
 /// Takes the name from the app that is replaced: a change of something that is not ours, by the plan's word, and remembered.
 async fn detach(ctx: &Ctx, from: &str, name: &str, id: &str) -> Result<()> {
-    let detail = serde_json::json!({ "from": from });
-    let row = ctx.intend("detached-domain", name, Some(from), detail).await?;
+    let detail = serde_json::json!({ "from": from, "id": id });
+    ctx.intend(DETACHED, name, Some(from), detail).await?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let gone = platform.delete_domain(from, id).await;
-    gone.map_err(StepError::provider(format!("detaching {name} from the lost app {from}")))?;
-    ctx.saw(&row, id).await?;
-    ctx.event(
-        Severity::Normal,
-        "DomainDetached",
-        &format!("{name} was taken from {from}, which this recovery replaces"),
-    )
-    .await
+    gone.map(drop).map_err(StepError::provider(format!("detaching {name} from the lost app {from}")))
+}
+
+/// Records that the name is ours now, if we took it: the answer to that may have been lost. The platform routes a name to one app only.
+async fn settle(ctx: &Ctx, from: &str, name: &str) -> Result<()> {
+    let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
+    let taken =
+        |row: &&LedgerRow| row.kind == DETACHED && row.name == name && row.parent.as_deref() == Some(from);
+    let Some(row) = ledger.iter().find(taken).filter(|row| row.state == LedgerState::Intended) else {
+        return Ok(());
+    };
+    ctx.saw(row, row.detail["id"].as_str().unwrap_or_default()).await?;
+    let told = format!("{name} was taken from {from}, which this recovery replaces");
+    ctx.event(Severity::Normal, "DomainDetached", &told).await
 }
 
 fn not_attached(app: &str, name: &str, error: ProviderError) -> StepError {

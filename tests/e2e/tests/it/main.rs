@@ -19,6 +19,7 @@ mod lost_answers;
 mod platform;
 mod proof;
 mod references;
+mod soak;
 mod spec;
 mod token;
 mod values;
