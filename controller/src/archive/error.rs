@@ -74,6 +74,11 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
+    /// What was to be done at the bucket outside may have been done.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(self, Self::Outside { source, .. } if source.outcome_unknown())
+    }
+
     /// Names what was done at the bucket outside.
     pub fn outside(doing: &'static str) -> impl Fn(S3Error) -> Self {
         move |source| match source {

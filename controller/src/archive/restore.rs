@@ -230,6 +230,10 @@ impl Archiver {
                 {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
+                    // An answer that was lost may have been a yes: a second version would be kept and paid for ever.
+                    if error.outcome_unknown() && self.is_written(entry, &key, order).await? {
+                        break;
+                    }
                 }
                 result => {
                     result?;

@@ -130,6 +130,12 @@ impl S3 {
         Self { shared: HttpShared { observer, ..self.shared.clone() }, ..self.clone() }
     }
 
+    /// The same store; an object whose answer was lost on its way is not written again: for whoever looks first whether it is there.
+    #[must_use]
+    pub fn careful(&self) -> Self {
+        Self { direct: self.direct.careful(), ..self.clone() }
+    }
+
     /// The same store; nothing is sent a second time: for whoever repeats on their own, or has only one answer to give.
     #[must_use]
     pub fn sent_once(&self) -> Self {

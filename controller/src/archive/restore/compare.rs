@@ -35,6 +35,17 @@ impl Archiver {
 
     /// Whether the object is there already, content and all that travels with it.
     pub(super) async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+        if !entry.tags.is_empty() {
+            let tags = order.to.s3.tags(&order.to.bucket, key, None).await;
+            if tags.map_err(ArchiveError::outside("looking at an object"))? != entry.tags {
+                return Ok(false);
+            }
+        }
+        self.is_written(entry, key, order).await
+    }
+
+    /// Whether the object's content is there, and what is written with it.
+    pub(super) async fn is_written(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
         let outside = ArchiveError::outside("looking at an object");
         let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
             return Ok(false);
@@ -46,12 +57,6 @@ impl Archiver {
         };
         if head.size != entry.size || seen != entry.headers() {
             return Ok(false);
-        }
-        if !entry.tags.is_empty() {
-            let tags = order.to.s3.tags(&order.to.bucket, key, None).await.map_err(&outside)?;
-            if tags != entry.tags {
-                return Ok(false);
-            }
         }
         if entry.md5().is_some_and(|md5| md5 == head.etag) {
             return Ok(true);

@@ -48,7 +48,8 @@ impl Archiver {
         proven(entry, content, &hex::encode(sha256))?;
         unhashed(entry, content, bytes.len() as u64, || hex::encode(Md5::digest(&bytes)))?;
         let (to, payload) = (&order.to, Payload::hashed(bytes.freeze(), sha256.into()));
-        let put = to.s3.write(&to.bucket, key, payload, &entry.headers(), &Keeping::default()).await;
+        let put =
+            to.s3.careful().write(&to.bucket, key, payload, &entry.headers(), &Keeping::default()).await;
         put.map_err(ArchiveError::outside("writing an object")).map(drop)
     }
 

@@ -51,6 +51,8 @@ pub(super) struct Direct {
     signer: Arc<Signer>,
     pressure: Pressure,
     attempts: u32,
+    /// Nothing is sent again that may have been done.
+    careful: bool,
 }
 
 impl Direct {
@@ -61,7 +63,7 @@ impl Direct {
         let signer = Signer::new(credentials, &config.region, &shared.user_agent);
         let client = client(base.is_secure(), shared)?;
         let (base, signer) = (Arc::new(base), Arc::new(signer));
-        Ok(Self { client, base, signer, pressure, attempts: settings::ATTEMPTS })
+        Ok(Self { client, base, signer, pressure, attempts: settings::ATTEMPTS, careful: false })
     }
 
     /// The same, with a single attempt.
@@ -69,9 +71,19 @@ impl Direct {
         Self { attempts: 1, ..self.clone() }
     }
 
+    /// The same; a change whose answer was lost is not sent again.
+    pub(super) fn careful(&self) -> Self {
+        Self { careful: true, ..self.clone() }
+    }
+
+    /// How often a call is tried.
+    fn tries(&self) -> Tries {
+        Tries { left: self.attempts, careful: self.careful, rest: Backoff::new(REST) }
+    }
+
     /// The head of a good answer, whose body is on its way.
     async fn head(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, S3Error> {
-        let mut tries = Tries::of(self.attempts);
+        let mut tries = self.tries();
         loop {
             match self.attempt(ask).await {
                 Err(error) if tries.another(&error).await => {}
@@ -82,7 +94,7 @@ impl Direct {
 
     /// A document.
     async fn document<T>(&self, ask: &Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
-        let mut tries = Tries::of(self.attempts);
+        let mut tries = self.tries();
         loop {
             match self.whole(ask, parse).await {
                 Err(error) if tries.another(&error).await => {}
@@ -170,23 +182,28 @@ impl S3 {
 /// How often something is tried: until it works, cannot work, or was tried often enough.
 struct Tries {
     left: u32,
+    careful: bool,
     rest: Backoff,
 }
 
 impl Tries {
-    fn of(attempts: u32) -> Self {
-        Self { left: attempts, rest: Backoff::new(REST) }
-    }
-
     /// Whether to try again, after a rest.
     async fn another(&mut self, error: &S3Error) -> bool {
         self.left = self.left.saturating_sub(1);
-        if self.left == 0 || !matches!(error.class(), Class::Transient | Class::Throttled(_)) {
+        let again = matches!(error.class(), Class::Transient | Class::Throttled(_));
+        let again = again && !(self.careful && may_be_done(error));
+        if self.left == 0 || !again {
             return false;
         }
         tokio::time::sleep(self.rest.next_delay(&Random::system())).await;
         true
     }
+}
+
+/// Whether a change was sent whose answer was lost. Nothing is sent where there is no connection.
+fn may_be_done(error: &S3Error) -> bool {
+    let S3Error::Transport { effect: Effect::Mutating, source, .. } = error else { return false };
+    !source.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
 }
 
 /// How a document is understood.

@@ -172,6 +172,38 @@ async fn what_is_sent_for_every_object_is_sent_again_when_the_store_is_busy() {
 }
 
 #[tokio::test]
+async fn a_careful_store_sends_again_what_was_refused_and_not_what_was_lost() {
+    let busy = store(vec![(503, &[], ""), (200, &[("etag", "\"e\"")], "")]).await;
+    let put = |s3: S3| async move {
+        s3.careful().write("b", "k", "hello", &Headers::default(), &Keeping::default()).await
+    };
+    assert_eq!((put(busy.0).await.unwrap().as_str(), busy.1.lock().unwrap().len()), ("e", 2));
+
+    // Reads the request and says nothing.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let met = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = Arc::clone(&met);
+    let mut silent = tokio::task::JoinSet::new();
+    silent.spawn(async move {
+        while let Ok((mut line, _)) = listener.accept().await {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let _read = tokio::io::AsyncReadExt::read(&mut line, &mut [0; 4_096]).await;
+        }
+    });
+    let config = S3Config {
+        endpoint,
+        region: "fr-par".into(),
+        access_key: "SCWKEY".into(),
+        secret_key: SecretString::from("s3cret"),
+        path_style: true,
+    };
+    let lost = put(S3::new(&config, HttpShared::default()).unwrap()).await.unwrap_err();
+    assert!(lost.outcome_unknown(), "{lost}");
+    assert_eq!(met.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn what_is_sent_once_is_sent_once() {
     let (s3, seen, _server) = store(vec![(500, &[], "")]).await;
     let error = s3.sent_once().read("b", "k", Want::default()).await.unwrap_err();

@@ -83,6 +83,8 @@ fn rule(dice: &mut Dice) -> Value {
         || fault["kind"] == "expire_token" && !matches!(service, "scalingo" | "database-api");
     let fault = if odd { json!({"kind": "drop_before"}) } else { fault };
     let (skip, times) = (dice.below(6), 1 + dice.below(4));
+    // A token that is refused although it was made just now is for a person.
+    let times = if fault["kind"] == "expire_token" { 1 } else { times };
     json!({"service": service, "method": method, "skip": skip, "times": times, "fault": fault})
 }
 
