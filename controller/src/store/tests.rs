@@ -154,6 +154,27 @@ async fn an_intent_is_one_and_keeps_its_first_detail() {
 }
 
 #[tokio::test]
+async fn what_a_request_was_accepted_with_stays_whatever_becomes_of_the_plan() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    assert_eq!(lab.store.accepted_plan("bad-day").await.expect("answered"), None);
+    for spec in [json!({"any": "thing"}), json!({"another": "thing"})] {
+        lab.store.keep_plan("bad-day", epoch, &spec).await.expect("written");
+    }
+    lab.sql("UPDATE recovery_plans SET spec = '{}'").await.expect("written");
+    let kept = lab.store.accepted_plan("bad-day").await.expect("answered");
+    assert_eq!(kept, Some(json!({"any": "thing"})));
+    for statement in [
+        "UPDATE recovery_requests SET spec = '{\"mode\": \"drill\"}'",
+        "UPDATE recovery_requests SET accepted_plan = NULL",
+    ] {
+        let refused = lab.sql(statement).await.expect_err(statement);
+        assert!(refused.contains("that was accepted cannot be changed"), "{statement}: {refused}");
+    }
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn an_event_that_says_the_same_again_is_not_written_again() {
     let lab = lab().await;
     let epoch = lab.filed().await;

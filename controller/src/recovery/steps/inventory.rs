@@ -34,7 +34,9 @@ pub(super) struct Before {
 /// What there is before anything is made.
 pub(super) async fn run(ctx: &Ctx) -> Result<Before> {
     ctx.doing(SpanKind::Own, "writing down what there is");
-    let grounds = Grounds::now(&ctx.tools, &ctx.run.plan_name).await?;
+    // The plan that is rehearsed, whatever it says by now.
+    let kept = ctx.tools.store.accepted_plan(&ctx.run.request).await?;
+    let grounds = Grounds::of(&ctx.tools, &kept.unwrap_or_default()).await;
     let inventory = look(ctx).await?;
     let cost = Some(affordable(ctx).await?);
     Ok(Before { inventory, grounds, cost })

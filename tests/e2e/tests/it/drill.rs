@@ -6,7 +6,7 @@ use reprise_e2e::stage::{self, Stage, play};
 use serde_json::{Value, json};
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
-fn standing(stage: &Stage) -> Value {
+pub(crate) fn standing(stage: &Stage) -> Value {
     let inventory = stage.world.inventory();
     let names = |kind: &str, field: &str| -> Vec<Value> {
         let mut names: Vec<Value> =
@@ -18,21 +18,30 @@ fn standing(stage: &Stage) -> Value {
         "apps": names("apps", "name"),
         "addons": names("addons", "id"),
         "projects": names("projects", "name"),
+        "domains": names("domains", "name"),
+        "collaborators": names("collaborators", "email"),
+        "users": names("database_users", "name"),
+        "keys": names("ssh_keys", "name"),
         "records": inventory["dns_records"]["records"],
         "buckets": inventory["buckets"]["source"],
     })
 }
 
-async fn file(stage: &Stage) -> Request {
+pub(crate) async fn file(stage: &Stage) -> Request {
+    file_as(stage, "rehearsal").await
+}
+
+/// Files a drill under this name.
+pub(crate) async fn file_as(stage: &Stage, name: &str) -> Request {
     let sql = format!(
-        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('rehearsal', '{NAME}', '{{\"mode\": \"drill\"}}')"
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('{name}', '{NAME}', '{{\"mode\": \"drill\"}}')"
     );
     stage.daemon.records().execute(&sql).await;
-    Request::named("rehearsal")
+    Request::named(name)
 }
 
 /// Every resource of the drill is on record as deleted, and production answers as before.
-async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
+pub(crate) async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
     assert_eq!(&standing(stage), before);
     let ledger = stage.daemon.records().ledger(request).await;
     assert!(ledger.iter().any(|line| line.kind == "app"), "the drill made no app");
@@ -169,8 +178,9 @@ async fn a_drill_gives_way_to_a_recovery() {
 async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
     play(47, async |stage: &mut Stage| {
         let priced = |ceiling: u32| {
-            let drill =
-                format!("{{ enabled: false, costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}");
+            let drill = format!(
+                "{{ enabled: false, costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}"
+            );
             Plan::example().and("drill", &drill)
         };
         stage.daemon.start().await;
@@ -184,14 +194,13 @@ async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
         assert!(made.is_empty(), "{made:?}");
 
         stage.daemon.apply(&priced(10_000)).await;
-        let sql = format!(
-            "INSERT INTO recovery_requests (name, plan, spec) VALUES ('affordable', '{NAME}', '{{\"mode\": \"drill\"}}')"
-        );
-        stage.daemon.records().execute(&sql).await;
-        let affordable = Request::named("affordable");
+        let affordable = file_as(stage, "affordable").await;
         stage.daemon.records().step_is(&affordable, "inventory", |seen| seen.phase == "Done").await;
         let evidence = stage.daemon.run(&["evidence", "affordable"]).await;
-        assert!(evidence.contains("it may cost ") && evidence.contains(" x postgresql-starter-512"), "{evidence}");
+        assert!(
+            evidence.contains("it may cost ") && evidence.contains(" x postgresql-starter-512"),
+            "{evidence}"
+        );
         stage.daemon.run(&["cancel", "affordable"]).await;
         stage.daemon.records().ended(&affordable).await;
     })

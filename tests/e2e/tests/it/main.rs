@@ -20,6 +20,7 @@ mod platform;
 mod proof;
 mod references;
 mod spec;
+mod teardown;
 mod token;
 mod values;
 mod whole;
