@@ -3,6 +3,7 @@
 use reprise_e2e::plan::{DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{self, Stage, play};
+use reprise_e2e::world::Fault;
 use serde_json::{Value, json};
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
@@ -53,25 +54,59 @@ pub(crate) async fn nothing_is_left(stage: &Stage, request: &Request, before: &V
     assert_eq!(stage.world.findings(true), [""; 0], "what was left half way");
 }
 
-/// The plan is proven and its prediction is the drill's time and what resolvers remember; another plan is not proven.
-async fn proves_the_plan_until_it_changes(stage: &Stage, status: &Value) {
-    let becomes = async |series: &str, wanted: f64| {
-        let told = poll(async || (stage.daemon.metric(series).await == Some(wanted)).then_some(())).await;
-        assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
-    };
-    becomes("reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
-    becomes("reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
+async fn becomes(stage: &Stage, series: &str, wanted: f64) {
+    let told = poll(async || (stage.daemon.metric(series).await == Some(wanted)).then_some(())).await;
+    assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
+}
+
+/// For how long resolvers remember a name, in seconds: short, as a drill's names are new to them and it does not wait for that.
+const TTL: u32 = 60;
+
+/// The plan whose drills are proven, predicted and changed.
+fn plan() -> Plan {
+    Plan::example().with("ttl: 300", &format!("ttl: {TTL}"))
+}
+
+/// The plan is proven, and what is predicted of a recovery is the time of the *next* drill.
+async fn proves_the_plan_and_predicts_the_next(stage: &Stage) {
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
+    becomes(stage, "reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
     let predicted =
         stage.daemon.metric("reprise_predicted_rto_seconds{plan=\"apilos\"}").await.expect("a prediction");
-    let ttl = 300.0 / f64::from(stage::SPEED);
-    let measured = status["rto"]["totalSeconds"].as_f64().expect("a time") + ttl;
-    assert!((predicted / measured - 1.0).abs() < 0.2, "{predicted} s were predicted of {measured} s");
+    let next = file_as(stage, "the-next").await;
+    let status = stage.daemon.records().succeeded(&next).await.status;
+    let measured = status["rto"]["totalSeconds"].as_f64().expect("a time");
+    // A recovery waits for resolvers too, as long as the certificate does not take longer.
+    let with_ttl = measured + f64::from(TTL) / f64::from(stage::SPEED);
+    let near = predicted > 0.8 * measured && predicted < 1.2 * with_ttl;
+    assert!(
+        near,
+        "{predicted} s were predicted of {measured} s, or {with_ttl} s with what resolvers remember"
+    );
+}
 
-    stage.daemon.apply(&Plan::example().with("stall: 5m", "stall: 6m")).await;
-    becomes("reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+/// Another plan is not proven; and what was drilled is held against what was asked for then.
+async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage) {
+    let strict = plan().with("stall: 5m", "stall: 6m").with("rto: 2h", "rto: 1s");
+    stage.daemon.apply(&strict).await;
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+    becomes(stage, "reprise_objective_rto_seconds{plan=\"apilos\"}", 1.0).await;
+    let evidence: Value =
+        serde_json::from_str(&stage.daemon.run(&["evidence", "rehearsal", "-o", "json"]).await)
+            .expect("JSON");
+    let asked = &evidence["objectives"][0];
+    assert_eq!((&asked["wantedSeconds"], &asked["met"]), (&7200.0.into(), &true.into()), "{asked}");
+    for page in ["markdown", "html"] {
+        let page = stage.daemon.run(&["evidence", "rehearsal", "--page", page]).await;
+        let row = page.split("recovery time (RTO)").nth(1).and_then(|rest| rest.split("RPO").next());
+        assert!(
+            row.is_some_and(|row| row.contains("yes") && !row.contains("no<") && !row.contains("**no")),
+            "{page}"
+        );
+    }
     let told = stage.daemon.run(&["describe", "apilos"]).await;
     assert!(
-        told.contains("Proven:     False: changed since the drill rehearsal") && told.contains(": the plan"),
+        told.contains("Proven:     False: changed since the drill the-next") && told.contains(": the plan"),
         "{told}"
     );
 }
@@ -80,7 +115,9 @@ async fn proves_the_plan_until_it_changes(stage: &Stage, status: &Value) {
 async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
     play(41, async |stage: &mut Stage| {
         stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example()).await;
+        stage.daemon.apply(&plan()).await;
+        // Vendors take most of the time, as in life: else the prediction would be one of how busy this machine is.
+        stage.world.break_("provision", "", None, Fault::Latency { ms: 12_000 });
         let before = standing(stage);
         let request = file(stage).await;
         let end = stage.daemon.records().succeeded(&request).await;
@@ -92,7 +129,9 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(probes.len(), DOMAINS.len());
         assert!(probes.iter().all(|host| host.ends_with(".drill.apilos.test")), "{probes:?}");
         nothing_is_left(stage, &request, &before).await;
-        proves_the_plan_until_it_changes(stage, &end.status).await;
+        proves_the_plan_and_predicts_the_next(stage).await;
+        assert_eq!(standing(stage), before);
+        a_change_ends_the_proof_and_judges_nothing_anew(stage).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));
     })
