@@ -1,10 +1,113 @@
 //! Undoing: whatever was lost on the way, what was made goes, and nothing else does.
 
-use reprise_e2e::plan::Plan;
+use reprise_e2e::plan::{BUCKET, Plan};
+use reprise_e2e::records::Request;
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 
-use crate::drill::{file, nothing_is_left, standing};
+use crate::drill::{file, file_as, nothing_is_left, standing};
+
+/// The calls with which a drill makes something. A path is matched where it is contained: the shortest comes last.
+const MAKING: [&str; 7] =
+    ["/v1/projects", "/v1/keys", "/addons", "/users", "/domains", "/v1/record/", "/v1/apps"];
+
+/// The calls with which it is undone, in the same way.
+const UNDOING: [&str; 5] = ["/v1/record/", "/domains", "/v1/apps", "/v1/projects", "/v1/keys"];
+
+/// So slow an answer never arrives while a scene plays.
+const NEVER: Fault = Fault::SlowBody { bytes_per_second: 1 };
+
+/// Takes tokens out of the way of the rules that follow: they are asked for by POST, too, and create nothing.
+fn spare_tokens(stage: &Stage) {
+    stage.world.break_("POST", "/token", None, Fault::Latency { ms: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_all_of_whose_answers_are_lost_leaves_nothing_behind() {
+    play(48, async |stage: &mut Stage| {
+        // Without a key of the operator's it registers one of its own.
+        stage.daemon.unset("SCALINGO_SSH_KEY");
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        spare_tokens(stage);
+        let lost = UNDOING.iter().map(|call| ("DELETE", *call)).chain(MAKING.map(|call| ("POST", call)));
+        for (method, call) in lost.chain([("CreateBucket", ""), ("DeleteBucket", "")]) {
+            stage.world.break_(method, call, Some(1), Fault::DropAfter);
+        }
+        let request = file(stage).await;
+        stage.daemon.records().succeeded(&request).await;
+        let mut left = stage.world.faults_left();
+        left.retain(|rule| rule.fault == Fault::DropAfter);
+        assert!(left.is_empty(), "these answers were never lost: {left:?}");
+        nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}
+
+/// Kills the daemon when `call` has taken effect and its answer is on its way, and cancels the drill: the ledger knows no id.
+async fn dies_unanswered(stage: &mut Stage, name: &str, call: &str) {
+    let before = standing(stage);
+    spare_tokens(stage);
+    stage.world.break_("POST", call, Some(1), NEVER);
+    let request = file_as(stage, name).await;
+    stage.eventually(call, |stage| stage.world.trickles(call)).await;
+    let intended = "SELECT count(*)::text FROM resource_ledger WHERE state = 'intended' AND request = ";
+    let open = stage.daemon.records().column(&format!("{intended}'{name}'")).await;
+    assert_ne!(open, ["0"], "{call}: its answer came");
+    let cancel = format!("UPDATE recovery_requests SET desired = 'cancel' WHERE name = '{name}'");
+    stage.daemon.records().execute(&cancel).await;
+    dies_and_is_cancelled(stage, &request, call).await;
+    assert_eq!(standing(stage), before, "{call}");
+}
+
+async fn dies_and_is_cancelled(stage: &mut Stage, request: &Request, what: &str) {
+    stage.daemon.kill().await;
+    stage.world.mend();
+    stage.daemon.start().await;
+    let end = stage.daemon.records().ended(request).await;
+    assert_eq!(end.phase, "Cancelled", "{what}: {}", end.message());
+    let ledger = stage.daemon.records().ledger(request).await;
+    assert!(ledger.iter().all(|line| line.state == "deleted"), "{what}: {ledger:?}");
+    let alone = "SELECT message FROM recovery_events WHERE reason = 'LeftAlone'";
+    assert_eq!(stage.daemon.records().column(alone).await, [""; 0], "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_as_the_daemon_died_is_found_and_removed() {
+    play(49, async |stage: &mut Stage| {
+        stage.daemon.unset("SCALINGO_SSH_KEY");
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        for (number, call) in ["/v1/projects", "/v1/keys", "/v1/apps", "/addons", "/users"].iter().enumerate()
+        {
+            dies_unanswered(stage, &format!("lost-{number}"), call).await;
+        }
+        // The store answers nothing that could be slow: the daemon dies before it marks what it made.
+        let before = standing(stage);
+        stage.world.break_("PutBucketTagging", BUCKET, None, Fault::Stall);
+        let request = file_as(stage, "lost-bucket").await;
+        let made = |stage: &Stage| standing(stage)["buckets"] != before["buckets"];
+        stage.eventually("a bucket", made).await;
+        let cancel = "UPDATE recovery_requests SET desired = 'cancel' WHERE name = 'lost-bucket'";
+        stage.daemon.records().execute(cancel).await;
+        dies_and_is_cancelled(stage, &request, "the bucket").await;
+        assert_eq!(standing(stage), before);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_were_made_as_the_daemon_died_are_found_and_removed() {
+    play(50, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        for (number, call) in ["/domains", "/v1/record/"].iter().enumerate() {
+            dies_unanswered(stage, &format!("lost-{number}"), call).await;
+        }
+    })
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_that_can_be_run_no_more_is_torn_down_when_its_time_is_over() {
@@ -31,6 +134,22 @@ async fn a_drill_that_can_be_run_no_more_is_torn_down_when_its_time_is_over() {
         stage.daemon.records().execute(over).await;
         let message = stage.daemon.records().failed(&request).await;
         assert!(message.contains("drill.timeToLive"), "{message}");
+        nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_was_made_and_then_refused_goes() {
+    play(53, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        // What comes back is the answer to the second delivery: there is such a record already.
+        stage.world.break_("POST", "/v1/record/", Some(1), Fault::Duplicate);
+        let request = file(stage).await;
+        let told = stage.daemon.records().failed(&request).await;
+        assert!(told.contains("step cname/") && told.contains("was answered 400"), "{told}");
         nothing_is_left(stage, &request, &before).await;
     })
     .await;
