@@ -114,7 +114,9 @@ impl Requests {
         }
         let live = self.live(row, &accepted, held).await;
         if wants_another_try(row) {
-            self.tools.store.reopen_steps(&row.name, epoch, accepted.mode == Mode::Drill).await?;
+            // What was being torn down is not built up again.
+            let closed = accepted.mode == Mode::Drill || row.desired == Desired::TearDown;
+            self.tools.store.reopen_steps(&row.name, epoch, closed).await?;
         }
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
@@ -219,7 +221,8 @@ impl Requests {
 /// Somebody asked to try a finished request again after it ended.
 fn wants_another_try(row: &RequestRow) -> bool {
     let asked = row.retry_requested_at.zip(row.finished_at).is_some_and(|(asked, finished)| asked > finished);
-    row.desired == Desired::Run && row.is_finished() && row.phase != Phase::Succeeded && asked
+    let wanted = matches!(row.desired, Desired::Run | Desired::TearDown);
+    wanted && row.is_finished() && row.phase != Phase::Succeeded && asked
 }
 
 fn decided(

@@ -140,6 +140,32 @@ async fn a_drill_that_can_be_run_no_more_is_torn_down_when_its_time_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_the_plan_names_no_more_is_told_and_goes_once_it_is_named_again() {
+    play(52, async |stage: &mut Stage| {
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        records.step_is(&request, "bucket", |seen| seen.phase == "Done").await;
+        records.execute("UPDATE recovery_requests SET desired = 'cancel'").await;
+        records.stands(&request, |now| now.phase == "Cancelled").await;
+        stage.daemon.apply(&Plan::example().with("name: apilos-pra\n", "name: apilos-elsewhere\n")).await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        let told = stage.daemon.records().failed(&request).await;
+        assert!(
+            told.contains("the plan does not name it any more. What to do: name it under target.bucket"),
+            "{told}"
+        );
+        let there = |stage: &Stage| !stage.world.inventory()["buckets"]["source"][BUCKET].is_null();
+        assert!(there(stage), "it was deleted all the same");
+
+        stage.daemon.apply(&Plan::example()).await;
+        stage.daemon.run(&["resume", request.name()]).await;
+        stage.daemon.records().stands(&request, |now| now.phase == "Cancelled").await;
+        assert!(!there(stage), "it was left behind");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_was_made_and_then_refused_goes() {
     play(53, async |stage: &mut Stage| {
         stage.daemon.start().await;
