@@ -114,6 +114,8 @@ pub(super) async fn compare(ctx: &Ctx) -> Result<()> {
     // A drill that ended before it looked has made nothing.
     let Some(Before { inventory: before, .. }) = ctx.outputs.find(&Step::Inventory)? else { return Ok(()) };
     let until = ctx.deadline(SETTLING);
+    // To wait that long is no stall, whatever the plan says of those: it would begin again and again.
+    ctx.pulse.expect_silence(ctx.tools.clock.scaled(SETTLING));
     loop {
         let others = ctx.tools.store.names_of_others(&ctx.run.request).await?;
         let differing = differences(&before, &look(ctx).await?, &others);

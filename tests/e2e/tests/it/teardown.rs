@@ -35,12 +35,16 @@ async fn a_drill_all_of_whose_answers_are_lost_leaves_nothing_behind() {
         for (method, call) in lost.chain([("CreateBucket", ""), ("DeleteBucket", "")]) {
             stage.world.break_(method, call, Some(1), Fault::DropAfter);
         }
+        // More documents than a stall's time would do for: each that goes is a sign of life.
+        stage.world.break_("DeleteObject", BUCKET, None, Fault::Latency { ms: 600 });
         let request = file(stage).await;
         stage.daemon.records().succeeded(&request).await;
         let mut left = stage.world.faults_left();
         left.retain(|rule| rule.fault == Fault::DropAfter);
         assert!(left.is_empty(), "these answers were never lost: {left:?}");
         nothing_is_left(stage, &request, &before).await;
+        let stalled = "SELECT message FROM recovery_events WHERE message LIKE 'nothing moved%'";
+        assert_eq!(stage.daemon.records().column(stalled).await, [""; 0]);
     })
     .await;
 }

@@ -4,7 +4,7 @@ use super::super::{Ctx, Result, StepError, bucket};
 use super::{Undone, mark, not_ours};
 use crate::providers::s3::S3;
 use crate::providers::s3::versions::VersionToken;
-use crate::store::{LedgerRow, LedgerState};
+use crate::store::{LedgerRow, LedgerState, SpanKind};
 
 pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
@@ -49,11 +49,14 @@ async fn empty(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<()> {
     for upload in uploads {
         store.abort_parts(&row.name, &upload.key, &upload.id).await.map_err(doing())?;
     }
-    let mut token = Some(VersionToken::default());
+    let (mut token, mut deleted) = (Some(VersionToken::default()), 0_u64);
     while let Some(at) = token {
         let (versions, next) = store.versions_page(&row.name, "", at).await.map_err(doing())?;
         for version in versions {
             store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
+            deleted += 1;
+            // Each is a sign of life: there may be a great many.
+            ctx.doing(SpanKind::Provider, format!("undoing bucket {}: {deleted} versions deleted", row.name));
         }
         token = next;
     }
