@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Ctx, Result, StepError, app, cleanup, inventory};
 use crate::providers::scalingo::projects::Project;
 use crate::recovery::drive::QUIET;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
 mod bucket;
@@ -39,18 +40,49 @@ pub(super) async fn run(ctx: &Ctx) -> Result<u64> {
     rows.retain(|row| row.state != LedgerState::Deleted);
     let rank = |row: &LedgerRow| ORDER.iter().position(|kind| *kind == row.kind).unwrap_or(ORDER.len());
     rows.sort_by_key(rank);
-    let quiet = ctx.deadline(QUIET);
-    for (done, row) in rows.iter().enumerate() {
-        ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
-        settle(ctx, row, quiet).await?;
-        ctx.gone(row).await?;
-        ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
-    }
+    let refused = undo_all(ctx, &rows).await?;
+    // Whatever else stays, what was downloaded must not.
     cleanup::run(ctx).await?;
+    if let Some(error) = refused {
+        return Err(error);
+    }
     if ctx.run.mode == Mode::Drill {
         inventory::compare(ctx).await?;
     }
     Ok(rows.len() as u64)
+}
+
+/// Undoes every row that can be. What a person has to decide about holds up only what it belongs to; the first such refusal.
+async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<Option<StepError>> {
+    let quiet = ctx.deadline(QUIET);
+    let (mut first, mut kept) = (None, Vec::<&str>::new());
+    for (done, row) in rows.iter().enumerate() {
+        if kept.iter().any(|kind| holds_up(kind, &row.kind)) {
+            continue;
+        }
+        ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
+        match settle(ctx, row, quiet).await {
+            Ok(()) => ctx.gone(row).await?,
+            Err(error) if error.class() == Class::Terminal => {
+                kept.push(row.kind.as_str());
+                first = first.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+        ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
+    }
+    Ok(first)
+}
+
+/// Whether something of one kind that could not be undone keeps what is of the other: a name must not point to what is gone, and
+/// a project holds its apps. What goes with an app stays on record with it.
+fn holds_up(kept: &str, kind: &str) -> bool {
+    let name = matches!(kept, "dns-record" | "domain" | "detached-domain");
+    match kind {
+        "dns-record" | "domain" | "detached-domain" | "bucket" | "ssh-key" => false,
+        "app" => name,
+        _ => name || kept == "app",
+    }
 }
 
 /// Undoes one row. What was only intended may have been asked for a moment ago, by a call that was cut off: it is absent for good
@@ -164,4 +196,18 @@ async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     tracing::warn!(detail = %json!({ "kind": row.kind }), "a resource is left alone");
     ctx.event(Severity::Warning, "LeftAlone", &message).await?;
     Ok(Undone::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
+        let kept = |kept| ORDER.into_iter().filter(|kind| holds_up(kept, kind)).collect::<Vec<_>>();
+        assert_eq!(kept("dns-record"), ["app", "project"]);
+        assert_eq!(kept("app"), ["project"]);
+        assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
+        assert!(holds_up("app", "addon") && !holds_up("bucket", "addon"));
+    }
 }

@@ -160,6 +160,7 @@ async fn a_bucket_that_the_plan_names_no_more_is_told_and_goes_once_it_is_named_
         );
         let there = |stage: &Stage| !stage.world.inventory()["buckets"]["source"][BUCKET].is_null();
         assert!(there(stage), "it was deleted all the same");
+        assert_eq!(stage.world.count("projects", "name", "apilos-pra"), 0, "it held up what is not in it");
 
         stage.daemon.apply(&Plan::example()).await;
         stage.daemon.run(&["resume", request.name()]).await;
