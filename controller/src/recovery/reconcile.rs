@@ -127,12 +127,13 @@ impl Requests {
             self.tell_approval(row, epoch, loss.as_ref()).await?;
         }
         carry_out(&decision, &steps, &live);
+        let expired = accepted.mode == Mode::Drill && expired(row, &accepted.plan, self.tools.clock.now());
         let update = status::of(
             row,
             &decision,
             &accepted.graph,
             &steps,
-            &Doing { busy: live.reports(), loss },
+            &Doing { busy: live.reports(), loss, expired },
             self.tools.clock.now(),
         );
         self.record(row, epoch, &update).await?;
