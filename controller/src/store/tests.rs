@@ -175,6 +175,33 @@ async fn what_a_request_was_accepted_with_stays_whatever_becomes_of_the_plan() {
 }
 
 #[tokio::test]
+async fn only_what_others_changed_since_the_filing_is_theirs() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    for name in ["long-ago.test", "changed-since.test", "undone-since.test", "made-since.test"] {
+        let intent = Intent { step: "cname/x", kind: "dns-record", name, parent: None, detail: json!({}) };
+        lab.store.intend("bad-day", epoch, &intent).await.expect("written");
+    }
+    lab.sql("UPDATE resource_ledger SET intended_at = now() - interval '2 days', observed_at = now() - interval '1 day'")
+        .await
+        .expect("written");
+    lab.sql("INSERT INTO recovery_requests (name, plan, created_at) VALUES ('drill', 'apilos', now() - interval '1 hour')")
+        .await
+        .expect("filed");
+    for since in [
+        "UPDATE resource_ledger SET observed_at = now() WHERE name LIKE 'changed%'",
+        "UPDATE resource_ledger SET deleted_at = now(), state = 'deleted' WHERE name LIKE 'undone%'",
+        "UPDATE resource_ledger SET intended_at = now() WHERE name LIKE 'made%'",
+    ] {
+        lab.sql(since).await.expect("written");
+    }
+    let others = lab.store.names_of_others("drill").await.expect("answered");
+    assert_eq!(Vec::from_iter(others), ["changed-since.test", "made-since.test", "undone-since.test"]);
+    assert!(lab.store.names_of_others("bad-day").await.expect("answered").is_empty(), "these are its own");
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn an_event_that_says_the_same_again_is_not_written_again() {
     let lab = lab().await;
     let epoch = lab.filed().await;
