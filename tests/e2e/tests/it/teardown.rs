@@ -1,9 +1,11 @@
 //! Undoing: whatever was lost on the way, what was made goes, and nothing else does.
 
-use reprise_e2e::plan::{BUCKET, Plan};
+use reprise_e2e::plan::{BUCKET, DOMAINS, Plan};
 use reprise_e2e::records::Request;
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
+use reqwest::Method;
+use serde_json::json;
 
 use crate::drill::{file, file_as, nothing_is_left, standing};
 
@@ -182,6 +184,32 @@ async fn a_record_that_was_made_and_then_refused_goes() {
         let told = stage.daemon.records().failed(&request).await;
         assert!(told.contains("step cname/") && told.contains("was answered 400"), "{told}");
         nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_there_before_stays_and_what_was_taken_is_given_back() {
+    play(54, async |stage: &mut Stage| {
+        let project = json!({ "project": { "name": "apilos-pra" } });
+        stage.world.platform(Method::POST, "projects", Some(project)).await;
+        stage.world.break_("DELETE", "/domains", Some(1), Fault::DropAfter);
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        records.succeeded(&request).await;
+        assert!(stage.world.faults_left().is_empty(), "no answer was lost");
+        // As if the project were of long ago, and not of this very minute.
+        let later =
+            "UPDATE resource_ledger SET intended_at = intended_at + interval '1 hour' WHERE kind = 'project'";
+        records.execute(later).await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        records.stands(&request, |now| now.phase == "Cancelled").await;
+        let held = stage.world.inventory()["domains"].as_array().cloned().unwrap_or_default();
+        for (domain, app) in DOMAINS.iter().zip(["apilos-siap", "apilos-standalone"]) {
+            let back = held.iter().any(|one| one["name"] == *domain && one["app"] == app);
+            assert!(back, "{domain} is not {app}'s again: {held:?}");
+        }
+        assert_eq!(stage.world.count("projects", "name", "apilos-pra"), 1, "it was somebody's");
     })
     .await;
 }
