@@ -12,6 +12,7 @@ use sqlx::{Postgres, Transaction};
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
 
+mod accepted;
 mod alert_drill;
 mod archive_contents;
 mod archive_facts;

@@ -2,10 +2,11 @@
 
 use clap::ValueEnum;
 use reprise_crds::RecoveryPlanSpec;
+use reprise_crds::plan::ObjectivesSpec;
 
 use super::{CliError, Common, Format, describe, exit, output};
 use crate::recovery::evidence::{self, Record, Verification};
-use crate::store::{Store, Verdict};
+use crate::store::{RequestRow, Store, Verdict};
 
 /// Arguments of `evidence`.
 #[derive(Debug, clap::Args)]
@@ -35,9 +36,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
         return show(common.output, args.page, &verification, markdown, html);
     }
     let records = describe::read(&store, &args.name).await?;
-    let plan = store.plan(&records.request.plan).await?;
-    let objectives =
-        plan.and_then(|row| RecoveryPlanSpec::from_json(row.spec).ok()).map(|plan| plan.objectives);
+    let objectives = objectives(&store, &records.request).await?;
     let evidence = evidence::of(Record {
         request: &records.request,
         steps: &records.steps,
@@ -47,6 +46,16 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     });
     let (markdown, html) = (|| evidence::markdown(&evidence), || evidence::html(&evidence));
     show(common.output, args.page, &evidence, markdown, html)
+}
+
+/// What the plan asked for when the request was accepted; before that, what it asks for now.
+async fn objectives(store: &Store, request: &RequestRow) -> Result<Option<ObjectivesSpec>, CliError> {
+    let mut spec = store.accepted_plan(&request.name).await?;
+    if spec.is_none() && request.started_at.is_none() {
+        spec = store.plan(&request.plan).await?.map(|plan| plan.spec);
+    }
+    let plan = spec.and_then(|spec| serde_json::from_value::<RecoveryPlanSpec>(spec).ok());
+    Ok(plan.map(|plan| plan.objectives))
 }
 
 /// What is known of the backup or archive run of that name; of several plans' the one that was looked at last.

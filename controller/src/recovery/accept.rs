@@ -1,12 +1,21 @@
 //! Can this request be run at all? Everything that can be known before the first effect is checked here, all of it at once.
 
-use reprise_crds::{Mode, Part, Problem, RecoveryPlanSpec, RecoveryRequestSpec, Reference};
+use reprise_crds::{Mode, Part, Problem, RecoveryPlanSpec, RecoveryRequestSpec, Reference, Scope};
 use serde_json::{Value, json};
 
 use super::graph::Graph;
 use super::rehearsal;
 use crate::config::{Config, References};
-use crate::store::{PlanRow, RequestRow};
+use crate::store::RequestRow;
+
+/// What is known of a request's plan: specs, unvalidated.
+#[derive(Debug, Clone, Default)]
+pub struct Plans {
+    /// As it is today; `None` if there is no such plan.
+    pub today: Option<Value>,
+    /// As it was when the request was accepted; `None` before that.
+    pub kept: Option<Value>,
+}
 
 /// A request that can be run.
 #[derive(Debug)]
@@ -28,34 +37,64 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Plans {
+    /// What a request of this mode runs. A drill proves the plan that it was accepted with; a recovery follows the plan, so that a
+    /// person can mend it on the way.
+    pub fn to_run(&self, mode: Mode) -> Option<&Value> {
+        let kept = self.kept.as_ref().filter(|_| mode == Mode::Drill);
+        kept.or(self.today.as_ref())
+    }
+}
+
 /// Checks the request, its plan, every reference of the plan, and that the daemon knows every provider that it needs.
 pub fn accept(
     row: &RequestRow,
-    plan: Option<PlanRow>,
+    plans: &Plans,
     references: &References,
     config: &Config,
 ) -> Result<Accepted, Refusal> {
     let request = request(row)?;
-    let Some(plan) = plan else {
+    let Some(plan) = plans.to_run(request.mode) else {
         return Err(Refusal {
             reason: "PlanNotFound",
             message: format!("there is no plan called {}", row.plan),
         });
     };
-    let plan = RecoveryPlanSpec::from_json(plan.spec)
+    let plan = RecoveryPlanSpec::from_json(plan.clone())
         .map_err(|problems| refusal("InvalidPlan", &format!("plan {}", row.plan), &problems))?;
     let problems = unconfigured(&plan, references, config);
     if !problems.is_empty() {
         return Err(refusal("NotConfigured", "the daemon", &problems));
     }
-    let graph = Graph::compile(&plan, &request.scope);
-    Ok(match request.mode {
-        Mode::Recover => Accepted { graph, plan, mode: Mode::Recover },
+    Ok(accepted(row, request.mode, &request.scope, plan))
+}
+
+/// What a request that was accepted once is closed with, whatever has become of it, of its plan and of what that refers to: undoing
+/// takes what the ledger proves to be ours, and where it lies does not change. `None` for a request that was never accepted.
+pub fn to_close(row: &RequestRow, plans: &Plans) -> Option<Accepted> {
+    let (mode, kept) = (mode(row), plans.kept.as_ref()?);
+    let today = plans.today.as_ref().filter(|_| mode == Mode::Recover);
+    let today = today.and_then(|spec| RecoveryPlanSpec::from_json(spec.clone()).ok());
+    // It was valid when it was kept. Rules that came since matter to what is made, and nothing is.
+    let plan = today.or_else(|| serde_json::from_value(kept.clone()).ok())?;
+    let scope = request(row).map(|request| request.scope).unwrap_or_default();
+    (!plan.apps.is_empty()).then(|| accepted(row, mode, &scope, plan))
+}
+
+/// What a stored request is, also where the rest of its spec cannot be read.
+pub(super) fn mode(row: &RequestRow) -> Mode {
+    let drill = row.spec.get("mode").is_some_and(|mode| mode == "drill");
+    if drill { Mode::Drill } else { Mode::Recover }
+}
+
+fn accepted(row: &RequestRow, mode: Mode, scope: &Scope, plan: RecoveryPlanSpec) -> Accepted {
+    match mode {
+        Mode::Recover => Accepted { graph: Graph::compile(&plan, scope), plan, mode },
         Mode::Drill => {
             let plan = rehearsal::rehearsed(&plan, &rehearsal::suffix(&row.name, row.created_at));
-            Accepted { graph: Graph::compile(&plan, &request.scope).rehearsed(), plan, mode: Mode::Drill }
+            Accepted { graph: Graph::compile(&plan, scope).rehearsed(), plan, mode }
         }
-    })
+    }
 }
 
 fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
@@ -142,4 +181,43 @@ fn missing_providers(config: &Config) -> Vec<Problem> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use reprise_crds::{Milestone, Phase, RecoveryPlan};
+
+    use super::*;
+    use crate::recovery::evidence::tests::request;
+
+    fn example(region: &str) -> Value {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let mut plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
+        region.clone_into(&mut plan.target.region);
+        serde_json::to_value(plan).expect("JSON")
+    }
+
+    fn row(spec: Value) -> RequestRow {
+        RequestRow { spec, ..request(Milestone::Restored, Phase::Running) }
+    }
+
+    #[test]
+    fn a_drill_is_closed_by_what_it_was_accepted_with_whatever_is_unreadable_since() {
+        let plans = Plans { today: Some(json!({})), kept: Some(example("osc-fr1")) };
+        let drill = row(json!({ "mode": "drill", "nonsense": 7 }));
+        let closing = to_close(&drill, &plans).expect("it was accepted");
+        assert_eq!((closing.mode, closing.plan.target.region.as_str()), (Mode::Drill, "osc-fr1"));
+        assert!(closing.plan.target.project.contains("-drill-"), "{}", closing.plan.target.project);
+        assert!(to_close(&drill, &Plans { kept: None, ..plans }).is_none(), "it has made nothing");
+    }
+
+    #[test]
+    fn a_recovery_follows_its_plan_and_a_drill_does_not() {
+        let plans = Plans { today: Some(example("osc-secnum-fr1")), kept: Some(example("osc-fr1")) };
+        let region = |spec| to_close(&row(spec), &plans).expect("it was accepted").plan.target.region;
+        assert_eq!(region(json!({})), "osc-secnum-fr1");
+        assert_eq!(region(json!({ "mode": "drill" })), "osc-fr1");
+        assert_eq!(plans.to_run(Mode::Recover), plans.today.as_ref());
+        assert_eq!(plans.to_run(Mode::Drill), plans.kept.as_ref());
+    }
 }

@@ -32,7 +32,7 @@ pub struct Pace {
 }
 
 /// How long to look for the effect of a call whose answer was lost before sending it again.
-const QUIET: Duration = Duration::from_secs(20);
+pub(super) const QUIET: Duration = Duration::from_secs(20);
 
 /// What each further action of a step waits longer before the next look.
 const AFTER_ACT: Duration = Duration::from_millis(200);

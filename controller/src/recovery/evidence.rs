@@ -35,7 +35,7 @@ pub struct Record<'a> {
     pub events: &'a [Event],
     /// What is known of the plan's backups.
     pub verdicts: &'a [Verdict],
-    /// What the plan asks for; `None` if the plan is gone or cannot be read.
+    /// What the plan asked for when the request was accepted; `None` where nobody kept that.
     pub objectives: Option<ObjectivesSpec>,
 }
 
@@ -57,8 +57,10 @@ pub struct Evidence {
     pub filed_at: DateTime<Utc>,
     /// When it ended; without it everything here is of an unfinished recovery.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Achieved against wanted.
+    /// Achieved against what was wanted when the request was accepted.
     pub objectives: Vec<Objective>,
+    /// Whether it is known what was wanted then.
+    pub objectives_known: bool,
     /// Where the time went, in seconds. Up to the last step's news while it goes on.
     pub rto: RtoSplit,
     /// What happened, oldest first.
@@ -81,11 +83,11 @@ pub struct Evidence {
 pub struct Objective {
     /// What is measured.
     pub what: &'static str,
-    /// What the plan asks for, in seconds.
+    /// What the plan asked for, in seconds.
     pub wanted_seconds: Option<f64>,
     /// What was achieved, in seconds; `None`: nothing was.
     pub achieved_seconds: Option<f64>,
-    /// Whether that is enough; `None` where nothing is asked for.
+    /// Whether that is enough; `None` where nothing was asked for, or nobody knows what was.
     pub met: Option<bool>,
 }
 
@@ -148,6 +150,7 @@ pub fn of(record: Record<'_>) -> Evidence {
         filed_at: request.created_at,
         finished_at: request.finished_at,
         objectives: objectives_of(request, rto, backup.as_ref(), objectives.unwrap_or_default()),
+        objectives_known: objectives.is_some(),
         rto,
         timeline: events.iter().map(|event| moment(event, request.created_at)).collect(),
         choices: backup.map(database).into_iter().chain(objects.map(documents)).collect(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use reprise_crds::RecoveryPlanSpec;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::accept::references_of;
@@ -30,16 +31,21 @@ impl Grounds {
     /// As it is now; `None` if there is no such plan, or it cannot be read.
     pub async fn now(tools: &Tools, plan: &str) -> Result<Option<Self>, StoreError> {
         let Some(row) = tools.store.plan(plan).await? else { return Ok(None) };
-        let Ok(spec) = RecoveryPlanSpec::from_json(row.spec.clone()) else { return Ok(None) };
+        Ok(Self::of(tools, &row.spec).await)
+    }
+
+    /// With `spec` as the plan's; `None` if it cannot be read.
+    pub async fn of(tools: &Tools, spec: &Value) -> Option<Self> {
+        let plan = RecoveryPlanSpec::from_json(spec.clone()).ok()?;
         let restore = tools.postgresql().await.map(|found| found.version().to_string());
-        Ok(Some(Self {
-            plan: hex::encode(Sha256::digest(row.spec.to_string())),
-            secrets: secrets(&spec, &tools.references, &tools.config),
+        Some(Self {
+            plan: hex::encode(Sha256::digest(spec.to_string())),
+            secrets: secrets(&plan, &tools.references, &tools.config),
             tools: BTreeMap::from([
                 ("reprise".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("pg_restore".to_owned(), restore.unwrap_or_else(|_| "missing".to_owned())),
             ]),
-        }))
+        })
     }
 }
 

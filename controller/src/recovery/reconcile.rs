@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use reprise_crds::{Milestone, Mode, Phase, RecoveryPlanSpec};
 
-use super::accept::{self, Accepted, Refusal};
+use super::accept::{self, Accepted, Plans, Refusal};
 use super::approval::{self, Loss};
 use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
@@ -43,15 +43,16 @@ impl Reconciler for Requests {
             self.ownership.let_go(&name).await;
             return Ok(Outcome::AwaitChange);
         };
-        let accepted = self.accept(&row).await?;
+        let plans = self.plans(&row).await?;
+        let accepted = self.accept(&row, &plans).await?;
         if accepted.as_ref().is_err_and(|refusal| status::says(&row, refusal)) {
             self.ownership.let_go(&name).await;
-            return Ok(Outcome::AwaitChange);
+            return Ok(until_closed(&row, &plans));
         }
         let Some(held) = self.ownership.lease(&name).await else {
             return Ok(Outcome::RequeueAfter(TERM));
         };
-        match self.owned(&row, accepted, &held).await {
+        match self.owned(&row, &plans, accepted, &held).await {
             Err(error @ StoreError::Fenced { .. }) => {
                 tracing::warn!(epoch = held.epoch.0, error = %error, "a write was refused; the request is let go");
                 self.ownership.let_go(&name).await;
@@ -60,6 +61,13 @@ impl Reconciler for Requests {
             other => other,
         }
     }
+}
+
+/// When a request that is refused is looked at again. A drill that was accepted before may have made something, and is torn down when
+/// its time is over: no change tells of that.
+fn until_closed(row: &RequestRow, plans: &Plans) -> Outcome {
+    let drill = accept::mode(row) == Mode::Drill;
+    if drill && plans.kept.is_some() { Outcome::RequeueAfter(LOOK) } else { Outcome::AwaitChange }
 }
 
 /// Nothing more is to be done about it unless somebody asks.
@@ -82,6 +90,7 @@ impl Requests {
     async fn owned(
         &self,
         row: &RequestRow,
+        plans: &Plans,
         accepted: Result<Accepted, Refusal>,
         held: &Held,
     ) -> Result<Outcome, StoreError> {
@@ -93,15 +102,21 @@ impl Requests {
                 let update = status::refused(row, &refusal, begun, self.tools.clock.now());
                 self.tools.store.set_status(&row.name, epoch, &update).await?;
                 self.ownership.let_go(&row.name).await;
-                return Ok(Outcome::AwaitChange);
+                return Ok(until_closed(row, plans));
             }
         };
+        // What an earlier release began was accepted with a plan that nobody knows any more.
+        if let (None, None, Some(today)) = (row.started_at, &plans.kept, &plans.today) {
+            self.tools.store.keep_plan(&row.name, epoch, today).await?;
+        }
         if accepted.mode == Mode::Drill && row.desired == Desired::Run && !row.is_finished() {
             self.give_way(row, epoch).await?;
         }
         let live = self.live(row, &accepted, held).await;
         if wants_another_try(row) {
-            self.tools.store.reopen_steps(&row.name, epoch, accepted.mode == Mode::Drill).await?;
+            // What was being torn down is not built up again.
+            let closed = accepted.mode == Mode::Drill || row.desired == Desired::TearDown;
+            self.tools.store.reopen_steps(&row.name, epoch, closed).await?;
         }
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
@@ -112,12 +127,13 @@ impl Requests {
             self.tell_approval(row, epoch, loss.as_ref()).await?;
         }
         carry_out(&decision, &steps, &live);
+        let expired = accepted.mode == Mode::Drill && expired(row, &accepted.plan, self.tools.clock.now());
         let update = status::of(
             row,
             &decision,
             &accepted.graph,
             &steps,
-            &Doing { busy: live.reports(), loss },
+            &Doing { busy: live.reports(), loss, expired },
             self.tools.clock.now(),
         );
         self.record(row, epoch, &update).await?;
@@ -150,9 +166,23 @@ impl Requests {
         store.ask(&row.name, Desired::Cancel).await.map(drop)
     }
 
-    async fn accept(&self, row: &RequestRow) -> Result<Result<Accepted, Refusal>, StoreError> {
-        let plan = self.tools.store.plan(&row.plan).await?;
-        Ok(accept::accept(row, plan, &self.tools.references, &self.tools.config))
+    async fn plans(&self, row: &RequestRow) -> Result<Plans, StoreError> {
+        let store = &self.tools.store;
+        Ok(Plans {
+            kept: store.accepted_plan(&row.name).await?,
+            today: store.plan(&row.plan).await?.map(|plan| plan.spec),
+        })
+    }
+
+    /// What to run it with. A refusal holds only as long as something is to be made.
+    async fn accept(&self, row: &RequestRow, plans: &Plans) -> Result<Result<Accepted, Refusal>, StoreError> {
+        let accepted = accept::accept(row, plans, &self.tools.references, &self.tools.config);
+        if accepted.is_ok() {
+            return Ok(accepted);
+        }
+        let Some(closing) = accept::to_close(row, plans) else { return Ok(accepted) };
+        let steps = self.tools.store.steps(&row.name).await?;
+        Ok(if closes(row, &closing, &steps, self.tools.clock.now()) { Ok(closing) } else { accepted })
     }
 
     async fn live(&self, row: &RequestRow, accepted: &Accepted, held: &Held) -> Arc<Live> {
@@ -192,7 +222,8 @@ impl Requests {
 /// Somebody asked to try a finished request again after it ended.
 fn wants_another_try(row: &RequestRow) -> bool {
     let asked = row.retry_requested_at.zip(row.finished_at).is_some_and(|(asked, finished)| asked > finished);
-    row.desired == Desired::Run && row.is_finished() && row.phase != Phase::Succeeded && asked
+    let wanted = matches!(row.desired, Desired::Run | Desired::TearDown);
+    wanted && row.is_finished() && row.phase != Phase::Succeeded && asked
 }
 
 fn decided(
@@ -222,6 +253,16 @@ fn decided(
         phases: &phases,
         busy,
     })
+}
+
+/// Whether all that is left to do about it is to close it.
+fn closes(row: &RequestRow, accepted: &Accepted, steps: &[StepRow], now: DateTime<Utc>) -> bool {
+    if matches!(row.desired, Desired::Cancel | Desired::TearDown) {
+        return true;
+    }
+    let drill = accepted.mode == Mode::Drill;
+    let phase = || decided(row, accepted, steps, &BTreeSet::new(), None, now).phase;
+    drill && matches!(phase(), Phase::TearingDown | Phase::Succeeded | Phase::Failed | Phase::Cancelled)
 }
 
 /// Whether a drill has stood for longer than its plan allows.

@@ -60,6 +60,8 @@ pub struct Doing {
     pub busy: Vec<BusyStep>,
     /// What is lost beyond what the plan allows without asking.
     pub loss: Option<Loss>,
+    /// It is a drill that has lived for as long as it may.
+    pub expired: bool,
 }
 
 /// The status after a decision.
@@ -124,11 +126,11 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 }
 
 /// What it does, what it waits for, or why it ended.
-fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss }: &Doing) -> String {
+fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss, expired }: &Doing) -> String {
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
         Phase::Cancelled => "cancelled on request".to_owned(),
-        Phase::Failed => failure(steps),
+        Phase::Failed => failure(steps, *expired),
         Phase::Paused => "paused on request; `reprise resume NAME` goes on".to_owned(),
         Phase::WaitingApproval => {
             let loss = loss.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -152,7 +154,7 @@ fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss }: &Doing
 }
 
 /// Why it failed: every step that did, for a drill may fail and then leave something behind as well.
-fn failure(steps: &[StepRow]) -> String {
+fn failure(steps: &[StepRow], expired: bool) -> String {
     let failed = steps.iter().filter(|row| row.phase == StepPhase::Failed).map(|row| {
         let why = row.message.as_deref().unwrap_or("no reason was recorded");
         format!("step {} failed: {why}", row.step)
@@ -163,11 +165,24 @@ fn failure(steps: &[StepRow]) -> String {
                 file another drill"
             .to_owned();
     }
+    if failed.is_empty() && !expired {
+        return "the drill was ended before it was done, and was torn down".to_owned();
+    }
     if failed.is_empty() {
-        // Nothing else ends a request without a step that failed.
         return "the drill took longer than the plan allows (drill.timeToLive) and was torn down; \
                 make that longer, or find out with `reprise describe` what it waited for"
             .to_owned();
     }
     failed.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_drill_whose_time_was_over_took_too_long() {
+        assert!(failure(&[], true).contains("drill.timeToLive"));
+        assert!(!failure(&[], false).contains("drill.timeToLive"));
+    }
 }

@@ -123,15 +123,15 @@ impl Store {
     }
 
     /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps: what is fetched again must be
-    /// deleted again. Of a drill, whose resources are gone, only the tear-down.
-    pub async fn reopen_steps(&self, request: &str, epoch: Epoch, drill: bool) -> Result<()> {
+    /// deleted again. Of what was `closed` (a drill, whose resources are gone; what is torn down on request), only the tear-down.
+    pub async fn reopen_steps(&self, request: &str, epoch: Epoch, closed: bool) -> Result<()> {
         let statement = sqlx::query(
             "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
              WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down'))
                 AND (step = 'tear-down' OR NOT $2)",
         )
         .bind(request.to_owned())
-        .bind(drill);
+        .bind(closed);
         self.write(request, epoch, "step.reopen", statement).await
     }
 

@@ -154,6 +154,54 @@ async fn an_intent_is_one_and_keeps_its_first_detail() {
 }
 
 #[tokio::test]
+async fn what_a_request_was_accepted_with_stays_whatever_becomes_of_the_plan() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    assert_eq!(lab.store.accepted_plan("bad-day").await.expect("answered"), None);
+    for spec in [json!({"any": "thing"}), json!({"another": "thing"})] {
+        lab.store.keep_plan("bad-day", epoch, &spec).await.expect("written");
+    }
+    lab.sql("UPDATE recovery_plans SET spec = '{}'").await.expect("written");
+    let kept = lab.store.accepted_plan("bad-day").await.expect("answered");
+    assert_eq!(kept, Some(json!({"any": "thing"})));
+    for statement in [
+        "UPDATE recovery_requests SET spec = '{\"mode\": \"drill\"}'",
+        "UPDATE recovery_requests SET accepted_plan = NULL",
+    ] {
+        let refused = lab.sql(statement).await.expect_err(statement);
+        assert!(refused.contains("that was accepted cannot be changed"), "{statement}: {refused}");
+    }
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn only_what_others_changed_since_the_filing_is_theirs() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    for name in ["long-ago.test", "changed-since.test", "undone-since.test", "made-since.test"] {
+        let intent = Intent { step: "cname/x", kind: "dns-record", name, parent: None, detail: json!({}) };
+        lab.store.intend("bad-day", epoch, &intent).await.expect("written");
+    }
+    lab.sql("UPDATE resource_ledger SET intended_at = now() - interval '2 days', observed_at = now() - interval '1 day'")
+        .await
+        .expect("written");
+    lab.sql("INSERT INTO recovery_requests (name, plan, created_at) VALUES ('drill', 'apilos', now() - interval '1 hour')")
+        .await
+        .expect("filed");
+    for since in [
+        "UPDATE resource_ledger SET observed_at = now() WHERE name LIKE 'changed%'",
+        "UPDATE resource_ledger SET deleted_at = now(), state = 'deleted' WHERE name LIKE 'undone%'",
+        "UPDATE resource_ledger SET intended_at = now() WHERE name LIKE 'made%'",
+    ] {
+        lab.sql(since).await.expect("written");
+    }
+    let others = lab.store.names_of_others("drill").await.expect("answered");
+    assert_eq!(Vec::from_iter(others), ["changed-since.test", "made-since.test", "undone-since.test"]);
+    assert!(lab.store.names_of_others("bad-day").await.expect("answered").is_empty(), "these are its own");
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn an_event_that_says_the_same_again_is_not_written_again() {
     let lab = lab().await;
     let epoch = lab.filed().await;

@@ -71,6 +71,11 @@ impl Daemon {
         self.environment.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Takes a variable out of its environment, before it is started.
+    pub fn unset(&mut self, name: &str) {
+        self.environment.remove(name);
+    }
+
     /// What is secret in its environment: name and value.
     pub fn secrets(&self) -> Vec<(&str, &str)> {
         let secret =

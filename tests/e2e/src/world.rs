@@ -137,6 +137,12 @@ impl World {
         self.sandbox.world().faults.add(Rule { service: None, method, path, skip: 0, times, fault });
     }
 
+    /// Whether a call whose path contains `path` took effect, and its answer trickles ([`Fault::SlowBody`]).
+    pub fn trickles(&self, path: &str) -> bool {
+        let slow = |entry: &Entry| entry.fault.as_deref() == Some("slow_body") && entry.call.contains(path);
+        self.journal().iter().any(|entry| slow(entry) && (200..300).contains(&entry.status))
+    }
+
     /// Forgets every fault.
     pub fn mend(&self) {
         self.sandbox.world().faults.clear();

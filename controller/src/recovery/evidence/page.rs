@@ -14,7 +14,7 @@ use super::{Choice, Evidence, Left, Objective};
 pub fn markdown(evidence: &Evidence) -> String {
     let sections = [
         head(evidence),
-        objectives(&evidence.objectives),
+        objectives(evidence),
         split(evidence),
         choices(&evidence.choices),
         checks(evidence),
@@ -61,12 +61,13 @@ fn head(evidence: &Evidence) -> String {
     )
 }
 
-fn objectives(objectives: &[Objective]) -> String {
-    let rows = objectives.iter().map(|one| {
+fn objectives(Evidence { objectives, objectives_known: known, .. }: &Evidence) -> String {
+    let rows = objectives.iter().map(|one: &Objective| {
         let met = match one.met {
             Some(true) => "yes",
             Some(false) => "**no**",
-            None => "nothing is asked for",
+            None if *known => "nothing was asked for",
+            None => "what was asked for is not known: an earlier release did not keep the plan",
         };
         vec![one.what.to_owned(), time(one.wanted_seconds), time(one.achieved_seconds), met.to_owned()]
     });

@@ -69,6 +69,9 @@ fn objectives_are_judged_by_what_was_achieved() {
     assert_eq!(judged, [(Some(90.0), Some(false)), (Some(10_800.0), Some(true))]);
     let free = shown(&request(Milestone::DnsOk, Phase::Succeeded), &steps, None);
     assert!(free.objectives.iter().all(|one| one.met.is_none()), "{:?}", free.objectives);
+    assert!(markdown(&free).contains("what was asked for is not known"), "{}", markdown(&free));
+    let asked = shown(&request(Milestone::DnsOk, Phase::Succeeded), &steps, Some(ObjectivesSpec::default()));
+    assert!(markdown(&asked).contains("nothing was asked for"), "{}", markdown(&asked));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Ctx, Result, StepError};
-use crate::providers::scalingo::apps::{App, NewApp, name_is_taken};
+use crate::providers::scalingo::apps::{App, NewApp, Owner, name_is_taken};
 use crate::providers::scalingo::variables::Aliases;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::{Made, MadeApp};
@@ -99,15 +99,18 @@ fn decide(intent: &LedgerRow, mark: &str, seen: &Seen) -> Result<Next<Action, Ap
 
 /// Whether an app without a mark came of this intent: created since by us, and nobody else makes apps of this name in our account.
 pub(super) fn is_of_intent(intent: &LedgerRow, app: &App, me: &str) -> bool {
-    born_after(intent, app) && owned_by(app, me)
+    is_of(intent, app.created_at, app.owner.as_ref(), me)
 }
 
-fn born_after(intent: &LedgerRow, app: &App) -> bool {
-    app.created_at.is_some_and(|created| created >= intent.intended_at - SKEW)
-}
-
-fn owned_by(app: &App, me: &str) -> bool {
-    app.owner.as_ref().is_some_and(|owner| owner.id == me)
+/// Whether what has no mark and was `created` then by `owner` came of this intent.
+pub(super) fn is_of(
+    intent: &LedgerRow,
+    created: Option<DateTime<Utc>>,
+    owner: Option<&Owner>,
+    me: &str,
+) -> bool {
+    created.is_some_and(|created| created >= intent.intended_at - SKEW)
+        && owner.is_some_and(|owner| owner.id == me)
 }
 
 fn taken(name: &str) -> StepError {
@@ -156,7 +159,6 @@ fn default_host(app: &App, region: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, Utc};
     use serde_json::json;
 
     use super::*;

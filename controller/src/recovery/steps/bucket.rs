@@ -8,10 +8,13 @@ use super::{Ctx, Result, StepError};
 use crate::providers::s3::S3;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
-use crate::store::SpanKind;
+use crate::store::{LedgerRow, SpanKind};
 
 /// The tag that marks a bucket as this request's.
 pub(super) const TAG: &str = "reprise-request";
+
+/// What the ledger keeps of the look before the intent.
+const ABSENT: &str = "absent";
 
 /// What the store says of the bucket.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,9 +39,10 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let lacks = || StepError::refused("the plan has no target.bucket", "file a new request");
     let bucket = ctx.run.plan.target.bucket.as_ref().ok_or_else(lacks)?;
     let (store, name) = (ctx.tools.target_store(bucket)?, bucket.name.as_str());
-    let intent = ctx.intend("bucket", name, None, serde_json::json!({})).await?;
-    let mark = format!("{}/{}", ctx.run.request, intent.nonce.simple());
     let doing = |what: &str| StepError::s3(format!("{what} bucket {name}"));
+    let absent = !store.bucket_exists(name).await.map_err(doing("looking for"))?;
+    let intent = ctx.intend("bucket", name, None, serde_json::json!({ ABSENT: absent })).await?;
+    let mark = format!("{}/{}", ctx.run.request, intent.nonce.simple());
     let act = |action: Action| async {
         let action = action;
         match action {
@@ -56,8 +60,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
         }
     };
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
-    // An unmarked bucket is ours only if it was seen to be absent in this attempt, or an earlier attempt may have made it.
-    let absent = AtomicBool::new(!intent.fresh);
+    // An unmarked bucket is ours only if there was none before the intent, or in this attempt.
+    let absent = AtomicBool::new(was_absent(&intent).unwrap_or(!intent.fresh));
     let decide = |seen: &Seen| {
         absent.fetch_or(!seen.exists, Ordering::Relaxed);
         decide(bucket, &mark, absent.load(Ordering::Relaxed), seen)
@@ -70,6 +74,11 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     driven?;
     ctx.saw(&intent, name).await?;
     Ok(Made { id: name.to_owned() })
+}
+
+/// Whether there was no bucket of the name before the intent; `None` where an earlier release did not look.
+pub(super) fn was_absent(intent: &LedgerRow) -> Option<bool> {
+    intent.detail[ABSENT].as_bool()
 }
 
 async fn observe(store: &S3, name: &str) -> Result<Seen> {

@@ -34,7 +34,9 @@ pub(super) struct Before {
 /// What there is before anything is made.
 pub(super) async fn run(ctx: &Ctx) -> Result<Before> {
     ctx.doing(SpanKind::Own, "writing down what there is");
-    let grounds = Grounds::now(&ctx.tools, &ctx.run.plan_name).await?;
+    // The plan that is rehearsed, whatever it says by now.
+    let kept = ctx.tools.store.accepted_plan(&ctx.run.request).await?;
+    let grounds = Grounds::of(&ctx.tools, &kept.unwrap_or_default()).await;
     let inventory = look(ctx).await?;
     let cost = Some(affordable(ctx).await?);
     Ok(Before { inventory, grounds, cost })
@@ -112,6 +114,8 @@ pub(super) async fn compare(ctx: &Ctx) -> Result<()> {
     // A drill that ended before it looked has made nothing.
     let Some(Before { inventory: before, .. }) = ctx.outputs.find(&Step::Inventory)? else { return Ok(()) };
     let until = ctx.deadline(SETTLING);
+    // To wait that long is no stall, whatever the plan says of those: it would begin again and again.
+    ctx.pulse.expect_silence(ctx.tools.clock.scaled(SETTLING));
     loop {
         let others = ctx.tools.store.names_of_others(&ctx.run.request).await?;
         let differing = differences(&before, &look(ctx).await?, &others);

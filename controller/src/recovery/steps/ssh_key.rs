@@ -6,6 +6,7 @@ use crate::providers::scalingo::keys::Key;
 use crate::providers::ssh::{ClientKey, SshConfig};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::SshIdentity;
+use crate::recovery::rehearsal::suffix;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Action {
@@ -38,7 +39,8 @@ async fn identity(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
 }
 
 async fn ephemeral(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
-    let name = format!("reprise-{}", ctx.run.request);
+    // Another daemon may use the account, and have a request of the same name.
+    let name = format!("reprise-{}-{}", ctx.run.request, suffix(&ctx.run.request, ctx.run.filed_at));
     let key = ctx.tools.ephemeral_ssh_key(&ctx.run.request)?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let intent = ctx.intend("ssh-key", &name, None, serde_json::json!({})).await?;

@@ -2,57 +2,112 @@
 //!
 //! The one place that destroys. It takes nothing but rows of the ledger, and looks at each resource's mark again before it acts.
 
+use std::time::Duration;
+
 use reprise_crds::Mode;
 use serde_json::json;
+use tokio::time::Instant;
 
-use super::{Ctx, Result, StepError, app, bucket, cleanup, cname, inventory};
-use crate::providers::alwaysdata::{Alwaysdata, Record, RecordChange};
-use crate::providers::s3::versions::VersionToken;
+use super::{Ctx, Result, StepError, app, cleanup, inventory};
+use crate::providers::scalingo::projects::Project;
+use crate::recovery::drive::QUIET;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
+
+mod bucket;
+mod record;
 
 /// The order of undoing. What is not named goes with what it belongs to (addons, users and variables with their app).
 const ORDER: [&str; 7] = ["dns-record", "domain", "detached-domain", "app", "bucket", "project", "ssh-key"];
+
+/// Between two looks for what may still appear, or disappear.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How long the platform may take to see that a project is empty, once the apps in it are deleted.
+const EMPTYING: Duration = Duration::from_mins(1);
+
+/// What became of a row of the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Undone {
+    /// It was there, and was undone or left alone for a reason that was told.
+    Settled,
+    /// There was nothing to undo.
+    Absent,
+}
 
 pub(super) async fn run(ctx: &Ctx) -> Result<u64> {
     let mut rows = ctx.tools.store.ledger(&ctx.run.request).await?;
     rows.retain(|row| row.state != LedgerState::Deleted);
     let rank = |row: &LedgerRow| ORDER.iter().position(|kind| *kind == row.kind).unwrap_or(ORDER.len());
     rows.sort_by_key(rank);
-    for (done, row) in rows.iter().enumerate() {
-        ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
-        undo(ctx, row).await?;
-        ctx.gone(row).await?;
-        ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
-    }
+    let refused = undo_all(ctx, &rows).await?;
+    // Whatever else stays, what was downloaded must not.
     cleanup::run(ctx).await?;
+    if let Some(error) = refused {
+        return Err(error);
+    }
     if ctx.run.mode == Mode::Drill {
         inventory::compare(ctx).await?;
     }
     Ok(rows.len() as u64)
 }
 
-async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("undoing {} {}", row.kind, row.name));
-    match row.kind.as_str() {
-        "dns-record" => dns_record(ctx, row).await,
-        "domain" => match (row.parent.as_deref(), row.external_id.as_deref()) {
-            (Some(app), Some(id)) => platform.delete_domain(app, id).await.map(drop).map_err(doing()),
-            _ => Ok(()),
-        },
-        "detached-domain" => match row.parent.as_deref() {
-            Some(app)
-                if row.state == LedgerState::Present
-                    && platform.app(app).await.map_err(doing())?.is_some() =>
-            {
-                platform.add_domain(app, &row.name).await.map(drop).map_err(doing())
+/// Undoes every row that can be. What a person has to decide about holds up only what it belongs to; the first such refusal.
+async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<Option<StepError>> {
+    let quiet = ctx.deadline(QUIET);
+    let (mut first, mut kept) = (None, Vec::<&str>::new());
+    for (done, row) in rows.iter().enumerate() {
+        if kept.iter().any(|kind| holds_up(kind, &row.kind)) {
+            continue;
+        }
+        ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
+        match settle(ctx, row, quiet).await {
+            Ok(()) => ctx.gone(row).await?,
+            Err(error) if error.class() == Class::Terminal => {
+                kept.push(row.kind.as_str());
+                first = first.or(Some(error));
             }
-            _ => Ok(()),
-        },
+            Err(error) => return Err(error),
+        }
+        ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
+    }
+    Ok(first)
+}
+
+/// Whether something of one kind that could not be undone keeps what is of the other: a name must not point to what is gone, and
+/// a project holds its apps. What goes with an app stays on record with it.
+fn holds_up(kept: &str, kind: &str) -> bool {
+    let name = matches!(kept, "dns-record" | "domain" | "detached-domain");
+    match kind {
+        "dns-record" | "domain" | "detached-domain" | "bucket" | "ssh-key" => false,
+        "app" => name,
+        _ => name || kept == "app",
+    }
+}
+
+/// Undoes one row. What was only intended may have been asked for a moment ago, by a call that was cut off: it is absent for good
+/// only when nothing has appeared until `quiet`.
+async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<()> {
+    loop {
+        let undone = undo(ctx, row).await?;
+        let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
+        if undone == Undone::Settled || !may_come || ctx.now() >= quiet {
+            return Ok(());
+        }
+        ctx.pause(LOOK).await?;
+    }
+}
+
+async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    match row.kind.as_str() {
+        "dns-record" => record::undo(ctx, row).await,
+        "domain" => delete_domain(ctx, row).await,
+        "detached-domain" => give_back(ctx, row).await,
         "app" => delete_app(ctx, row).await,
-        "bucket" => delete_bucket(ctx, row).await,
+        "bucket" => bucket::undo(ctx, row).await,
         "project" => delete_project(ctx, row).await,
-        _ => Ok(()),
+        "ssh-key" => Ok(if cleanup::remove_key(ctx, row).await? { Undone::Settled } else { Undone::Absent }),
+        _ => Ok(Undone::Absent),
     }
 }
 
@@ -60,48 +115,36 @@ fn mark(ctx: &Ctx, row: &LedgerRow) -> String {
     format!("{}/{}", ctx.run.request, row.nonce.simple())
 }
 
-/// Puts the old value back, or deletes the record that we made; in both cases only while it still bears our mark.
-async fn dns_record(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let provider = ctx.tools.alwaysdata()?;
-    let doing = || StepError::provider(format!("undoing the record of {}", row.name));
-    let id = match row.external_id.as_deref().and_then(|id| id.parse().ok()) {
-        Some(id) => Some(id),
-        // Its answer never came: what bears our mark is what was made.
-        None => marked(ctx, &provider, row).await?,
-    };
-    let Some(id) = id else { return Ok(()) };
-    let Some(record) = provider.record(id).await.map_err(doing())? else { return Ok(()) };
-    if !record.annotation.as_deref().is_some_and(|annotation| annotation.contains(&mark(ctx, row))) {
-        return not_ours(ctx, row).await;
+/// One whose id never came goes with its app.
+async fn delete_domain(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    if let (Some(app), Some(id)) = (row.parent.as_deref(), row.external_id.as_deref()) {
+        let gone = ctx.tools.target_platform(&ctx.run)?.delete_domain(app, id).await;
+        gone.map_err(StepError::provider(format!("undoing domain {}", row.name)))?;
     }
-    match row.detail["oldValue"].as_str() {
-        None => provider.delete_record(id).await.map(drop).map_err(doing()),
-        Some(old) => {
-            let ttl = row.detail["oldTtl"].as_u64().and_then(|ttl| u32::try_from(ttl).ok());
-            let change = RecordChange {
-                value: Some(old),
-                ttl,
-                annotation: Some(row.detail["oldAnnotation"].as_str().unwrap_or_default()),
-            };
-            provider.change_record(id, &change).await.map_err(doing())
-        }
-    }
+    Ok(Undone::Settled)
 }
 
-/// The record of the zone that bears the mark of a row whose record's id is not known.
-async fn marked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Option<u64>> {
-    let zone = ctx.run.plan.dns.zone.as_str();
-    let records = provider.zone_records(cname::zone_id(provider, zone).await?).await;
-    let records = records.map_err(StepError::provider(format!("listing the records of {zone}")))?;
-    let mark = mark(ctx, row);
-    let bears = |record: &&Record| record.annotation.as_deref().is_some_and(|text| text.contains(&mark));
-    Ok(records.iter().find(bears).map(|record| record.id))
+/// Attaches a name to the app that it was taken from, unless that app has it or is no more.
+async fn give_back(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    let Some(from) = row.parent.as_deref() else { return Ok(Undone::Settled) };
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let doing = || StepError::provider(format!("giving {} back to {from}", row.name));
+    if platform.app(from).await.map_err(doing())?.is_none() {
+        return Ok(Undone::Settled);
+    }
+    let held = platform.domains(from).await.map_err(doing())?;
+    if held.iter().any(|domain| domain.name.eq_ignore_ascii_case(&row.name)) {
+        // Nothing came of the call so far, or it was given back before.
+        return Ok(Undone::Absent);
+    }
+    platform.add_domain(from, &row.name).await.map_err(doing())?;
+    Ok(Undone::Settled)
 }
 
-async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
+async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let doing = || StepError::provider(format!("deleting app {}", row.name));
-    let Some(found) = platform.app(&row.name).await.map_err(doing())? else { return Ok(()) };
+    let Some(found) = platform.app(&row.name).await.map_err(doing())? else { return Ok(Undone::Absent) };
     let ours = match app::read_marker(ctx, &row.name).await? {
         Some(marker) => marker == mark(ctx, row),
         // We were stopped between creating it and marking it.
@@ -113,50 +156,58 @@ async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
     if !ours {
         return not_ours(ctx, row).await;
     }
-    platform.delete_app(&row.name).await.map(drop).map_err(doing())
+    platform.delete_app(&row.name).await.map_err(doing())?;
+    Ok(Undone::Settled)
 }
 
-/// Every version first: a bucket with versions in it cannot be deleted.
-async fn delete_bucket(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
-        // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
-        return Err(StepError::refused(
-            format!("bucket {} is this request's, and the plan does not name it any more", row.name),
-            "name it under target.bucket again, apply the plan, and resume the request: what was deleted by hand meanwhile is passed over",
-        ));
+/// The vendor has no room for a mark on a project: what is ours was made by us, after the intent. One that still holds something is
+/// somebody's: it stays.
+async fn delete_project(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let doing = || StepError::provider(format!("deleting project {}", row.name));
+    let projects = platform.projects().await.map_err(doing())?;
+    let meant = |project: &&Project| match row.external_id.as_deref() {
+        Some(id) => project.id == id,
+        // Its answer never came.
+        None => project.name == row.name,
     };
-    let store = ctx.tools.target_store(target)?;
-    let doing = || StepError::s3(format!("deleting bucket {}", row.name));
-    if !store.bucket_exists(&row.name).await.map_err(doing())? {
-        return Ok(());
-    }
-    let tags = store.bucket_tags(&row.name).await.map_err(doing())?;
-    if !tags.iter().any(|(key, value)| key == bucket::TAG && *value == mark(ctx, row)) {
+    let Some(project) = projects.iter().find(meant) else { return Ok(Undone::Absent) };
+    let me = ctx.tools.account(&ctx.run).await?;
+    if !app::is_of(row, project.created_at, project.owner.as_ref(), &me) {
         return not_ours(ctx, row).await;
     }
-    let mut token = Some(VersionToken::default());
-    while let Some(at) = token {
-        let (versions, next) = store.versions_page(&row.name, "", at).await.map_err(doing())?;
-        for version in versions {
-            store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
+    let until = ctx.deadline(EMPTYING);
+    loop {
+        match platform.delete_project(&project.id).await {
+            Err(error) if error.status().is_some_and(|status| status.as_u16() == 409) => {
+                if ctx.now() >= until {
+                    return not_ours(ctx, row).await;
+                }
+            }
+            other => return other.map(|_| Undone::Settled).map_err(doing()),
         }
-        token = next;
-    }
-    store.delete_bucket(&row.name).await.map(drop).map_err(doing())
-}
-
-/// A project that still holds something is somebody's: it stays.
-async fn delete_project(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
-    let Some(id) = row.external_id.as_deref() else { return Ok(()) };
-    match ctx.tools.target_platform(&ctx.run)?.delete_project(id).await {
-        Err(error) if error.status().is_some_and(|status| status.as_u16() == 409) => not_ours(ctx, row).await,
-        other => other.map(drop).map_err(StepError::provider(format!("deleting project {}", row.name))),
+        ctx.pause(LOOK).await?;
     }
 }
 
-async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
+async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let message =
         format!("{} {} is left alone: it is not (or no longer) this recovery's alone", row.kind, row.name);
     tracing::warn!(detail = %json!({ "kind": row.kind }), "a resource is left alone");
-    ctx.event(Severity::Warning, "LeftAlone", &message).await
+    ctx.event(Severity::Warning, "LeftAlone", &message).await?;
+    Ok(Undone::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
+        let kept = |kept| ORDER.into_iter().filter(|kind| holds_up(kept, kind)).collect::<Vec<_>>();
+        assert_eq!(kept("dns-record"), ["app", "project"]);
+        assert_eq!(kept("app"), ["project"]);
+        assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
+        assert!(holds_up("app", "addon") && !holds_up("bucket", "addon"));
+    }
 }

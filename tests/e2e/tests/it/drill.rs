@@ -3,10 +3,11 @@
 use reprise_e2e::plan::{DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{self, Stage, play};
+use reprise_e2e::world::Fault;
 use serde_json::{Value, json};
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
-fn standing(stage: &Stage) -> Value {
+pub(crate) fn standing(stage: &Stage) -> Value {
     let inventory = stage.world.inventory();
     let names = |kind: &str, field: &str| -> Vec<Value> {
         let mut names: Vec<Value> =
@@ -18,21 +19,30 @@ fn standing(stage: &Stage) -> Value {
         "apps": names("apps", "name"),
         "addons": names("addons", "id"),
         "projects": names("projects", "name"),
+        "domains": names("domains", "name"),
+        "collaborators": names("collaborators", "email"),
+        "users": names("database_users", "name"),
+        "keys": names("ssh_keys", "name"),
         "records": inventory["dns_records"]["records"],
         "buckets": inventory["buckets"]["source"],
     })
 }
 
-async fn file(stage: &Stage) -> Request {
+pub(crate) async fn file(stage: &Stage) -> Request {
+    file_as(stage, "rehearsal").await
+}
+
+/// Files a drill under this name.
+pub(crate) async fn file_as(stage: &Stage, name: &str) -> Request {
     let sql = format!(
-        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('rehearsal', '{NAME}', '{{\"mode\": \"drill\"}}')"
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('{name}', '{NAME}', '{{\"mode\": \"drill\"}}')"
     );
     stage.daemon.records().execute(&sql).await;
-    Request::named("rehearsal")
+    Request::named(name)
 }
 
 /// Every resource of the drill is on record as deleted, and production answers as before.
-async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
+pub(crate) async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
     assert_eq!(&standing(stage), before);
     let ledger = stage.daemon.records().ledger(request).await;
     assert!(ledger.iter().any(|line| line.kind == "app"), "the drill made no app");
@@ -44,25 +54,59 @@ async fn nothing_is_left(stage: &Stage, request: &Request, before: &Value) {
     assert_eq!(stage.world.findings(true), [""; 0], "what was left half way");
 }
 
-/// The plan is proven and its prediction is the drill's time and what resolvers remember; another plan is not proven.
-async fn proves_the_plan_until_it_changes(stage: &Stage, status: &Value) {
-    let becomes = async |series: &str, wanted: f64| {
-        let told = poll(async || (stage.daemon.metric(series).await == Some(wanted)).then_some(())).await;
-        assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
-    };
-    becomes("reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
-    becomes("reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
+async fn becomes(stage: &Stage, series: &str, wanted: f64) {
+    let told = poll(async || (stage.daemon.metric(series).await == Some(wanted)).then_some(())).await;
+    assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
+}
+
+/// For how long resolvers remember a name, in seconds: short, as a drill's names are new to them and it does not wait for that.
+const TTL: u32 = 60;
+
+/// The plan whose drills are proven, predicted and changed.
+fn plan() -> Plan {
+    Plan::example().with("ttl: 300", &format!("ttl: {TTL}"))
+}
+
+/// The plan is proven, and what is predicted of a recovery is the time of the *next* drill.
+async fn proves_the_plan_and_predicts_the_next(stage: &Stage) {
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
+    becomes(stage, "reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
     let predicted =
         stage.daemon.metric("reprise_predicted_rto_seconds{plan=\"apilos\"}").await.expect("a prediction");
-    let ttl = 300.0 / f64::from(stage::SPEED);
-    let measured = status["rto"]["totalSeconds"].as_f64().expect("a time") + ttl;
-    assert!((predicted / measured - 1.0).abs() < 0.2, "{predicted} s were predicted of {measured} s");
+    let next = file_as(stage, "the-next").await;
+    let status = stage.daemon.records().succeeded(&next).await.status;
+    let measured = status["rto"]["totalSeconds"].as_f64().expect("a time");
+    // A recovery waits for resolvers too, as long as the certificate does not take longer.
+    let with_ttl = measured + f64::from(TTL) / f64::from(stage::SPEED);
+    let near = predicted > 0.8 * measured && predicted < 1.2 * with_ttl;
+    assert!(
+        near,
+        "{predicted} s were predicted of {measured} s, or {with_ttl} s with what resolvers remember"
+    );
+}
 
-    stage.daemon.apply(&Plan::example().with("stall: 5m", "stall: 6m")).await;
-    becomes("reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+/// Another plan is not proven; and what was drilled is held against what was asked for then.
+async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage) {
+    let strict = plan().with("stall: 5m", "stall: 6m").with("rto: 2h", "rto: 1s");
+    stage.daemon.apply(&strict).await;
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+    becomes(stage, "reprise_objective_rto_seconds{plan=\"apilos\"}", 1.0).await;
+    let evidence: Value =
+        serde_json::from_str(&stage.daemon.run(&["evidence", "rehearsal", "-o", "json"]).await)
+            .expect("JSON");
+    let asked = &evidence["objectives"][0];
+    assert_eq!((&asked["wantedSeconds"], &asked["met"]), (&7200.0.into(), &true.into()), "{asked}");
+    for page in ["markdown", "html"] {
+        let page = stage.daemon.run(&["evidence", "rehearsal", "--page", page]).await;
+        let row = page.split("recovery time (RTO)").nth(1).and_then(|rest| rest.split("RPO").next());
+        assert!(
+            row.is_some_and(|row| row.contains("yes") && !row.contains("no<") && !row.contains("**no")),
+            "{page}"
+        );
+    }
     let told = stage.daemon.run(&["describe", "apilos"]).await;
     assert!(
-        told.contains("Proven:     False: changed since the drill rehearsal") && told.contains(": the plan"),
+        told.contains("Proven:     False: changed since the drill the-next") && told.contains(": the plan"),
         "{told}"
     );
 }
@@ -71,7 +115,9 @@ async fn proves_the_plan_until_it_changes(stage: &Stage, status: &Value) {
 async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
     play(41, async |stage: &mut Stage| {
         stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example()).await;
+        stage.daemon.apply(&plan()).await;
+        // Vendors take most of the time, as in life: else the prediction would be one of how busy this machine is.
+        stage.world.break_("provision", "", None, Fault::Latency { ms: 12_000 });
         let before = standing(stage);
         let request = file(stage).await;
         let end = stage.daemon.records().succeeded(&request).await;
@@ -83,7 +129,9 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(probes.len(), DOMAINS.len());
         assert!(probes.iter().all(|host| host.ends_with(".drill.apilos.test")), "{probes:?}");
         nothing_is_left(stage, &request, &before).await;
-        proves_the_plan_until_it_changes(stage, &end.status).await;
+        proves_the_plan_and_predicts_the_next(stage).await;
+        assert_eq!(standing(stage), before);
+        a_change_ends_the_proof_and_judges_nothing_anew(stage).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));
     })
@@ -169,8 +217,9 @@ async fn a_drill_gives_way_to_a_recovery() {
 async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
     play(47, async |stage: &mut Stage| {
         let priced = |ceiling: u32| {
-            let drill =
-                format!("{{ enabled: false, costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}");
+            let drill = format!(
+                "{{ enabled: false, costCeilingCents: {ceiling}, monthlyCents: {{ S: 720, M: 1440 }} }}"
+            );
             Plan::example().and("drill", &drill)
         };
         stage.daemon.start().await;
@@ -184,14 +233,13 @@ async fn a_drill_that_may_cost_more_than_the_plan_allows_makes_nothing() {
         assert!(made.is_empty(), "{made:?}");
 
         stage.daemon.apply(&priced(10_000)).await;
-        let sql = format!(
-            "INSERT INTO recovery_requests (name, plan, spec) VALUES ('affordable', '{NAME}', '{{\"mode\": \"drill\"}}')"
-        );
-        stage.daemon.records().execute(&sql).await;
-        let affordable = Request::named("affordable");
+        let affordable = file_as(stage, "affordable").await;
         stage.daemon.records().step_is(&affordable, "inventory", |seen| seen.phase == "Done").await;
         let evidence = stage.daemon.run(&["evidence", "affordable"]).await;
-        assert!(evidence.contains("it may cost ") && evidence.contains(" x postgresql-starter-512"), "{evidence}");
+        assert!(
+            evidence.contains("it may cost ") && evidence.contains(" x postgresql-starter-512"),
+            "{evidence}"
+        );
         stage.daemon.run(&["cancel", "affordable"]).await;
         stage.daemon.records().ended(&affordable).await;
     })

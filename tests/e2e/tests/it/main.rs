@@ -21,6 +21,7 @@ mod proof;
 mod references;
 mod soak;
 mod spec;
+mod teardown;
 mod token;
 mod values;
 mod whole;

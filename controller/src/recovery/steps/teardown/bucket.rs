@@ -1,0 +1,64 @@
+//! Deleting a bucket that a request made, with all that is in it.
+
+use super::super::{Ctx, Result, StepError, bucket};
+use super::{Undone, mark, not_ours};
+use crate::providers::s3::S3;
+use crate::providers::s3::versions::VersionToken;
+use crate::store::{LedgerRow, LedgerState, SpanKind};
+
+pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
+        // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
+        return Err(StepError::refused(
+            format!("bucket {} is this request's, and the plan does not name it any more", row.name),
+            "name it under target.bucket again, apply the plan, and resume the request: what was deleted by hand meanwhile is passed over",
+        ));
+    };
+    let store = ctx.tools.target_store(target)?;
+    let doing = || StepError::s3(format!("deleting bucket {}", row.name));
+    if !store.bucket_exists(&row.name).await.map_err(doing())? {
+        return Ok(Undone::Absent);
+    }
+    if !is_ours(ctx, row, &store).await? {
+        return not_ours(ctx, row).await;
+    }
+    empty(ctx, row, &store).await?;
+    store.delete_bucket(&row.name).await.map_err(doing())?;
+    Ok(Undone::Settled)
+}
+
+/// By its tag; or, where we were stopped between creating and marking it, by having been absent before the intent and empty since.
+async fn is_ours(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<bool> {
+    let doing = || StepError::s3(format!("looking whose bucket {} is", row.name));
+    let tags = store.bucket_tags(&row.name).await.map_err(doing())?;
+    if let Some((_, value)) = tags.iter().find(|(key, _)| key == bucket::TAG) {
+        return Ok(*value == mark(ctx, row));
+    }
+    let may_be = row.state == LedgerState::Intended && bucket::was_absent(row) == Some(true);
+    Ok(may_be && store.is_empty(&row.name, "").await.map_err(doing())?)
+}
+
+/// Every version, and what of an upload was left half way: a bucket with anything in it cannot be deleted.
+async fn empty(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<()> {
+    let doing = || StepError::s3(format!("emptying bucket {}", row.name));
+    let uploads = match store.uploads(&row.name, "").await {
+        // A store that cannot tell its uploads has to end them by itself.
+        Err(error) if error.is_unsupported() => Vec::new(),
+        uploads => uploads.map_err(doing())?,
+    };
+    for upload in uploads {
+        store.abort_parts(&row.name, &upload.key, &upload.id).await.map_err(doing())?;
+    }
+    let (mut token, mut deleted) = (Some(VersionToken::default()), 0_u64);
+    while let Some(at) = token {
+        let (versions, next) = store.versions_page(&row.name, "", at).await.map_err(doing())?;
+        for version in versions {
+            store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
+            deleted += 1;
+            // Each is a sign of life: there may be a great many.
+            ctx.doing(SpanKind::Provider, format!("undoing bucket {}: {deleted} versions deleted", row.name));
+        }
+        token = next;
+    }
+    Ok(())
+}
