@@ -22,6 +22,8 @@ mod archive;
 const IN_MEMORY: u64 = 16 << 20;
 /// How often the whole bucket is compared and what is wrong put again.
 const ROUNDS: usize = 3;
+/// How often an object is written whose answers are lost.
+const ATTEMPTS: u32 = 4;
 
 /// Where the objects come from.
 #[derive(Debug)]
@@ -118,14 +120,15 @@ impl Source {
                 .collect(),
             Self::Mirror { objects, .. } => objects
                 .iter()
-                .map(|(key, object)| {
-                    // An ETag of several parts is no digest: the size is all that can be compared.
-                    let etag = Some(object.etag.clone()).filter(|etag| !etag.contains('-'));
-                    Wanted { key: key.clone(), size: object.size, etag }
-                })
+                .map(|(key, object)| Wanted { key: key.clone(), size: object.size, etag: digest(object) })
                 .collect(),
         }
     }
+}
+
+/// An ETag of several parts is no digest: the size is all that can be compared.
+fn digest(object: &ObjectSummary) -> Option<String> {
+    Some(object.etag.clone()).filter(|etag| !etag.contains('-'))
 }
 
 async fn listed(ctx: &Ctx, store: &S3, target: &TargetBucket) -> Result<Vec<Listed>> {
@@ -179,7 +182,7 @@ async fn put_missing(
 /// Copies one object; its length in bytes.
 async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key: String) -> Result<u64> {
     let key = key.as_str();
-    let (content, headers, size) = match source {
+    let (content, headers, size, etag) = match source {
         Source::Artifact { file, entries } => {
             let entry =
                 entries.get(key).ok_or_else(|| StepError::Output { step: "choose-objects".to_owned() })?;
@@ -187,7 +190,7 @@ async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key
                 read_entry(file, entry).map(|piece| piece.map_err(StepError::failed("reading the artifact")));
             let headers =
                 Headers { content_type: content_type::of(key).map(str::to_owned), ..Headers::default() };
-            (body(ctx, stream, entry.size).await?, headers, entry.size)
+            (body(ctx, stream, entry.size).await?, headers, entry.size, Some(entry.md5.clone()))
         }
         Source::Mirror { spec, store, bucket, prefix, objects } => {
             let object =
@@ -196,11 +199,44 @@ async fn copy(ctx: &Ctx, source: &Source, store: &S3, target: &TargetBucket, key
             let found = store.read(bucket, &format!("{prefix}{key}"), Want::default()).await;
             let found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
             let stream = found.body.map(|piece| piece.map_err(StepError::s3("reading the mirror")));
-            (body(ctx, stream, object.size).await?, found.headers, object.size)
+            (body(ctx, stream, object.size).await?, found.headers, object.size, digest(object))
         }
     };
-    content.put(store, &target.name, key, &headers).await.map_err(StepError::s3(format!("writing {key}")))?;
+    let wanted = Wanted { key: key.to_owned(), size, etag };
+    put(ctx, (store, &target.name), &content, &headers, &wanted).await?;
     Ok(size)
+}
+
+/// Writes an object. Whether it is there is looked at before it is written again after a lost answer: a second version of it would be
+/// kept and paid for ever.
+async fn put(
+    ctx: &Ctx,
+    (store, bucket): (&S3, &str),
+    content: &Content,
+    headers: &Headers,
+    wanted: &Wanted,
+) -> Result<()> {
+    let (key, careful) = (wanted.key.as_str(), store.careful());
+    let mut pause = std::time::Duration::from_millis(200);
+    for attempt in 1.. {
+        let error = match content.put(&careful, bucket, key, headers).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if attempt == ATTEMPTS || !error.outcome_unknown() {
+            return Err(StepError::s3(format!("writing {key}"))(error));
+        }
+        ctx.pause(pause).await?;
+        pause *= 2;
+        let head = store.head(bucket, key).await.map_err(StepError::s3(format!("looking at {key}")))?;
+        // Without a digest nothing tells; to write the same once more does no harm.
+        let same =
+            |etag: &String| head.as_ref().is_some_and(|head| head.size == wanted.size && head.etag == *etag);
+        if wanted.etag.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Waits until an object of the mirror can be read.
