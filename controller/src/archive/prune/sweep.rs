@@ -32,6 +32,19 @@ impl Archiver {
         Ok(())
     }
 
+    /// Deletes manifests that belong to no run.
+    pub(super) async fn sweep_orphans(&self, runs: &[String], pruned: &mut Pruned) -> Result<()> {
+        for run in runs {
+            if self.delete(&manifest_key(&self.vault.prefix, run)).await? {
+                tracing::info!(plan = self.plan, run, "manifest without a run pruned");
+                pruned.leftovers += 1;
+            } else {
+                pruned.locked += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes the record of a copied dump; its content is swept when its time has come.
     pub(super) async fn delete_dump(&self, name: &str) -> Result<()> {
         let key = format!("{}dumps/{name}.json", self.vault.prefix);

@@ -15,6 +15,7 @@ mod schedule;
 mod suspicion;
 mod throttling;
 mod troubles;
+mod turns;
 mod way_out;
 
 use bytes::Bytes;
