@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::BufRead as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -134,12 +134,9 @@ impl Archiver {
         (cost, turn): (&Cost, &mut Turn),
     ) -> Result<Record> {
         let latest = self.latest(folder).await?;
-        let meter = Meter::default();
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
-        let (walked, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
-            self.beat(row.id, &meter).await
-        })?;
+        let (walked, meter) = self.listed_and_copied(row, manifest, &spool).await?;
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = self.counted(walked, &meter, latest.as_ref(), folder).await?;
@@ -159,6 +156,29 @@ impl Archiver {
         };
         turn.is_ours().await?;
         self.publish(row, record, &folder.join("manifest")).await
+    }
+
+    /// Lists and copies, and shows how far it is. Where the source's list turns out to be in another order than S3 has, once more: what was
+    /// copied until then is not copied again.
+    async fn listed_and_copied(
+        &self,
+        row: &ArchiveRow,
+        manifest: Option<PathBuf>,
+        spool: &Path,
+    ) -> Result<(Walked, Meter)> {
+        loop {
+            let meter = Meter::default();
+            let done = futures::try_join!(
+                self.copy_changes(row, manifest.clone(), spool, &meter),
+                self.beat(row.id, &meter)
+            );
+            match done {
+                Err(error) if error.is_disordered() => {
+                    tracing::warn!(plan = self.plan, error = %Chain(&error), "the source's list is sorted before it is read");
+                }
+                done => return done.map(|(walked, ())| (walked, meter)),
+            }
+        }
     }
 
     /// What changed since the run before, by all that this run did: also by what it did before it was cut off.

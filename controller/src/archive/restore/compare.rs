@@ -11,6 +11,7 @@ use super::RestoreOrder;
 use crate::archive::acl::{Acls, Told};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
+use crate::archive::tags::Tags;
 use crate::archive::{Archiver, Place};
 use crate::providers::s3::{Acl, Headers, Want};
 
@@ -34,7 +35,13 @@ impl Archiver {
     }
 
     /// Whether the object is there already, content and all that travels with it.
-    pub(super) async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+    pub(super) async fn is_right(
+        &self,
+        entry: &Entry,
+        key: &str,
+        order: &RestoreOrder,
+        tags: &Tags,
+    ) -> Result<bool> {
         let outside = ArchiveError::outside("looking at an object");
         let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
             return Ok(false);
@@ -47,11 +54,8 @@ impl Archiver {
         if head.size != entry.size || seen != entry.headers() {
             return Ok(false);
         }
-        if !entry.tags.is_empty() {
-            let tags = order.to.s3.tags(&order.to.bucket, key, None).await.map_err(&outside)?;
-            if tags != entry.tags {
-                return Ok(false);
-            }
+        if !entry.tags.is_empty() && !tags.are(&order.to, key, &entry.tags).await? {
+            return Ok(false);
         }
         if entry.md5().is_some_and(|md5| md5 == head.etag) {
             return Ok(true);
