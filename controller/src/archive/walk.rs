@@ -52,7 +52,7 @@ impl Resumed {
     fn add(&mut self, entry: &Entry, listed: &ObjectSummary) {
         self.objects += 1;
         self.bytes += entry.size;
-        self.replaced += u64::from(entry.etag != listed.etag);
+        self.replaced += u64::from(!listed.may_be(&entry.etag));
     }
 }
 
@@ -85,8 +85,10 @@ impl Spool {
 /// Whether the source still has what the manifest names, and all of it is known. Pure.
 fn unchanged(entry: &Entry, listed: &ObjectSummary) -> bool {
     let same =
-        entry.size == listed.size && entry.etag == listed.etag && entry.last_modified == listed.modified;
-    same && !entry.acl_unread
+        entry.size == listed.size && listed.may_be(&entry.etag) && entry.last_modified == listed.modified;
+    // Of a list without entity tags and without dates nothing is known.
+    let told = !listed.etag.is_empty() || listed.modified.is_some();
+    same && told && !entry.acl_unread
 }
 
 /// Lines of the manifest of the run before, one at a time.

@@ -153,3 +153,14 @@ async fn what_the_archive_lost_is_copied_again_though_the_source_did_not_change(
     let kinds: String = spool.lines().filter_map(|line| line.chars().next()).collect();
     assert_eq!(kinds, "=+");
 }
+
+#[test]
+fn without_entity_tags_a_list_tells_by_dates_and_without_both_nothing() {
+    let at = |text: &str| Some(text.parse().unwrap());
+    let (old, new) = (at("2026-11-29T10:00:00Z"), at("2026-11-29T10:00:01Z"));
+    let entry = Entry { last_modified: old, ..line("a", "1").entry };
+    let is = |etag, modified| unchanged(&entry, &ObjectSummary { modified, ..listed("a", etag) });
+    assert!(is("1", old) && is("", old));
+    assert!(!is("2", old) && !is("1", new) && !is("", new));
+    assert!(!unchanged(&line("a", "1").entry, &listed("a", "")), "nothing is known of it");
+}

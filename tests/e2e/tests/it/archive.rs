@@ -12,6 +12,7 @@ mod moved;
 mod restore;
 mod rights;
 mod schedule;
+mod strangers;
 mod suspicion;
 mod throttling;
 mod troubles;
