@@ -22,6 +22,7 @@ use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
 use super::known::Known;
 use super::suspicion::Noise;
+use super::tags::Tags;
 use super::vault::{BINARY, PART};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
 use crate::store::Stored;
@@ -52,6 +53,7 @@ pub struct Copier {
     archiver: Archiver,
     run: String,
     acls: Arc<Acls>,
+    tags: Arc<Tags>,
     lookups: Lookups,
     budget: Arc<Semaphore>,
     keeping: Keeping,
@@ -62,7 +64,12 @@ pub struct Copier {
 
 impl Copier {
     /// For the run called `run`.
-    pub(super) fn new(archiver: Archiver, run: String, acls: Arc<Acls>, known: Arc<Known>) -> Self {
+    pub(super) fn new(
+        archiver: Archiver,
+        run: String,
+        (acls, tags): (Arc<Acls>, Arc<Tags>),
+        known: Arc<Known>,
+    ) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
         let lookups = Lookups::new(archiver.store.clone(), archiver.plan.clone(), known);
@@ -70,6 +77,7 @@ impl Copier {
             archiver,
             run,
             acls,
+            tags,
             lookups,
             budget,
             keeping,
@@ -119,6 +127,19 @@ impl Copier {
             pause *= 2;
         }
         Ok(absent())
+    }
+
+    /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.
+    pub async fn refresh(&self, known: Entry) -> Result<Outcome> {
+        let version = known.version_id.as_deref();
+        let (acl, tags) = futures::try_join!(
+            self.acl(&known.key, version),
+            self.tags.read(&self.archiver.source, &known.key, version)
+        )?;
+        let acl_unread = acl == Told::Failed;
+        let acl = if let Told::List(acl) = acl { Some(acl) } else { known.acl.clone() };
+        let tags = tags.unwrap_or_else(|| known.tags.clone());
+        Ok(Outcome::Refreshed(Box::new(Entry { tags, acl, acl_unread, ..known })))
     }
 
     /// Whether the archive holds this content and it does not look random.

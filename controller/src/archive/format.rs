@@ -229,6 +229,14 @@ pub struct ChangeCounts {
     pub deleted: u64,
     /// Bytes that were read.
     pub bytes: u64,
+    /// Keys whose tags or access control list are others, and nothing else. Only a run that reads them again knows.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub redressed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ChangeCounts {

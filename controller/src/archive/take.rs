@@ -19,6 +19,7 @@ use super::format::{
     record_key,
 };
 use super::manifest::{Writer, Written};
+use super::tags::Tags;
 use super::walk::Walked;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
@@ -57,8 +58,12 @@ pub struct Meter {
     pub same: AtomicU64,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
+    /// Objects whose tags or access control list alone are others.
+    pub redressed: AtomicU64,
     /// The source's access control lists.
     pub acls: Arc<Acls>,
+    /// The source's tags, as far as they are read again.
+    pub tags: Arc<Tags>,
 }
 
 /// What is archived beside the bucket's objects. Its contents are there already.
@@ -149,7 +154,7 @@ impl Archiver {
             extras: beside.extras,
             missing: [beside.missing, unreadable].concat(),
             vanished,
-            unread: unread(&meter.acls),
+            unread: unread(&meter),
             replaced: meter.replaced.load(Ordering::Relaxed) + walked.resumed.replaced,
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
@@ -193,6 +198,7 @@ impl Archiver {
             rewritten: walked.counts.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
             scrambled: meter.scrambled.load(Ordering::Relaxed),
             bytes: meter.bytes.load(Ordering::Relaxed) + walked.resumed.bytes,
+            redressed: meter.redressed.load(Ordering::Relaxed) + walked.counts.redressed,
             ..walked.counts
         };
         let Some(latest) = latest.filter(|_| walked.resumed.objects > 0) else { return Ok(counts) };
@@ -296,9 +302,11 @@ impl Archiver {
     }
 }
 
-/// What the run's record says of lists that the source did not show.
-fn unread(acls: &Acls) -> Vec<String> {
-    acls.why().map(|why| format!("access control lists: {why}")).into_iter().collect()
+/// What the run's record says of lists and tags that the source did not show.
+fn unread(meter: &Meter) -> Vec<String> {
+    let lists = meter.acls.why().map(|why| format!("access control lists: {why}"));
+    let tags = meter.tags.why().map(|why| format!("tags: {why}"));
+    lists.into_iter().chain(tags).collect()
 }
 
 /// What our own row says of a run that is whole.

@@ -19,6 +19,8 @@ pub struct Done {
 pub enum Outcome {
     /// It is in the archive.
     Copied(Box<Done>),
+    /// It is the same, with the tags and the access control list that it has by now.
+    Refreshed(Box<Entry>),
     /// It is gone.
     Vanished,
     /// The source lists it, and does not give it; why.

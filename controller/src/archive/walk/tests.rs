@@ -164,3 +164,24 @@ fn without_entity_tags_a_list_tells_by_dates_and_without_both_nothing() {
     assert!(!is("2", old) && !is("1", new) && !is("", new));
     assert!(!unchanged(&line("a", "1").entry, &listed("a", "")), "nothing is known of it");
 }
+
+#[tokio::test]
+async fn a_run_that_refreshes_asks_again_about_what_has_not_changed() {
+    let (pages, listing) = mpsc::channel(8);
+    pages.send(Ok(vec![listed("a", "1"), listed("b", "2")])).await.unwrap();
+    drop(pages);
+    let (send, lines) = mpsc::channel(8);
+    send.send(Ok(vec![line("a", "1"), line("b", "1")])).await.unwrap();
+    drop(send);
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::create(&folder.path().join("spool")).unwrap();
+    let (changed, mut rest) = mpsc::channel(100);
+    let (before, copied) = (Before::new(Some(lines)).read_again(true), futures::stream::empty());
+    let walked = walk(listing, before, copied, spool, changed, &|_| (), &Lost(&[])).await.unwrap();
+    assert_eq!((walked.counts.rewritten, walked.counts.redressed), (1, 0));
+    let mut told = Vec::new();
+    while let Some(change) = rest.recv().await {
+        told.push((change.listed.key, change.known.is_some(), change.before.is_some()));
+    }
+    assert_eq!(told, [("a".to_owned(), true, false), ("b".to_owned(), false, true)]);
+}
