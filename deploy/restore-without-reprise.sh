@@ -31,7 +31,7 @@ done
 say "run $run: $(jq -r '"\(.manifest.objects) objects, \(.manifest.bytes) bytes"' "runs/$run.json")"
 from sync --force-glacier-transfer --exclude '*' --include 'objects/*' --include 'pending/*' "$archive" contents || failed=1; cd contents
 jq -r 'select(.pending == null) | "\(.sha256)  objects/\(.sha256)"' ../manifest | sort -u | sha256sum --check --quiet 2>/dev/null >../bad || :
-jq -r 'select(.pending and (.etag | length) == 32) | "\(.etag)  \(.pending)"' ../manifest | md5sum --check --quiet 2>/dev/null >>../bad || :
+jq -r 'select(.pending and (.opaque | not) and (.etag | length) == 32) | "\(.etag)  \(.pending)"' ../manifest | md5sum --check --quiet 2>/dev/null >>../bad || :
 sed -n 's/: FAILED.*//p' ../bad | while IFS= read -r one; do say "$one is missing or damaged" && rm -f "$one"; done # and fetched again next time
 place() { # a content, a key
   case /${2%/}/ in *//* | */./* | */../*) say "refused, it would leave the folder: $2"; return 1 ;; esac

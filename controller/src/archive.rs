@@ -32,6 +32,7 @@ pub mod restore;
 pub mod retention;
 pub mod select;
 pub mod suspicion;
+pub mod tags;
 pub mod take;
 pub mod vault;
 pub mod verify;

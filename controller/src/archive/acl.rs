@@ -81,7 +81,7 @@ impl Acls {
         let told = if error.is_unsupported() || error.is_incomplete() {
             heard.refusals += PATIENCE;
             Told::Nothing
-        } else if error.is_denied() {
+        } else if error.is_refused() {
             heard.refusals += 1;
             Told::Nothing
         } else if error.is_broken() && (heard.answered || heard.broken < PATIENCE) {

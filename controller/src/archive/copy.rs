@@ -5,7 +5,7 @@
 //! store copies from the source by itself ([`inside`]).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -22,19 +22,26 @@ use super::error::{ArchiveError, Result};
 use super::format::{Entry, is_md5, object_key};
 use super::known::Known;
 use super::suspicion::Noise;
+use super::tags::Tags;
 use super::vault::{BINARY, PART};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
-use crate::store::{Pending, Stored};
+use crate::store::Stored;
 
+mod claims;
 mod inside;
 mod large;
 mod lookups;
+mod outcome;
 mod trouble;
 
+use claims::{claimed, condition};
+pub use outcome::{Done, Kept, Outcome};
 use trouble::{absent, again, error_is_change, replaced, short};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
+/// Doubtful copies after which the store is not asked any more: each is made in vain.
+const PATIENCE: u64 = 8;
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
 /// The pause before the second attempt; it doubles.
@@ -46,50 +53,37 @@ pub struct Copier {
     archiver: Archiver,
     run: String,
     acls: Arc<Acls>,
+    tags: Arc<Tags>,
     lookups: Lookups,
     budget: Arc<Semaphore>,
     keeping: Keeping,
     pending: AtomicU64,
-}
-
-/// An object that is in the archive.
-#[derive(Debug)]
-pub struct Done {
-    /// Its line.
-    pub entry: Entry,
-    /// How the archive holds its content.
-    pub kept: Kept,
-    /// It was another one than the listing showed.
-    pub replaced: bool,
-}
-
-/// What became of an object that was to be copied.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It is in the archive.
-    Copied(Box<Done>),
-    /// It is gone.
-    Vanished,
-    /// The source lists it, and does not give it; why.
-    Unreadable(String),
-}
-
-/// How the archive holds a content.
-#[derive(Debug)]
-pub enum Kept {
-    /// Under its digest.
-    Hashed(Stored),
-    /// Where the store copied it by itself.
-    Pending(Pending),
+    /// Copies that the store made by itself and that cannot be told from others.
+    doubts: AtomicU64,
 }
 
 impl Copier {
     /// For the run called `run`.
-    pub(super) fn new(archiver: Archiver, run: String, acls: Arc<Acls>, known: Arc<Known>) -> Self {
+    pub(super) fn new(
+        archiver: Archiver,
+        run: String,
+        (acls, tags): (Arc<Acls>, Arc<Tags>),
+        known: Arc<Known>,
+    ) -> Self {
         let keeping = archiver.vault.keeping(archiver.clock.now());
         let budget = Arc::new(Semaphore::new(BUDGET_KIB));
         let lookups = Lookups::new(archiver.store.clone(), archiver.plan.clone(), known);
-        Self { archiver, run, acls, lookups, budget, keeping, pending: AtomicU64::new(0) }
+        Self {
+            archiver,
+            run,
+            acls,
+            tags,
+            lookups,
+            budget,
+            keeping,
+            pending: AtomicU64::new(0),
+            doubts: AtomicU64::new(0),
+        }
     }
 
     /// Copies what the listing showed.
@@ -135,6 +129,19 @@ impl Copier {
         Ok(absent())
     }
 
+    /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.
+    pub async fn refresh(&self, known: Entry) -> Result<Outcome> {
+        let version = known.version_id.as_deref();
+        let (acl, tags) = futures::try_join!(
+            self.acl(&known.key, version),
+            self.tags.read(&self.archiver.source, &known.key, version)
+        )?;
+        let acl_unread = acl == Told::Failed;
+        let acl = if let Told::List(acl) = acl { Some(acl) } else { known.acl.clone() };
+        let tags = tags.unwrap_or_else(|| known.tags.clone());
+        Ok(Outcome::Refreshed(Box::new(Entry { tags, acl, acl_unread, ..known })))
+    }
+
     /// Whether the archive holds this content and it does not look random.
     pub async fn is_clear(&self, sha256: &str) -> Result<bool> {
         let mut digest = [0; 32];
@@ -167,6 +174,7 @@ impl Copier {
 
     async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
         if self.archiver.spec.mode == CopyMode::ServerSide
+            && self.doubts.load(Ordering::Relaxed) < PATIENCE
             && let Some(done) = self.inside(listed).await?
         {
             return Ok(Some(done));
@@ -215,7 +223,7 @@ impl Copier {
         }
         let (sha256, md5): ([u8; 32], [u8; 16]) = (sha256.finalize().into(), md5.finalize().into());
         let found = Found { body: futures::stream::empty().boxed(), ..found };
-        if is_md5(&found.etag) && found.etag != hex::encode(md5) {
+        if claimed(&found).is_some_and(|claimed| claimed != hex::encode(md5)) {
             let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
             self.twice(listed, want, (found.size, sha256)).await?;
         }
@@ -335,7 +343,8 @@ impl Copier {
             let tags = source.s3.tags(&source.bucket, &listed.key, found.version.as_deref()).await;
             tags.map_err(ArchiveError::outside("reading an object's tags"))?
         };
-        let replaced = found.etag != listed.etag;
+        let replaced = !listed.may_be(&found.etag);
+        let opaque = is_md5(&found.etag) && found.proof.is_encrypted;
         let (sha256, pending) = match &kept {
             Kept::Hashed(stored) => (hex::encode(stored.sha256), None),
             Kept::Pending(pending) => (String::new(), Some(pending.name.clone())),
@@ -366,6 +375,7 @@ impl Copier {
             acl_unread: acl == Told::Failed,
             acl: if let Told::List(acl) = acl { Some(acl) } else { None },
             pending,
+            opaque,
         };
         Ok(Done { entry, kept, replaced })
     }

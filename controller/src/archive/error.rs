@@ -106,6 +106,14 @@ impl ArchiveError {
         }
     }
 
+    /// A store turned out to list in another order than S3 has: begun again, its lists are sorted.
+    pub fn is_disordered(&self) -> bool {
+        match self {
+            Self::Outside { source, .. } | Self::Inside { source, .. } => source.is_disordered(),
+            _ => false,
+        }
+    }
+
     /// Names what was done with a file.
     pub fn file(doing: &'static str) -> impl Fn(std::io::Error) -> Self {
         move |source| Self::File { doing, source }

@@ -100,6 +100,9 @@ pub struct Entry {
     /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
+    /// The source encrypts: its entity tag is no MD5, whatever it looks like.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opaque: bool,
 }
 
 impl Entry {
@@ -133,13 +136,13 @@ impl Entry {
 
     /// The entity tag, if it is the MD5 of the content.
     pub fn md5(&self) -> Option<&str> {
-        is_md5(&self.etag).then_some(self.etag.as_str())
+        (!self.opaque && is_md5(&self.etag)).then_some(self.etag.as_str())
     }
 }
 
-/// Whether an entity tag can be the MD5 of its content: one of parts has a `-`.
+/// Whether an entity tag can be the MD5 of its content: one of parts has a `-`. Upper case is nobody's MD5, as far as we say it.
 pub fn is_md5(etag: &str) -> bool {
-    etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+    etag.len() == 32 && etag.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A run: which manifest it has, and what else was archived with it. Its own digest is named by the next run's `previous`.
@@ -226,6 +229,14 @@ pub struct ChangeCounts {
     pub deleted: u64,
     /// Bytes that were read.
     pub bytes: u64,
+    /// Keys whose tags or access control list are others, and nothing else. Only a run that reads them again knows.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub redressed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 impl ChangeCounts {
@@ -307,5 +318,6 @@ mod tests {
     fn only_the_tag_of_a_single_put_is_a_digest() {
         assert!(is_md5("d41d8cd98f00b204e9800998ecf8427e"));
         assert!(!is_md5("d41d8cd98f00b204e9800998ecf8427e-2") && !is_md5(""));
+        assert!(!is_md5("D41D8CD98F00B204E9800998ECF8427E"), "compared with ours it would differ");
     }
 }

@@ -237,6 +237,7 @@ fn write(index: &ArtifactIndex, path: &Path) -> Result<Written> {
             tags: std::collections::BTreeMap::new(),
             acl_unread: false,
             acl: None,
+            opaque: false,
             pending: None,
         };
         let text = serde_json::to_string(&line)

@@ -27,6 +27,8 @@ enum Outcome {
     Bad(String),
     Frozen,
     Missing,
+    /// Its own tag says that it is other bytes, and whether that is a digest nobody can tell any more.
+    Unproven,
 }
 
 impl Archiver {
@@ -93,9 +95,37 @@ impl Archiver {
                     findings.push(format!("{name} is missing"));
                 }
                 Outcome::Frozen => hashed.frozen += 1,
+                Outcome::Unproven => {
+                    tracing::warn!(
+                        name,
+                        "a copy bears another tag than its MD5, and the source has it no more: it stays unhashed"
+                    );
+                }
             }
         }
         Ok(hashed)
+    }
+
+    /// Whether the source has the content of this digest; `None`: it does not have what was copied any more, or does not show it.
+    async fn source_has(&self, pending: &Pending, sha256: [u8; 32]) -> Result<Option<bool>> {
+        if pending.source_key.is_empty() {
+            return Ok(None);
+        }
+        let (source, outside) = (&self.source, ArchiveError::outside("reading what was copied"));
+        let condition = Some(pending.etag.as_str()).filter(|etag| !etag.is_empty());
+        let want = Want { version: pending.source_version.as_deref(), etag: condition, range: None };
+        let found = match source.s3.read(&source.bucket, &pending.source_key, want).await {
+            Err(error) if error.is_refused() => return Ok(None),
+            found => found.map_err(&outside)?,
+        };
+        if condition.is_some_and(|etag| etag != found.etag) {
+            return Ok(None);
+        }
+        let (mut hash, mut body) = (Sha256::new(), found.body);
+        while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            hash.update(&chunk);
+        }
+        Ok(Some(<[u8; 32]>::from(hash.finalize()) == sha256))
     }
 
     async fn hash_one(&self, pending: &Pending) -> Result<Outcome> {
@@ -106,13 +136,22 @@ impl Archiver {
             Err(error) if error.is_not_found() => return Ok(Outcome::Missing),
             found => found.map_err(&inside)?,
         };
-        let claimed = [pending.etag.clone(), found.etag.clone()];
+        let own = (!found.proof.is_encrypted).then(|| found.etag.clone());
         let (bytes, md5, mut stored) = digest(found).await?;
         if i64::try_from(bytes) != Ok(pending.size) {
             return Ok(Outcome::Bad(format!("it has {bytes} bytes, and should have {}", pending.size)));
         }
-        if let Some(wrong) = claimed.iter().find(|etag| is_md5(etag) && **etag != md5) {
-            return Ok(Outcome::Bad(format!("its MD5 is {md5}, and should be {wrong}")));
+        if let Some(doubt) = doubt(pending, own.as_deref(), &md5) {
+            match (self.source_has(pending, stored.sha256).await?, doubt) {
+                (Some(true), _) => {}
+                (None, Doubt::Own) => return Ok(Outcome::Unproven),
+                (Some(false), _) | (None, Doubt::Source) => {
+                    return Ok(Outcome::Bad(format!(
+                        "its MD5 is {md5}, and the source's entity tag {}",
+                        pending.etag
+                    )));
+                }
+            }
         }
         let key = object_key(&vault.prefix, &hex::encode(stored.sha256));
         let keeping = vault.keeping(self.clock.now());
@@ -134,6 +173,23 @@ impl Archiver {
     }
 }
 
+/// Whose entity tag looks like an MD5, and is not that of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    /// That of the source, when it was copied.
+    Source,
+    /// That of the copy alone, which may be no digest: only the source says more.
+    Own,
+}
+
+/// Whether a tag contradicts the MD5 that was found. `own` is the copy's, where it can be one. Pure.
+fn doubt(pending: &Pending, own: Option<&str>, md5: &str) -> Option<Doubt> {
+    if !pending.opaque && is_md5(&pending.etag) {
+        return (pending.etag != md5).then_some(Doubt::Source);
+    }
+    own.filter(|own| is_md5(own) && *own != md5).map(|_| Doubt::Own)
+}
+
 /// Reads a content to its end: its bytes, MD5 and what is to be stored of it.
 async fn digest(found: Found) -> Result<(u64, String, Stored)> {
     let (mut sha256, mut md5, mut noise, mut bytes) = (Sha256::new(), Md5::new(), Noise::new(), 0);
@@ -151,4 +207,40 @@ async fn digest(found: Found) -> Result<(u64, String, Stored)> {
         locked_until: None,
     };
     Ok((bytes, hex::encode(md5.finalize()), stored))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const OTHER: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+
+    fn pending(etag: &str, opaque: bool) -> Pending {
+        let (name, etag, source_key) = ("pending/1".to_owned(), etag.to_owned(), "a".to_owned());
+        Pending {
+            name,
+            size: 1,
+            etag,
+            opaque,
+            source_key,
+            source_version: None,
+            locked_until: None,
+            sha256: None,
+        }
+    }
+
+    #[test]
+    fn only_a_tag_that_can_be_a_digest_contradicts_what_was_hashed() {
+        assert_eq!(doubt(&pending(ONE, false), Some(OTHER), ONE), None, "the source's tag tells enough");
+        assert_eq!(doubt(&pending(OTHER, false), Some(ONE), ONE), Some(Doubt::Source));
+        // The source encrypts, or sent it in parts, or nobody knows: then the copy's own tag is held against it.
+        for unknown in
+            [pending(OTHER, true), pending("0cc175b9c0f1b6a831c399e269772661-2", false), pending("", false)]
+        {
+            assert_eq!(doubt(&unknown, Some(ONE), ONE), None);
+            assert_eq!(doubt(&unknown, Some(OTHER), ONE), Some(Doubt::Own));
+            assert_eq!(doubt(&unknown, None, ONE), None, "the archive encrypts");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use super::retention::{self, Decision};
 use super::take::create_private;
 use crate::store::ArchiveRow;
 
+mod orphans;
 mod sweep;
 
 /// Digests that are marked together.
@@ -38,7 +39,9 @@ pub struct Pruned {
     pub deleted_bytes: u64,
     /// Contents that the store keeps because of a lock that we did not know of.
     pub locked: u64,
-    /// Leftovers of runs that were cut off and were deleted: large contents on their way, whole or not.
+    /// Manifests that belong to no run, for longer than the grace period.
+    pub orphans: u64,
+    /// Leftovers of runs that were cut off and were deleted: large contents on their way, whole or not, and manifests.
     pub leftovers: u64,
 }
 
@@ -77,12 +80,14 @@ impl Archiver {
         let kept = dumps.iter().filter(|dump| !dump_decision.pruned.contains(&dump.file_name()));
         marks.add(&kept.filter_map(|dump| hex::decode(&dump.sha256).ok()).collect::<Vec<_>>()).await?;
         let marked = marks.apply(grace_ended, now).await?;
+        let orphans = self.orphans(&runs, grace_ended).await?;
         let mut pruned = Pruned {
             runs: told(&decision),
             dumps: told(&dump_decision),
             unreferenced: marked.unreferenced,
             unreferenced_bytes: marked.bytes,
             due: marked.due,
+            orphans: orphans.len() as u64,
             ..Pruned::default()
         };
         if yes {
@@ -94,6 +99,7 @@ impl Archiver {
                 self.delete_dump(dump).await?;
             }
             marks.keep().await?;
+            self.sweep_orphans(&orphans, &mut pruned).await?;
             self.sweep(grace_ended, now, &mut pruned).await?;
         }
         Ok(pruned)

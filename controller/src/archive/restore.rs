@@ -13,6 +13,7 @@ use super::error::{ArchiveError, Result};
 use super::format::Entry;
 use super::gate::Gate;
 use super::select::Which;
+use super::tags::Tags;
 use super::take::create_private;
 use super::{Archiver, Place};
 use crate::providers::s3::ObjectHead;
@@ -99,7 +100,17 @@ struct Tally {
     copied: AtomicU64,
     copied_bytes: AtomicU64,
     acls: Acls,
+    tags: Tags,
     thaws: Thaws,
+}
+
+impl Tally {
+    /// For what is begun again: what was copied counts.
+    fn again(&self, manifest: &std::path::Path) -> Self {
+        let count = |counter: &AtomicU64| AtomicU64::new(counter.load(Ordering::Relaxed));
+        let (copied, copied_bytes) = (count(&self.copied), count(&self.copied_bytes));
+        Self { copied, copied_bytes, thaws: Thaws::of(manifest), ..Self::default() }
+    }
 }
 
 impl RestoreOrder {
@@ -121,7 +132,16 @@ impl Archiver {
         let run = self.which(&order.which).await?;
         let folder = self.work.join(format!("restore-{run}-{}", uuid::Uuid::new_v4().simple()));
         create_private(&folder)?;
-        let result = self.restore_run(&run, &folder.join("manifest"), order).await;
+        let manifest = folder.join("manifest");
+        let tally = Arc::new(Tally { thaws: Thaws::of(&manifest), ..Tally::default() });
+        let mut result = self.restore_run(&run, &manifest, order, Arc::clone(&tally)).await;
+        if let Err(error) = &result
+            && error.is_disordered()
+        {
+            // From now on the target's list is sorted before it is read; what is right by now is skipped.
+            tracing::warn!(plan = self.plan, %error, "the target lists in an order of its own: begun again");
+            result = self.restore_run(&run, &manifest, order, Arc::new(tally.again(&manifest))).await;
+        }
         std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         result
     }
@@ -131,10 +151,10 @@ impl Archiver {
         run: &str,
         manifest: &std::path::Path,
         order: &RestoreOrder,
+        tally: Arc<Tally>,
     ) -> Result<Restored> {
         let (record, _) = self.record_of(run).await?;
         self.vault.fetch_manifest(&record, manifest).await?;
-        let tally = Arc::new(Tally { thaws: Thaws::of(manifest), ..Tally::default() });
         if self.vault.is_cold() {
             self.thaw_all(&tally.thaws, order).await?;
         }
@@ -170,11 +190,12 @@ impl Archiver {
             run: run.to_owned(),
             objects: count(&tally.objects),
             bytes: count(&tally.bytes),
-            copied: count(&tally.copied),
+            // What nobody has hashed may be copied a second time, where it was begun again.
+            copied: count(&tally.copied).min(count(&tally.objects)),
             copied_bytes: count(&tally.copied_bytes),
-            skipped: count(&tally.objects) - count(&tally.copied),
+            skipped: count(&tally.objects).saturating_sub(count(&tally.copied)),
             differences,
-            notes: notes(&tally.acls).into_iter().chain(compared.others).collect(),
+            notes: notes(&tally).into_iter().chain(compared.others).collect(),
         })
     }
 
@@ -210,7 +231,7 @@ impl Archiver {
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
-        if there && self.is_right(entry, &key, order).await? {
+        if there && self.is_right(entry, &key, order, &tally.tags).await? {
             return self.open_up(entry, &key, (order, &tally.acls), false).await;
         }
         if tally.thaws.are_asked() {
@@ -242,8 +263,7 @@ impl Archiver {
             }
         }
         if !entry.tags.is_empty() {
-            let tagged = order.to.s3.set_tags(&order.to.bucket, &key, &entry.tags).await;
-            tagged.map_err(ArchiveError::outside("tagging an object"))?;
+            tally.tags.put(&order.to, &key, &entry.tags).await?;
         }
         self.open_up(entry, &key, (order, &tally.acls), true).await?;
         tally.copied.fetch_add(1, Ordering::Relaxed);
@@ -252,7 +272,10 @@ impl Archiver {
     }
 }
 
-fn notes(acls: &Acls) -> Vec<String> {
-    let told = |why| format!("access control lists were not all put back and compared: {why}");
-    acls.why().map(told).into_iter().collect()
+fn notes(tally: &Tally) -> Vec<String> {
+    let told = |what: &str, why: Option<String>| {
+        why.map(|why| format!("{what} were not all put back and compared: {why}"))
+    };
+    let lists = told("access control lists", tally.acls.why());
+    lists.into_iter().chain(told("tags", tally.tags.why())).collect()
 }

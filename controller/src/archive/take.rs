@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::BufRead as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +19,7 @@ use super::format::{
     record_key,
 };
 use super::manifest::{Writer, Written};
+use super::tags::Tags;
 use super::walk::Walked;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
@@ -57,8 +58,12 @@ pub struct Meter {
     pub same: AtomicU64,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
+    /// Objects whose tags or access control list alone are others.
+    pub redressed: AtomicU64,
     /// The source's access control lists.
     pub acls: Arc<Acls>,
+    /// The source's tags, as far as they are read again.
+    pub tags: Arc<Tags>,
 }
 
 /// What is archived beside the bucket's objects. Its contents are there already.
@@ -134,12 +139,9 @@ impl Archiver {
         (cost, turn): (&Cost, &mut Turn),
     ) -> Result<Record> {
         let latest = self.latest(folder).await?;
-        let meter = Meter::default();
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
-        let (walked, ()) = futures::try_join!(self.copy_changes(row, manifest, &spool, &meter), async {
-            self.beat(row.id, &meter).await
-        })?;
+        let (walked, meter) = self.listed_and_copied(row, manifest, &spool).await?;
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = self.counted(walked, &meter, latest.as_ref(), folder).await?;
@@ -152,13 +154,36 @@ impl Archiver {
             extras: beside.extras,
             missing: [beside.missing, unreadable].concat(),
             vanished,
-            unread: unread(&meter.acls),
+            unread: unread(&meter),
             replaced: meter.replaced.load(Ordering::Relaxed) + walked.resumed.replaced,
             previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
             ..self.record(row, counts, &written)
         };
         turn.is_ours().await?;
         self.publish(row, record, &folder.join("manifest")).await
+    }
+
+    /// Lists and copies, and shows how far it is. Where the source's list turns out to be in another order than S3 has, once more: what was
+    /// copied until then is not copied again.
+    async fn listed_and_copied(
+        &self,
+        row: &ArchiveRow,
+        manifest: Option<PathBuf>,
+        spool: &Path,
+    ) -> Result<(Walked, Meter)> {
+        loop {
+            let meter = Meter::default();
+            let done = futures::try_join!(
+                self.copy_changes(row, manifest.clone(), spool, &meter),
+                self.beat(row.id, &meter)
+            );
+            match done {
+                Err(error) if error.is_disordered() => {
+                    tracing::warn!(plan = self.plan, error = %Chain(&error), "the source's list is sorted before it is read");
+                }
+                done => return done.map(|(walked, ())| (walked, meter)),
+            }
+        }
     }
 
     /// What changed since the run before, by all that this run did: also by what it did before it was cut off.
@@ -173,6 +198,7 @@ impl Archiver {
             rewritten: walked.counts.rewritten.saturating_sub(meter.same.load(Ordering::Relaxed)),
             scrambled: meter.scrambled.load(Ordering::Relaxed),
             bytes: meter.bytes.load(Ordering::Relaxed) + walked.resumed.bytes,
+            redressed: meter.redressed.load(Ordering::Relaxed) + walked.counts.redressed,
             ..walked.counts
         };
         let Some(latest) = latest.filter(|_| walked.resumed.objects > 0) else { return Ok(counts) };
@@ -276,9 +302,11 @@ impl Archiver {
     }
 }
 
-/// What the run's record says of lists that the source did not show.
-fn unread(acls: &Acls) -> Vec<String> {
-    acls.why().map(|why| format!("access control lists: {why}")).into_iter().collect()
+/// What the run's record says of lists and tags that the source did not show.
+fn unread(meter: &Meter) -> Vec<String> {
+    let lists = meter.acls.why().map(|why| format!("access control lists: {why}"));
+    let tags = meter.tags.why().map(|why| format!("tags: {why}"));
+    lists.into_iter().chain(tags).collect()
 }
 
 /// What our own row says of a run that is whole.

@@ -148,8 +148,7 @@ impl Archiver {
             Err(ArchiveError::Damaged { what, how }) => findings.push(format!("{what}: {how}")),
             Err(error) => return Err(error),
             Ok(record) => {
-                self.match_listing(&mut findings).await?;
-                self.match_pending(&mut findings).await?;
+                self.match_listings(&mut findings).await?;
                 objects = self.match_manifest(manifest, &mut findings).await?;
                 (read, frozen) = self.read_again(depth, thaw, &mut findings).await?;
                 // By now all is known that reading told.
@@ -184,8 +183,24 @@ impl Archiver {
 
     /// Brings what we know of the archive's contents in line with what it lists.
     pub(super) async fn relist(&self) -> Result<()> {
-        self.match_pending(&mut Findings::default()).await?;
-        self.match_listing(&mut Findings::default()).await
+        self.match_listings(&mut Findings::default()).await
+    }
+
+    /// The same, with what is found to be wrong. Where the archive's store turns out to list in another order than S3 has, once more.
+    async fn match_listings(&self, findings: &mut Findings) -> Result<()> {
+        loop {
+            let matched = match self.match_pending(findings).await {
+                Ok(()) => self.match_listing(findings).await,
+                failed => failed,
+            };
+            match matched {
+                Err(error) if error.is_disordered() => {
+                    tracing::warn!(plan = self.plan, %error, "the archive's list is sorted before it is read");
+                    findings.0.clear();
+                }
+                matched => return matched,
+            }
+        }
     }
 
     async fn match_listing(&self, findings: &mut Findings) -> Result<()> {

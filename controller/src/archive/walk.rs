@@ -26,6 +26,8 @@ pub struct Changed {
     pub listed: ObjectSummary,
     /// Its line in the run before, if the listing shows it as another object by now.
     pub before: Option<Box<Entry>>,
+    /// Its line in the run before, if that holds: only what may change beside it is read again.
+    pub known: Option<Box<Entry>>,
 }
 
 /// What a walk saw.
@@ -52,7 +54,7 @@ impl Resumed {
     fn add(&mut self, entry: &Entry, listed: &ObjectSummary) {
         self.objects += 1;
         self.bytes += entry.size;
-        self.replaced += u64::from(entry.etag != listed.etag);
+        self.replaced += u64::from(!listed.may_be(&entry.etag));
     }
 }
 
@@ -85,8 +87,10 @@ impl Spool {
 /// Whether the source still has what the manifest names, and all of it is known. Pure.
 fn unchanged(entry: &Entry, listed: &ObjectSummary) -> bool {
     let same =
-        entry.size == listed.size && entry.etag == listed.etag && entry.last_modified == listed.modified;
-    same && !entry.acl_unread
+        entry.size == listed.size && listed.may_be(&entry.etag) && entry.last_modified == listed.modified;
+    // Of a list without entity tags and without dates nothing is known.
+    let told = !listed.etag.is_empty() || listed.modified.is_some();
+    same && told && !entry.acl_unread
 }
 
 /// Lines of the manifest of the run before, one at a time.
@@ -94,12 +98,19 @@ fn unchanged(entry: &Entry, listed: &ObjectSummary) -> bool {
 pub struct Before {
     lines: Option<mpsc::Receiver<Result<Vec<Line>>>>,
     batch: VecDeque<Line>,
+    refresh: bool,
 }
 
 impl Before {
     /// All lines that come; none if there was no run before.
     pub fn new(lines: Option<mpsc::Receiver<Result<Vec<Line>>>>) -> Self {
-        Self { lines, batch: VecDeque::new() }
+        Self { lines, batch: VecDeque::new(), refresh: false }
+    }
+
+    /// The same; with `refresh`, what may change of an unchanged object and is in no listing is read again.
+    #[must_use]
+    pub fn read_again(self, refresh: bool) -> Self {
+        Self { refresh, ..self }
     }
 
     /// The next line, without taking it.
@@ -156,7 +167,8 @@ struct Decided {
 type Copied = Result<(String, String, Option<Value>), StoreError>;
 
 /// One pass over everything. `copied` is what this run had copied when it was cut off, in the order of keys. A line is kept only if the
-/// archive still holds its content, and so is a copy: what was found lost or damaged is copied again.
+/// archive still holds its content, and so is a copy: what was found lost or damaged is copied again. Where `before` is to be
+/// read again, so is what may change of an object and is in no listing.
 pub async fn walk(
     mut pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
     mut before: Before,
@@ -182,19 +194,25 @@ pub async fn walk(
             None => held.contains(&entry.sha256),
         };
         for Decided { listed, line, unchanged, copied } in decided {
-            if let Some(line) = line.as_ref().filter(|line| unchanged && holds(&line.entry)) {
+            let kept = line.as_ref().filter(|line| unchanged && holds(&line.entry));
+            if let Some(line) = kept.filter(|_| !before.refresh) {
                 spool.keep(line)?;
                 continue;
             }
             spool.copy(&listed.key)?;
-            let before = line.filter(|_| !unchanged).map(|line| line.entry);
+            let known = kept.map(|line| Box::new(line.entry.clone()));
+            let other = line.filter(|_| !unchanged).map(|line| line.entry);
+            if let (Some(known), Some(entry)) = (&known, copied.as_ref().filter(|entry| holds(entry))) {
+                walked.counts.redressed += u64::from(**known != *entry);
+                continue;
+            }
             if let Some(entry) = copied.filter(holds) {
                 walked.resumed.add(&entry, &listed);
-                let same = before.is_some_and(|before| before.is_same_content(&entry));
+                let same = other.is_some_and(|other| other.is_same_content(&entry));
                 walked.counts.rewritten -= u64::from(same);
                 continue;
             }
-            let change = Changed { listed, before: before.map(Box::new) };
+            let change = Changed { listed, before: other.map(Box::new), known };
             if changed.send(change).await.is_err() {
                 return Err(ArchiveError::Cancelled);
             }

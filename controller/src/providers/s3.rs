@@ -10,8 +10,11 @@ pub mod error;
 mod listing;
 pub mod marks;
 pub mod objects;
+mod order;
 pub mod parts;
 pub mod payload;
+pub mod proof;
+mod rows;
 pub mod settings;
 pub mod transfer;
 pub mod versions;
@@ -40,6 +43,7 @@ pub use self::{
     error::S3Error,
     objects::{ObjectHead, ObjectSummary, Thaw},
     payload::Payload,
+    proof::Proof,
     transfer::{Content, Found, Headers, Keeping, Lock, Want},
     versions::{Upload, Version, VersionToken},
 };
@@ -74,6 +78,7 @@ pub struct S3 {
     region: String,
     shared: HttpShared,
     pressure: Pressure,
+    order: order::Order,
 }
 
 /// How often a store asked for less, with the SDK's own attempts. Clones count together.
@@ -105,7 +110,8 @@ impl S3 {
         // First: where no authority vouches for anybody it says so, and the SDK's client would panic.
         let direct = direct::Direct::new(config, &shared, pressure.clone())?;
         let client = settings::client(config, &shared, pressure.clone())?;
-        Ok(Self { client, direct, region: config.region.clone(), shared, pressure })
+        let order = order::Order::default();
+        Ok(Self { client, direct, region: config.region.clone(), shared, pressure, order })
     }
 
     /// The same store, with every wait ending at `cancel`.

@@ -16,13 +16,19 @@ pub struct Pending {
     pub size: i64,
     /// The entity tag that the source showed; empty where it is not known.
     pub etag: String,
+    /// The source encrypts: its entity tag is no MD5, whatever it looks like.
+    pub opaque: bool,
+    /// The key at the source from which it was copied; empty where it is not known.
+    pub source_key: String,
+    /// The version of that, in a versioned source.
+    pub source_version: Option<String>,
     /// Nobody deletes it before.
     pub locked_until: Option<DateTime<Utc>>,
     /// Its digest, once it was hashed.
     pub sha256: Option<Vec<u8>>,
 }
 
-const COLUMNS: &str = "SELECT name, size_bytes, etag, locked_until, sha256 FROM archive_pending";
+const COLUMNS: &str = "SELECT name, size_bytes, etag, opaque, source_key, source_version, locked_until, sha256 FROM archive_pending";
 
 impl Store {
     /// Which of these the archive holds undamaged, as far as is known.
@@ -167,15 +173,19 @@ pub(super) async fn note(
     pending: &[&Pending],
 ) -> Result<()> {
     sqlx::query(
-        "INSERT INTO archive_pending (plan, name, size_bytes, etag, locked_until)
-         SELECT $1, name, size, etag, locked FROM unnest($2::text[], $3::bigint[], $4::text[], $5::timestamptz[]) AS new (name, size, etag, locked)
-         ON CONFLICT (plan, name) DO UPDATE SET etag = EXCLUDED.etag",
+        "INSERT INTO archive_pending (plan, name, size_bytes, etag, locked_until, source_key, source_version, opaque)
+         SELECT $1, new.* FROM unnest($2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::text[], $7::text[], $8::boolean[]) AS new
+         ON CONFLICT (plan, name) DO UPDATE SET etag = EXCLUDED.etag, source_key = EXCLUDED.source_key,
+             source_version = EXCLUDED.source_version, opaque = EXCLUDED.opaque",
     )
     .bind(plan)
     .bind(pending.iter().map(|one| one.name.clone()).collect::<Vec<_>>())
     .bind(pending.iter().map(|one| one.size).collect::<Vec<_>>())
     .bind(pending.iter().map(|one| one.etag.clone()).collect::<Vec<_>>())
     .bind(pending.iter().map(|one| one.locked_until).collect::<Vec<_>>())
+    .bind(pending.iter().map(|one| one.source_key.clone()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|one| one.source_version.clone()).collect::<Vec<_>>())
+    .bind(pending.iter().map(|one| one.opaque).collect::<Vec<_>>())
     .execute(&mut **transaction)
     .await
     .map_err(StoreError::query("archive.note_pending"))

@@ -25,6 +25,10 @@ pub struct ArchiveSpec {
     /// How objects get there. Default: `stream`.
     #[serde(default)]
     pub mode: CopyMode,
+    /// Read the tags and access control lists of unchanged objects again in every run, at two requests each. Otherwise a change of these
+    /// alone, which no listing shows, is archived with the object's next change. Default: `false`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refresh_metadata: bool,
     /// Storage class of the objects, for example `GLACIER`; manifests are always `STANDARD`. Default: the store's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,

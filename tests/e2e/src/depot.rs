@@ -17,6 +17,7 @@ use crate::daemon::{Daemon, Said};
 use crate::plan::{NAME, Plan};
 use crate::records::poll;
 use crate::shelf::{REGION, Shelf};
+use crate::stranger::Stranger;
 use crate::wire::Wire;
 
 /// The production bucket.
@@ -124,6 +125,15 @@ impl Depot {
         let wire = Wire::to(&self.world, self.archive.address()).await;
         self.daemon.set("S3_ARCHIVE_ENDPOINT", &wire.endpoint());
         wire
+    }
+
+    /// A store as nobody has seen one, which keeps both buckets from now on; `says_so`: it says that it encrypts.
+    pub async fn stranger(&mut self, says_so: bool) -> Stranger {
+        let stranger = Stranger::start(&self.world, says_so).await;
+        for side in ["SOURCE", "ARCHIVE"] {
+            self.daemon.set(&format!("S3_{side}_ENDPOINT"), &stranger.endpoint());
+        }
+        stranger
     }
 
     /// Plays `fault` on an operation at the production store.

@@ -23,5 +23,6 @@ pub mod plan;
 pub mod records;
 pub mod shelf;
 pub mod stage;
+pub mod stranger;
 pub mod wire;
 pub mod world;

@@ -7,7 +7,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::{ATTEMPTS, Copier, Done, Kept, PAUSE, again, error_is_change, replaced, short};
+use super::{
+    ATTEMPTS, Copier, Done, Kept, PAUSE, again, claimed, condition, error_is_change, replaced, short,
+};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{is_md5, object_key};
 use crate::archive::suspicion::Noise;
@@ -49,7 +51,7 @@ impl Copier {
             let want = Want {
                 version: version.as_deref(),
                 range: Some((from, part.min(listed.size - from))),
-                etag: Some(&etag),
+                etag: condition(&etag),
             };
             let Some((found, hashed)) = self.part(listed, want, name, upload, number, &whole.hashes).await?
             else {
@@ -65,7 +67,9 @@ impl Copier {
                 whole.first = Some(found);
             }
         }
-        self.as_claimed(listed, version.as_deref(), &etag, whole.hashes.clone()).await?;
+        if whole.first.as_ref().is_some_and(|first| claimed(first).is_some()) {
+            self.as_claimed(listed, version.as_deref(), &etag, whole.hashes.clone()).await?;
+        }
         Ok(Some(whole))
     }
 

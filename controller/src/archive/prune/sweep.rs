@@ -32,6 +32,19 @@ impl Archiver {
         Ok(())
     }
 
+    /// Deletes manifests that belong to no run.
+    pub(super) async fn sweep_orphans(&self, runs: &[String], pruned: &mut Pruned) -> Result<()> {
+        for run in runs {
+            if self.delete(&manifest_key(&self.vault.prefix, run)).await? {
+                tracing::info!(plan = self.plan, run, "manifest without a run pruned");
+                pruned.leftovers += 1;
+            } else {
+                pruned.locked += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes the record of a copied dump; its content is swept when its time has come.
     pub(super) async fn delete_dump(&self, name: &str) -> Result<()> {
         let key = format!("{}dumps/{name}.json", self.vault.prefix);
@@ -177,22 +190,46 @@ impl Archiver {
     }
 
     async fn delete_version(&self, key: &str, version: &str) -> Result<bool> {
-        let vault = &self.vault;
         let id = (version != "null").then_some(version);
-        let denied = match vault.s3.delete(&vault.bucket, key, id).await {
-            Ok(()) => return Ok(true),
-            Err(error) if error.is_not_found() => return Ok(true),
-            Err(error) if error.is_denied() => error,
-            Err(error) => return Err(ArchiveError::inside("deleting what is pruned")(error)),
+        match self.delete_one(key, id).await? {
+            Deleted::Yes => Ok(true),
+            Deleted::Locked => Ok(false),
+            // It was put before the bucket kept versions: a store without any does not understand that it is called `null`.
+            Deleted::Hidden(marker) => {
+                let gone = matches!(self.delete_one(key, Some("null")).await?, Deleted::Yes);
+                Ok(matches!(self.delete_one(key, Some(&marker)).await?, Deleted::Yes) && gone)
+            }
+        }
+    }
+
+    async fn delete_one(&self, key: &str, id: Option<&str>) -> Result<Deleted> {
+        let vault = &self.vault;
+        let inside = ArchiveError::inside("deleting what is pruned");
+        let refused = match vault.s3.delete(&vault.bucket, key, id).await {
+            Ok(Some(marker)) => return Ok(Deleted::Hidden(marker)),
+            Ok(None) => return Ok(Deleted::Yes),
+            Err(error) if error.is_not_found() => return Ok(Deleted::Yes),
+            // Stores say in several ways that something is locked.
+            Err(error) if error.is_refused() => error,
+            Err(error) => return Err(inside(error)),
         };
         let head = vault.s3.head_version(&vault.bucket, key, id).await;
         let head = head.map_err(ArchiveError::inside("looking whether a lock protects what is pruned"))?;
         match head.and_then(|head| head.locked_until) {
-            Some(until) if until > self.clock.now() => Ok(false),
+            Some(until) if until > self.clock.now() => Ok(Deleted::Locked),
+            _ if !refused.is_denied() => Err(inside(refused)),
             _ => Err(ArchiveError::Refused {
-                why: format!("the archive's key pair may not delete {key}: {denied}"),
+                why: format!("the archive's key pair may not delete {key}: {refused}"),
                 advice: "that is as it should be for the pair that takes archives; prune with one that may delete",
             }),
         }
     }
+}
+
+/// What became of a deletion.
+enum Deleted {
+    Yes,
+    /// By a marker, whose version this is.
+    Hidden(String),
+    Locked,
 }

@@ -11,6 +11,7 @@ use super::RestoreOrder;
 use crate::archive::acl::{Acls, Told};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
+use crate::archive::tags::Tags;
 use crate::archive::{Archiver, Place};
 use crate::providers::s3::{Acl, Headers, Want};
 
@@ -34,14 +35,15 @@ impl Archiver {
     }
 
     /// Whether the object is there already, content and all that travels with it.
-    pub(super) async fn is_right(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
-        if !entry.tags.is_empty() {
-            let tags = order.to.s3.tags(&order.to.bucket, key, None).await;
-            if tags.map_err(ArchiveError::outside("looking at an object"))? != entry.tags {
-                return Ok(false);
-            }
-        }
-        self.is_written(entry, key, order).await
+    pub(super) async fn is_right(
+        &self,
+        entry: &Entry,
+        key: &str,
+        order: &RestoreOrder,
+        tags: &Tags,
+    ) -> Result<bool> {
+        let written = self.is_written(entry, key, order).await?;
+        Ok(written && (entry.tags.is_empty() || tags.are(&order.to, key, &entry.tags).await?))
     }
 
     /// Whether the object's content is there, and what is written with it.

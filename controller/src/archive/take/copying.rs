@@ -35,7 +35,7 @@ impl Archiver {
         let (pages, listing) = mpsc::channel(4);
         let (changed, due) = mpsc::channel(1_024);
         let (done, copied) = mpsc::channel(BATCH);
-        let before = Before::new(before.map(manifest::lines));
+        let before = Before::new(before.map(manifest::lines)).read_again(self.spec.refresh_metadata);
         let lines = self.store.archive_lines(row.id);
         let seen = |count| {
             meter.listed.fetch_add(count, Ordering::Relaxed);
@@ -43,7 +43,12 @@ impl Archiver {
         let known = Arc::new(Known::new(self));
         let holdings = Holdings::of(self, Arc::clone(&known));
         let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
-        let copier = Copier::new(self.clone(), row.run.clone(), Arc::clone(&meter.acls), known);
+        let copier = Copier::new(
+            self.clone(),
+            row.run.clone(),
+            (Arc::clone(&meter.acls), Arc::clone(&meter.tags)),
+            known,
+        );
         let ((), walked, (), ()) = futures::try_join!(
             async {
                 self.list(&pages).await;
@@ -85,8 +90,15 @@ impl Archiver {
             .try_for_each_concurrent(self.concurrency, |changed| async move {
                 meter.due.fetch_add(1, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
-                let (copying, listed) = (Arc::clone(copier), changed.listed.clone());
-                let copied = aside(async move { copying.copy(&listed).await }).await;
+                let (copying, listed, known) =
+                    (Arc::clone(copier), changed.listed.clone(), changed.known.clone());
+                let copied = aside(async move {
+                    match known {
+                        Some(known) => copying.refresh(*known).await,
+                        None => copying.copy(&listed).await,
+                    }
+                });
+                let copied = copied.await;
                 gate.leave(pass);
                 let copied = copied.map_err(|error| error.of(&changed.listed.key))?;
                 let note = Self::note(copier, changed, copied, meter).await?;
@@ -100,6 +112,11 @@ impl Archiver {
         meter.copied.fetch_add(1, Ordering::Relaxed);
         let done = match outcome {
             Outcome::Copied(done) => *done,
+            Outcome::Refreshed(entry) => {
+                let other = changed.known.as_ref().is_some_and(|known| *known != entry);
+                meter.redressed.fetch_add(u64::from(other), Ordering::Relaxed);
+                return Ok(absent(changed, serde_json::to_value(&entry).ok()));
+            }
             Outcome::Vanished => return Ok(absent(changed, None)),
             Outcome::Unreadable(why) => return Ok(absent(changed, Some(why.into()))),
         };
@@ -159,7 +176,7 @@ impl Archiver {
     }
 }
 
-/// The note of an object that is not in the archive; if it should be, with the reason in place of its line.
+/// The note of an object of which nothing was copied; if it should have been, with the reason in place of its line.
 fn absent(changed: Changed, entry: Option<serde_json::Value>) -> Copied {
     Copied { key: changed.listed.key, etag: changed.listed.etag, entry, stored: None, pending: None }
 }

@@ -153,3 +153,35 @@ async fn what_the_archive_lost_is_copied_again_though_the_source_did_not_change(
     let kinds: String = spool.lines().filter_map(|line| line.chars().next()).collect();
     assert_eq!(kinds, "=+");
 }
+
+#[test]
+fn without_entity_tags_a_list_tells_by_dates_and_without_both_nothing() {
+    let at = |text: &str| Some(text.parse().unwrap());
+    let (old, new) = (at("2026-11-29T10:00:00Z"), at("2026-11-29T10:00:01Z"));
+    let entry = Entry { last_modified: old, ..line("a", "1").entry };
+    let is = |etag, modified| unchanged(&entry, &ObjectSummary { modified, ..listed("a", etag) });
+    assert!(is("1", old) && is("", old));
+    assert!(!is("2", old) && !is("1", new) && !is("", new));
+    assert!(!unchanged(&line("a", "1").entry, &listed("a", "")), "nothing is known of it");
+}
+
+#[tokio::test]
+async fn a_run_that_refreshes_asks_again_about_what_has_not_changed() {
+    let (pages, listing) = mpsc::channel(8);
+    pages.send(Ok(vec![listed("a", "1"), listed("b", "2")])).await.unwrap();
+    drop(pages);
+    let (send, lines) = mpsc::channel(8);
+    send.send(Ok(vec![line("a", "1"), line("b", "1")])).await.unwrap();
+    drop(send);
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::create(&folder.path().join("spool")).unwrap();
+    let (changed, mut rest) = mpsc::channel(100);
+    let (before, copied) = (Before::new(Some(lines)).read_again(true), futures::stream::empty());
+    let walked = walk(listing, before, copied, spool, changed, &|_| (), &Lost(&[])).await.unwrap();
+    assert_eq!((walked.counts.rewritten, walked.counts.redressed), (1, 0));
+    let mut told = Vec::new();
+    while let Some(change) = rest.recv().await {
+        told.push((change.listed.key, change.known.is_some(), change.before.is_some()));
+    }
+    assert_eq!(told, [("a".to_owned(), true, false), ("b".to_owned(), false, true)]);
+}

@@ -39,11 +39,17 @@ fn print(pruned: &Pruned, yes: bool) -> Result<(), CliError> {
         "{} contents ({} bytes) are named by nothing that is kept; {} of them are out of their grace period and of any lock",
         pruned.unreferenced, pruned.unreferenced_bytes, pruned.due
     ))?;
+    if pruned.orphans > 0 {
+        output::line(format!(
+            "{} manifests belong to no run, for longer than the grace period",
+            pruned.orphans
+        ))?;
+    }
     if !yes {
         return output::line("nothing was deleted; --yes does it");
     }
     output::line(format!(
-        "{} contents ({} bytes) and {} leftovers of unfinished runs were deleted; {} contents are locked by the store",
+        "{} contents ({} bytes) and {} leftovers of unfinished runs were deleted; {} contents or manifests are locked by the store",
         pruned.deleted, pruned.deleted_bytes, pruned.leftovers, pruned.locked
     ))
 }

@@ -19,10 +19,15 @@ pub(super) struct Args {
     /// Show the progress: objects, bytes, rate, and when it will end
     #[arg(long)]
     watch: bool,
+    /// Read the tags and access control lists of unchanged objects again, two requests each: who changes them alone leaves no trace in a
+    /// listing. The plan's `refreshMetadata` does so in every run
+    #[arg(long)]
+    refresh_metadata: bool,
 }
 
 pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
-    let opened = desk.open(&args.plan).await?;
+    let mut opened = desk.open(&args.plan).await?;
+    opened.archiver.spec.refresh_metadata |= args.refresh_metadata;
     let (plan, stop) = (args.plan.as_str(), &opened.archiver.cancel);
     let capture = Capture { tools: &opened.tools, plan, spec: &opened.plan, stop };
     let taking = capture.take(&opened.archiver);
@@ -65,6 +70,12 @@ fn print(record: &Record) -> Result<(), CliError> {
     output::line(format!("requests: {}", cost.join(", ")))?;
     if !record.vanished.is_empty() {
         output::line(format!("{} objects were deleted while they were copied", record.vanished.len()))?;
+    }
+    if changes.redressed > 0 {
+        output::line(format!(
+            "of {} objects only tags or access control lists are others",
+            changes.redressed
+        ))?;
     }
     for extra in &record.extras {
         output::line(format!(

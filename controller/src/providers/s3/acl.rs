@@ -1,18 +1,17 @@
 //! Who else than its owner may do what with an object.
 
-use aws_sdk_s3::types::{
-    AccessControlPolicy, Grant as SdkGrant, Grantee as SdkGrantee, ObjectCannedAcl, Permission, Type,
-};
+use quick_xml::escape::escape;
 use serde::{Deserialize, Serialize};
 
 use super::{
     S3, S3Error,
     direct::{Ask, serde},
+    marks::NAMESPACE,
 };
-use crate::providers::http::Effect;
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 /// Where a document's root has begun: a declaration may come before it.
 const ROOT_WITHIN: usize = 200;
 /// The lists that have names which every store knows, and what they grant to others than the owner.
@@ -141,16 +140,16 @@ impl S3 {
     ///
     /// Source: S3 API "`PutObjectAcl`". Safe to repeat.
     pub async fn set_acl(&self, bucket: &str, key: &str, acl: &Acl) -> Result<(), S3Error> {
-        let put = self.client.put_object_acl().bucket(bucket).key(key);
         let put = match acl {
-            Acl::Canned(name) => put.acl(ObjectCannedAcl::from(name.as_str())),
+            Acl::Canned(name) => Ask::put_document("objects.grant", bucket, key, "acl", String::new())
+                .header("x-amz-acl", Some(name)),
             Acl::Grants(grants) => {
                 // The document replaces all grants, and must name the owner, whom only the store knows.
                 let seen = self.read_acl(bucket, key, None).await?;
-                put.access_control_policy(policy(seen, grants)?)
+                Ask::put_document("objects.grant", bucket, key, "acl", policy(seen, grants)?)
             }
         };
-        self.run("objects.grant", Effect::Repeatable, put.send()).await.map(drop)
+        self.told(put).await.map(drop)
     }
 }
 
@@ -160,22 +159,25 @@ fn is_policy(text: &str) -> bool {
         .is_some_and(|start| start.contains("<AccessControlPolicy"))
 }
 
-fn policy(seen: Seen, grants: &[Grant]) -> Result<AccessControlPolicy, S3Error> {
-    let wrong = |error| S3Error::Request { call: "objects.grant", source: Box::new(error) };
+/// The document that grants all of these, and everything to the owner. Pure.
+fn policy(seen: Seen, grants: &[Grant]) -> Result<String, S3Error> {
     let owner = seen.owner.and_then(|owner| owner.id);
-    let id = owner.clone().ok_or(S3Error::Incomplete { call: "objects.acl", what: "the owner's id" })?;
-    let own = Grant { permission: "FULL_CONTROL".to_owned(), to: Grantee::User(id) };
-    let grants = std::iter::once(&own).chain(grants).map(|grant| {
-        let to = match &grant.to {
-            Grantee::Group(uri) => SdkGrantee::builder().r#type(Type::Group).uri(uri),
-            Grantee::User(id) => SdkGrantee::builder().r#type(Type::CanonicalUser).id(id),
-        };
-        let permission = Permission::from(grant.permission.as_str());
-        Ok(SdkGrant::builder().grantee(to.build().map_err(wrong)?).permission(permission).build())
-    });
-    let grants = grants.collect::<Result<Vec<_>, S3Error>>()?;
-    let owner = aws_sdk_s3::types::Owner::builder().set_id(owner).build();
-    Ok(AccessControlPolicy::builder().owner(owner).set_grants(Some(grants)).build())
+    let id = owner.ok_or(S3Error::Incomplete { call: "objects.acl", what: "the owner's id" })?;
+    let own = Grant { permission: "FULL_CONTROL".to_owned(), to: Grantee::User(id.clone()) };
+    let grants: String = std::iter::once(&own).chain(grants).map(written).collect();
+    let (owner, list) = (escape(&id), format!("<AccessControlList>{grants}</AccessControlList>"));
+    let owner = format!("<Owner><ID>{owner}</ID></Owner>");
+    Ok(format!("<AccessControlPolicy xmlns=\"{NAMESPACE}\">{owner}{list}</AccessControlPolicy>"))
+}
+
+/// One grant, as a store reads it.
+fn written(grant: &Grant) -> String {
+    let (kind, to) = match &grant.to {
+        Grantee::Group(uri) => ("Group", format!("<URI>{}</URI>", escape(uri.as_str()))),
+        Grantee::User(id) => ("CanonicalUser", format!("<ID>{}</ID>", escape(id.as_str()))),
+    };
+    let to = format!("<Grantee xmlns:xsi=\"{INSTANCE}\" xsi:type=\"{kind}\">{to}</Grantee>");
+    format!("<Grant>{to}<Permission>{}</Permission></Grant>", escape(grant.permission.as_str()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use aws_sdk_s3::operation::create_bucket::builders::CreateBucketFluentBuilder;
 use aws_sdk_s3::types::{
     BucketCannedAcl, BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Tag,
-    Tagging, VersioningConfiguration,
+    Tagging,
 };
 
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{
     S3, S3Error,
     direct::{Ask, serde},
+    marks::NAMESPACE,
 };
 use crate::providers::http::Effect;
 
@@ -40,7 +41,13 @@ impl S3 {
     ///
     /// Source: S3 API "`CreateBucket`"; Scaleway's API page: the location should equal the region.
     pub async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
-        self.run("buckets.create", Effect::Mutating, self.creation(bucket).send()).await.map(drop)
+        let create =
+            |make: CreateBucketFluentBuilder| self.run("buckets.create", Effect::Mutating, make.send());
+        match create(self.creation(bucket).acl(BucketCannedAcl::Private)).await {
+            // A store without access control lists refuses the word, and makes every bucket private.
+            Err(error) if error.is_unsupported() => create(self.creation(bucket)).await.map(drop),
+            made => made.map(drop),
+        }
     }
 
     fn creation(&self, bucket: &str) -> CreateBucketFluentBuilder {
@@ -48,15 +55,15 @@ impl S3 {
         // Amazon's oldest region is the only one that must not be named.
         let place = (self.region != "us-east-1")
             .then(|| CreateBucketConfiguration::builder().location_constraint(location).build());
-        let create = self.client.create_bucket().bucket(bucket).acl(BucketCannedAcl::Private);
-        create.set_create_bucket_configuration(place)
+        self.client.create_bucket().bucket(bucket).set_create_bucket_configuration(place)
     }
 
     /// Creates a private bucket whose objects can be locked; every version is kept. Cannot be done to a bucket that exists.
     ///
     /// Source: S3 API "`CreateBucket`", `x-amz-bucket-object-lock-enabled`.
     pub async fn create_lockable_bucket(&self, bucket: &str) -> Result<(), S3Error> {
-        let create = self.creation(bucket).object_lock_enabled_for_bucket(true).send();
+        let create = self.creation(bucket).acl(BucketCannedAcl::Private);
+        let create = create.object_lock_enabled_for_bucket(true).send();
         self.run("buckets.create", Effect::Mutating, create).await.map(drop)
     }
 
@@ -64,9 +71,9 @@ impl S3 {
     ///
     /// Source: S3 API "`PutBucketVersioning`". Safe to repeat.
     pub async fn enable_versioning(&self, bucket: &str) -> Result<(), S3Error> {
-        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-        let put = self.client.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send();
-        self.run("buckets.version", Effect::Repeatable, put).await.map(drop)
+        let on = "<Status>Enabled</Status></VersioningConfiguration>";
+        let on = format!("<VersioningConfiguration xmlns=\"{NAMESPACE}\">{on}");
+        self.told(Ask::put_document("buckets.version", bucket, "", "versioning", on)).await.map(drop)
     }
 
     /// Whether every version is kept. None is where the store does not have versions.

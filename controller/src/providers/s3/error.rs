@@ -71,7 +71,7 @@ pub enum S3Error {
     },
     /// A list that is not in order cannot be compared with another one while both are read.
     #[error(
-        "the store lists `{key}` after `{before}`; its lists must be in the order of the keys' bytes, as S3 has it: take another store"
+        "the store lists `{key}` after `{before}`, and not in the order of the keys' bytes, as S3 has it"
     )]
     Disordered {
         /// The key that came too late.
@@ -165,6 +165,16 @@ impl S3Error {
     /// The store fails over this, however often it is asked: its own fault, and not that it is out of reach.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Status { status: 500, .. }) && matches!(self.class(), Class::Transient)
+    }
+
+    /// The store refuses, for whatever reason: the same is refused again.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Status { status: 400..=499, .. }) && matches!(self.class(), Class::Terminal)
+    }
+
+    /// Its lists are in another order than S3 has. They are sorted from now on: trying again helps.
+    pub fn is_disordered(&self) -> bool {
+        matches!(self, Self::Disordered { .. })
     }
 
     /// What it said is not what was asked for: it may not know what that is.

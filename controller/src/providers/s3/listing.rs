@@ -18,6 +18,25 @@ pub(super) struct Page {
     pub(super) objects: Vec<Option<ObjectSummary>>,
     pub(super) truncated: bool,
     pub(super) next: Option<String>,
+    /// Its keys are escaped. Nobody asked for that, but a store that does it says so.
+    escaped: bool,
+}
+
+impl Page {
+    /// With keys as they are.
+    fn plain(mut self) -> Self {
+        if self.escaped {
+            self.objects = self.objects.into_iter().map(|object| unescaped(object?)).collect();
+        }
+        self
+    }
+}
+
+/// Source: S3 API "`ListObjectsV2`", `encoding-type`: as in forms, where a blank may be a plus sign.
+fn unescaped(object: ObjectSummary) -> Option<ObjectSummary> {
+    let key = object.key.replace('+', " ");
+    let key = percent_encoding::percent_decode_str(&key).decode_utf8().ok()?.into_owned();
+    Some(ObjectSummary { key, ..object })
 }
 
 /// What is read of a page.
@@ -25,6 +44,7 @@ pub(super) struct Page {
 enum Field {
     Truncated,
     Next,
+    Encoding,
     Key,
     Size,
     Etag,
@@ -38,6 +58,7 @@ impl Field {
         match (depth, inside, name) {
             (2, false, b"IsTruncated") => Some(Self::Truncated),
             (2, false, b"NextContinuationToken") => Some(Self::Next),
+            (2, false, b"EncodingType") => Some(Self::Encoding),
             (3, true, b"Key") => Some(Self::Key),
             (3, true, b"Size") => Some(Self::Size),
             (3, true, b"ETag") => Some(Self::Etag),
@@ -99,7 +120,7 @@ pub(super) fn parse(text: &str) -> Result<Page, Wrong> {
                 }
                 depth -= 1;
             }
-            Event::Eof if depth == 0 && begun => return Ok(page),
+            Event::Eof if depth == 0 && begun => return Ok(page.plain()),
             Event::Eof => return Err("it breaks off".into()),
             _ => {}
         }
@@ -111,6 +132,7 @@ fn keep(field: Field, value: &str, page: &mut Page, entry: &mut Option<Entry>) {
     match (field, entry) {
         (Field::Truncated, _) => page.truncated = value.trim() == "true",
         (Field::Next, _) => page.next = text(),
+        (Field::Encoding, _) => page.escaped = value.trim().eq_ignore_ascii_case("url"),
         (Field::Key, Some(entry)) => entry.key = text(),
         (Field::Size, Some(entry)) => entry.size = value.trim().parse().ok(),
         (Field::Etag, Some(entry)) => entry.etag = unquoted(Some(value.trim())),
@@ -123,7 +145,7 @@ fn keep(field: Field, value: &str, page: &mut Page, entry: &mut Option<Entry>) {
 }
 
 /// `&amp;` and `&#13;`.
-fn refer(value: &mut String, reference: &BytesRef<'_>) -> Result<(), Wrong> {
+pub(super) fn refer(value: &mut String, reference: &BytesRef<'_>) -> Result<(), Wrong> {
     if let Some(letter) = reference.resolve_char_ref()? {
         value.push(letter);
         return Ok(());
@@ -154,6 +176,19 @@ mod tests {
         assert_eq!(key("<![CDATA[<raw> & so]]>"), "<raw> & so");
         assert_eq!(key("é+%2F/../ü"), "é+%2F/../ü");
         assert_eq!(key(""), "");
+    }
+
+    #[test]
+    fn keys_that_a_store_says_to_be_escaped_are_not_taken_as_they_are() {
+        let list = |encoding: &str| {
+            let text = format!(
+                "<ListBucketResult><Contents><Key>a%2Bb+c/%C3%A9</Key><Size>1</Size></Contents>{encoding}</ListBucketResult>"
+            );
+            parse(&text).expect("a page").objects.remove(0).expect("an object").key
+        };
+        assert_eq!(list("<EncodingType>url</EncodingType>"), "a+b c/é");
+        assert_eq!(list("<EncodingType/>"), "a%2Bb+c/%C3%A9");
+        assert_eq!(list(""), "a%2Bb+c/%C3%A9");
     }
 
     #[test]

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_s3::{
-    primitives::DateTime as SmithyTime,
-    types::{ObjectLockRetention, Tag, Tagging},
-};
-
+use quick_xml::escape::escape;
 use serde::Deserialize;
 
 use super::{
@@ -15,10 +11,8 @@ use super::{
 };
 use crate::providers::http::Effect;
 
-/// A lock's end, as the SDK has it.
-pub(super) fn until(lock: Lock) -> SmithyTime {
-    SmithyTime::from_secs(lock.until.timestamp())
-}
+/// Of every document of S3.
+pub(super) const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// Whether a bucket's objects can be locked, as a store sends it.
 #[derive(Debug, Deserialize)]
@@ -45,10 +39,10 @@ impl S3 {
     ///
     /// Source: S3 API "`PutObjectRetention`". Safe to repeat.
     pub async fn lock(&self, bucket: &str, key: &str, lock: Lock) -> Result<(), S3Error> {
-        let retention =
-            ObjectLockRetention::builder().mode(lock.mode().into()).retain_until_date(until(lock)).build();
-        let put = self.client.put_object_retention().bucket(bucket).key(key).retention(retention);
-        self.run("objects.lock", Effect::Repeatable, put.send()).await.map(drop)
+        let (mode, until) = (lock.mode(), lock.until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+        let lock = format!("<Mode>{mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>");
+        let lock = format!("<Retention xmlns=\"{NAMESPACE}\">{lock}</Retention>");
+        self.told(Ask::put_document("objects.lock", bucket, key, "retention", lock)).await.map(drop)
     }
 
     /// An object's tags.
@@ -62,8 +56,12 @@ impl S3 {
     ) -> Result<BTreeMap<String, String>, S3Error> {
         let get = self.client.get_object_tagging().bucket(bucket).key(key);
         let get = get.set_version_id(version.map(str::to_owned)).send();
-        let found = self.run("objects.tags", Effect::Repeatable, get).await?;
-        Ok(found.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
+        match self.run("objects.tags", Effect::Repeatable, get).await {
+            Ok(found) => Ok(found.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect()),
+            // As it is answered of a bucket.
+            Err(error) if error.code() == Some("NoSuchTagSet") => Ok(BTreeMap::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Replaces an object's tags.
@@ -75,13 +73,11 @@ impl S3 {
         key: &str,
         tags: &BTreeMap<String, String>,
     ) -> Result<(), S3Error> {
-        let call = "objects.tag";
-        let wrong = |error| S3Error::Request { call, source: Box::new(error) };
-        let tags =
-            tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build().map_err(wrong));
-        let tagging = Tagging::builder().set_tag_set(Some(tags.collect::<Result<_, _>>()?));
-        let tagging = tagging.build().map_err(wrong)?;
-        let put = self.client.put_object_tagging().bucket(bucket).key(key).tagging(tagging).send();
-        self.run(call, Effect::Repeatable, put).await.map(drop)
+        let tag = |(key, value): (&String, &String)| {
+            format!("<Tag><Key>{}</Key><Value>{}</Value></Tag>", escape(key.as_str()), escape(value.as_str()))
+        };
+        let tags: String = tags.iter().map(tag).collect();
+        let tags = format!("<Tagging xmlns=\"{NAMESPACE}\"><TagSet>{tags}</TagSet></Tagging>");
+        self.told(Ask::put_document("objects.tag", bucket, key, "tagging", tags)).await.map(drop)
     }
 }

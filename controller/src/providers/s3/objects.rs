@@ -1,12 +1,13 @@
 //! Objects: put, read, listed, compared, thawed.
 
-use aws_sdk_s3::{primitives::DateTime as SmithyTime, types::RestoreRequest};
+use aws_sdk_s3::types::RestoreRequest;
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
-use super::{Headers, S3, S3Error, direct::Ask, listing, transfer::USER};
+use super::{Headers, S3, S3Error, direct::Ask, listing, proof::Proof, transfer::said};
 use crate::providers::http::Effect;
 
 /// What a copy's source must not hold as it is. Slashes separate bucket and key.
@@ -15,18 +16,25 @@ const SOURCE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.
 pub(super) const LARGEST_COPY: u64 = 5_000_000_000;
 
 /// An object as a list tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectSummary {
     /// Its key.
     pub key: String,
     /// In bytes.
     pub size: u64,
-    /// Without quotes. The MD5 of the content unless it was put in parts (then it has a `-`).
+    /// Without quotes. The MD5 of the content unless it was put in parts (then it has a `-`); empty where a store's lists have none.
     pub etag: String,
     /// When it was put.
     pub modified: Option<DateTime<Utc>>,
     /// `STANDARD`, `GLACIER`…
     pub storage_class: Option<String>,
+}
+
+impl ObjectSummary {
+    /// Whether an object with this entity tag may be the one that was listed. Pure.
+    pub fn may_be(&self, etag: &str) -> bool {
+        self.etag.is_empty() || self.etag == etag
+    }
 }
 
 /// Whether an object can be read now.
@@ -57,6 +65,8 @@ pub struct ObjectHead {
     pub thaw: Thaw,
     /// Nobody deletes it before.
     pub locked_until: Option<DateTime<Utc>>,
+    /// What the store says of its bytes.
+    pub proof: Proof,
 }
 
 impl S3 {
@@ -76,9 +86,25 @@ impl S3 {
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<ObjectHead>, S3Error> {
+        self.look(Ask::head("objects.head", bucket, key).query("versionId", version)).await
+    }
+
+    /// The same with the checksum that the store may know of the object.
+    ///
+    /// Source: S3 API "`HeadObject`", `x-amz-checksum-mode`. Safe to repeat.
+    pub async fn head_proof(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<ObjectHead>, S3Error> {
         let head = Ask::head("objects.head", bucket, key).query("versionId", version);
+        self.look(head.header("x-amz-checksum-mode", Some("ENABLED"))).await
+    }
+
+    async fn look(&self, head: Ask<'_>) -> Result<Option<ObjectHead>, S3Error> {
         match self.told(head).await {
-            Ok(found) => Ok(Some(read_head(&found))),
+            Ok(found) => Ok(Some(read_head(&found)?)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -96,7 +122,7 @@ impl S3 {
         let list = Ask::get("objects.list", bucket, "").query("list-type", Some("2"));
         let list = list.query("prefix", Some(prefix)).query("continuation-token", token);
         let page = self.document(list, listing::parse).await?;
-        let next = page.next.filter(|_| page.truncated);
+        let next = page.next.filter(|next| page.truncated && !next.is_empty());
         if page.truncated && (next.is_none() || next.as_deref() == token) {
             // Some servers say that there is more and not where: believing them would lose objects or never end.
             return Err(S3Error::Incomplete { call: "objects.list", what: "where its next page is" });
@@ -123,17 +149,6 @@ impl S3 {
         })
     }
 
-    /// The same, or [`S3Error::Disordered`] where a page does not go on where the one before it ended: of two lists that are compared while
-    /// both are read, objects would be taken for missing.
-    pub fn list_pages_in_order<'a>(
-        &'a self,
-        bucket: &'a str,
-        prefix: &'a str,
-    ) -> impl Stream<Item = Result<Vec<ObjectSummary>, S3Error>> + Send + 'a {
-        let mut last = None::<String>;
-        self.list_pages(bucket, prefix).and_then(move |page| std::future::ready(follows(&mut last, page)))
-    }
-
     /// Whether no object's key begins with `prefix`.
     pub async fn is_empty(&self, bucket: &str, prefix: &str) -> Result<bool, S3Error> {
         Ok(self.list_page(bucket, prefix, None).await?.0.is_empty())
@@ -141,9 +156,17 @@ impl S3 {
 
     /// Whether a list names exactly this key.
     pub async fn is_listed(&self, bucket: &str, key: &str) -> Result<bool, S3Error> {
-        // Keys that begin with it come after it, in the order that S3 has: the first page is enough.
-        let (objects, _) = self.list_page(bucket, key, None).await?;
-        Ok(objects.iter().any(|object| object.key == key))
+        let mut pages = std::pin::pin!(self.list_pages(bucket, key));
+        while let Some(page) = pages.try_next().await? {
+            if page.iter().any(|object| object.key == key) {
+                return Ok(true);
+            }
+            // Keys that begin with it come after it, in the order that S3 has: the first page is enough.
+            if !self.order.is_lost() {
+                return Ok(false);
+            }
+        }
+        Ok(false)
     }
 
     /// All objects whose keys begin with `prefix`, one by one, in whatever order the store has.
@@ -153,15 +176,6 @@ impl S3 {
         prefix: &'a str,
     ) -> impl Stream<Item = Result<ObjectSummary, S3Error>> + Send + 'a {
         self.list_pages(bucket, prefix).map_ok(each).try_flatten()
-    }
-
-    /// The same in the order of the keys' bytes, see [`S3::list_pages_in_order`].
-    pub fn list_in_order<'a>(
-        &'a self,
-        bucket: &'a str,
-        prefix: &'a str,
-    ) -> impl Stream<Item = Result<ObjectSummary, S3Error>> + Send + 'a {
-        self.list_pages_in_order(bucket, prefix).map_ok(each).try_flatten()
     }
 
     /// Asks for a copy of a frozen object that can be read for `days`. Being asked already is success.
@@ -176,28 +190,25 @@ impl S3 {
         }
     }
 
-    /// Deletes an object, or exactly one version of it. In a versioned bucket without a version, only a marker is put.
+    /// Deletes an object, or exactly one version of it. In a versioned bucket without a version, only a marker is put, whose version is
+    /// returned.
     ///
     /// Source: S3 API "`DeleteObject`". Repeating is success too, but puts one more marker.
-    pub async fn delete(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<(), S3Error> {
+    pub async fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<&str>,
+    ) -> Result<Option<String>, S3Error> {
         let delete = self.client.delete_object().bucket(bucket).key(key);
         let delete = delete.set_version_id(version.map(str::to_owned)).send();
-        self.run("objects.delete", Effect::Mutating, delete).await.map(drop)
+        let done = self.run("objects.delete", Effect::Mutating, delete).await?;
+        Ok(done.version_id.filter(|_| done.delete_marker == Some(true) && version.is_none()))
     }
 }
 
-fn each(page: Vec<ObjectSummary>) -> impl Stream<Item = Result<ObjectSummary, S3Error>> {
+pub(super) fn each(page: Vec<ObjectSummary>) -> impl Stream<Item = Result<ObjectSummary, S3Error>> {
     futures::stream::iter(page.into_iter().map(Ok))
-}
-
-/// The page, if it goes on after the key `last`, which becomes its own.
-fn follows(last: &mut Option<String>, page: Vec<ObjectSummary>) -> Result<Vec<ObjectSummary>, S3Error> {
-    let (Some(first), Some(end)) = (page.first(), page.last()) else { return Ok(page) };
-    if let Some(before) = last.as_ref().filter(|before| **before >= first.key) {
-        return Err(S3Error::Disordered { key: first.key.clone(), before: before.clone() });
-    }
-    *last = Some(end.key.clone());
-    Ok(page)
 }
 
 /// A copy's source, escaped as its header wants it.
@@ -214,32 +225,22 @@ pub(super) fn source_of((bucket, key): (&str, &str), version: Option<&str>) -> S
     }
 }
 
-fn read_head(found: &HeaderMap) -> ObjectHead {
-    let text = |name: &str| found.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let frozen = matches!(text("x-amz-storage-class"), Some("GLACIER" | "DEEP_ARCHIVE"));
+fn read_head(found: &HeaderMap) -> Result<ObjectHead, S3Error> {
+    let text = |name: &str| found.get(name).map(said);
+    let frozen = matches!(text("x-amz-storage-class").as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"));
     let locked_until = text("x-amz-object-lock-retain-until-date");
-    let locked_until = locked_until.and_then(|date| DateTime::parse_from_rfc3339(date).ok());
-    let user = found.keys().filter_map(|name| {
-        let name = name.as_str();
-        Some((name.strip_prefix(USER)?.to_owned(), text(name)?.to_owned()))
-    });
-    let own = |name: &str| text(name).map(str::to_owned);
-    let metadata = Headers {
-        content_type: own("content-type"),
-        cache_control: own("cache-control"),
-        content_disposition: own("content-disposition"),
-        content_encoding: own("content-encoding"),
-        content_language: own("content-language"),
-        user: user.collect(),
-    };
-    ObjectHead {
-        size: text("content-length").and_then(|size| size.parse().ok()).unwrap_or_default(),
-        etag: unquoted(text("etag")),
-        version: text("x-amz-version-id").map(str::to_owned),
+    let locked_until = locked_until.and_then(|date| DateTime::parse_from_rfc3339(&date).ok());
+    // Believed to be empty, an object would be taken for damaged.
+    let lacks = S3Error::Incomplete { call: "objects.head", what: "its length" };
+    Ok(ObjectHead {
+        size: text("content-length").and_then(|size| size.parse().ok()).ok_or(lacks)?,
+        etag: unquoted(text("etag").as_deref()),
+        version: text("x-amz-version-id"),
         locked_until: locked_until.map(|date| date.to_utc()),
-        metadata,
-        thaw: thaw_state(frozen, text("x-amz-restore")),
-    }
+        metadata: Headers::of(found),
+        thaw: thaw_state(frozen, text("x-amz-restore").as_deref()),
+        proof: Proof::of(found),
+    })
 }
 
 /// `x-amz-restore: ongoing-request="…"`; the storage class stays cold meanwhile. Pure.
@@ -259,11 +260,9 @@ pub(super) fn quoted(etag: &str) -> String {
 
 /// Stores send entity tags with and without quotes.
 pub(super) fn unquoted(etag: Option<&str>) -> String {
-    etag.unwrap_or_default().trim_matches('"').to_owned()
-}
-
-pub(super) fn utc(time: &SmithyTime) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+    let etag = etag.unwrap_or_default();
+    // A proxy that may compress what passes calls tags weak, in answers to reads and not in lists.
+    etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned()
 }
 
 #[cfg(test)]
@@ -278,6 +277,14 @@ mod tests {
         assert_eq!(thaw_state(true, asked), Thaw::Thawing);
         assert_eq!(thaw_state(true, there), Thaw::Thawed);
         assert_eq!(thaw_state(false, None), Thaw::Readable);
+    }
+
+    #[test]
+    fn an_object_without_a_length_is_not_an_empty_one() {
+        // As proxies answer that send in chunks.
+        assert!(read_head(&HeaderMap::new()).is_err_and(|error| error.is_incomplete()));
+        let empty = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, http::HeaderValue::from(0))]);
+        assert_eq!(read_head(&empty).unwrap().size, 0);
     }
 
     #[test]

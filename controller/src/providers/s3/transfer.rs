@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     Payload, S3, S3Error,
     direct::{Ask, checked, serde},
     objects::{LARGEST_COPY, copy_source, quoted, source_of, unquoted},
+    proof::Proof,
 };
 
 /// The media type of what nobody has named.
@@ -63,6 +64,8 @@ pub struct Found {
     pub headers: Headers,
     /// How many tags it has.
     pub tags: u32,
+    /// What the store says of its bytes.
+    pub proof: Proof,
     /// The content.
     pub body: Content,
 }
@@ -180,39 +183,52 @@ impl S3 {
 impl Found {
     /// What the head of an answer tells.
     fn of(call: &'static str, head: &HeaderMap, body: Content) -> Result<Self, S3Error> {
-        let lacks = |what| S3Error::Incomplete { call, what };
-        let text = |name: &str| match head.get(name) {
-            Some(value) => std::str::from_utf8(value.as_bytes())
-                .map(|text| Some(text.to_owned()))
-                .map_err(|_| lacks("headers that are text")),
-            None => Ok(None),
-        };
-        let size = text("content-length")?.and_then(|size| size.parse().ok());
-        let modified = text("last-modified")?;
-        let modified = modified.and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
-        let mut user = BTreeMap::new();
-        for name in head.keys() {
-            if let Some(own) = name.as_str().strip_prefix(USER) {
-                user.insert(own.to_owned(), text(name.as_str())?.unwrap_or_default());
-            }
-        }
+        let text = |name: &str| head.get(name).map(said);
+        let size = text("content-length").and_then(|size| size.parse().ok());
+        let modified = text("last-modified").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
         Ok(Self {
-            size: size.ok_or_else(|| lacks("its length"))?,
+            size: size.ok_or(S3Error::Incomplete { call, what: "its length" })?,
             etag: etag(head),
-            version: text("x-amz-version-id")?.filter(|id| id != "null"),
+            version: text("x-amz-version-id").filter(|id| id != "null"),
             modified: modified.map(|date| date.to_utc()),
-            headers: Headers {
-                content_type: text("content-type")?,
-                cache_control: text("cache-control")?,
-                content_disposition: text("content-disposition")?,
-                content_encoding: text("content-encoding")?,
-                content_language: text("content-language")?,
-                user,
-            },
-            tags: text("x-amz-tagging-count")?.and_then(|count| count.parse().ok()).unwrap_or_default(),
+            headers: Headers::of(head),
+            tags: text("x-amz-tagging-count").and_then(|count| count.parse().ok()).unwrap_or_default(),
+            proof: Proof::of(head),
             body,
         })
     }
+}
+
+impl Headers {
+    /// Those in the head of an answer.
+    pub(super) fn of(head: &HeaderMap) -> Self {
+        let text = |name: &str| head.get(name).map(said);
+        let user = head
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().strip_prefix(USER)?.to_owned(), said(value))));
+        Self {
+            content_type: text("content-type"),
+            cache_control: text("cache-control"),
+            content_disposition: text("content-disposition"),
+            content_encoding: text("content-encoding").and_then(|coding| lasting(&coding)),
+            content_language: text("content-language"),
+            user: user.collect(),
+        }
+    }
+}
+
+/// What a header says. One that is no UTF-8 is Latin-1, as it was before: some stores give back what an old client sent, and one such
+/// letter is no reason to archive nothing.
+pub(super) fn said(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect())
+}
+
+/// A coding without `aws-chunked`, which is how an object was once sent and not what it is: some stores keep the word, and whoever sends
+/// it back is taken to send that again.
+fn lasting(coding: &str) -> Option<String> {
+    let kept: Vec<_> = coding.split(',').map(str::trim).filter(|one| *one != "aws-chunked").collect();
+    Some(kept.join(", ")).filter(|kept| !kept.is_empty())
 }
 
 /// The answer to a copy.
@@ -233,7 +249,7 @@ pub(super) fn travelling<'a>(put: Ask<'a>, headers: &Headers) -> Ask<'a> {
     let put = put
         .header("cache-control", headers.cache_control.clone())
         .header("content-disposition", headers.content_disposition.clone())
-        .header("content-encoding", headers.content_encoding.clone())
+        .header("content-encoding", headers.content_encoding.as_deref().and_then(lasting))
         .header("content-language", headers.content_language.clone());
     headers.user.iter().fold(put, |put, (name, value)| put.header(format!("{USER}{name}"), Some(value)))
 }

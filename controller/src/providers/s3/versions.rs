@@ -1,7 +1,13 @@
 //! Every version of every object: what must go before a bucket can.
 
-use super::{S3, S3Error};
-use crate::providers::http::Effect;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{S3, S3Error, direct::Ask, rows};
+
+/// Rows of a document that are versions: `Contents` are those of a store without any.
+const VERSIONS: [&str; 3] = ["Version", "DeleteMarker", "Contents"];
 
 /// One version of an object, or a marker that it was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +18,14 @@ pub struct Version {
     pub id: String,
     /// It only says that the object was deleted.
     pub is_marker: bool,
+    /// When it was put.
+    pub modified: Option<DateTime<Utc>>,
 }
 
 impl Version {
     /// An object of a store that does not keep versions.
     pub fn only(key: &str) -> Self {
-        Self { key: key.to_owned(), id: "null".to_owned(), is_marker: false }
+        Self { key: key.to_owned(), id: "null".to_owned(), is_marker: false, modified: None }
     }
 }
 
@@ -29,7 +37,8 @@ pub struct VersionToken {
 }
 
 impl S3 {
-    /// One page of the versions and markers of keys that begin with `prefix`, and where the next one begins.
+    /// One page of the versions and markers of keys that begin with `prefix`, and where the next one begins. A store that has never heard
+    /// of versions may send its objects: each is the only version then.
     ///
     /// Source: S3 API "`ListObjectVersions`". Safe to repeat.
     pub async fn versions_page(
@@ -39,23 +48,22 @@ impl S3 {
         token: VersionToken,
     ) -> Result<(Vec<Version>, Option<VersionToken>), S3Error> {
         let call = "versions.list";
-        let list = self.client.list_object_versions().bucket(bucket).prefix(prefix);
-        let list = list.set_key_marker(token.key.clone()).set_version_id_marker(token.version.clone()).send();
-        let page = self.run(call, Effect::Repeatable, list).await?;
-        let next = (page.is_truncated() == Some(true)).then(|| VersionToken {
-            key: page.next_key_marker.clone(),
-            version: page.next_version_id_marker.clone(),
+        // Not through the SDK, which insists on the name of the document's root; not every store has it right.
+        let list = Ask::get(call, bucket, "").query("versions", Some("")).query("prefix", Some(prefix));
+        let list = list.query("key-marker", token.key.as_deref());
+        let page =
+            self.document(list.query("version-id-marker", token.version.as_deref()), rows::parse).await?;
+        let next = page.is_truncated().then(|| VersionToken {
+            key: page.field("NextKeyMarker"),
+            version: page.field("NextVersionIdMarker"),
         });
         if next.as_ref().is_some_and(|next| next.key.is_none() || *next == token) {
             return Err(S3Error::Incomplete { call, what: "where its next page is" });
         }
-        let version = |key: Option<&str>, id: Option<&str>, is_marker| {
-            Some(Version { key: key?.to_owned(), id: id.unwrap_or("null").to_owned(), is_marker })
-        };
-        let contents = page.versions().iter().filter_map(|one| version(one.key(), one.version_id(), false));
-        let markers =
-            page.delete_markers().iter().filter_map(|one| version(one.key(), one.version_id(), true));
-        Ok((contents.chain(markers).collect(), next))
+        let versions = page.rows.into_iter().filter(|(kind, _)| VERSIONS.contains(&kind.as_str()));
+        // Passing over one that has no key would leave it there.
+        let versions = versions.map(|(kind, row)| version(&kind, row)).collect::<Option<Vec<_>>>();
+        Ok((versions.ok_or(S3Error::Incomplete { call, what: "a version's key" })?, next))
     }
 
     /// Uploads in parts, of keys that begin with `prefix`, that were begun and neither completed nor aborted: they are billed.
@@ -63,24 +71,44 @@ impl S3 {
     /// Source: S3 API "`ListMultipartUploads`". Safe to repeat.
     pub async fn uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<Upload>, S3Error> {
         let call = "parts.uploads";
-        let (mut uploads, mut key, mut id) = (Vec::new(), None, None);
+        let (mut uploads, mut key, mut id) = (Vec::new(), None::<String>, None::<String>);
         loop {
-            let list = self.client.list_multipart_uploads().bucket(bucket).prefix(prefix);
-            let list = list.set_key_marker(key.take()).set_upload_id_marker(id.take()).send();
-            let page = self.run(call, Effect::Repeatable, list).await?;
-            uploads.extend(page.uploads().iter().filter_map(|upload| {
-                let begun = upload.initiated().and_then(super::objects::utc);
-                Some(Upload { key: upload.key()?.to_owned(), id: upload.upload_id()?.to_owned(), begun })
-            }));
-            if page.is_truncated() != Some(true) {
+            let list = Ask::get(call, bucket, "").query("uploads", Some("")).query("prefix", Some(prefix));
+            let list = list.query("key-marker", key.as_deref()).query("upload-id-marker", id.as_deref());
+            let page = self.document(list, rows::parse).await?;
+            if page.rows.iter().any(|(kind, _)| kind == "Contents") {
+                // The store sends its objects: it cannot tell its uploads.
+                return Ok(Vec::new());
+            }
+            let next = (page.field("NextKeyMarker"), page.field("NextUploadIdMarker"));
+            let more = page.is_truncated();
+            uploads.extend(page.rows.into_iter().filter_map(|(kind, row)| upload(&kind, row)));
+            if !more {
                 return Ok(uploads);
             }
-            (key, id) = (page.next_key_marker.clone(), page.next_upload_id_marker.clone());
-            if key.is_none() {
+            if next.0.is_none() || next == (key, id) {
                 return Err(S3Error::Incomplete { call, what: "where its next page is" });
             }
+            (key, id) = next;
         }
     }
+}
+
+/// The version that a row of a document is; `None`: it has no key.
+fn version(kind: &str, mut row: BTreeMap<String, String>) -> Option<Version> {
+    let id = row.remove("VersionId").filter(|id| !id.is_empty()).unwrap_or_else(|| "null".to_owned());
+    let modified = date(row.get("LastModified"));
+    Some(Version { key: row.remove("Key")?, id, is_marker: kind == "DeleteMarker", modified })
+}
+
+fn upload(kind: &str, mut row: BTreeMap<String, String>) -> Option<Upload> {
+    let begun = date(row.get("Initiated"));
+    (kind == "Upload").then_some(())?;
+    Some(Upload { key: row.remove("Key")?, id: row.remove("UploadId")?, begun })
+}
+
+fn date(text: Option<&String>) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text?.trim()).ok().map(|date| date.to_utc())
 }
 
 /// An upload in parts that is not completed.
@@ -91,5 +119,5 @@ pub struct Upload {
     /// The upload's id.
     pub id: String,
     /// When it was begun.
-    pub begun: Option<chrono::DateTime<chrono::Utc>>,
+    pub begun: Option<DateTime<Utc>>,
 }

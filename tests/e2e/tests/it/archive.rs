@@ -12,9 +12,11 @@ mod moved;
 mod restore;
 mod rights;
 mod schedule;
+mod strangers;
 mod suspicion;
 mod throttling;
 mod troubles;
+mod turns;
 mod way_out;
 
 use bytes::Bytes;

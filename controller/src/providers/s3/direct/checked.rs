@@ -6,20 +6,14 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
 
 use super::cut;
-use crate::providers::s3::{Content, S3Error};
-
-/// Those that a store may name, the dearest to compute last.
-const NAMED: [&str; 5] = ["crc32c", "crc32", "crc64nvme", "sha1", "sha256"];
+use crate::providers::s3::{Content, S3Error, proof::Proof};
 
 /// The same content; it ends with an error if its bytes are not those of the checksum in `head`. One of an object that was put in parts
 /// is a checksum of checksums and says nothing of the whole.
 pub(in crate::providers::s3) fn checked(call: &'static str, head: &HeaderMap, content: Content) -> Content {
-    let named = NAMED.iter().find_map(|name| {
-        let claimed = head.get(format!("x-amz-checksum-{name}"))?.to_str().ok()?;
-        let whole = !claimed.contains('-');
-        let algorithm = name.parse::<ChecksumAlgorithm>().ok().filter(|_| whole)?;
-        Some((algorithm.into_impl(), claimed.to_owned()))
-    });
+    let named = Proof::of(head).checksum;
+    let named = named
+        .and_then(|(name, claimed)| Some((name.parse::<ChecksumAlgorithm>().ok()?.into_impl(), claimed)));
     let Some(named) = named else { return content };
     futures::stream::try_unfold((content, Some(named)), move |(mut content, mut named)| async move {
         if let Some(bytes) = content.try_next().await? {

@@ -75,6 +75,22 @@ impl<'a> Ask<'a> {
         Self { effect: Effect::Mutating, moves, method: Method::PUT, payload, ..get }
     }
 
+    /// A document that is put, as part of what lies there. Repeating puts the same again. Of all that says whether it came whole, every
+    /// store understands its MD5, and older ones ask for it.
+    pub(in crate::providers::s3) fn put_document(
+        call: &'static str,
+        bucket: &'a str,
+        key: &'a str,
+        part: &'static str,
+        document: String,
+    ) -> Self {
+        let payload = Payload::from(document);
+        let md5 = payload.content_md5();
+        let put =
+            Self::put(call, bucket, key, payload).query(part, Some("")).header("content-md5", Some(md5));
+        Self { effect: Effect::Repeatable, ..put.header("content-type", Some("application/xml")) }
+    }
+
     /// A command without a body. Repeating it does it once more.
     pub(in crate::providers::s3) fn post(call: &'static str, bucket: &'a str, key: &'a str) -> Self {
         Self { effect: Effect::Mutating, method: Method::POST, ..Self::get(call, bucket, key) }

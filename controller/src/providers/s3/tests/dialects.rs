@@ -89,3 +89,121 @@ async fn an_upload_that_is_complete_already_is_told_by_what_lies_there() {
         assert_eq!(error.code(), Some("NoSuchUpload"));
     }
 }
+
+#[tokio::test]
+async fn a_list_that_is_not_in_order_is_sorted_when_it_is_begun_again() {
+    let pages = || [(200, &[][..], page(&["c", "a/b"], true)), (200, &[], page(&["a-b"], false))];
+    let (s3, _seen, _server) = store([pages(), pages()].concat()).await;
+    let list = || s3.list_in_order("b", "").map_ok(|object| object.key).try_collect::<Vec<_>>();
+    assert!(list().await.is_err_and(|error| error.is_disordered()));
+    assert_eq!(list().await.unwrap(), ["a-b", "a/b", "c"]);
+}
+
+#[tokio::test]
+async fn in_a_list_without_order_a_key_may_be_on_any_page() {
+    let last = page(&["a-b"], false);
+    let (s3, _seen, _server) = store(vec![
+        (200, &[], page(&["c"], true)),
+        (200, &[], last),
+        (200, &[], page(&["c"], true)),
+        (200, &[], last),
+    ])
+    .await;
+    assert!(s3.list_in_order("b", "").try_collect::<Vec<_>>().await.is_err());
+    assert!(s3.is_listed("b", "a-b").await.unwrap());
+}
+
+#[tokio::test]
+async fn an_empty_token_is_none() {
+    let more = "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken/></ListBucketResult>";
+    let last =
+        "<ListBucketResult><IsTruncated>false</IsTruncated><NextContinuationToken/></ListBucketResult>";
+    let (s3, seen, _server) = store(vec![(200, &[], last), (200, &[], more)]).await;
+    assert!(s3.is_empty("b", "").await.unwrap());
+    assert!(s3.is_empty("b", "").await.is_err());
+    assert_eq!(seen.lock().unwrap().len(), 2, "the list was begun again");
+}
+
+#[tokio::test]
+async fn versions_are_told_whatever_the_document_is_called() {
+    let versions = "<ListBucketVersionsResult><IsTruncated>false</IsTruncated><NextKeyMarker/>\
+        <Version><Key> k </Key><VersionId>v1</VersionId><LastModified>2026-11-29T10:00:00Z</LastModified></Version>\
+        <DeleteMarker><Key>k</Key><VersionId>v2</VersionId></DeleteMarker></ListBucketVersionsResult>";
+    let (s3, _seen, _server) = store(vec![(200, &[], versions), (200, &[], page(&["k"], false))]).await;
+    let ask = || s3.versions_page("b", "k", VersionToken::default());
+    let (found, next) = ask().await.unwrap();
+    let told: Vec<_> = found.iter().map(|one| (one.key.as_str(), one.id.as_str(), one.is_marker)).collect();
+    assert_eq!((told, next), (vec![(" k ", "v1", false), ("k", "v2", true)], None));
+    assert!(found[0].modified.is_some());
+    // A store that has never heard of versions sends its objects.
+    assert_eq!(ask().await.unwrap().0, [Version::only("k")]);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_tell_its_uploads_has_none() {
+    let (s3, _seen, _server) = store(vec![(200, &[], page(&["k"], true))]).await;
+    assert_eq!(s3.uploads("b", "k").await.unwrap(), []);
+    let uploads = "<Any><Upload><Key>k</Key><UploadId>u</UploadId><Initiated>2026-11-29T10:00:00.5Z</Initiated></Upload></Any>";
+    let (s3, _seen, _server) = store(vec![(200, &[], uploads)]).await;
+    let found = s3.uploads("b", "k").await.unwrap();
+    assert_eq!((found[0].id.as_str(), found[0].begun.is_some()), ("u", true));
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_where_nobody_knows_access_control_lists() {
+    let (s3, seen, _server) =
+        store(vec![(501, &[], "<Error><Code>NotImplemented</Code></Error>"), (200, &[], "")]).await;
+    s3.create_bucket("b").await.unwrap();
+    let seen = seen.lock().unwrap();
+    let lists: Vec<_> = seen.iter().map(|(_, _, headers, _)| headers.contains_key("x-amz-acl")).collect();
+    assert_eq!(lists, [true, false]);
+}
+
+#[tokio::test]
+async fn documents_that_are_put_bear_their_md5() {
+    let owner = "<AccessControlPolicy><Owner><ID>me</ID></Owner><AccessControlList/></AccessControlPolicy>";
+    let (s3, seen, _server) = store(vec![(200, &[], owner)]).await;
+    let until = "2027-01-01T00:00:00.5Z".parse().unwrap();
+    s3.lock("b", "k", Lock { compliance: true, until }).await.unwrap();
+    s3.set_tags("b", "k", &[("a & b".to_owned(), "<c>".to_owned())].into()).await.unwrap();
+    s3.enable_versioning("b").await.unwrap();
+    let user = Grant { permission: "READ".into(), to: Grantee::User("some&body".into()) };
+    s3.set_acl("b", "k", &Acl::Grants(vec![user])).await.unwrap();
+    s3.set_acl("b", "k", &Acl::Canned("public-read".into())).await.unwrap();
+    let seen = seen.lock().unwrap();
+    let put = |part: &str| {
+        let mut found =
+            seen.iter().filter(|(method, path, ..)| method == Method::PUT && path.ends_with(part));
+        let (_, _, headers, body) = found.next().unwrap_or_else(|| panic!("{part} was not put"));
+        assert!(
+            headers.contains_key("content-md5") && !headers.contains_key("x-amz-checksum-crc32"),
+            "{headers:?}"
+        );
+        String::from_utf8_lossy(body).into_owned()
+    };
+    assert!(put("?retention").contains("<Mode>COMPLIANCE</Mode><RetainUntilDate>2027-01-01T00:00:00Z<"));
+    assert!(put("?tagging").contains("<Key>a &amp; b</Key><Value>&lt;c&gt;</Value>"));
+    assert!(put("?versioning").contains("<Status>Enabled</Status>"));
+    assert!(put("?acl").contains("<ID>some&amp;body</ID></Grantee><Permission>READ</Permission>"));
+    assert_eq!(seen.last().unwrap().2["x-amz-acl"], "public-read");
+}
+
+#[tokio::test]
+async fn what_a_header_says_is_read_as_it_was_meant() {
+    let head = [("etag", "W/\"abc\""), ("content-encoding", "gzip, aws-chunked"), ("content-length", "0")];
+    let (s3, seen, _server) = store(vec![(200, head.to_vec().leak(), "")]).await;
+    let found = s3.read("b", "k", Want::default()).await.unwrap();
+    assert_eq!((found.etag.as_str(), found.headers.content_encoding.as_deref()), ("abc", Some("gzip")));
+    // And it is not sent back, from older manifests either.
+    let sent = Headers { content_encoding: Some("aws-chunked".into()), ..Headers::default() };
+    s3.write("b", "k", "", &sent, &Keeping::default()).await.unwrap();
+    assert!(!seen.lock().unwrap()[1].2.contains_key("content-encoding"));
+    let old = http::HeaderValue::from_bytes(b"attachment; filename=\"\xe9t\xe9.pdf\"").unwrap();
+    assert_eq!(super::transfer::said(&old), "attachment; filename=\"été.pdf\"");
+}
+
+#[tokio::test]
+async fn an_object_without_tags_has_none() {
+    let (s3, _seen, _server) = store(vec![(404, &[], "<Error><Code>NoSuchTagSet</Code></Error>")]).await;
+    assert!(s3.tags("b", "k", None).await.unwrap().is_empty());
+}

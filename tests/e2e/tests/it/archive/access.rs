@@ -71,6 +71,44 @@ async fn a_store_that_shows_or_takes_no_access_control_lists_costs_nothing_but_t
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_listing_shows_is_read_again_where_that_is_asked_for() {
+    play(&Plan::example(), async |depot| {
+        three(depot).await;
+        let first = depot.take().await;
+        depot.source.publish(PRODUCTION, "own", true).await;
+        let tag = aws_sdk_s3::types::Tag::builder().key("kind").value("scan").build().expect("a tag");
+        let tags = aws_sdk_s3::types::Tagging::builder().tag_set(tag).build().expect("tags");
+        let put = depot.source.client().put_object_tagging().bucket(PRODUCTION).key("open");
+        put.tagging(tags).send().await.expect("it is tagged");
+        // Entity tag, size and date are what they were.
+        let second = depot.take().await;
+        assert_eq!(acls(depot, &second).await, acls(depot, &first).await);
+        let third = depot.must(&["run", "--refresh-metadata"]).await;
+        let changes = &third["changes"];
+        assert_eq!(
+            (&changes["redressed"], &changes["bytes"], &changes["rewritten"]),
+            (&2.into(), &0.into(), &0.into())
+        );
+        // Tags and list of each, and no content.
+        assert_eq!(third["cost"]["source.get"], 6, "{third}");
+        let lines = depot.manifest(&run_of(&third)).await;
+        assert_eq!((&lines[0]["tags"], &lines[1]["acl"]), (&json!({"kind": "scan"}), &json!("public-read")));
+        // What a store does not show stays as it was known.
+        let refused = Fault::Status { status: 501, body: None, retry_after: None };
+        depot.break_source("GetObjectTagging", PRODUCTION, None, refused);
+        let fourth = depot.must(&["run", "--refresh-metadata"]).await;
+        assert!(fourth["unread"].to_string().contains("tags: objects.tags was answered 501"), "{fourth}");
+        assert_eq!(depot.manifest(&run_of(&fourth)).await[0]["tags"], json!({"kind": "scan"}));
+        depot.must(&["verify", "--depth", "full"]).await;
+        depot.source.bucket("back", false, false).await;
+        depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!(depot.source.thing("back", "open").await.tags["kind"], "scan");
+        assert_eq!(depot.source.grants("back", "own").await, [("READ".to_owned(), EVERYBODY.to_owned())]);
+    })
+    .await;
+}
+
 async fn three(depot: &Depot) {
     for key in ["open", "own", "shared"] {
         depot.source.put(PRODUCTION, key, body(key)).await;
