@@ -73,8 +73,12 @@ pub struct Messages {
     entry: Option<u32>,
     /// The entries that were given to workers.
     launched: HashSet<u32>,
+    /// The entries that are finished.
+    done: HashSet<u32>,
     /// Whether the lines that follow belong to the last error.
     in_error: bool,
+    /// How many runs told at their end that they passed over errors.
+    ends: u32,
 }
 
 impl Messages {
@@ -83,7 +87,10 @@ impl Messages {
         if let Some(message) = after(line, "error: ") {
             self.error(message);
         } else if let Some(count) = after(line, "errors ignored on restore: ") {
-            self.report.ignored = count.trim().parse().ok();
+            // Told at the end of each run of it.
+            self.ends += 1;
+            let before = self.report.ignored.unwrap_or(0);
+            self.report.ignored = count.trim().parse::<u64>().ok().map(|count| before + count);
         } else if line.contains("while INITIALIZING") {
             self.entry = None;
         } else if let Some(entry) = after(line, "from TOC entry ") {
@@ -98,11 +105,25 @@ impl Messages {
             self.launched.insert(id);
         }
         let finished = after(line, "finished item ").or_else(|| after(line, "processing item "));
-        let event = finished.and_then(number).map(Event::Finished);
-        if event.is_some() {
-            self.report.finished += 1;
-        }
-        event
+        // A run for later sections passes by the earlier ones as if it did them.
+        let finished = finished.and_then(number).filter(|id| self.done.insert(*id))?;
+        self.report.finished += 1;
+        Some(Event::Finished(finished))
+    }
+
+    /// How many runs of it came to their end with errors that they passed over.
+    pub(super) fn ends(&self) -> u32 {
+        self.ends
+    }
+
+    /// The last error, if there was any.
+    pub(super) fn last_error(&self) -> Option<&EntryError> {
+        self.report.errors.last()
+    }
+
+    /// Entries that it finished.
+    pub(super) fn finished(&self) -> u64 {
+        self.report.finished
     }
 
     /// What was said in all.
