@@ -59,6 +59,32 @@ impl Report {
     }
 }
 
+/// What a server says whose disk, memory, locks or connections give out: parts of its messages.
+///
+/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c` and `postgres.c` of PostgreSQL 12 to 18.
+const TROUBLE: &[&str] = &[
+    "deadlock detected",
+    "No space left on device",
+    "Disk quota exceeded",
+    "Cannot allocate memory",
+    "Too many open files",
+    "Input/output error",
+    "out of shared memory",
+    "too many clients already",
+    "remaining connection slots",
+    "terminating connection",
+    "server closed the connection",
+    "canceling statement due to",
+];
+
+impl Report {
+    /// The first error that is trouble of the server's own, and no fault of what was restored.
+    pub fn trouble(&self) -> Option<&EntryError> {
+        let of_server = |error: &&EntryError| TROUBLE.iter().any(|said| error.message.contains(said));
+        self.errors.iter().find(of_server)
+    }
+}
+
 /// What a line means for the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -214,6 +240,20 @@ pg_restore: warning: errors ignored on restore: 3
     fn no_row_of_a_table_is_kept() {
         let text = format!("{:?}", report());
         assert!(!text.contains("Durand") && !text.contains("zoe@"), "{text}");
+    }
+
+    #[test]
+    fn trouble_of_the_server_s_own_is_told_from_faults_of_the_dump() {
+        let trouble = |said: &str| {
+            let mut messages = Messages::default();
+            messages.line("pg_restore: from TOC entry 7; 1259 16400 INDEX a_x shop");
+            messages.line(&format!("pg_restore: error: could not execute query: ERROR:  {said}"));
+            messages.finish().trouble().is_some()
+        };
+        assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
+        assert!(trouble("deadlock detected"));
+        assert!(!trouble("could not create unique index \"a_x\""));
+        assert!(!trouble("relation \"a\" does not exist"));
     }
 
     #[test]

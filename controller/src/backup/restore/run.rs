@@ -58,7 +58,11 @@ pub async fn restore(
             return Err(RestoreError::GaveUp { finished: messages.finished().min(total), total, said });
         }
     }
-    Ok(messages.finish())
+    let report = messages.finish();
+    match report.trouble() {
+        Some(error) => Err(RestoreError::Trouble { said: error.to_string() }),
+        None => Ok(report),
+    }
 }
 
 /// The sections of an archive up to its rows, and those after them.
