@@ -11,6 +11,7 @@ mod halt;
 mod lacking;
 mod look;
 mod recorded;
+mod roles;
 mod seal;
 mod server;
 
@@ -53,8 +54,8 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 pub struct Scratch<'a> {
     /// An empty database.
     pub target: &'a Target,
-    /// The same database as a superuser, who makes the extensions, as platforms do. Without one, the owner makes those that
-    /// he may.
+    /// The same database as a superuser, who makes the extensions, as platforms do, and the roles that policies are for: these
+    /// outlive the database. Without one, the owner makes the extensions that he may, and policies for other roles are left out.
     pub superuser: Option<&'a Target>,
     /// Connections at once.
     pub jobs: u16,
@@ -213,6 +214,7 @@ impl Climb {
         let mut privileged = connect(superuser, scratch.application).await?;
         let provided = extensions::provide(&mut privileged, toc, counts, &scratch.target.user).await;
         self.unoffered.extend(provided?);
+        self.unoffered.extend(roles::provide(&mut privileged, counts).await?);
         privileged.close().await.ok();
         Ok(())
     }
@@ -367,6 +369,10 @@ pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConn
         .disable_statement_logging();
     let connected = options.connect().await;
     connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ const SAYS: &[(&str, &str, &str)] = &[
     ("permission denied for foreign-data wrapper ", "\n", "the use of the foreign-data wrapper "),
     ("permission denied to create foreign-data wrapper ", "\n", "the making of the foreign-data wrapper "),
     ("permission denied for language ", "\n", "the use of the language "),
+    // A dump holds none.
+    ("role \"", "\" does not exist", "the role "),
 ];
 
 /// What these errors say that the server lacks, each once, in a few words.
@@ -55,9 +57,11 @@ mod tests {
             lacks("permission denied for foreign-data wrapper postgres_fdw"),
             "the use of the foreign-data wrapper postgres_fdw"
         );
+        assert_eq!(lacks("role \"vendeur\" does not exist"), "the role vendeur");
         for fault in [
             "collation \"public.x\" for encoding \"UTF8\" does not exist",
             "permission denied for table a",
+            "role \"a\" cannot be dropped",
             "could not open file \"base/1/2\": No such file or directory",
         ] {
             assert_eq!(lacks(fault), "", "{fault}");

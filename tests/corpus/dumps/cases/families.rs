@@ -1,4 +1,4 @@
-//! Tables that are parts of others, by inheritance or as partitions.
+//! Tables that are parts of others, by inheritance or as partitions; roles that are nowhere.
 
 use reprise::store::Rung;
 
@@ -77,6 +77,23 @@ CREATE TABLE public.possede (id integer); CREATE SEQUENCE public.libre OWNED BY 
 CREATE TABLE public.lettre (id text DEFAULT 'u' || nextval('public.libre')); INSERT INTO public.lettre DEFAULT VALUES;
 ";
 
+/// What is for roles, of which a dump holds none.
+const FOR_ROLES: &str = r#"
+CREATE ROLE vendeur; CREATE ROLE "Chef, de rayon";
+CREATE TABLE public.prix (x integer, auteur regrole);
+INSERT INTO public.prix VALUES (1, 'vendeur');
+ALTER TABLE public.prix ENABLE ROW LEVEL SECURITY;
+CREATE POLICY un ON public.prix TO vendeur USING (true);
+CREATE POLICY "deux TO" ON public.prix AS RESTRICTIVE FOR UPDATE TO "Chef, de rayon", vendeur WITH CHECK (x > 0);
+CREATE POLICY tous ON public.prix FOR SELECT USING (true);
+COMMENT ON POLICY un ON public.prix IS 'pour qui vend';
+GRANT SELECT ON public.prix TO "Chef, de rayon";
+ALTER DEFAULT PRIVILEGES FOR ROLE vendeur IN SCHEMA public GRANT SELECT ON TABLES TO "Chef, de rayon";
+ALTER DEFAULT PRIVILEGES FOR ROLE vendeur REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+CREATE FUNCTION public.est_chef() RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT pg_has_role('Chef, de rayon', 'USAGE') $$;
+CREATE MATERIALIZED VIEW public.vus AS SELECT x FROM public.prix WHERE public.est_chef();
+"#;
+
 /// Types, extensions and views that Rails, Django and Node put into a database.
 const APPLICATIONS: &str = r#"
 CREATE EXTENSION citext; CREATE EXTENSION unaccent; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gist; CREATE EXTENSION "uuid-ossp";
@@ -113,6 +130,15 @@ pub(crate) async fn all(lab: &Lab) -> Vec<Case> {
         let database = lab.source("", sql).await;
         cases.push(Case::harmless(name, made, served(&lab.dump(&database, &[]))));
     }
+    let for_roles = lab.dump(&lab.source("", FOR_ROLES).await, &[]);
+    let gone =
+        "ALTER ROLE vendeur RENAME TO vendeur_parti; ALTER ROLE \"Chef, de rayon\" RENAME TO chef_de_rayon";
+    lab.execute("postgres", gone).await;
+    cases.push(Case::harmless(
+        "role-missing",
+        "policies and rows for roles that are not there",
+        served(&for_roles),
+    ));
     cases.extend(inherited(lab).await);
     cases
 }
