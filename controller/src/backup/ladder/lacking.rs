@@ -21,6 +21,10 @@ const SAYS: &[(&str, &str, &str)] = &[
     ("permission denied for foreign-data wrapper ", "\n", "the use of the foreign-data wrapper "),
     ("permission denied to create foreign-data wrapper ", "\n", "the making of the foreign-data wrapper "),
     ("permission denied for language ", "\n", "the use of the language "),
+    ("permission denied to create access method ", "\n", "the making of the access method "),
+    ("permission denied to set parameter ", "\n", "the setting of the parameter "),
+    ("must be superuser to ", "\n", "the right to "),
+    ("only superuser can ", "\n", "the right to "),
     // A dump holds none.
     ("role \"", "\" does not exist", "the role "),
 ];
@@ -57,6 +61,7 @@ mod tests {
             lacks("permission denied for foreign-data wrapper postgres_fdw"),
             "the use of the foreign-data wrapper postgres_fdw"
         );
+        assert_eq!(lacks("must be superuser to create a base type"), "the right to create a base type");
         assert_eq!(lacks("role \"vendeur\" does not exist"), "the role vendeur");
         for fault in [
             "collation \"public.x\" for encoding \"UTF8\" does not exist",

@@ -1,4 +1,4 @@
-//! Tables that are parts of others, by inheritance or as partitions; roles that are nowhere.
+//! Tables that are parts of others, by inheritance or as partitions; roles that are nowhere; rights that no owner has.
 
 use reprise::store::Rung;
 
@@ -94,6 +94,12 @@ CREATE FUNCTION public.est_chef() RETURNS boolean LANGUAGE sql STABLE AS $$ SELE
 CREATE MATERIALIZED VIEW public.vus AS SELECT x FROM public.prix WHERE public.est_chef();
 "#;
 
+/// What only a superuser makes, and data needs.
+const RIGHTS: &str = "
+CREATE ACCESS METHOD tas TYPE TABLE HANDLER heap_tableam_handler;
+CREATE TABLE public.a (id integer) USING tas; INSERT INTO public.a VALUES (1);
+";
+
 /// Types, extensions and views that Rails, Django and Node put into a database.
 const APPLICATIONS: &str = r#"
 CREATE EXTENSION citext; CREATE EXTENSION unaccent; CREATE EXTENSION pg_trgm; CREATE EXTENSION btree_gist; CREATE EXTENSION "uuid-ossp";
@@ -130,6 +136,11 @@ pub(crate) async fn all(lab: &Lab) -> Vec<Case> {
         let database = lab.source("", sql).await;
         cases.push(Case::harmless(name, made, served(&lab.dump(&database, &[]))));
     }
+    let rights = lab.dump(&lab.source("", RIGHTS).await, &[]);
+    cases.push(
+        Case::harmless("superuser-rights", "an access method, which only a superuser makes", served(&rights))
+            .stops(Rung::Readable, &["restore-incomplete"]),
+    );
     let for_roles = lab.dump(&lab.source("", FOR_ROLES).await, &[]);
     let gone =
         "ALTER ROLE vendeur RENAME TO vendeur_parti; ALTER ROLE \"Chef, de rayon\" RENAME TO chef_de_rayon";
