@@ -75,7 +75,13 @@ impl Binaries {
 
 /// The folders that hold `pg_restore`, best first: the client of a major version is a package of its own.
 pub fn client_folders() -> Vec<PathBuf> {
-    candidates().into_iter().filter(|dir| dir.join("pg_restore").is_file()).collect()
+    candidates().into_iter().filter(|dir| holds_client(dir)).collect()
+}
+
+/// Debian's `/usr/bin/pg_restore` leads to a wrapper that starts one of the others, whichever it finds fit.
+fn holds_client(dir: &Path) -> bool {
+    let program = dir.join("pg_restore").canonicalize();
+    program.is_ok_and(|program| program.is_file() && program.file_name() == Some("pg_restore".as_ref()))
 }
 
 /// The first of each major version, the newest major first.
@@ -121,7 +127,16 @@ fn newest_first(mut versions: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{major, newest_first, one_of_each_major, parse_version};
+    use super::{holds_client, major, newest_first, one_of_each_major, parse_version};
+
+    #[test]
+    fn a_wrapper_is_no_client_of_its_own() {
+        let [real, wrapped] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        std::fs::write(real.path().join("pg_restore"), "").unwrap();
+        std::fs::write(wrapped.path().join("pg_wrapper"), "").unwrap();
+        std::os::unix::fs::symlink("pg_wrapper", wrapped.path().join("pg_restore")).unwrap();
+        assert!(holds_client(real.path()) && !holds_client(wrapped.path()));
+    }
 
     #[test]
     fn of_each_major_the_first_one_found_is_taken() {
