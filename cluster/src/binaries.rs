@@ -22,11 +22,23 @@ impl Binaries {
         Self::newest(&candidates())
     }
 
+    /// The servers of this machine, one of each major version, the newest first.
+    pub fn installed() -> Vec<Self> {
+        let found: Vec<Self> = candidates().iter().filter_map(|dir| Self::at(dir)).collect();
+        one_of_each_major(found, Self::major)
+    }
+
+    /// The major version, such as 15.
+    pub fn major(&self) -> u32 {
+        major(&self.version)
+    }
+
     /// The version that made the data folder `pgdata`, or the newest one if there is no data yet.
     pub(crate) fn for_data(pgdata: &Path) -> Result<Self, ClusterError> {
         let Ok(major) = std::fs::read_to_string(pgdata.join("PG_VERSION")) else { return Self::find() };
         let candidates = candidates();
-        let matching = candidates.iter().filter_map(|dir| Self::at(dir)).find(|b| b.major() == major.trim());
+        let matching =
+            candidates.iter().filter_map(|dir| Self::at(dir)).find(|b| b.major().to_string() == major.trim());
         let newest = || Self::newest(&candidates);
         matching.map_or_else(
             || {
@@ -59,10 +71,35 @@ impl Binaries {
         let version = parse_version(&String::from_utf8_lossy(&printed.stdout))?;
         Some(Self { dir: dir.to_owned(), version })
     }
+}
 
-    fn major(&self) -> &str {
-        self.version.split('.').next().unwrap_or_default()
+/// The folders that hold `pg_restore`, best first: the client of a major version is a package of its own.
+pub fn client_folders() -> Vec<PathBuf> {
+    candidates().into_iter().filter(|dir| holds_client(dir)).collect()
+}
+
+/// Debian's `/usr/bin/pg_restore` leads to a wrapper that starts one of the others, whichever it finds fit.
+fn holds_client(dir: &Path) -> bool {
+    let program = dir.join("pg_restore").canonicalize();
+    program.is_ok_and(|program| program.is_file() && program.file_name() == Some("pg_restore".as_ref()))
+}
+
+/// The first of each major version, the newest major first.
+pub fn one_of_each_major<T>(found: Vec<T>, major: impl Fn(&T) -> u32) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    for one in found {
+        if kept.iter().all(|other| major(other) != major(&one)) {
+            kept.push(one);
+        }
     }
+    kept.sort_by_key(|one| std::cmp::Reverse(major(one)));
+    kept
+}
+
+/// `15.18` → 15, `18devel` → 18; 0 if it is no version.
+fn major(version: &str) -> u32 {
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version[..digits].parse().unwrap_or(0)
 }
 
 /// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` → `15.18`.
@@ -90,7 +127,22 @@ fn newest_first(mut versions: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{newest_first, parse_version};
+    use super::{holds_client, major, newest_first, one_of_each_major, parse_version};
+
+    #[test]
+    fn a_wrapper_is_no_client_of_its_own() {
+        let [real, wrapped] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        std::fs::write(real.path().join("pg_restore"), "").unwrap();
+        std::fs::write(wrapped.path().join("pg_wrapper"), "").unwrap();
+        std::os::unix::fs::symlink("pg_wrapper", wrapped.path().join("pg_restore")).unwrap();
+        assert!(holds_client(real.path()) && !holds_client(wrapped.path()));
+    }
+
+    #[test]
+    fn of_each_major_the_first_one_found_is_taken() {
+        let found = vec!["15.18", "16.2", "15.3", "18devel"];
+        assert_eq!(one_of_each_major(found, |version| major(version)), ["18devel", "16.2", "15.18"]);
+    }
 
     #[test]
     fn the_newest_version_is_chosen_by_number() {

@@ -13,7 +13,7 @@ mod owner;
 mod server;
 mod settings;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, client_folders, one_of_each_major};
 pub use error::ClusterError;
 pub use server::Cluster;
 pub use settings::Settings;

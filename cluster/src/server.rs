@@ -85,7 +85,7 @@ impl Cluster {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("create", dir))?;
         let owner = Owner::take(dir)?;
         let layout = Layout::prepare(dir, launch).await?;
-        let binaries = Binaries::for_data(&layout.pgdata)?;
+        let binaries = settings.binaries.clone().map_or_else(|| Binaries::for_data(&layout.pgdata), Ok)?;
         initialise(&binaries, &layout, launch, &settings).await?;
         end_survivors(&layout.pgdata).await?;
         launch.own_tree(&layout.pgdata)?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::ClusterError;
+use crate::{Binaries, ClusterError};
 
 /// Set by this crate: another value would open a port, move the socket, or hide whose server it is.
 const RESERVED: [&str; 6] = [
@@ -25,12 +25,20 @@ pub struct Settings {
     pub superuser: String,
     /// Server options, as `-c name=value`; they win over this crate's defaults.
     pub options: Vec<(String, String)>,
+    /// The server that runs; else the one that made the data, or the newest.
+    pub binaries: Option<Binaries>,
 }
 
 impl Settings {
     /// The defaults: superuser `postgres`, no options.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), superuser: "postgres".into(), options: Vec::new() }
+        Self { data_dir: data_dir.into(), superuser: "postgres".into(), options: Vec::new(), binaries: None }
+    }
+
+    /// Chooses the server.
+    #[must_use]
+    pub fn binaries(self, binaries: Binaries) -> Self {
+        Self { binaries: Some(binaries), ..self }
     }
 
     /// Adds a server option.

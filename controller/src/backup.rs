@@ -14,6 +14,7 @@ pub mod contents;
 #[cfg(test)]
 mod lab;
 pub mod ladder;
+pub mod majors;
 pub mod objects;
 mod process;
 pub mod refusal;

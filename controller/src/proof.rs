@@ -9,6 +9,7 @@
 //! A dump is personal data: it lies in a folder of its own (0700), one at a time, and so does the throwaway database; both
 //! are wiped at the end, and at the next start if there was none.
 
+mod bench;
 mod disk;
 mod error;
 mod learnt;
@@ -19,6 +20,7 @@ mod references;
 mod run;
 mod source;
 mod throwaway;
+mod trial;
 
 pub use error::ProofError;
 pub use pick::Why;

@@ -13,7 +13,7 @@ mod schema;
 mod statement;
 mod tally;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ pub struct Counts {
     /// The schema that each extension is made in.
     #[serde(default)]
     pub extensions: BTreeMap<String, String>,
+    /// The roles that policies and user mappings are for, which no dump holds.
+    #[serde(default)]
+    pub roles: BTreeSet<String>,
     /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
     pub not_valid: Vec<String>,
     /// Whether there is text whose encoding nobody knows: the source had none (`SQL_ASCII`), and it is no UTF-8.

@@ -11,7 +11,9 @@ mod halt;
 mod lacking;
 mod look;
 mod recorded;
+mod roles;
 mod seal;
+mod server;
 
 use std::fs::File;
 use std::path::Path;
@@ -29,6 +31,7 @@ pub use halt::Halt;
 use look::{Inside, Look};
 pub use recorded::{Fall, Previous, Recorded, Rows, rows_document, rows_of, rows_of_document};
 pub use seal::Seal;
+pub use server::Majors;
 
 use super::PgTools;
 use super::accounting::{Account, account};
@@ -51,8 +54,8 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 pub struct Scratch<'a> {
     /// An empty database.
     pub target: &'a Target,
-    /// The same database as a superuser, who makes the extensions, as platforms do. Without one, the owner makes those that
-    /// he may.
+    /// The same database as a superuser, who makes the extensions, as platforms do, and the roles that policies are for: these
+    /// outlive the database. Without one, the owner makes the extensions that he may, and policies for other roles are left out.
     pub superuser: Option<&'a Target>,
     /// Connections at once.
     pub jobs: u16,
@@ -87,6 +90,8 @@ pub struct Climb {
     pub account: Option<Account>,
     /// What is not as it should be, notices included.
     pub findings: Vec<Finding>,
+    /// The majors of the server that was dumped and of the one that it was tried in.
+    pub server: Option<Majors>,
     /// How far indexes and tables were looked into.
     pub structure: Option<Structure>,
     /// The database's migrations against the code's.
@@ -116,28 +121,27 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<BodyError>,
 {
+    let climb = climb_to_readable(tools, body, expect, recorded, file).await;
+    climb.on(tools, recorded, file, scratch, cancel).await
+}
+
+/// The first half, for which no server is needed. What it has read tells which server the second half wants.
+pub async fn climb_to_readable<S, E>(
+    tools: &PgTools,
+    body: S,
+    expect: Expect,
+    recorded: &Recorded,
+    file: &Path,
+) -> Climb
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BodyError>,
+{
     let mut climb = Climb::begin();
     let outcome = async {
         let (early, dump) = EarlyReading::begin(tools).unzip();
-        let also = dump.unwrap_or_default();
-        let received = climb.download(body, expect, recorded, file, also).await?;
-        let (toc, counts) = climb.read(tools, recorded, file, early).await?;
-        let mut connection = connect(scratch.target, scratch.application).await?;
-        if let Some(superuser) = scratch.superuser {
-            let mut privileged = connect(superuser, scratch.application).await?;
-            climb.unoffered = lacking::newer(&mut privileged, &toc).await?.into_iter().collect();
-            let provided = extensions::provide(&mut privileged, &toc, &counts, &scratch.target.user).await;
-            climb.unoffered.extend(provided?);
-            privileged.close().await.ok();
-        }
-        let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
-        let outcome = async {
-            let sound = climb.restore(&order, &mut connection).await?;
-            climb.assert(sound, recorded, &received, &order, &mut connection).await
-        };
-        let outcome = Box::pin(outcome).await;
-        connection.close().await.ok();
-        outcome
+        climb.download(body, expect, recorded, file, dump.unwrap_or_default()).await?;
+        climb.read(tools, recorded, file, early).await
     };
     climb.halt = Box::pin(outcome).await.err();
     climb
@@ -164,12 +168,55 @@ impl Climb {
             counts: None,
             account: None,
             findings: Vec::new(),
+            server: None,
             structure: None,
             migrations: None,
             unoffered: Vec::new(),
             reached: Vec::new(),
             began: Instant::now(),
         }
+    }
+
+    /// The second half, of a dump that stands at `file`; nothing where the first one was stopped.
+    pub async fn on(
+        mut self,
+        tools: &PgTools,
+        recorded: &Recorded,
+        file: &Path,
+        scratch: Scratch<'_>,
+        cancel: &CancellationToken,
+    ) -> Self {
+        let read = (self.received.clone(), self.toc.clone(), self.counts.clone());
+        let ((Some(received), Some(toc), Some(counts)), None) = (read, &self.halt) else { return self };
+        let outcome = async {
+            let order = Unrestored { tools, file, toc: &toc, counts: &counts, scratch, cancel };
+            let mut connection = connect(scratch.target, scratch.application).await?;
+            self.prepare(&order, &mut connection).await?;
+            let outcome = async {
+                let sound = self.restore(&order, &mut connection).await?;
+                self.assert(sound, recorded, &received, &order, &mut connection).await
+            };
+            let outcome = Box::pin(outcome).await;
+            connection.close().await.ok();
+            outcome
+        };
+        self.halt = Box::pin(outcome).await.err();
+        self
+    }
+
+    /// Sees whether the server will do, and has its superuser make what an owner may not.
+    async fn prepare(&mut self, from: &Unrestored<'_>, connection: &mut PgConnection) -> Result<(), Halt> {
+        let Unrestored { toc, counts, scratch, .. } = *from;
+        let majors = server::compare(connection, toc).await?;
+        self.server = Some(majors);
+        majors.suffice()?;
+        let Some(superuser) = scratch.superuser else { return Ok(()) };
+        let mut privileged = connect(superuser, scratch.application).await?;
+        let provided = extensions::provide(&mut privileged, toc, counts, &scratch.target.user).await;
+        self.unoffered.extend(provided?);
+        self.unoffered.extend(roles::provide(&mut privileged, counts).await?);
+        privileged.close().await.ok();
+        Ok(())
     }
 
     fn reach(&mut self, rung: Rung) {
@@ -194,7 +241,7 @@ impl Climb {
         recorded: &Recorded,
         file: &Path,
         also: Vec<File>,
-    ) -> Result<Received, Halt>
+    ) -> Result<(), Halt>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<BodyError>,
@@ -209,7 +256,7 @@ impl Climb {
         self.received = Some(received.clone());
         recorded.check_digests(&received)?;
         self.reach(Rung::Intact);
-        Ok(received)
+        Ok(())
     }
 
     async fn read(
@@ -218,7 +265,7 @@ impl Climb {
         recorded: &Recorded,
         file: &Path,
         early: Option<EarlyReading>,
-    ) -> Result<(Toc, Counts), Halt> {
+    ) -> Result<(), Halt> {
         let (toc, early) = match early {
             Some(early) => early.finish().await,
             None => (None, None),
@@ -235,7 +282,7 @@ impl Climb {
         self.counts = Some(counts.clone());
         recorded.check_rows(&counts)?;
         self.reach(Rung::Readable);
-        Ok((toc, counts))
+        Ok(())
     }
 
     /// Restores, and looks at all that came of it; what is sound in itself is judged when it is known that all is there.
@@ -322,6 +369,10 @@ pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConn
         .disable_statement_logging();
     let connected = options.connect().await;
     connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

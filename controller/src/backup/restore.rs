@@ -91,6 +91,12 @@ pub enum RestoreError {
         /// Its last error, or its exit status.
         said: String,
     },
+    /// The server had trouble of its own: what did not come back says nothing of the dump.
+    #[error("the server had trouble of its own: {said}")]
+    Trouble {
+        /// The first error that says so.
+        said: String,
+    },
     /// It was stopped from outside.
     #[error("the restore was stopped")]
     Cancelled,
@@ -100,7 +106,7 @@ impl Classified for RestoreError {
     fn class(&self) -> Class {
         match self {
             Self::NotEmpty { .. } => Class::Terminal,
-            Self::Local { .. } | Self::GaveUp { .. } => Class::Transient,
+            Self::Local { .. } | Self::GaveUp { .. } | Self::Trouble { .. } => Class::Transient,
             Self::Cancelled => Class::Cancelled,
         }
     }

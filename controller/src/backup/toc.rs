@@ -86,9 +86,13 @@ impl Toc {
 
     /// Major version of the server that was dumped.
     pub fn server_major(&self) -> Option<u32> {
-        let digits = self.server_version.split(|c: char| !c.is_ascii_digit()).next()?;
-        digits.parse().ok()
+        major_of(&self.server_version)
     }
+}
+
+/// `15.18 (Debian …)` → 15.
+pub fn major_of(version: &str) -> Option<u32> {
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sb
 /// Why the programs cannot be used.
 #[derive(Debug, Error)]
 pub enum ToolsError {
+    /// There is none.
+    #[error("no pg_restore found: install the package postgresql-client")]
+    Absent,
     /// `pg_restore --version` could not be run.
     #[error("could not run pg_restore in {dir:?}")]
     Run {
@@ -58,6 +61,18 @@ impl PgTools {
         let (version, major) =
             parse_version(&text).ok_or_else(|| ToolsError::Version { dir: dir.to_owned() })?;
         Ok(Self { dir: dir.to_owned(), version, major })
+    }
+
+    /// Every `pg_restore` of this machine, one of each major version, the newest first. A client alone will do.
+    pub async fn installed() -> Vec<Self> {
+        let mut found = Vec::new();
+        for dir in reprise_cluster::client_folders() {
+            match Self::at(&dir).await {
+                Ok(tools) => found.push(tools),
+                Err(error) => tracing::debug!(%error, "a pg_restore that cannot be used"),
+            }
+        }
+        reprise_cluster::one_of_each_major(found, Self::major)
     }
 
     /// The version of `pg_restore`, such as `15.18`: it belongs into every verdict.

@@ -12,6 +12,7 @@ use crate::archive::format::FORMAT;
 use crate::backup::archive::{Expect, Received, receive};
 use crate::backup::contents::{Counts, read_all};
 use crate::backup::toc::{Toc, read_toc};
+use crate::backup::tools::ToolsError;
 use crate::backup::{PgTools, Refusal};
 use crate::proof::Source;
 use crate::runtime::chain::Chain;
@@ -131,8 +132,8 @@ where
     S: futures::Stream<Item = Result<bytes::Bytes, crate::providers::http::ProviderError>>,
 {
     let received: Received = receive(body, expect, file, |_| {}).await?;
-    let found = reprise_cluster::Binaries::find().map_err(tool)?;
-    let tools = PgTools::at(&found.dir).await.map_err(tool)?;
+    let newest = PgTools::installed().await.into_iter().next();
+    let tools = newest.ok_or_else(|| tool(ToolsError::Absent))?;
     let toc: Toc = read_toc(&tools, file).await?;
     let counts: Counts = read_all(&tools, file, &toc, |_| {}).await?;
     Ok(Clear {

@@ -31,6 +31,19 @@ pub(super) fn recorded(known: &Verdict) -> Recorded {
     Recorded { download_sha256, dump_sha256: known.dump_sha256.clone(), ..Recorded::default() }
 }
 
+/// The versions of what a climb was made with, and of what it was dumped from and with.
+pub(super) fn versions(climb: &Climb, restorer: &str, server: Option<&str>) -> Value {
+    let mut versions = json!({ "pg_restore": restorer });
+    if let Some(server) = server {
+        versions["server"] = json!(server);
+    }
+    if let Some(toc) = &climb.toc {
+        versions["dumpedFrom"] = json!(toc.server_version);
+        versions["pg_dump"] = json!(toc.dump_version);
+    }
+    versions
+}
+
 /// The verdict on a backup that was `known` so far.
 pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt {
     if !climb.is_conclusive() {
@@ -89,7 +102,10 @@ fn extensions(toc: &Toc) -> Vec<String> {
 fn checks(climb: &Climb) -> Option<Value> {
     let structure = climb.structure.as_ref().map(|seen| ("structure".to_owned(), json!(seen.to_string())));
     let migrations = climb.migrations.as_ref().map(|seen| ("migrations".to_owned(), json!(seen.to_string())));
-    let looked: serde_json::Map<String, Value> = structure.into_iter().chain(migrations).collect();
+    let server = climb.server.filter(|majors| majors.differ());
+    let server = server.map(|majors| ("server".to_owned(), json!(majors.to_string())));
+    let looked: serde_json::Map<String, Value> =
+        structure.into_iter().chain(migrations).chain(server).collect();
     (!looked.is_empty()).then_some(Value::Object(looked))
 }
 
@@ -112,6 +128,7 @@ mod tests {
     use crate::backup::archive::{Packing, Received};
     use crate::backup::checks::{Ahead, MigrationLevel};
     use crate::backup::contents::Counts;
+    use crate::backup::ladder::Majors;
 
     fn now() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100)
@@ -207,6 +224,32 @@ mod tests {
         assert!(why.contains("does not offer the extension postgis"), "{why}");
         let whole_and_lacking = climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())));
         assert!(fact(&Verdict::default(), &whole_and_lacking).refused.is_some());
+    }
+
+    #[test]
+    fn a_server_of_another_major_is_told_and_one_too_old_says_nothing_of_the_backup() {
+        let tried = |dumped, halt| Climb {
+            server: Some(Majors { dumped: Some(dumped), here: 16 }),
+            halt,
+            ..whole(Packing::GzipTar)
+        };
+        let told = fact(&Verdict::default(), &tried(15, None)).checks.expect("it was told");
+        let sentence = "restored in PostgreSQL 16, and dumped from PostgreSQL 15";
+        assert_eq!(told, json!({ "server": sentence }));
+        assert_eq!(fact(&Verdict::default(), &tried(16, None)).checks, None);
+        let older = tried(17, Some(Halt::ServerOlder { dumped: 17, here: 16 }));
+        let Learnt::Nothing(why) = of(&Verdict::default(), &older) else { panic!("a verdict") };
+        assert!(why.ends_with("install the package postgresql-17"), "{why}");
+    }
+
+    #[test]
+    fn a_verdict_holds_the_versions_of_all_that_took_part() {
+        let mut climb = whole(Packing::GzipTar);
+        if let Some(toc) = &mut climb.toc {
+            (toc.server_version, toc.dump_version) = ("15.4".to_owned(), "16.2".to_owned());
+        }
+        let all = json!({ "pg_restore": "16.1", "server": "15.18", "dumpedFrom": "15.4", "pg_dump": "16.2" });
+        assert_eq!(versions(&climb, "16.1", Some("15.18")), all);
     }
 
     #[test]

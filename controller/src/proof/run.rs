@@ -6,31 +6,22 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reprise_crds::RecoveryPlanSpec;
-use serde_json::{Value, json};
-use tokio::sync::OnceCell;
+use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ProofError;
-use super::disk::Budget;
-use super::learnt::{Learnt, Look, learnt, recorded};
+use super::bench::{Bench, last_dumped};
+use super::learnt::{Learnt, Look, learnt};
 use super::pick::{self, Why};
 use super::policy::{Policy, rest};
 use super::reckon::suspicions;
-use super::source::{Source, paced};
-use super::throwaway::{Place, Throwaway};
-use crate::backup::PgTools;
-use crate::backup::archive::Expect;
-use crate::backup::checks::{Code, DataCheck, planned};
-use crate::backup::ladder::{Climb, Scratch, climb};
+use super::throwaway::Throwaway;
+use super::trial::Tried;
+use crate::backup::ladder::Climb;
 use crate::recovery::tools::Tools;
-use crate::runtime::chain::Chain;
 use crate::store::{Rung, Verdict};
 
-/// How long indexes and tables of one backup may be looked into.
-const STRUCTURE: Duration = Duration::from_mins(30);
-/// How long one of the plan's questions may take.
-const QUESTION: Duration = Duration::from_mins(2);
 /// The sessions' name.
 pub(super) const APPLICATION: &str = "reprise-proof";
 
@@ -142,15 +133,6 @@ impl Summary {
     }
 }
 
-/// What a run works with.
-struct Bench {
-    policy: Policy,
-    source: Source,
-    tools: PgTools,
-    questions: Vec<DataCheck>,
-    code: OnceCell<Code>,
-}
-
 impl Prover<'_> {
     /// Asks for the list and takes up backups; `told` hears of each when it is stored.
     ///
@@ -176,18 +158,6 @@ impl Prover<'_> {
         worked.map(|()| summary)
     }
 
-    async fn bench(&self) -> Result<Bench, ProofError> {
-        let source = &self.spec.source;
-        let platform = self.tools.platform(&source.region)?;
-        Ok(Bench {
-            policy: Policy::of(&self.spec.proof),
-            source: Source::find(platform, &source.app, &source.addon).await?,
-            tools: self.tools.postgresql().await.map_err(ProofError::Tools)?,
-            questions: planned(&self.spec.data_checks),
-            code: OnceCell::new(),
-        })
-    }
-
     async fn work(
         &self,
         bench: &Bench,
@@ -210,9 +180,10 @@ impl Prover<'_> {
                 return Ok(());
             }
             if server.is_none() {
-                *server = Some(Throwaway::start(&self.tools.proof_work.join(self.plan)).await?);
+                let likely = bench.server(last_dumped(&rows))?;
+                *server = Some(Throwaway::start(&self.tools.proof_work.join(self.plan), likely).await?);
             }
-            let Some(server) = server.as_ref() else { return Ok(()) };
+            let Some(server) = server.as_mut() else { return Ok(()) };
             tried.insert(known.backup.clone());
             let taken = self.take(bench, server, known, why, stop).await?;
             told(&taken);
@@ -248,72 +219,35 @@ impl Prover<'_> {
     async fn take(
         &self,
         bench: &Bench,
-        server: &Throwaway,
+        server: &mut Throwaway,
         known: &Verdict,
         why: Why,
         stop: &CancellationToken,
     ) -> Result<Taken, ProofError> {
         tracing::info!(plan = self.plan, backup = known.label(), why = ?why, "taking up a backup");
         let began = Instant::now();
-        let place = server.fresh().await?;
+        server.clear().await?;
         let look = async {
-            match self.climb(bench, server, &place, known, stop).await {
-                Ok(climbed) => {
-                    let tools = json!({ "pg_restore": bench.tools.version(), "server": server.version() });
-                    self.judge(known, &climbed, &tools)
-                }
-                Err(trouble) => Learnt::Nothing(trouble),
+            match self.climb(bench, server, known, stop).await {
+                Ok(Tried { climb, tools, place }) => (self.judge(known, &climb, &tools), place),
+                Err(trouble) => (Learnt::Nothing(trouble), None),
             }
         };
-        let learnt = stop.run_until_cancelled(Box::pin(look)).await.ok_or(ProofError::Stopped)?;
+        let (learnt, place) = stop.run_until_cancelled(Box::pin(look)).await.ok_or(ProofError::Stopped)?;
         // A restore that was cancelled comes back by itself, as trouble that is none.
         if stop.is_cancelled() {
             return Err(ProofError::Stopped);
         }
-        let references = match &learnt {
-            Learnt::Fact(verdict) if verdict.sound => self.references(&place, known, stop).await,
+        let references = match (&learnt, &place) {
+            (Learnt::Fact(verdict), Some(place)) if verdict.sound => {
+                self.references(place, known, stop).await
+            }
             _ => None,
         };
         let taken = Taken { references, ..self.store(known, learnt, why, began.elapsed()).await? };
         self.reckon(bench).await?;
         tracing::info!(plan = self.plan, outcome = %taken, took_s = taken.seconds, "took up a backup");
         Ok(taken)
-    }
-
-    async fn climb(
-        &self,
-        bench: &Bench,
-        server: &Throwaway,
-        place: &Place,
-        known: &Verdict,
-        stop: &CancellationToken,
-    ) -> Result<Climb, String> {
-        let free = self.tools.disk_budget(server.folder()).map_err(|error| Chain(&error).to_string())?;
-        let budget = Budget::new(server.folder(), free, bench.policy.max_disk);
-        let found = bench.source.download(&known.backup).await.map_err(|error| Chain(&error).to_string())?;
-        let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
-        let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
-        let recorded = recorded(known);
-        let migrations = || self.tools.migrations((self.plan, self.spec), server.folder(), stop);
-        let code = bench.code.get_or_init(migrations).await;
-        let dump = server.dump();
-        let scratch = Scratch {
-            target: &place.owner,
-            superuser: Some(&place.superuser),
-            jobs: u16::try_from(self.spec.limits.restore_jobs).unwrap_or(2),
-            work_dir: server.folder(),
-            application: APPLICATION,
-            questions: &bench.questions,
-            question_limit: QUESTION,
-            structure_limit: STRUCTURE,
-            code,
-        };
-        let body = paced(download.body, bench.policy.max_rate);
-        let climbing = climb(&bench.tools, body, expect, &recorded, &dump, scratch, stop);
-        tokio::select! {
-            climbed = Box::pin(climbing) => Ok(climbed),
-            why = budget.outgrown() => Err(why),
-        }
     }
 
     fn judge(&self, known: &Verdict, climbed: &Climb, tools: &Value) -> Learnt {

@@ -1,11 +1,15 @@
 //! The throwaway database: a server of our own in a private folder, never the daemon's, with one empty database at a time
 //! whose owner is an ordinary user. A dump is somebody else's program: what it runs, it runs as him.
+//!
+//! There is one server at a time, of the major that the dump at hand wants. Only a dump that was read tells which: so one of a
+//! likely major is started first, and another takes its place where it has to. The folder never is without one: the server's
+//! lock is what keeps a sweep away from it.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use reprise_cluster::{Cluster, ClusterError, Settings};
+use reprise_cluster::{Binaries, Cluster, ClusterError, Settings};
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
@@ -40,6 +44,7 @@ const OPTIONS: [(&str, &str); 13] = [
 pub(super) struct Throwaway {
     cluster: Cluster,
     folder: PathBuf,
+    major: u32,
 }
 
 /// The database that a backup is restored into.
@@ -53,15 +58,23 @@ pub(super) struct Place {
 
 impl Throwaway {
     /// Starts a server in `folder`, which is ours alone; what a killed predecessor left there is wiped first.
-    pub(super) async fn start(folder: &Path) -> Result<Self, ProofError> {
+    pub(super) async fn start(folder: &Path, binaries: &Binaries) -> Result<Self, ProofError> {
         wipe(folder).await?;
         let file = |source| ProofError::File { doing: "make the folder of the throwaway database", source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
-        let settings = OPTIONS
-            .iter()
-            .fold(Settings::new(server(folder)), |settings, (name, value)| settings.option(*name, *value));
-        let cluster = Cluster::start(settings).await?;
-        Ok(Self { cluster, folder: folder.to_owned() })
+        let cluster = start(folder, binaries).await?;
+        Ok(Self { cluster, folder: folder.to_owned(), major: binaries.major() })
+    }
+
+    /// Sees to it that the server is this one. A former one is gone then, with all that was in it.
+    pub(super) async fn run_on(&mut self, binaries: &Binaries) -> Result<(), ProofError> {
+        if self.major == binaries.major() {
+            return Ok(());
+        }
+        let next = start(&self.folder, binaries).await?;
+        let former = server(&self.folder, std::mem::replace(&mut self.major, binaries.major()));
+        std::mem::replace(&mut self.cluster, next).abandon().await;
+        Ok(Cluster::erase(&former).await?)
     }
 
     /// Where a dump is received.
@@ -79,14 +92,21 @@ impl Throwaway {
         self.cluster.version()
     }
 
-    /// An empty database; the former one is gone, and the dump with it.
-    pub(super) async fn fresh(&self) -> Result<Place, ProofError> {
+    /// Does away with the dump, its database and all roles that were made for it.
+    pub(super) async fn clear(&self) -> Result<(), ProofError> {
         remove_file(&self.dump())?;
+        let mut connection = self.connect().await.map_err(ProofError::Database)?;
+        let cleared = clear(&mut connection).await.map_err(ProofError::Database);
+        connection.close().await.ok();
+        cleared
+    }
+
+    /// An empty database; the former one is gone.
+    pub(super) async fn fresh(&self) -> Result<Place, ProofError> {
         let password = format!("{:032x}", rand::random::<u128>());
         let mut connection = self.connect().await.map_err(ProofError::Database)?;
+        clear(&mut connection).await.map_err(ProofError::Database)?;
         for statement in [
-            format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)"),
-            format!("DROP ROLE IF EXISTS {NAME}"),
             format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'"),
             format!("CREATE DATABASE {NAME} OWNER {NAME} TEMPLATE template0 ENCODING 'UTF8'"),
         ] {
@@ -119,8 +139,45 @@ impl Throwaway {
     }
 }
 
-fn server(folder: &Path) -> PathBuf {
-    folder.join("server")
+/// The server is ours alone: every role in it but its superuser was made for a dump.
+async fn clear(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let drop = format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)");
+    sqlx::query(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+    let made: Vec<String> = sqlx::query_scalar(
+        "SELECT quote_ident(rolname) FROM pg_catalog.pg_roles WHERE rolname <> current_user AND rolname !~ '^pg_'",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for role in made {
+        sqlx::query(AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn start(folder: &Path, binaries: &Binaries) -> Result<Cluster, ClusterError> {
+    let settings = Settings::new(server(folder, binaries.major())).binaries(binaries.clone());
+    let settings = OPTIONS.iter().fold(settings, |settings, (name, value)| settings.option(*name, *value));
+    Cluster::start(settings).await
+}
+
+/// What the folders of servers begin with.
+const SERVER: &str = "server";
+
+fn server(folder: &Path, major: u32) -> PathBuf {
+    folder.join(format!("{SERVER}-{major}"))
+}
+
+/// The servers that a folder holds.
+fn servers(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let is_server = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(SERVER.as_bytes()))
+    };
+    Ok(paths.into_iter().filter(is_server).collect())
 }
 
 fn remove_file(path: &Path) -> Result<(), ProofError> {
@@ -134,7 +191,10 @@ fn remove_file(path: &Path) -> Result<(), ProofError> {
 
 /// Deletes a throwaway database that nobody runs.
 async fn wipe(folder: &Path) -> Result<(), ProofError> {
-    Cluster::erase(&server(folder)).await?;
+    let file = |source| ProofError::File { doing: "look for a left throwaway server", source };
+    for server in servers(folder).map_err(file)? {
+        Cluster::erase(&server).await?;
+    }
     match std::fs::remove_dir_all(folder) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(ProofError::File { doing: "delete the folder of a throwaway database", source })
@@ -160,4 +220,53 @@ pub async fn sweep(root: &Path) -> Result<(), ProofError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn asked(server: &Throwaway, sql: &'static str) -> i32 {
+        let mut connection = server.connect().await.expect("a connection");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("an answer")
+    }
+
+    #[tokio::test]
+    async fn each_installed_major_takes_the_place_of_the_other_and_a_sweep_leaves_the_dump_alone() {
+        let root = tempfile::tempdir().expect("a folder");
+        let installed = Binaries::installed();
+        let newest = installed.first().expect("a server");
+        let mut server = Throwaway::start(&root.path().join("shop"), newest).await.expect("a server");
+        for binaries in installed.iter().rev().chain([newest]) {
+            server.clear().await.expect("cleared");
+            std::fs::write(server.dump(), "a dump").expect("written");
+            server.run_on(binaries).await.expect("another server");
+            let place = server.fresh().await.expect("a database");
+            sweep(root.path()).await.expect("swept");
+            let major = asked(&server, "SELECT current_setting('server_version_num')::integer / 10000").await;
+            assert_eq!((major.unsigned_abs(), server.dump().exists()), (binaries.major(), true));
+            assert!(place.owner.socket_dir.exists(), "{:?}", place.owner);
+            assert_eq!(servers(server.folder()).expect("listed").len(), 1);
+        }
+        server.end().await.expect("ended");
+        assert!(!root.path().join("shop").exists());
+    }
+
+    #[tokio::test]
+    async fn the_roles_of_one_dump_are_gone_before_the_next() {
+        let root = tempfile::tempdir().expect("a folder");
+        let installed = Binaries::installed();
+        let newest = installed.first().expect("a server");
+        let server = Throwaway::start(&root.path().join("shop"), newest).await.expect("a server");
+        server.fresh().await.expect("a database");
+        let mut connection = server.connect().await.expect("a connection");
+        sqlx::raw_sql("CREATE ROLE \"Chef, de rayon\"").execute(&mut connection).await.expect("a role");
+        connection.close().await.expect("closed");
+        let others =
+            "SELECT count(*)::integer FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> current_user";
+        assert_eq!(asked(&server, others).await, 2);
+        server.clear().await.expect("cleared");
+        assert_eq!(asked(&server, others).await, 0);
+        server.end().await.expect("ended");
+    }
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reprise_cluster::Binaries;
 use reprise_crds::plan::{ArtifactSource, CopyMode, MirrorSource, S3Credentials, TargetBucket};
 use reprise_crds::{RecoveryPlanSpec, Setting};
 use secrecy::ExposeSecret as _;
@@ -14,6 +13,7 @@ use secrecy::ExposeSecret as _;
 use super::error::{Result, StepError};
 use super::steps::Run;
 use crate::archive::{Archiver, Place, Vault};
+use crate::backup::tools::ToolsError;
 use crate::backup::{PgTools, Refusal};
 use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
@@ -325,13 +325,11 @@ impl Tools {
         Prober::new(self.http.clone())
     }
 
-    /// The machine's own PostgreSQL programs.
+    /// The newest `pg_restore` of this machine: it reads what older ones wrote.
     pub async fn postgresql(&self) -> std::result::Result<PgTools, Refusal> {
-        let found = Binaries::find()
-            .map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })?;
-        PgTools::at(&found.dir)
-            .await
-            .map_err(|error| Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) })
+        let newest = PgTools::installed().await.into_iter().next();
+        let absent = || std::io::Error::other(ToolsError::Absent);
+        newest.ok_or_else(|| Refusal::Tool { tool: "pg_restore", source: absent() })
     }
 
     /// How many bytes may still be written where `dir` lies: nine tenths of what is free.

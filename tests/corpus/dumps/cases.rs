@@ -2,6 +2,7 @@
 
 mod containers;
 mod dumps;
+mod families;
 mod harmless;
 mod restores;
 
@@ -28,6 +29,7 @@ pub(crate) async fn all(lab: &Lab) -> Vec<Case> {
     cases.extend(dumps::all(lab, &till));
     cases.extend(restores::all(lab, &till).await);
     cases.extend(harmless::all(lab, &till).await);
+    cases.extend(families::all(lab).await);
     let mut names: Vec<_> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     names.dedup();

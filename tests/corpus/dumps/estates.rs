@@ -29,15 +29,6 @@ CREATE TABLE public.invites (id serial PRIMARY KEY, nom text CHECK (public.est_c
 INSERT INTO public.invites (nom) VALUES ('Zoé'), ('Zoé');
 ";
 
-/// A policy for a role that no dump carries.
-pub(crate) const POLICY: &str = "
-CREATE ROLE vendeur;
-CREATE TABLE public.prix (x integer);
-INSERT INTO public.prix VALUES (1);
-ALTER TABLE public.prix ENABLE ROW LEVEL SECURITY;
-CREATE POLICY prix_vendeur ON public.prix TO vendeur USING (true);
-";
-
 /// Owners, grants and default privileges of roles that are nowhere else.
 pub(crate) const OWNERS: &str = "
 CREATE ROLE chef; CREATE ROLE aide;

@@ -20,6 +20,8 @@ pub enum Rule {
     ExtensionData,
     /// Roles are not in a dump: privileges are granted anew, by the plan.
     Privileges,
+    /// Roles are not in a dump: a policy for one that is not there binds nobody.
+    RoleMissing,
     /// Every database has its schema `public`, and the platform owns it.
     PublicSchema,
     /// Only a superuser makes these, and no data lives in them: event triggers, security labels, publications.
@@ -43,6 +45,7 @@ impl Rule {
             Self::ExtensionSchema => "extension-schema",
             Self::ExtensionData => "extension-data",
             Self::Privileges => "privileges",
+            Self::RoleMissing => "role-missing",
             Self::PublicSchema => "public-schema",
             Self::SuperuserObject => "superuser-object",
             Self::SubscriptionNotResumed => "subscription-not-resumed",
@@ -108,6 +111,10 @@ pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -
         "COMMENT" if entry.name.starts_with("PUBLICATION ") && says("does not exist") => {
             Some(Rule::SuperuserObject)
         }
+        "POLICY" if error.message.starts_with("role \"") && says("\" does not exist") => {
+            Some(Rule::RoleMissing)
+        }
+        "COMMENT" if entry.name.starts_with("POLICY ") && says("does not exist") => Some(Rule::RoleMissing),
         _ => None,
     }
 }

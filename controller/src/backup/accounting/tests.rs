@@ -114,3 +114,18 @@ fn an_error_of_no_entry_or_one_that_was_not_read_counts() {
     assert_eq!(accounted(3, vec![error(Some(9999), "odd", "")], Some(1)).unattributed, ["odd"]);
     assert!(!accounted(3, vec![], Some(2)).is_complete());
 }
+
+#[test]
+fn a_policy_for_a_role_that_is_nowhere_binds_nobody_and_any_other_fault_of_it_is_a_loss() {
+    let rule = |kind: &str, name: &str, message| {
+        let (kind, name, owner) = (kind.to_owned(), name.to_owned(), String::new());
+        let entry = Entry { id: 7, kind, schema: Some("public".to_owned()), name, owner };
+        rules::error_rule(&entry, &error(Some(7), message, "CREATE POLICY"), None)
+    };
+    let absent = "role \"vendeur\" does not exist";
+    assert_eq!(rule("POLICY", "prix un", absent), Some(Rule::RoleMissing));
+    let uncommented = "policy \"un\" for table \"prix\" does not exist";
+    assert_eq!(rule("COMMENT", "POLICY un ON prix", uncommented), Some(Rule::RoleMissing));
+    assert_eq!(rule("POLICY", "prix un", "column \"x\" does not exist"), None);
+    assert_eq!(rule("TABLE DATA", "prix", absent), None);
+}

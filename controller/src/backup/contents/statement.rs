@@ -20,6 +20,8 @@ pub(super) enum Statement {
     LargeObjectBytes(u64),
     /// An extension is made in this schema.
     Extension { name: String, schema: String },
+    /// Something that is for these roles: none can be made without them.
+    ForRoles(Vec<String>),
     /// A table becomes a part of another.
     Partition { partition: Name, of: Name },
     /// Anything else; whether it ends in `NOT VALID`.
@@ -32,7 +34,10 @@ pub(super) fn read(text: &str) -> Statement {
         Some(("COPY", rest)) if rest.ends_with(" FROM stdin") => copy(rest),
         Some(("INSERT", rest)) => insert(rest),
         Some(("SELECT", rest)) => select(rest),
-        Some(("CREATE", rest)) => extension(rest).or_else(|| made_as_partition(rest)),
+        Some(("CREATE", rest)) => extension(rest)
+            .or_else(|| made_as_partition(rest))
+            .or_else(|| policy(rest))
+            .or_else(|| mapping(rest)),
         Some(("ALTER", rest)) => attached(rest),
         _ => None,
     };
@@ -90,6 +95,28 @@ fn made_as_partition(text: &str) -> Option<Statement> {
     Some(Statement::Partition { partition, of })
 }
 
+/// `POLICY x ON public.a AS RESTRICTIVE FOR SELECT TO one, "another one" USING …`
+fn policy(text: &str) -> Option<Statement> {
+    let (_, rest) = identifier(text.strip_prefix("POLICY ")?)?;
+    let (_, rest) = qualified(rest.strip_prefix(" ON ")?)?;
+    let rest = rest.strip_prefix(" AS RESTRICTIVE").unwrap_or(rest);
+    let commands = [" FOR SELECT", " FOR INSERT", " FOR UPDATE", " FOR DELETE"];
+    let rest = commands.iter().find_map(|command| rest.strip_prefix(command)).unwrap_or(rest);
+    let (first, mut rest) = identifier(rest.strip_prefix(" TO ")?)?;
+    let mut roles = vec![first];
+    while let Some((role, after)) = rest.strip_prefix(", ").and_then(identifier) {
+        roles.push(role);
+        rest = after;
+    }
+    Some(Statement::ForRoles(roles))
+}
+
+/// `USER MAPPING FOR one SERVER …`
+fn mapping(text: &str) -> Option<Statement> {
+    let (role, _) = identifier(text.strip_prefix("USER MAPPING FOR ")?)?;
+    Some(Statement::ForRoles(if role.eq_ignore_ascii_case("public") { Vec::new() } else { vec![role] }))
+}
+
 /// `'public.x_id_seq', 42, true)`
 fn set_value(arguments: &str) -> Option<Statement> {
     let (name, rest) = literal(arguments)?;
@@ -127,5 +154,22 @@ mod tests {
             read("ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }
         );
+    }
+    #[test]
+    fn the_roles_that_something_is_for_are_named() {
+        let roles = |text| match read(text) {
+            Statement::ForRoles(roles) => roles.join("|"),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(roles("CREATE POLICY p ON public.a TO one USING (true)"), "one");
+        assert_eq!(
+            roles(
+                "CREATE POLICY \"a TO b\" ON public.\"a b\" AS RESTRICTIVE FOR UPDATE TO one, \"Deux, trois\", two WITH CHECK (x)"
+            ),
+            "one|Deux, trois|two"
+        );
+        assert_eq!(roles("CREATE USER MAPPING FOR one SERVER s OPTIONS (\"user\" 'x')"), "one");
+        assert_eq!(roles("CREATE USER MAPPING FOR public SERVER s"), "");
+        assert!(roles("CREATE POLICY p ON public.a USING ((x = ' TO y'::text))").starts_with("Other"));
     }
 }

@@ -124,6 +124,7 @@ impl Tally {
                 self.counts.sequences.push(SequenceValue { sequence, last_value, is_called });
             }
             Statement::Extension { name, schema } => drop(self.counts.extensions.insert(name, schema)),
+            Statement::ForRoles(roles) => self.counts.roles.extend(roles),
             Statement::Partition { partition, of } => {
                 let (partition, of) = (self.named(partition), self.named(of));
                 self.counts.partitions.push((partition, of));

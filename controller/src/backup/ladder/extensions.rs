@@ -3,6 +3,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::quoted;
 use crate::backup::checks::CheckError;
 use crate::backup::contents::Counts;
 use crate::backup::toc::{Entry, Toc};
@@ -68,8 +69,4 @@ async fn lend(connection: &mut PgConnection, owner: &str) -> sqlx::Result<()> {
         sqlx::raw_sql(AssertSqlSafe(grant)).execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

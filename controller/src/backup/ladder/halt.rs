@@ -14,6 +14,16 @@ pub enum Halt {
     /// The archive was refused, or could not be looked at.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The throwaway server is older than the dump's, and dumps do not surely go down: nothing is known of the backup.
+    #[error(
+        "the dump is of PostgreSQL {dumped}, and the newest server here is {here}: install the package postgresql-{dumped}"
+    )]
+    ServerOlder {
+        /// The major of the server that was dumped.
+        dumped: u32,
+        /// The major of the throwaway server.
+        here: u32,
+    },
     /// The restore did not run to its end: nothing is known of the backup.
     #[error("the restore did not run to its end")]
     NotRestored(#[from] RestoreError),
@@ -45,6 +55,7 @@ pub enum Halt {
 impl Halt {
     /// The labels that are not those of a [`Refusal`] or a [`Finding`].
     pub const REASONS: &'static [&'static str] = &[
+        "server-older",
         "restore-failed",
         "check-not-run",
         "restore-incomplete",
@@ -58,6 +69,7 @@ impl Halt {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.reason(),
+            Self::ServerOlder { .. } => "server-older",
             Self::NotRestored(_) => "restore-failed",
             Self::NotSeen(_) => "check-not-run",
             Self::Incomplete(_) => "restore-incomplete",
@@ -75,7 +87,11 @@ impl Halt {
         match self {
             Self::Refused(refusal) => refusal.blames_backup(),
             Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) | Self::Fallen(_) => true,
-            Self::NotRestored(_) | Self::NotSeen(_) | Self::Ahead(_) | Self::Unsealed => false,
+            Self::ServerOlder { .. }
+            | Self::NotRestored(_)
+            | Self::NotSeen(_)
+            | Self::Ahead(_)
+            | Self::Unsealed => false,
         }
     }
 }
@@ -86,7 +102,8 @@ impl Classified for Halt {
             Self::Refused(refusal) => refusal.class(),
             Self::NotRestored(error) => error.class(),
             Self::NotSeen(error) => error.class(),
-            Self::Incomplete(_)
+            Self::ServerOlder { .. }
+            | Self::Incomplete(_)
             | Self::Unsound(_)
             | Self::Answers(_)
             | Self::Fallen(_)

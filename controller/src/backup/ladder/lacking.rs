@@ -1,27 +1,13 @@
-//! What a server lacks that the source's server had: what newer releases can, files of the system's, and rights that only a
-//! superuser gives.
+//! What a server lacks that the source's server had: files of the system's, and rights that only a superuser gives.
 
 use std::collections::BTreeSet;
 
-use sqlx::PgConnection;
-
-use crate::backup::checks::CheckError;
 use crate::backup::restore::EntryError;
-use crate::backup::toc::Toc;
-
-/// Whether the dump comes from a newer major than this server's, in a few words: dumps go up and never surely down.
-pub(super) async fn newer(connection: &mut PgConnection, toc: &Toc) -> Result<Option<String>, CheckError> {
-    let here: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::integer / 10000")
-        .fetch_one(connection)
-        .await
-        .map_err(|source| CheckError { doing: "ask the throwaway server for its version", source })?;
-    let source = toc.server_major().filter(|major| i64::from(*major) > i64::from(here));
-    Ok(source.map(|major| format!("all that PostgreSQL {major} does")))
-}
 
 /// How such an error begins, how it goes on behind the name of what is lacking, and what to call that.
 ///
-/// Source: `pg_locale.c`, `namespace.c`, `ts_utils.c`, the dictionaries and `aclchk.c` of PostgreSQL 12 to 18.
+/// Source: `pg_locale.c`, `namespace.c`, `ts_utils.c`, the dictionaries, `aclchk.c`, `amcmds.c`, `typecmds.c`, `functioncmds.c`,
+/// `guc.c` and `acl.c` of PostgreSQL 12 to 18.
 const SAYS: &[(&str, &str, &str)] = &[
     ("could not create locale ", ": ", "the locale "),
     ("could not open collator for locale ", ": ", "the locale "),
@@ -35,6 +21,12 @@ const SAYS: &[(&str, &str, &str)] = &[
     ("permission denied for foreign-data wrapper ", "\n", "the use of the foreign-data wrapper "),
     ("permission denied to create foreign-data wrapper ", "\n", "the making of the foreign-data wrapper "),
     ("permission denied for language ", "\n", "the use of the language "),
+    ("permission denied to create access method ", "\n", "the making of the access method "),
+    ("permission denied to set parameter ", "\n", "the setting of the parameter "),
+    ("must be superuser to ", "\n", "the right to "),
+    ("only superuser can ", "\n", "the right to "),
+    // A dump holds none.
+    ("role \"", "\" does not exist", "the role "),
 ];
 
 /// What these errors say that the server lacks, each once, in a few words.
@@ -45,7 +37,7 @@ pub(super) fn lacking(errors: &[EntryError]) -> BTreeSet<String> {
 fn of(message: &str) -> Option<String> {
     SAYS.iter().find_map(|(begins, ends, called)| {
         let rest = message.strip_prefix(begins)?;
-        let name = rest.split(ends).next().unwrap_or(rest);
+        let name = if *ends == "\n" { rest } else { rest.split_once(ends)?.0 };
         Some(format!("{called}{name}"))
     })
 }
@@ -69,9 +61,12 @@ mod tests {
             lacks("permission denied for foreign-data wrapper postgres_fdw"),
             "the use of the foreign-data wrapper postgres_fdw"
         );
+        assert_eq!(lacks("must be superuser to create a base type"), "the right to create a base type");
+        assert_eq!(lacks("role \"vendeur\" does not exist"), "the role vendeur");
         for fault in [
             "collation \"public.x\" for encoding \"UTF8\" does not exist",
             "permission denied for table a",
+            "role \"a\" cannot be dropped",
             "could not open file \"base/1/2\": No such file or directory",
         ] {
             assert_eq!(lacks(fault), "", "{fault}");

@@ -59,6 +59,32 @@ impl Report {
     }
 }
 
+/// What a server says whose disk, memory, locks or connections give out: parts of its messages.
+///
+/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c` and `postgres.c` of PostgreSQL 12 to 18.
+const TROUBLE: &[&str] = &[
+    "deadlock detected",
+    "No space left on device",
+    "Disk quota exceeded",
+    "Cannot allocate memory",
+    "Too many open files",
+    "Input/output error",
+    "out of shared memory",
+    "too many clients already",
+    "remaining connection slots",
+    "terminating connection",
+    "server closed the connection",
+    "canceling statement due to",
+];
+
+impl Report {
+    /// The first error that is trouble of the server's own, and no fault of what was restored.
+    pub fn trouble(&self) -> Option<&EntryError> {
+        let of_server = |error: &&EntryError| TROUBLE.iter().any(|said| error.message.contains(said));
+        self.errors.iter().find(of_server)
+    }
+}
+
 /// What a line means for the progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -73,8 +99,12 @@ pub struct Messages {
     entry: Option<u32>,
     /// The entries that were given to workers.
     launched: HashSet<u32>,
+    /// The entries that are finished.
+    done: HashSet<u32>,
     /// Whether the lines that follow belong to the last error.
     in_error: bool,
+    /// How many runs told at their end that they passed over errors.
+    ends: u32,
 }
 
 impl Messages {
@@ -83,7 +113,10 @@ impl Messages {
         if let Some(message) = after(line, "error: ") {
             self.error(message);
         } else if let Some(count) = after(line, "errors ignored on restore: ") {
-            self.report.ignored = count.trim().parse().ok();
+            // Told at the end of each run of it.
+            self.ends += 1;
+            let before = self.report.ignored.unwrap_or(0);
+            self.report.ignored = count.trim().parse::<u64>().ok().map(|count| before + count);
         } else if line.contains("while INITIALIZING") {
             self.entry = None;
         } else if let Some(entry) = after(line, "from TOC entry ") {
@@ -98,11 +131,25 @@ impl Messages {
             self.launched.insert(id);
         }
         let finished = after(line, "finished item ").or_else(|| after(line, "processing item "));
-        let event = finished.and_then(number).map(Event::Finished);
-        if event.is_some() {
-            self.report.finished += 1;
-        }
-        event
+        // A run for later sections passes by the earlier ones as if it did them.
+        let finished = finished.and_then(number).filter(|id| self.done.insert(*id))?;
+        self.report.finished += 1;
+        Some(Event::Finished(finished))
+    }
+
+    /// How many runs of it came to their end with errors that they passed over.
+    pub(super) fn ends(&self) -> u32 {
+        self.ends
+    }
+
+    /// The last error, if there was any.
+    pub(super) fn last_error(&self) -> Option<&EntryError> {
+        self.report.errors.last()
+    }
+
+    /// Entries that it finished.
+    pub(super) fn finished(&self) -> u64 {
+        self.report.finished
     }
 
     /// What was said in all.
@@ -193,6 +240,20 @@ pg_restore: warning: errors ignored on restore: 3
     fn no_row_of_a_table_is_kept() {
         let text = format!("{:?}", report());
         assert!(!text.contains("Durand") && !text.contains("zoe@"), "{text}");
+    }
+
+    #[test]
+    fn trouble_of_the_server_s_own_is_told_from_faults_of_the_dump() {
+        let trouble = |said: &str| {
+            let mut messages = Messages::default();
+            messages.line("pg_restore: from TOC entry 7; 1259 16400 INDEX a_x shop");
+            messages.line(&format!("pg_restore: error: could not execute query: ERROR:  {said}"));
+            messages.finish().trouble().is_some()
+        };
+        assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
+        assert!(trouble("deadlock detected"));
+        assert!(!trouble("could not create unique index \"a_x\""));
+        assert!(!trouble("relation \"a\" does not exist"));
     }
 
     #[test]

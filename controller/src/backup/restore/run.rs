@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::process::ExitStatus;
 
 use secrecy::ExposeSecret as _;
 use tempfile::NamedTempFile;
@@ -20,6 +21,10 @@ const MAX_LINE: usize = 8 << 10;
 
 /// Runs the restore that `order` describes, and reports what `pg_restore` said: errors in it are the account's business.
 ///
+/// All rows come before any trigger and constraint, in a run of their own: what a table's parent or partitioned table has is
+/// its own as soon as it is made, and a dump tells a parallel `pg_restore` of no such dependency. Where something is dropped
+/// first, all is one run: what is to be dropped, and in which order, is known to that one alone.
+///
 /// `cancel` asks `pg_restore` to cancel its queries and end; dropping the future kills it and all its workers.
 /// *Repeat*: only with a [`super::Selection`] made from a new look at the target.
 pub async fn restore(
@@ -33,21 +38,49 @@ pub async fn restore(
         private_file(order.work_dir, &order.selection.list()).map_err(local("write the list of entries"))?;
     let passwords = private_file(order.work_dir, &password_line(order.target))
         .map_err(local("write the password file"))?;
-    let mut command = command(tools, &order, list.path(), passwords.path());
-    let mut pg_restore = Group::spawn(&mut command).map_err(local("run pg_restore"))?;
     let mut messages = Messages::default();
     let mut tracker = Tracker::new(order.toc, order.counts, order.selection);
-    let stderr = pg_restore.child().stderr.take();
     progress(tracker.progress());
-    let listen = async {
-        let Some(stderr) = stderr else { return Ok(()) };
-        bounded_lines(BufReader::new(stderr), MAX_LINE, |line| {
+    let runs = if order.selection.replaces() { &[&[][..]][..] } else { &[ROWS, AFTER_ROWS] };
+    for sections in runs {
+        let mut command = command(tools, &order, list.path(), passwords.path());
+        let before = messages.ends();
+        let told = |line: &str| {
             if let Some(Event::Finished(id)) = messages.line(line) {
                 tracker.finish(id);
                 progress(tracker.progress());
             }
-        })
-        .await
+        };
+        let status = follow(command.args(*sections), cancel, told).await?;
+        if !status.success() && messages.ends() == before {
+            let said = messages.last_error().map_or_else(|| status.to_string(), ToString::to_string);
+            let total = order.selection.restored().len() as u64;
+            return Err(RestoreError::GaveUp { finished: messages.finished().min(total), total, said });
+        }
+    }
+    let report = messages.finish();
+    match report.trouble() {
+        Some(error) => Err(RestoreError::Trouble { said: error.to_string() }),
+        None => Ok(report),
+    }
+}
+
+/// The sections of an archive up to its rows, and those after them.
+const ROWS: &[&str] = &["--section=pre-data", "--section=data"];
+const AFTER_ROWS: &[&str] = &["--section=post-data"];
+
+/// Runs one `pg_restore` to its end, telling each line that it says.
+async fn follow(
+    command: &mut Command,
+    cancel: &CancellationToken,
+    told: impl FnMut(&str),
+) -> Result<ExitStatus, RestoreError> {
+    let local = |doing| move |source| RestoreError::Local { doing, source };
+    let mut pg_restore = Group::spawn(command).map_err(local("run pg_restore"))?;
+    let stderr = pg_restore.child().stderr.take();
+    let listen = async {
+        let Some(stderr) = stderr else { return Ok(()) };
+        bounded_lines(BufReader::new(stderr), MAX_LINE, told).await
     };
     let listened = tokio::select! {
         biased;
@@ -59,14 +92,7 @@ pub async fn restore(
         return Err(RestoreError::Cancelled);
     };
     listened.map_err(local("listen to pg_restore"))?;
-    let status = pg_restore.wait().await.map_err(local("wait for pg_restore"))?;
-    let report = messages.finish();
-    if status.success() || report.ignored.is_some() {
-        return Ok(report);
-    }
-    let said = report.errors.last().map_or_else(|| status.to_string(), ToString::to_string);
-    let total = order.selection.restored().len() as u64;
-    Err(RestoreError::GaveUp { finished: report.finished.min(total), total, said })
+    pg_restore.wait().await.map_err(local("wait for pg_restore"))
 }
 
 fn command(tools: &PgTools, order: &Order<'_>, list: &Path, passwords: &Path) -> Command {

@@ -6,7 +6,7 @@ use reprise::store::Rung;
 
 use super::{Till, digest_of, partitions, rotated, rows, till_rows};
 use crate::case::Case;
-use crate::estates::{BARE_NAME, POLICY, VEILED};
+use crate::estates::{BARE_NAME, VEILED};
 use crate::lab::Lab;
 use crate::pack::served;
 use crate::surgery::{Anatomy, replaced};
@@ -44,8 +44,6 @@ async fn from_sources(lab: &Lab) -> Vec<Case> {
     let bare_name = lab.dump(&lab.source("", BARE_NAME).await, &[]);
     let veiled = lab.dump(&lab.source("", VEILED).await, &[]);
     let veiled = Anatomy::of(&veiled).without(|entry| entry.kind == "SEQUENCE SET");
-    let policy = lab.dump(&lab.source("", POLICY).await, &[]);
-    lab.execute("postgres", "ALTER ROLE vendeur RENAME TO vendeur_parti").await;
     let ascii =
         "CREATE TABLE public.a (t text); INSERT INTO public.a VALUES (convert_from('\\xe9', 'SQL_ASCII'))";
     let ascii =
@@ -56,7 +54,6 @@ async fn from_sources(lab: &Lab) -> Vec<Case> {
         broken("constraint-bare-name", "a CHECK that needs a search path: its table stays empty", &bare_name),
         broken("sequence-lost-veiled", "the same, of rows that their owner does not see", &veiled)
             .stops(Rung::Restored, &["sequence-behind"]),
-        broken("role-missing", "a policy for a role that is not there", &policy),
         broken("encoding-unknown", "Latin-1 bytes in a database without an encoding", &lab.dump(&ascii, &[]))
             .stops(Rung::Restored, &["text-foreign"]),
         broken("schema-missing", "the target's owner may make nothing in public", &bare_name)

@@ -1,0 +1,36 @@
+//! Which of the installed majors a dump is tried with. Pure.
+
+/// The major of the server that a dump of major `dumped` is tried in, of those `installed`: the source's own; else the next newer one, as dumps go
+/// up and never surely down; else the newest, which will not do and says so. `None` if there is none at all.
+pub fn server(installed: &[u32], dumped: Option<u32>) -> Option<u32> {
+    let newest = installed.iter().copied().max();
+    let Some(dumped) = dumped else { return newest };
+    installed.iter().copied().filter(|major| *major >= dumped).min().or(newest)
+}
+
+/// The major of the `pg_restore` for what a `pg_dump` of major `written_by` wrote, of those `installed`: the oldest that is as
+/// new, and so knows its format and all that it writes; else the newest, which reads as much as any.
+pub fn restorer(installed: &[u32], written_by: Option<u32>) -> Option<u32> {
+    server(installed, written_by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server;
+
+    #[test]
+    fn the_source_s_own_major_is_taken_then_the_next_newer_one() {
+        let installed = [18, 16, 15, 13];
+        assert_eq!(server(&installed, Some(15)), Some(15));
+        assert_eq!(server(&installed, Some(14)), Some(15));
+        assert_eq!(server(&installed, Some(12)), Some(13));
+        assert_eq!(server(&installed, Some(17)), Some(18));
+    }
+
+    #[test]
+    fn where_all_are_older_the_newest_is_left_and_where_nothing_is_told_it_is_taken() {
+        assert_eq!(server(&[15, 13], Some(16)), Some(15));
+        assert_eq!(server(&[15, 13], None), Some(15));
+        assert_eq!(server(&[], Some(15)), None);
+    }
+}

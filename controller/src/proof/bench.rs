@@ -1,0 +1,90 @@
+//! What a run works with, and which of the installed majors a dump is tried with.
+
+use reprise_cluster::{Binaries, ClusterError};
+use tokio::sync::OnceCell;
+
+use super::ProofError;
+use super::policy::Policy;
+use super::run::Prover;
+use super::source::Source;
+use crate::backup::checks::{Code, DataCheck, planned};
+use crate::backup::toc::{Toc, major_of};
+use crate::backup::tools::ToolsError;
+use crate::backup::{PgTools, Refusal, majors};
+use crate::store::Verdict;
+
+/// What a run works with.
+pub(super) struct Bench {
+    pub policy: Policy,
+    pub source: Source,
+    pub questions: Vec<DataCheck>,
+    pub code: OnceCell<Code>,
+    /// Every `pg_restore` of this machine, and every server, the newest first.
+    restorers: Vec<PgTools>,
+    servers: Vec<Binaries>,
+}
+
+impl Prover<'_> {
+    pub(super) async fn bench(&self) -> Result<Bench, ProofError> {
+        let source = &self.spec.source;
+        let platform = self.tools.platform(&source.region)?;
+        Ok(Bench {
+            policy: Policy::of(&self.spec.proof),
+            source: Source::find(platform, &source.app, &source.addon).await?,
+            questions: planned(&self.spec.data_checks),
+            code: OnceCell::new(),
+            restorers: PgTools::installed().await,
+            servers: Binaries::installed(),
+        })
+    }
+}
+
+impl Bench {
+    /// The server for a dump of this major.
+    pub(super) fn server(&self, dumped: Option<u32>) -> Result<&Binaries, ProofError> {
+        let installed: Vec<u32> = self.servers.iter().map(Binaries::major).collect();
+        let wanted = majors::server(&installed, dumped);
+        let none = || ClusterError::NoBinaries { looked: "/usr/lib/postgresql and PATH".to_owned() };
+        Ok(self.servers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)?)
+    }
+
+    /// The `pg_restore` for a dump; the newest for one that is still to be read.
+    pub(super) fn restorer(&self, toc: Option<&Toc>) -> Result<&PgTools, ProofError> {
+        let installed: Vec<u32> = self.restorers.iter().map(PgTools::major).collect();
+        let wanted = majors::restorer(&installed, toc.and_then(|toc| major_of(&toc.dump_version)));
+        let source = || std::io::Error::other(ToolsError::Absent);
+        let none = || ProofError::Tools(Refusal::Tool { tool: "pg_restore", source: source() });
+        self.restorers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)
+    }
+}
+
+/// The major of the server that the newest judged dump came from: the next one's most likely too.
+pub(super) fn last_dumped(rows: &[Verdict]) -> Option<u32> {
+    let told = |row: &Verdict| major_of(row.tools.get("dumpedFrom")?.as_str()?);
+    let judged = rows.iter().filter_map(|row| Some((row.checked_at, told(row)?)));
+    judged.max_by_key(|(at, _)| *at).map(|(_, major)| major)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_major_that_was_seen_last_is_the_likely_one() {
+        let judged = |days, tools| Verdict {
+            tools,
+            checked_at: DateTime::UNIX_EPOCH + TimeDelta::days(days),
+            ..Verdict::default()
+        };
+        let rows = [
+            judged(2, json!({ "dumpedFrom": "16.2" })),
+            judged(3, json!({ "dumpedFrom": "17.5 (Debian 17.5-1)" })),
+            judged(4, json!({ "pg_restore": "18.1" })),
+        ];
+        assert_eq!(last_dumped(&rows), Some(17));
+        assert_eq!(last_dumped(&rows[2..]), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! One backup in the throwaway database, from its download to what was seen there.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::ProofError;
+use super::bench::Bench;
+use super::disk::Budget;
+use super::learnt::{recorded, versions};
+use super::run::{APPLICATION, Prover};
+use super::source::paced;
+use super::throwaway::{Place, Throwaway};
+use crate::backup::archive::Expect;
+use crate::backup::ladder::{Climb, Recorded, Scratch, climb_to_readable};
+use crate::runtime::chain::Chain;
+use crate::store::Verdict;
+
+/// How long indexes and tables of one backup may be looked into.
+const STRUCTURE: Duration = Duration::from_mins(30);
+/// How long one of the plan's questions may take.
+const QUESTION: Duration = Duration::from_mins(2);
+
+/// One backup that was tried.
+pub(super) struct Tried {
+    pub climb: Climb,
+    /// The versions of what it was tried with.
+    pub tools: Value,
+    /// Where it was restored, if it came so far.
+    pub place: Option<Place>,
+}
+
+impl Prover<'_> {
+    pub(super) async fn climb(
+        &self,
+        bench: &Bench,
+        server: &mut Throwaway,
+        known: &Verdict,
+        stop: &CancellationToken,
+    ) -> Result<Tried, String> {
+        let folder = server.folder().to_owned();
+        let free = self.tools.disk_budget(&folder).map_err(|error| Chain(&error).to_string())?;
+        let budget = Budget::new(&folder, free, bench.policy.max_disk);
+        let found = bench.source.download(&known.backup).await.map_err(|error| Chain(&error).to_string())?;
+        let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
+        let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
+        let climbing = async {
+            let (recorded, dump) = (recorded(known), server.dump());
+            let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
+            let body = paced(download.body, bench.policy.max_rate);
+            let climb = climb_to_readable(newest, body, expect, &recorded, &dump).await;
+            self.restore(bench, server, climb, &recorded, stop)
+                .await
+                .map_err(|error| Chain(&error).to_string())
+        };
+        tokio::select! {
+            tried = Box::pin(climbing) => tried,
+            why = budget.outgrown() => Err(why),
+        }
+    }
+
+    /// The rest of the climb, in a server of the major that the dump wants.
+    async fn restore(
+        &self,
+        bench: &Bench,
+        server: &mut Throwaway,
+        climb: Climb,
+        recorded: &Recorded,
+        stop: &CancellationToken,
+    ) -> Result<Tried, ProofError> {
+        let restorer = bench.restorer(climb.toc.as_ref())?;
+        let mut tried = Tried { tools: versions(&climb, restorer.version(), None), climb, place: None };
+        let Some(toc) = tried.climb.toc.as_ref().filter(|_| tried.climb.halt.is_none()) else {
+            return Ok(tried);
+        };
+        server.run_on(bench.server(toc.server_major())?).await?;
+        let place = server.fresh().await?;
+        let (folder, dump) = (server.folder(), server.dump());
+        let migrations = || self.tools.migrations((self.plan, self.spec), folder, stop);
+        let scratch = Scratch {
+            target: &place.owner,
+            superuser: Some(&place.superuser),
+            jobs: u16::try_from(self.spec.limits.restore_jobs).unwrap_or(2),
+            work_dir: folder,
+            application: APPLICATION,
+            questions: &bench.questions,
+            question_limit: QUESTION,
+            structure_limit: STRUCTURE,
+            code: bench.code.get_or_init(migrations).await,
+        };
+        let climb = Box::pin(tried.climb.on(restorer, recorded, &dump, scratch, stop)).await;
+        tried = Tried {
+            tools: versions(&climb, restorer.version(), Some(server.version())),
+            climb,
+            place: Some(place),
+        };
+        Ok(tried)
+    }
+}
