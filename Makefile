@@ -1,10 +1,11 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance fuzz bench lint manifests
+.PHONY: setup build demo test conformance fuzz soak bench lint manifests
 
 CARGO ?= cargo
 DUMP ?=
 BUCKET ?=
 SECONDS ?= 120
+SOAK ?= 1-10
 
 setup:            ## install what is missing with apt, and say so
 	@./deploy/setup
@@ -23,6 +24,9 @@ conformance: build ## other people's clients against one sandbox: a table client
 
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
+
+soak: build        ## recoveries on days of random faults and deaths of the daemon; SOAK=100-120 for other days
+	SOAK=$(SOAK) $(CARGO) test --locked --workspace --test it -- soak:: --nocapture
 
 bench: setup      ## figures of a release build, each beside its target and the tools that a user would pick; SCALE=0.1 ROUNDS=1 for less
 	$(CARGO) build --locked --release --workspace --bins

@@ -1,14 +1,15 @@
 //! Days that nobody thought of: every seed draws its own mixture of faults and its own deaths of the daemon. Each of them is one that
-//! passes, so each recovery has to come to its end, with everything there once. `SOAK=100-140 make soak` plays those days; a day that
-//! fails is played again by its number.
+//! passes, so each recovery and each drill has to come to its end, with everything there once, or nothing. `SOAK=100-140 make soak` plays
+//! those days; a day that fails is played again by its number.
 
 use std::ops::RangeInclusive;
 
 use reprise_e2e::plan::Plan;
-use reprise_e2e::records::poll;
+use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{Stage, play};
 use serde_json::{Value, json};
 
+use crate::drill;
 use crate::evidence::recovered;
 
 /// What is played without being asked for.
@@ -88,32 +89,64 @@ fn rule(dice: &mut Dice) -> Value {
     json!({"service": service, "method": method, "skip": skip, "times": times, "fault": fault})
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_recovery_gets_through_days_that_nobody_thought_of() {
-    let asked = std::env::var("SOAK").ok();
-    let days = asked.map_or(DAYS, |text| {
+fn days() -> RangeInclusive<u64> {
+    std::env::var("SOAK").map_or(DAYS, |text| {
         let (first, last) = text.split_once('-').expect("SOAK=FIRST-LAST");
         first.parse().expect("a number")..=last.parse().expect("a number")
-    });
-    for day in days {
-        eprintln!("day {day}");
-        play(day, async |stage: &mut Stage| live(stage, day).await).await;
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recovery_gets_through_days_that_nobody_thought_of() {
+    for day in days() {
+        play(day, async |stage: &mut Stage| {
+            let mut dice = faults(stage, day).await;
+            let request = stage.bad_day(&Plan::example()).await;
+            through_deaths(stage, &request, &mut dice).await;
+            stage.daemon.records().succeeded(&request).await;
+            stage.world.mend();
+            recovered(stage, &request).await;
+        })
+        .await;
     }
 }
 
-async fn live(stage: &mut Stage, day: u64) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_leaves_nothing_behind_on_days_that_nobody_thought_of() {
+    for day in days() {
+        play(day, async |stage: &mut Stage| {
+            stage.daemon.start().await;
+            stage.daemon.apply(&Plan::example()).await;
+            let before = drill::standing(stage);
+            let mut dice = faults(stage, day).await;
+            let request = drill::file(stage).await;
+            through_deaths(stage, &request, &mut dice).await;
+            stage.daemon.records().succeeded(&request).await;
+            stage.world.mend();
+            drill::nothing_is_left(stage, &request, &before).await;
+        })
+        .await;
+    }
+}
+
+/// Puts the day's faults in place.
+async fn faults(stage: &Stage, day: u64) -> Dice {
     let mut dice = Dice(day);
     let rules: Vec<Value> = (0..RULES).map(|_| rule(&mut dice)).collect();
-    eprintln!("{}", json!(rules));
+    eprintln!("day {day}: {}", json!(rules));
     stage.world.control("faults", &json!(rules)).await;
+    dice
+}
+
+/// Kills the daemon twice, each time as soon as so many things were done, or all is over.
+async fn through_deaths(stage: &mut Stage, request: &Request, dice: &mut Dice) {
+    let before = stage.world.journal().len();
     let mut deaths =
         [dice.below(DEEDS), dice.below(DEEDS)].map(|deeds| usize::try_from(deeds).expect("a count"));
     deaths.sort_unstable();
-    let request = stage.bad_day(&Plan::example()).await;
-    let before = stage.world.journal().len();
     for deeds in deaths {
         let due = async || {
-            let phase = stage.daemon.records().standing(&request).await.phase;
+            let phase = stage.daemon.records().standing(request).await.phase;
             let over = matches!(phase.as_str(), "Succeeded" | "Failed");
             (over || stage.world.journal().len() >= before + deeds).then_some(())
         };
@@ -121,7 +154,4 @@ async fn live(stage: &mut Stage, day: u64) {
         stage.daemon.kill().await;
         stage.daemon.start().await;
     }
-    stage.daemon.records().succeeded(&request).await;
-    stage.world.mend();
-    recovered(stage, &request).await;
 }
