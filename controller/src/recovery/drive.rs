@@ -1,12 +1,17 @@
 //! The loop inside a step: observe, decide, act, observe again, until the post-condition is *seen*.
 //!
 //! At most one mutation a turn. After a mutation whose answer was lost nothing more is created until a quiet period of
-//! observing has shown that nothing new appears: a doubled addon is a doubled bill.
+//! observing has shown that nothing new appears: a doubled addon is a doubled bill. A refusal is looked into as long: lists may be late,
+//! and vendors refuse what is there already.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::error::{Result, StepError};
 use super::steps::Ctx;
+use crate::runtime::chain::Chain;
+use crate::runtime::class::Class;
 use crate::store::SpanKind;
 
 /// What a step decides, from what was observed alone.
@@ -49,7 +54,8 @@ impl Pace {
         Self { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Dns };
 }
 
-/// Drives one step to its post-condition. `in_doubt`: an earlier process may have sent the mutation.
+/// Drives one step to its post-condition. `in_doubt`: an earlier process may have sent the mutation. A refusal is believed once a later
+/// look, after the quiet period, still asks for the same.
 pub async fn drive<O, A, T, Observing, Acting>(
     ctx: &Ctx,
     pace: Pace,
@@ -59,26 +65,29 @@ pub async fn drive<O, A, T, Observing, Acting>(
     act: impl Fn(A) -> Acting,
 ) -> Result<T>
 where
+    A: Clone + PartialEq,
     Observing: Future<Output = Result<O>>,
     Acting: Future<Output = Result<()>>,
 {
     let (mut pause, mut acts) = (pace.first, 0);
-    let mut doubt = in_doubt.then(|| ctx.deadline(QUIET));
+    let mut doubt = Doubt { until: in_doubt.then(|| ctx.deadline(QUIET)), refused: None };
     loop {
         let seen = observe().await?;
         match decide(&seen)? {
             Next::Done(done) => return Ok(done),
-            Next::Act(action) if doubt.is_none_or(|until| until <= ctx.now()) => {
-                doubt = settle(act(action).await)?.then(|| ctx.deadline(QUIET));
-                pause = pace.first;
-                acts += 1;
-                // The first look comes at once; an action that changes nothing must not become a hot loop.
-                ctx.pause(AFTER_ACT * acts).await?;
-                continue;
-            }
-            Next::Act(_) => {
-                ctx.doing(pace.waiting_for, "the answer to a call was lost: looking whether it took effect");
-            }
+            Next::Act(action) => match doubt.of(&action, ctx.now()) {
+                Verdict::Act => {
+                    let answer = act(action.clone()).await;
+                    doubt = Doubt::after(action, answer, ctx.deadline(QUIET))?;
+                    pause = pace.first;
+                    acts += 1;
+                    // The first look comes at once; an action that changes nothing must not become a hot loop.
+                    ctx.pause(AFTER_ACT * acts).await?;
+                    continue;
+                }
+                Verdict::Look(why) => ctx.doing(pace.waiting_for, why),
+                Verdict::Refused(why) => return Err(why),
+            },
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }
         ctx.pause(pause).await?;
@@ -86,19 +95,58 @@ where
     }
 }
 
-/// A lost answer is not a failure: the next look tells.
-fn settle(result: Result<()>) -> Result<bool> {
-    match result {
-        Ok(()) => Ok(false),
-        Err(error) if error.is_in_doubt() => {
-            tracing::warn!(error = %crate::runtime::chain::Chain(&error), "the answer to a mutating call was lost");
-            Ok(true)
+/// What is not known of the last action: whether it took effect.
+#[derive(Debug)]
+struct Doubt<A> {
+    /// Until then it is only looked.
+    until: Option<Instant>,
+    /// The vendor refused it. What was looked at before may have been late: what is there already is refused, too.
+    refused: Option<(A, StepError)>,
+}
+
+/// What to do about an action that is due.
+#[derive(Debug)]
+enum Verdict {
+    Act,
+    Look(&'static str),
+    Refused(StepError),
+}
+
+impl<A: PartialEq> Doubt<A> {
+    /// A lost answer is not a failure, and a refusal not yet one: the next looks tell.
+    fn after(action: A, answer: Result<()>, quiet: Instant) -> Result<Self> {
+        match answer {
+            Ok(()) => Ok(Self { until: None, refused: None }),
+            Err(error) if error.is_in_doubt() => {
+                tracing::warn!(error = %Chain(&error), "the answer to a mutating call was lost");
+                Ok(Self { until: Some(quiet), refused: None })
+            }
+            Err(error) if error.is_final() => Ok(Self { until: Some(quiet), refused: Some((action, error)) }),
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
+    }
+
+    fn of(&mut self, action: &A, now: Instant) -> Verdict {
+        let looking = self.until.is_some_and(|until| until > now);
+        match (&self.refused, looking) {
+            (Some(_), true) => {
+                Verdict::Look("a call was refused: looking whether what it asked for is there")
+            }
+            (None, true) => Verdict::Look("the answer to a call was lost: looking whether it took effect"),
+            (_, false) => match self.refused.take().filter(|(before, _)| before == action) {
+                Some((_, why)) => Verdict::Refused(why),
+                None => Verdict::Act,
+            },
+        }
     }
 }
 
 impl StepError {
+    /// Nobody but a person changes that.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Failed { class: Class::Terminal, .. })
+    }
+
     /// Wraps a provider's error, and keeps whether a mutation may have taken effect.
     pub fn provider(doing: impl Into<String>) -> impl FnOnce(crate::providers::http::ProviderError) -> Self {
         let doing = doing.into();
@@ -118,9 +166,53 @@ impl StepError {
     /// Our credentials do not open the door: only a person can give better ones.
     fn denied(doing: &str, source: &crate::providers::http::ProviderError) -> Self {
         Self::refused(
-            format!("{doing}: {}", crate::runtime::chain::Chain(source)),
+            format!("{doing}: {}", Chain(source)),
             "set credentials that are valid and suffice (SCALINGO_API_TOKEN, ALWAYSDATA_API_KEY or GITHUB_TOKEN) where the daemon runs, \
              restart it, and resume the request",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn refusal() -> Result<()> {
+        Err(StepError::refused("there is one already", "look at it"))
+    }
+
+    fn after(answer: Result<()>, now: Instant) -> Doubt<&'static str> {
+        Doubt::after("create", answer, now + SOON).expect("a doubt")
+    }
+
+    #[test]
+    fn a_refusal_is_believed_when_the_same_is_still_due_after_the_quiet_period() {
+        let now = Instant::now();
+        let mut doubt = after(refusal(), now);
+        assert!(matches!(doubt.of(&"create", now), Verdict::Look(_)), "a list may be late");
+        assert!(matches!(doubt.of(&"create", now + SOON), Verdict::Refused(_)));
+        let mut doubt = after(refusal(), now);
+        assert!(
+            matches!(doubt.of(&"change", now + SOON), Verdict::Act),
+            "it is there, and not as it should be"
+        );
+    }
+
+    #[test]
+    fn a_lost_answer_is_looked_for_and_then_sent_again_and_trouble_ends_the_attempt() {
+        let now = Instant::now();
+        let trouble = |in_doubt| StepError::Failed {
+            doing: "creating".to_owned(),
+            class: Class::Transient,
+            in_doubt,
+            source: "cut".into(),
+        };
+        let mut doubt = after(Err(trouble(true)), now);
+        assert!(matches!(doubt.of(&"create", now), Verdict::Look(_)));
+        assert!(matches!(doubt.of(&"create", now + SOON), Verdict::Act));
+        assert!(matches!(after(Ok(()), now).of(&"create", now), Verdict::Act));
+        assert!(Doubt::after("create", Err(trouble(false)), now).is_err());
     }
 }

@@ -31,9 +31,13 @@ impl ErrorBody {
 
     fn from_object(map: &serde_json::Map<String, Value>) -> Self {
         let text = |key: &str| map.get(key).and_then(Value::as_str).map(line);
-        let fields = map.get("errors").map(field_errors).unwrap_or_default();
         let resource = text("resource");
         let mut message = text("error").or_else(|| text("message")).unwrap_or_default();
+        let fields = match map.get("errors") {
+            Some(errors) => field_errors(errors),
+            None if message.is_empty() => bare_field_errors(map),
+            None => BTreeMap::new(),
+        };
         if let Some(resource) = &resource {
             message = format!("{resource}: {message}");
         }
@@ -74,6 +78,13 @@ fn field_errors(errors: &Value) -> BTreeMap<String, Vec<String>> {
     }
 }
 
+/// The fields themselves, with nothing around them: `{"field": ["reason", …]}`.
+fn bare_field_errors(map: &serde_json::Map<String, Value>) -> BTreeMap<String, Vec<String>> {
+    let listed =
+        map.iter().filter(|(_, why)| why.is_array()).map(|(field, why)| (field.clone(), why.clone()));
+    field_errors(&Value::Object(listed.collect()))
+}
+
 /// Text that is not JSON: a sentence is kept, a page for people is not.
 fn plain(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..body.len().min(4 * MESSAGE_LIMIT)).unwrap_or_default());
@@ -110,6 +121,7 @@ mod tests {
             (r#"{"errors":{"name":["has already been taken"]}}"#, "name has already been taken"),
             (r#"{"message":"Bad credentials","documentation_url":"x"}"#, "Bad credentials"),
             (r#"{"message":"Bad","errors":[{"field":"ref","code":"missing"}]}"#, "Bad: ref missing"),
+            (r#"{"name":["A CNAME cannot coexist."],"id":7}"#, "name A CNAME cannot coexist."),
             ("Retry later\n", "Retry later"),
             ("<!DOCTYPE html><html><body>secret</body></html>", "(a page for people)"),
             ("", ""),

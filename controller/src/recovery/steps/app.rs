@@ -27,7 +27,7 @@ struct Seen {
     me: String,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Create,
     Mark,

@@ -27,7 +27,7 @@ struct Seen {
     private: bool,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Create,
     Tag,

@@ -13,7 +13,7 @@ use crate::store::{LedgerRow, Severity};
 /// How long resolvers remember that a name does not exist, in seconds, where nothing better is known (RFC 2308: an hour or less).
 const NEGATIVE_TTL: u64 = 3_600;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Create,
     Change(Record),

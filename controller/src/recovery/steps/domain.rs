@@ -22,7 +22,7 @@ struct Seen {
     replaced: Option<Domain>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Detach(String),
     Attach,

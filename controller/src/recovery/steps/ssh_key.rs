@@ -8,7 +8,7 @@ use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::SshIdentity;
 use crate::recovery::rehearsal::suffix;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     /// A key of ours whose private half is lost.
     Remove(String),

@@ -13,7 +13,7 @@ use crate::drill;
 use crate::evidence::recovered;
 
 /// What is played without being asked for.
-const DAYS: RangeInclusive<u64> = 2..=2;
+const DAYS: RangeInclusive<u64> = 14..=14;
 /// Rules a day.
 const RULES: u64 = 24;
 /// Requests that change something, up to which a daemon dies: a recovery makes about as many.
