@@ -70,6 +70,9 @@ pub struct Counts {
     /// Each partition, with the table that it is a part of.
     #[serde(default)]
     pub partitions: Vec<(RelationName, RelationName)>,
+    /// Whether a table inherits from another.
+    #[serde(default)]
+    pub inherits: bool,
     /// Large objects.
     pub large_objects: u64,
     /// Bytes in them.
@@ -93,6 +96,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether what one table has is another's as well: its triggers and constraints reach the rows of that one.
+    pub fn has_families(&self) -> bool {
+        self.inherits || !self.partitions.is_empty()
+    }
+
     /// The data of a table, if the dump has any entry for it.
     pub fn table(&self, schema: &str, name: &str) -> Option<&TableCount> {
         let key = |count: &TableCount| {

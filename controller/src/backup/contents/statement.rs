@@ -24,6 +24,8 @@ pub(super) enum Statement {
     ForRoles(Vec<String>),
     /// A table becomes a part of another.
     Partition { partition: Name, of: Name },
+    /// A table is made that inherits from others.
+    Heir,
     /// Anything else; whether it ends in `NOT VALID`.
     Other { not_valid: bool },
 }
@@ -36,6 +38,7 @@ pub(super) fn read(text: &str) -> Statement {
         Some(("SELECT", rest)) => select(rest),
         Some(("CREATE", rest)) => extension(rest)
             .or_else(|| made_as_partition(rest))
+            .or_else(|| heir(rest))
             .or_else(|| policy(rest))
             .or_else(|| mapping(rest)),
         Some(("ALTER", rest)) => attached(rest),
@@ -93,6 +96,12 @@ fn made_as_partition(text: &str) -> Option<Statement> {
     let (partition, rest) = qualified(text.strip_prefix("TABLE ")?)?;
     let (of, _) = qualified(rest.strip_prefix(" PARTITION OF ")?)?;
     Some(Statement::Partition { partition, of })
+}
+
+/// `TABLE public.capitals (…)⏎INHERITS (public.cities)`
+fn heir(text: &str) -> Option<Statement> {
+    let is_table = ["TABLE ", "UNLOGGED TABLE ", "FOREIGN TABLE "].iter().any(|kind| text.starts_with(kind));
+    (is_table && text.contains("\nINHERITS (")).then_some(Statement::Heir)
 }
 
 /// `POLICY x ON public.a AS RESTRICTIVE FOR SELECT TO one, "another one" USING …`
@@ -154,7 +163,12 @@ mod tests {
             read("ALTER TABLE public.a ADD CONSTRAINT c CHECK (true) NOT VALID"),
             Statement::Other { not_valid: true }
         );
+        let heir = "CREATE TABLE public.capitals (\n    state character(2)\n)\nINHERITS (public.cities)";
+        assert_eq!(read(heir), Statement::Heir);
+        let other = "CREATE TABLE public.a (\n    b text DEFAULT 'INHERITS (x)'::text\n)";
+        assert_eq!(read(other), Statement::Other { not_valid: false });
     }
+
     #[test]
     fn the_roles_that_something_is_for_are_named() {
         let roles = |text| match read(text) {

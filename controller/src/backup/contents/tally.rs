@@ -129,6 +129,7 @@ impl Tally {
                 let (partition, of) = (self.named(partition), self.named(of));
                 self.counts.partitions.push((partition, of));
             }
+            Statement::Heir => self.counts.inherits = true,
             Statement::LargeObject => self.counts.large_objects += 1,
             Statement::LargeObjectBytes(bytes) => self.counts.large_object_bytes += bytes,
             Statement::Other { not_valid: true } => self.constraint_not_valid(),

@@ -21,9 +21,9 @@ const MAX_LINE: usize = 8 << 10;
 
 /// Runs the restore that `order` describes, and reports what `pg_restore` said: errors in it are the account's business.
 ///
-/// All rows come before any trigger and constraint, in a run of their own: what a table's parent or partitioned table has is
-/// its own as soon as it is made, and a dump tells a parallel `pg_restore` of no such dependency. Where something is dropped
-/// first, all is one run: what is to be dropped, and in which order, is known to that one alone.
+/// Where tables are parts of others, all rows come before any trigger and constraint, in a run of their own: what a table's parent
+/// or partitioned table has is its own as soon as it is made, and a dump tells a parallel `pg_restore` of no such dependency. Where
+/// something is dropped first, all is one run: what is to be dropped, and in which order, is known to that one alone.
 ///
 /// `cancel` asks `pg_restore` to cancel its queries and end; dropping the future kills it and all its workers.
 /// *Repeat*: only with a [`super::Selection`] made from a new look at the target.
@@ -41,7 +41,8 @@ pub async fn restore(
     let mut messages = Messages::default();
     let mut tracker = Tracker::new(order.toc, order.counts, order.selection);
     progress(tracker.progress());
-    let runs = if order.selection.replaces() { &[&[][..]][..] } else { &[ROWS, AFTER_ROWS] };
+    let apart = order.counts.has_families() && !order.selection.replaces();
+    let runs = if apart { &[ROWS, AFTER_ROWS][..] } else { &[&[][..]] };
     for sections in runs {
         let mut command = command(tools, &order, list.path(), passwords.path());
         let before = messages.ends();
