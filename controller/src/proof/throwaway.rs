@@ -66,15 +66,16 @@ impl Throwaway {
         Ok(Self { cluster, folder: folder.to_owned(), major: binaries.major() })
     }
 
-    /// Sees to it that the server is this one. A former one is gone then, with all that was in it.
-    pub(super) async fn run_on(&mut self, binaries: &Binaries) -> Result<(), ProofError> {
+    /// Sees to it that the server is this one. `true` if it was another, which is gone then with all that was in it.
+    pub(super) async fn run_on(&mut self, binaries: &Binaries) -> Result<bool, ProofError> {
         if self.major == binaries.major() {
-            return Ok(());
+            return Ok(false);
         }
         let next = start(&self.folder, binaries).await?;
         let former = server(&self.folder, std::mem::replace(&mut self.major, binaries.major()));
         std::mem::replace(&mut self.cluster, next).abandon().await;
-        Ok(Cluster::erase(&former).await?)
+        Cluster::erase(&former).await?;
+        Ok(true)
     }
 
     /// Where a dump is received.

@@ -48,9 +48,13 @@ impl Prover<'_> {
         let climbing = async {
             let (recorded, dump) = (recorded(known), server.dump());
             let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
+            // What has to wait for nothing of the dump is there before it: the code, and a database in the likely server.
+            let migrations = || self.tools.migrations((self.plan, self.spec), &folder, stop);
+            bench.code.get_or_init(migrations).await;
+            let place = server.fresh().await.map_err(|error| Chain(&error).to_string())?;
             let body = paced(download.body, bench.policy.max_rate);
             let climb = climb_to_readable(newest, body, expect, &recorded, &dump).await;
-            self.restore(bench, server, climb, &recorded, stop)
+            self.restore(bench, (server, place), climb, &recorded, stop)
                 .await
                 .map_err(|error| Chain(&error).to_string())
         };
@@ -64,7 +68,7 @@ impl Prover<'_> {
     async fn restore(
         &self,
         bench: &Bench,
-        server: &mut Throwaway,
+        (server, place): (&mut Throwaway, Place),
         climb: Climb,
         recorded: &Recorded,
         stop: &CancellationToken,
@@ -74,8 +78,8 @@ impl Prover<'_> {
         let Some(toc) = tried.climb.toc.as_ref().filter(|_| tried.climb.halt.is_none()) else {
             return Ok(tried);
         };
-        server.run_on(bench.server(toc.server_major())?).await?;
-        let place = server.fresh().await?;
+        let moved = server.run_on(bench.server(toc.server_major())?).await?;
+        let place = if moved { server.fresh().await? } else { place };
         let (folder, dump) = (server.folder(), server.dump());
         let migrations = || self.tools.migrations((self.plan, self.spec), folder, stop);
         let scratch = Scratch {
