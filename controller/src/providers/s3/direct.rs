@@ -203,7 +203,9 @@ impl Tries {
 /// Whether a change was sent whose answer was lost. Nothing is sent where there is no connection.
 fn may_be_done(error: &S3Error) -> bool {
     let S3Error::Transport { effect: Effect::Mutating, source, .. } = error else { return false };
-    !source.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+    !source
+        .downcast_ref::<hyper_util::client::legacy::Error>()
+        .is_some_and(hyper_util::client::legacy::Error::is_connect)
 }
 
 /// How a document is understood.

@@ -126,7 +126,7 @@ impl Source {
     }
 }
 
-/// An ETag of several parts is no digest: the size is all that can be compared.
+/// An `ETag` of several parts is no digest: the size is all that can be compared.
 fn digest(object: &ObjectSummary) -> Option<String> {
     Some(object.etag.clone()).filter(|etag| !etag.contains('-'))
 }
@@ -219,10 +219,7 @@ async fn put(
     let (key, careful) = (wanted.key.as_str(), store.careful());
     let mut pause = std::time::Duration::from_millis(200);
     for attempt in 1.. {
-        let error = match content.put(&careful, bucket, key, headers).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = content.put(&careful, bucket, key, headers).await else { return Ok(()) };
         if attempt == ATTEMPTS || !error.outcome_unknown() {
             return Err(StepError::s3(format!("writing {key}"))(error));
         }

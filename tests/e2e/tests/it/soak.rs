@@ -19,7 +19,7 @@ const RULES: u64 = 24;
 /// Requests that change something, up to which a daemon dies: a recovery makes about as many.
 const DEEDS: u64 = 90;
 
-/// Draws the same for the same seed (SplitMix64: public domain, by Sebastiano Vigna).
+/// Draws the same for the same seed (`SplitMix64`, which its author Sebastiano Vigna gave to the public domain).
 struct Dice(u64);
 
 impl Dice {
