@@ -25,7 +25,7 @@ conformance: build ## other people's clients against one sandbox: a table client
 fuzz: setup       ## the parsers that read foreign bytes, with libFuzzer; SECONDS=3600 for longer
 	@./tests/fuzz/run $(SECONDS)
 
-soak: build        ## recoveries on days of random faults and deaths of the daemon; SOAK=100-120 for other days
+soak: build        ## recoveries and drills on days of random faults and deaths of the daemon; SOAK=100-120 for other days
 	SOAK=$(SOAK) $(CARGO) test --locked --workspace --test it -- soak:: --nocapture
 
 bench: setup      ## figures of a release build, each beside its target and the tools that a user would pick; SCALE=0.1 ROUNDS=1 for less

@@ -137,6 +137,7 @@ impl S3 {
     }
 
     /// The same store; an object whose answer was lost on its way is not written again: for whoever looks first whether it is there.
+    /// What goes through the SDK (files, parts) is sent again as ever.
     #[must_use]
     pub fn careful(&self) -> Self {
         Self { direct: self.direct.careful(), ..self.clone() }

@@ -36,7 +36,7 @@ mod state;
 mod stream;
 mod support;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod token;
 mod view;
 mod work;

@@ -199,7 +199,7 @@ pub(super) async fn read(answer: Response) -> (u16, Value) {
 }
 
 /// Waits until `look` says yes, for half a minute at most.
-pub(super) async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut look: impl AsyncFnMut() -> bool) {
     let patience = tokio::time::Instant::now() + Duration::from_secs(30);
     while !look().await {
         assert!(tokio::time::Instant::now() < patience, "never happened: {what}");

@@ -9,7 +9,8 @@ use crate::paas::reply::{Input, Refusal};
 use crate::paas::rules;
 use crate::paas::session::Session;
 
-/// `GET /v1/databases`: none. The vendor's Go client takes them out of an object, its JavaScript client is the array's.
+/// `GET /v1/databases`: none. The vendor's Go client takes them out of an object; its JavaScript client takes the root, and expects
+/// an array.
 pub(super) async fn list(_: Session, headers: HeaderMap) -> Response {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let is_javascript = ["axios", "node", "Mozilla"].iter().any(|known| agent.starts_with(known));

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use super::*;
+use crate::paas::tests::until;
 use crate::plane::authority::Authority;
 use crate::plane::ingress::Ingress;
 use crate::plane::platform::{LogSink, Push};
@@ -270,14 +271,8 @@ async fn a_pusher_who_leaves_aborts_the_deployment() {
     let group = nix::unistd::Pid::from_raw(i32::try_from(push.id().unwrap()).unwrap());
     nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
     push.wait().await.unwrap();
-    for _ in 0..1_000 {
-        if town.platform.aborted.load(Ordering::SeqCst) {
-            assert_ne!(town.deployed().await.len(), 40);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the deployment goes on");
+    until("the deployment is aborted", async || town.platform.aborted.load(Ordering::SeqCst)).await;
+    assert_ne!(town.deployed().await.len(), 40);
 }
 
 #[tokio::test]
@@ -333,12 +328,7 @@ async fn several_tunnels_on_one_connection_reach_the_database_and_nothing_else()
     let mut ssh = Command::new("ssh");
     ssh.args(town.ssh_options("key")).args(["-N", "-L", &forward, "-L", &elsewhere, "git@127.0.0.1"]);
     let _ssh = ssh.stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-    for _ in 0..1_000 {
-        if socket.exists() && town.dir.path().join("else").exists() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("both forwards listen", async || socket.exists() && town.dir.path().join("else").exists()).await;
     let psql = |user: &str, password: &str, sql: &str| {
         let mut psql = Command::new("psql");
         psql.args([
