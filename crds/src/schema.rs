@@ -62,8 +62,7 @@ fn normalise(schema: &mut Value) {
     }
     unite_words(object);
     drop_null(object);
-    // The width of a Rust integer says nothing to a reader.
-    object.remove("format");
+    width_as_bounds(object);
     for (keyword, below) in object.iter_mut() {
         match keyword.as_str() {
             "properties" => below.as_object_mut().into_iter().flat_map(Map::values_mut).for_each(normalise),
@@ -71,6 +70,18 @@ fn normalise(schema: &mut Value) {
             _ => {}
         }
     }
+}
+
+/// The width of a Rust integer says nothing to a reader; what it cannot hold does, so that a count too large is told at
+/// its place and not when the whole does not fit its type.
+fn width_as_bounds(object: &mut Map<String, Value>) {
+    let most = match object.remove("format").as_ref().and_then(Value::as_str) {
+        Some("uint8") => u64::from(u8::MAX),
+        Some("uint16") => u64::from(u16::MAX),
+        Some("uint32") => u64::from(u32::MAX),
+        _ => return,
+    };
+    object.entry("maximum").or_insert_with(|| json!(most));
 }
 
 /// `oneOf` of documented constants becomes one list of words, with their documentation in the description.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use jsonschema::Validator;
 use proptest::prelude::*;
-use reprise_crds::{RecoveryPlan, RecoveryPlanSpec, RecoveryRequestSpec, manifests};
+use reprise_crds::{Problem, RecoveryPlan, RecoveryPlanSpec, RecoveryRequestSpec, manifests};
 use serde_json::{Map, Value, json};
 
 const EXAMPLE: &str = include_str!("../../deploy/examples/apilos.yaml");
@@ -85,6 +85,26 @@ static PUBLISHED: LazyLock<Validator> = LazyLock::new(|| {
 fn the_example_fits_the_published_schema() {
     let errors: Vec<_> = PUBLISHED.iter_errors(&example()).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
+}
+
+/// Every number of the example that has bounds, one past them: refused at its place, by the schema as by us.
+#[test]
+fn a_number_too_large_for_its_field_is_told_at_its_place() {
+    let mut places = Vec::new();
+    pointers(&example()["spec"], "/spec", &mut places);
+    let numbers = places.iter().filter(|place| example().pointer(place).is_some_and(Value::is_i64));
+    let mut tried = 0;
+    for place in numbers {
+        let mut document = example();
+        *document.pointer_mut(place).unwrap() = json!(u64::from(u32::MAX) + 1);
+        let Err(problems) = RecoveryPlan::from_json(document.clone()) else { continue };
+        tried += 1;
+        assert!(!PUBLISHED.is_valid(&document), "{place}: the published schema takes it");
+        let name = place.rsplit('/').next().unwrap();
+        let told = |problem: &Problem| problem.path.ends_with(name) && problem.message.contains("is allowed");
+        assert!(problems.iter().any(told), "{place}: {problems:?}");
+    }
+    assert!(tried > 3, "the example has {tried} bounded numbers");
 }
 
 proptest! {
