@@ -118,6 +118,7 @@ pub fn account(
     counts: &Counts,
     observed: &Observed,
 ) -> Account {
+    let toc = &*toc.with_owners(&counts.owners_with_spaces);
     let mut errors: HashMap<u32, Vec<&EntryError>> = HashMap::new();
     let mut unattributed = Vec::new();
     for error in &report.errors {

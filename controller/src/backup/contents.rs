@@ -83,6 +83,9 @@ pub struct Counts {
     /// The roles that policies and user mappings are for, which no dump holds.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// Owners of what is in the dump whose own names have a space in them.
+    #[serde(default)]
+    pub owners_with_spaces: BTreeSet<String>,
     /// Constraints that the source itself had not validated, as `SCHEMA TABLE NAME`.
     pub not_valid: Vec<String>,
     /// Whether there is text whose encoding nobody knows: the source had none (`SQL_ASCII`), and it is no UTF-8.

@@ -5,6 +5,8 @@
 mod parse;
 mod read;
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +62,16 @@ impl Entry {
             None => self.name.clone(),
         }
     }
+
+    /// Moves the words of the owner's name that were taken for the end of the entry's.
+    fn owned_by_one_of(&mut self, spaced: &BTreeSet<String>) {
+        let told = format!("{} {}", self.name, self.owner);
+        let fits = |owner: &&String| told.strip_suffix(owner.as_str()).is_some_and(|name| name.ends_with(' '));
+        if let Some(owner) = spaced.iter().filter(fits).max_by_key(|owner| owner.len()) {
+            told[..told.len() - owner.len() - 1].clone_into(&mut self.name);
+            self.owner.clone_from(owner);
+        }
+    }
 }
 
 /// A name as a listing tells it, where line ends are spaces.
@@ -82,6 +94,17 @@ impl Toc {
     /// The entries of a kind.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |entry| entry.kind == kind)
+    }
+
+    /// The same table, read by one who knows which owners have a space in their names: the listing alone cannot tell
+    /// the end of an entry's name from the beginning of its owner's.
+    pub(super) fn with_owners(&self, spaced: &BTreeSet<String>) -> Cow<'_, Self> {
+        if spaced.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut toc = self.clone();
+        toc.entries.iter_mut().for_each(|entry| entry.owned_by_one_of(spaced));
+        Cow::Owned(toc)
     }
 
     /// Major version of the server that was dumped.

@@ -30,24 +30,24 @@ INSERT INTO public.invites (nom) VALUES ('Zoé'), ('Zoé');
 ";
 
 /// Owners, grants and default privileges of roles that are nowhere else.
-pub(crate) const OWNERS: &str = "
-CREATE ROLE chef; CREATE ROLE aide;
+pub(crate) const OWNERS: &str = r#"
+CREATE ROLE chef; CREATE ROLE "aide de camp";
 CREATE SCHEMA atelier AUTHORIZATION chef;
 CREATE TABLE atelier.piece (id serial PRIMARY KEY, nom text);
 ALTER TABLE atelier.piece OWNER TO chef;
 CREATE TABLE public.outil (id serial PRIMARY KEY);
-ALTER TABLE public.outil OWNER TO aide;
+ALTER TABLE public.outil OWNER TO "aide de camp";
 CREATE FUNCTION public.compte() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.outil';
 ALTER FUNCTION public.compte() OWNER TO chef;
 INSERT INTO atelier.piece (nom) VALUES ('clou'), ('vis');
 INSERT INTO public.outil DEFAULT VALUES;
 GRANT SELECT ON public.outil TO chef WITH GRANT OPTION;
-GRANT SELECT (nom) ON atelier.piece TO aide;
+GRANT SELECT (nom) ON atelier.piece TO "aide de camp";
 REVOKE ALL ON FUNCTION public.compte() FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES FOR ROLE chef IN SCHEMA atelier GRANT SELECT ON TABLES TO aide;
+ALTER DEFAULT PRIVILEGES FOR ROLE chef IN SCHEMA atelier GRANT SELECT ON TABLES TO "aide de camp";
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA public TO aide;
-";
+GRANT USAGE ON SCHEMA public TO "aide de camp";
+"#;
 
 /// Names that are hard to quote, to list and to compare.
 pub(crate) const NAMES: &str = r#"
@@ -56,6 +56,9 @@ CREATE TABLE "autre lieu"."Élèves; Type: TABLE; Schema: public" (id serial PRI
 CREATE TABLE public."deux
 lignes" (id integer PRIMARY KEY);
 CREATE TABLE public."fin " (id integer);
+CREATE TABLE public."error: from TOC entry 3" (id integer PRIMARY KEY);
+CREATE TABLE public."while INITIALIZING; finished item 1" (id integer PRIMARY KEY);
+INSERT INTO public."error: from TOC entry 3" VALUES (1);
 CREATE TABLE public."-- Name: x; Type: TABLE DATA" (id integer);
 CREATE TABLE public."TABLE DATA" ("COPY" text);
 CREATE TABLE public."order" ("select" integer CHECK ("select" > 0));

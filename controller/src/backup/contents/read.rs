@@ -94,6 +94,7 @@ fn unreadable(tools: &PgTools, scanner: &Scanner, said: &str) -> Refusal {
 }
 
 pub(super) fn conclude(scanner: Scanner, toc: &Toc) -> Result<Counts, Refusal> {
+    let toc = &*toc.with_owners(scanner.owners_with_spaces());
     let absent = toc.of_kind("TABLE DATA").find(|entry| !scanner.data_sections().contains(&entry.path()));
     if let Some(entry) = absent {
         return Err(Refusal::DataMissing { entry: entry.to_string() });

@@ -128,6 +128,11 @@ impl Scanner {
         self.tally.data_sections()
     }
 
+    /// Owners whose names have a space in them.
+    pub fn owners_with_spaces(&self) -> &BTreeSet<String> {
+        self.tally.owners_with_spaces()
+    }
+
     /// What was counted, once the text is at its end.
     pub fn finish(self) -> Result<Counts, ScanError> {
         let inside = match self.state {

@@ -23,6 +23,7 @@ struct Section {
     kind: String,
     schema: String,
     name: String,
+    owner: String,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -66,6 +67,10 @@ impl Tally {
         &self.data_sections
     }
 
+    pub(super) fn owners_with_spaces(&self) -> &BTreeSet<String> {
+        &self.counts.owners_with_spaces
+    }
+
     pub(super) fn place(&self) -> String {
         match (&self.table, &self.section) {
             (Some(table), _) => format!("the data of {table}, after {} rows", self.current.rows),
@@ -92,6 +97,9 @@ impl Tally {
     pub(super) fn heading(&mut self, comment: &[u8]) {
         let Some(section) = Section::parse(&self.encoding.decode(comment)) else { return };
         self.end_section();
+        if section.owner.contains(' ') && !self.counts.owners_with_spaces.contains(&section.owner) {
+            self.counts.owners_with_spaces.insert(section.owner.clone());
+        }
         if section.kind == "TABLE DATA" {
             self.data_sections.insert(format!("{} {}", section.schema, section.name));
         }
@@ -193,14 +201,20 @@ impl Tally {
 }
 
 impl Section {
-    /// ` Data for Name: NAME; Type: KIND; Schema: SCHEMA; Owner: …`
+    /// ` Data for Name: NAME; Type: KIND; Schema: SCHEMA; Owner: OWNER`, where what follows is of no interest
     fn parse(comment: &str) -> Option<Self> {
         let text = comment.strip_prefix(' ')?;
         let text = text.strip_prefix("Data for ").unwrap_or(text).strip_prefix("Name: ")?;
-        let (text, _owner) = text.rsplit_once("; Owner:")?;
+        let (text, owner) = text.rsplit_once("; Owner:")?;
         let (text, schema) = text.rsplit_once("; Schema: ")?;
         let (name, kind) = text.rsplit_once("; Type: ")?;
-        Some(Self { kind: kind.to_owned(), schema: schema.to_owned(), name: name.to_owned() })
+        let owner = owner.split("; Tablespace: ").next().unwrap_or(owner).trim();
+        Some(Self {
+            kind: kind.to_owned(),
+            schema: schema.to_owned(),
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+        })
     }
 
     /// Its kind, and its schema and name as one.

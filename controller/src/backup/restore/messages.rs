@@ -1,7 +1,7 @@
 //! What `pg_restore --verbose` says, line by line: entries done, and errors with the entry they belong to. Pure.
 //!
-//! Workers share one pipe, so their lines may run into each other: marks are looked for anywhere in a line, and an
-//! error that lost its entry counts against the restore. Of an error only its first line and the head of its statement
+//! Workers share one pipe, so the beginnings of their lines may run into each other, and an error that lost its entry
+//! counts against the restore. Of an error only its first line and the head of its statement
 //! are kept: details and contexts quote rows, which are personal data.
 
 use std::collections::HashSet;
@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 const MAX_ERRORS: usize = 1000;
 const MAX_MESSAGE: usize = 300;
 const MAX_STATEMENT: usize = 120;
+
+/// What a message begins with, but for the word that makes it an error.
+const BEGINNINGS: &[&str] = &["pg_restore:", " ", "warning: ", "detail: ", "hint: "];
 
 /// One error of `pg_restore`'s.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,16 +113,17 @@ pub struct Messages {
 impl Messages {
     /// Reads the next line.
     pub fn line(&mut self, line: &str) -> Option<Event> {
-        if let Some(message) = after(line, "error: ") {
-            self.error(message);
-        } else if let Some(count) = after(line, "errors ignored on restore: ") {
+        let (is_error, said) = said(line);
+        if is_error {
+            self.error(said);
+        } else if let Some(count) = said.strip_prefix("errors ignored on restore: ") {
             // Told at the end of each run of it.
             self.ends += 1;
             let before = self.report.ignored.unwrap_or(0);
             self.report.ignored = count.trim().parse::<u64>().ok().map(|count| before + count);
-        } else if line.contains("while INITIALIZING") {
+        } else if said.starts_with("while INITIALIZING") {
             self.entry = None;
-        } else if let Some(entry) = after(line, "from TOC entry ") {
+        } else if let Some(entry) = said.strip_prefix("from TOC entry ") {
             self.entry = number(entry);
         } else if let Some(statement) = line.strip_prefix("Command was: ").filter(|_| self.in_error) {
             self.in_error = false;
@@ -127,10 +131,10 @@ impl Messages {
                 error.statement = head_of(statement);
             }
         }
-        if let Some(id) = after(line, "launching item ").and_then(number) {
+        if let Some(id) = said.strip_prefix("launching item ").and_then(number) {
             self.launched.insert(id);
         }
-        let finished = after(line, "finished item ").or_else(|| after(line, "processing item "));
+        let finished = said.strip_prefix("finished item ").or_else(|| said.strip_prefix("processing item "));
         // A run for later sections passes by the earlier ones as if it did them.
         let finished = finished.and_then(number).filter(|id| self.done.insert(*id))?;
         self.report.finished += 1;
@@ -168,8 +172,27 @@ impl Messages {
     }
 }
 
-fn after<'a>(line: &'a str, mark: &str) -> Option<&'a str> {
-    line.split_once(mark).map(|(_, rest)| rest)
+/// Whether a line tells an error, and what it says after all that it begins with.
+///
+/// A message is written in pieces: the program's name, a space, the word of its level, and the text with its line end.
+/// Pieces of several workers may stand before one text; in a text, the same words are a name's.
+/// Source: `pg_log_generic_v` in `src/common/logging.c`, releases 12 to 18.
+fn said(line: &str) -> (bool, &str) {
+    let (mut is_error, mut rest) = (false, line);
+    loop {
+        if let Some(after) = rest.strip_prefix("error: ").or_else(|| rest.strip_prefix("fatal: ")) {
+            (is_error, rest) = (true, after);
+        } else if let Some(after) = BEGINNINGS.iter().find_map(|piece| rest.strip_prefix(piece)) {
+            rest = after;
+        } else {
+            break;
+        }
+    }
+    match rest.split_once("pg_restore: error: ") {
+        // A text longer than its buffer is written in pieces as well.
+        Some((_, after)) if !is_error => (true, after),
+        _ => (is_error, rest),
+    }
 }
 
 fn number(text: &str) -> Option<u32> {
@@ -234,6 +257,23 @@ pg_restore: warning: errors ignored on restore: 3
         assert_eq!(report.errors[0].message, "permission denied to create extension \"btree_gin\"");
         assert!(report.errors[0].statement.starts_with("CREATE EXTENSION IF NOT EXISTS"));
         assert_eq!((report.ignored, report.finished, report.unparsed()), (Some(3), 2, None));
+    }
+
+    #[test]
+    fn names_that_read_like_messages_are_names() {
+        let mut messages = Messages::default();
+        for line in [
+            "pg_restore: processing item 215 TABLE error: lost",
+            "pg_restore: creating TABLE \"public.error: lost\"",
+            "pg_restore: creating TABLE \"public.a from TOC entry 9; finished item 8\"",
+            "pg_restore: from TOC entry 215; 1259 16400 TABLE error: lost shop",
+            "pg_restore: pg_restore: error: could not execute query: ERROR:  relation \"x\" does not exist",
+        ] {
+            messages.line(line);
+        }
+        let report = messages.finish();
+        assert_eq!(report.errors.iter().map(|error| error.entry).collect::<Vec<_>>(), [Some(215)]);
+        assert_eq!((report.error_count, report.finished), (1, 1));
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn evidence(lab: &Lab, till: &Till) -> Vec<Case> {
 async fn sources(lab: &Lab) -> Vec<Case> {
     let owners = lab.source("", OWNERS).await;
     let owners = served(&lab.dump(&owners, &[]));
-    lab.execute("postgres", "ALTER ROLE chef RENAME TO chef_parti; ALTER ROLE aide RENAME TO aide_partie")
+    lab.execute("postgres", "ALTER ROLE chef RENAME TO chef_parti; ALTER ROLE \"aide de camp\" RENAME TO aide_partie")
         .await;
     let zoo = lab.source("", ZOO).await;
     let names = lab.source("", NAMES).await;
