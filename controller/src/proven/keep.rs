@@ -20,7 +20,7 @@ use crate::recovery::grounds::Grounds;
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs};
 use crate::recovery::rehearsal;
 use crate::recovery::step::Step;
-use crate::recovery::tools::Tools;
+use crate::recovery::tools::{CODE_PATIENCE, Tools};
 use crate::runtime::chain::Chain;
 use crate::store::{PlanRow, RequestRow, Sizes, StepRow, StoreError};
 
@@ -108,15 +108,16 @@ impl Plan<'_> {
     /// Those of today, as far as the code host tells; while a recovery is at work nobody is bothered.
     async fn commits(&self, known: &mut Commits) -> Result<BTreeMap<String, String>, StoreError> {
         let (now, generation) = (self.tools.clock.now(), self.row.generation);
-        if let Some((at, of, commits)) = known.get(&self.row.name)
-            && *of == generation
-            && (now - *at < COMMITS || self.tools.store.recovery_at_work().await?)
-        {
+        let known_now = known.get(&self.row.name).filter(|(_, of, _)| *of == generation);
+        if let Some((_, _, commits)) = known_now.filter(|(at, ..)| now - *at < COMMITS) {
             return Ok(commits.clone());
+        }
+        if self.tools.store.recovery_at_work().await? {
+            return Ok(known_now.map(|(_, _, commits)| commits.clone()).unwrap_or_default());
         }
         let mut commits = BTreeMap::new();
         for app in &self.spec.apps {
-            match self.tools.revision(app).await {
+            match self.tools.revision_within(app, CODE_PATIENCE).await {
                 Ok(commit) => drop(commits.insert(app.name.clone(), commit.as_str().to_owned())),
                 Err(error) => {
                     tracing::debug!(app = app.name, error = %Chain(&error), "today's commit is not known");

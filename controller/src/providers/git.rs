@@ -18,8 +18,10 @@ use crate::runtime::class::{Class, Classified};
 
 /// The branch that the platform deploys.
 const DEPLOYED: &str = "refs/heads/master";
-/// Time to fetch a repository.
-const FETCH_LIMIT: Duration = Duration::from_mins(15);
+/// Time to fetch a repository, from a host that goes on sending.
+pub(crate) const FETCH_LIMIT: Duration = Duration::from_mins(15);
+/// A host that sends nothing for so many seconds hangs.
+const SILENCE: u32 = 60;
 /// Time for a push: the platform builds meanwhile, for 30 minutes at most, after a hook of 20 and a queue before it.
 const PUSH_LIMIT: Duration = Duration::from_hours(2);
 
@@ -149,12 +151,13 @@ pub enum Pushed {
 #[derive(Debug, Clone)]
 pub struct Repository {
     dir: PathBuf,
+    silence: u32,
 }
 
 impl Repository {
     /// Opens or makes it. Safe to repeat.
     pub async fn open(dir: &Path) -> Result<Self, GitError> {
-        let repository = Self { dir: dir.to_owned() };
+        let repository = Self { dir: dir.to_owned(), silence: SILENCE };
         if !dir.join("HEAD").exists() {
             let init = git().args(["init", "--quiet", "--bare", "--"]).args([dir]);
             done("make a repository", init.run(|_| ()).await)?;
@@ -305,6 +308,8 @@ impl Repository {
             return Ok(git);
         }
         super::http::origin::check(&url).map_err(|_| wrong())?;
+        git =
+            git.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", self.silence.to_string());
         if let Some(file) = &source.ca_file {
             git = git.env("GIT_SSL_CAINFO", file);
         }

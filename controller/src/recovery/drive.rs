@@ -1,8 +1,8 @@
 //! The loop inside a step: observe, decide, act, observe again, until the post-condition is *seen*.
 //!
 //! At most one mutation a turn. After a mutation whose answer was lost nothing more is created until a quiet period of
-//! observing has shown that nothing new appears: a doubled addon is a doubled bill. A refusal is looked into as long: lists may be late,
-//! and vendors refuse what is there already.
+//! observing has shown that nothing new appears: a doubled addon is a doubled bill. What was taken is not asked for again as long, and a
+//! refusal is looked into as long: lists may be late, and vendors refuse what is there already.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Pace {
         Self { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Dns };
 }
 
-/// Drives one step to its post-condition. `in_doubt`: an earlier process may have sent the mutation. A refusal is believed once a later
+/// Drives one step to its post-condition. `in_doubt`: an earlier attempt may have sent the mutation. A refusal is believed once a later
 /// look, after the quiet period, still asks for the same.
 pub async fn drive<O, A, T, Observing, Acting>(
     ctx: &Ctx,
@@ -70,7 +70,7 @@ where
     Acting: Future<Output = Result<()>>,
 {
     let (mut pause, mut acts) = (pace.first, 0);
-    let mut doubt = Doubt { until: in_doubt.then(|| ctx.deadline(QUIET)), refused: None };
+    let mut doubt = Doubt { until: in_doubt.then(|| ctx.deadline(QUIET)), answer: Answer::Lost };
     loop {
         let seen = observe().await?;
         match decide(&seen)? {
@@ -100,8 +100,18 @@ where
 struct Doubt<A> {
     /// Until then it is only looked.
     until: Option<Instant>,
-    /// The vendor refused it. What was looked at before may have been late: what is there already is refused, too.
-    refused: Option<(A, StepError)>,
+    answer: Answer<A>,
+}
+
+/// What the vendor said to an action.
+#[derive(Debug)]
+enum Answer<A> {
+    /// Perhaps nothing, perhaps its answer did not arrive.
+    Lost,
+    /// It took it. As long as a list does not show that, the same is not asked for again.
+    Taken(A),
+    /// It refused it. What was looked at before may have been late: what is there already is refused, too.
+    Refused(A, StepError),
 }
 
 /// What to do about an action that is due.
@@ -116,27 +126,34 @@ impl<A: PartialEq> Doubt<A> {
     /// A lost answer is not a failure, and a refusal not yet one: the next looks tell.
     fn after(action: A, answer: Result<()>, quiet: Instant) -> Result<Self> {
         match answer {
-            Ok(()) => Ok(Self { until: None, refused: None }),
+            Ok(()) => Ok(Self { until: Some(quiet), answer: Answer::Taken(action) }),
             Err(error) if error.is_in_doubt() => {
                 tracing::warn!(error = %Chain(&error), "the answer to a mutating call was lost");
-                Ok(Self { until: Some(quiet), refused: None })
+                Ok(Self { until: Some(quiet), answer: Answer::Lost })
             }
-            Err(error) if error.is_final() => Ok(Self { until: Some(quiet), refused: Some((action, error)) }),
+            Err(error) if error.is_final() => {
+                Ok(Self { until: Some(quiet), answer: Answer::Refused(action, error) })
+            }
             Err(error) => Err(error),
         }
     }
 
     fn of(&mut self, action: &A, now: Instant) -> Verdict {
         let looking = self.until.is_some_and(|until| until > now);
-        match (&self.refused, looking) {
-            (Some(_), true) => {
+        match (std::mem::replace(&mut self.answer, Answer::Lost), looking) {
+            (Answer::Lost, true) => {
+                Verdict::Look("the answer to a call was lost: looking whether it took effect")
+            }
+            (answer @ Answer::Refused(..), true) => {
+                self.answer = answer;
                 Verdict::Look("a call was refused: looking whether what it asked for is there")
             }
-            (None, true) => Verdict::Look("the answer to a call was lost: looking whether it took effect"),
-            (_, false) => match self.refused.take().filter(|(before, _)| before == action) {
-                Some((_, why)) => Verdict::Refused(why),
-                None => Verdict::Act,
-            },
+            (Answer::Taken(before), true) if before == *action => {
+                self.answer = Answer::Taken(before);
+                Verdict::Look("a call was taken, and its effect is not seen yet")
+            }
+            (Answer::Refused(before, why), false) if before == *action => Verdict::Refused(why),
+            (Answer::Taken(_), true) | (_, false) => Verdict::Act,
         }
     }
 }
@@ -201,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_is_not_asked_for_again_while_a_list_may_be_late() {
+        let now = Instant::now();
+        let mut doubt = after(Ok(()), now);
+        assert!(matches!(doubt.of(&"create", now), Verdict::Look(_)));
+        assert!(matches!(doubt.of(&"create", now + SOON), Verdict::Act), "it was taken and came to nothing");
+        assert!(matches!(after(Ok(()), now).of(&"mark", now), Verdict::Act), "it is there, and this is next");
+    }
+
+    #[test]
     fn a_lost_answer_is_looked_for_and_then_sent_again_and_trouble_ends_the_attempt() {
         let now = Instant::now();
         let trouble = |in_doubt| StepError::Failed {
@@ -212,7 +238,6 @@ mod tests {
         let mut doubt = after(Err(trouble(true)), now);
         assert!(matches!(doubt.of(&"create", now), Verdict::Look(_)));
         assert!(matches!(doubt.of(&"create", now + SOON), Verdict::Act));
-        assert!(matches!(after(Ok(()), now).of(&"create", now), Verdict::Act));
         assert!(Doubt::after("create", Err(trouble(false)), now).is_err());
     }
 }

@@ -31,7 +31,7 @@ use crate::store::Store;
 mod code;
 mod estate;
 
-pub(super) use code::CODE_PATIENCE;
+pub(crate) use code::CODE_PATIENCE;
 pub(crate) use estate::{Back, Captured, Untold};
 
 /// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.

@@ -115,11 +115,12 @@ impl Store {
         Ok(LedgerRow { fresh: row.nonce == nonce, ..row })
     }
 
-    /// Records that the resource was seen, with its id. Safe to repeat.
+    /// Records that the resource was seen, with its id. Safe to repeat. An error where the row is closed: what nobody has on record nobody
+    /// would undo.
     pub async fn observed(&self, request: &str, epoch: Epoch, nonce: Uuid, external_id: &str) -> Result<()> {
         let failed = StoreError::query("ledger.observed");
         let mut transaction = self.fenced(request, epoch).await?;
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE resource_ledger SET state = 'present', external_id = $3, observed_at = coalesce(observed_at, clock_timestamp())
              WHERE nonce = $1 AND request = $2 AND state <> 'deleted'",
         )
@@ -129,6 +130,14 @@ impl Store {
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;
+        if done.rows_affected() == 0 {
+            return Err(StoreError::Unreadable {
+                table: "resource_ledger",
+                key: nonce.to_string(),
+                column: "state",
+                value: format!("closed, and {external_id} was seen under it"),
+            });
+        }
         transaction.commit().await.map_err(failed)
     }
 

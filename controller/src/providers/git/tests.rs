@@ -126,3 +126,22 @@ async fn options_and_helpers_are_no_arguments() {
         assert!(matches!(error, GitError::Argument { .. }), "{url:?}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_host_that_sends_nothing_is_given_up() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    repository.silence = 1;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/code.git", silent.local_addr().unwrap());
+    let source = Source { url, token: None, ca_file: None };
+    let fetched = repository.fetch(&source, "main");
+    let accepts = async {
+        let _open = silent.accept().await.unwrap();
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    let error =
+        tokio::select! { fetched = fetched => fetched.unwrap_err(), never = accepts => match never {} };
+    assert!(matches!(&error, GitError::Failed { .. }), "{error}");
+    assert_eq!(error.class(), Class::Transient, "{error}");
+}

@@ -6,7 +6,6 @@ use crate::providers::scalingo::addons::{Addon, AddonStatus};
 use crate::providers::scalingo::variables::Aliases;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::MadeAddon;
-use crate::store::LedgerState;
 
 /// An addon as the plan wants it.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +58,7 @@ async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
             made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
         ctx.saw(&intent, &addon.id).await
     };
-    let doubt = ctx.retry && intent.state == LedgerState::Intended;
+    let doubt = !intent.fresh;
     let addon = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(wanted, seen), act).await?;
     ctx.saw(&intent, &addon.id).await?;
     Ok(MadeAddon { resource: addon.resource_id.unwrap_or_default(), id: addon.id, plan: addon.plan.name })

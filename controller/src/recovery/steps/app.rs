@@ -1,6 +1,7 @@
 //! One application, marked as ours by its first variable before anything else is done with it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -11,7 +12,7 @@ use crate::providers::scalingo::variables::Aliases;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::{Made, MadeApp};
 use crate::recovery::step::Step;
-use crate::store::{LedgerRow, LedgerState};
+use crate::store::LedgerRow;
 
 /// The variable that marks an app as this request's.
 pub(super) const MARKER: &str = "REPRISE_REQUEST";
@@ -48,6 +49,7 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
         };
         Ok(Seen { app, marker, me: me.clone() })
     };
+    let refused = AtomicBool::new(false);
     let act = |action: Action| async {
         let action = action;
         match action {
@@ -56,8 +58,7 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
                 match platform.create_app(&new).await {
                     Ok(_) => Ok(()),
                     Err(error) if name_is_taken(&error) => {
-                        // Nothing came of the intent, and nothing can: the plan will name another app.
-                        ctx.gone(&intent).await?;
+                        refused.store(true, Ordering::Relaxed);
                         Err(taken(name))
                     }
                     Err(error) => Err(StepError::provider(format!("creating app {name}"))(error)),
@@ -69,10 +70,14 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
             }
         }
     };
-    let doubt = ctx.retry && intent.state == LedgerState::Intended;
-    let app =
-        drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(&intent, mark.expose_secret(), seen), act)
-            .await?;
+    let doubt = !intent.fresh;
+    let decide = |seen: &Seen| decide(&intent, mark.expose_secret(), seen);
+    let driven = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await;
+    if matches!(driven, Err(StepError::Refused { .. })) && refused.load(Ordering::Relaxed) {
+        // Nothing came of the intent, and nothing can: the plan will name another app.
+        ctx.gone(&intent).await?;
+    }
+    let app = driven?;
     ctx.saw(&intent, &app.id).await?;
     Ok(MadeApp {
         default_host: default_host(&app, &ctx.run.plan.target.region),
@@ -162,6 +167,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::store::LedgerState;
 
     const MARK: &str = "bad-day/1234";
 

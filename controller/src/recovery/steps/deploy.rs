@@ -9,7 +9,7 @@ use reprise_crds::Mode;
 use reprise_crds::plan::AppSpec;
 
 use super::{Ctx, Result, StepError, ssh_key};
-use crate::providers::git::{Commit, GitError, Pushed, Repository, Source};
+use crate::providers::git::{Commit, FETCH_LIMIT, GitError, Pushed, Repository, Source};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 use crate::providers::ssh::Identity;
 use crate::recovery::drive::{Next, Pace, drive};
@@ -17,7 +17,7 @@ use crate::recovery::outputs::{ConfiguredApp, Deployed, MadeApp};
 use crate::recovery::step::Step;
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
-use crate::store::{LedgerState, Severity, SpanKind};
+use crate::store::{Severity, SpanKind};
 
 /// How many of the newest deployments are looked at.
 const ENOUGH: usize = 20;
@@ -44,7 +44,7 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
         *verdict.lock().unwrap_or_else(PoisonError::into_inner) = said;
         Ok(())
     };
-    let doubt = ctx.retry && intent.state == LedgerState::Intended;
+    let doubt = !intent.fresh;
     let decide = |seen: &Option<Deployment>| {
         let said = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
         decide(app, failed_before.as_deref(), said, seen.as_ref())
@@ -165,6 +165,8 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
     let repository = repository(ctx, app).await?;
     let source = Source { token: ctx.tools.code_token(&url), ca_file: None, url };
     let turn = ctx.tools.code_turn.lock().await;
+    // It tells nothing while it goes on; a host that sends nothing is given up much earlier.
+    ctx.pulse.expect_silence(FETCH_LIMIT);
     let fetched = repository.fetch(&source, &app.code.git_ref).await;
     drop(turn);
     let error = match fetched {

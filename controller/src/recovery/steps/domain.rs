@@ -49,7 +49,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
             }
         }
     };
-    let doubt = ctx.retry && intent.state == LedgerState::Intended;
+    let doubt = !intent.fresh;
     let domain = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await?;
     ctx.saw(&intent, &domain.id).await?;
     if let Some(replaced) = replaced {

@@ -4,22 +4,20 @@ use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::projects::Project;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
-use crate::store::LedgerState;
 
 pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let name = ctx.run.plan.target.project.as_str();
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let intent = ctx.intend("project", name, None, serde_json::json!({})).await?;
-    let doubt = intent.state == LedgerState::Intended;
     let observe =
         || async { platform.projects().await.map_err(StepError::provider("listing the account's projects")) };
     let act = |()| async {
         let made = platform.create_project(name).await;
         made.map(drop).map_err(StepError::provider(format!("creating project {name}")))
     };
+    let doubt = !intent.fresh;
     let project =
-        drive(ctx, Pace::PROVIDER, doubt && ctx.retry, observe, |projects| Ok(decide(name, projects)), act)
-            .await?;
+        drive(ctx, Pace::PROVIDER, doubt, observe, |projects| Ok(decide(name, projects)), act).await?;
     ctx.saw(&intent, &project.id).await?;
     Ok(Made { id: project.id })
 }

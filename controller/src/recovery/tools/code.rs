@@ -23,7 +23,7 @@ const PATHS: usize = 64 << 20;
 /// Largest template of variables that is read, in bytes.
 const TEMPLATE: usize = 256 << 10;
 /// How long the code may take to come where nothing stands still without it.
-pub(in crate::recovery) const CODE_PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const CODE_PATIENCE: Duration = Duration::from_mins(2);
 /// The same for a verification, which has more time: hosts may take it all but the last share, in which the archive is asked.
 const MOST_CODE_PATIENCE: Duration = Duration::from_mins(5);
 
@@ -39,7 +39,7 @@ impl Tools {
     }
 
     /// The same, within `limit`.
-    async fn revision_within(&self, app: &AppSpec, limit: Duration) -> Result<Commit> {
+    pub(crate) async fn revision_within(&self, app: &AppSpec, limit: Duration) -> Result<Commit> {
         tokio::time::timeout(limit, self.revision(app)).await.unwrap_or_else(|_| {
             Err(StepError::refused(
                 format!("the code of {} did not come within {} s", app.name, limit.as_secs()),
