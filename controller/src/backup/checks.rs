@@ -3,6 +3,7 @@
 //! All of it reads, except [`analyze`] and [`grant_readonly`]; [`structure`] takes back what it makes, and so does [`all_rows`]. Objects that belong to an extension are the extension's
 //! business and are passed over throughout.
 
+mod activity;
 mod data;
 mod finding;
 mod integrity;
@@ -17,6 +18,7 @@ mod veil;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use thiserror::Error;
 
+pub use activity::is_executing;
 pub use data::{DataCheck, DataOutcome, Expectation, run_data_checks};
 pub use finding::{Finding, Severity, compare, undumped};
 pub use integrity::integrity;

@@ -1,5 +1,6 @@
 //! `reprise cancel`, `reprise pause`, `reprise resume` and `reprise approve`: what people want of a request, recorded; the daemon does it.
 
+use reprise_crds::Phase;
 use serde_json::json;
 
 use super::{CliError, Common, Format, exit, output};
@@ -55,9 +56,15 @@ pub(super) async fn approve(common: &Common, args: &ApproveArgs) -> Result<u8, C
         return Err(CliError::Anonymous);
     };
     let store = common.store().await?;
-    if !store.approve(&args.name, &who).await? {
+    let Some(request) = store.request(&args.name).await? else {
         return Err(not_found(&store, &args.name).await?);
+    };
+    // What is lost is known once it waits; who agrees before that agrees to nothing.
+    if request.phase != Phase::WaitingApproval {
+        let why = format!("{} waits for nobody to agree: it is {}", args.name, request.phase);
+        return Err(CliError::Answer(why));
     }
+    store.approve(&args.name, &who).await?;
     tell(common, &args.name, &format!("is approved by {who}"))
 }
 

@@ -42,16 +42,18 @@ impl Prover<'_> {
         let folder = server.folder().to_owned();
         let free = self.tools.disk_budget(&folder).map_err(|error| Chain(&error).to_string())?;
         let budget = Budget::new(&folder, free, bench.policy.max_disk);
-        let found = bench.source.download(&known.backup).await.map_err(|error| Chain(&error).to_string())?;
-        let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
-        let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
         let climbing = async {
             let (recorded, dump) = (recorded(known), server.dump());
             let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
-            // What has to wait for nothing of the dump is there before it: the code, and a database in the likely server.
+            // What has to wait for nothing of the dump is there before it: the code, and a database in the likely server. The download is
+            // opened last: whoever offers it closes a line on which nobody reads.
             let migrations = || self.tools.migrations((self.plan, self.spec), &folder, stop);
             bench.code.get_or_init(migrations).await;
             let place = server.fresh().await.map_err(|error| Chain(&error).to_string())?;
+            let found = bench.source.download(&known.backup).await;
+            let found = found.map_err(|error| Chain(&error).to_string())?;
+            let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
+            let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
             let body = paced(download.body, bench.policy.max_rate);
             let climb = climb_to_readable(newest, body, expect, &recorded, &dump).await;
             self.restore(bench, (server, place), climb, &recorded, stop)

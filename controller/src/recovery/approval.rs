@@ -9,7 +9,7 @@ use reprise_crds::{Mode, RecoveryPlanSpec};
 use super::outputs::{ChosenBackup, Outputs};
 use super::report::rpo_minutes;
 use super::step::Step;
-use crate::store::RequestRow;
+use crate::store::{RequestRow, StepRow};
 
 /// A loss that is larger than the plan allows without asking, or that may be.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,13 @@ impl Loss {
         let known = Some(Lost { backup: chosen.name, taken_at: chosen.taken_at, minutes });
         (minutes * 60.0 > allowed.as_secs_f64()).then_some(Self { known, allowed })
     }
+}
+
+/// Whether somebody agreed to what was chosen: before it was, nobody knew what there was to agree to.
+pub(super) fn covers(row: &RequestRow, steps: &[StepRow]) -> bool {
+    let choice = Step::ChooseBackup.to_string();
+    let chosen = steps.iter().find(|step| step.step == choice).and_then(|step| step.finished_at);
+    row.approval.as_ref().is_some_and(|(_, agreed)| chosen.is_some_and(|chosen| *agreed >= chosen))
 }
 
 /// Whether a backup was chosen by a release that wrote it down in another way: nothing can be made of it, so nothing is to be
@@ -95,6 +102,23 @@ mod tests {
         let told = loss(Some("2h"), Mode::Recover).expect("it asks").to_string();
         let told_of = told.starts_with("nightly of ");
         assert!(told_of && told.ends_with(": 180 minutes of data are lost, the plan allows 120"), "{told}");
+    }
+
+    #[test]
+    fn who_agrees_before_anything_is_chosen_agrees_to_nothing() {
+        let at = |second| DateTime::<Utc>::from_timestamp(second, 0).expect("a date");
+        let chosen =
+            StepRow { finished_at: Some(at(100)), ..step("choose-backup", StepPhase::Done, backup(true)) };
+        let agreed = |second| RequestRow {
+            approval: Some(("Ada".to_owned(), at(second))),
+            ..request(Milestone::BackupSelected, Phase::WaitingApproval)
+        };
+        assert!(covers(&agreed(100), std::slice::from_ref(&chosen)));
+        assert!(!covers(&agreed(99), std::slice::from_ref(&chosen)), "it was not known what is lost");
+        assert!(
+            !covers(&agreed(100), &[])
+                && !covers(&request(Milestone::BackupSelected, Phase::Running), &[chosen])
+        );
     }
 
     #[test]

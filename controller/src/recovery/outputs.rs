@@ -131,6 +131,16 @@ pub struct Made {
     pub id: String,
 }
 
+/// What was undone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TornDown {
+    /// Rows of the ledger that were settled.
+    pub resources: u64,
+    /// What stays, as `KIND NAME`: it is not, or not any more, this request's alone.
+    pub left_alone: Vec<String>,
+}
+
 /// An application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::steps::Run;
 use super::supervisor::Live;
 use super::tools::Tools;
 use crate::runtime::backoff::Random;
@@ -55,22 +56,23 @@ impl Ownership {
         Some(held)
     }
 
-    /// The tasks of `request` under the lease `held`; made by `new` if there are none. Those of an earlier lease are ended first.
-    pub(super) async fn live(
-        &self,
-        request: &str,
-        held: &Held,
-        new: impl FnOnce(Tasks) -> Arc<Live>,
-    ) -> Arc<Live> {
-        let known = self.owned().get(request).and_then(|owned| owned.live.clone());
+    /// The tasks of the request of `run` under the lease `held`. Those of an earlier lease are ended first; those of this one go on, and
+    /// what they begin next follows `run`.
+    pub(super) async fn live(&self, run: Run, held: &Held) -> Arc<Live> {
+        let known = self.owned().get(&run.request).and_then(|owned| owned.live.clone());
         match known {
-            Some(live) if live.run.epoch == held.epoch => return live,
+            Some(live) if live.run().epoch == held.epoch => {
+                live.follow(run);
+                return live;
+            }
             Some(live) => live.shut_down(GRACE).await,
             None => {}
         }
-        let live = new(self.tasks.child());
+        let run = Arc::new(run);
+        let live =
+            Live::new(Arc::clone(&run), Arc::clone(&self.tools), self.queue.clone(), self.tasks.child());
         self.stop_with(&live, held);
-        if let Some(owned) = self.owned().get_mut(request) {
+        if let Some(owned) = self.owned().get_mut(&run.request) {
             owned.live = Some(Arc::clone(&live));
         }
         live

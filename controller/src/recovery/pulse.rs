@@ -75,6 +75,11 @@ impl Pulse {
         (state.report.done, state.report.total, state.report.unit) = (done, total, Some(unit));
     }
 
+    /// Something moved that has no number of its own.
+    pub fn moved(&self) {
+        self.state().moved = Instant::now();
+    }
+
     /// Silence is expected for `duration` from now (a TTL that has to run out): it is no stall.
     pub fn expect_silence(&self, duration: Duration) {
         let until = Instant::now() + duration;

@@ -30,7 +30,6 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Requests {
     tools: Arc<Tools>,
-    queue: WorkQueue<String>,
     ownership: Ownership,
 }
 
@@ -78,8 +77,8 @@ fn settled(row: &RequestRow) -> bool {
 impl Requests {
     /// A reconciler that runs its step tasks under `tasks`.
     pub fn new(tools: Arc<Tools>, tasks: Tasks, queue: WorkQueue<String>) -> Self {
-        let ownership = Ownership::new(Arc::clone(&tools), tasks, queue.clone());
-        Self { tools, queue, ownership }
+        let ownership = Ownership::new(Arc::clone(&tools), tasks, queue);
+        Self { tools, ownership }
     }
 
     /// Stops every step task and gives the leases back, so that another daemon need not wait for their end.
@@ -123,7 +122,7 @@ impl Requests {
         let steps = self.tools.store.steps(&row.name).await?;
         let loss = Loss::of(row, &accepted.plan, accepted.mode, &Outputs::read(&steps));
         let decision = decided(row, &accepted, &steps, &busy, loss.as_ref(), self.tools.clock.now());
-        if row.phase == Phase::WaitingApproval {
+        if row.phase == Phase::WaitingApproval && approval::covers(row, &steps) {
             self.tell_approval(row, epoch, loss.as_ref()).await?;
         }
         carry_out(&decision, &steps, &live);
@@ -195,8 +194,7 @@ impl Requests {
             dir: self.tools.work_dir.join(&row.name),
             filed_at: row.created_at,
         };
-        let new = |tasks| Live::new(Arc::new(run), Arc::clone(&self.tools), self.queue.clone(), tasks);
-        self.ownership.live(&row.name, held, new).await
+        self.ownership.live(run, held).await
     }
 
     async fn record(&self, row: &RequestRow, epoch: Epoch, update: &StatusUpdate) -> Result<(), StoreError> {
@@ -243,7 +241,7 @@ fn decided(
         expired: expired(row, &accepted.plan, now),
         blind: approval::is_unreadable(&Outputs::read(steps)),
     });
-    let unapproved = loss.is_some() && row.approval.is_none();
+    let unapproved = loss.is_some() && !approval::covers(row, steps);
     decide(&Situation {
         graph,
         drill,

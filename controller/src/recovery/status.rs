@@ -9,8 +9,9 @@ use super::accept::Refusal;
 use super::approval::{self, Loss};
 use super::decide::Decision;
 use super::graph::Graph;
-use super::outputs::Outputs;
+use super::outputs::{Outputs, TornDown};
 use super::report;
+use super::step::Step;
 use super::supervisor::BusyStep;
 use crate::store::{Desired, RequestRow, StatusUpdate, StepPhase, StepRow};
 
@@ -129,7 +130,7 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss, expired }: &Doing) -> String {
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
-        Phase::Cancelled => "cancelled on request".to_owned(),
+        Phase::Cancelled => cancelled(steps),
         Phase::Failed => failure(steps, *expired),
         Phase::Paused => "paused on request; `reprise resume NAME` goes on".to_owned(),
         Phase::WaitingApproval => {
@@ -150,6 +151,17 @@ fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss, expired 
             let doing: Vec<String> = doing.collect();
             if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") }
         }
+    }
+}
+
+fn cancelled(steps: &[StepRow]) -> String {
+    let torn_down: Option<TornDown> = Outputs::read(steps).find(&Step::TearDown).ok().flatten();
+    match torn_down.map(|done| done.left_alone).filter(|left| !left.is_empty()) {
+        Some(left) => format!(
+            "cancelled on request; left alone, because it is not (or no longer) this request's alone: {}. It may still be billed: look at it",
+            left.join(", ")
+        ),
+        None => "cancelled on request".to_owned(),
     }
 }
 
@@ -179,6 +191,17 @@ fn failure(steps: &[StepRow], expired: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::evidence::tests::step;
+
+    #[test]
+    fn what_a_tear_down_left_alone_is_named_in_the_end() {
+        let done = |left: &[&str]| {
+            let output = serde_json::json!({ "resources": 4, "leftAlone": left });
+            cancelled(&[step("tear-down", StepPhase::Done, output)])
+        };
+        assert_eq!([cancelled(&[]), done(&[])], ["cancelled on request", "cancelled on request"]);
+        assert!(done(&["app apilos-pra"]).contains("app apilos-pra"), "{}", done(&["app apilos-pra"]));
+    }
 
     #[test]
     fn only_a_drill_whose_time_was_over_took_too_long() {

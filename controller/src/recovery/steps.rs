@@ -53,7 +53,7 @@ pub struct Run {
     pub request: String,
     /// The plan's name.
     pub plan_name: String,
-    /// The plan, valid, as it was when the run began; in a drill the rehearsed one.
+    /// The plan, valid, as it was when the step began; in a drill the rehearsed one.
     pub plan: RecoveryPlanSpec,
     /// For real, or as a rehearsal.
     pub mode: Mode,

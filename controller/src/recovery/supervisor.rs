@@ -29,8 +29,6 @@ const GIVE_UP_AFTER: u32 = 24;
 /// One owned request and its tasks.
 #[derive(Debug)]
 pub(super) struct Live {
-    /// The request.
-    pub run: Arc<Run>,
     tools: Arc<Tools>,
     queue: WorkQueue<String>,
     tasks: Tasks,
@@ -39,6 +37,7 @@ pub(super) struct Live {
 
 #[derive(Debug)]
 struct State {
+    run: Arc<Run>,
     busy: BTreeMap<Step, Busy>,
     backoffs: Backoffs<Step>,
     /// Since when a step has been failing in a row.
@@ -68,11 +67,26 @@ impl Live {
     /// An owned request without tasks yet. `tasks` is a group of its own.
     pub(super) fn new(run: Arc<Run>, tools: Arc<Tools>, queue: WorkQueue<String>, tasks: Tasks) -> Arc<Self> {
         let state = State {
+            run,
             busy: BTreeMap::new(),
             backoffs: Backoffs::new(BETWEEN_ATTEMPTS, Random::system()),
             failing: HashMap::new(),
         };
-        Arc::new(Self { run, tools, queue, tasks, state: Mutex::new(state) })
+        Arc::new(Self { tools, queue, tasks, state: Mutex::new(state) })
+    }
+
+    /// The request, as the steps that begin next are given it.
+    pub(super) fn run(&self) -> Arc<Run> {
+        Arc::clone(&self.state().run)
+    }
+
+    /// Steps that begin from now on are given `run`. One that is at work ends with the plan that it began with: what it has done would
+    /// be lost. Whoever wants it to follow at once pauses and resumes the request.
+    pub(super) fn follow(&self, run: Run) {
+        let mut state = self.state();
+        if state.run.plan != run.plan {
+            state.run = Arc::new(run);
+        }
     }
 
     /// The steps that a task is at or that rest before their next attempt. Rests that are over are forgotten.
@@ -115,16 +129,10 @@ impl Live {
         }
         let pulse = Arc::new(Pulse::new(self.tools.clock.now(), spans));
         let (live, of, beat) = (Arc::clone(self), step.clone(), Arc::clone(&pulse));
+        let run = Arc::clone(&state.run);
         let task = self.tasks.spawn("step", |stop| async move {
-            let ctx = Ctx {
-                tools: Arc::clone(&live.tools),
-                run: Arc::clone(&live.run),
-                step: of,
-                pulse: beat,
-                outputs,
-                stop,
-                retry,
-            };
+            let ctx =
+                Ctx { tools: Arc::clone(&live.tools), run, step: of, pulse: beat, outputs, stop, retry };
             let end = attempt::run(&ctx, live.gives_up(&ctx.step)).await;
             live.ended(&ctx.step, end);
         });
@@ -157,7 +165,7 @@ impl Live {
 
     /// Whether another failure of `step` is the last one.
     fn gives_up(&self, step: &Step) -> bool {
-        let limit = self.tools.clock.scaled(self.run.plan.limits.stall.duration() * GIVE_UP_AFTER);
+        let limit = self.tools.clock.scaled(self.run().plan.limits.stall.duration() * GIVE_UP_AFTER);
         self.state().failing.get(step).is_some_and(|since| since.elapsed() > limit)
     }
 
@@ -177,8 +185,9 @@ impl Live {
             }
             End::Stopped => {}
         }
+        let request = state.run.request.clone();
         drop(state);
-        self.queue.add(self.run.request.clone(), "step ended");
+        self.queue.add(request, "step ended");
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -224,14 +224,17 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Records that `who` agrees to the loss of data. Safe to repeat. `false` if there is no such request.
+    /// Records that `who` agrees to the loss of data that the request waits with; anew, if he did before. Safe to repeat. `false` if there is
+    /// no such request.
     pub async fn approve(&self, request: &str, who: &str) -> Result<bool> {
-        let done = sqlx::query("UPDATE recovery_requests SET approved_by = $2 WHERE name = $1")
-            .bind(request)
-            .bind(who)
-            .execute(&self.pool)
-            .await
-            .map_err(StoreError::query("request.approve"))?;
+        let done = sqlx::query(
+            "UPDATE recovery_requests SET approved_by = $2, approved_at = clock_timestamp() WHERE name = $1",
+        )
+        .bind(request)
+        .bind(who)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("request.approve"))?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -57,6 +57,12 @@ impl Stage {
         assert!(seen.is_some(), "{what} was not seen in time");
     }
 
+    /// The value of a variable of `app`, once it is there.
+    pub async fn eventual_variable(&self, app: &str, name: &str) -> String {
+        let value = poll(async || self.world.variables_of(app).await.get(name).cloned()).await;
+        value.unwrap_or_else(|| panic!("{app} never had {name}"))
+    }
+
     /// Files a request for the example plan by plain SQL.
     pub async fn file(&self) -> Request {
         let records = self.daemon.records();

@@ -29,7 +29,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<CheckedDatabase> {
     let dump = dump::obtain(ctx, &chosen).await?;
     let database = Database::open(ctx).await?;
     let mut connection = database.connect().await?;
-    let checked = check(ctx, &dump, &mut connection).await;
+    let checked = database.attended(&ctx.pulse, check(ctx, &dump, &mut connection)).await;
     goodbye(connection).await;
     database.close().await;
     let checked = checked?;

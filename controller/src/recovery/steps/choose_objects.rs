@@ -1,7 +1,11 @@
 //! The newest copy of the documents that is whole: a run of the archive, a workflow's artifact, or a mirror bucket, which is thawed from the first second.
 
+use reprise_crds::plan::ObjectSource;
+
 use super::{Ctx, Result, StepError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Severity, Verdict};
 
 mod archive;
@@ -16,16 +20,17 @@ enum Tried {
 
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
     thaw_ahead(ctx).await;
-    let mut refused = Vec::new();
+    let (mut refused, mut trouble) = (Vec::new(), None);
     for (index, source) in ctx.run.plan.source.objects.iter().enumerate() {
-        let tried = match (&source.archive, &source.artifact, &source.mirror) {
-            (Some(wanted), ..) => archive::choose(ctx, index, wanted).await?,
-            (None, Some(artifact), _) => artifact::choose(ctx, index, artifact).await?,
-            (None, None, Some(mirror)) => mirror::choose(ctx, index, mirror).await?,
-            (None, None, None) => Tried::Refused(Vec::new()),
-        };
-        match tried {
-            Tried::Chosen(mut chosen) => {
+        match tried(ctx, index, source).await {
+            Err(error) if error.class() == Class::Cancelled => return Err(error),
+            // A line that breaks once is no reason to take what is worse.
+            Err(error) if error.class() != Class::Terminal && !ctx.retry => return Err(error),
+            Err(error) => {
+                refused.push(unreachable(ctx, source, &error).await?);
+                trouble = trouble.or(Some(error).filter(|error| error.class() != Class::Terminal));
+            }
+            Ok(Tried::Chosen(mut chosen)) => {
                 let (ChosenObjects::Archive { refused: kept, .. }
                 | ChosenObjects::Artifact { refused: kept, .. }
                 | ChosenObjects::Mirror { refused: kept, .. }) = &mut chosen;
@@ -33,8 +38,12 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
                 *kept = refused;
                 return Ok(chosen);
             }
-            Tried::Refused(mut more) => refused.append(&mut more),
+            Ok(Tried::Refused(mut more)) => refused.append(&mut more),
         }
+    }
+    // One that could not be asked may still have what the others lack.
+    if let Some(error) = trouble {
+        return Err(error);
     }
     let each: Vec<String> =
         refused.iter().map(|one| format!("{} ({}: {})", one.backup, one.reason, one.message)).collect();
@@ -42,6 +51,29 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
         format!("no copy of the documents is whole: {}. Nothing was created", each.join("; ")),
         "add another source under source.objects in the plan, apply it, and resume the request",
     ))
+}
+
+async fn tried(ctx: &Ctx, index: usize, source: &ObjectSource) -> Result<Tried> {
+    match (&source.archive, &source.artifact, &source.mirror) {
+        (Some(wanted), ..) => archive::choose(ctx, index, wanted).await,
+        (None, Some(artifact), _) => artifact::choose(ctx, index, artifact).await,
+        (None, None, Some(mirror)) => mirror::choose(ctx, index, mirror).await,
+        (None, None, None) => Ok(Tried::Refused(Vec::new())),
+    }
+}
+
+/// A source that could not be asked keeps nobody from the next one.
+async fn unreachable(ctx: &Ctx, source: &ObjectSource, error: &StepError) -> Result<RefusedBackup> {
+    let name = match (&source.archive, &source.artifact) {
+        (Some(_), _) => "the archive",
+        (None, Some(_)) => "the workflow's artifacts",
+        (None, None) => "the mirror bucket",
+    };
+    let message = Chain(error).to_string();
+    let told = format!("{name} could not be asked, the next source is: {message}");
+    ctx.event(Severity::Warning, "SourceUnreachable", &told).await?;
+    let (backup, reason) = (name.to_owned(), "unreachable".to_owned());
+    Ok(RefusedBackup { backup, taken_at: None, reason, message })
 }
 
 /// A mirror in cold storage takes up to a day to thaw: it is asked for before anything else, whether or not it will be needed. Where that

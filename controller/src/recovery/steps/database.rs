@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+mod attended;
+
 use super::variables::database_dsn;
 use super::{Ctx, Result, StepError, ssh_key};
 use crate::backup::restore::Target;

@@ -73,10 +73,14 @@ async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let dsn = database_dsn(ctx).await?.as_user(user, password);
     for app in &ctx.run.plan.apps {
-        let values = values(ctx, app, &dsn);
+        let values = computed(ctx, app);
         if values.is_empty() {
             continue;
         }
+        let values: BTreeMap<String, SecretString> = values
+            .into_iter()
+            .filter_map(|(name, computed)| Some((name, read_only(computed, &dsn)?)))
+            .collect();
         let pairs = values.iter().map(|(name, value)| (name.as_str(), value));
         let put = platform.set_variables(&app.name, pairs).await;
         put.map_err(StepError::provider(format!("putting the read-only credentials into {}", app.name)))?;
@@ -84,11 +88,12 @@ async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
     Ok(())
 }
 
-/// The variables of `app` that are computed from the read-only user.
-fn values(ctx: &Ctx, app: &AppSpec, dsn: &Dsn) -> BTreeMap<String, SecretString> {
+/// The variables of `app` that are computed from the read-only user, and how.
+fn computed(ctx: &Ctx, app: &AppSpec) -> BTreeMap<String, Computed> {
     let all = ctx.run.plan.variables.values.iter().filter(|(name, _)| !app.variables.contains_key(*name));
-    let computed =
-        |(name, variable): (&String, &Variable)| Some((name.clone(), read_only(variable.computed?, dsn)?));
+    let computed = |(name, variable): (&String, &Variable)| {
+        Some((name.clone(), variable.computed.filter(|computed| is_read_only(*computed))?))
+    };
     all.chain(&app.variables).filter(|(name, _)| !app.unset.contains(name)).filter_map(computed).collect()
 }
 
@@ -118,22 +123,54 @@ pub(super) fn is_read_only(computed: Computed) -> bool {
     )
 }
 
-/// Whether every app has its read-only variables, of this user where they name one.
+/// Whether every app has its read-only variables, and they are this user's.
 async fn everywhere(ctx: &Ctx, user: &str) -> Result<bool> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
     for app in &ctx.run.plan.apps {
-        let wanted = values(ctx, app, &dsn);
+        let wanted = computed(ctx, app);
         let listed = platform.variables(&app.name, Aliases::Raw).await;
         let there = listed.map_err(StepError::provider(format!("reading the variables of {}", app.name)))?;
-        let has = |name: &String| {
-            there
-                .iter()
-                .any(|variable| variable.name == *name && !variable.value.expose_secret().trim().is_empty())
+        let has = |(name, computed): (&String, &Computed)| {
+            there.iter().any(|variable| variable.name == *name && is_of(*computed, &dsn, &variable.value))
         };
-        if !wanted.keys().all(has) {
+        if !wanted.iter().all(has) {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Whether a variable has what comes of this user. Its password is not remembered: any will do, as it was put together with the rest.
+fn is_of(computed: Computed, dsn: &Dsn, value: &SecretString) -> bool {
+    match computed {
+        Computed::ReadOnlyPassword => !value.expose_secret().trim().is_empty(),
+        Computed::ReadOnlyUrl => Dsn::parse(value).is_some_and(|found| {
+            (&found.user, &found.host, found.port, &found.database)
+                == (&dsn.user, &dsn.host, dsn.port, &dsn.database)
+        }),
+        other => read_only(other, dsn).is_some_and(|wanted| wanted.expose_secret() == value.expose_secret()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_of_an_earlier_user_are_not_this_ones() {
+        let url = |user: &str| SecretString::from(format!("postgresql://{user}:secret@db.test:31234/apilos"));
+        let dsn = Dsn::parse(&url("apilos")).expect("a URL").as_user("reader", &SecretString::from(""));
+        assert!(is_of(Computed::ReadOnlyUrl, &dsn, &url("reader")));
+        assert!(
+            !is_of(Computed::ReadOnlyUrl, &dsn, &url("earlier"))
+                && !is_of(Computed::ReadOnlyUrl, &dsn, &"".into())
+        );
+        assert!(is_of(Computed::ReadOnlyUser, &dsn, &"reader".into()));
+        assert!(!is_of(Computed::ReadOnlyUser, &dsn, &"earlier".into()));
+        assert!(
+            is_of(Computed::ReadOnlyPassword, &dsn, &"x".into())
+                && !is_of(Computed::ReadOnlyPassword, &dsn, &" ".into())
+        );
+    }
 }

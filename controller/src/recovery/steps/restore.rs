@@ -8,10 +8,10 @@ use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError};
 use crate::backup::accounting::{Account, account};
 use crate::backup::checks::{Occupancy, observe, occupancy};
-use crate::backup::restore::{Order, Selection, restore};
+use crate::backup::restore::{Order, RestoreError, Selection, restore};
 use crate::recovery::outputs::{ChosenBackup, MadeAddon, RestoredDatabase};
 use crate::recovery::step::Step;
-use crate::store::{LedgerRow, LedgerState, SpanKind};
+use crate::store::{LedgerRow, SpanKind};
 
 /// The sessions' name, by which those of a killed predecessor are found.
 const APPLICATION: &str = "reprise-restore";
@@ -21,17 +21,9 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
     let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
     let dump = dump::obtain(ctx, &chosen).await?;
     let database = Database::open(ctx).await?;
-    let intent = ctx
-        .intend(
-            "database-content",
-            &addon.resource,
-            Some(&addon.id),
-            serde_json::json!({ "backup": chosen.backup }),
-        )
-        .await?;
-    let account = restored(ctx, &dump, &database, &intent).await;
+    let restored = database.attended(&ctx.pulse, restored(ctx, &chosen, &addon, &dump, &database)).await;
     database.close().await;
-    let account = account?;
+    let (account, intent) = restored?;
     if !account.is_complete() {
         return Err(StepError::refused(
             format!("not everything of the backup came back: {account}"),
@@ -42,12 +34,19 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
     Ok(output(&account))
 }
 
-async fn restored(ctx: &Ctx, dump: &Dump, database: &Database, intent: &LedgerRow) -> Result<Account> {
+async fn restored(
+    ctx: &Ctx,
+    chosen: &ChosenBackup,
+    addon: &MadeAddon,
+    dump: &Dump,
+    database: &Database,
+) -> Result<(Account, LedgerRow)> {
     let mut connection = database.connect().await?;
     database.end_sessions(&mut connection, APPLICATION).await?;
     let found =
         occupancy(&mut connection).await.map_err(StepError::failed("looking what the new database holds"))?;
-    let selection = selection(dump, &found, intent)?;
+    let intent = intent(ctx, chosen, addon, &found).await?;
+    let selection = Selection::new(&dump.toc, &found, was_empty(&intent)).map_err(not_ours)?;
     ctx.doing(SpanKind::Data, "restoring");
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
     let order = Order {
@@ -75,14 +74,37 @@ async fn restored(ctx: &Ctx, dump: &Dump, database: &Database, intent: &LedgerRo
     let seen = observe(&mut connection, beat)
         .await
         .map_err(StepError::failed("looking at the restored database"))?;
-    Ok(account(&dump.toc, &selection, &report, &dump.counts, &seen))
+    Ok((account(&dump.toc, &selection, &report, &dump.counts, &seen), intent))
 }
 
-/// What is there already is ours only if an earlier attempt of this very step began to put it there.
-fn selection(dump: &Dump, found: &Occupancy, intent: &LedgerRow) -> Result<Selection> {
-    let ours = intent.state != LedgerState::Deleted && intent.detail.get("backup").is_some();
-    Selection::new(&dump.toc, found, ours)
-        .map_err(StepError::failed("looking whether the new database is empty"))
+/// What the ledger keeps of the look before the first byte was put there.
+const EMPTY: &str = "empty";
+
+/// The intent to fill the database, with whether it was empty before. One that somebody has emptied since is begun anew.
+async fn intent(ctx: &Ctx, chosen: &ChosenBackup, addon: &MadeAddon, found: &Occupancy) -> Result<LedgerRow> {
+    let detail = serde_json::json!({ "backup": chosen.backup, EMPTY: found.is_empty() });
+    let intend = || ctx.intend("database-content", &addon.resource, Some(&addon.id), detail.clone());
+    let known = intend().await?;
+    if found.is_empty() && !was_empty(&known) {
+        ctx.gone(&known).await?;
+        return intend().await;
+    }
+    Ok(known)
+}
+
+fn not_ours(error: RestoreError) -> StepError {
+    match error {
+        RestoreError::NotEmpty { found } => StepError::refused(
+            format!("the new database holds what this recovery did not put there: {found}"),
+            "save it elsewhere and empty the database (or remove the addon), then resume the request: nothing was changed in it",
+        ),
+        other => StepError::failed("looking whether the new database is empty")(other),
+    }
+}
+
+/// What is there already is ours only if there was nothing when this step began to fill it. An earlier release did not look.
+fn was_empty(intent: &LedgerRow) -> bool {
+    intent.detail[EMPTY].as_bool().unwrap_or(!intent.fresh)
 }
 
 fn output(account: &Account) -> RestoredDatabase {

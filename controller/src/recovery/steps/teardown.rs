@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Ctx, Result, StepError, app, cleanup, inventory};
 use crate::providers::scalingo::projects::Project;
 use crate::recovery::drive::QUIET;
+use crate::recovery::outputs::TornDown;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
@@ -29,18 +30,20 @@ const EMPTYING: Duration = Duration::from_mins(1);
 /// What became of a row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Undone {
-    /// It was there, and was undone or left alone for a reason that was told.
+    /// It was there, and was undone.
     Settled,
+    /// It is there and is not, or not any more, ours alone: it stays, and so does its row.
+    LeftAlone,
     /// There was nothing to undo.
     Absent,
 }
 
-pub(super) async fn run(ctx: &Ctx) -> Result<u64> {
+pub(super) async fn run(ctx: &Ctx) -> Result<TornDown> {
     let mut rows = ctx.tools.store.ledger(&ctx.run.request).await?;
     rows.retain(|row| row.state != LedgerState::Deleted);
     let rank = |row: &LedgerRow| ORDER.iter().position(|kind| *kind == row.kind).unwrap_or(ORDER.len());
     rows.sort_by_key(rank);
-    let refused = undo_all(ctx, &rows).await?;
+    let (left_alone, refused) = undo_all(ctx, &rows).await?;
     // Whatever else stays, what was downloaded must not.
     cleanup::run(ctx).await?;
     if let Some(error) = refused {
@@ -49,20 +52,22 @@ pub(super) async fn run(ctx: &Ctx) -> Result<u64> {
     if ctx.run.mode == Mode::Drill {
         inventory::compare(ctx).await?;
     }
-    Ok(rows.len() as u64)
+    Ok(TornDown { resources: (rows.len() - left_alone.len()) as u64, left_alone })
 }
 
-/// Undoes every row that can be. What a person has to decide about holds up only what it belongs to; the first such refusal.
-async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<Option<StepError>> {
+/// Undoes every row that can be. What a person has to decide about holds up only what it belongs to. What was left alone, and the first
+/// refusal.
+async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(Vec<String>, Option<StepError>)> {
     let quiet = ctx.deadline(QUIET);
-    let (mut first, mut kept) = (None, Vec::<&str>::new());
+    let (mut left_alone, mut first, mut kept) = (Vec::new(), None, Vec::<&str>::new());
     for (done, row) in rows.iter().enumerate() {
         if kept.iter().any(|kind| holds_up(kind, &row.kind)) {
             continue;
         }
         ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
         match settle(ctx, row, quiet).await {
-            Ok(()) => ctx.gone(row).await?,
+            Ok(Undone::LeftAlone) => left_alone.push(format!("{} {}", row.kind, row.name)),
+            Ok(Undone::Settled | Undone::Absent) => ctx.gone(row).await?,
             Err(error) if error.class() == Class::Terminal => {
                 kept.push(row.kind.as_str());
                 first = first.or(Some(error));
@@ -71,7 +76,7 @@ async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<Option<StepError>> {
         }
         ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
     }
-    Ok(first)
+    Ok((left_alone, first))
 }
 
 /// Whether something of one kind that could not be undone keeps what is of the other: a name must not point to what is gone, and
@@ -87,12 +92,12 @@ fn holds_up(kept: &str, kind: &str) -> bool {
 
 /// Undoes one row. What was only intended may have been asked for a moment ago, by a call that was cut off: it is absent for good
 /// only when nothing has appeared until `quiet`.
-async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<()> {
+async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
     loop {
         let undone = undo(ctx, row).await?;
         let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
-        if undone == Undone::Settled || !may_come || ctx.now() >= quiet {
-            return Ok(());
+        if undone != Undone::Absent || !may_come || ctx.now() >= quiet {
+            return Ok(undone);
         }
         ctx.pause(LOOK).await?;
     }
@@ -115,13 +120,35 @@ fn mark(ctx: &Ctx, row: &LedgerRow) -> String {
     format!("{}/{}", ctx.run.request, row.nonce.simple())
 }
 
-/// One whose id never came goes with its app.
+/// One whose id never came is looked for by its name, on our app: as long as that holds the name nobody can have it back.
 async fn delete_domain(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    if let (Some(app), Some(id)) = (row.parent.as_deref(), row.external_id.as_deref()) {
-        let gone = ctx.tools.target_platform(&ctx.run)?.delete_domain(app, id).await;
-        gone.map_err(StepError::provider(format!("undoing domain {}", row.name)))?;
-    }
+    let Some(app) = row.parent.as_deref() else { return Ok(Undone::Absent) };
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let doing = || StepError::provider(format!("undoing domain {}", row.name));
+    let id = match &row.external_id {
+        Some(id) => Some(id.clone()),
+        None if is_of_request(ctx, app).await? => {
+            let held = platform.domains(app).await.map_err(doing())?;
+            held.into_iter()
+                .find(|domain| domain.name.eq_ignore_ascii_case(&row.name))
+                .map(|domain| domain.id)
+        }
+        None => None,
+    };
+    let Some(id) = id else { return Ok(Undone::Absent) };
+    platform.delete_domain(app, &id).await.map_err(doing())?;
     Ok(Undone::Settled)
+}
+
+/// Whether there is an app of this name, and this request made it.
+async fn is_of_request(ctx: &Ctx, app: &str) -> Result<bool> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let found = platform.app(app).await.map_err(StepError::provider(format!("looking for app {app}")))?;
+    if found.is_none() {
+        return Ok(false);
+    }
+    let (marker, ours) = (app::read_marker(ctx, app).await?, format!("{}/", ctx.run.request));
+    Ok(marker.is_some_and(|marker| marker.starts_with(&ours)))
 }
 
 /// Attaches a name to the app that it was taken from, unless that app has it or is no more.
@@ -195,7 +222,7 @@ async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
         format!("{} {} is left alone: it is not (or no longer) this recovery's alone", row.kind, row.name);
     tracing::warn!(detail = %json!({ "kind": row.kind }), "a resource is left alone");
     ctx.event(Severity::Warning, "LeftAlone", &message).await?;
-    Ok(Undone::Settled)
+    Ok(Undone::LeftAlone)
 }
 
 #[cfg(test)]

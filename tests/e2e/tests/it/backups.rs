@@ -1,4 +1,4 @@
-//! Backups that cannot be restored.
+//! Backups that cannot be restored, and sources that cannot be asked.
 
 use reprise_e2e::plan::Plan;
 use reprise_e2e::stage::{Stage, play};
@@ -37,6 +37,33 @@ async fn where_every_backup_is_corrupt_each_is_named_and_nothing_is_created() {
             .await;
         assert_eq!(refused.len(), 7, "{refused:?}");
         assert!(stage.daemon.litter().is_empty(), "left behind: {:?}", stage.daemon.litter());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_cannot_be_asked_keeps_nobody_from_the_others() {
+    let refusal = |status| Fault::Status { status, body: None, retry_after: None };
+    play(65, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identity = folder.path().join("identity").display().to_string();
+        let recipient = stage.daemon.run(&["archive", "keygen", "--out", &identity]).await;
+        let members = format!(
+            "  archive:\n    recipients: [{}]\n    identity: \"file:{identity}\"\n",
+            recipient.trim()
+        );
+        stage.world.break_("ListObjectsV2", "apilos-archive", None, refusal(403));
+        stage.world.break_("GET", "/repos/", None, refusal(401));
+        let request = stage.bad_day(&Plan::example().with("  archive:\n", &members)).await;
+        let records = stage.daemon.records();
+        records.succeeded(&request).await;
+        let reasons =
+            "SELECT DISTINCT reason FROM recovery_events WHERE reason LIKE '%Unreachable' ORDER BY reason";
+        assert_eq!(records.column(reasons).await, ["ArchiveUnreachable", "SourceUnreachable"]);
+        let chosen = records.step_is(&request, "choose-objects", |step| step.phase == "Done").await;
+        assert_eq!(chosen.output["from"], "mirror", "{:?}", chosen.output);
+        let told = chosen.output["refused"].to_string();
+        assert!(told.contains("unreachable") && told.contains("the archive"), "{told}");
     })
     .await;
 }

@@ -20,6 +20,8 @@ async fn a_loss_beyond_the_plans_limit_waits_for_a_person_and_makes_nothing_mean
         stage.daemon.run(&["approve", "the-bad-day", "--by", "Ada"]).await;
         let records = stage.daemon.records();
         records.succeeded(&request).await;
+        let (well, told) = stage.daemon.ask(&["approve", "the-bad-day", "--by", "Bob"]).await;
+        assert!(!well && told.contains("waits for nobody to agree"), "{told}");
         let told = records.column("SELECT message FROM recovery_events WHERE reason = 'Approved'").await;
         let [told] = told.as_slice() else { panic!("{told:?}") };
         assert!(told.starts_with("Ada agreed at "), "{told}");
@@ -45,8 +47,13 @@ async fn a_paused_request_does_nothing_until_it_is_resumed() {
         stage.daemon.start().await;
         stage.daemon.records().stands(&request, |now| now.phase == "Paused").await;
         assert_eq!(stage.world.journal().len(), before, "something was asked of a vendor");
+
+        // What is changed in the plan meanwhile is what is done.
+        stage.daemon.apply(&Plan::example().with("ttl: 300", "ttl: 120")).await;
         stage.daemon.run(&["resume", "the-bad-day"]).await;
         stage.daemon.records().succeeded(&request).await;
+        let alias = stage.world.aliases("siap");
+        assert_eq!(alias[0]["ttl"], 120, "{alias:?}");
         assert_eq!(stage.world.visit(DOMAINS[0], "/healthz").await.status.as_u16(), 200);
     })
     .await;

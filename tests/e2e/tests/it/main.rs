@@ -19,6 +19,7 @@ mod lost_answers;
 mod platform;
 mod proof;
 mod references;
+mod restoring;
 mod soak;
 mod spec;
 mod teardown;

@@ -212,7 +212,7 @@ async fn verdicts(records: &Records) -> Vec<Row> {
 }
 
 /// Lets a day pass, and returns the name of the backup that was made in its night, once it can be had.
-async fn night(stage: &Stage) -> String {
+pub(crate) async fn night(stage: &Stage) -> String {
     let names = |stage: &Stage| -> Vec<String> {
         let inventory = stage.world.inventory();
         let databases = inventory["databases"].as_array().cloned().unwrap_or_default();
@@ -238,7 +238,7 @@ async fn picked_up(stage: &Stage, name: &str) -> String {
 }
 
 /// Proves `name` alone, as soon as it is finished.
-async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
+pub(crate) async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
     for _ in 0..100 {
         let answer = stage.daemon.ask(&["prove", NAME, "--dev", "--backup", name]).await;
         if !answer.1.contains("no finished backup") {

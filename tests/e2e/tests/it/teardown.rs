@@ -215,3 +215,20 @@ async fn what_was_there_before_stays_and_what_was_taken_is_given_back() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_whose_attaching_got_no_answer_goes_back_to_the_app_that_it_was_taken_from() {
+    play(66, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        stage.world.break_("POST", "/domains", Some(1), NEVER);
+        let request = stage.file().await;
+        stage.eventually("a name is attached", |stage| stage.world.trickles("/domains")).await;
+        let undo = "UPDATE recovery_requests SET deletion_requested_at = now()";
+        stage.daemon.records().execute(undo).await;
+        dies_and_is_cancelled(stage, &request, "the name").await;
+        assert_eq!(standing(stage), before);
+    })
+    .await;
+}

@@ -29,10 +29,24 @@ impl Offered {
     }
 }
 
-/// Asks the platform and the archive. Where the platform has nothing to tell any more, the archive's copies are all there is.
+/// Asks the platform and the archive. Where the platform has nothing to tell any more, the archive's copies are all there is; where the
+/// archive cannot be asked, the platform's own are enough.
 pub(super) async fn offered(ctx: &Ctx) -> Result<Offered> {
-    let copies = copies(ctx).await?;
-    let (addon, mut backups) = match platform(ctx).await {
+    let listed = platform(ctx).await;
+    let copies = match copies(ctx).await {
+        Ok(copies) => copies,
+        Err(error) if error.class() == Class::Cancelled => return Err(error),
+        Err(error) => match &listed {
+            Ok(_) => {
+                let message = format!("the archive's copies of backups are not looked at: {}", Chain(&error));
+                ctx.event(Severity::Warning, "ArchiveUnreachable", &message).await?;
+                Vec::new()
+            }
+            Err(gone) if gone.class() == Class::Terminal => return Err(error),
+            Err(_) => Vec::new(),
+        },
+    };
+    let (addon, mut backups) = match listed {
         Ok((addon, listed)) => (Some(addon), finished(listed)),
         Err(error) if error.class() == Class::Terminal && !copies.is_empty() => {
             let message = format!(

@@ -1,0 +1,72 @@
+//! The dump on its way into the new database.
+
+use std::path::Path;
+
+use reprise_e2e::plan::{APPS, Plan};
+use reprise_e2e::stage::{Stage, play};
+use reprise_sandbox::control::Disaster;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::proof::{asked_for, night};
+
+/// An index that is built in longer than nothing may move in a rehearsed world, and only in a recovery.
+const SLOW: &str = "CREATE FUNCTION public.slow(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS \\$\\$ BEGIN
+      IF current_setting('application_name') = 'reprise-restore' THEN PERFORM pg_sleep(25); END IF; RETURN x; END \\$\\$;
+    CREATE TABLE public.large AS SELECT 1 AS x; CREATE INDEX large_slow ON public.large (public.slow(x))";
+
+/// Runs `sql` from a container of the lost app, in the database of `url` (a shell's word).
+async fn psql(stage: &Stage, folder: &Path, url: &str, sql: &str) {
+    let done = folder.join("done");
+    let command = format!("psql -v ON_ERROR_STOP=1 -c \"{sql}\" \"{url}\" && touch {}", done.display());
+    let run = json!({ "command": command, "detached": true });
+    stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(run)).await;
+    stage.eventually(sql, |_| done.exists()).await;
+    std::fs::remove_file(&done).expect("seen");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_is_built_for_longer_than_nothing_may_move_is_no_stall() {
+    play(63, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        psql(stage, folder.path(), "$DATABASE_URL", SLOW).await;
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let new = night(stage).await;
+        let (well, told) = asked_for(stage, &new).await;
+        assert!(well, "{told}");
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let records = stage.daemon.records();
+        let chosen = records.step_is(&request, "choose-backup", |step| step.phase == "Done").await;
+        assert_eq!(chosen.output["name"], new);
+        records.succeeded(&request).await;
+        let stalled = "SELECT message FROM recovery_events WHERE message LIKE 'nothing moved%'";
+        assert_eq!(records.column(stalled).await, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_put_into_the_new_database_is_not_restored_over() {
+    play(64, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let request = stage.file().await;
+        stage.daemon.records().step_is(&request, "postgresql", |seen| seen.phase == "Running").await;
+        stage.daemon.run(&["pause", "the-bad-day"]).await;
+        let records = stage.daemon.records();
+        records.stands(&request, |now| now.phase == "Paused").await;
+        let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
+        psql(stage, folder.path(), &url, "CREATE TABLE public.of_somebody (x integer)").await;
+
+        stage.daemon.run(&["resume", "the-bad-day"]).await;
+        let why = records.failed(&request).await;
+        assert!(why.contains("did not put there") && why.contains("What to do: "), "{why}");
+        psql(stage, folder.path(), &url, "DROP TABLE public.of_somebody").await;
+        stage.daemon.run(&["resume", "the-bad-day"]).await;
+        records.succeeded(&request).await;
+    })
+    .await;
+}
