@@ -5,6 +5,7 @@
 //! business, so is looking before creating.
 
 pub mod alwaysdata;
+mod authorities;
 pub mod dns;
 pub mod git;
 pub mod github;

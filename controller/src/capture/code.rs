@@ -9,7 +9,7 @@ use super::{Capture, CaptureError};
 use crate::archive::Archiver;
 use crate::archive::crypt::Sealed;
 use crate::archive::format::{Extra, Record};
-use crate::providers::git::{Commit, Repository, Source};
+use crate::providers::git::{Commit, Repository};
 use crate::providers::scalingo::deployments::DeploymentStatus;
 
 /// How many of the newest deployments are looked at.
@@ -54,7 +54,7 @@ impl Capture<'_> {
             None => None,
         };
         let repository = self.repository(app, url).await?;
-        let source = Source { token: self.tools.code_token(url), ca_file: None, url: url.to_owned() };
+        let source = self.tools.code_source(url.to_owned());
         let wanted = deployed.as_ref().map_or(app.code.git_ref.as_str(), Commit::as_str);
         let _turn = self.tools.code_turn.lock().await;
         let fetched = repository.fetch(&source, wanted).await;

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
+use super::authorities;
 use super::process::{Finished, ProcessError, Program};
 use crate::runtime::class::{Class, Classified};
 
@@ -134,8 +135,8 @@ pub struct Source {
     pub url: String,
     /// Token for a private repository over https. Sent to that origin only.
     pub token: Option<SecretString>,
-    /// Certification authorities for https, PEM, instead of the system's.
-    pub ca_file: Option<PathBuf>,
+    /// Certification authorities for https beside the system's, PEM, one or several.
+    pub extra_ca_pem: Option<Vec<u8>>,
 }
 
 /// How a push ended well.
@@ -310,8 +311,8 @@ impl Repository {
         super::http::origin::check(&url).map_err(|_| wrong())?;
         git =
             git.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", self.silence.to_string());
-        if let Some(file) = &source.ca_file {
-            git = git.env("GIT_SSL_CAINFO", file);
+        if let Some(pem) = &source.extra_ca_pem {
+            git = git.env("GIT_SSL_CAINFO", self.authorities(pem)?);
         }
         if let Some(token) = &source.token {
             let pair = format!("x-access-token:{}", token.expose_secret());
@@ -325,6 +326,16 @@ impl Repository {
                 .env("GIT_CONFIG_VALUE_1", "false");
         }
         Ok(git)
+    }
+
+    /// The file with every authority: git takes one instead of the system's.
+    fn authorities(&self, pem: &[u8]) -> Result<PathBuf, GitError> {
+        let file = self.dir.join("authorities.pem");
+        std::fs::write(&file, authorities::with_systems(pem)).map_err(|source| GitError::Process {
+            doing: "be told whom to trust",
+            source: ProcessError::Start { program: "git", source },
+        })?;
+        Ok(file)
     }
 }
 

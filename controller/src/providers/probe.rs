@@ -158,4 +158,4 @@ async fn beginning(target: &Target<'_>, mut response: Response) -> Result<(Bytes
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -83,7 +83,7 @@ async fn code(files: &[&str]) -> Code {
     git(&["commit", "--quiet", "-m", "all"]);
     let repository = Repository::open(&cache.path().join("code.git")).await.expect("a repository");
     let url = folder.path().to_string_lossy().into_owned();
-    let source = Source { url, token: None, ca_file: None };
+    let source = Source { url, token: None, extra_ca_pem: None };
     let commit = repository.fetch(&source, "main").await.expect("fetched");
     let paths = repository.paths(&commit, 1 << 20).await.expect("a tree");
     Code::Known(vec![CodeLevel::of_tree("shop", paths.iter().map(String::as_str))])

@@ -24,7 +24,7 @@ async fn upstream() -> (tempfile::TempDir, Source, String) {
     run(&["-C", &at, "commit", "--quiet", "-m", "first"]).await;
     run(&["-C", &at, "tag", "v1"]).await;
     let commit = run(&["-C", &at, "rev-parse", "HEAD"]).await;
-    (folder, Source { url: at, token: None, ca_file: None }, commit)
+    (folder, Source { url: at, token: None, extra_ca_pem: None }, commit)
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ fn a_lost_push_is_in_doubt_and_a_refused_connection_is_not() {
 async fn options_and_helpers_are_no_arguments() {
     let cache = tempfile::tempdir().unwrap();
     let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
-    let source = |url: &str| Source { url: url.into(), token: None, ca_file: None };
+    let source = |url: &str| Source { url: url.into(), token: None, extra_ca_pem: None };
     for reference in ["", "--upload-pack=x", "a b", "a:b", "+x", "a..b", "x^{}"] {
         let error = repository.fetch(&source("/nowhere"), reference).await.unwrap_err();
         assert!(matches!(error, GitError::Argument { .. }), "{reference:?}: {error}");
@@ -134,7 +134,7 @@ async fn a_host_that_sends_nothing_is_given_up() {
     repository.silence = 1;
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/code.git", silent.local_addr().unwrap());
-    let source = Source { url, token: None, ca_file: None };
+    let source = Source { url, token: None, extra_ca_pem: None };
     let fetched = repository.fetch(&source, "main");
     let accepts = async {
         let _open = silent.accept().await.unwrap();

@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, rustls::pki_types::PrivateKeyDer};
 use super::*;
 
 /// A server whose certificate names `name`, its authority as PEM; it answers with the `Host` that it was given.
-async fn server(name: &str) -> (SocketAddr, Vec<u8>, JoinSet<()>) {
+pub(crate) async fn server(name: &str) -> (SocketAddr, Vec<u8>, JoinSet<()>) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(rcgen::DnType::CommonName, "Test Authority");

@@ -28,6 +28,7 @@ use self::request::{Base, Signer};
 pub(super) use self::{checked::checked, request::Ask};
 use super::{Content, Pressure, S3, S3Config, S3Error, settings};
 use crate::{
+    providers::authorities,
     providers::http::{Effect, HttpShared, message::line},
     runtime::{
         backoff::{Backoff, Policy, Random},
@@ -271,20 +272,23 @@ fn client(
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(shared.connect_timeout));
     tcp.set_keepalive(Some(Duration::from_secs(30)));
-    let tls = HttpsConnectorBuilder::new().with_tls_config(tls(secure)?);
+    let tls = HttpsConnectorBuilder::new().with_tls_config(tls(secure, shared)?);
     let connector = tls.https_or_http().enable_http1().wrap_connector(tcp);
     let mut builder = Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(20));
     Ok(builder.build(connector))
 }
 
-/// The system's authorities, as the SDK has them. A store on this machine without TLS needs none, and reading them takes a while.
-fn tls(secure: bool) -> Result<ClientConfig, S3Error> {
+/// The system's authorities and the operator's, as the SDK has them. A store on this machine without TLS needs none, and reading them
+/// takes a while.
+fn tls(secure: bool, shared: &HttpShared) -> Result<ClientConfig, S3Error> {
     let setup = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::Tls { source };
     let mut roots = RootCertStore::empty();
     if secure {
         let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
+        let own = shared.extra_ca_pem.as_deref().map(authorities::read).transpose();
+        let own = own.map_err(|error| setup(error.into()))?.unwrap_or_default();
+        let (added, _) = roots.add_parsable_certificates(found.certs.into_iter().chain(own));
         if added == 0 {
             let none =
                 found.errors.into_iter().next().map_or_else(|| "this machine has none".into(), Into::into);

@@ -6,12 +6,15 @@ use aws_sdk_s3::{
     Client,
     config::{
         BehaviorVersion, Builder as ConfigBuilder, Credentials, Region, RequestChecksumCalculation,
-        ResponseChecksumValidation, StalledStreamProtectionConfig,
+        ResponseChecksumValidation, SharedHttpClient, StalledStreamProtectionConfig,
         interceptors::InterceptorContext,
         retry::{ClassifyRetry, RetryAction, RetryConfig},
         timeout::TimeoutConfig,
     },
 };
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use secrecy::ExposeSecret;
 
 use super::{Pressure, S3Config, S3Error};
@@ -58,7 +61,9 @@ pub(super) fn client(config: &S3Config, shared: &HttpShared, pressure: Pressure)
     let stalls = StalledStreamProtectionConfig::enabled().grace_period(STALL).build();
     let builder = if endpoint.scheme() == "http" {
         // On this machine: it needs no certificates, which the SDK's own client reads all the same, and panics where there are none.
-        aws_sdk_s3::Config::builder().http_client(aws_smithy_http_client::Builder::new().build_http())
+        aws_sdk_s3::Config::builder().http_client(Builder::new().build_http())
+    } else if let Some(pem) = &shared.extra_ca_pem {
+        aws_sdk_s3::Config::builder().http_client(trusting(pem)?)
     } else {
         aws_sdk_s3::Config::builder()
     };
@@ -76,6 +81,15 @@ pub(super) fn client(config: &S3Config, shared: &HttpShared, pressure: Pressure)
         .timeout_config(timeouts(shared).read_timeout(ANSWER_LIMIT).build())
         .build();
     Ok(Client::from_conf(config))
+}
+
+/// The SDK's client as it is by default, with one more authority.
+fn trusting(pem: &[u8]) -> Result<SharedHttpClient, S3Error> {
+    let trusted = TrustStore::default().with_native_roots(true).with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trusted).build();
+    let context = context.map_err(|error| S3Error::Tls { source: error.into() })?;
+    let tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(context);
+    Ok(tls.build_https())
 }
 
 fn timeouts(shared: &HttpShared) -> aws_sdk_s3::config::timeout::TimeoutConfigBuilder {

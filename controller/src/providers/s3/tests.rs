@@ -294,3 +294,21 @@ async fn who_else_may_do_what_is_read_without_the_owner() {
     let (s3, _seen, _server) = store(vec![(200, &[], none)]).await;
     assert!(s3.acl("b", "k", None).await.unwrap().is_private());
 }
+
+#[tokio::test]
+async fn a_store_that_the_operators_authority_vouches_for_is_trusted_and_no_other() {
+    let (address, pem, _server) = crate::providers::probe::tests::server("localhost").await;
+    let config = S3Config {
+        endpoint: format!("https://localhost:{}", address.port()),
+        region: "fr-par".into(),
+        access_key: "SCWKEY".into(),
+        secret_key: SecretString::from("s3cret"),
+        path_style: true,
+    };
+    let with = |extra_ca_pem| S3::new(&config, HttpShared { extra_ca_pem, ..HttpShared::default() }).unwrap();
+    // One call by the SDK, and one around it.
+    assert!(with(Some(pem.clone())).bucket_exists("agence").await.unwrap());
+    assert!(with(Some(pem)).head("agence", "a.pdf").await.unwrap().is_some());
+    let refused = with(None).head("agence", "a.pdf").await.unwrap_err();
+    assert!(matches!(refused, S3Error::Transport { .. }), "{refused:?}");
+}

@@ -9,7 +9,7 @@ use reprise_crds::Mode;
 use reprise_crds::plan::AppSpec;
 
 use super::{Ctx, Result, StepError, ssh_key};
-use crate::providers::git::{Commit, FETCH_LIMIT, GitError, Pushed, Repository, Source};
+use crate::providers::git::{Commit, FETCH_LIMIT, GitError, Pushed, Repository};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 use crate::providers::ssh::Identity;
 use crate::recovery::drive::{Next, Pace, drive};
@@ -163,7 +163,7 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
     ctx.doing(SpanKind::Data, "fetching the code");
     let url = ctx.tools.setting(&app.code.repository, "code.repository")?;
     let repository = repository(ctx, app).await?;
-    let source = Source { token: ctx.tools.code_token(&url), ca_file: None, url };
+    let source = ctx.tools.code_source(url);
     let turn = ctx.tools.code_turn.lock().await;
     // It tells nothing while it goes on; a host that sends nothing is given up much earlier.
     ctx.pulse.expect_silence(FETCH_LIMIT);

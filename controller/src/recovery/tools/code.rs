@@ -34,8 +34,7 @@ impl Tools {
         let doing = || format!("fetching {} of the code of {}", app.code.git_ref, app.name);
         let _turn = self.code_turn.lock().await;
         let repository = Repository::open(&self.code_dir(&url)).await.map_err(StepError::failed(doing()))?;
-        let source = Source { token: self.code_token(&url), ca_file: None, url };
-        repository.fetch(&source, &app.code.git_ref).await.map_err(StepError::failed(doing()))
+        repository.fetch(&self.code_source(url), &app.code.git_ref).await.map_err(StepError::failed(doing()))
     }
 
     /// The same, within `limit`.
@@ -170,8 +169,12 @@ impl Tools {
         self.code_root.join(format!("{}.git", &hex::encode(Sha256::digest(url))[..16]))
     }
 
-    /// The token for code at `url`: the code host's, for its own host only.
-    pub fn code_token(&self, url: &str) -> Option<SecretString> {
+    /// Where code is had from: with the code host's token, for its own host only.
+    pub fn code_source(&self, url: String) -> Source {
+        Source { token: self.code_token(&url), extra_ca_pem: self.http.extra_ca_pem.clone(), url }
+    }
+
+    fn code_token(&self, url: &str) -> Option<SecretString> {
         let host = url::Url::parse(url).ok()?.host_str()?.to_owned();
         (host == "github.com").then(|| self.config.github.token.clone()).flatten()
     }
