@@ -66,7 +66,8 @@ impl Entry {
     /// Moves the words of the owner's name that were taken for the end of the entry's.
     fn owned_by_one_of(&mut self, spaced: &BTreeSet<String>) {
         let told = format!("{} {}", self.name, self.owner);
-        let fits = |owner: &&String| told.strip_suffix(owner.as_str()).is_some_and(|name| name.ends_with(' '));
+        let fits =
+            |owner: &&String| told.strip_suffix(owner.as_str()).is_some_and(|name| name.ends_with(' '));
         if let Some(owner) = spaced.iter().filter(fits).max_by_key(|owner| owner.len()) {
             told[..told.len() - owner.len() - 1].clone_into(&mut self.name);
             self.owner.clone_from(owner);

@@ -86,8 +86,11 @@ fn evidence(lab: &Lab, till: &Till) -> Vec<Case> {
 async fn sources(lab: &Lab) -> Vec<Case> {
     let owners = lab.source("", OWNERS).await;
     let owners = served(&lab.dump(&owners, &[]));
-    lab.execute("postgres", "ALTER ROLE chef RENAME TO chef_parti; ALTER ROLE \"aide de camp\" RENAME TO aide_partie")
-        .await;
+    lab.execute(
+        "postgres",
+        "ALTER ROLE chef RENAME TO chef_parti; ALTER ROLE \"aide de camp\" RENAME TO aide_partie",
+    )
+    .await;
     let zoo = lab.source("", ZOO).await;
     let names = lab.source("", NAMES).await;
     let behind = "CREATE TABLE public.a (id serial PRIMARY KEY); INSERT INTO public.a VALUES (1), (7); SELECT setval('public.a_id_seq', 3)";
