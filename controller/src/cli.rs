@@ -37,7 +37,7 @@ pub use error::CliError;
 pub mod exit {
     /// Done; `watch`: the request succeeded.
     pub const OK: u8 = 0;
-    /// It did not work; `watch`: the request failed.
+    /// It did not work, or what was looked at is not right; `watch`: the request failed.
     pub const FAILED: u8 = 1;
     /// The command or a document is wrong; nothing was changed.
     pub const USAGE: u8 = 2;
@@ -51,11 +51,12 @@ pub mod exit {
 
 const EXIT_CODES: &str = "Exit codes:
   0  done (watch: the request succeeded)
-  1  it did not work (watch: the request failed)
+  1  it did not work, or what was looked at is not right (watch: the request failed)
   2  the command or a document is wrong; nothing was changed
   3  there is no plan or request of that name
   4  the store does not answer
   5  watch: the request was cancelled
+  130  a second signal ended it at once; the next start looks at what was under way
 
 The store is the PostgreSQL at DATABASE_URL or, without it, the private one that `reprise serve` runs under --data-dir.";
 

@@ -47,7 +47,7 @@ pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};
 pub use preflight::PreflightTurn;
 pub use requests::{Desired, RequestRow, StatusUpdate};
-pub use schedule::{Claim, Ending, RunState, ScheduledRun};
+pub use schedule::{Claim, Ending, LastRun, RunState, ScheduledRun};
 pub use steps::{Span, SpanKind, StepPhase, StepRow};
 pub use truths::TruthRow;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};

@@ -52,7 +52,7 @@ pub use variables::{Computed, DrillPolicy, Policy, Variable, VariablesSpec};
     doc = "What is protected, and how it is rebuilt.",
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.source.app"}"#,
     printcolumn = r#"{"name":"Region","type":"string","jsonPath":".spec.target.region"}"#,
-    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name":"Proven","type":"string","jsonPath":".status.conditions[?(@.type=='Proven')].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -106,7 +106,7 @@ pub struct RecoveryPlanStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted`: whether the spec is one that can be run.
+    /// `Proven`: whether the last drill proves the plan as everything is today.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

@@ -177,7 +177,7 @@ async fn asked(url: &Url) -> reqwest::Result<Value> {
 
 fn say(common: &Common, what: &str, message: &str, after: Option<Duration>) -> Result<(), CliError> {
     match common.output {
-        Format::Json => output::json(
+        Format::Json => output::json_line(
             &json!({ "what": what, "message": message, "afterSeconds": after.map(|after| after.as_secs_f64()) }),
         ),
         Format::Text => {

@@ -27,9 +27,10 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     if store.request(&args.name).await?.is_none()
         && let Some(plan) = store.plan(&args.name).await?
     {
+        let jobs = standing::jobs(&store, &plan).await?;
         match common.output {
-            Format::Json => output::json(&standing::document(&plan))?,
-            Format::Text => standing::text(&plan)?,
+            Format::Json => output::json(&standing::described(&plan, &jobs))?,
+            Format::Text => standing::text(&plan, &jobs)?,
         }
         return Ok(exit::OK);
     }

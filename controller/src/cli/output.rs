@@ -15,9 +15,11 @@ pub(super) fn json(value: &impl Serialize) -> Result<(), CliError> {
     Ok(writeln!(out)?)
 }
 
-/// Prints one JSON document on one line.
-pub(super) fn json_line(value: &Value) -> Result<(), CliError> {
-    Ok(writeln!(std::io::stdout().lock(), "{value}")?)
+/// Prints one JSON document on one line: of commands that print several, one after the other.
+pub(super) fn json_line(value: &impl Serialize) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer(&mut out, value).map_err(std::io::Error::from)?;
+    Ok(writeln!(out)?)
 }
 
 /// Prints a line.

@@ -63,10 +63,29 @@ struct Dns {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Dev {
-    time_scale: Option<String>,
-    requests_per_minute: Option<String>,
+    time_scale: Option<Number>,
+    requests_per_minute: Option<Number>,
     ingress_http: Option<String>,
     ingress_https: Option<String>,
+}
+
+/// A number as TOML has it, or in quotes: then it may be a reference.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or one in quotes")]
+enum Number {
+    Whole(i64),
+    Decimal(f64),
+    Text(String),
+}
+
+impl Number {
+    fn text(self) -> String {
+        match self {
+            Self::Whole(number) => number.to_string(),
+            Self::Decimal(number) => number.to_string(),
+            Self::Text(text) => text,
+        }
+    }
 }
 
 /// The public resolvers that are asked when none is named.
@@ -178,10 +197,14 @@ impl Reader<'_> {
         let default = DevSettings::default();
         let found = DevSettings {
             time_scale: self
-                .parsed(file.time_scale, "REPRISE_TIME_SCALE", "a number")?
+                .parsed(file.time_scale.map(Number::text), "REPRISE_TIME_SCALE", "a number")?
                 .unwrap_or(default.time_scale),
             requests_per_minute: self
-                .parsed(file.requests_per_minute, "REPRISE_REQUESTS_PER_MINUTE", "a whole number above 0")?
+                .parsed(
+                    file.requests_per_minute.map(Number::text),
+                    "REPRISE_REQUESTS_PER_MINUTE",
+                    "a whole number above 0",
+                )?
                 .unwrap_or(default.requests_per_minute),
             http_port: self.port(file.ingress_http, "INGRESS_HTTP", default.http_port)?,
             https_port: self.port(file.ingress_https, "INGRESS_HTTPS", default.https_port)?,

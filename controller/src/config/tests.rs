@@ -39,6 +39,23 @@ fn time_runs_faster_only_with_dev() {
 }
 
 #[test]
+fn numbers_of_a_rehearsal_are_written_with_or_without_quotes() {
+    let dev = |file: &str| load(file, true, &[("BUDGET", "7")]).map(|config| config.dev);
+    for (scale, budget) in [("30", "600"), ("\"30\"", "\"600\""), ("30.0", "600")] {
+        let found =
+            dev(&format!("[dev]\ntime_scale = {scale}\nrequests_per_minute = {budget}")).expect("valid");
+        assert!((found.time_scale - 30.0).abs() < f64::EPSILON, "{scale}: {found:?}");
+        assert_eq!(found.requests_per_minute, 600, "{budget}");
+    }
+    assert_eq!(dev("[dev]\nrequests_per_minute = \"env:BUDGET\"").expect("valid").requests_per_minute, 7);
+    for wrong in
+        ["time_scale = true", "requests_per_minute = 1.5", "requests_per_minute = -1", "time_scale = nan"]
+    {
+        assert!(dev(&format!("[dev]\n{wrong}")).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused() {
     assert!(load("[scalingo]\ntokn = \"env:X\"", false, &[]).is_err());
 }

@@ -84,7 +84,7 @@ struct Seen {
 pub(super) struct Freshness {
     seen: Arc<Mutex<Option<Seen>>>,
     timestamps: [(What, GaugeVec); 5],
-    ages: [(What, GaugeVec); 4],
+    ages: [(What, GaugeVec); 5],
     limits: GaugeVec,
     fresh: IntGaugeVec,
     looked: GaugeVec,
@@ -122,6 +122,14 @@ impl Freshness {
                     gauges("backup_age_seconds", "Age of the newest proven database backup.", plan)?,
                 ),
                 (What::Archive, gauges("archive_age_seconds", "Age of the newest archive.", plan)?),
+                (
+                    What::ArchiveVerification,
+                    gauges(
+                        "archive_verified_age_seconds",
+                        "Time since an archive was last read back and found whole.",
+                        plan,
+                    )?,
+                ),
                 (
                     What::DumpCopy,
                     gauges("dump_copy_age_seconds", "Age of the newest backup that is copied.", plan)?,

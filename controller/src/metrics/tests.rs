@@ -1,15 +1,19 @@
 //! The names on the wire: alerts and dashboards rely on them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::{Labels, Metrics};
+use super::{Dated, Labels, Metrics, Outlook, Readiness, What};
 use crate::runtime::class::Class;
+use crate::runtime::clock::Clock;
 use crate::runtime::controller::{Observer, RunOutcome};
 use crate::runtime::lease::Epoch;
 use crate::runtime::queue::Depth;
+use crate::schedule::job::Job;
+use crate::schedule::runner::Next;
 use crate::store::ArchiveFacts;
 
 const LABELS: Labels = Labels {
@@ -169,4 +173,84 @@ fn a_deleted_plan_takes_its_series_along() {
     assert!(metrics.text().unwrap().contains(line), "{}", metrics.text().unwrap());
     metrics.plan_deleted("shop");
     assert!(!metrics.text().unwrap().contains("shop"));
+}
+
+/// Metrics in which every family has a series: those of plans are there only for what a plan has.
+fn all() -> Metrics {
+    let (metrics, at, plan) = (Metrics::new(LABELS).unwrap(), DateTime::UNIX_EPOCH, || "shop".to_owned());
+    metrics.run_ended("request", RunOutcome::Settled, Duration::ZERO);
+    metrics.milestone_reached("shop", "restored", at);
+    metrics.failures_are(&[(plan(), at)]);
+    let what = [What::Backup, What::Archive, What::ArchiveVerification, What::DumpCopy, What::Drill];
+    let dated = what.map(|what| Dated {
+        plan: plan(),
+        what,
+        at: Some(at),
+        limit: Some(Duration::ZERO),
+        looked_at: Some(at),
+        suspicious: Some(false),
+        refused: Some(false),
+    });
+    metrics.dates_are(dated.into(), &Clock::fixed(at));
+    metrics.archives_are(&[ArchiveFacts {
+        plan: plan(),
+        finished_at: Some(at),
+        objects: Some(1),
+        bytes: Some(1),
+        changed_bytes: Some(1),
+        duration_seconds: Some(1.0),
+        suspicious: false,
+        damaged: false,
+        missing: 0,
+        copying_objects: Some(1),
+        copying_bytes: Some(1),
+        copying_of: Some(1),
+        dangling: Some(1),
+        orphans: Some(1),
+        dangling_limit: Some(1),
+    }]);
+    metrics.schedules_are(Some(at), &[Next { plan: plan(), job: Job::Archive, due_at: at }]);
+    metrics.readiness_is(&[Readiness {
+        plan: plan(),
+        at,
+        checks: vec![("dns", true)],
+        ends: vec![("artifacts", at)],
+    }]);
+    metrics.outlooks_are(&[Outlook {
+        plan: plan(),
+        proven: Some(true),
+        predicted_seconds: Some(1.0),
+        objective_seconds: Some(1.0),
+    }]);
+    metrics
+}
+
+/// The names in a text that look like one of ours.
+fn names(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.strip_prefix("reprise_").is_some_and(|rest| !rest.is_empty())).collect()
+}
+
+#[test]
+fn every_metric_that_a_rule_the_dashboard_or_the_manual_names_exists() {
+    let series = all().text().unwrap();
+    let there: BTreeSet<&str> = names(&series).into_iter().collect();
+    for file in ["deploy/prometheus/rules.yml", "deploy/grafana/reprise.json", "docs/operations.md"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let named = names(&text);
+        let unknown: Vec<_> = named.difference(&there).collect();
+        assert!(named.len() > 5 && unknown.is_empty(), "{file} names {unknown:?}");
+    }
+}
+
+#[test]
+fn what_has_a_date_has_an_age() {
+    let all = families(&all());
+    let stamps = ["backup", "archive", "archive_verified", "dump_copy", "drill"];
+    for form in ["timestamp", "age"] {
+        for what in stamps {
+            assert!(all.contains(&format!("reprise_{what}_{form}_seconds gauge")), "{what} {form}: {all:?}");
+        }
+    }
 }

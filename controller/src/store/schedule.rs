@@ -32,6 +32,16 @@ pub struct ScheduledRun {
     pub message: Option<String>,
 }
 
+/// The newest run of a job.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LastRun {
+    /// The job.
+    pub job: String,
+    /// What became of it.
+    #[sqlx(flatten)]
+    pub run: ScheduledRun,
+}
+
 /// How a scheduled run stands. Stored as text that is added to and never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -184,6 +194,18 @@ impl Store {
     /// The newest run of a job, whatever became of it.
     pub async fn last_run(&self, plan: &str, job: &str) -> Result<Option<ScheduledRun>> {
         self.one_run("ORDER BY due_at DESC LIMIT 1", plan, job).await
+    }
+
+    /// The newest run of each job of `plan`, by the jobs' names.
+    pub async fn last_runs(&self, plan: &str) -> Result<Vec<LastRun>> {
+        sqlx::query_as(
+            "SELECT DISTINCT ON (job) job, due_at, state, claimed_by, heartbeat_at, finished_at, failures, retry_at, message
+             FROM scheduled_runs WHERE plan = $1 ORDER BY job, due_at DESC",
+        )
+        .bind(plan)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("schedule.last_runs"))
     }
 
     /// The newest due time of a job that was ever claimed.

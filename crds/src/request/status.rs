@@ -93,7 +93,7 @@ pub struct RecoveryRequestStatus {
     /// How many steps are in which state.
     #[serde(default)]
     pub steps: StepsSummary,
-    /// `Accepted`, `Progressing`, `Succeeded`, `HandedOver` and others.
+    /// `Accepted`, `Progressing`, and once it has ended `Succeeded`. `HandedOver` is a name that is kept: nothing writes it yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

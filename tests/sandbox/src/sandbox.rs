@@ -30,6 +30,7 @@ mod folder;
 pub(crate) mod life;
 
 pub use environment::Secrets;
+pub(crate) use environment::secrets;
 pub(crate) use folder::control_of;
 
 /// World time that an object of class GLACIER takes to thaw.

@@ -41,7 +41,11 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
         taking.await
     };
     let record = record.map_err(failed(&args.plan))?;
-    show(desk.format(), &record)?;
+    match desk.format() {
+        // The last of several documents.
+        Format::Json if args.watch => output::json_line(&record)?,
+        format => show(format, &record)?,
+    }
     Ok(exit::OK)
 }
 

@@ -113,6 +113,23 @@ async fn a_failed_run_is_tried_again_after_its_time_until_a_newer_one_is_due() {
 }
 
 #[tokio::test]
+async fn the_newest_run_of_each_job_is_told() {
+    let lab = lab().await;
+    for (hour, said) in [(0, "30 objects"), (1, "31 objects")] {
+        let claim = lab.claim(hour, "one").await.expect("free");
+        lab.store.finish_run(&claim, &Ending::Done(said.into())).await.expect("written");
+    }
+    let dumps = lab.store.claim_run("apilos", "dumps", due(0), "two", SILENCE).await.expect("answered");
+    assert!(dumps.is_some());
+    let last = lab.store.last_runs("apilos").await.expect("answered");
+    let told: Vec<_> =
+        last.iter().map(|one| (one.job.as_str(), one.run.state, one.run.message.as_deref())).collect();
+    assert_eq!(told, [("archive", RunState::Done, Some("31 objects")), ("dumps", RunState::Claimed, None)]);
+    assert_eq!(lab.store.last_runs("another").await.expect("answered"), []);
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_schedule_is_followed_since_it_was_first_seen_or_changed() {
     let lab = lab().await;
     let see = async |schedule: &'static str, hour| {

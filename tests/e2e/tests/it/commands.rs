@@ -1,8 +1,9 @@
 //! What an operator types at a shell: requests are filed and followed, exit codes tell scripts what became of them, and every no says
 //! what to do.
 
-use reprise_e2e::depot::play;
+use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
 use reprise_e2e::plan::{NAME, Plan};
+use reprise_e2e::world::Fault;
 use serde_json::Value;
 
 /// As the help lists them.
@@ -62,6 +63,13 @@ async fn a_request_is_filed_and_followed_from_a_shell() {
         let told = told.iter().filter_map(|line| line["message"].as_str());
         assert!(told.clone().any(|line| line.contains("NOBODY_SET_THIS")), "{}", short.out);
 
+        let words = ["-o", "json", "alert-drill", "--listen", "127.0.0.1:0", "--within", "1s"];
+        let unheard = daemon.say(&words).await;
+        let told: Vec<Value> =
+            unheard.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        let told: Vec<_> = told.iter().map(|line| line["what"].as_str().unwrap_or_default()).collect();
+        assert_eq!((unheard.code, told), (FAILED, vec!["listening", "raised", "missing"]), "{}", unheard.out);
+
         // Two who follow are told of the same end.
         let followers = ["one", "one"].map(|name| daemon.begin(&["watch", name]));
         daemon.run(&["cancel", "one"]).await;
@@ -71,6 +79,23 @@ async fn a_request_is_filed_and_followed_from_a_shell() {
             assert_eq!(ended.status.code(), Some(CANCELLED), "{out}");
             assert!(out.contains("Cancelled") && out.contains("one"), "{out}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_run_that_is_watched_is_a_document_a_line() {
+    play(&with(&[]), async |depot| {
+        depot.source.put(PRODUCTION, "a", "the content of a").await;
+        // Long enough for a look at how far it is.
+        depot.break_source("GetObject", "/a", Some(1), Fault::Latency { ms: 3_000 });
+        let said = depot.daemon.say(&Depot::words(&["run", "--watch"])).await;
+        assert_eq!(said.code, 0, "{}", said.err);
+        let lines: Vec<Value> =
+            said.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        let (last, before) = lines.split_last().expect("the end");
+        assert!(before.iter().any(|line| line["objectsPerSecond"].is_number()), "{}", said.out);
+        assert_eq!(last["manifest"]["objects"], 1, "{last}");
     })
     .await;
 }

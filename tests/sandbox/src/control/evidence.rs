@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::{Shared, Wrong};
-use crate::sandbox::Parts;
+use crate::sandbox::{Parts, secrets};
 use crate::world::evidence::{self, ALLOWED, Case, Finding};
 use crate::world::journal::Entry;
 
@@ -79,7 +79,7 @@ impl Parts {
             observed: &journal.observed(),
             baseline: &baseline,
             now: &self.inventory(),
-            secrets: &self.known_secrets(),
+            secrets: &secrets(self),
             allowed: &ALLOWED,
         })
     }
@@ -89,20 +89,5 @@ impl Parts {
         let mut entries = self.world.journal.since(self.world.journal.baseline().seq);
         entries.retain(|entry| entry.service != "control");
         entries
-    }
-
-    /// What the env file holds and nobody may repeat.
-    fn known_secrets(&self) -> Vec<String> {
-        let known = &self.secrets;
-        let mut all = vec![
-            known.alwaysdata.clone(),
-            known.github.clone(),
-            known.source.1.clone(),
-            known.archive.1.clone(),
-        ];
-        all.extend(
-            self.estate.get().into_iter().flat_map(|one| [one.token.clone(), one.collaborator_token.clone()]),
-        );
-        all
     }
 }

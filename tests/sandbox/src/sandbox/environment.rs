@@ -52,6 +52,21 @@ pub(super) fn variables(parts: &Parts, control: SocketAddr) -> Vec<(String, Stri
     all.concat().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// What of them opens something and nobody may repeat, once each: tokens, and the secret halves of key pairs.
+pub(crate) fn secrets(parts: &Parts) -> Vec<String> {
+    let all = [platform(parts), code_and_names(parts), stores(parts)];
+    let secret = all.concat().into_iter().filter(|(name, value)| is_secret(name) && !value.is_empty());
+    let mut secrets: Vec<String> = secret.map(|(_, value)| value).collect();
+    secrets.sort_unstable();
+    secrets.dedup();
+    secrets
+}
+
+/// By its name: new ones are found without anybody remembering them. `SCALINGO_SSH_KEY` is a path.
+fn is_secret(name: &str) -> bool {
+    ["_TOKEN", "_API_KEY", "_SECRET_ACCESS_KEY"].iter().any(|end| name.ends_with(end))
+}
+
 /// The services by the host names that their clients know: this world's, and the vendors' own, so that a client with built-in
 /// names rehearses here and cannot touch the real thing.
 pub(super) fn hosts(parts: &Parts) -> Vec<(&'static str, SocketAddr)> {

@@ -83,6 +83,39 @@ async fn the_code_host_hides_a_private_repository_from_who_has_no_right_to_it() 
 }
 
 #[tokio::test]
+async fn no_secret_of_the_env_file_may_be_in_the_journal() {
+    let world = up();
+    let bearer: Value = exchanged(&world).await.json().await.unwrap();
+    let url = format!("{}/v1/apps/apilos-siap/variables", world.of("SCALINGO_API_URL"));
+    let put = async |agent: &str| {
+        let body = json!({"variable": {"name": "COLOUR", "value": "blue"}});
+        let request = client().post(&url).bearer_auth(bearer["token"].as_str().unwrap());
+        let answer = request.header("user-agent", agent).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    };
+    let count = async || {
+        let findings = world.control("findings").await["findings"].clone();
+        findings.as_array().unwrap().iter().filter(|one| one["kind"] == "secret_in_journal").count()
+    };
+    put("a client").await;
+    assert_eq!(count().await, 0);
+    let pairs = ["SOURCE", "SOURCE_READ", "SOURCE_APPEND", "ARCHIVE", "ARCHIVE_READ", "ARCHIVE_APPEND"]
+        .map(|pair| format!("S3_{pair}_SECRET_ACCESS_KEY"));
+    let tokens = [
+        "SCALINGO_API_TOKEN",
+        "SCALINGO_COLLABORATOR_API_TOKEN",
+        "GITHUB_TOKEN",
+        "GITHUB_READ_TOKEN",
+        "GITHUB_STRANGER_TOKEN",
+        "ALWAYSDATA_API_KEY",
+    ];
+    for (before, name) in tokens.map(str::to_owned).into_iter().chain(pairs).enumerate() {
+        put(&format!("a client with {}", world.of(&name))).await;
+        assert_eq!(count().await, before + 1, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn backups_outlive_their_app_and_only_the_support_has_them() {
     let world = up();
     assert_eq!(world.control("support/backups").await, json!([]));

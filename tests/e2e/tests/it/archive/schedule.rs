@@ -57,6 +57,15 @@ async fn three_missed_weeks_are_one_run_though_two_daemons_are_up_and_metrics_ou
             (Some(1), &Value::from("sample"))
         );
         twin.stop().await;
+        let told = depot.daemon.run(&["describe", "apilos"]).await;
+        let job = told.lines().find(|line| line.trim_start().starts_with("archive ")).unwrap_or_default();
+        assert!(job.contains("done at ") && job.contains("30 objects, 30 of them copied"), "{told}");
+        let told: Value =
+            serde_json::from_str(&depot.daemon.run(&["-o", "json", "describe", "apilos"]).await)
+                .expect("JSON");
+        let job = told["jobs"].as_array().and_then(|jobs| jobs.iter().find(|job| job["job"] == "archive"));
+        let job = job.expect("the job");
+        assert!(job["dueNext"].is_string() && job["last"]["state"] == "done", "{told}");
 
         let before = metrics(depot).await;
         assert_eq!(before[0], Some(30.0), "{before:?}");
