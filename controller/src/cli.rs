@@ -132,14 +132,27 @@ enum Command {
     Answer(answer::Args),
 }
 
+impl Command {
+    /// Whether the code says nothing but that something was printed.
+    fn only_lists(&self) -> bool {
+        match self {
+            Self::Plan(_) | Self::Get(_) | Self::Describe(_) | Self::Evidence(_) => true,
+            Self::Backups(args) => args.accept.is_none(),
+            _ => false,
+        }
+    }
+}
+
 impl Cli {
     /// Runs the command; the result is the exit code.
     pub async fn run(self) -> u8 {
-        let output = self.common.output;
+        let (output, lists) = (self.common.output, self.command.only_lists());
         match self.execute().await {
             Ok(code) => code,
-            // Whoever reads our output has seen enough: `reprise plan x | head`.
-            Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => exit::OK,
+            // Whoever reads our output has seen enough: `reprise plan x | head`. Of what does or judges something, nobody has seen the end.
+            Err(CliError::Print(error)) if lists && error.kind() == std::io::ErrorKind::BrokenPipe => {
+                exit::OK
+            }
             Err(error) => {
                 output::complain(output, &error);
                 error.exit_code()

@@ -112,13 +112,14 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what it should be.
-    #[error("cannot understand the configuration file {}", path.display())]
+    #[error("cannot understand the configuration file {}, line {line}: {problem}", path.display())]
     Parse {
         /// Its path.
         path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Why. Never the line itself: it may hold a secret in the wrong place.
+        problem: String,
     },
     /// A value is wrong.
     #[error("{name}: {problem}")]
@@ -147,14 +148,19 @@ impl Config {
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-                toml::from_str(&text).map_err(|source| ConfigError::Parse {
+                toml::from_str(&text).map_err(|error| ConfigError::Parse {
                     path: path.to_owned(),
-                    source: Box::new(source),
+                    line: line_of(&text, error.span().map_or(0, |span| span.start)),
+                    problem: error.message().to_owned(),
                 })?
             }
         };
         file.validated(dev, references)
     }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 #[cfg(test)]

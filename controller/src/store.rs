@@ -69,6 +69,9 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// It was asked and says nothing: its machine, or the way to it, may be gone. Retry with backoff.
+    #[error("the store has not answered for {} s", ANSWER.as_secs())]
+    Silent,
     /// Another replica owns the request by now: stop at once.
     #[error("the lease on request {request} is no longer ours")]
     Fenced {
@@ -121,11 +124,19 @@ impl StoreError {
 impl Classified for StoreError {
     fn class(&self) -> Class {
         match self {
-            Self::Query { .. } => Class::Transient,
+            Self::Query { .. } | Self::Silent => Class::Transient,
             Self::Fenced { .. } | Self::Outrun { .. } => Class::Cancelled,
             Self::Unreadable { .. } | Self::Migrate { .. } => Class::Terminal,
         }
     }
+}
+
+/// How long a few questions to the store may take together.
+const ANSWER: Duration = Duration::from_mins(1);
+
+/// Bounds a few questions to the store: a connection to a machine that lost its power never ends by itself.
+pub async fn answered<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(ANSWER, asking).await.unwrap_or(Err(StoreError::Silent))
 }
 
 /// A result of the store.
@@ -137,12 +148,20 @@ pub struct Store {
     pool: PgPool,
 }
 
+/// How soon the server sees that a daemon is gone without a word (its machine lost power), and gives back what that one had locked.
+const LOST: &str =
+    "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;
+    SET tcp_user_timeout = 40000; SET idle_in_transaction_session_timeout = 60000";
+
 impl Store {
     /// Connects to `options` with a bounded pool; does not touch the schema.
     pub async fn connect(options: PgConnectOptions) -> Result<Self> {
         let pool = PgPoolOptions::new()
             .max_connections(12)
             .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::raw_sql(LOST).execute(connection).await.map(drop) })
+            })
             .connect_with(options.application_name("reprise"))
             .await
             .map_err(StoreError::query("connect"))?;

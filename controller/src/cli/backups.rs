@@ -16,7 +16,7 @@ pub(super) struct Args {
     all: bool,
     /// Say that what is suspicious about this backup was meant: later ones are held against it from then on
     #[arg(long, value_name = "BACKUP")]
-    accept: Option<String>,
+    pub(super) accept: Option<String>,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {

@@ -46,6 +46,8 @@ fn reference(text: &str) -> Result<SecretRef, String> {
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
+    // Nobody may have run a daemon at this database yet.
+    store.migrate().await?;
     let identity_file = std::fs::canonicalize(&args.identity).map_err(|error| cannot_start(error.into()))?;
     let identity = std::fs::read_to_string(&identity_file).map_err(|error| cannot_start(error.into()))?;
     let stop = serve::stop_on_signals().map_err(|error| cannot_start(error.into()))?;

@@ -4,7 +4,7 @@ use reprise_crds::Phase;
 use serde_json::json;
 
 use super::{CliError, Common, Format, exit, output};
-use crate::store::{Desired, Store};
+use crate::store::{Desired, RequestRow, Store};
 
 /// Arguments of `cancel`.
 #[derive(Debug, clap::Args)]
@@ -70,10 +70,33 @@ pub(super) async fn approve(common: &Common, args: &ApproveArgs) -> Result<u8, C
 
 async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Result<u8, CliError> {
     let store = common.store().await?;
-    if !store.ask(name, desired).await? {
+    let Some(request) = store.request(name).await? else {
         return Err(not_found(&store, name).await?);
+    };
+    if let Some(why) = in_vain(&request, desired) {
+        return Err(CliError::Answer(format!("{name} {why}")));
     }
+    store.ask(name, desired).await?;
+    let told =
+        if request.desired == Desired::TearDown { "is being torn down, and that goes on" } else { told };
     tell(common, name, told)
+}
+
+/// Why nothing would come of asking for `desired`.
+fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
+    let torn_down = request.desired == Desired::TearDown;
+    match desired {
+        Desired::TearDown => None,
+        // A tear-down that failed is tried again.
+        Desired::Run if torn_down && request.phase == Phase::Failed => None,
+        _ if torn_down => {
+            Some("is being torn down, which cannot be stopped: file another request when it has ended")
+        }
+        _ if request.phase == Phase::Succeeded => {
+            Some("has succeeded: there is nothing left to do or to stop")
+        }
+        _ => None,
+    }
 }
 
 fn tell(common: &Common, name: &str, told: &str) -> Result<u8, CliError> {
@@ -88,4 +111,28 @@ fn tell(common: &Common, name: &str, told: &str) -> Result<u8, CliError> {
 pub(super) async fn not_found(store: &Store, name: &str) -> Result<CliError, CliError> {
     let names = store.requests().await?.into_iter().flatten().map(|row| row.name).collect();
     Ok(CliError::NotFound { kind: "request", name: name.to_owned(), names })
+}
+
+#[cfg(test)]
+mod tests {
+    use reprise_crds::Milestone;
+
+    use super::*;
+    use crate::recovery::evidence::tests::request;
+
+    #[test]
+    fn what_would_come_to_nothing_is_told() {
+        let row = |phase, desired| RequestRow { desired, ..request(Milestone::Pending, phase) };
+        let running = row(Phase::Running, Desired::Run);
+        assert!(
+            [Desired::Pause, Desired::Cancel, Desired::Run, Desired::TearDown]
+                .map(|asked| in_vain(&running, asked))
+                == [None; 4]
+        );
+        let undone = row(Phase::TearingDown, Desired::TearDown);
+        assert!(in_vain(&undone, Desired::Run).is_some_and(|why| why.contains("cannot be stopped")));
+        assert_eq!(in_vain(&row(Phase::Failed, Desired::TearDown), Desired::Run), None, "it is tried again");
+        let done = row(Phase::Succeeded, Desired::Run);
+        assert!(in_vain(&done, Desired::Cancel).is_some() && in_vain(&done, Desired::TearDown).is_none());
+    }
 }

@@ -22,6 +22,14 @@ fn a_secret_in_the_file_is_refused() {
 }
 
 #[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    for file in ["\n[scalingo]\ntokn = \"tk-us-visible\"", "\n[scalingo]\ntoken = tk-us-visible"] {
+        let error = crate::runtime::chain::Chain(&load(file, false, &[]).expect_err("refused")).to_string();
+        assert!(error.contains("line 3: ") && !error.contains("visible"), "{error}");
+    }
+}
+
+#[test]
 fn no_secret_is_in_the_debug_text() {
     let config =
         load("", false, &[("SCALINGO_API_TOKEN", "tk-us-hidden"), ("ALWAYSDATA_API_KEY", "hidden-too")])

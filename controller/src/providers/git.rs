@@ -5,6 +5,7 @@
 use std::{
     ffi::OsString,
     fmt,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,6 +44,20 @@ pub enum GitError {
     Failed {
         /// What we were doing.
         doing: &'static str,
+        /// Its own last words.
+        complaint: String,
+    },
+    /// The host has the repository, and not what was asked for.
+    #[error("the code's host has no {reference} ({complaint})")]
+    NoSuchRef {
+        /// The branch, tag or commit.
+        reference: String,
+        /// Its own last words.
+        complaint: String,
+    },
+    /// The host has no such repository, or not for us.
+    #[error("the code's host does not give the repository ({complaint})")]
+    NoAccess {
         /// Its own last words.
         complaint: String,
     },
@@ -98,9 +113,12 @@ impl Classified for GitError {
         match self {
             Self::Process { source: ProcessError::Start { .. }, .. } => Class::Terminal,
             Self::Process { .. } | Self::Failed { .. } | Self::InDoubt { .. } => Class::Transient,
-            Self::Answer { .. } | Self::Argument { .. } | Self::Shallow | Self::Refused { .. } => {
-                Class::Terminal
-            }
+            Self::NoSuchRef { .. }
+            | Self::NoAccess { .. }
+            | Self::Answer { .. }
+            | Self::Argument { .. }
+            | Self::Shallow
+            | Self::Refused { .. } => Class::Terminal,
         }
     }
 }
@@ -156,10 +174,15 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Opens or makes it. Safe to repeat.
+    /// Opens or makes it, for nobody else to read: the code may be private. Safe to repeat.
     pub async fn open(dir: &Path) -> Result<Self, GitError> {
         let repository = Self { dir: dir.to_owned(), silence: SILENCE };
         if !dir.join("HEAD").exists() {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            made.map_err(|source| GitError::Process {
+                doing: "make a folder for the code",
+                source: ProcessError::Start { program: "git", source },
+            })?;
             let init = git().args(["init", "--quiet", "--bare", "--"]).args([dir]);
             done("make a repository", init.run(|_| ()).await)?;
         }
@@ -181,7 +204,8 @@ impl Repository {
             "--no-recurse-submodules",
             "--no-write-fetch-head",
         ]);
-        done(doing, remote.args(["--", &source.url, &format!("+{reference}:{kept}")]).run(|_| ()).await)?;
+        let fetched = remote.args(["--", &source.url, &format!("+{reference}:{kept}")]).run(|_| ()).await;
+        done(doing, fetched).map_err(|error| definite(error, reference))?;
         let parse = self.git().args(["rev-parse", "--verify", "--quiet", &format!("{kept}^{{commit}}")]);
         let commit = done(doing, parse.run(|_| ()).await)?;
         let commit = String::from_utf8_lossy(&commit.output);
@@ -355,6 +379,33 @@ fn done(doing: &'static str, finished: Result<Finished, ProcessError>) -> Result
         return Ok(finished);
     }
     Err(GitError::Failed { doing, complaint: finished.complaint })
+}
+
+/// What the host itself answered to a fetch: asking again changes nothing of it.
+///
+/// Source: `remote-curl.c`, `http.c`, `fetch.c` and `upload-pack.c` of git 2.30 to 2.47.
+fn definite(error: GitError, reference: &str) -> GitError {
+    const NO_REF: &[&str] = &["couldn't find remote ref", "not our ref", "unadvertised object"];
+    const NO_ACCESS: &[&str] = &[
+        "Authentication failed",
+        "could not read Username",
+        "Repository not found",
+        "does not appear to be a git repository",
+        "does not exist",
+        "returned error: 401",
+        "returned error: 403",
+        "returned error: 404",
+    ];
+    let GitError::Failed { doing, complaint } = error else { return error };
+    let says = |words: &[&str]| words.iter().any(|words| complaint.contains(words));
+    let not_found = complaint.contains("repository '") && complaint.contains("' not found");
+    if says(NO_REF) {
+        return GitError::NoSuchRef { reference: reference.to_owned(), complaint };
+    }
+    if not_found || says(NO_ACCESS) {
+        return GitError::NoAccess { complaint };
+    }
+    GitError::Failed { doing, complaint }
 }
 
 /// A branch, tag or commit as it may be named in a refspec.

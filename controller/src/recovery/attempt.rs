@@ -8,7 +8,7 @@ use super::error::{Result, StepError};
 use super::steps::{self, Ctx};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
-use crate::store::{Severity, StepPhase, StepRow};
+use crate::store::{Severity, StepPhase, StepRow, answered};
 
 /// How often signs of life are written down, in wall time.
 const FLUSH: Duration = Duration::from_millis(400);
@@ -31,16 +31,15 @@ pub(super) enum End {
 pub(super) async fn run(ctx: &Ctx, last: bool) -> End {
     let store = &ctx.tools.store;
     let key = ctx.step.to_string();
-    if let Err(error) =
-        store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str()).await
-    {
+    let begun = store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str());
+    if let Err(error) = answered(begun).await {
         return not_recorded(&error);
     }
     let began = tokio::time::Instant::now();
     let result = watched(ctx).await;
     ctx.tools.metrics.step_ended(ctx.step.kind(), outcome(&result), began.elapsed());
     let (end, row) = conclude(ctx, result, last).await;
-    match store.finish_step(&ctx.run.request, ctx.run.epoch, &row).await {
+    match answered(store.finish_step(&ctx.run.request, ctx.run.epoch, &row)).await {
         Ok(()) => end,
         Err(error) => not_recorded(&error),
     }

@@ -21,7 +21,9 @@ use crate::runtime::controller::{Outcome, Reconciler};
 use crate::runtime::lease::Held;
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
-use crate::store::{Desired, Epoch, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError};
+use crate::store::{
+    Desired, Epoch, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError, answered,
+};
 
 /// The look without an event, while something runs.
 const LOOK: Duration = Duration::from_secs(5);
@@ -38,6 +40,12 @@ impl Reconciler for Requests {
     type Error = StoreError;
 
     async fn reconcile(&self, name: String) -> Result<Outcome, StoreError> {
+        answered(self.reconciled(name)).await
+    }
+}
+
+impl Requests {
+    async fn reconciled(&self, name: String) -> Result<Outcome, StoreError> {
         let Some(row) = self.tools.store.request(&name).await?.filter(|row| !settled(row)) else {
             self.ownership.let_go(&name).await;
             return Ok(Outcome::AwaitChange);

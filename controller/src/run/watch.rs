@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::runtime::chain::Chain;
 use crate::runtime::queue::WorkQueue;
 use crate::schedule::runner;
-use crate::store::{ASKED, Store, StoreError};
+use crate::store::{ASKED, Store, StoreError, answered};
 
 /// A lost notification is made up for after this long, in wall time.
 const RESYNC: Duration = Duration::from_secs(15);
@@ -27,7 +27,7 @@ pub(super) async fn requests(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        match store.listen(&[ASKED]).await {
+        match answered(store.listen(&[ASKED])).await {
             Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
             Err(error) => lost(&reporter, &error),
         }
@@ -42,7 +42,7 @@ pub(super) async fn ages(store: Store, metrics: Arc<Metrics>, stop: Cancellation
     let mut refresh = tokio::time::interval(REFRESH);
     refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(refresh.tick()).await.is_some() {
-        if let Err(error) = read_ages(&store, &metrics).await {
+        if let Err(error) = answered(read_ages(&store, &metrics)).await {
             tracing::warn!(error = %Chain(&error), "cannot read how old everything is");
         }
     }
@@ -70,7 +70,7 @@ async fn follow(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = resync.tick() => match open(store, queue, metrics).await {
+            _ = resync.tick() => match answered(open(store, queue, metrics)).await {
                 Ok(()) => reporter.holds(),
                 Err(error) => return lost(reporter, &error),
             },

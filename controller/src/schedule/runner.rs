@@ -19,7 +19,7 @@ use crate::runtime::backoff::Policy;
 use crate::runtime::chain::Chain;
 use crate::runtime::clock::Clock;
 use crate::runtime::tasks::{Task, Tasks};
-use crate::store::{PlanRow, RunState, Store, StoreError};
+use crate::store::{PlanRow, RunState, Store, StoreError, answered};
 
 /// What the loop works with.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
         let looked = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            looked = here.tick() => looked,
+            looked = answered(here.tick()) => looked,
         };
         if let Err(error) = looked {
             tracing::warn!(error = %Chain(&error), "cannot look at the schedules");

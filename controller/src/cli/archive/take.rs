@@ -1,5 +1,6 @@
 //! `reprise archive run PLAN`.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,6 +10,7 @@ use super::{Desk, failed};
 use crate::archive::format::Record;
 use crate::capture::Capture;
 use crate::cli::{CliError, Format, exit, output};
+use crate::runtime::chain::Chain;
 use crate::store::Store;
 
 /// Arguments of `archive run`.
@@ -32,10 +34,16 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
     let capture = Capture { tools: &opened.tools, plan, spec: &opened.plan, stop };
     let taking = capture.take(&opened.archiver);
     let record = if args.watch {
-        let watching = watch(&opened.archiver.store, &args.plan, desk.format());
+        // The run goes on, whoever looks.
+        let watching = async {
+            if let Err(error) = watch(&opened.archiver.store, &args.plan, desk.format()).await {
+                tracing::warn!(error = %Chain(&error), "the progress is not shown any more");
+            }
+            std::future::pending::<Infallible>().await
+        };
         tokio::select! {
             record = taking => record,
-            ended = watching => return ended.map(|()| exit::OK),
+            never = watching => match never {},
         }
     } else {
         taking.await

@@ -32,10 +32,20 @@ async fn a_branch_a_tag_and_a_commit_mean_the_same() {
     let (_folder, source, commit) = upstream().await;
     let cache = tempfile::tempdir().unwrap();
     let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&repository.dir).unwrap().permissions());
+    assert_eq!(mode & 0o077, 0, "the code may be private");
     for reference in ["main", "refs/heads/main", "v1", &commit] {
         assert_eq!(repository.fetch(&source, reference).await.unwrap().as_str(), commit, "{reference}");
     }
-    assert!(matches!(repository.fetch(&source, "nowhere").await.unwrap_err(), GitError::Failed { .. }));
+    let unknown = repository.fetch(&source, "nowhere").await.unwrap_err();
+    assert!(matches!(&unknown, GitError::NoSuchRef { .. }), "{unknown}");
+    let commit = repository.fetch(&source, &"0".repeat(40)).await.unwrap_err();
+    assert!(matches!(&commit, GitError::NoSuchRef { .. }), "{commit}");
+    let gone = Source { url: format!("{}-gone", source.url), ..source };
+    let gone = repository.fetch(&gone, "main").await.unwrap_err();
+    assert!(matches!(&gone, GitError::NoAccess { .. }), "{gone}");
+    assert_eq!([unknown.class(), gone.class()], [Class::Terminal; 2]);
 }
 
 #[tokio::test]

@@ -175,6 +175,13 @@ pub(super) async fn commit(ctx: &Ctx, app: &AppSpec) -> Result<Commit> {
     };
     ctx.make_dir()?;
     let plan = (ctx.run.plan_name.as_str(), &ctx.run.plan);
+    if let GitError::NoSuchRef { .. } = error {
+        // The host answered: what the archive keeps is not what the plan asks for.
+        return Err(StepError::refused(
+            Chain(&error).to_string(),
+            format!("correct code.ref of {} in the plan, apply it, and resume the request", app.name),
+        ));
+    }
     // A line that breaks once is no reason to deploy what is older.
     if (ctx.retry || error.class() == Class::Terminal)
         && let Some(commit) = ctx.tools.kept_commit(plan, app, &ctx.run.dir, &ctx.stop).await?
