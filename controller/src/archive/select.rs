@@ -64,29 +64,10 @@ fn choose(runs: &[String], rows: &[ArchiveRow], which: &Which) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::a_row;
 
     fn row(run: &str, suspicious: bool, damaged: Option<&str>) -> ArchiveRow {
-        ArchiveRow {
-            id: 1,
-            plan: "p".into(),
-            run: run.into(),
-            phase: "Complete".into(),
-            started_at: DateTime::UNIX_EPOCH,
-            finished_at: None,
-            objects: None,
-            bytes: None,
-            done_objects: 0,
-            done_bytes: 0,
-            changed_objects: None,
-            changed_bytes: None,
-            duration_seconds: None,
-            suspicious,
-            verified_at: None,
-            verified_depth: None,
-            damaged: damaged.map(str::to_owned),
-            message: None,
-            status: serde_json::Value::Null,
-        }
+        ArchiveRow { suspicious, damaged: damaged.map(str::to_owned), ..a_row(run) }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::acl::Acls;
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, next_run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, manifest_key, next_run_name,
     record_key,
 };
 use super::manifest::{Writer, Written};
@@ -27,6 +27,7 @@ pub(super) use holdings::Holdings;
 use latest::Latest;
 
 mod copying;
+mod due;
 mod holdings;
 mod judge;
 mod latest;
@@ -208,7 +209,7 @@ impl Archiver {
             format: FORMAT.to_owned(),
             plan: self.plan.clone(),
             run: row.run.clone(),
-            source: Source { endpoint: self.source.endpoint.clone(), bucket: self.source.bucket.clone() },
+            source: self.source_named(),
             started_at: row.started_at,
             finished_at: self.clock.now(),
             manifest,
