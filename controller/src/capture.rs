@@ -21,7 +21,11 @@ use crate::store::StoreError;
 pub mod code;
 mod configuration;
 pub mod dumps;
+mod folder;
 pub mod records;
+
+use folder::Folder;
+pub use folder::sweep;
 
 /// Why something beside the bucket could not be archived.
 #[derive(Debug, thiserror::Error)]
@@ -132,12 +136,7 @@ impl Capture<'_> {
     }
 
     /// A private folder for what is on its way into the archive; it goes with the value.
-    fn folder(&self) -> Result<tempfile::TempDir, CaptureError> {
-        let root = self.tools.archive_work.join(self.plan);
-        crate::archive::take::create_private(&root)?;
-        tempfile::Builder::new()
-            .prefix("capture-")
-            .tempdir_in(&root)
-            .map_err(|source| CaptureError::File { doing: "making a folder", source })
+    fn folder(&self) -> Result<Folder, CaptureError> {
+        Folder::below(&self.tools.archive_work.join(self.plan))
     }
 }

@@ -140,6 +140,8 @@ async fn serve(
     let tools = Arc::new(tools(order, store.clone(), Arc::clone(&metrics))?);
     sweep(&tools).await?;
     crate::proof::sweep(&tools.proof_work).await?;
+    let file = |source| RunError::File { path: tools.archive_work.clone(), source };
+    crate::capture::sweep(&tools.archive_work).map_err(file)?;
     let queue = WorkQueue::new(tools.clock.clone());
     let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
     let loops = tasks.child();

@@ -38,6 +38,8 @@ pub use archive_contents::Stored;
 pub use archive_facts::ArchiveFacts;
 pub use archive_marks::{Marked, Marks};
 pub use archive_pending::Pending;
+#[cfg(test)]
+pub(crate) use archives::a_row;
 pub use archives::{ArchiveEnd, ArchiveRow, Copied, Turn};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};

@@ -8,7 +8,7 @@ use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::{is_md5, object_key};
 use super::suspicion::Noise;
-use super::verify::Findings;
+use super::verify::Troubles;
 use crate::providers::s3::{Found, Want};
 use crate::store::{Pending, Stored};
 
@@ -33,7 +33,7 @@ enum Outcome {
 
 impl Archiver {
     /// Brings what we know of them in line with what the archive lists; tells those of another size than they had.
-    pub(super) async fn match_pending(&self, findings: &mut Findings) -> Result<()> {
+    pub(super) async fn match_pending(&self, troubles: &mut Troubles) -> Result<()> {
         let prefix = &self.vault.prefix;
         let start = format!("{prefix}pending/");
         let listing = self.vault.s3.list_in_order(&self.vault.bucket, &start);
@@ -45,6 +45,7 @@ impl Archiver {
         while let Some(object) = listing.try_next().await? {
             let name = object.key.get(prefix.len()..).unwrap_or_default().to_owned();
             while let Some((gone, _)) = ours.take_if(|(known, _)| *known < name) {
+                troubles.missing(format!("{prefix}{gone}"));
                 lost.push(gone);
                 ours = known.try_next().await?;
             }
@@ -52,7 +53,7 @@ impl Archiver {
             if let Some((_, expected)) = ours.take_if(|(known, _)| *known == name) {
                 if expected != size {
                     self.store.archive_pending_damaged(&self.plan, &name).await?;
-                    findings.push(format!("{} has {size} bytes, and should have {expected}", object.key));
+                    troubles.add(object.key, format!("has {size} bytes, and should have {expected}"));
                 }
                 ours = known.try_next().await?;
             } else {
@@ -61,6 +62,7 @@ impl Archiver {
             }
         }
         while let Some((gone, _)) = ours {
+            troubles.missing(format!("{prefix}{gone}"));
             lost.push(gone);
             ours = known.try_next().await?;
         }
@@ -71,7 +73,7 @@ impl Archiver {
 
     /// Reads at most `most` that nobody has hashed yet. The good ones are copied to their digest, by the store; a run names them by it
     /// from now on.
-    pub(super) async fn hash_pending(&self, most: i64, findings: &mut Findings) -> Result<Hashed> {
+    pub(super) async fn hash_pending(&self, most: i64, troubles: &mut Troubles) -> Result<Hashed> {
         let due = self.store.archive_unhashed(&self.plan, most).await?;
         let reads = futures::stream::iter(due.into_iter().map(|pending| async move {
             let outcome = self.hash_one(&pending).await;
@@ -88,11 +90,11 @@ impl Archiver {
                 }
                 Outcome::Bad(how) => {
                     self.store.archive_pending_damaged(&self.plan, &pending.name).await?;
-                    findings.push(format!("{name} is damaged: {how}"));
+                    troubles.add(name, format!("is damaged: {how}"));
                 }
                 Outcome::Missing => {
                     self.store.archive_pending_lost(&self.plan, &[pending.name]).await?;
-                    findings.push(format!("{name} is missing"));
+                    troubles.missing(name);
                 }
                 Outcome::Frozen => hashed.frozen += 1,
                 Outcome::Unproven => {

@@ -64,7 +64,11 @@ impl Archiver {
         let now = self.clock.now();
         let runs = self.known_runs().await?;
         let decision = self.decide(&runs, now).await?;
-        self.relist().await?;
+        let mut troubles = self.relist().await?;
+        if !troubles.is_empty() {
+            // What is not listed any more is forgotten by now: the runs that name it are told.
+            self.look_at_others("", true, &mut troubles).await?;
+        }
         let grace_ended = self.grace_ended(now);
         let mut marks = self.mark(&runs, &decision).await?;
         let dumps = self.read_dumps().await?;
@@ -196,7 +200,10 @@ fn facts(record: &Record, row: Option<&ArchiveRow>, locked_until: Option<DateTim
     retention::Run {
         id: record.run.clone(),
         finished_at: record.finished_at,
-        verified: row.is_some_and(|row| row.verified_at.is_some() && row.damaged.is_none()),
+        // A sample that held nothing of it says nothing of it.
+        verified: row.is_some_and(|row| {
+            row.verified_at.is_some() && row.verified_objects != Some(0) && row.damaged.is_none()
+        }),
         suspicious: row.map_or(!record.suspicious.is_empty(), |row| row.suspicious),
         locked_until,
         readable: true,
@@ -215,5 +222,38 @@ fn unreadable(what: &str, how: &str) -> ArchiveError {
     ArchiveError::Refused {
         why,
         advice: "what a damaged run needs is not known; delete its record and manifest by hand if it is of no use, and prune again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::a_row;
+
+    #[test]
+    fn a_run_of_which_a_sample_read_nothing_is_not_the_last_verified_one() {
+        let at = "2026-11-01T01:00:00Z";
+        let record: Record = serde_json::from_value(json!({
+            "format": "reprise-archive/1", "plan": "apilos", "run": "1", "writer": "a test",
+            "source": {"endpoint": "http://s3", "bucket": "production"}, "started_at": at, "finished_at": at,
+            "manifest": {"key": "m", "sha256": "00", "objects": 30, "bytes": 0},
+            "changes": {"before": 0, "added": 0, "rewritten": 0, "scrambled": 0, "deleted": 0, "bytes": 0},
+        }))
+        .unwrap();
+        let row = |objects| ArchiveRow {
+            verified_at: Some(DateTime::UNIX_EPOCH),
+            verified_objects: objects,
+            ..a_row("1")
+        };
+        let verified = |row: &ArchiveRow| facts(&record, Some(row), None).verified;
+        assert!(
+            verified(&row(Some(2))) && verified(&row(None)),
+            "by this release, and by one that did not count"
+        );
+        assert!(!verified(&row(Some(0))));
+        assert!(!verified(&a_row("1")));
+        assert!(!verified(&ArchiveRow { damaged: Some("x".into()), ..row(Some(2)) }));
     }
 }

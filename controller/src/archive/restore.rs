@@ -21,9 +21,11 @@ use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
 mod compare;
+mod lost;
 mod out;
 mod thaw;
 
+use lost::Lost;
 use thaw::{Thaws, is_frozen};
 
 /// How often one object is begun again.
@@ -86,6 +88,8 @@ pub struct Restored {
     pub copied_bytes: u64,
     /// Those that were right already.
     pub skipped: u64,
+    /// Those that did not come back, since the archive has lost their content or holds it as other bytes.
+    pub damaged: u64,
     /// What differs from the manifest at the end; the first hundred. None: all is as it was.
     pub differences: Vec<String>,
     /// What could be neither put back nor compared, and why.
@@ -102,6 +106,7 @@ struct Tally {
     acls: Acls,
     tags: Tags,
     thaws: Thaws,
+    lost: Lost,
 }
 
 impl Tally {
@@ -127,7 +132,8 @@ impl RestoreOrder {
 }
 
 impl Archiver {
-    /// Brings objects back. Safe to repeat: it goes on where it was.
+    /// Brings objects back. Safe to repeat: it goes on where it was. An object whose content is damaged is a difference, and keeps no
+    /// other from coming back.
     pub async fn restore(&self, order: &RestoreOrder) -> Result<Restored> {
         let run = self.which(&order.which).await?;
         let folder = self.work.join(format!("restore-{run}-{}", uuid::Uuid::new_v4().simple()));
@@ -177,12 +183,14 @@ impl Archiver {
                 let done = aside(async move { archiver.bring_back(&entry, there, &order, &tally).await });
                 let done = done.await;
                 gate.leave(pass);
-                done.map_err(|error| error.of(&key))?;
-                shared.1.tell(Stage::Copying, counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
+                if done.map_err(|error| error.of(&key))? {
+                    shared.1.tell(Stage::Copying, counted.right.fetch_add(1, Ordering::Relaxed) + 1, total);
+                }
                 Ok(())
             })
             .await?;
-        let compared = self.compared(manifest, order).await?;
+        self.is_not_whole(run, &tally.lost).await?;
+        let compared = self.compared(manifest, order, &tally.lost).await?;
         let mut differences = compared.differences;
         differences.extend(self.closed(manifest, order, &tally.acls).await?);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -193,7 +201,10 @@ impl Archiver {
             // What nobody has hashed may be copied a second time, where it was begun again.
             copied: count(&tally.copied).min(count(&tally.objects)),
             copied_bytes: count(&tally.copied_bytes),
-            skipped: count(&tally.objects).saturating_sub(count(&tally.copied)),
+            skipped: count(&tally.objects)
+                .saturating_sub(count(&tally.copied))
+                .saturating_sub(tally.lost.count()),
+            damaged: tally.lost.count(),
             differences,
             notes: notes(&tally).into_iter().chain(compared.others).collect(),
         })
@@ -221,25 +232,39 @@ impl Archiver {
             .map_err(ArchiveError::inside("looking at a content"))
     }
 
+    /// Whether the object is back: not if the archive does not hold its content any more.
     async fn bring_back(
         &self,
         entry: &Entry,
         there: bool,
         order: &RestoreOrder,
         tally: &Tally,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
-        if there && self.is_right(entry, &key, order, &tally.tags).await? {
-            return self.open_up(entry, &key, (order, &tally.acls), false).await;
+        let Err(error) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
+        let Some(how) = self.lost(entry, &error).await? else { return Err(error) };
+        tally.lost.add(&key, how);
+        Ok(false)
+    }
+
+    async fn bring(
+        &self,
+        entry: &Entry,
+        key: &str,
+        there: bool,
+        (order, tally): (&RestoreOrder, &Tally),
+    ) -> Result<()> {
+        if there && self.is_right(entry, key, order, &tally.tags).await? {
+            return self.open_up(entry, key, (order, &tally.acls), false).await;
         }
         if tally.thaws.are_asked() {
             self.thawed(entry, &tally.thaws, order).await?;
         }
         let mut pause = Duration::from_millis(200);
         for attempt in 1.. {
-            match self.copy_out(entry, &key, order).await {
+            match self.copy_out(entry, key, order).await {
                 // A rule of the bucket may have moved it there, whatever the plan says; or its time to be read is over.
                 Err(error) if attempt < ATTEMPTS && is_frozen(&error) => {
                     self.thaw_all(&tally.thaws, order).await?;
@@ -252,7 +277,7 @@ impl Archiver {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     // An answer that was lost may have been a yes: a second version would be kept and paid for ever.
-                    if error.outcome_unknown() && self.is_written(entry, &key, order).await? {
+                    if error.outcome_unknown() && self.is_written(entry, key, order).await? {
                         break;
                     }
                 }
@@ -263,9 +288,9 @@ impl Archiver {
             }
         }
         if !entry.tags.is_empty() {
-            tally.tags.put(&order.to, &key, &entry.tags).await?;
+            tally.tags.put(&order.to, key, &entry.tags).await?;
         }
-        self.open_up(entry, &key, (order, &tally.acls), true).await?;
+        self.open_up(entry, key, (order, &tally.acls), true).await?;
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())

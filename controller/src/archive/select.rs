@@ -6,7 +6,7 @@ use super::Archiver;
 use super::error::{ArchiveError, Result};
 use crate::store::ArchiveRow;
 
-/// Which run is meant; nothing said: the newest that is neither suspicious nor known to be damaged.
+/// Which run is meant; nothing said: the newest that is not suspicious, and not known to be damaged if there is another.
 #[derive(Debug, Clone, Default)]
 pub struct Which {
     /// This one.
@@ -34,7 +34,7 @@ impl Archiver {
                 (None, Some(at)) => format!("the archive has no usable run that began by {at}"),
                 (None, None) => "the archive has no usable run".to_owned(),
             },
-            advice: "see `reprise archive list`; a damaged or suspicious run is taken if it is named with --run",
+            advice: "see `reprise archive list`; a suspicious run is taken if it is named with --run",
         })
     }
 
@@ -48,45 +48,27 @@ impl Archiver {
     }
 }
 
-/// Pure. Runs come oldest first.
+/// A damaged run comes after all that are whole: where there is no other, most of it is better than nothing. Pure. Runs come oldest first.
 fn choose(runs: &[String], rows: &[ArchiveRow], which: &Which) -> Option<String> {
     if let Some(run) = &which.run {
         return runs.iter().find(|known| *known == run).cloned();
     }
     let by = which.as_of.map(|at| at.format("%Y%m%dT%H%M%SZ~").to_string());
-    let usable = |run: &String| {
-        let row = rows.iter().find(|row| row.run == *run);
-        row.is_none_or(|row| !row.suspicious && row.damaged.is_none())
-    };
-    runs.iter().rev().filter(|run| by.as_ref().is_none_or(|by| *run <= by)).find(|run| usable(run)).cloned()
+    let row = |run: &String| rows.iter().find(|row| row.run == *run);
+    let usable =
+        |run: &&String| by.as_ref().is_none_or(|by| *run <= by) && row(run).is_none_or(|row| !row.suspicious);
+    let is_whole = |run: &&String| row(run).is_none_or(|row| row.damaged.is_none());
+    let newest = || runs.iter().rev().filter(usable);
+    newest().find(is_whole).or_else(|| newest().next()).cloned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::a_row;
 
     fn row(run: &str, suspicious: bool, damaged: Option<&str>) -> ArchiveRow {
-        ArchiveRow {
-            id: 1,
-            plan: "p".into(),
-            run: run.into(),
-            phase: "Complete".into(),
-            started_at: DateTime::UNIX_EPOCH,
-            finished_at: None,
-            objects: None,
-            bytes: None,
-            done_objects: 0,
-            done_bytes: 0,
-            changed_objects: None,
-            changed_bytes: None,
-            duration_seconds: None,
-            suspicious,
-            verified_at: None,
-            verified_depth: None,
-            damaged: damaged.map(str::to_owned),
-            message: None,
-            status: serde_json::Value::Null,
-        }
+        ArchiveRow { suspicious, damaged: damaged.map(str::to_owned), ..a_row(run) }
     }
 
     #[test]
@@ -100,6 +82,15 @@ mod tests {
         assert_eq!(
             choose(&runs, &[row(&runs[2], false, Some("x"))], &Which::default()).as_ref(),
             Some(&runs[1])
+        );
+        let damaged = |run: &String| row(run, false, Some("x"));
+        let all = [row(&runs[2], true, None), damaged(&runs[1]), damaged(&runs[0])];
+        assert_eq!(choose(&runs, &all, &Which::default()).as_ref(), Some(&runs[1]), "there is no other");
+        assert_eq!(choose(&runs, &all[..2], &Which::default()).as_ref(), Some(&runs[0]), "there is another");
+        assert_eq!(
+            choose(&runs[2..], &all, &Which::default()),
+            None,
+            "a suspicious one is named or not taken"
         );
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T01:00:00Z")).as_ref(), Some(&runs[1]));
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T00:59:59Z")).as_ref(), Some(&runs[0]));

@@ -15,7 +15,7 @@ use super::acl::Acls;
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, Source, manifest_key, next_run_name,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, manifest_key, next_run_name,
     record_key,
 };
 use super::manifest::{Writer, Written};
@@ -27,6 +27,7 @@ pub(super) use holdings::Holdings;
 use latest::Latest;
 
 mod copying;
+mod due;
 mod holdings;
 mod judge;
 mod latest;
@@ -98,7 +99,8 @@ impl Archiver {
     }
 
     /// The run that was cut off, or a new one called `name`. One that was cut off between its record and our row is whole, and is left
-    /// as it is; one that was cut off between its manifest and its record goes on under the new name: nothing is written twice.
+    /// as it is. Any other goes on under the new name: it lists again, so that it shows the bucket of now, however long ago it began; and
+    /// a manifest that it may have written is not written twice.
     async fn begin(&self, name: &str) -> Result<ArchiveRow> {
         let (vault, inside) = (&self.vault, ArchiveError::inside("looking for what was cut off"));
         let source = self.source.name();
@@ -107,28 +109,16 @@ impl Archiver {
         if row.run == name {
             return Ok(row);
         }
-        if vault
-            .s3
-            .head(&vault.bucket, &record_key(&vault.prefix, &row.run))
-            .await
-            .map_err(&inside)?
-            .is_some()
-        {
+        let record = vault.s3.head(&vault.bucket, &record_key(&vault.prefix, &row.run)).await;
+        if record.map_err(inside)?.is_some() {
             let (record, _) = vault.record(&row.run).await?;
             self.store.finish_archive(row.id, &ended(&record)).await?;
-            return Ok(begin().await?);
-        }
-        if vault
-            .s3
-            .head(&vault.bucket, &manifest_key(&vault.prefix, &row.run))
-            .await
-            .map_err(&inside)?
-            .is_some()
-        {
+        } else {
+            // What it spooled tells of the listing before.
+            remove(&self.work.join(&row.run))?;
             self.store.rename_archive(row.id, name).await?;
-            return Ok(begin().await?);
         }
-        Ok(row)
+        Ok(begin().await?)
     }
 
     async fn run(
@@ -219,7 +209,7 @@ impl Archiver {
             format: FORMAT.to_owned(),
             plan: self.plan.clone(),
             run: row.run.clone(),
-            source: Source { endpoint: self.source.endpoint.clone(), bucket: self.source.bucket.clone() },
+            source: self.source_named(),
             started_at: row.started_at,
             finished_at: self.clock.now(),
             manifest,
@@ -360,6 +350,16 @@ fn parse<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T> {
 
 fn damaged(error: &serde_json::Error) -> ArchiveError {
     ArchiveError::Damaged { what: "the run's own notes".to_owned(), how: error.to_string() }
+}
+
+/// Deletes a folder, if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ArchiveError::file("clearing up what was cut off")(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A folder that only we can look into.

@@ -157,10 +157,17 @@ impl Vault {
         Ok(chunks.concat())
     }
 
-    /// Fetches the manifest of a run into a file and compares its digest. Nothing is believed before.
+    /// Fetches the manifest of a run into a file and compares its digest. Nothing is believed before. One that is not there is damage
+    /// like one that is other bytes: it costs its run, and no other.
     pub async fn fetch_manifest(&self, record: &Record, to: &Path) -> Result<()> {
         let key = format!("{}{}", self.prefix, record.manifest.key);
-        let found = self.fetch(&key, to).await?;
+        let found = match self.fetch(&key, to).await {
+            Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
+                let how = "it is missing, and the run's record names it".to_owned();
+                return Err(ArchiveError::Damaged { what: key, how });
+            }
+            fetched => fetched?,
+        };
         if found == record.manifest.sha256 {
             return Ok(());
         }

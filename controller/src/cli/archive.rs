@@ -57,7 +57,7 @@ enum Command {
 /// Which run is meant.
 #[derive(Debug, clap::Args)]
 struct WhichArgs {
-    /// This run [default: the newest that is neither suspicious nor damaged]
+    /// This run [default: the newest that is not suspicious, and not damaged unless all are]
     #[arg(long)]
     run: Option<String>,
     /// The newest run that began by then, for example 2026-11-23T02:00:00Z
@@ -189,15 +189,19 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
     for finding in verified.findings.iter().chain(&verified.beside) {
         output::line(format!("WRONG: {finding}"))?;
     }
+    for known in &verified.known {
+        output::line(format!("KNOWN: {known}"))?;
+    }
     let frozen = if verified.frozen > 0 {
-        format!(", {} are in cold storage and were not", verified.frozen)
+        format!(", and {} are in cold storage and were not", verified.frozen)
     } else {
         String::new()
     };
     output::line(format!(
-        "run {}: {} objects; {} of {} contents were read again now{frozen}; {} within seven days, all of them in {} days at this rate",
+        "run {}: {} objects, the contents of {} of them read again now; of the archive's contents {} of {} were{frozen}; {} within seven days, all of them in {} days at this rate",
         verified.run,
         verified.objects,
+        verified.objects_read,
         verified.read,
         verified.contents,
         verified.covered,
@@ -206,7 +210,7 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
     output::line(match (verified.findings.is_empty(), verified.beside.is_empty()) {
         (true, true) => "nothing wrong was found",
         (true, false) => {
-            "its objects are whole; what lies beside them is not: take another run, which puts it again"
+            "no damage of its objects was found; what lies beside them is not whole: take another run, which puts again what it can"
         }
         (false, _) => "it is damaged: a recovery will prefer another run",
     })

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::describe::Records;
 use super::get::moment;
 use super::{CliError, output};
-use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup};
+use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup, read_again};
 use crate::recovery::report::{self, RtoSplit, rpo_minutes};
 use crate::recovery::step::Step;
 use crate::store::StepRow;
@@ -103,9 +103,20 @@ fn documents(objects: &ChosenObjects) -> Result<(), CliError> {
         ChosenObjects::Artifact { run, taken_at, objects, bytes, refused, .. } => {
             (format!("artifact of run {run}, {objects} objects, {bytes} bytes"), Some(*taken_at), refused)
         }
-        ChosenObjects::Archive { run, taken_at, verified_at, objects, bytes, refused, .. } => {
-            let proven = verified_at
-                .map_or_else(|| "never read again".to_owned(), |at| format!("read again {}", moment(at)));
+        ChosenObjects::Archive {
+            run,
+            taken_at,
+            verified_at,
+            verified_objects,
+            objects,
+            bytes,
+            refused,
+            ..
+        } => {
+            let proven = verified_at.map_or_else(
+                || "never read again".to_owned(),
+                |at| format!("{} read again {}", read_again(*verified_objects), moment(at)),
+            );
             (
                 format!("archive run {run}, {objects} objects, {bytes} bytes, {proven}"),
                 Some(*taken_at),

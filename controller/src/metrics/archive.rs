@@ -51,7 +51,7 @@ impl Archive {
             )?,
             missing: of_plan(
                 "archive_missing_parts",
-                "Parts of the estate (code, configuration, records) that the newest archive lacks.",
+                "Parts of the estate that the newest archive lacks; copies of dumps and older runs that are damaged.",
             )?,
             dangling: of_plan(
                 "dangling_references",

@@ -105,7 +105,8 @@ impl Freshness {
         let backup_at = "When the newest proven database backup was taken.";
         let drill_at = "When a rehearsal last succeeded.";
         let archive_at = "When the newest archive was complete that nothing is known against.";
-        let verified_at = "When an archive was last read back and found whole.";
+        let verified_at =
+            "When contents of an archive were last read back and nothing was found wrong with its run.";
         let copied_at = "When the newest database backup was taken of which the archive keeps a copy.";
         Ok(Self {
             seen: Arc::default(),

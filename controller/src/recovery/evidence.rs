@@ -15,7 +15,7 @@ use reprise_crds::plan::ObjectivesSpec;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::outputs::{ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup};
+use super::outputs::{ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup, read_again};
 use super::report::{RtoSplit, rpo_minutes, times};
 use super::status;
 use super::step::Step;
@@ -221,9 +221,20 @@ fn documents(objects: ChosenObjects) -> Choice {
             let taken = format!("artifact of workflow run {run}: {objects} objects, {bytes} bytes");
             Choice { of, taken, taken_at: Some(taken_at), refused }
         }
-        ChosenObjects::Archive { run, taken_at, objects, bytes, verified_at, refused, .. } => {
-            let read = verified_at
-                .map_or_else(|| "never read again".to_owned(), |at| format!("a sample read again {at}"));
+        ChosenObjects::Archive {
+            run,
+            taken_at,
+            objects,
+            bytes,
+            verified_at,
+            verified_objects,
+            refused,
+            ..
+        } => {
+            let read = verified_at.map_or_else(
+                || "never read again".to_owned(),
+                |at| format!("{} read again {at}", read_again(verified_objects)),
+            );
             let taken = format!("archive run {run}: {objects} objects, {bytes} bytes, {read}");
             Choice { of, taken, taken_at: Some(taken_at), refused }
         }

@@ -98,8 +98,11 @@ pub enum ChosenObjects {
         run: String,
         /// When it was complete.
         taken_at: DateTime<Utc>,
-        /// When a part of its contents was last read again and found right.
+        /// When contents were last read again and nothing was found to be wrong with the run.
         verified_at: Option<DateTime<Utc>>,
+        /// Of its objects, so many had their contents read again then; none: that was not counted.
+        #[serde(default)]
+        verified_objects: Option<i64>,
         /// Objects inside.
         objects: u64,
         /// Their total size, in bytes.
@@ -121,6 +124,11 @@ pub enum ChosenObjects {
         /// What was tried before.
         refused: Vec<RefusedBackup>,
     },
+}
+
+/// What of an archive run's objects was read again, in words.
+pub fn read_again(objects: Option<i64>) -> String {
+    objects.map_or_else(|| "a sample".to_owned(), |objects| format!("the contents of {objects} of them"))
 }
 
 /// Something that was created, with the provider's id.

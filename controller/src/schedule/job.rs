@@ -17,12 +17,10 @@ use crate::store::PlanRow;
 /// A kind of scheduled work. Its name is stored: it is added to and never renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Job {
-    /// Takes an archive run.
+    /// Takes an archive run, and reads a sample of the archive again.
     Archive,
     /// Copies new database backups into the archive.
     Dumps,
-    /// Reads a sample of the archive again.
-    Verify,
     /// Rehearses the recovery.
     Drill,
     /// Takes new backups up the ladder of evidence.
@@ -31,14 +29,13 @@ pub enum Job {
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Archive, Self::Dumps, Self::Verify, Self::Drill, Self::Freshness];
+    pub const ALL: [Self; 4] = [Self::Archive, Self::Dumps, Self::Drill, Self::Freshness];
 
     /// Its name in rows, logs and labels.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Archive => "archive",
             Self::Dumps => "dumps",
-            Self::Verify => "verify",
             Self::Drill => "drill",
             Self::Freshness => "freshness",
         }

@@ -37,6 +37,41 @@ impl Store {
         .map_err(StoreError::query("archive.holds"))
     }
 
+    /// The same: the size of each, and when it was last read again.
+    pub async fn archive_holds_read(
+        &self,
+        plan: &str,
+        digests: &[Vec<u8>],
+    ) -> Result<Vec<(Vec<u8>, i64, Option<DateTime<Utc>>)>> {
+        sqlx::query_as(
+            "SELECT sha256, size_bytes, verified_at FROM archive_objects
+             WHERE plan = $1 AND sha256 = ANY ($2) AND damaged_at IS NULL",
+        )
+        .bind(plan)
+        .bind(digests)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.holds_read"))
+    }
+
+    /// The time by the clock that dates what is read again.
+    pub async fn archive_clock(&self) -> Result<DateTime<Utc>> {
+        let asked = sqlx::query_scalar("SELECT now()").fetch_one(&self.pool).await;
+        asked.map_err(StoreError::query("archive.clock"))
+    }
+
+    /// Whether any content of a plan's archive is known to be damaged, whoever names it.
+    pub async fn archive_has_damage(&self, plan: &str) -> Result<bool> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM archive_objects WHERE plan = $1 AND damaged_at IS NOT NULL)
+                OR EXISTS (SELECT FROM archive_pending WHERE plan = $1 AND damaged_at IS NOT NULL)",
+        )
+        .bind(plan)
+        .fetch_one(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.has_damage"))
+    }
+
     /// Digests of the contents that the archive holds undamaged, and until when each is locked; at most `most`, in no order.
     pub fn archive_undamaged(
         &self,

@@ -42,6 +42,23 @@ impl Store {
             .map_err(StoreError::query("archive.pending"))
     }
 
+    /// Which of these the archive holds undamaged, as far as is known: the size of each, and when it was read.
+    pub async fn archive_pending_read(
+        &self,
+        plan: &str,
+        names: &[String],
+    ) -> Result<Vec<(String, i64, Option<DateTime<Utc>>)>> {
+        sqlx::query_as(
+            "SELECT name, size_bytes, hashed_at FROM archive_pending
+             WHERE plan = $1 AND name = ANY ($2) AND damaged_at IS NULL",
+        )
+        .bind(plan)
+        .bind(names)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.pending_read"))
+    }
+
     /// At most `most` that have not been hashed, at random.
     pub async fn archive_unhashed(&self, plan: &str, most: i64) -> Result<Vec<Pending>> {
         let query = format!(
@@ -71,13 +88,15 @@ impl Store {
         let failed = StoreError::query("archive.hashed");
         let mut transaction = self.begin().await.map_err(&failed)?;
         super::archive_contents::remember(&mut transaction, plan, &[stored]).await?;
-        sqlx::query("UPDATE archive_pending SET sha256 = $3 WHERE plan = $1 AND name = $2")
-            .bind(plan)
-            .bind(name)
-            .bind(stored.sha256.as_slice())
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
+        sqlx::query(
+            "UPDATE archive_pending SET sha256 = $3, hashed_at = now() WHERE plan = $1 AND name = $2",
+        )
+        .bind(plan)
+        .bind(name)
+        .bind(stored.sha256.as_slice())
+        .execute(&mut *transaction)
+        .await
+        .map_err(&failed)?;
         transaction.commit().await.map_err(failed)
     }
 

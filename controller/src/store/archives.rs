@@ -39,8 +39,10 @@ pub struct ArchiveRow {
     pub suspicious: bool,
     /// When it was last verified, without finding anything.
     pub verified_at: Option<DateTime<Utc>>,
-    /// How deeply: `listing`, `sample` or `full`.
+    /// How deeply: a `sample`, or in `full`.
     pub verified_depth: Option<String>,
+    /// Of its objects, so many had their contents read again then; none: that was not counted yet.
+    pub verified_objects: Option<i64>,
     /// What a verification found wrong.
     pub damaged: Option<String>,
     /// Why it failed, or what it waits for.
@@ -88,7 +90,7 @@ pub struct Copied {
 }
 
 const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, changed_objects,
-    changed_bytes, duration_seconds, suspicious, verified_at, verified_depth, damaged, message, status FROM archives";
+    changed_bytes, duration_seconds, suspicious, verified_at, verified_depth, verified_objects, damaged, message, status FROM archives";
 
 impl Store {
     /// Takes the turn of a plan's archive: at most one process works on it. Held by a connection of its own, so that it ends with us.
@@ -332,24 +334,28 @@ impl Store {
             .map(drop)
     }
 
-    /// What a verification of a run found: nothing wrong, or what is. A listing alone can find damage, but verifies nothing.
-    pub async fn archive_verified(
-        &self,
-        plan: &str,
-        run: &str,
-        depth: &str,
-        damaged: Option<&str>,
-    ) -> Result<()> {
+    /// What is known to be wrong with a run; nothing, if it is found to be whole by a list, which proves no bytes.
+    pub async fn archive_is_damaged(&self, plan: &str, run: &str, damaged: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE archives SET damaged = $3 WHERE plan = $1 AND run = $2")
+            .bind(plan)
+            .bind(run)
+            .bind(damaged)
+            .execute(&self.pool)
+            .await
+            .map_err(StoreError::query("archive.is_damaged"))
+            .map(drop)
+    }
+
+    /// Contents were read again, `objects` of the run's among them, and nothing is wrong with the run.
+    pub async fn archive_verified(&self, plan: &str, run: &str, depth: &str, objects: i64) -> Result<()> {
         sqlx::query(
-            "UPDATE archives SET damaged = $4,
-                verified_at = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN now() ELSE verified_at END,
-                verified_depth = CASE WHEN $4::text IS NULL AND $3 <> 'listing' THEN $3 ELSE verified_depth END
+            "UPDATE archives SET damaged = NULL, verified_at = now(), verified_depth = $3, verified_objects = $4
              WHERE plan = $1 AND run = $2",
         )
         .bind(plan)
         .bind(run)
         .bind(depth)
-        .bind(damaged)
+        .bind(objects)
         .execute(&self.pool)
         .await
         .map_err(StoreError::query("archive.verified"))
@@ -368,5 +374,32 @@ impl Turn {
     pub async fn is_ours(&mut self) -> Result<()> {
         let asked = sqlx::query("SELECT 1").execute(&mut self.connection).await;
         asked.map(drop).map_err(StoreError::query("archive.is_ours"))
+    }
+}
+
+/// A complete run of which nothing is known, for the tests of what is made of rows.
+#[cfg(test)]
+pub(crate) fn a_row(run: &str) -> ArchiveRow {
+    ArchiveRow {
+        id: 1,
+        plan: "apilos".to_owned(),
+        run: run.to_owned(),
+        phase: "Complete".to_owned(),
+        started_at: DateTime::UNIX_EPOCH,
+        finished_at: None,
+        objects: None,
+        bytes: None,
+        done_objects: 0,
+        done_bytes: 0,
+        changed_objects: None,
+        changed_bytes: None,
+        duration_seconds: None,
+        suspicious: false,
+        verified_at: None,
+        verified_depth: None,
+        verified_objects: None,
+        damaged: None,
+        message: None,
+        status: Value::Null,
     }
 }

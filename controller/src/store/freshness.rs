@@ -79,7 +79,7 @@ impl Store {
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                   AND (v.rung <> 'listed' OR v.refused IS NOT NULL)
                 ORDER BY v.taken_at DESC LIMIT 1) judged ON true
-             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL) AS archive_at,
+             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL AND NOT suspicious) AS archive_at,
                 max(verified_at) FILTER (WHERE damaged IS NULL) AS archive_verified_at FROM archives a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
              LEFT JOIN LATERAL (SELECT max(taken_at) AS dump_copy_at FROM archive_dumps d WHERE d.plan = p.name) copied ON true
@@ -90,5 +90,32 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::query("freshness.dates"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::tests::{Lab, lab};
+
+    async fn archive_at(lab: &Lab) -> Option<String> {
+        let dates = lab.store.plan_dates().await.expect("answered");
+        dates[0].archive_at.map(|at| at.format("%F").to_string())
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_suspicious_or_damaged_makes_no_archive_fresh() {
+        let lab = lab().await;
+        lab.sql(
+            "INSERT INTO archives (plan, run, phase, finished_at, suspicious, damaged) VALUES
+                ('apilos', '1', 'Complete', '2026-11-01T01:00:00Z', false, NULL),
+                ('apilos', '2', 'Complete', '2026-11-02T01:00:00Z', false, 'a content is missing'),
+                ('apilos', '3', 'Complete', '2026-11-03T01:00:00Z', true, NULL)",
+        )
+        .await
+        .expect("written");
+        assert_eq!(archive_at(&lab).await.as_deref(), Some("2026-11-01"));
+        assert!(lab.store.accept_archive("apilos", "3", "somebody").await.expect("answered"));
+        assert_eq!(archive_at(&lab).await.as_deref(), Some("2026-11-03"), "somebody says that it is right");
+        lab.end().await;
     }
 }

@@ -8,6 +8,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
+use super::lost::Lost;
 use crate::archive::acl::{Acls, Told};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
@@ -87,11 +88,12 @@ impl Archiver {
         })
     }
 
-    /// The manifest beside what lies there now.
+    /// The manifest beside what lies there now. What is `lost` did not come back, whatever lies in its place.
     pub(super) async fn compared(
         &self,
         manifest: &std::path::Path,
         order: &RestoreOrder,
+        lost: &Lost,
     ) -> Result<Compared> {
         let start = order.start();
         let listing = order.to.s3.list_in_order(&order.to.bucket, &start);
@@ -110,6 +112,7 @@ impl Archiver {
                 there = listing.try_next().await?;
             }
             let wrong = match found {
+                _ if lost.count() > 0 && lost.of(&key).is_some() => lost.of(&key),
                 None => Some(format!("{key} is missing")),
                 Some(object) if object.size != entry.size => {
                     Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::latest::Latest;
 use crate::archive::Archiver;
-use crate::archive::error::Result;
+use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{ChangeCounts, Record};
 use crate::archive::manifest::{self, Line};
 use crate::archive::suspicion::{Changes, scrambled, suspicion};
@@ -27,9 +27,8 @@ impl Archiver {
         if self.trusts(&latest.record).await? {
             return Ok(suspicion(&counts.judged(), limits).unwrap_or_default());
         }
-        let Some(trusted) = self.newest_trusted().await? else { return Ok(Vec::new()) };
         let before = folder.join("trusted");
-        self.vault.fetch_manifest(&trusted, &before).await?;
+        let Some(trusted) = self.newest_trusted(&before).await? else { return Ok(Vec::new()) };
         let changes = self.changes(&before, &folder.join("manifest")).await?;
         let told = suspicion(&changes, limits).unwrap_or_default();
         Ok(told.into_iter().map(|why| format!("since run {}: {why}", trusted.run)).collect())
@@ -42,15 +41,28 @@ impl Archiver {
         Ok(record.suspicious.is_empty() || accepted())
     }
 
-    async fn newest_trusted(&self) -> Result<Option<Record>> {
+    /// The newest run that is trusted and whole, its manifest in `file`.
+    async fn newest_trusted(&self, file: &Path) -> Result<Option<Record>> {
         for run in self.vault.runs().await?.into_iter().rev() {
-            match self.vault.record(&run).await {
-                Ok((record, _)) if self.trusts(&record).await? => return Ok(Some(record)),
-                Ok(_) => {}
-                Err(error) => tracing::warn!(run, %error, "a record cannot be read"),
+            match self.trusted(&run, file).await {
+                Ok(Some(record)) => return Ok(Some(record)),
+                Ok(None) => {}
+                Err(error @ ArchiveError::Damaged { .. }) => {
+                    tracing::warn!(plan = self.plan, run, %error, "a damaged run is passed over");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    async fn trusted(&self, run: &str, file: &Path) -> Result<Option<Record>> {
+        let (record, _) = self.vault.record(run).await?;
+        if !self.trusts(&record).await? {
+            return Ok(None);
+        }
+        self.vault.fetch_manifest(&record, file).await?;
+        Ok(Some(record))
     }
 
     /// What became of the objects of one manifest in another.

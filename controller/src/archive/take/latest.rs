@@ -28,7 +28,7 @@ impl Archiver {
                 Err(error @ ArchiveError::Damaged { .. }) => {
                     tracing::error!(plan = self.plan, run, error = %Chain(&error), "a run of the archive is damaged");
                     let why = Chain(&error).to_string();
-                    self.store.archive_verified(&self.plan, &run, "listing", Some(&why)).await?;
+                    self.store.archive_is_damaged(&self.plan, &run, Some(&why)).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -108,7 +108,7 @@ impl Archiver {
             if damaged.is_some() {
                 tracing::warn!(plan = self.plan, run = row.run, before, "a run lies where the archive was");
             }
-            self.store.archive_verified(&self.plan, &row.run, "listing", damaged).await?;
+            self.store.archive_is_damaged(&self.plan, &row.run, damaged).await?;
         }
         Ok(())
     }

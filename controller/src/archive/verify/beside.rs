@@ -22,7 +22,7 @@ impl Archiver {
             && self.is_replaced(previous).await?
         {
             let how = format!("its record is not the one that run {} names", record.run);
-            self.store.archive_verified(&self.plan, &previous.run, "listing", Some(&how)).await?;
+            self.store.archive_is_damaged(&self.plan, &previous.run, Some(&how)).await?;
             wrong.push(format!("run {}: {how}", previous.run));
         }
         Ok(wrong)

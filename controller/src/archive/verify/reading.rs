@@ -2,7 +2,7 @@
 
 use futures::TryStreamExt as _;
 
-use super::{Depth, Findings};
+use super::{Depth, Troubles};
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::object_key;
@@ -16,22 +16,23 @@ impl Archiver {
         &self,
         depth: Depth,
         thaw: bool,
-        findings: &mut Findings,
+        troubles: &mut Troubles,
     ) -> Result<(u64, u64)> {
         let pending = self.store.archive_unhashed_count(&self.plan).await?;
         let count = self.store.archive_count(&self.plan).await? + pending;
         let sample = match depth {
             Depth::Listing => return Ok((0, 0)),
             Depth::Sample => (count * i64::from(self.spec.sample_percent)).div_euclid(100).max(1),
-            Depth::Full => count,
+            Depth::Full => i64::MAX,
         };
-        let hashed = self.hash_pending(sample, findings).await?;
-        let rest = sample - pending.min(sample);
-        let (read, frozen) = self.read_hashed(rest, thaw, findings).await?;
+        let hashed = self.hash_pending(sample, troubles).await?;
+        // What was hashed just now lies under its digest too, and a full reading reads all of that.
+        let rest = if depth == Depth::Full { i64::MAX } else { sample - pending.min(sample) };
+        let (read, frozen) = self.read_hashed(rest, thaw, troubles).await?;
         Ok((hashed.read + read, hashed.frozen + frozen))
     }
 
-    async fn read_hashed(&self, sample: i64, thaw: bool, findings: &mut Findings) -> Result<(u64, u64)> {
+    async fn read_hashed(&self, sample: i64, thaw: bool, troubles: &mut Troubles) -> Result<(u64, u64)> {
         let due = self.store.archive_sample(&self.plan, sample).map_err(ArchiveError::from);
         let keys = due.map_ok(|digest| async move {
             let key = object_key(&self.vault.prefix, &hex::encode(&digest));
@@ -47,7 +48,7 @@ impl Archiver {
                     good.push(digest);
                 }
                 Ok(found) => {
-                    findings.push(format!("{key} is damaged: its SHA-256 is {found}"));
+                    troubles.add(key, format!("is damaged: its SHA-256 is {found}"));
                     bad.push(digest);
                 }
                 Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => {
@@ -57,7 +58,7 @@ impl Archiver {
                     }
                 }
                 Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
-                    findings.push(format!("{key} is missing"));
+                    troubles.missing(key);
                     lost.push(digest);
                 }
                 Err(error) => return Err(error),

@@ -163,6 +163,10 @@ fn place(opened: &Opened, args: &Args) -> Result<Place, CliError> {
     Ok(Place { s3, endpoint: url, bucket: args.to_bucket.clone() })
 }
 
+fn damaged(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(", {count} DID NOT COME BACK: the archive has lost them") }
+}
+
 fn print(restored: &Restored) -> Result<(), CliError> {
     for difference in &restored.differences {
         output::line(format!("DIFFERENT: {difference}"))?;
@@ -171,13 +175,14 @@ fn print(restored: &Restored) -> Result<(), CliError> {
         output::line(format!("NOTE: {note}"))?;
     }
     output::line(format!(
-        "run {}: {} objects, {} bytes; {} were copied ({} bytes), {} were right already; {}",
+        "run {}: {} objects, {} bytes; {} were copied ({} bytes), {} were right already{}; {}",
         restored.run,
         restored.objects,
         restored.bytes,
         restored.copied,
         restored.copied_bytes,
         restored.skipped,
+        damaged(restored.damaged),
         if restored.differences.is_empty() {
             "compared with the manifest: equal"
         } else {

@@ -55,7 +55,7 @@ async fn lose_the_code(stage: &Stage) {
     store.delete_object().bucket("apilos-archive").key(&key).send().await.expect("it is lost");
     let (well, told) = stage.daemon.ask(&["archive", "--dev", "verify", "apilos"]).await;
     let wrong = format!("WRONG: code of {}", APPS[0]);
-    assert!(!well && told.contains(&wrong) && told.contains("its objects are whole"), "{told}");
+    assert!(!well && told.contains(&wrong) && told.contains("no damage of its objects was found"), "{told}");
     let lacking = "reprise_archive_missing_parts{plan=\"apilos\"}";
     let parts = poll(async || stage.daemon.metric(lacking).await.filter(|parts| *parts > 0.0)).await;
     assert!(parts.is_some(), "no alert would come of it");

@@ -121,6 +121,7 @@ fn chosen(
         run: record.run,
         taken_at: record.finished_at,
         verified_at: row.and_then(|row| row.verified_at),
+        verified_objects: row.and_then(|row| row.verified_objects),
         objects: record.manifest.objects,
         bytes: record.manifest.bytes,
         refused,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reprise_crds::plan::TargetBucket;
 
-use crate::archive::restore::{RestoreOrder, Stage};
+use crate::archive::restore::{RestoreOrder, Restored, Stage};
 use crate::archive::{Place, Which};
 use crate::providers::s3::S3;
 use crate::recovery::outputs::Refilled;
@@ -54,15 +54,46 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
             "documents came back, and there is something to be said of them"
         );
     }
-    if restored.differences.is_empty() {
-        return Ok(Refilled { objects: restored.objects, bytes: restored.bytes });
+    verdict(&target.name, &restored)
+}
+
+/// All is back, or it is said what is not. Pure.
+fn verdict(bucket: &str, restored: &Restored) -> Result<Refilled> {
+    let Restored { run, objects, bytes, damaged, differences, .. } = restored;
+    if *damaged > 0 {
+        return Err(StepError::refused(
+            format!(
+                "{damaged} of {objects} documents of archive run {run} did not come back into bucket {bucket}: {}",
+                differences.join("; ")
+            ),
+            "the archive has lost their contents. Put them into the bucket yourself, exactly as they were, and resume the request; or file \
+             another one: it passes this run over and takes an older one that is whole",
+        ));
+    }
+    if differences.is_empty() {
+        return Ok(Refilled { objects: *objects, bytes: *bytes });
     }
     Err(StepError::refused(
-        format!(
-            "bucket {} is not what archive run {run} says: {}",
-            target.name,
-            restored.differences.join("; ")
-        ),
+        format!("bucket {bucket} is not what archive run {run} says: {}", differences.join("; ")),
         "does somebody else write to it? Look at the bucket, then resume the request",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_back_is_told_and_never_counted_as_restored() {
+        let whole = Restored { run: "R".into(), objects: 3, bytes: 9, copied: 3, ..Restored::default() };
+        assert_eq!(verdict("b", &whole).unwrap(), Refilled { objects: 3, bytes: 9 });
+        let lost = ["a does not come back: objects/1 is missing".to_owned()];
+        let less = Restored { copied: 2, damaged: 1, differences: lost.to_vec(), ..whole.clone() };
+        let said = crate::runtime::chain::Chain(&verdict("b", &less).unwrap_err()).to_string();
+        assert!(said.contains("1 of 3 documents of archive run R did not come back"), "{said}");
+        assert!(said.contains(&lost[0]) && said.contains("file another one"), "{said}");
+        let other = Restored { differences: vec!["a has another content".into()], ..whole };
+        let said = crate::runtime::chain::Chain(&verdict("b", &other).unwrap_err()).to_string();
+        assert!(said.contains("does somebody else write to it?"), "{said}");
+    }
 }

@@ -75,6 +75,39 @@ async fn twenty_thousand_objects_in_one_prefix_are_archived_and_one_change_costs
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_goes_on_later_is_one_of_later() {
+    play(&Plan::example(), async |depot| {
+        for key in ["a", "b"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.break_source("GetObject", "/b", None, Fault::Stall);
+        let mut child = depot.begin(&["run"]);
+        depot.sees("SELECT key FROM archive_progress", |keys| keys == ["a"]).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let begun = depot.daemon.records().column("SELECT run FROM archives").await.remove(0);
+        // Between the two there was nothing that could be restored.
+        let between = chrono::Utc::now();
+        let stamp = |at: chrono::DateTime<chrono::Utc>| at.format("%Y%m%dT%H%M%SZ").to_string();
+        depot.eventually("another second", |_| stamp(chrono::Utc::now()) > stamp(between)).await;
+        depot.source.put(PRODUCTION, "c", body("c")).await;
+        let record = depot.take().await;
+        let run = run_of(&record);
+        assert!(run > format!("{}~", stamp(between)) && begun < run, "{begun} goes on as {run}");
+        assert_eq!(
+            (&record["manifest"]["objects"], depot.archive.effects("PutObject", "/apilos/objects/")),
+            (&3.into(), 3)
+        );
+        assert_eq!(depot.daemon.records().column("SELECT run FROM archives").await, [run.as_str()]);
+        depot.source.bucket("then", false, false).await;
+        let then = between.to_rfc3339();
+        let said = depot.fails(&["restore", "--to-bucket", "then", "--as-of", &then]).await;
+        assert!(said.contains("no usable run that began by"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
     play(&Plan::example(), async |depot| {
         depot.archive_as(&depot.archive.adder().clone());

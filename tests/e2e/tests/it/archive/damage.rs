@@ -40,6 +40,97 @@ async fn a_manifest_with_one_bit_turned_is_named_and_harms_no_other_run() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_is_gone_costs_its_run_and_stops_nothing() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        let first = run_of(&depot.take().await);
+        let second = run_of(&depot.take().await);
+        let manifest = format!("apilos/manifests/{second}.jsonl.zst");
+        depot.archive.delete(ARCHIVE, &manifest).await;
+        let said = depot.fails(&["verify", "--run", &second]).await;
+        assert!(said.contains(&format!("{manifest}: it is missing")), "{said}");
+        depot.source.bucket("back", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], first.as_str());
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("nothing is pruned") && said.contains(&manifest), "{said}");
+        assert_eq!(depot.take().await["previous"]["run"], first.as_str());
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_an_old_run_names_harms_that_run_alone_when_it_is_damaged() {
+    play(&Plan::example(), async |depot| {
+        let keys: Vec<String> = (0..20).map(|n| format!("{n:02}")).collect();
+        for key in &keys {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let first = run_of(&depot.take().await);
+        let lines = depot.manifest(&first).await;
+        let content = |n: usize| format!("apilos/objects/{}", lines[n]["sha256"].as_str().expect("a digest"));
+        for key in &keys[..3] {
+            depot.source.delete(PRODUCTION, key).await;
+        }
+        let second = run_of(&depot.take().await);
+        turn_a_bit(depot, &content(0)).await;
+        depot.archive.delete(ARCHIVE, &content(1)).await;
+        depot.archive.put(ARCHIVE, &content(2), "x").await;
+
+        // Twice: what is missing is forgotten by then, and still told.
+        for _ in 0..2 {
+            let said = depot.archive(&["verify", "--depth", "full"]).await;
+            let verified = said.json();
+            assert_eq!((said.code, &verified["run"]), (1, &Value::from(second.clone())), "{verified}");
+            assert_eq!(verified["findings"], serde_json::json!([]), "the run is whole: {verified}");
+            assert_eq!((&verified["objects"], &verified["objects_read"]), (&17.into(), &17.into()));
+            let beside = verified["beside"][0].as_str().unwrap_or_default();
+            assert!(beside.contains(&format!("run {first} is damaged: {}", content(0))), "{verified}");
+        }
+        let rows = depot.must(&["list"]).await;
+        assert_eq!((&rows[0]["damaged"], &rows[0]["verifiedDepth"]), (&Value::Null, &Value::from("full")));
+        for n in 0..3 {
+            assert!(rows[1]["damaged"].as_str().is_some_and(|why| why.contains(&content(n))), "{rows}");
+        }
+        // It is told where alerts are made of it, and nothing stands still for it.
+        assert_eq!(rows[0]["lost"].as_array().map(Vec::len), Some(1), "{rows}");
+        depot.must(&["prune", "--yes"]).await;
+        for bucket in ["back", "then"] {
+            depot.source.bucket(bucket, false, false).await;
+        }
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], second.as_str());
+        let said = depot.archive(&["restore", "--to-bucket", "then", "--run", &first]).await;
+        assert_eq!((said.code, &said.json()["copied"], &said.json()["damaged"]), (1, &17.into(), &3.into()));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_that_a_restore_meets_first_is_on_record_from_then_on() {
+    play(&Plan::example(), async |depot| {
+        for key in ["bitten", "whole"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let run = run_of(&depot.take().await);
+        let lines = depot.manifest(&run).await;
+        let bitten = format!("apilos/objects/{}", lines[0]["sha256"].as_str().expect("a digest"));
+        turn_a_bit(depot, &bitten).await;
+        depot.source.bucket("back", false, false).await;
+        let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!((said.code, &said.json()["copied"], &said.json()["damaged"]), (1, &1.into(), &1.into()));
+        let rows = depot.must(&["list"]).await;
+        assert!(rows[0]["damaged"].as_str().is_some_and(|why| why.contains(&bitten)), "{rows}");
+        // A recovery, which reads a list alone, passes it over; and the next run puts it again.
+        let said = depot.fails(&["verify", "--depth", "listing"]).await;
+        assert!(said.contains(&bitten), "{said}");
+        depot.take().await;
+        depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!(depot.source.get("back", "bitten").await, body("bitten"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_with_one_bit_turned_is_named_and_harms_no_other_run() {
     play(&Plan::example(), async |depot| {
         depot.source.put(PRODUCTION, "a", body("a")).await;
@@ -92,8 +183,21 @@ async fn damaged_and_lost_contents_are_found_and_healed_by_the_next_run() {
             assert!(row.is_some_and(|row| row["damaged"].is_string()), "{run}: {rows}");
         }
         depot.source.bucket("back", false, false).await;
-        let said = depot.fails(&["restore", "--to-bucket", "back"]).await;
-        assert!(said.contains("no usable run"), "{said}");
+        // None is whole, so that the newest gives what is whole of it, and says what is not.
+        let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
+        let partly = said.json();
+        assert_eq!((said.code, &partly["run"]), (1, &Value::from(second.clone())), "{partly}");
+        assert_eq!(
+            (&partly["copied"], &partly["skipped"], &partly["damaged"]),
+            (&1.into(), &0.into(), &3.into())
+        );
+        let told: Vec<_> = partly["differences"].as_array().expect("differences").iter().collect();
+        for (told, key) in told.iter().zip(["bitten", "lost", "short"]) {
+            let why = told.as_str().expect("a sentence");
+            assert!(why.starts_with(&format!("{key} does not come back: {}", content(key))), "{why}");
+        }
+        assert_eq!(told.len(), 3, "{partly}");
+        assert_eq!(depot.source.list("back", "").await.len(), 1, "nothing of another digest is handed on");
 
         // The source still has them; nothing that is whole is written again.
         let written = depot.archive.effects("PutObject", "/apilos/objects/");
@@ -103,7 +207,7 @@ async fn damaged_and_lost_contents_are_found_and_healed_by_the_next_run() {
         let verified = depot.must(&["verify", "--depth", "full"]).await;
         assert_eq!((&verified["run"], &verified["read"]), (&third["run"], &4.into()));
         let restored = depot.must(&["restore", "--to-bucket", "back"]).await;
-        assert_eq!((&restored["run"], &restored["copied"]), (&third["run"], &4.into()));
+        assert_eq!((&restored["run"], &restored["copied"]), (&third["run"], &3.into()));
         // The older runs name the same contents: they are whole again too.
         depot.must(&["verify", "--run", &first, "--depth", "full"]).await;
     })

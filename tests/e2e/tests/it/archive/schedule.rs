@@ -1,11 +1,11 @@
 //! The daemon does it by itself: what was missed is caught up, once, whoever is up; and what it knows outlives it.
 
 use chrono::{TimeDelta, Utc};
-use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play, with};
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 
-use super::body;
+use super::{body, run_of};
 
 /// Once a week: the last time is days past, the next one is days ahead.
 fn weekly() -> String {
@@ -97,6 +97,58 @@ async fn a_scheduled_run_that_dies_with_the_daemon_is_ended_by_the_next_one() {
         assert_eq!(runs.len(), 1, "{runs:?}");
         let rows = depot.must(&["list"]).await;
         assert_eq!((rows.as_array().map(Vec::len), &rows[0]["phase"]), (Some(1), &Value::from("Complete")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_due_run_that_was_taken_is_not_taken_again_and_old_damage_is_no_reason_to() {
+    let plan = with(&[
+        &weekly(),
+        "samplePercent: 100",
+        "retention: { last: 4, weekly: 8, monthly: 12, yearly: 3, automatic: true }",
+    ]);
+    play(&plan, async |depot| {
+        for n in 0..20 {
+            depot.source.put(PRODUCTION, &format!("{n:02}"), body(&n.to_string())).await;
+        }
+        follows(depot).await;
+        let first = run_of(&depot.take().await);
+        let lines = depot.manifest(&first).await;
+        depot.source.delete(PRODUCTION, "00").await;
+        let second = run_of(&depot.take().await);
+        let lost = format!("apilos/objects/{}", lines[0]["sha256"].as_str().expect("a digest"));
+        depot.archive.delete(ARCHIVE, &lost).await;
+        missed(depot).await;
+        depot.daemon.start().await;
+        let runs = depot.sees(RUNS, |rows| rows.iter().any(|row| row.starts_with("done"))).await;
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        assert!(runs[0].contains(&format!("run {second}: 19 objects")), "{runs:?}");
+        assert!(runs[0].contains(&format!("WRONG beside it: run {first} is damaged")), "{runs:?}");
+        assert!(runs[0].contains("0 runs and 0 contents pruned"), "{runs:?}");
+        let rows = depot.must(&["list"]).await;
+        assert_eq!((rows.as_array().map(Vec::len), &rows[0]["damaged"]), (Some(2), &Value::Null), "{rows}");
+        assert_eq!(rows[0]["lost"].as_array().map(Vec::len), Some(1), "{rows}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_due_run_that_is_found_damaged_is_healed_by_one_more() {
+    play(&with(&[&weekly(), "samplePercent: 100"]), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        follows(depot).await;
+        let first = run_of(&depot.take().await);
+        let line = depot.manifest(&first).await.remove(0);
+        let content = format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"));
+        depot.archive.put(ARCHIVE, &content, body("b")).await;
+        missed(depot).await;
+        depot.daemon.start().await;
+        let runs = depot.sees(RUNS, |rows| rows.iter().any(|row| row.starts_with("done"))).await;
+        assert!(runs[0].contains(&format!("it stands for run {first}, which is damaged")), "{runs:?}");
+        let rows = depot.must(&["list"]).await;
+        assert_eq!((rows.as_array().map(Vec::len), &rows[0]["damaged"]), (Some(2), &Value::Null), "{rows}");
+        assert_eq!(depot.archive.get(ARCHIVE, &content).await, body("a"));
     })
     .await;
 }

@@ -1,0 +1,100 @@
+//! Objects whose content the archive has lost, or holds as other bytes: they cost themselves and nothing else. All others come back, and
+//! these are named.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::archive::Archiver;
+use crate::archive::error::{ArchiveError, Result};
+use crate::archive::format::Entry;
+
+/// So many are named.
+const NAMED: usize = 100;
+
+/// What cannot come back.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    count: AtomicU64,
+    /// The first of them: what is wrong with the content of each, by its key at the target.
+    told: Mutex<BTreeMap<String, String>>,
+}
+
+impl Lost {
+    pub(super) fn add(&self, key: &str, how: String) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < NAMED {
+            told.insert(key.to_owned(), how);
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong with the content of the object under `key`, if that is why it is not there.
+    pub(super) fn of(&self, key: &str) -> Option<String> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.get(key).map(|how| format!("{key} does not come back: {how}"))
+    }
+
+    /// All that is told, in a sentence.
+    pub(super) fn told(&self) -> String {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.values().cloned().collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Archiver {
+    /// What is wrong with an object's content, if that is why it could not be brought back; then it is on record, and the next run puts it
+    /// again where the source still has it.
+    pub(super) async fn lost(&self, entry: &Entry, error: &ArchiveError) -> Result<Option<String>> {
+        let content = entry.content_key(&self.vault.prefix);
+        let how = match error {
+            ArchiveError::Damaged { what, .. } if *what == content => error.to_string(),
+            // Which side lacks something is not in every answer.
+            ArchiveError::Inside { source, .. } | ArchiveError::Outside { source, .. }
+                if source.is_not_found()
+                    && source.code() != Some("NoSuchBucket")
+                    && self.look_inside(&content).await?.is_none() =>
+            {
+                format!("{content} is missing")
+            }
+            _ => return Ok(None),
+        };
+        match (&entry.pending, hex::decode(&entry.sha256)) {
+            (Some(name), _) => self.store.archive_pending_damaged(&self.plan, name).await?,
+            (None, Ok(digest)) => self.store.archive_damaged(&self.plan, &[digest]).await?,
+            (None, Err(_)) => {}
+        }
+        tracing::error!(plan = self.plan, key = entry.key, how, "an object cannot be brought back");
+        Ok(Some(how))
+    }
+
+    /// The run does not pass for whole any more. What a verification found of it says more, and stays.
+    pub(super) async fn is_not_whole(&self, run: &str, lost: &Lost) -> Result<()> {
+        let rows = self.store.archives(&self.plan).await?;
+        if lost.count() == 0 || rows.iter().any(|row| row.run == run && row.damaged.is_some()) {
+            return Ok(());
+        }
+        Ok(self.store.archive_is_damaged(&self.plan, run, Some(&lost.told())).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_lost_is_counted_and_the_first_of_it_told() {
+        let lost = Lost::default();
+        for number in 0..2 * NAMED {
+            lost.add(&format!("{number:03}"), format!("objects/{number} is missing"));
+        }
+        assert_eq!(lost.count(), 200);
+        assert_eq!(lost.of("000").as_deref(), Some("000 does not come back: objects/0 is missing"));
+        assert_eq!(lost.of("150"), None);
+        assert!(lost.told().starts_with("objects/0 is missing; objects/1 is missing"), "{}", lost.told());
+    }
+}
