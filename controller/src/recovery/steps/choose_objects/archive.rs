@@ -97,8 +97,13 @@ async fn judge(
     };
     ctx.doing(SpanKind::Data, format!("comparing the manifest of run {run} with what the archive lists"));
     let which = Which { run: Some(run.to_owned()), as_of: None };
-    let verified = archiver.verify(&which, Depth::Listing, false).await;
-    let verified = verified.map_err(StepError::failed(format!("checking archive run {run}")))?;
+    let verified = match archiver.verify(&which, Depth::Listing, false).await {
+        // It is of this run, and an older one may do.
+        Err(error) if error.class() == Class::Terminal => {
+            return Ok(Err(lost("unreadable", Chain(&error).to_string())));
+        }
+        verified => verified.map_err(StepError::failed(format!("checking archive run {run}")))?,
+    };
     if !verified.findings.is_empty() {
         return Ok(Err(lost("damaged", verified.findings.join("; "))));
     }
