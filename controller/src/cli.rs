@@ -138,6 +138,7 @@ impl Command {
         match self {
             Self::Plan(_) | Self::Get(_) | Self::Describe(_) | Self::Evidence(_) => true,
             Self::Backups(args) => args.accept.is_none(),
+            Self::Archive(args) => args.only_list(),
             _ => false,
         }
     }

@@ -30,6 +30,13 @@ pub(super) struct Args {
     command: Command,
 }
 
+impl Args {
+    /// Whether the code says nothing but that something was printed.
+    pub(super) fn only_list(&self) -> bool {
+        matches!(self.command, Command::List(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a key pair: the recipient for the plan, the identity for a safe place away from this machine

@@ -99,3 +99,22 @@ async fn an_archive_run_that_is_watched_is_a_document_a_line() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_stops_reading_ends_no_run_and_has_not_seen_its_end() {
+    play(&with(&[]), async |depot| {
+        depot.source.put(PRODUCTION, "a", "the content of a").await;
+        // Long enough for a look at how far it is, which nobody reads.
+        depot.break_source("GetObject", "/a", Some(1), Fault::Latency { ms: 3_000 });
+        let code = async |words: &[&str]| {
+            let mut child = depot.begin(words);
+            drop(child.stdout.take());
+            child.wait().await.expect("its end").code()
+        };
+        assert_eq!(code(&["run", "--watch"]).await, Some(1));
+        assert_eq!(depot.daemon.records().column("SELECT phase FROM archives").await, ["Complete"]);
+        assert_eq!(code(&["verify"]).await, Some(1));
+        assert_eq!(code(&["list"]).await, Some(0), "it only lists");
+    })
+    .await;
+}
