@@ -32,7 +32,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let key = rcgen::KeyPair::generate().unwrap();
-        let own = rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let own =
+            rcgen::CertificateParams::new(vec!["a.test".to_owned()]).unwrap().self_signed(&key).unwrap();
         assert_eq!(read(written(own.der()).as_bytes()).unwrap(), [own.der().clone()]);
         let all = read(with_systems(own.pem().as_bytes()).as_bytes()).unwrap();
         assert_eq!(all.last(), Some(own.der()));

@@ -32,6 +32,8 @@ pub struct Observed {
     pub of_extensions: BTreeSet<RelationName>,
     /// The partitioned tables among them, whose rows are their partitions'.
     pub partitioned: BTreeSet<RelationName>,
+    /// The roles of its server.
+    pub roles: BTreeSet<String>,
     /// Each sequence.
     pub sequences: BTreeMap<RelationName, SequenceState>,
     /// Large objects.
@@ -127,9 +129,19 @@ pub async fn observe(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Re
     forget_search_path(conn).await?;
     let objects = objects(conn).await?;
     let (rows, of_extensions, partitioned) = rows(conn, progress).await?;
+    let roles = roles(conn).await?;
     let sequences = sequences(conn).await?;
     let (large_objects, large_object_bytes) = large_objects(conn).await?;
-    Ok(Observed { objects, rows, of_extensions, partitioned, sequences, large_objects, large_object_bytes })
+    Ok(Observed {
+        objects,
+        rows,
+        of_extensions,
+        partitioned,
+        roles,
+        sequences,
+        large_objects,
+        large_object_bytes,
+    })
 }
 
 /// A path as both sides tell it: on one line, and without the quotes that a dump puts into what a comment is on, where
@@ -224,6 +236,12 @@ async fn count(conn: &mut PgConnection, table: &Relation) -> sqlx::Result<i64> {
     let mut transaction = unveiled(conn, &[&table.quoted]).await?;
     let count = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await?;
     transaction.rollback().await.map(|()| count)
+}
+
+async fn roles(conn: &mut PgConnection) -> Result<BTreeSet<String>, CheckError> {
+    let names: Result<Vec<String>, _> =
+        sqlx::query_scalar("SELECT rolname::text FROM pg_catalog.pg_roles").fetch_all(conn).await;
+    names.map(BTreeSet::from_iter).map_err(failed("list the roles"))
 }
 
 async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {
