@@ -207,6 +207,11 @@ impl Scheduler {
     }
 }
 
+/// Whether this release can read the plan and follow its schedules. One that was applied by another release may not be valid any more.
+pub fn check(plan: &PlanRow) -> Result<(), ScheduleError> {
+    read(plan).map(drop)
+}
+
 /// A schedule as it stands in a plan.
 struct Read {
     job: Job,
