@@ -118,6 +118,15 @@ impl Observed {
         Some((found, found == expected || (found > expected && of_extension)))
     }
 
+    /// How many tables hold rows of the user's, and how many these are. A partitioned table's are its partitions', and an extension
+    /// brings its own.
+    pub fn counted(&self) -> (u64, u64) {
+        let own =
+            |table: &RelationName| !self.partitioned.contains(table) && !self.of_extensions.contains(table);
+        let own = self.rows.iter().filter(|(table, _)| own(table));
+        own.fold((0, 0), |(tables, all), (_, rows)| (tables + 1, all + rows))
+    }
+
     /// Whether this object was seen.
     pub fn has(&self, kind: &str, path: &str) -> bool {
         self.objects.contains(&(kind.to_owned(), comparable(kind, path)))
@@ -279,6 +288,19 @@ async fn large_objects(conn: &mut PgConnection) -> Result<(u64, u64), CheckError
 mod tests {
     use super::*;
     use crate::backup::lab::lab;
+
+    #[test]
+    fn rows_of_partitions_are_counted_once() {
+        let relation = |name: &str| RelationName { schema: "public".into(), name: name.into() };
+        let rows = [("all", 1_000), ("y2025", 400), ("y2026", 600), ("spatial_ref_sys", 8_500)];
+        let seen = Observed {
+            rows: rows.iter().map(|(name, rows)| (relation(name), *rows)).collect(),
+            partitioned: [relation("all")].into(),
+            of_extensions: [relation("spatial_ref_sys")].into(),
+            ..Observed::default()
+        };
+        assert_eq!(seen.counted(), (2, 1_000));
+    }
 
     #[tokio::test]
     async fn large_objects_are_measured_and_not_read() {
