@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprise_crds::RecoveryPlanSpec;
+use reprise_crds::plan::{DrillSpec, DumpsSpec, ObjectivesSpec, ProofSpec};
+use reprise_crds::{Period, RecoveryPlanSpec};
+use serde::Deserialize as _;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Dated, What};
@@ -19,6 +22,8 @@ use crate::store::{PlanDates, StoreError};
 const LOOK: Duration = Duration::from_secs(5);
 /// An archive is read back week by week; after two weeks and a day without, somebody should look.
 const VERIFIED: Duration = Duration::from_hours(15 * 24);
+/// The age at which an archive is stale whose plan does not say, or cannot be read.
+const ARCHIVED: Period = Period::seconds(8 * 24 * 3_600);
 
 /// The limits of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +52,28 @@ impl Limits {
                 .filter(|archive| !archive.recipients.is_empty())
                 .map(|archive| archive.dumps.max_age.duration()),
             drill: spec.drill.enabled.then(|| spec.drill.max_age.duration()),
+        }
+    }
+
+    /// Of a plan that this release cannot read: what can be read of it, else what is usual. Nothing is archived or proven until
+    /// somebody corrects it, so its alerts are what is left of it.
+    fn of_unreadable(spec: &Value) -> Self {
+        let enabled = |part: &str| spec[part]["enabled"] != Value::Bool(false);
+        let age = |age: &Value, usual: Period| Period::deserialize(age).unwrap_or(usual).duration();
+        let archive = &spec["archive"];
+        let scheduled = !archive["schedule"].is_null();
+        let copied = archive["recipients"].as_array().is_some_and(|all| !all.is_empty());
+        let objectives = ObjectivesSpec {
+            rpo: Period::deserialize(&spec["objectives"]["rpo"]).ok(),
+            ..Default::default()
+        };
+        let stale = ProofSpec::default().stale_after(&objectives);
+        Self {
+            backup: enabled("proof").then(|| age(&spec["proof"]["maxAge"], stale)),
+            archive: scheduled.then(|| age(&archive["maxAge"], ARCHIVED)),
+            verification: scheduled.then_some(VERIFIED),
+            dump_copy: copied.then(|| age(&archive["dumps"]["maxAge"], DumpsSpec::default().max_age)),
+            drill: enabled("drill").then(|| age(&spec["drill"]["maxAge"], DrillSpec::default().max_age)),
         }
     }
 }
@@ -110,10 +137,34 @@ impl Known {
         {
             return *limits;
         }
-        // A plan that cannot be read asks for nothing; that it cannot is told elsewhere.
-        let limits = RecoveryPlanSpec::from_json(dates.spec.clone()).map(|spec| Limits::of(&spec));
-        let limits = limits.unwrap_or_default();
+        let limits = match RecoveryPlanSpec::from_json(dates.spec.clone()) {
+            Ok(spec) => Limits::of(&spec),
+            Err(_) => Limits::of_unreadable(&dates.spec),
+        };
         self.0.insert(dates.plan.clone(), (dates.generation, limits));
         limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_that_cannot_be_read_keeps_its_limits() {
+        let hours = |hours| Some(Duration::from_hours(hours));
+        let spec = json!({
+            "proof": { "maxAge": "3h" }, "drill": { "enabled": false, "invented": 1 }, "apps": 7,
+            "archive": { "maxAge": "2d", "schedule": {"cron": "0 4 * * *"}, "recipients": ["age1"], "dumps": 7 },
+        });
+        assert!(RecoveryPlanSpec::from_json(spec.clone()).is_err());
+        let limits = Limits::of_unreadable(&spec);
+        assert_eq!((limits.backup, limits.archive, limits.dump_copy), (hours(3), hours(48), hours(26)));
+        assert_eq!((limits.verification, limits.drill), (Some(VERIFIED), None));
+        let usual = Limits::of_unreadable(&json!({}));
+        let (nothing, drilled) = ((usual.archive, usual.verification, usual.dump_copy), hours(9 * 24));
+        assert_eq!((usual.backup, usual.drill, nothing), (hours(26), drilled, (None, None, None)));
     }
 }

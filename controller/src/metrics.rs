@@ -143,6 +143,11 @@ impl Metrics {
         self.freshness.dates_are(dates, clock);
     }
 
+    /// Whether each plan can be read; one that is not named is not there.
+    pub fn plans_are(&self, all: &[(String, bool)]) {
+        self.outlooks.plans_are(all);
+    }
+
     /// What the last preflight of each plan found, as it is on record.
     pub fn readiness_is(&self, all: &[Readiness]) {
         self.preflight.readiness_is(all);

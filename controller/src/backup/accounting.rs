@@ -6,7 +6,7 @@
 
 mod rules;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub use rules::Rule;
 pub(super) use rules::skip_rule;
 
 use super::checks::Observed;
-use super::contents::{Counts, TableCount};
+use super::contents::{Counts, SequenceValue, TableCount};
 use super::restore::{EntryError, Report, Selection};
 use super::toc::{Entry, Toc, on_one_line};
 
@@ -119,31 +119,53 @@ pub fn account(
     observed: &Observed,
 ) -> Account {
     let toc = &*toc.with_owners(&counts.owners_with_spaces);
+    let ids: HashSet<u32> = toc.entries.iter().map(|entry| entry.id).collect();
     let mut errors: HashMap<u32, Vec<&EntryError>> = HashMap::new();
     let mut unattributed = Vec::new();
     for error in &report.errors {
-        match error.entry.filter(|id| toc.entry(*id).is_some()) {
+        match error.entry.filter(|id| ids.contains(id)) {
             Some(id) => errors.entry(id).or_default().push(error),
             None if rules::forgives_setting(error) => {}
             None => unattributed.push(error.to_string()),
         }
     }
     unattributed.extend(report.unparsed());
+    let expected = Expected::of(counts);
     let entries = toc.entries.iter().map(|entry| {
         let own = errors.get(&entry.id).map_or(&[][..], Vec::as_slice);
-        Accounted { entry: entry.clone(), fate: fate(entry, selection, own, counts, observed) }
+        Accounted { entry: entry.clone(), fate: fate(entry, selection, own, &expected, observed) }
     });
     Account { entries: entries.collect(), unattributed }
+}
+
+/// What the dump holds, by the paths that its table of contents tells: it may have a hundred thousand tables.
+struct Expected<'a> {
+    counts: &'a Counts,
+    tables: HashMap<String, &'a TableCount>,
+    sequences: HashMap<String, &'a SequenceValue>,
+}
+
+impl<'a> Expected<'a> {
+    fn of(counts: &'a Counts) -> Self {
+        let tables = counts.tables.iter().map(|count| (path_of(&count.table), count)).collect();
+        let sequences = counts.sequences.iter().map(|value| (path_of(&value.sequence), value)).collect();
+        Self { counts, tables, sequences }
+    }
+
+    /// What the dump has for an entry of data.
+    fn rows(&self, entry: &Entry) -> Option<&'a TableCount> {
+        if entry.kind == "TABLE DATA" { self.tables.get(&entry.path()).copied() } else { None }
+    }
 }
 
 fn fate(
     entry: &Entry,
     selection: &Selection,
     errors: &[&EntryError],
-    counts: &Counts,
+    expected: &Expected<'_>,
     observed: &Observed,
 ) -> Fate {
-    let seen = look(entry, counts, observed);
+    let seen = look(entry, expected, observed);
     if let Some(rule) = selection.skipped(entry.id) {
         // What was left out because it is there already must be seen there.
         return match (rule.needs_sight(), seen) {
@@ -152,11 +174,14 @@ fn fate(
             (true, Sight::Blind) | (false, _) => Fate::Benign(rule),
         };
     }
-    let rows = || rows_in_dump(entry, counts).map(|count| count.rows);
-    let forgiven = errors.iter().map(|error| rules::error_rule(entry, error, rows()));
+    let binding = rules::binding(entry, expected.counts, &observed.roles);
+    let known =
+        rules::Known { rows: expected.rows(entry).map(|count| count.rows), binding: binding.as_deref() };
+    let forgiven = errors.iter().map(|error| rules::error_rule(entry, error, known));
     let rule = forgiven.clone().flatten().next_back();
     if let Some((error, _)) = errors.iter().zip(forgiven).find(|(_, rule)| rule.is_none()) {
-        return Fate::Missing(error.to_string());
+        let binding = binding.filter(|_| rules::lacks_role(error));
+        return Fate::Missing(binding.map_or_else(|| error.to_string(), |why| format!("{error}, and {why}")));
     }
     match (seen, rule) {
         (Sight::Seen, _) => Fate::Restored(Evidence::Observed),
@@ -174,11 +199,11 @@ enum Sight {
     Blind,
 }
 
-fn look(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
+fn look(entry: &Entry, expected: &Expected<'_>, observed: &Observed) -> Sight {
     match entry.kind.as_str() {
-        "TABLE DATA" => look_at_rows(entry, counts, observed),
-        "SEQUENCE SET" => look_at_value(entry, counts, observed),
-        "BLOB" | "BLOBS" | "BLOB METADATA" => look_at_large_objects(counts, observed),
+        "TABLE DATA" => look_at_rows(entry, expected, observed),
+        "SEQUENCE SET" => look_at_value(entry, expected, observed),
+        "BLOB" | "BLOBS" | "BLOB METADATA" => look_at_large_objects(expected.counts, observed),
         "COMMENT" if !observed.sees_comment(&entry.name) => Sight::Blind,
         kind if observed.sees(kind) => {
             if observed.has(kind, &entry.path()) {
@@ -191,9 +216,9 @@ fn look(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
     }
 }
 
-fn look_at_rows(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
+fn look_at_rows(entry: &Entry, expected: &Expected<'_>, observed: &Observed) -> Sight {
     // Rows that were loaded through a partition's root are compared there.
-    let Some(expected) = rows_in_dump(entry, counts) else { return Sight::Blind };
+    let Some(expected) = expected.rows(entry) else { return Sight::Blind };
     match observed.rows_of(&expected.table, expected.rows) {
         Some((_, true)) => Sight::Seen,
         Some((found, false)) => Sight::Absent(format!("{found} of {} rows are there", expected.rows)),
@@ -201,17 +226,8 @@ fn look_at_rows(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
     }
 }
 
-/// What the dump has for an entry of data.
-fn rows_in_dump<'a>(entry: &Entry, counts: &'a Counts) -> Option<&'a TableCount> {
-    let path = entry.path();
-    let tables = if entry.kind == "TABLE DATA" { &counts.tables[..] } else { &[] };
-    tables.iter().find(|count| path_of(&count.table) == path)
-}
-
-fn look_at_value(entry: &Entry, counts: &Counts, observed: &Observed) -> Sight {
-    let path = entry.path();
-    let expected = counts.sequences.iter().find(|value| path_of(&value.sequence) == path);
-    let Some(expected) = expected else { return Sight::Blind };
+fn look_at_value(entry: &Entry, expected: &Expected<'_>, observed: &Observed) -> Sight {
+    let Some(expected) = expected.sequences.get(&entry.path()) else { return Sight::Blind };
     match observed.sequences.get(&expected.sequence) {
         Some(state) if (state.last_value, state.is_called) == (expected.last_value, expected.is_called) => {
             Sight::Seen

@@ -60,6 +60,15 @@ pub struct SequenceValue {
     pub is_called: bool,
 }
 
+/// A policy that is for certain roles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its table.
+    pub table: RelationName,
+    /// The roles.
+    pub roles: Vec<String>,
+}
+
 /// All that a dump holds, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -83,6 +92,12 @@ pub struct Counts {
     /// The roles that policies and user mappings are for, which no dump holds.
     #[serde(default)]
     pub roles: BTreeSet<String>,
+    /// Each policy that is for certain roles, as `SCHEMA TABLE NAME`.
+    #[serde(default)]
+    pub policies: BTreeMap<String, Policy>,
+    /// The tables whose row-level security binds their owner too.
+    #[serde(default)]
+    pub forced: BTreeSet<RelationName>,
     /// Owners of what is in the dump whose own names have a space in them.
     #[serde(default)]
     pub owners_with_spaces: BTreeSet<String>,

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use thiserror::Error;
 
+pub(super) use messages::without_values;
 pub use messages::{EntryError, Messages, Report};
 pub use progress::Progress;
 pub use run::restore;

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::get::moment;
 use super::{CliError, output, report};
-use crate::schedule::runner::next;
+use crate::runtime::chain::Chain;
+use crate::schedule::runner::{check, next};
 use crate::store::{PlanRow, RunState, ScheduledRun, Store};
 
 /// A scheduled job of a plan.
@@ -77,9 +78,14 @@ pub(super) fn cells(row: &PlanRow) -> [String; 3] {
     [word("status"), predicted.map(report::seconds).unwrap_or_default(), word("message")]
 }
 
+/// Why nobody works on the plan, if this release cannot read it.
+fn unreadable(row: &PlanRow) -> Option<String> {
+    check(row).err().map(|error| Chain(&error).to_string())
+}
+
 /// The plan for programs.
 pub(super) fn document(row: &PlanRow) -> Value {
-    json!({ "name": row.name, "generation": row.generation, "createdAt": row.created_at, "status": row.status })
+    json!({ "name": row.name, "unreadable": unreadable(row), "generation": row.generation, "createdAt": row.created_at, "status": row.status })
 }
 
 /// The same with its jobs.
@@ -94,6 +100,11 @@ pub(super) fn text(row: &PlanRow, jobs: &BTreeMap<String, JobState>) -> Result<(
     let [status, predicted, message] = cells(row);
     output::line(format!("Plan:       {}", row.name))?;
     output::line(format!("Generation: {}, first applied {}", row.generation, moment(row.created_at)))?;
+    if let Some(why) = unreadable(row) {
+        output::line(format!(
+            "Unreadable: {why}. Nothing is archived, proven or rehearsed: correct the plan and `reprise apply` it"
+        ))?;
+    }
     let unknown = || "not known: the daemon has not looked, or no drill is wanted".to_owned();
     output::line(format!(
         "Proven:     {}",
@@ -169,6 +180,14 @@ mod tests {
         ] {
             assert_eq!(stands(&run), told);
         }
+    }
+
+    #[test]
+    fn a_plan_that_this_release_cannot_read_says_so() {
+        let spec = json!({ "archive": 7 });
+        let row = PlanRow { name: "shop".into(), spec, status: json!({}), generation: 1, created_at: at(0) };
+        let told = document(&row)["unreadable"].as_str().map(str::to_owned).unwrap_or_default();
+        assert!(told.contains("archive"), "{told}");
     }
 
     #[test]

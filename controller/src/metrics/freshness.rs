@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::MetricsError;
 use super::family::{Families, opts, seconds};
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{Clock, SKEW};
 
 /// When the records were not read for so long, nothing is called fresh any more.
 const UNSEEN: Duration = Duration::from_mins(2);
@@ -65,10 +65,11 @@ pub struct Dated {
 }
 
 impl Dated {
-    /// Whether it is younger than its limit. Absent is not fresh; what the plan does not want is neither.
+    /// Whether it is younger than its limit. Absent is not fresh, nor is what is of a time to come: then a clock was or is wrong. What
+    /// the plan does not want is neither.
     pub fn is_fresh(&self, now: DateTime<Utc>) -> Option<bool> {
         let limit = TimeDelta::from_std(self.limit?).unwrap_or(TimeDelta::MAX);
-        Some(self.at.is_some_and(|at| now - at <= limit))
+        Some(self.at.is_some_and(|at| now - at <= limit && at - now <= SKEW))
     }
 }
 
@@ -187,7 +188,7 @@ impl Freshness {
                 family.with_label_values(&both[..1]).set(seconds(at));
             }
             for (_, family) in self.ages.iter().filter(of) {
-                family.with_label_values(&both[..1]).set((now - at).as_seconds_f64());
+                family.with_label_values(&both[..1]).set((now - at).as_seconds_f64().max(0.0));
             }
         }
         if let Some(limit) = one.limit {
@@ -263,6 +264,13 @@ mod tests {
         assert!(lines(&metrics).iter().any(|line| line.contains("shop")));
         metrics.dates_are(Vec::new(), &clock);
         assert_eq!(lines(&metrics), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_of_a_time_to_come_is_not_fresh() {
+        let ahead = |minutes| Dated { at: Some(now() + TimeDelta::minutes(minutes)), ..backup("shop", None) };
+        assert_eq!(ahead(4).is_fresh(now()), Some(true), "clocks differ a little");
+        assert_eq!(ahead(60 * 24 * 1500).is_fresh(now()), Some(false));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub struct Outlook {
 
 #[derive(Debug)]
 pub(super) struct Outlooks {
+    readable: IntGaugeVec,
     proven: IntGaugeVec,
     predicted: GaugeVec,
     objective: GaugeVec,
@@ -30,11 +31,20 @@ impl Outlooks {
         let proven = "Whether the last drill proves that the plan can be recovered as everything is today.";
         let predicted = "How long a recovery would take at today's sizes, from the filing to dns-ok.";
         let objective = "The plan's recovery time objective.";
+        let readable = "Whether this release can read the plan; one that it cannot is not worked on.";
         Ok(Self {
+            readable: families.gauges("plan_readable", readable, &["plan"])?,
             proven: families.gauges("plan_proven", proven, &["plan"])?,
             predicted: families.float_gauges("predicted_rto_seconds", predicted, &["plan"])?,
             objective: families.float_gauges("objective_rto_seconds", objective, &["plan"])?,
         })
+    }
+
+    pub(super) fn plans_are(&self, all: &[(String, bool)]) {
+        self.readable.reset();
+        for (plan, readable) in all {
+            self.readable.with_label_values(&[plan.as_str()]).set(i64::from(*readable));
+        }
     }
 
     pub(super) fn outlooks_are(&self, all: &[Outlook]) {

@@ -216,6 +216,7 @@ fn all() -> Metrics {
         checks: vec![("dns", true)],
         ends: vec![("artifacts", at)],
     }]);
+    metrics.plans_are(&[(plan(), true)]);
     metrics.outlooks_are(&[Outlook {
         plan: plan(),
         proven: Some(true),

@@ -86,7 +86,8 @@ fn kept(plan: &PlanRow) -> Option<Kept> {
 }
 
 fn is_due(kept: Option<&Kept>, began: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    now >= began + FIRST && kept.is_none_or(|kept| kept.at + EVERY <= now)
+    // A look from a time to come was dated by a clock that was ahead.
+    (now >= began + FIRST || began > now) && kept.is_none_or(|kept| kept.at + EVERY <= now || kept.at > now)
 }
 
 fn readiness(plan: &PlanRow) -> Option<Readiness> {
@@ -140,5 +141,8 @@ mod tests {
         let kept = looked(10, Grade::Good);
         assert!(!is_due(Some(&kept), at(0), at(14)));
         assert!(is_due(Some(&kept), at(0), at(15)));
+        let years = looked(4 * 365 * 24 * 60, Grade::Good);
+        assert!(is_due(Some(&years), at(0), at(15)), "the clock was ahead when it was looked");
+        assert!(is_due(None, at(4 * 365 * 24 * 60), at(15)), "and when the daemon began");
     }
 }

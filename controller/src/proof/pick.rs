@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::policy::Policy;
+use super::policy::{LONGEST_REST, Policy};
 use crate::store::Verdict;
 
 /// Why a backup is taken up.
@@ -29,15 +29,13 @@ pub(super) fn next<'a>(
     tried: &BTreeSet<String>,
     draw: impl FnOnce(usize) -> usize,
 ) -> Option<(&'a Verdict, Why)> {
-    let open: Vec<&Verdict> = present(rows)
-        .filter(|row| !tried.contains(&row.backup))
-        .filter(|row| row.retry_at.is_none_or(|at| at <= now))
-        .collect();
+    let open: Vec<&Verdict> =
+        present(rows).filter(|row| !tried.contains(&row.backup)).filter(|row| rested(row, now)).collect();
     if let Some(new) = open.iter().find(|row| !row.settled) {
         return Some((new, Why::New));
     }
-    let doubtful =
-        |row: &&&Verdict| row.refused.is_some() && row.climbs < 2 && row.checked_at + policy.doubt <= now;
+    let long_since = |row: &Verdict| row.checked_at + policy.doubt <= now || row.checked_at > now;
+    let doubtful = |row: &&&Verdict| row.refused.is_some() && row.climbs < 2 && long_since(row);
     if let Some(doubtful) = open.iter().find(doubtful) {
         return Some((doubtful, Why::Doubt));
     }
@@ -52,8 +50,13 @@ pub(super) fn enough(rows: &[Verdict], tried: usize, policy: &Policy) -> bool {
 
 /// The backups that are due and were not tried.
 pub(super) fn left(rows: &[Verdict], now: DateTime<Utc>, tried: &BTreeSet<String>) -> usize {
-    let due = |row: &&Verdict| !row.settled && row.retry_at.is_none_or(|at| at <= now);
+    let due = |row: &&Verdict| !row.settled && rested(row, now);
     present(rows).filter(due).filter(|row| !tried.contains(&row.backup)).count()
+}
+
+/// Whether it may be tried again. Nothing rests beyond the longest rest: what says so was dated by a clock that was ahead.
+fn rested(row: &Verdict, now: DateTime<Utc>) -> bool {
+    row.retry_at.is_none_or(|at| at <= now || at > now + LONGEST_REST)
 }
 
 /// The database's backups that the platform lists.
@@ -70,8 +73,10 @@ fn sample<'a>(
     draw: impl FnOnce(usize) -> usize,
 ) -> Option<&'a Verdict> {
     let long_ago = now - policy.sample_every;
-    let lately = present(rows).any(|row| row.climbs > 1 && row.checked_at > long_ago);
-    let old: Vec<&&Verdict> = open.iter().filter(|row| row.checked_at <= long_ago).collect();
+    // One that was looked at in a time to come was looked at by a clock that was ahead.
+    let fresh = |row: &Verdict| row.checked_at > long_ago && row.checked_at <= now;
+    let lately = present(rows).any(|row| row.climbs > 1 && fresh(row));
+    let old: Vec<&&Verdict> = open.iter().filter(|row| !fresh(row)).collect();
     if lately || old.is_empty() {
         return None;
     }
@@ -147,6 +152,18 @@ mod tests {
         assert_eq!(drawn.map(|(row, _)| row.backup.as_str()), Some("b"));
         let again = Verdict { climbs: 2, ..proven("d", 1) };
         assert_eq!(picked(&[again, proven("b", 40)], &[]), None, "another was looked at again lately");
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_dated_is_taken_up_again() {
+        let years = now() + TimeDelta::days(1500);
+        let proven = Verdict { checked_at: years, climbs: 2, ..proven("b", 0) };
+        assert_eq!(picked(&[proven.clone(), row("a")], &["a"]), Some(("b".into(), Why::Sample)));
+        let refused = Verdict { checked_at: years, ..refused("a", 0) };
+        assert_eq!(picked(&[refused], &[]), Some(("a".into(), Why::Doubt)));
+        let rests = Verdict { retry_at: Some(years), ..row("a") };
+        assert_eq!(picked(std::slice::from_ref(&rests), &[]), Some(("a".into(), Why::New)));
+        assert_eq!(left(&[rests], now(), &BTreeSet::new()), 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ const DOUBT: TimeDelta = TimeDelta::hours(1);
 const MOST: usize = 20;
 /// How long nothing is tried after the first attempt that taught nothing, and at most.
 const REST: TimeDelta = TimeDelta::minutes(10);
-const LONGEST_REST: TimeDelta = TimeDelta::hours(12);
+pub(super) const LONGEST_REST: TimeDelta = TimeDelta::hours(12);
 
 /// What is decided with.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -20,7 +20,11 @@ use super::throwaway::Throwaway;
 use super::trial::Tried;
 use crate::backup::ladder::Climb;
 use crate::recovery::tools::Tools;
-use crate::store::{Rung, Verdict};
+use crate::runtime::chain::Chain;
+use crate::store::{Rung, Store, Verdict};
+
+/// Between two looks whether a recovery is at work, while a backup is taken up. Real time: it is between us and our own store.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// The sessions' name.
 pub(super) const APPLICATION: &str = "reprise-proof";
@@ -185,7 +189,21 @@ impl Prover<'_> {
             }
             let Some(server) = server.as_mut() else { return Ok(()) };
             tried.insert(known.backup.clone());
-            let taken = self.take(bench, server, known, why, stop).await?;
+            // What was asked for goes on: whoever asked sees what it does.
+            let taken = self.take(bench, server, known, why, stop);
+            let taken = match which {
+                Which::Due => unless_recovery(&self.tools.store, BETWEEN_LOOKS, taken).await,
+                Which::One(_) | Which::All => Some(taken.await),
+            };
+            let Some(taken) = taken.transpose()? else {
+                tracing::info!(
+                    plan = self.plan,
+                    backup = known.label(),
+                    "a recovery is at work, which comes first"
+                );
+                summary.postponed = true;
+                return Ok(());
+            };
             told(&taken);
             summary.taken.push(taken);
         }
@@ -311,8 +329,55 @@ impl Prover<'_> {
     }
 }
 
+/// What `work` comes to; `None` as soon as a recovery is at work, which needs disk, processors and line for itself. What is dropped
+/// then ends its programs; its files go with the throwaway server.
+async fn unless_recovery<T>(store: &Store, between: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let recovery = async {
+        loop {
+            tokio::time::sleep(between).await;
+            match store.recovery_at_work().await {
+                Ok(true) => return,
+                Ok(false) => {}
+                // The work writes to the same store, and meets what is wrong with it.
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "cannot look whether a recovery is at work");
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = recovery => None,
+    }
+}
+
 /// What was looked at, as it was told.
 fn sentences(checks: Option<&Value>) -> Vec<String> {
     let told = checks.and_then(Value::as_object).into_iter().flat_map(serde_json::Map::values);
     told.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::lab;
+
+    const AT_ONCE: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
+    async fn a_climb_under_way_yields_to_a_recovery() {
+        let lab = lab().await;
+        let under_way = async {
+            lab.store.file_request("bad-day", "apilos", &serde_json::json!({})).await.expect("filed");
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(unless_recovery(&lab.store, AT_ONCE, under_way).await, None);
+        lab.sql("UPDATE recovery_requests SET phase = 'Succeeded'").await.expect("written");
+        let waits = lab.store.recovery_at_work();
+        assert!(
+            unless_recovery(&lab.store, AT_ONCE, waits).await.is_some_and(|there| there.is_ok_and(|it| !it))
+        );
+        lab.end().await;
+    }
 }

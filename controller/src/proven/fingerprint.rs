@@ -10,6 +10,7 @@ use crate::recovery::grounds::Grounds;
 use crate::recovery::outputs::{ChosenBackup, ConfiguredApp, Outputs};
 use crate::recovery::rehearsal;
 use crate::recovery::step::Step;
+use crate::runtime::clock::SKEW;
 use crate::store::{RequestRow, StepRow};
 use reprise_crds::Phase;
 
@@ -105,6 +106,9 @@ pub(super) fn standing(
     if !changes.is_empty() {
         return not("Changed", format!("changed since the drill {name} of {date}: {}", changes.join(", ")));
     }
+    if ended - now > SKEW {
+        return not("ClockWrong", format!("the last drill, {name}, ended at {date}, which is still to come"));
+    }
     if now - ended > limit {
         let days = limit.num_days();
         return not("TooOld", format!("the last drill, {name} of {date}, is older than {days} days"));
@@ -150,6 +154,9 @@ mod tests {
         assert!(seen(Phase::Succeeded, &fingerprint(), 9).proven);
         assert_eq!(seen(Phase::Succeeded, &fingerprint(), 10).reason, "TooOld");
         assert_eq!(seen(Phase::Failed, &fingerprint(), 0).reason, "DrillFailed");
+        assert!(seen(Phase::Succeeded, &fingerprint(), 0).proven);
+        let ahead = seen(Phase::Succeeded, &fingerprint(), -1500);
+        assert_eq!((ahead.proven, ahead.reason), (false, "ClockWrong"), "it ended in a time to come");
         let never = standing(None, None, &fingerprint(), TimeDelta::days(9), DateTime::UNIX_EPOCH);
         assert_eq!((never.proven, never.reason), (false, "NeverDrilled"));
     }

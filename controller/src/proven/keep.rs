@@ -109,7 +109,7 @@ impl Plan<'_> {
     async fn commits(&self, known: &mut Commits) -> Result<BTreeMap<String, String>, StoreError> {
         let (now, generation) = (self.tools.clock.now(), self.row.generation);
         let known_now = known.get(&self.row.name).filter(|(_, of, _)| *of == generation);
-        if let Some((_, _, commits)) = known_now.filter(|(at, ..)| now - *at < COMMITS) {
+        if let Some((_, _, commits)) = known_now.filter(|(at, ..)| *at <= now && now - *at < COMMITS) {
             return Ok(commits.clone());
         }
         if self.tools.store.recovery_at_work().await? {

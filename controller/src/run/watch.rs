@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::runtime::chain::Chain;
 use crate::runtime::queue::WorkQueue;
 use crate::schedule::runner;
-use crate::store::{ASKED, Store, StoreError, answered};
+use crate::store::{ASKED, PlanRow, Store, StoreError, answered};
 
 /// A lost notification is made up for after this long, in wall time.
 const RESYNC: Duration = Duration::from_secs(15);
@@ -52,6 +52,8 @@ async fn read_ages(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     let plans = store.plans().await?;
     metrics.alerts_are_rehearsed(store.alerts_are_rehearsed(chrono::Utc::now()).await?);
     metrics.archives_are(&store.archive_facts().await?);
+    let readable = |plan: &PlanRow| (plan.name.clone(), runner::check(plan).is_ok());
+    metrics.plans_are(&plans.iter().map(readable).collect::<Vec<_>>());
     metrics.schedules_are(store.last_tick().await?, &runner::next(store, &plans).await?);
     Ok(())
 }

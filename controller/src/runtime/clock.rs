@@ -10,6 +10,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
+/// So far may a vendor's clock, or another machine's, be ahead of ours. A date that is later still was written by a clock that was
+/// wrong: it says nothing of how old something is, and nothing waits for it.
+pub const SKEW: TimeDelta = TimeDelta::minutes(5);
+
 /// The date and the waits of this process. Cheap to clone; clones share their time.
 #[derive(Debug, Clone)]
 pub struct Clock {

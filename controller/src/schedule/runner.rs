@@ -147,8 +147,11 @@ impl Scheduler {
 
     /// The schedules of a plan, read again when its spec has changed.
     async fn followed(&mut self, plan: &PlanRow) -> Result<Vec<Followed>, StoreError> {
+        let now = self.parts.clock.now();
         if let Some((generation, followed)) = self.known.get(&plan.name)
             && *generation == plan.generation
+            // What is followed from a time to come was seen by a clock that was ahead.
+            && followed.iter().all(|followed| followed.since <= now)
         {
             return Ok(followed.clone());
         }
@@ -169,7 +172,8 @@ impl Scheduler {
         let jobs: Vec<&str> = schedules.iter().map(|read| read.job.name()).collect();
         store.forget_schedules(&plan.name, &jobs).await?;
         // A new plan may have waited for a daemon; an old one gets a new schedule from now on.
-        let first = if plan.generation == 1 { plan.created_at } else { self.parts.clock.now() };
+        let now = self.parts.clock.now();
+        let first = if plan.generation == 1 { plan.created_at.min(now) } else { now };
         let mut followed = Vec::new();
         for Read { job, text, schedule } in schedules {
             let since = store.see_schedule(&plan.name, job.name(), &text, first).await?;
@@ -183,11 +187,12 @@ impl Scheduler {
     async fn consider(&mut self, plan: &str, followed: &Followed) -> Result<(), StoreError> {
         let parts = &self.parts;
         let job = followed.job;
-        let last = parts.store.last_run(plan, job.name()).await?;
+        let now = parts.clock.now();
+        let last = parts.store.last_run_until(plan, job.name(), now).await?;
         let after = last.as_ref().map_or(followed.since, |last| last.due_at.max(followed.since));
         let due = followed
             .schedule
-            .due(after, parts.clock.now())
+            .due(after, now)
             .or_else(|| last.filter(|last| last.state != RunState::Done).map(|last| last.due_at));
         let Some(due_at) = due else { return Ok(()) };
         let asked = Instant::now();
@@ -200,6 +205,11 @@ impl Scheduler {
         self.busy.insert((plan.to_owned(), job), task);
         Ok(())
     }
+}
+
+/// Whether this release can read the plan and follow its schedules. One that was applied by another release may not be valid any more.
+pub fn check(plan: &PlanRow) -> Result<(), ScheduleError> {
+    read(plan).map(drop)
 }
 
 /// A schedule as it stands in a plan.

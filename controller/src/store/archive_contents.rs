@@ -197,12 +197,12 @@ impl Store {
     /// be read, and were not yet.
     pub fn archive_sample(&self, plan: &str, count: i64) -> impl Stream<Item = Result<Vec<u8>>> + Send + '_ {
         sqlx::query_scalar(
-            "WITH content AS (SELECT sha256, verified_at, coalesce(thaw_asked_at > now() - interval '10 days'
+            "WITH content AS (SELECT sha256, verified_at, coalesce(thaw_asked_at BETWEEN now() - interval '10 days' AND now()
                     AND thaw_asked_at > coalesce(verified_at, '-infinity'), false) AS thawed
                 FROM archive_objects WHERE plan = $1)
              SELECT sha256 FROM content WHERE thawed
              UNION ALL (SELECT sha256 FROM content WHERE NOT thawed
-                ORDER BY date_trunc('week', verified_at) NULLS FIRST, random() LIMIT $2)",
+                ORDER BY date_trunc('week', CASE WHEN verified_at <= now() THEN verified_at END) NULLS FIRST, random() LIMIT $2)",
         )
         .bind(plan.to_owned())
         .bind(count)
@@ -246,7 +246,7 @@ impl Store {
     /// Contents that the archive holds, and those read again within the last week.
     pub async fn archive_coverage(&self, plan: &str) -> Result<(i64, i64)> {
         sqlx::query_as(
-            "SELECT count(*), count(*) FILTER (WHERE verified_at > now() - interval '7 days') FROM archive_objects WHERE plan = $1",
+            "SELECT count(*), count(*) FILTER (WHERE verified_at BETWEEN now() - interval '7 days' AND now()) FROM archive_objects WHERE plan = $1",
         )
         .bind(plan)
         .fetch_one(&self.pool)

@@ -61,7 +61,7 @@ impl Store {
         .map_err(StoreError::query("freshness.sizes"))
     }
 
-    /// The dates of every plan.
+    /// The dates of every plan. Those of a time to come were written by a clock that was ahead, and hide none that is true.
     pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
         sqlx::query_as(
             "SELECT p.name AS plan, p.spec, p.generation, proven.backup_at, listing.listed_at,
@@ -69,7 +69,7 @@ impl Store {
              FROM recovery_plans p
              LEFT JOIN LATERAL (SELECT max(taken_at) AS backup_at FROM backup_verdicts v
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.rung = 'asserted' AND v.refused IS NULL
-                  AND v.gone_at IS NULL) proven ON true
+                  AND v.gone_at IS NULL AND v.taken_at <= clock_timestamp() + interval '5 minutes') proven ON true
              LEFT JOIN LATERAL (SELECT listed_at FROM backup_listings l
                 WHERE l.plan = p.name AND l.kind = 'database') listing ON true
              LEFT JOIN LATERAL (SELECT v.suspicious IS NOT NULL AND v.accepted_by IS NULL AS suspicious FROM backup_verdicts v
@@ -79,12 +79,16 @@ impl Store {
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                   AND (v.rung <> 'listed' OR v.refused IS NOT NULL)
                 ORDER BY v.taken_at DESC LIMIT 1) judged ON true
-             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL AND NOT suspicious) AS archive_at,
-                max(verified_at) FILTER (WHERE damaged IS NULL) AS archive_verified_at FROM archives a
+             LEFT JOIN LATERAL (SELECT max(finished_at) FILTER (WHERE damaged IS NULL AND NOT suspicious
+                   AND finished_at <= clock_timestamp() + interval '5 minutes') AS archive_at,
+                max(verified_at) FILTER (WHERE damaged IS NULL AND verified_at <= clock_timestamp() + interval '5 minutes') AS archive_verified_at
+                FROM archives a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
-             LEFT JOIN LATERAL (SELECT max(taken_at) AS dump_copy_at FROM archive_dumps d WHERE d.plan = p.name) copied ON true
+             LEFT JOIN LATERAL (SELECT max(taken_at) AS dump_copy_at FROM archive_dumps d
+                WHERE d.plan = p.name AND d.taken_at <= clock_timestamp() + interval '5 minutes') copied ON true
              LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r
-                WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill') drill ON true
+                WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill'
+                  AND r.finished_at <= clock_timestamp() + interval '5 minutes') drill ON true
              ORDER BY p.name",
         )
         .fetch_all(&self.pool)

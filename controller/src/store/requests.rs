@@ -162,7 +162,7 @@ impl Store {
     pub async fn last_drill(&self, plan: &str) -> Result<Option<RequestRow>> {
         let statement = format!(
             "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND phase IN ('Succeeded', 'Failed')
-             ORDER BY finished_at DESC NULLS LAST LIMIT 1"
+             ORDER BY coalesce(finished_at <= clock_timestamp() + interval '5 minutes', false) DESC, finished_at DESC NULLS LAST LIMIT 1"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(plan)

@@ -80,13 +80,15 @@ pub enum Ending {
 const ROW: &str = "SELECT due_at, state, claimed_by, heartbeat_at, finished_at, failures, retry_at, message
     FROM scheduled_runs WHERE plan = $1 AND job = $2";
 
-/// Claimed by our own predecessor, or by a daemon that fell silent. `$4` is our name, `$5` the limit in seconds.
+/// Claimed by our own predecessor, or by a daemon that fell silent. `$4` is our name, `$5` the limit in seconds. A sign of life from
+/// a time to come is of a clock that was ahead: whoever lives gives another one soon.
 const ORPHANED: &str = "(run.state = 'claimed' AND (run.claimed_by = $4
-    OR run.heartbeat_at < clock_timestamp() - make_interval(secs => $5)))";
+    OR run.heartbeat_at NOT BETWEEN clock_timestamp() - make_interval(secs => $5)
+        AND clock_timestamp() + make_interval(secs => $5)))";
 
 impl Store {
     /// Remembers that `plan` has this schedule for `job`, and says since when it is followed: `since` at first sight and after
-    /// every change of it.
+    /// every change of it, and never later than that.
     pub async fn see_schedule(
         &self,
         plan: &str,
@@ -97,7 +99,7 @@ impl Store {
         sqlx::query_scalar(
             "INSERT INTO schedules AS known (plan, job, schedule, since) VALUES ($1, $2, $3, $4)
              ON CONFLICT (plan, job) DO UPDATE SET schedule = EXCLUDED.schedule,
-                since = CASE WHEN known.schedule = EXCLUDED.schedule THEN known.since ELSE EXCLUDED.since END
+                since = CASE WHEN known.schedule = EXCLUDED.schedule THEN least(known.since, EXCLUDED.since) ELSE EXCLUDED.since END
              RETURNING since",
         )
         .bind(plan)
@@ -191,16 +193,33 @@ impl Store {
         ours(claim, done.rows_affected())
     }
 
+    /// The newest run of a job that was due until `now`: a clock that was ahead for a while has left later ones, and they are no
+    /// reason to wait for years.
+    pub async fn last_run_until(
+        &self,
+        plan: &str,
+        job: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<ScheduledRun>> {
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{ROW} AND due_at <= $3 ORDER BY due_at DESC LIMIT 1")))
+            .bind(plan)
+            .bind(job)
+            .bind(now)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(StoreError::query("schedule.run"))
+    }
+
     /// The newest run of a job, whatever became of it.
     pub async fn last_run(&self, plan: &str, job: &str) -> Result<Option<ScheduledRun>> {
         self.one_run("ORDER BY due_at DESC LIMIT 1", plan, job).await
     }
 
-    /// The newest run of each job of `plan`, by the jobs' names.
+    /// The newest run of each job of `plan`, by the jobs' names; one of a time to come only where there is no other.
     pub async fn last_runs(&self, plan: &str) -> Result<Vec<LastRun>> {
         sqlx::query_as(
             "SELECT DISTINCT ON (job) job, due_at, state, claimed_by, heartbeat_at, finished_at, failures, retry_at, message
-             FROM scheduled_runs WHERE plan = $1 ORDER BY job, due_at DESC",
+             FROM scheduled_runs WHERE plan = $1 ORDER BY job, due_at > clock_timestamp(), due_at DESC",
         )
         .bind(plan)
         .fetch_all(&self.pool)
@@ -227,11 +246,13 @@ impl Store {
             .map_err(StoreError::query("schedule.run"))
     }
 
-    /// After which time each schedule's next run is due: that at which its newest run was, or since when it is followed.
+    /// After which time each schedule's next run is due: that at which its newest run was, or since when it is followed. Times to come
+    /// are of a clock that was ahead.
     pub async fn schedule_marks(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
         sqlx::query_as(
-            "SELECT plan, job, greatest(since, (SELECT max(due_at) FROM scheduled_runs AS run
-                WHERE run.plan = known.plan AND run.job = known.job)) FROM schedules AS known",
+            "SELECT plan, job, greatest(least(since, clock_timestamp()), (SELECT max(due_at) FROM scheduled_runs AS run
+                WHERE run.plan = known.plan AND run.job = known.job AND run.due_at <= clock_timestamp()))
+             FROM schedules AS known",
         )
         .fetch_all(&self.pool)
         .await
@@ -269,12 +290,12 @@ struct Wanted<'a> {
     silence: Duration,
 }
 
-/// Ends the older runs of the job that nobody is at any more.
+/// Ends the other runs of the job that nobody is at any more: older ones, and such as were due by a clock that was ahead.
 async fn give_up_orphans(connection: &mut PgConnection, wanted: &Wanted<'_>) -> sqlx::Result<()> {
     let statement = format!(
         "UPDATE scheduled_runs AS run SET state = 'failed', finished_at = clock_timestamp(), retry_at = NULL,
-            message = 'cut off, and a newer run is due instead'
-         WHERE run.plan = $1 AND run.job = $2 AND run.due_at < $3 AND {ORPHANED}"
+            message = 'cut off, and another run is due instead'
+         WHERE run.plan = $1 AND run.job = $2 AND run.due_at <> $3 AND {ORPHANED}"
     );
     sqlx::query(sqlx::AssertSqlSafe(statement))
         .bind(wanted.plan)
@@ -293,7 +314,8 @@ async fn take(connection: &mut PgConnection, wanted: &Wanted<'_>) -> sqlx::Resul
         "INSERT INTO scheduled_runs AS run (plan, job, due_at, claimed_by) VALUES ($1, $2, $3, $4)
          ON CONFLICT (plan, job, due_at) DO UPDATE SET state = 'claimed', claimed_by = $4, claim = run.claim + 1,
             claimed_at = clock_timestamp(), heartbeat_at = clock_timestamp(), finished_at = NULL, retry_at = NULL
-         WHERE (run.state = 'failed' AND run.retry_at <= clock_timestamp()) OR {ORPHANED}
+         WHERE (run.state = 'failed' AND (run.retry_at <= clock_timestamp() OR run.retry_at > clock_timestamp() + interval '1 day'))
+            OR {ORPHANED}
          RETURNING claim, failures"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(statement))

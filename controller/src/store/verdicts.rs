@@ -134,16 +134,20 @@ const ROW: &str = "SELECT kind, backup, name, taken_at, size_bytes, rung, refuse
     checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, extensions, climbs,
     attempts, retry_at, trouble FROM backup_verdicts";
 
+/// Both facts are about the very same bytes: the same dump, as the platform may pack it anew for each download.
+const SAME: &str = "(CASE WHEN known.dump_sha256 IS NOT NULL AND EXCLUDED.dump_sha256 IS NOT NULL
+    THEN known.dump_sha256 = EXCLUDED.dump_sha256 ELSE known.sha256 = EXCLUDED.sha256 END)";
+
 /// The new fact is no news: it says less of the very same bytes, and was not meant to say all. A refusal of them stands until
 /// somebody looks at all of it again.
-const NO_NEWS: &str = "coalesce(NOT EXCLUDED.settled AND EXCLUDED.refused IS NULL AND known.sha256 = EXCLUDED.sha256
+const NO_NEWS: &str = "NOT EXCLUDED.settled AND EXCLUDED.refused IS NULL
     AND (known.refused IS NOT NULL
       OR array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], known.rung) + known.settled::int
-       > array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], EXCLUDED.rung)), false)";
+       > array_position(ARRAY['listed', 'downloaded', 'intact', 'readable', 'restored', 'asserted'], EXCLUDED.rung))";
 
 impl Store {
     /// Stores what was learnt, in place of what was known before. Safe to repeat. Suspicion and its acceptance stay with the
-    /// bytes that they are about.
+    /// bytes that they are about. What was written while the clock was ahead is no later fact.
     pub async fn record_verdict(&self, plan: &str, verdict: &Verdict) -> Result<()> {
         let statement = format!(
             "INSERT INTO backup_verdicts AS known (plan, kind, backup, taken_at, size_bytes, rung, refused, message, sha256, tools,
@@ -153,19 +157,20 @@ impl Store {
                 taken_at = coalesce(EXCLUDED.taken_at, known.taken_at),
                 size_bytes = coalesce(known.size_bytes, EXCLUDED.size_bytes),
                 rung = CASE WHEN EXCLUDED.rung = 'asserted' AND known.suspicious IS NOT NULL AND known.accepted_by IS NULL
-                    AND known.sha256 = EXCLUDED.sha256 THEN 'restored' ELSE EXCLUDED.rung END,
-                suspicious = CASE WHEN known.sha256 = EXCLUDED.sha256 THEN known.suspicious END,
-                accepted_by = CASE WHEN known.sha256 = EXCLUDED.sha256 THEN known.accepted_by END,
+                    AND {SAME} THEN 'restored' ELSE EXCLUDED.rung END,
+                suspicious = CASE WHEN {SAME} THEN known.suspicious END,
+                accepted_by = CASE WHEN {SAME} THEN known.accepted_by END,
                 refused = EXCLUDED.refused, message = EXCLUDED.message, sha256 = EXCLUDED.sha256, tools = EXCLUDED.tools,
                 checked_at = EXCLUDED.checked_at, checked_by = EXCLUDED.checked_by, name = coalesce(EXCLUDED.name, known.name),
                 settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = EXCLUDED.proven_at,
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
                 extensions = coalesce(EXCLUDED.extensions, known.extensions),
-                checks = coalesce(EXCLUDED.checks, CASE WHEN known.sha256 = EXCLUDED.sha256 THEN known.checks END),
+                checks = coalesce(EXCLUDED.checks, CASE WHEN {SAME} THEN known.checks END),
                 reached = coalesce(EXCLUDED.reached, known.reached), climbs = known.climbs + 1, attempts = 0, retry_at = NULL,
                 trouble = NULL
-             WHERE known.checked_at <= EXCLUDED.checked_at AND NOT {NO_NEWS}"
+             WHERE (known.checked_at <= EXCLUDED.checked_at OR known.checked_at > clock_timestamp())
+                AND NOT coalesce({SAME} AND {NO_NEWS}, false)"
         );
         sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind(plan)

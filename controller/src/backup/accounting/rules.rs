@@ -1,8 +1,11 @@
 //! The named rules by which an entry may be left out, or an error passed over. What no rule names is a loss.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::backup::checks::Occupancy;
+use crate::backup::contents::Counts;
 use crate::backup::restore::EntryError;
 use crate::backup::toc::Entry;
 
@@ -20,7 +23,7 @@ pub enum Rule {
     ExtensionData,
     /// Roles are not in a dump: privileges are granted anew, by the plan.
     Privileges,
-    /// Roles are not in a dump: a policy for one that is not there binds nobody.
+    /// Roles are not in a dump: a policy for none but such as are not there binds nobody, unless it bound its table's owner.
     RoleMissing,
     /// Every database has its schema `public`, and the platform owns it.
     PublicSchema,
@@ -93,8 +96,34 @@ fn comment_rule(on: &str) -> Option<Rule> {
     }
 }
 
-/// The rule that forgives `error` on `entry`, if there is one. `rows` are those that the dump has for it.
-pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -> Option<Rule> {
+/// What else is known of an entry that met an error.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The rows that the dump has for it.
+    pub rows: Option<u64>,
+    /// Why it may not be left out, if it is a policy for a role that is not there.
+    pub binding: Option<&'a str>,
+}
+
+/// Why the policy `entry` binds somebody although a role that it is for is not in the target; `None` if it binds nobody.
+///
+/// A role that is there loses what the policy let it see. A table's owner is bound where the table says `FORCE`, and may have
+/// been a member of the absent role; the owner of the source is absent as well, and the target's stands in its place.
+pub(super) fn binding(entry: &Entry, counts: &Counts, roles: &BTreeSet<String>) -> Option<String> {
+    let policy = counts.policies.get(&entry.path())?;
+    let lost = "lost with it are the rows that it lets be seen";
+    if let Some(role) = policy.roles.iter().find(|role| roles.contains(*role)) {
+        return Some(format!("it is for the role {role} too, which is there: {lost}"));
+    }
+    if policy.roles.contains(&entry.owner) {
+        return Some(format!("it is for {}, the owner of {}: {lost}", entry.owner, policy.table));
+    }
+    let forced = counts.forced.contains(&policy.table);
+    forced.then(|| format!("row-level security of {} is forced on its owner: {lost}", policy.table))
+}
+
+/// The rule that forgives `error` on `entry`, if there is one.
+pub(super) fn error_rule(entry: &Entry, error: &EntryError, known: Known<'_>) -> Option<Rule> {
     let says = |text: &str| error.message.contains(text);
     match entry.kind.as_str() {
         _ if forgives_setting(error) => Some(Rule::UnknownSetting),
@@ -102,7 +131,9 @@ pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -
             Some(Rule::ExtensionPresent)
         }
         // The rows that an extension brings itself are in no dump: what stands there is the user's, and lost if it is not loaded.
-        "TABLE DATA" if rows == Some(0) && says("permission denied for table") => Some(Rule::ExtensionData),
+        "TABLE DATA" if known.rows == Some(0) && says("permission denied for table") => {
+            Some(Rule::ExtensionData)
+        }
         "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA"
             if says("permission denied") || says("must be superuser") || says("does not exist") =>
         {
@@ -111,12 +142,15 @@ pub(super) fn error_rule(entry: &Entry, error: &EntryError, rows: Option<u64>) -
         "COMMENT" if entry.name.starts_with("PUBLICATION ") && says("does not exist") => {
             Some(Rule::SuperuserObject)
         }
-        "POLICY" if error.message.starts_with("role \"") && says("\" does not exist") => {
-            Some(Rule::RoleMissing)
-        }
+        "POLICY" if known.binding.is_none() && lacks_role(error) => Some(Rule::RoleMissing),
         "COMMENT" if entry.name.starts_with("POLICY ") && says("does not exist") => Some(Rule::RoleMissing),
         _ => None,
     }
+}
+
+/// Whether a role is named that is not there.
+pub(super) fn lacks_role(error: &EntryError) -> bool {
+    error.message.starts_with("role \"") && error.message.contains("\" does not exist")
 }
 
 /// Settings that a `pg_restore` of another major sets for its session, and that only steer time-outs and the like.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backup::checks::Occupancy;
-use crate::backup::contents::{RelationName, TableCount};
+use crate::backup::contents::{Policy, RelationName, TableCount};
 use crate::backup::toc::parse;
 
 const LISTING: &str = "\
@@ -120,7 +120,7 @@ fn a_policy_for_a_role_that_is_nowhere_binds_nobody_and_any_other_fault_of_it_is
     let rule = |kind: &str, name: &str, message| {
         let (kind, name, owner) = (kind.to_owned(), name.to_owned(), String::new());
         let entry = Entry { id: 7, kind, schema: Some("public".to_owned()), name, owner };
-        rules::error_rule(&entry, &error(Some(7), message, "CREATE POLICY"), None)
+        rules::error_rule(&entry, &error(Some(7), message, "CREATE POLICY"), rules::Known::default())
     };
     let absent = "role \"vendeur\" does not exist";
     assert_eq!(rule("POLICY", "prix un", absent), Some(Rule::RoleMissing));
@@ -128,4 +128,38 @@ fn a_policy_for_a_role_that_is_nowhere_binds_nobody_and_any_other_fault_of_it_is
     assert_eq!(rule("COMMENT", "POLICY un ON prix", uncommented), Some(Rule::RoleMissing));
     assert_eq!(rule("POLICY", "prix un", "column \"x\" does not exist"), None);
     assert_eq!(rule("TABLE DATA", "prix", absent), None);
+}
+
+/// The fate of the policy `un` of the table `prix`, owned by `shop`, in a target without the roles that the server missed.
+fn policy_for(roles: &[&str], there: &[&str], forced: bool) -> Fate {
+    let line = "4381; 3256 16999 POLICY public prix un shop\n";
+    let toc = parse(&format!("{LISTING}{line}")).expect("a listing");
+    let selection = Selection::new(&toc, &Occupancy::default(), false).expect("an empty target");
+    let table = RelationName { schema: "public".into(), name: "prix".into() };
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    let mut counts = Counts::default();
+    counts.forced.extend(forced.then(|| table.clone()));
+    counts.policies.insert("public prix un".into(), Policy { table, roles });
+    let observed =
+        Observed { roles: there.iter().map(|role| (*role).to_owned()).collect(), ..Observed::default() };
+    let errors = vec![error(Some(4381), "role \"vendeur\" does not exist", "CREATE POLICY un")];
+    let report = Report { error_count: 1, errors, ignored: Some(1), ..Report::default() };
+    let account = account(&toc, &selection, &report, &counts, &observed);
+    account.entries.into_iter().find(|one| one.entry.kind == "POLICY").expect("an entry").fate
+}
+
+#[test]
+fn a_policy_that_bound_somebody_who_is_there_is_not_passed_over() {
+    assert_eq!(policy_for(&["vendeur"], &["app"], false), Fate::Benign(Rule::RoleMissing));
+    assert_eq!(policy_for(&["vendeur", "chef"], &["app"], false), Fate::Benign(Rule::RoleMissing));
+    let why = |fate| match fate {
+        Fate::Missing(why) => why,
+        other => panic!("it was passed over: {other:?}"),
+    };
+    let present = why(policy_for(&["app", "vendeur"], &["app"], false));
+    assert!(present.contains("it is for the role app too, which is there"), "{present}");
+    let owned = why(policy_for(&["vendeur", "shop"], &["app"], false));
+    assert!(owned.contains("it is for shop, the owner of public.prix"), "{owned}");
+    let forced = why(policy_for(&["vendeur"], &["app"], true));
+    assert!(forced.contains("security of public.prix is forced on its owner"), "{forced}");
 }

@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{CheckError, failed};
+use crate::backup::restore::without_values;
 
 /// What the value of a check must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,11 +44,10 @@ pub struct DataOutcome {
     pub name: String,
     /// Whether it holds.
     pub holds: bool,
-    /// The value that was found, cut short; or why there is none.
+    /// The value that was found, if it is a number or a truth, else what kind it is; or why there is none. It goes into records that
+    /// outlive the database, where nobody's name or address belongs.
     pub found: String,
 }
-
-const MAX_FOUND: usize = 120;
 
 /// Runs all `checks`, each given at most `limit`. A check that cannot be run does not hold.
 pub async fn run_data_checks(
@@ -57,18 +58,28 @@ pub async fn run_data_checks(
     let mut outcomes = Vec::with_capacity(checks.len());
     for check in checks {
         let (holds, found) = match value_of(conn, check, limit).await {
-            Ok(value) => {
-                (check.expectation.holds(value.as_deref()), value.unwrap_or_else(|| "nothing".to_owned()))
-            }
-            Err(CheckError { source: sqlx::Error::Database(error), .. }) => {
-                (false, format!("an error: {}", error.message()))
-            }
+            Ok(value) => (check.expectation.holds(value.as_deref()), told(value.as_deref())),
+            Err(CheckError { source: sqlx::Error::Database(error), .. }) => (false, fault(&*error)),
             Err(other) => return Err(other),
         };
-        let found = found.chars().take(MAX_FOUND).collect();
         outcomes.push(DataOutcome { name: check.name.clone(), holds, found });
     }
     Ok(outcomes)
+}
+
+/// A value as it may be kept.
+fn told(value: Option<&str>) -> String {
+    let Some(value) = value else { return "nothing".to_owned() };
+    let plain = value.trim().parse::<f64>().is_ok() || ["t", "f", "true", "false"].contains(&value);
+    if plain { value.to_owned() } else { format!("a text of {} characters", value.chars().count()) }
+}
+
+/// An error as it may be kept. One that a function of the database raises may say anything.
+fn fault(error: &dyn DatabaseError) -> String {
+    match error.code().as_deref() {
+        Some("P0001") => "an error that a function of the database raises".to_owned(),
+        _ => format!("an error: {}", without_values(error.message())),
+    }
 }
 
 async fn value_of(
@@ -107,7 +118,13 @@ impl Expectation {
 
 #[cfg(test)]
 mod unit {
-    use super::Expectation;
+    use super::{Expectation, told};
+
+    #[test]
+    fn numbers_and_truths_are_told_and_texts_are_not() {
+        assert_eq!([Some("12"), Some("-0.5"), Some("t"), None].map(told), ["12", "-0.5", "t", "nothing"]);
+        assert_eq!(told(Some("Zoé <zoe@example.org>")), "a text of 21 characters");
+    }
 
     #[test]
     fn nothing_and_nonsense_meet_no_expectation() {

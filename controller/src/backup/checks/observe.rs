@@ -32,6 +32,8 @@ pub struct Observed {
     pub of_extensions: BTreeSet<RelationName>,
     /// The partitioned tables among them, whose rows are their partitions'.
     pub partitioned: BTreeSet<RelationName>,
+    /// The roles of its server.
+    pub roles: BTreeSet<String>,
     /// Each sequence.
     pub sequences: BTreeMap<RelationName, SequenceState>,
     /// Large objects.
@@ -116,6 +118,15 @@ impl Observed {
         Some((found, found == expected || (found > expected && of_extension)))
     }
 
+    /// How many tables hold rows of the user's, and how many these are. A partitioned table's are its partitions', and an extension
+    /// brings its own.
+    pub fn counted(&self) -> (u64, u64) {
+        let own =
+            |table: &RelationName| !self.partitioned.contains(table) && !self.of_extensions.contains(table);
+        let own = self.rows.iter().filter(|(table, _)| own(table));
+        own.fold((0, 0), |(tables, all), (_, rows)| (tables + 1, all + rows))
+    }
+
     /// Whether this object was seen.
     pub fn has(&self, kind: &str, path: &str) -> bool {
         self.objects.contains(&(kind.to_owned(), comparable(kind, path)))
@@ -127,9 +138,19 @@ pub async fn observe(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Re
     forget_search_path(conn).await?;
     let objects = objects(conn).await?;
     let (rows, of_extensions, partitioned) = rows(conn, progress).await?;
+    let roles = roles(conn).await?;
     let sequences = sequences(conn).await?;
     let (large_objects, large_object_bytes) = large_objects(conn).await?;
-    Ok(Observed { objects, rows, of_extensions, partitioned, sequences, large_objects, large_object_bytes })
+    Ok(Observed {
+        objects,
+        rows,
+        of_extensions,
+        partitioned,
+        roles,
+        sequences,
+        large_objects,
+        large_object_bytes,
+    })
 }
 
 /// A path as both sides tell it: on one line, and without the quotes that a dump puts into what a comment is on, where
@@ -226,6 +247,12 @@ async fn count(conn: &mut PgConnection, table: &Relation) -> sqlx::Result<i64> {
     transaction.rollback().await.map(|()| count)
 }
 
+async fn roles(conn: &mut PgConnection) -> Result<BTreeSet<String>, CheckError> {
+    let names: Result<Vec<String>, _> =
+        sqlx::query_scalar("SELECT rolname::text FROM pg_catalog.pg_roles").fetch_all(conn).await;
+    names.map(BTreeSet::from_iter).map_err(failed("list the roles"))
+}
+
 async fn sequences(conn: &mut PgConnection) -> Result<BTreeMap<RelationName, SequenceState>, CheckError> {
     let mut states = BTreeMap::new();
     for sequence in relations(conn, "S").await? {
@@ -261,6 +288,19 @@ async fn large_objects(conn: &mut PgConnection) -> Result<(u64, u64), CheckError
 mod tests {
     use super::*;
     use crate::backup::lab::lab;
+
+    #[test]
+    fn rows_of_partitions_are_counted_once() {
+        let relation = |name: &str| RelationName { schema: "public".into(), name: name.into() };
+        let rows = [("all", 1_000), ("y2025", 400), ("y2026", 600), ("spatial_ref_sys", 8_500)];
+        let seen = Observed {
+            rows: rows.iter().map(|(name, rows)| (relation(name), *rows)).collect(),
+            partitioned: [relation("all")].into(),
+            of_extensions: [relation("spatial_ref_sys")].into(),
+            ..Observed::default()
+        };
+        assert_eq!(seen.counted(), (2, 1_000));
+    }
 
     #[tokio::test]
     async fn large_objects_are_measured_and_not_read() {

@@ -52,21 +52,32 @@ pub async fn readonly_gaps(conn: &mut PgConnection, user: &str) -> Result<Readon
     Ok(gaps)
 }
 
-/// Lets `user` read all that is there, and all that the connected user will make. *Repeat*: safe.
+/// Lets `user` read all that is there, and all that the connected user will make. What belongs to an extension, or may not be
+/// granted, is left out: a single such schema would end the rest. What is lacking then tells [`readonly_gaps`]. *Repeat*: safe.
 pub async fn grant_readonly(conn: &mut PgConnection, user: &str) -> Result<(), CheckError> {
     let doing = "grant the read-only user its rights";
+    let not_of_extension = |class: &str, oid: &str| {
+        format!(
+            "NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.{class}'::regclass
+               AND d.objid = {oid} AND d.deptype = 'e')"
+        )
+    };
     let sql = format!(
-        "SELECT quote_ident(n.nspname), quote_ident($1) FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA}
-         ORDER BY 1"
+        "SELECT quote_ident(n.nspname), quote_ident($1), has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION'),
+           (SELECT string_agg(format('%I.%I', n.nspname, c.relname), ', ' ORDER BY c.relname)
+            FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+              AND has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AND {relation})
+         FROM pg_catalog.pg_namespace n WHERE {USER_SCHEMA} AND {schema} ORDER BY 1",
+        relation = not_of_extension("pg_class", "c.oid"),
+        schema = not_of_extension("pg_namespace", "n.oid"),
     );
-    let schemas: Vec<(String, String)> =
+    let schemas: Vec<(String, String, bool, Option<String>)> =
         sqlx::query_as(AssertSqlSafe(sql)).bind(user).fetch_all(&mut *conn).await.map_err(failed(doing))?;
-    for (schema, user) in schemas {
-        for grant in [
-            format!("GRANT USAGE ON SCHEMA {schema} TO {user}"),
-            format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {user}"),
-            format!("ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {user}"),
-        ] {
+    for (schema, user, usage, relations) in schemas {
+        let usage = usage.then(|| format!("GRANT USAGE ON SCHEMA {schema} TO {user}"));
+        let select = relations.map(|relations| format!("GRANT SELECT ON {relations} TO {user}"));
+        let later = format!("ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {user}");
+        for grant in [usage, select, Some(later)].into_iter().flatten() {
             sqlx::query(AssertSqlSafe(grant)).execute(&mut *conn).await.map_err(failed(doing))?;
         }
     }

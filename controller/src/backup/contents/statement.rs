@@ -22,6 +22,10 @@ pub(super) enum Statement {
     Extension { name: String, schema: String },
     /// Something that is for these roles: none can be made without them.
     ForRoles(Vec<String>),
+    /// A policy of this table that is for these roles.
+    Policy(Name, Vec<String>),
+    /// Row-level security binds the owner of this table too.
+    Forced(Name),
     /// A table becomes a part of another.
     Partition { partition: Name, of: Name },
     /// A table is made that inherits from others.
@@ -41,7 +45,7 @@ pub(super) fn read(text: &str) -> Statement {
             .or_else(|| heir(rest))
             .or_else(|| policy(rest))
             .or_else(|| mapping(rest)),
-        Some(("ALTER", rest)) => attached(rest),
+        Some(("ALTER", rest)) => attached(rest).or_else(|| forced(rest)),
         _ => None,
     };
     known.unwrap_or_else(|| Statement::Other { not_valid: text.ends_with(" NOT VALID") })
@@ -91,6 +95,12 @@ fn attached(text: &str) -> Option<Statement> {
     Some(Statement::Partition { partition, of })
 }
 
+/// `TABLE ONLY public.a FORCE ROW LEVEL SECURITY`
+fn forced(text: &str) -> Option<Statement> {
+    let (table, rest) = qualified(text.strip_prefix("TABLE ONLY ")?)?;
+    (rest == " FORCE ROW LEVEL SECURITY").then_some(Statement::Forced(table))
+}
+
 /// `TABLE public.a_2026 PARTITION OF public.a …`, as releases of long ago wrote it.
 fn made_as_partition(text: &str) -> Option<Statement> {
     let (partition, rest) = qualified(text.strip_prefix("TABLE ")?)?;
@@ -107,7 +117,7 @@ fn heir(text: &str) -> Option<Statement> {
 /// `POLICY x ON public.a AS RESTRICTIVE FOR SELECT TO one, "another one" USING …`
 fn policy(text: &str) -> Option<Statement> {
     let (_, rest) = identifier(text.strip_prefix("POLICY ")?)?;
-    let (_, rest) = qualified(rest.strip_prefix(" ON ")?)?;
+    let (table, rest) = qualified(rest.strip_prefix(" ON ")?)?;
     let rest = rest.strip_prefix(" AS RESTRICTIVE").unwrap_or(rest);
     let commands = [" FOR SELECT", " FOR INSERT", " FOR UPDATE", " FOR DELETE"];
     let rest = commands.iter().find_map(|command| rest.strip_prefix(command)).unwrap_or(rest);
@@ -117,7 +127,7 @@ fn policy(text: &str) -> Option<Statement> {
         roles.push(role);
         rest = after;
     }
-    Some(Statement::ForRoles(roles))
+    Some(Statement::Policy(table, roles))
 }
 
 /// `USER MAPPING FOR one SERVER …`
@@ -172,7 +182,7 @@ mod tests {
     #[test]
     fn the_roles_that_something_is_for_are_named() {
         let roles = |text| match read(text) {
-            Statement::ForRoles(roles) => roles.join("|"),
+            Statement::ForRoles(roles) | Statement::Policy(_, roles) => roles.join("|"),
             other => format!("{other:?}"),
         };
         assert_eq!(roles("CREATE POLICY p ON public.a TO one USING (true)"), "one");
@@ -184,6 +194,8 @@ mod tests {
         );
         assert_eq!(roles("CREATE USER MAPPING FOR one SERVER s OPTIONS (\"user\" 'x')"), "one");
         assert_eq!(roles("CREATE USER MAPPING FOR public SERVER s"), "");
+        let forced = Statement::Forced((Some("public".to_owned()), "a b".to_owned()));
+        assert_eq!(read("ALTER TABLE ONLY public.\"a b\" FORCE ROW LEVEL SECURITY"), forced);
         assert!(roles("CREATE POLICY p ON public.a USING ((x = ' TO y'::text))").starts_with("Other"));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::encoding::{DumpEncoding, Utf8Watch, told_by};
 use super::schema::{Schema, makes_schema};
 use super::statement::{self, Name, Statement};
-use super::{Counts, RelationName, SequenceValue, TableCount};
+use super::{Counts, Policy, RelationName, SequenceValue, TableCount};
 use crate::backup::toc::on_one_line;
 
 /// What follows a statement.
@@ -133,6 +133,8 @@ impl Tally {
             }
             Statement::Extension { name, schema } => drop(self.counts.extensions.insert(name, schema)),
             Statement::ForRoles(roles) => self.counts.roles.extend(roles),
+            Statement::Policy(table, roles) => self.policy(table, roles),
+            Statement::Forced(table) => drop(self.counts.forced.insert(self.named(table))),
             Statement::Partition { partition, of } => {
                 let (partition, of) = (self.named(partition), self.named(of));
                 self.counts.partitions.push((partition, of));
@@ -173,6 +175,14 @@ impl Tally {
     fn constraint_not_valid(&mut self) {
         if let Some(section) = self.section.as_ref().filter(|section| section.kind.ends_with("CONSTRAINT")) {
             self.counts.not_valid.push(format!("{} {}", section.schema, section.name));
+        }
+    }
+
+    fn policy(&mut self, table: Name, roles: Vec<String>) {
+        self.counts.roles.extend(roles.iter().cloned());
+        if let Some((_, path)) = self.section.as_ref().map(Section::told) {
+            let table = self.named(table);
+            self.counts.policies.insert(path, Policy { table, roles });
         }
     }
 

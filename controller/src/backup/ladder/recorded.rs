@@ -11,6 +11,9 @@ use crate::backup::archive::Received;
 use crate::backup::contents::{Counts, RelationName};
 use crate::backup::refusal::Layer;
 
+/// So many rows are no queue's that happened to be empty once.
+const MANY: u64 = 20;
+
 /// Rows of each table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rows {
@@ -120,20 +123,24 @@ impl Recorded {
 
 impl Previous {
     /// Where far fewer rows are `now`. Of single tables, those count that held one row in a hundred at least: queues and
-    /// sessions come and go. So do partitions, which are counted as the one table that they are.
+    /// sessions come and go. One that held [`MANY`] and is empty counts whatever its share: `DELETE FROM users` is a loss beside
+    /// a million orders as well. Partitions come and go too, and are counted as the one table that they are.
     pub fn falls(&self, now: &Rows) -> Vec<Fall> {
-        let Self { rows: before, tolerated } = self;
-        let (rows, now) = (before.whole(now), now.whole(before));
+        let (rows, now) = (self.rows.whole(now), now.whole(&self.rows));
         let total: u64 = rows.values().sum();
-        let fell = |table: Option<&RelationName>, before: u64, now: u64| {
-            #[expect(clippy::cast_precision_loss, reason = "a share of rows needs no more than 52 bits")]
-            let gone = before.saturating_sub(now) as f64 > before as f64 * tolerated;
-            gone.then(|| Fall { table: table.cloned(), before, now })
-        };
-        let tables = rows.iter().filter(|(_, before)| **before >= total.div_ceil(100).max(1));
+        let share = total.div_ceil(100).max(1);
+        let tables =
+            rows.iter().map(|(table, before)| (*table, *before, now.get(table).copied().unwrap_or(0)));
         let tables = tables
-            .filter_map(|(table, before)| fell(Some(*table), *before, now.get(table).copied().unwrap_or(0)));
-        fell(None, total, now.values().sum()).into_iter().chain(tables).collect()
+            .filter(|(_, before, now)| *before >= share || (*before >= MANY && *now == 0))
+            .filter_map(|(table, before, now)| self.fell(Some(table), before, now));
+        self.fell(None, total, now.values().sum()).into_iter().chain(tables).collect()
+    }
+
+    fn fell(&self, table: Option<&RelationName>, before: u64, now: u64) -> Option<Fall> {
+        #[expect(clippy::cast_precision_loss, reason = "a share of rows needs no more than 52 bits")]
+        let gone = before.saturating_sub(now) as f64 > before as f64 * self.tolerated;
+        gone.then(|| Fall { table: table.cloned(), before, now })
     }
 }
 
@@ -221,6 +228,22 @@ mod tests {
             ["all tables together fell from 1005 to 5 rows", "public.orders fell from 1000 to 0 rows"]
         );
         assert_eq!(Recorded::default().falls(&counts(&[])), []);
+    }
+
+    #[test]
+    fn a_small_table_that_was_emptied_is_told_beside_a_large_one() {
+        let told = |users, now| {
+            let recorded = recorded(&[("orders", 1_000_000), ("users", users)]);
+            recorded
+                .falls(&counts(&[("orders", 1_000_000), ("users", now)]))
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(500, 0), ["public.users fell from 500 to 0 rows"]);
+        assert_eq!(told(20, 0), ["public.users fell from 20 to 0 rows"]);
+        assert_eq!(told(19, 0), [""; 0], "so few come and go");
+        assert_eq!(told(500, 1), [""; 0], "in small tables shares say little");
     }
 
     /// A dump of these partitions, each of one year, which is one of the table `all`.

@@ -200,7 +200,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// The server's own words, up to where it would quote a value.
-fn without_values(message: &str) -> String {
+pub(in crate::backup) fn without_values(message: &str) -> String {
     let message = message.split_once("ERROR:  ").map_or(message, |(_, own)| own);
     let quotes_a_value = ["invalid input syntax", "malformed", "invalid input value", "out of range"];
     let cut = match message.split_once(": \"") {

@@ -273,6 +273,12 @@ async fn the_read_only_user_reads_everything_and_writes_nothing() {
     let mut owner = lab.owner(&target).await;
     let before = readonly_gaps(&mut owner, &reader).await.expect("a look");
     assert_eq!((before.unreadable.len(), before.writable.len()), (7, 0), "{before:?}");
+    // As pg_repack and postgis_topology have them: a schema of the extension's own, which only a superuser may grant on.
+    let foreign =
+        "CREATE SCHEMA repack; CREATE TABLE repack.t (x int); CREATE TABLE public.of_extension (x int);
+        ALTER EXTENSION pg_trgm ADD SCHEMA repack; ALTER EXTENSION pg_trgm ADD TABLE repack.t;
+        ALTER EXTENSION pg_trgm ADD TABLE public.of_extension";
+    lab.execute(&target.database, foreign).await;
     grant_readonly(&mut owner, &reader).await.expect("the grants");
     sqlx::query("CREATE TABLE public.plus_tard (x int)").execute(&mut owner).await.expect("a table");
     assert!(readonly_gaps(&mut owner, &reader).await.expect("a look").none());

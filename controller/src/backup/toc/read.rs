@@ -13,8 +13,9 @@ use crate::backup::contents::{DumpEncoding, told_by};
 use crate::backup::process::Group;
 use crate::backup::{PgTools, Refusal};
 
-/// A listing beyond this is refused; 64 MiB are about half a million entries.
-const MAX_LISTING: u64 = 64 << 20;
+/// A listing beyond this is not read. Each large object is an entry of about 40 bytes: these are some ten million of them. It says
+/// nothing of the backup: what is too long is so for us.
+const MAX_LISTING: u64 = 512 << 20;
 const MAX_MESSAGES: u64 = 64 << 10;
 
 /// Reads the table of contents of the dump `file`.
@@ -22,7 +23,7 @@ pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
     let failed = |source| Refusal::Tool { tool: "pg_restore", source };
     let mut command = tools.command("pg_restore");
     let pg_restore = Group::spawn(command.arg("-l").arg(file)).map_err(failed)?;
-    let listing = listing(tools, pg_restore).await?;
+    let listing = listing(tools, pg_restore, MAX_LISTING).await?;
     let text = match std::str::from_utf8(&listing) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => encoding(tools, file).await.map_err(failed)?.decode(&listing),
@@ -31,14 +32,16 @@ pub async fn read_toc(tools: &PgTools, file: &Path) -> Result<Toc, Refusal> {
 }
 
 /// What a running `pg_restore -l` lists.
-async fn listing(tools: &PgTools, mut pg_restore: Group) -> Result<Vec<u8>, Refusal> {
+async fn listing(tools: &PgTools, mut pg_restore: Group, most: u64) -> Result<Vec<u8>, Refusal> {
     let stdout = pg_restore.child().stdout.take();
     let stderr = pg_restore.child().stderr.take();
-    let (listing, said) = tokio::join!(read_up_to(stdout, MAX_LISTING), read_up_to(stderr, MAX_MESSAGES));
+    let (listing, said) = tokio::join!(read_up_to(stdout, most), read_up_to(stderr, MAX_MESSAGES));
     let failed = |source| Refusal::Tool { tool: "pg_restore", source };
     let (listing, said) = (listing.map_err(failed)?, said.map_err(failed)?);
-    if listing.len() as u64 > MAX_LISTING {
-        return Err(Refusal::TocUnreadable { said: "it is absurdly long".to_owned() });
+    if listing.len() as u64 > most {
+        let told =
+            format!("the table of contents is longer than {most} bytes, which is the most that is read");
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, told)));
     }
     let status = pg_restore.wait().await.map_err(failed)?;
     if status.success() { Ok(listing) } else { Err(refusal(tools, &String::from_utf8_lossy(&said))) }
@@ -54,7 +57,7 @@ pub(in crate::backup) fn read_toc_early(
     let dump = File::from(pg_restore.child().stdin.take()?.into_owned_fd().ok()?);
     let tools = tools.clone();
     let toc = async move {
-        let listing = listing(&tools, pg_restore).await.ok()?;
+        let listing = listing(&tools, pg_restore, MAX_LISTING).await.ok()?;
         parse(std::str::from_utf8(&listing).ok()?).ok()
     };
     Some((toc, dump))
@@ -109,6 +112,18 @@ fn first_message(said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_listing_that_is_too_long_for_us_is_no_fault_of_the_backup() {
+        let tools = crate::backup::lab::lab().await.tools.clone();
+        let listed = async |most| {
+            let told = Group::spawn(tools.command("pg_restore").arg("--version")).expect("a program");
+            listing(&tools, told, most).await
+        };
+        let refused = listed(3).await.expect_err("it says more");
+        assert!(!refused.blames_backup(), "{refused:?}");
+        assert!(listed(MAX_LISTING).await.is_ok_and(|told| told.starts_with(b"pg_restore")));
+    }
 
     #[test]
     fn a_version_too_new_names_the_major_it_needs() {

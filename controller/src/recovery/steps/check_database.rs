@@ -53,9 +53,10 @@ async fn check(ctx: &Ctx, dump: &Dump, connection: &mut PgConnection) -> Result<
     let data_checks = questions(ctx, connection).await?;
     let migrations = migrations(ctx, connection).await?;
     let references = references(ctx, connection).await?;
+    let (tables, rows) = seen.counted();
     Ok(CheckedDatabase {
-        tables: seen.rows.len() as u64,
-        rows: seen.rows.values().sum(),
+        tables,
+        rows,
         sequences: seen.sequences.len() as u64,
         data_checks,
         references,

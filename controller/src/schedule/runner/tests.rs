@@ -249,3 +249,29 @@ async fn a_plan_that_cannot_be_read_does_not_stop_the_others() {
     daemon.stop().await;
     lab.end().await;
 }
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_for_a_while_switches_no_schedule_off() {
+    let (lab, clock) = scene("0 4 * * *", "2026-05-01T04:00:00Z").await;
+    let told = Told::default();
+    let heard = told.clone();
+    let jobs = Jobs::default().with(Job::Archive, move |order| {
+        heard.tell(&order);
+        async { Ok(String::new()) }
+    });
+    let daemon = Daemon::start(&lab, "one", &clock, jobs);
+    until("the run", async || told.all().len() == 1).await;
+    clock.set(at("2030-07-07T12:00:00Z"));
+    // A plan that is applied now is followed from a time to come.
+    lab.store.apply_plan("apilos", &plan("0 5 * * *")).await.expect("changed meanwhile");
+    two_ticks(&lab).await;
+    clock.set(at("2030-07-08T05:00:00Z"));
+    until("the run of another age", async || told.all().len() == 2).await;
+    clock.set(at("2026-05-02T04:30:00Z"));
+    two_ticks(&lab).await;
+    clock.set(at("2026-05-02T05:00:00Z"));
+    until("the next run", async || told.all().len() == 3).await;
+    assert_eq!(told.all()[2], "archive apilos 05-02 05:00");
+    daemon.stop().await;
+    lab.end().await;
+}

@@ -156,3 +156,29 @@ async fn the_last_tick_outlives_the_daemon_that_made_it() {
     assert!(second > first);
     lab.end().await;
 }
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_left_holds_nobody_up() {
+    let lab = lab().await;
+    let years = 24 * 365 * 50;
+    lab.claim(years, "one").await.expect("free");
+    let ahead = "UPDATE scheduled_runs SET heartbeat_at = now() + interval '4 years'";
+    lab.sql(ahead).await.expect("written");
+    let claim = lab.claim(1, "two").await.expect("nobody lives in a time to come");
+    lab.store
+        .finish_run(&claim, &Ending::Failed("503".into(), Duration::from_mins(5)))
+        .await
+        .expect("written");
+    lab.sql("UPDATE scheduled_runs SET retry_at = now() + interval '4 years' WHERE retry_at IS NOT NULL")
+        .await
+        .expect("written");
+    assert!(lab.claim(1, "two").await.is_some(), "no retry rests for years");
+    let last = lab.store.last_run_until("apilos", "archive", due(2)).await.expect("answered");
+    assert_eq!(last.map(|run| run.due_at), Some(due(1)));
+    lab.store.see_schedule("apilos", "archive", "0 4 * * * UTC", due(years)).await.expect("answered");
+    let marks = lab.store.schedule_marks().await.expect("answered");
+    assert!(marks[0].2 < due(years), "{marks:?}");
+    let since = lab.store.see_schedule("apilos", "archive", "0 4 * * * UTC", due(3)).await;
+    assert_eq!(since.expect("answered"), due(3));
+    lab.end().await;
+}

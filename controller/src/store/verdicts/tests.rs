@@ -182,3 +182,48 @@ async fn one_process_at_a_time_has_the_turn() {
     assert!(again.is_some(), "it ends with its holder");
     lab.end().await;
 }
+
+#[tokio::test]
+async fn a_verdict_from_a_time_to_come_gives_way_and_hides_nothing() {
+    let lab = lab().await;
+    let store = &lab.store;
+    let ahead = Utc::now() + TimeDelta::days(1500);
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(0), "test").await.unwrap();
+    let odd = ListedBackup { taken_at: Some(ahead), ..listed("z", 1, 10) };
+    store.record_listing("apilos", &[listed("a", 1, 10), odd], at(0), "test").await.unwrap();
+    store
+        .record_verdict("apilos", &Verdict { checked_at: ahead, ..verdict("a", Rung::Asserted, 1) })
+        .await
+        .unwrap();
+    store.record_verdict("apilos", &verdict("z", Rung::Asserted, 1)).await.unwrap();
+    assert_eq!(store.plan_dates().await.unwrap()[0].backup_at, listed("a", 1, 10).taken_at);
+    let refused =
+        Verdict { refused: Some("gzip-cut".into()), settled: true, ..verdict("a", Rung::Listed, 7) };
+    store.record_verdict("apilos", &refused).await.unwrap();
+    let rows = store.verdicts("apilos").await.unwrap();
+    let a = rows.iter().find(|row| row.backup == "a").unwrap();
+    assert_eq!((a.rung, a.checked_at), (Rung::Listed, at(7)));
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_dump_that_was_packed_anew_is_the_same_backup() {
+    let lab = lab().await;
+    let store = &lab.store;
+    let packed = |sha256: &str, rung, minute| Verdict {
+        sha256: Some(sha256.into()),
+        dump_sha256: Some("dump".into()),
+        ..verdict("a", rung, minute)
+    };
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(0), "test").await.unwrap();
+    store.record_verdict("apilos", &packed("once", Rung::Asserted, 1)).await.unwrap();
+    store.record_suspicions("apilos", &[("a".to_owned(), Some("orders fell".to_owned()))]).await.unwrap();
+    store.record_verdict("apilos", &packed("again", Rung::Asserted, 2)).await.unwrap();
+    let row = store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((row.rung, row.suspicious.as_deref()), (Rung::Restored, Some("orders fell")));
+    assert!(store.accept_backup("apilos", "a", "eve").await.unwrap());
+    store.record_verdict("apilos", &packed("a third time", Rung::Readable, 3)).await.unwrap();
+    let row = store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((row.rung, row.accepted_by.as_deref()), (Rung::Asserted, Some("eve")), "a lesser look");
+    lab.end().await;
+}

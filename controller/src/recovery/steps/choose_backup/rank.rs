@@ -7,9 +7,11 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use super::taken_at;
 use crate::providers::scalingo::backups::Backup;
 use crate::recovery::outputs::RefusedBackup;
-use crate::store::Verdict;
+use crate::store::{Rung, Verdict};
 
-/// How long a refusal is remembered: what was wrong with the platform and not with the backup may be mended by then.
+/// How long a refusal is remembered of what could not be read to its end: what was wrong with the platform and not with the backup
+/// may be mended by then. What was found in a dump that was read, or in its restore, is in its bytes: that stands until it is looked
+/// at again.
 const MEMORY: TimeDelta = TimeDelta::days(7);
 /// How the reasons begin that were not seen now.
 pub(super) const REMEMBERED: &str = "as of ";
@@ -103,7 +105,8 @@ impl Candidate {
 }
 
 fn standing(row: &Verdict, now: DateTime<Utc>) -> Standing {
-    if row.settled && row.refused.is_some() && row.checked_at + MEMORY > now {
+    let remembered = row.rung >= Rung::Readable || (now - MEMORY < row.checked_at && row.checked_at <= now);
+    if row.settled && row.refused.is_some() && remembered {
         Standing::Refused
     } else if row.suspicious.is_some() && row.accepted_by.is_none() {
         Standing::Suspicious
@@ -178,6 +181,18 @@ mod tests {
         assert_eq!(order(&[1, 2], &[other]), ["day 2", "day 1"]);
         let trouble = Verdict { settled: false, refused: None, trouble: Some("line".into()), ..verdict(2) };
         assert_eq!(order(&[1, 2], &[trouble]), ["day 2", "day 1"], "our own trouble says nothing of it");
+    }
+
+    #[test]
+    fn a_fault_that_was_seen_in_a_restore_is_not_forgotten() {
+        let fault =
+            Verdict { rung: Rung::Readable, refused: Some("restore-incomplete".into()), ..refused(2) };
+        let old = Verdict { checked_at: now() - TimeDelta::days(400), ..fault.clone() };
+        assert_eq!(order(&[1, 2], &[old]), ["day 1", "day 2"]);
+        let ahead = Verdict { checked_at: now() + TimeDelta::days(1500), ..refused(2) };
+        assert_eq!(order(&[1, 2], &[ahead]), ["day 2", "day 1"], "nobody has looked in a time to come");
+        let climbed = Verdict { refused: None, rung: Rung::Asserted, ..fault };
+        assert_eq!(order(&[1, 2], &[climbed]), ["day 2", "day 1"], "a new look said otherwise");
     }
 
     #[test]
