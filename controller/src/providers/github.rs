@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::http::{
     Answer, Call, Download, Effect, Http, HttpSetupError, HttpShared, Limiter, Method, ProviderError,
-    StatusCode,
+    StatusCode, Turn,
 };
 
 /// The provider's name in spans and metrics.
@@ -187,11 +187,12 @@ impl Github {
     ///
     /// Source: REST reference "Artifacts / Download an artifact". Safe to repeat.
     pub async fn download(&self, artifact: u64) -> Result<Download, ProviderError> {
+        let turn = Turn::take(&self.http, "artifacts.download").await?;
         let call = self.call("artifacts.locate", &["actions", "artifacts", &artifact.to_string(), "zip"]);
         let answer = limited(call.accept(StatusCode::FOUND).answer().await)?;
         let (call, what, effect) = ("artifacts.locate", "a place to download from", Effect::Repeatable);
         let location = answer.header("location").ok_or(ProviderError::Incomplete { call, what, effect })?;
-        Download::open(&self.http, "artifacts.download", location).await
+        Download::open(&self.http, turn, "artifacts.download", location).await
     }
 
     async fn page<T: serde::de::DeserializeOwned>(

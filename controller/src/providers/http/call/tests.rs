@@ -13,7 +13,7 @@ use axum::{Router, http::HeaderMap as AxumHeaders, response::IntoResponse, routi
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::providers::http::{CallObserver, Download, HttpShared, Limiter};
+use crate::providers::http::{CallObserver, Download, HttpShared, Limiter, Turn};
 
 /// Serves `router` on a free port until the test ends.
 pub(crate) async fn serve(router: Router) -> (String, tokio::task::JoinSet<()>) {
@@ -180,7 +180,8 @@ async fn no_credential_follows_a_redirect() {
     let call =
         Call::new(&http, "x.get", Method::GET).segments(["x"]).bearer(&token).accept(StatusCode::FOUND);
     let location = call.answer().await.unwrap().header("location").unwrap().to_owned();
-    let body = Download::open(&http, "x.download", &location).await.unwrap().bytes(1000).await.unwrap();
+    let turn = Turn::take(&http, "x.download").await.unwrap();
+    let body = Download::open(&http, turn, "x.download", &location).await.unwrap().bytes(1000).await.unwrap();
     assert_eq!(body, "None");
 }
 
