@@ -130,6 +130,8 @@ impl Github {
             Call::new(&self.http, name, Method::GET).segments(["repos"]).segments(repository).segments(path);
         let call =
             call.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
+        // A repository that was renamed or transferred is elsewhere.
+        let call = call.follow(|_| true);
         match &self.config.token {
             Some(token) => call.bearer(token),
             None => call,
@@ -189,7 +191,9 @@ impl Github {
     pub async fn download(&self, artifact: u64) -> Result<Download, ProviderError> {
         let turn = Turn::take(&self.http, "artifacts.download").await?;
         let call = self.call("artifacts.locate", &["actions", "artifacts", &artifact.to_string(), "zip"]);
-        let answer = limited(call.accept(StatusCode::FOUND).answer().await)?;
+        // The same call of a repository that was renamed, and not the signed address, whosever host that is.
+        let call = call.follow(|to| to.path().contains("/actions/artifacts/") && to.path().ends_with("/zip"));
+        let answer = limited(call.accept_redirect().answer().await)?;
         let (call, what, effect) = ("artifacts.locate", "a place to download from", Effect::Repeatable);
         let location = answer.header("location").ok_or(ProviderError::Incomplete { call, what, effect })?;
         Download::open(&self.http, turn, "artifacts.download", location).await
@@ -314,6 +318,25 @@ mod tests {
         let download = github.download(9).await.unwrap();
         assert_eq!(download.content_type.as_deref(), Some("application/zip"));
         assert_eq!(download.bytes(10).await.unwrap(), "PK");
+    }
+
+    /// As the vendor answers what is asked of a repository's former name.
+    #[tokio::test]
+    async fn a_repository_that_was_renamed_is_followed() {
+        let runs = "/repositories/5/actions/workflows/archive.yml/runs";
+        let zip = "/repositories/5/actions/artifacts/9/zip";
+        let moved = any(|uri: Uri| async move {
+            let to = uri.to_string().replace("/repos/agence/app/", "/repositories/5/");
+            (StatusCode::MOVED_PERMANENTLY, [("location", to)], Json(json!({"message": "Moved Permanently"})))
+        });
+        let (blobs, _blobs) = serve(Router::new().fallback(any(|| async { "PK" }))).await;
+        let signed = format!("{blobs}/x");
+        let blob = any(move || async move { (StatusCode::TEMPORARY_REDIRECT, [("location", signed)]) });
+        let listed = any(|| async { Json(json!({"total_count": 0, "workflow_runs": []})) });
+        let router = Router::new().route(runs, listed).route(zip, blob).fallback(moved);
+        let (github, _server) = client(router).await;
+        assert_eq!(github.runs("archive.yml", 100).await.unwrap().len(), 0);
+        assert_eq!(github.download(9).await.unwrap().bytes(10).await.unwrap(), "PK");
     }
 
     #[tokio::test]
