@@ -279,6 +279,10 @@ impl Call {
         if let Some(status) = status {
             span.record("status", status.as_u16());
         }
+        if let Err(ProviderError::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) = &result
+        {
+            self.http.limiter.hold(*retry_after);
+        }
         self.http.shared.observer.tell(CallReport {
             provider: self.http.provider,
             call: self.name,

@@ -52,6 +52,16 @@ async fn retry_after_reaches_the_classification() {
     assert_eq!(calls.load(Ordering::SeqCst), 1, "a long pause belongs to the queue");
 }
 
+#[tokio::test]
+async fn too_many_requests_hold_the_whole_account_for_a_window_if_nothing_else_is_said() {
+    let (router, _) = counted(StatusCode::TOO_MANY_REQUESTS, [("x-a", "b")]);
+    let (base, _server) = serve(router).await;
+    let limiter = Limiter::per(NonZeroU32::new(600_000).unwrap(), Duration::from_millis(500));
+    let http = Http::new("test", &base, limiter.clone(), HttpShared::default()).unwrap();
+    Call::new(&http, "x.get", Method::GET).answer().await.unwrap_err();
+    assert!(limiter.acquire().await > Duration::from_millis(300));
+}
+
 #[test]
 fn a_date_is_a_retry_after_too_and_has_a_limit() {
     let now = chrono::DateTime::parse_from_rfc3339("2026-08-28T07:00:00Z").unwrap().to_utc();
