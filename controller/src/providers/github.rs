@@ -102,6 +102,17 @@ pub struct Artifact {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// Some of a workflow's runs.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// Those that were wanted, as listed.
+    pub wanted: Vec<Run>,
+    /// How many were read, of any kind.
+    pub read: usize,
+    /// Whether these are all that there are.
+    pub all: bool,
+}
+
 #[derive(Deserialize)]
 struct RunsPage {
     workflow_runs: Vec<Run>,
@@ -138,21 +149,28 @@ impl Github {
         }
     }
 
-    /// `GET /repos/:r/actions/workflows/:workflow/runs`, newest first, page by page until `enough` are read or there are no more. `workflow`
-    /// is an id or a file name.
+    /// `GET /repos/:r/actions/workflows/:workflow/runs`, newest first, page by page until `enough` that are `wanted` were read or there are
+    /// no more. `workflow` is an id or a file name.
     ///
     /// Source: REST reference "Workflow runs / List workflow runs for a workflow". Safe to repeat.
-    pub async fn runs(&self, workflow: &str, enough: usize) -> Result<Vec<Run>, ProviderError> {
-        let mut all = Vec::new();
+    pub async fn runs(
+        &self,
+        workflow: &str,
+        enough: usize,
+        wanted: impl Fn(&Run) -> bool,
+    ) -> Result<Runs, ProviderError> {
+        let mut found = Runs::default();
         for page in 1..=MOST_PAGES {
             let call = self.call("runs.list", &["actions", "workflows", workflow, "runs"]);
             let (answer, root): (Answer, RunsPage) = self.page(call, page).await?;
-            all.extend(root.workflow_runs);
-            if !has_next(&answer) || all.len() >= enough {
+            found.read += root.workflow_runs.len();
+            found.wanted.extend(root.workflow_runs.into_iter().filter(&wanted));
+            found.all = !has_next(&answer);
+            if found.all || found.wanted.len() >= enough {
                 break;
             }
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// The newest page of [`Github::runs`], and when our token ends, which the vendor tells of those that do.
@@ -266,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_followed_and_nulls_are_read() {
+    async fn pages_are_followed_until_enough_are_wanted_and_nulls_are_read() {
         let runs = |uri: Uri| async move {
             let last = uri.query().unwrap().contains("page=2");
             let mut headers = HeaderMap::new();
@@ -279,9 +297,17 @@ mod tests {
         };
         let route = "/repos/agence/app/actions/workflows/archive.yml/runs";
         let (github, _server) = client(Router::new().route(route, any(runs))).await;
-        let runs = github.runs("archive.yml", 100).await.unwrap();
-        assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
-        assert!(runs[0].succeeded() && !runs[0].is_own(), "a lost fork is not the repository itself");
+        let found = github.runs("archive.yml", 100, |_| true).await.unwrap();
+        assert_eq!(found.wanted.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
+        assert!(
+            found.wanted[0].succeeded() && !found.wanted[0].is_own(),
+            "a lost fork is not the repository itself"
+        );
+        // Others' runs do not count as enough.
+        let found = github.runs("archive.yml", 1, |run| run.id == 1).await.unwrap();
+        assert_eq!((found.wanted.len(), found.read, found.all), (1, 2, true));
+        let found = github.runs("archive.yml", 1, |_| true).await.unwrap();
+        assert_eq!((found.wanted.len(), found.read, found.all), (1, 1, false));
     }
 
     /// As the vendor answered a fine-grained token, without what is of no matter here.
@@ -344,7 +370,7 @@ mod tests {
         let listed = any(|| async { Json(json!({"total_count": 0, "workflow_runs": []})) });
         let router = Router::new().route(runs, listed).route(zip, blob).fallback(moved);
         let (github, _server) = client(router).await;
-        assert_eq!(github.runs("archive.yml", 100).await.unwrap().len(), 0);
+        assert_eq!(github.runs("archive.yml", 100, |_| true).await.unwrap().read, 0);
         assert_eq!(github.download(9).await.unwrap().bytes(10).await.unwrap(), "PK");
     }
 
