@@ -61,6 +61,7 @@ pub(super) async fn source(ctx: &Ctx) -> Result<Source> {
                 .and_then(|source| source.mirror.as_ref())
                 .ok_or_else(gone)?;
             let prefix = spec.prefix.clone().unwrap_or_default();
+            ctx.doing(SpanKind::Data, "listing the mirror bucket");
             let objects = mirror::list(ctx, spec).await?;
             let own_key = |key: &str| key.strip_prefix(prefix.as_str()).unwrap_or(key).to_owned();
             Ok(Source::Mirror {
@@ -116,7 +117,7 @@ impl Source {
             }
             Self::Mirror { spec, store, bucket, prefix, objects } => {
                 let object = objects.get(key).ok_or_else(lacks)?;
-                thawed(ctx, spec, object).await?;
+                mirror::readable(ctx, spec, object).await?;
                 let found = store.read(bucket, &format!("{prefix}{key}"), Want::default()).await;
                 let found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
                 let stream = found.body.map(|piece| piece.map_err(StepError::s3("reading the mirror")));
@@ -133,17 +134,4 @@ pub(super) type Hashed = BTreeMap<String, String>;
 /// An `ETag` of several parts is no digest, and some stores' lists have none: what is read is hashed then.
 fn digest(object: &ObjectSummary) -> Option<String> {
     Some(object.etag.clone()).filter(|etag| !etag.is_empty() && !etag.contains('-'))
-}
-
-/// Waits until an object of the mirror can be read.
-async fn thawed(ctx: &Ctx, spec: &MirrorSource, object: &ObjectSummary) -> Result<()> {
-    let mut pause = std::time::Duration::from_secs(5);
-    while !mirror::is_readable(ctx, spec, object).await? {
-        ctx.doing(SpanKind::Provider, "the mirror's objects are thawing (minutes to a day)");
-        // Documented: up to a day. That silence is no stall.
-        ctx.pulse.expect_silence(ctx.tools.clock.scaled(std::time::Duration::from_hours(24)));
-        ctx.pause(pause).await?;
-        pause = pause.mul_f64(1.5).min(std::time::Duration::from_mins(5));
-    }
-    Ok(())
 }
