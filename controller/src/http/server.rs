@@ -15,7 +15,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Bounded;
+use super::connection::{Bounded, Limits};
 use super::health::Health;
 use crate::metrics::Metrics;
 use crate::runtime::chain::Chain;
@@ -24,7 +24,7 @@ use crate::runtime::chain::Chain;
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 
 const CONNECTIONS: usize = 64;
-const SILENCE: Duration = Duration::from_mins(1);
+const LIMITS: Limits = Limits { asking: Duration::from_secs(10), silence: Duration::from_mins(1) };
 const NEVER_CACHED: (HeaderName, &str) = (CACHE_CONTROL, "no-store");
 const PLAIN: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; charset=utf-8");
 
@@ -60,7 +60,7 @@ impl Server {
         let failed = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener: Bounded::new(listener, CONNECTIONS, SILENCE), address })
+        Ok(Self { listener: Bounded::new(listener, CONNECTIONS, LIMITS), address })
     }
 
     /// The address that was taken.
@@ -119,7 +119,7 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
-    use super::{Bounded, Server, routes};
+    use super::{Bounded, Limits, Server, routes};
     use crate::http::health::Health;
     use crate::metrics::{Labels, Metrics};
     use crate::runtime::tasks::Tasks;
@@ -176,21 +176,53 @@ mod tests {
         assert_eq!(refused.to_string(), format!("cannot listen on {}", taken.address()));
     }
 
-    #[tokio::test]
-    async fn a_silent_client_is_hung_up_on_and_its_place_is_free_again() {
+    /// A server with one place.
+    async fn narrow(limits: Limits) -> (SocketAddr, Tasks) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server { listener: Bounded::new(listener, 1, Duration::from_millis(50)), address };
+        let server = Server { listener: Bounded::new(listener, 1, limits), address };
         let routes = routes(Arc::new(Metrics::new(Labels::default()).unwrap()), Health::new());
         let tasks = Tasks::new();
         tasks.critical("http", |stop| server.run(routes, stop));
+        (address, tasks)
+    }
 
+    #[tokio::test]
+    async fn a_silent_client_is_hung_up_on_and_its_place_is_free_again() {
+        let (address, tasks) = narrow(Limits { asking: LIMIT, silence: Duration::from_millis(50) }).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
         silent.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.unwrap();
         let answer = ask(address, "GET", "/livez").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         let mut rest = Vec::new();
         timeout(LIMIT, silent.read_to_end(&mut rest)).await.unwrap().ok();
+        assert!(tasks.shut_down(LIMIT).await);
+    }
+
+    /// Sends what never becomes a request, byte by byte, until the other side has had enough.
+    async fn trickle(stream: &mut TcpStream) {
+        let mut answer = [0; 64];
+        while stream.write_all(b"x").await.is_ok() {
+            if let Ok(Ok(0) | Err(_)) = timeout(Duration::from_millis(5), stream.read(&mut answer)).await {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_trickles_is_hung_up_on_at_its_first_request_and_at_a_later_one() {
+        let (address, tasks) = narrow(Limits { asking: Duration::from_millis(50), silence: LIMIT }).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.unwrap();
+        timeout(LIMIT, trickle(&mut first)).await.expect("it is hung up on");
+        let mut later = TcpStream::connect(address).await.unwrap();
+        later.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut begun = [0; 12];
+        timeout(LIMIT, later.read_exact(&mut begun)).await.unwrap().unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200");
+        later.write_all(b"GET /livez HTTP/1.1\r\nhost:").await.unwrap();
+        timeout(LIMIT, trickle(&mut later)).await.expect("it is hung up on");
+        assert!(ask(address, "GET", "/livez").await.starts_with("HTTP/1.1 200 "));
         assert!(tasks.shut_down(LIMIT).await);
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::http::{
     Answer, Call, Download, Effect, Http, HttpSetupError, HttpShared, Limiter, Method, ProviderError,
-    StatusCode,
+    StatusCode, Turn,
 };
 
 /// The provider's name in spans and metrics.
@@ -102,6 +102,17 @@ pub struct Artifact {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// Some of a workflow's runs.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// Those that were wanted, as listed.
+    pub wanted: Vec<Run>,
+    /// How many were read, of any kind.
+    pub read: usize,
+    /// Whether these are all that there are.
+    pub all: bool,
+}
+
 #[derive(Deserialize)]
 struct RunsPage {
     workflow_runs: Vec<Run>,
@@ -130,27 +141,36 @@ impl Github {
             Call::new(&self.http, name, Method::GET).segments(["repos"]).segments(repository).segments(path);
         let call =
             call.header("accept", "application/vnd.github+json").header("x-github-api-version", "2022-11-28");
+        // A repository that was renamed or transferred is elsewhere.
+        let call = call.follow(|_| true);
         match &self.config.token {
             Some(token) => call.bearer(token),
             None => call,
         }
     }
 
-    /// `GET /repos/:r/actions/workflows/:workflow/runs`, newest first, page by page until `enough` are read or there are no more. `workflow`
-    /// is an id or a file name.
+    /// `GET /repos/:r/actions/workflows/:workflow/runs`, newest first, page by page until `enough` that are `wanted` were read or there are
+    /// no more. `workflow` is an id or a file name.
     ///
     /// Source: REST reference "Workflow runs / List workflow runs for a workflow". Safe to repeat.
-    pub async fn runs(&self, workflow: &str, enough: usize) -> Result<Vec<Run>, ProviderError> {
-        let mut all = Vec::new();
+    pub async fn runs(
+        &self,
+        workflow: &str,
+        enough: usize,
+        wanted: impl Fn(&Run) -> bool,
+    ) -> Result<Runs, ProviderError> {
+        let mut found = Runs::default();
         for page in 1..=MOST_PAGES {
             let call = self.call("runs.list", &["actions", "workflows", workflow, "runs"]);
             let (answer, root): (Answer, RunsPage) = self.page(call, page).await?;
-            all.extend(root.workflow_runs);
-            if !has_next(&answer) || all.len() >= enough {
+            found.read += root.workflow_runs.len();
+            found.wanted.extend(root.workflow_runs.into_iter().filter(&wanted));
+            found.all = !has_next(&answer);
+            if found.all || found.wanted.len() >= enough {
                 break;
             }
         }
-        Ok(all)
+        Ok(found)
     }
 
     /// The newest page of [`Github::runs`], and when our token ends, which the vendor tells of those that do.
@@ -187,11 +207,14 @@ impl Github {
     ///
     /// Source: REST reference "Artifacts / Download an artifact". Safe to repeat.
     pub async fn download(&self, artifact: u64) -> Result<Download, ProviderError> {
+        let turn = Turn::take(&self.http, "artifacts.download").await?;
         let call = self.call("artifacts.locate", &["actions", "artifacts", &artifact.to_string(), "zip"]);
-        let answer = limited(call.accept(StatusCode::FOUND).answer().await)?;
+        // The same call of a repository that was renamed, and not the signed address, whosever host that is.
+        let call = call.follow(|to| to.path().contains("/actions/artifacts/") && to.path().ends_with("/zip"));
+        let answer = self.limited(call.accept_redirect().answer().await)?;
         let (call, what, effect) = ("artifacts.locate", "a place to download from", Effect::Repeatable);
         let location = answer.header("location").ok_or(ProviderError::Incomplete { call, what, effect })?;
-        Download::open(&self.http, "artifacts.download", location).await
+        Download::open(&self.http, turn, "artifacts.download", location).await
     }
 
     async fn page<T: serde::de::DeserializeOwned>(
@@ -201,9 +224,18 @@ impl Github {
     ) -> Result<(Answer, T), ProviderError> {
         let call = call.query("per_page", &PAGE.to_string()).query("page", &page.to_string());
         let name = call.name();
-        let answer = limited(call.answer().await)?;
+        let answer = self.limited(call.answer().await)?;
         let root = super::http::call::decode(name, Effect::Repeatable, &answer.body)?;
         Ok((answer, root))
+    }
+
+    /// A used-up limit holds the account, whichever way it is said.
+    fn limited<T>(&self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+        limited(result).inspect_err(|error| {
+            if let ProviderError::RateLimited { retry_after, .. } = error {
+                self.http.limiter.hold(*retry_after);
+            }
+        })
     }
 }
 
@@ -252,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_are_followed_and_nulls_are_read() {
+    async fn pages_are_followed_until_enough_are_wanted_and_nulls_are_read() {
         let runs = |uri: Uri| async move {
             let last = uri.query().unwrap().contains("page=2");
             let mut headers = HeaderMap::new();
@@ -265,9 +297,17 @@ mod tests {
         };
         let route = "/repos/agence/app/actions/workflows/archive.yml/runs";
         let (github, _server) = client(Router::new().route(route, any(runs))).await;
-        let runs = github.runs("archive.yml", 100).await.unwrap();
-        assert_eq!(runs.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
-        assert!(runs[0].succeeded() && !runs[0].is_own(), "a lost fork is not the repository itself");
+        let found = github.runs("archive.yml", 100, |_| true).await.unwrap();
+        assert_eq!(found.wanted.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 1]);
+        assert!(
+            found.wanted[0].succeeded() && !found.wanted[0].is_own(),
+            "a lost fork is not the repository itself"
+        );
+        // Others' runs do not count as enough.
+        let found = github.runs("archive.yml", 1, |run| run.id == 1).await.unwrap();
+        assert_eq!((found.wanted.len(), found.read, found.all), (1, 2, true));
+        let found = github.runs("archive.yml", 1, |_| true).await.unwrap();
+        assert_eq!((found.wanted.len(), found.read, found.all), (1, 1, false));
     }
 
     /// As the vendor answered a fine-grained token, without what is of no matter here.
@@ -315,6 +355,25 @@ mod tests {
         assert_eq!(download.bytes(10).await.unwrap(), "PK");
     }
 
+    /// As the vendor answers what is asked of a repository's former name.
+    #[tokio::test]
+    async fn a_repository_that_was_renamed_is_followed() {
+        let runs = "/repositories/5/actions/workflows/archive.yml/runs";
+        let zip = "/repositories/5/actions/artifacts/9/zip";
+        let moved = any(|uri: Uri| async move {
+            let to = uri.to_string().replace("/repos/agence/app/", "/repositories/5/");
+            (StatusCode::MOVED_PERMANENTLY, [("location", to)], Json(json!({"message": "Moved Permanently"})))
+        });
+        let (blobs, _blobs) = serve(Router::new().fallback(any(|| async { "PK" }))).await;
+        let signed = format!("{blobs}/x");
+        let blob = any(move || async move { (StatusCode::TEMPORARY_REDIRECT, [("location", signed)]) });
+        let listed = any(|| async { Json(json!({"total_count": 0, "workflow_runs": []})) });
+        let router = Router::new().route(runs, listed).route(zip, blob).fallback(moved);
+        let (github, _server) = client(router).await;
+        assert_eq!(github.runs("archive.yml", 100, |_| true).await.unwrap().read, 0);
+        assert_eq!(github.download(9).await.unwrap().bytes(10).await.unwrap(), "PK");
+    }
+
     #[tokio::test]
     async fn a_used_up_limit_is_told_from_a_missing_permission() {
         let answer = |message: &'static str| {
@@ -324,6 +383,8 @@ mod tests {
         };
         let (github, _server) = client(answer("API rate limit exceeded for user ID 1.")).await;
         assert_eq!(github.artifacts(1).await.unwrap_err().class(), Class::Throttled(None));
+        let again = tokio::time::timeout(std::time::Duration::from_millis(50), github.artifacts(1)).await;
+        assert!(again.is_err(), "the account is asked again at once");
         let (github, _server) = client(answer("Resource not accessible by integration")).await;
         assert_eq!(github.artifacts(1).await.unwrap_err().class(), Class::Terminal);
     }

@@ -12,7 +12,7 @@ pub mod observe;
 pub mod origin;
 
 pub use call::{Answer, Call};
-pub use download::Download;
+pub use download::{Download, Turn};
 pub use error::{Effect, ProviderError, TransportKind};
 pub use limiter::Limiter;
 pub use observe::{CallObserver, CallReport, Outcome};

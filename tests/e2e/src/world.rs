@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reprise_sandbox::control::Disaster;
+use reprise_sandbox::s3::Key;
 use reprise_sandbox::sandbox::{Cache, Options, Sandbox};
 use reprise_sandbox::seed::Size;
 use reprise_sandbox::world::Entry;
@@ -17,6 +18,7 @@ use reqwest::{Client, Method, StatusCode, redirect};
 use serde_json::{Value, json};
 
 use crate::records::poll;
+use crate::shelf;
 
 /// A running sandbox.
 #[derive(Debug)]
@@ -69,6 +71,22 @@ impl World {
     /// One of these variables.
     pub fn variable(&self, name: &str) -> &str {
         self.variables.get(name).unwrap_or_else(|| panic!("the sandbox has no variable {name}"))
+    }
+
+    /// The vendor's SDK at the store where the mirror is.
+    pub fn mirror(&self) -> aws_sdk_s3::Client {
+        self.store("S3_ARCHIVE")
+    }
+
+    /// The same where production was, and comes back.
+    pub fn production(&self) -> aws_sdk_s3::Client {
+        self.store("S3_SOURCE")
+    }
+
+    fn store(&self, which: &str) -> aws_sdk_s3::Client {
+        let of = |what: &str| self.variable(&format!("{which}_{what}"));
+        let pair = (of("ACCESS_KEY_ID").to_owned(), of("SECRET_ACCESS_KEY").to_owned());
+        shelf::client(of("ENDPOINT"), &Key::set(pair)[0])
     }
 
     /// From now on, findings that begin like this are the scene's own doing and not the daemon's.

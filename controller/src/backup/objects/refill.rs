@@ -44,7 +44,7 @@ pub struct RefillPlan<'a> {
     /// There, and another: to be put again.
     pub wrong: Vec<(&'a Wanted, Wrong)>,
     /// There with the right length, and its `ETag` cannot tell (a multipart upload): to be read and compared.
-    pub unproven: Vec<&'a Wanted>,
+    pub unproven: Vec<(&'a Wanted, &'a Listed)>,
     /// There, and not wanted: to be told, and never deleted.
     pub extra: Vec<&'a Listed>,
     /// Objects that are as wanted.
@@ -77,7 +77,7 @@ pub fn plan_refill<'a>(wanted: &'a [Wanted], listed: &'a [Listed]) -> RefillPlan
                     plan.same_bytes += object.size;
                 }
                 Some(false) => plan.wrong.push((object, Wrong::Content)),
-                None => plan.unproven.push(object),
+                None => plan.unproven.push((object, found)),
             },
         }
     }
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(plan.same, 1);
         assert_eq!(plan.missing, [&want[1]]);
         assert_eq!(plan.wrong, [(&want[2], Wrong::Size { found: 1 }), (&want[3], Wrong::Content)]);
-        assert_eq!(plan.unproven, [&want[4]]);
+        assert_eq!(plan.unproven, [(&want[4], &found[3])]);
         assert_eq!(plan.extra, [&found[4]]);
         assert!(!plan.is_complete());
     }

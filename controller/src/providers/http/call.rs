@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
@@ -23,6 +23,8 @@ use crate::runtime::class::{Class, Classified};
 pub const BODY_LIMIT: usize = 8 << 20;
 /// Exchanges of one call that may be repeated.
 const ATTEMPTS: u32 = 3;
+/// Exchanges of which all but the last were answered with a redirect.
+const MOST_HOPS: usize = 6;
 /// Longest pause between them; a vendor that asks for more gets it from the queue.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// A vendor that asks for more than this is not believed.
@@ -65,7 +67,8 @@ pub struct Call {
     body: Option<Bytes>,
     effect: Effect,
     limit: usize,
-    accepted: Option<StatusCode>,
+    awaits_redirect: bool,
+    follows: Option<fn(&Url) -> bool>,
 }
 
 impl Call {
@@ -84,7 +87,8 @@ impl Call {
             body: None,
             effect,
             limit: BODY_LIMIT,
-            accepted: None,
+            awaits_redirect: false,
+            follows: None,
         }
     }
 
@@ -183,10 +187,17 @@ impl Call {
         self
     }
 
-    /// A status outside 2xx that is an answer and not an error, such as a redirect to a signed URL.
+    /// A redirect is the answer, such as one to a signed URL.
     #[must_use]
-    pub fn accept(mut self, status: StatusCode) -> Self {
-        self.accepted = Some(status);
+    pub fn accept_redirect(mut self) -> Self {
+        self.awaits_redirect = true;
+        self
+    }
+
+    /// A read follows redirects to addresses of which `moved` holds, and which are of the origin that its credentials are for.
+    #[must_use]
+    pub fn follow(mut self, moved: fn(&Url) -> bool) -> Self {
+        self.follows = Some(moved);
         self
     }
 
@@ -237,7 +248,20 @@ impl Call {
         }
     }
 
+    /// One exchange, and those that its redirects lead to.
     async fn exchange(&self) -> Result<Answer, ProviderError> {
+        let mut url = self.url.clone();
+        for _ in 0..MOST_HOPS {
+            match self.hop(&url).await? {
+                Hop::Answer(answer) => return Ok(answer),
+                Hop::To(next) => url = next,
+            }
+        }
+        let (call, effect) = (self.name, self.effect);
+        Err(ProviderError::Incomplete { call, what: "an end of its redirects", effect })
+    }
+
+    async fn hop(&self, url: &Url) -> Result<Hop, ProviderError> {
         let span = tracing::info_span!(
             "provider_call",
             provider = self.http.provider,
@@ -246,13 +270,18 @@ impl Call {
         );
         let waited = self.unless_cancelled(false, self.http.limiter.acquire()).await?;
         let sent = Instant::now();
-        let result = self.sent().instrument(span.clone()).await;
+        let result = self.sent(url).instrument(span.clone()).await;
         let status = match &result {
-            Ok(answer) => Some(answer.status),
+            Ok(Hop::Answer(answer)) => Some(answer.status),
+            Ok(Hop::To(_)) => None,
             Err(error) => error.status(),
         };
         if let Some(status) = status {
             span.record("status", status.as_u16());
+        }
+        if let Err(ProviderError::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) = &result
+        {
+            self.http.limiter.hold(*retry_after);
         }
         self.http.shared.observer.tell(CallReport {
             provider: self.http.provider,
@@ -264,13 +293,16 @@ impl Call {
         result
     }
 
-    async fn sent(&self) -> Result<Answer, ProviderError> {
+    async fn sent(&self, url: &Url) -> Result<Hop, ProviderError> {
         let exchange = async {
-            let response = self.request().send().await.map_err(|source| self.transport(source))?;
+            let response = self.request(url).send().await.map_err(|source| self.transport(source))?;
             let (status, headers) = (response.status(), response.headers().clone());
+            if let Some(next) = self.next(url, status, &headers) {
+                return Ok(Hop::To(next));
+            }
             let body = self.body(response, status).await?;
-            if status.is_success() || self.accepted == Some(status) {
-                return Ok(Answer { status, headers, body });
+            if status.is_success() || (self.awaits_redirect && leads_elsewhere(status)) {
+                return Ok(Hop::Answer(Answer { status, headers, body }));
             }
             Err(ProviderError::Status {
                 call: self.name,
@@ -283,11 +315,18 @@ impl Call {
         self.unless_cancelled(self.effect == Effect::Mutating, exchange).await?
     }
 
-    fn request(&self) -> RequestBuilder {
+    /// Where a redirect leads, if that is followed: the credentials are for one origin only.
+    fn next(&self, from: &Url, status: StatusCode, headers: &HeaderMap) -> Option<Url> {
+        let moved = self.follows.filter(|_| leads_elsewhere(status) && self.method == Method::GET)?;
+        let to = from.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
+        (to.origin() == self.http.base.origin() && moved(&to)).then_some(to)
+    }
+
+    fn request(&self, url: &Url) -> RequestBuilder {
         let request = self
             .http
             .client
-            .request(self.method.clone(), self.url.clone())
+            .request(self.method.clone(), url.clone())
             .headers(self.headers.clone())
             .timeout(self.http.shared.call_timeout);
         match &self.body {
@@ -331,6 +370,17 @@ impl Call {
             done = work => Ok(done),
         }
     }
+}
+
+/// What came of one exchange.
+enum Hop {
+    Answer(Answer),
+    To(Url),
+}
+
+/// Whether the answer is that the thing is elsewhere.
+fn leads_elsewhere(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
 /// Tells where an exchange broke off, and drops the URL: it may hold a signature.

@@ -1,6 +1,6 @@
 //! Streams from signed URLs: no credentials, no memory, redirects checked by hand.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, stream::BoxStream};
@@ -29,6 +29,21 @@ pub struct Download {
     call: &'static str,
 }
 
+/// A place in the account's budget, taken before a signed address is asked for: one that is good for a minute must not wait for it.
+#[derive(Debug)]
+pub struct Turn(Duration);
+
+impl Turn {
+    /// Waits for a place.
+    pub async fn take(http: &Http, call: &'static str) -> Result<Self, ProviderError> {
+        tokio::select! {
+            biased;
+            () = http.shared.cancel.cancelled() => Err(ProviderError::Cancelled { call, in_doubt: false }),
+            waited = http.limiter.acquire() => Ok(Self(waited)),
+        }
+    }
+}
+
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download")
@@ -41,11 +56,11 @@ impl fmt::Debug for Download {
 impl Download {
     /// Starts to fetch `url`, which must be https unless it is this machine, as must every address it redirects to. No credential is
     /// sent. Safe to repeat as long as the URL is valid.
-    pub async fn open(http: &Http, call: &'static str, url: &str) -> Result<Self, ProviderError> {
+    pub async fn open(http: &Http, turn: Turn, call: &'static str, url: &str) -> Result<Self, ProviderError> {
         let cancelled = ProviderError::Cancelled { call, in_doubt: false };
         let span = tracing::info_span!("provider_call", provider = http.provider, call);
         let work = async {
-            let waited = http.limiter.acquire().await;
+            let Turn(waited) = turn;
             let sent = Instant::now();
             let result = follow(http, call, url).await;
             let outcome = result.as_ref().map_or_else(ProviderError::outcome, |_| Outcome::Ok);
@@ -130,6 +145,9 @@ async fn failed(call: &'static str, mut response: Response) -> ProviderError {
     let status = response.status();
     let beginning = response.chunk().await.ok().flatten().unwrap_or_default();
     let body = Box::new(ErrorBody::read(&beginning));
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return ProviderError::Link { call, status, body };
+    }
     ProviderError::Status { call, status, effect: Effect::Repeatable, body, retry_after: None }
 }
 
@@ -138,10 +156,30 @@ mod tests {
     use axum::{Router, routing::any};
 
     use super::*;
-    use crate::providers::http::{
-        HttpShared,
-        call::tests::{fast, serve},
+    use crate::{
+        providers::http::{
+            HttpShared,
+            call::tests::{fast, serve},
+        },
+        runtime::class::{Class, Classified as _},
     };
+
+    async fn open(http: &Http, url: &str) -> Result<Download, ProviderError> {
+        Download::open(http, Turn::take(http, "x.download").await?, "x.download", url).await
+    }
+
+    /// As an object store answers a signed address whose time is over.
+    #[tokio::test]
+    async fn a_link_that_has_expired_says_nothing_of_our_credentials() {
+        let xml = "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+        let answer =
+            any(move || async move { (StatusCode::FORBIDDEN, [("content-type", "application/xml")], xml) });
+        let (base, _server) = serve(Router::new().fallback(answer)).await;
+        let http = Http::new("test", &base, fast(), HttpShared::default()).unwrap();
+        let error = open(&http, &base).await.unwrap_err();
+        assert_eq!(error.class(), Class::Transient);
+        assert!(!error.is_denied() && error.to_string().contains("has expired"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_redirect_to_plain_http_elsewhere_is_not_followed() {
@@ -149,7 +187,7 @@ mod tests {
         let (base, _server) =
             serve(Router::new().fallback(any(move || async move { (StatusCode::FOUND, to) }))).await;
         let http = Http::new("test", &base, fast(), HttpShared::default()).unwrap();
-        let error = Download::open(&http, "x.download", &base).await.unwrap_err();
+        let error = open(&http, &base).await.unwrap_err();
         assert!(matches!(error, ProviderError::Origin { .. }), "{error:?}");
     }
 
@@ -166,7 +204,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.unwrap();
         });
         let http = Http::new("test", &url, fast(), HttpShared::default()).unwrap();
-        let download = Download::open(&http, "x.download", &url).await.unwrap();
+        let download = open(&http, &url).await.unwrap();
         assert_eq!(download.length, Some(100));
         assert!(download.bytes(1000).await.is_err());
     }

@@ -65,6 +65,16 @@ pub enum ProviderError {
         /// How long to wait, if told.
         retry_after: Option<Duration>,
     },
+    /// A signed address is refused. No credential of ours was sent there: a fresh one may do.
+    #[error("the link of {call} was refused, {} ({}): it has expired", status.as_u16(), body.message)]
+    Link {
+        /// Which call.
+        call: &'static str,
+        /// The status.
+        status: StatusCode,
+        /// What was said, bounded.
+        body: Box<ErrorBody>,
+    },
     /// The answer could not be parsed.
     #[error("cannot read the answer to {call} at `{at}`")]
     Decode {
@@ -163,7 +173,9 @@ impl ProviderError {
                 *effect == Effect::Mutating
             }
             Self::Cancelled { in_doubt, .. } => *in_doubt,
-            Self::RateLimited { .. } | Self::Request { .. } | Self::Origin { .. } => false,
+            Self::RateLimited { .. } | Self::Link { .. } | Self::Request { .. } | Self::Origin { .. } => {
+                false
+            }
         }
     }
 
@@ -179,6 +191,7 @@ impl ProviderError {
                 _ => Outcome::Refused,
             },
             Self::RateLimited { .. } => Outcome::Throttled,
+            Self::Link { .. } => Outcome::Denied,
             Self::Decode { .. } | Self::Incomplete { .. } | Self::TooLarge { .. } => Outcome::Unreadable,
             Self::Request { .. } | Self::Origin { .. } => Outcome::Refused,
             Self::Cancelled { .. } => Outcome::Cancelled,
@@ -196,7 +209,7 @@ impl Classified for ProviderError {
     /// Exhaustive on purpose: a new variant must be classified to compile.
     fn class(&self) -> Class {
         match self {
-            Self::Transport { .. } => Class::Transient,
+            Self::Transport { .. } | Self::Link { .. } => Class::Transient,
             Self::Status { status, retry_after, .. } => match status.as_u16() {
                 429 => Class::Throttled(*retry_after),
                 503 if retry_after.is_some() => Class::Throttled(*retry_after),
@@ -204,6 +217,8 @@ impl Classified for ProviderError {
                 _ => Class::Terminal,
             },
             Self::RateLimited { retry_after, .. } => Class::Throttled(*retry_after),
+            // A page for people in place of JSON: what stands before the service answers for it, and not for ever.
+            Self::Decode { effect: Effect::Repeatable, source, .. } if !source.is_data() => Class::Transient,
             Self::Decode { .. }
             | Self::Incomplete { .. }
             | Self::TooLarge { .. }
@@ -217,6 +232,7 @@ impl Classified for ProviderError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::http::call::decode;
 
     fn status(code: u16, effect: Effect) -> ProviderError {
         ProviderError::Status {
@@ -238,6 +254,18 @@ mod tests {
         }
         for code in [400, 401, 404, 409, 422, 429, 501] {
             assert!(!status(code, Effect::Mutating).outcome_unknown(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_page_in_place_of_json_passes_and_json_of_another_shape_does_not() {
+        let read = |effect, body: &[u8]| decode::<Vec<u64>>("apps.list", effect, body).unwrap_err().class();
+        for page in ["<!DOCTYPE html><html>Maintenance</html>", "Retry later", "", "[1, 2"] {
+            assert_eq!(read(Effect::Repeatable, page.as_bytes()), Class::Transient, "{page}");
+            assert_eq!(read(Effect::Mutating, page.as_bytes()), Class::Terminal, "{page}");
+        }
+        for shape in ["{}", "[\"a\"]", "null"] {
+            assert_eq!(read(Effect::Repeatable, shape.as_bytes()), Class::Terminal, "{shape}");
         }
     }
 

@@ -1,6 +1,11 @@
 //! How often one vendor account is spoken to. Shared by everything that uses the account's credentials.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, Mutex as Lock, PoisonError},
+    time::Duration,
+};
 
 use governor::{
     Quota, RateLimiter,
@@ -20,6 +25,8 @@ struct Inner {
     bucket: RateLimiter<NotKeyed, InMemoryState, DefaultClock>,
     clock: DefaultClock,
     turn: Mutex<()>,
+    /// Until then nobody passes.
+    held: Lock<Option<Instant>>,
     requests: NonZeroU32,
     window: Duration,
 }
@@ -42,6 +49,7 @@ impl Limiter {
             bucket: RateLimiter::direct(quota),
             clock: DefaultClock::default(),
             turn: Mutex::new(()),
+            held: Lock::default(),
             requests,
             window,
         }))
@@ -52,10 +60,26 @@ impl Limiter {
         let since = Instant::now();
         // Held while waiting on purpose: later callers queue behind instead of racing for each place.
         let _turn = self.0.turn.lock().await;
+        while let Some(until) = self.held() {
+            tokio::time::sleep_until(until).await;
+        }
         while let Err(full) = self.0.bucket.check() {
             tokio::time::sleep(full.wait_time_from(self.0.clock.now())).await;
         }
         since.elapsed()
+    }
+
+    /// The vendor said that this is too much: nobody passes for as long as it asked, a window where it did not say, and at most that. What
+    /// it asks beyond is the business of whoever was refused; one request in each window learns whether it is over.
+    pub fn hold(&self, asked: Option<Duration>) {
+        let until = Instant::now() + asked.unwrap_or(self.0.window).min(self.0.window);
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = Some(held.map_or(until, |known| known.max(until)));
+    }
+
+    fn held(&self) -> Option<Instant> {
+        let held = *self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.filter(|until| *until > Instant::now())
     }
 }
 
@@ -86,6 +110,17 @@ mod tests {
         }
         // 5000 a minute is one each 12 ms.
         assert!(before.elapsed() > Duration::from_millis(60), "{:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_refused_holds_everybody_for_a_window_at_most() {
+        let limiter = Limiter::per(NonZeroU32::new(6000).unwrap(), Duration::from_mins(1));
+        for (asked, waits) in [(None, 60), (Some(7), 7), (Some(3600), 60)] {
+            limiter.clone().hold(asked.map(Duration::from_secs));
+            // Timers have whole milliseconds.
+            assert_eq!(limiter.acquire().await.as_secs(), waits, "{asked:?}");
+        }
+        assert_eq!(limiter.acquire().await, Duration::ZERO);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{AddonRef, Scalingo, absent};
 use crate::providers::{
-    http::{Download, Method, ProviderError},
+    http::{Download, Method, ProviderError, Turn},
     open::open_enum,
 };
 
@@ -118,7 +118,9 @@ impl Scalingo {
         addon: &AddonRef,
         id: &str,
     ) -> Result<Option<Download>, ProviderError> {
+        let call = "backups.download";
+        let turn = Turn::take(&self.auth, call).await?;
         let Some(url) = self.backup_url(addon, id).await? else { return Ok(None) };
-        absent(Download::open(&self.auth, "backups.download", url.expose_secret()).await)
+        absent(Download::open(&self.auth, turn, call, url.expose_secret()).await)
     }
 }

@@ -1,12 +1,17 @@
-//! The newest copy of the documents that is whole: a run of the archive, a workflow's artifact, or a mirror bucket, which is thawed from the first second.
+//! The newest copy of the documents that is whole: a run of the archive, a workflow's artifact, or a mirror bucket, which is thawed from
+//! the first second.
 
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use reprise_crds::Mode;
 use reprise_crds::plan::ObjectSource;
+use tokio::sync::watch;
 
 use super::{Ctx, Result, StepError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
-use crate::store::{Severity, Verdict};
+use crate::store::{Severity, SpanKind, Verdict};
 
 mod archive;
 pub(super) mod artifact;
@@ -19,10 +24,25 @@ enum Tried {
 }
 
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
-    thaw_ahead(ctx).await;
     let (mut refused, mut trouble) = (Vec::new(), None);
-    for (index, source) in ctx.run.plan.source.objects.iter().enumerate() {
-        match tried(ctx, index, source).await {
+    let sources = &ctx.run.plan.source.objects;
+    let (turn, turns) = watch::channel(0);
+    // What was begun ahead ends with the choice of another.
+    let mut answers: FuturesOrdered<_> = sources
+        .iter()
+        .enumerate()
+        .map(|(index, source)| in_turn(ctx, index, source, turns.clone()))
+        .collect();
+    for (index, source) in sources.iter().enumerate() {
+        turn.send_replace(index);
+        if source.mirror.is_some() {
+            ctx.doing(
+                SpanKind::Provider,
+                "listing the mirror bucket, and asking for what is cold to be thawed",
+            );
+        }
+        let Some(answer) = answers.next().await else { break };
+        match answer {
             Err(error) if error.class() == Class::Cancelled => return Err(error),
             // A line that breaks once is no reason to take what is worse.
             Err(error) if error.class() != Class::Terminal && !ctx.retry => return Err(error),
@@ -53,6 +73,21 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
     ))
 }
 
+/// Tries a source when it is its turn. A mirror in cold storage takes up to a day to thaw: it is asked at once, beside those before it,
+/// whether or not it will be needed. Not in drills, which would pay for a thaw of everything each time.
+async fn in_turn(
+    ctx: &Ctx,
+    index: usize,
+    source: &ObjectSource,
+    mut turns: watch::Receiver<usize>,
+) -> Result<Tried> {
+    let ahead = source.mirror.is_some() && ctx.run.mode == Mode::Recover;
+    if !ahead && turns.wait_for(|turn| *turn >= index).await.is_err() {
+        return Err(StepError::Stopped);
+    }
+    tried(ctx, index, source).await
+}
+
 async fn tried(ctx: &Ctx, index: usize, source: &ObjectSource) -> Result<Tried> {
     match (&source.archive, &source.artifact, &source.mirror) {
         (Some(wanted), ..) => archive::choose(ctx, index, wanted).await,
@@ -74,20 +109,6 @@ async fn unreachable(ctx: &Ctx, source: &ObjectSource, error: &StepError) -> Res
     ctx.event(Severity::Warning, "SourceUnreachable", &told).await?;
     let (backup, reason) = (name.to_owned(), "unreachable".to_owned());
     Ok(RefusedBackup { backup, taken_at: None, reason, message })
-}
-
-/// A mirror in cold storage takes up to a day to thaw: it is asked for before anything else, whether or not it will be needed. Where that
-/// fails, choosing the mirror itself says why.
-async fn thaw_ahead(ctx: &Ctx) {
-    let only_one = ctx.run.plan.source.objects.len() == 1;
-    for mirror in ctx.run.plan.source.objects.iter().filter_map(|source| source.mirror.as_ref()) {
-        if only_one {
-            return;
-        }
-        if let Err(error) = mirror::thaw_all(ctx, mirror).await {
-            tracing::warn!(error = %crate::runtime::chain::Chain(&error), "a mirror could not be thawed ahead");
-        }
-    }
 }
 
 /// Stores what was learnt of a copy, and tells people of a refusal.

@@ -16,6 +16,7 @@ mod evidence;
 mod hold;
 mod life;
 mod lost_answers;
+mod mirror;
 mod platform;
 mod proof;
 mod references;

@@ -13,7 +13,7 @@ use axum::{Router, http::HeaderMap as AxumHeaders, response::IntoResponse, routi
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::providers::http::{CallObserver, Download, HttpShared, Limiter};
+use crate::providers::http::{CallObserver, Download, HttpShared, Limiter, Turn};
 
 /// Serves `router` on a free port until the test ends.
 pub(crate) async fn serve(router: Router) -> (String, tokio::task::JoinSet<()>) {
@@ -50,6 +50,16 @@ async fn retry_after_reaches_the_classification() {
     assert_eq!(error.class(), Class::Throttled(Some(Duration::from_secs(7))));
     assert_eq!(error.body().unwrap().message, "slow down");
     assert_eq!(calls.load(Ordering::SeqCst), 1, "a long pause belongs to the queue");
+}
+
+#[tokio::test]
+async fn too_many_requests_hold_the_whole_account_for_a_window_if_nothing_else_is_said() {
+    let (router, _) = counted(StatusCode::TOO_MANY_REQUESTS, [("x-a", "b")]);
+    let (base, _server) = serve(router).await;
+    let limiter = Limiter::per(NonZeroU32::new(600_000).unwrap(), Duration::from_millis(500));
+    let http = Http::new("test", &base, limiter.clone(), HttpShared::default()).unwrap();
+    Call::new(&http, "x.get", Method::GET).answer().await.unwrap_err();
+    assert!(limiter.acquire().await > Duration::from_millis(300));
 }
 
 #[test]
@@ -157,12 +167,57 @@ async fn a_body_is_bounded() {
 
 #[tokio::test]
 async fn a_redirect_is_an_error_unless_it_is_awaited() {
-    let (router, _) = counted(StatusCode::FOUND, [("location", "/elsewhere/77?sig=1")]);
-    let (base, _server) = serve(router).await;
-    let call = Call::new(&http(&base), "x.get", Method::GET).segments(["x"]);
-    assert!(call.clone().answer().await.is_err());
-    let answer = call.accept(StatusCode::FOUND).answer().await.unwrap();
-    assert_eq!(answer.location_id().as_deref(), Some("77"));
+    for status in [301, 302, 303, 307, 308] {
+        let (router, _) =
+            counted(StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere/77?sig=1")]);
+        let (base, _server) = serve(router).await;
+        let call = Call::new(&http(&base), "x.get", Method::GET).segments(["x"]);
+        assert!(call.clone().answer().await.is_err());
+        let answer = call.accept_redirect().answer().await.unwrap();
+        assert_eq!(answer.location_id().as_deref(), Some("77"), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_within_its_origin_and_not_for_ever() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let moved = any(move |uri: axum::http::Uri, headers: AxumHeaders| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            assert_eq!(headers["authorization"], "Bearer t0ken");
+            match uri.path() {
+                "/v1/old" => {
+                    (StatusCode::MOVED_PERMANENTLY, [("location", "/v1/id/7?page=2")]).into_response()
+                }
+                "/v1/id/7" => uri.query().unwrap_or_default().to_owned().into_response(),
+                _ => (StatusCode::TEMPORARY_REDIRECT, [("location", "/v1/round")]).into_response(),
+            }
+        }
+    });
+    let (base, _server) = serve(Router::new().fallback(moved)).await;
+    let http = http(&base);
+    let call = |id: &str| {
+        let call = Call::new(&http, "x.get", Method::GET).segments([id]);
+        call.bearer(&SecretString::from("t0ken")).follow(|_| true)
+    };
+    assert_eq!(call("old").answer().await.unwrap().body, "page=2");
+    assert_eq!(asked.swap(0, Ordering::SeqCst), 2);
+    assert!(call("round").answer().await.is_err());
+    assert_eq!(asked.load(Ordering::SeqCst), 6, "five hops and no more");
+}
+
+#[tokio::test]
+async fn nothing_is_asked_where_a_redirect_leaves_its_origin() {
+    let (other, strangers) = counted(StatusCode::OK, [("x-a", "b")]);
+    let (other, _other) = serve(other).await;
+    let to =
+        any(move || async move { (StatusCode::MOVED_PERMANENTLY, [("location", other)]).into_response() });
+    let (base, _server) = serve(Router::new().fallback(to)).await;
+    let call = Call::new(&http(&base), "x.get", Method::GET).bearer(&SecretString::from("t0ken"));
+    let error = call.follow(|_| true).answer().await.unwrap_err();
+    assert_eq!(error.status(), Some(StatusCode::MOVED_PERMANENTLY));
+    assert_eq!(strangers.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -177,10 +232,10 @@ async fn no_credential_follows_a_redirect() {
     .await;
     let http = http(&base);
     let token = SecretString::from("t0ken");
-    let call =
-        Call::new(&http, "x.get", Method::GET).segments(["x"]).bearer(&token).accept(StatusCode::FOUND);
+    let call = Call::new(&http, "x.get", Method::GET).segments(["x"]).bearer(&token).accept_redirect();
     let location = call.answer().await.unwrap().header("location").unwrap().to_owned();
-    let body = Download::open(&http, "x.download", &location).await.unwrap().bytes(1000).await.unwrap();
+    let turn = Turn::take(&http, "x.download").await.unwrap();
+    let body = Download::open(&http, turn, "x.download", &location).await.unwrap().bytes(1000).await.unwrap();
     assert_eq!(body, "None");
 }
 

@@ -8,29 +8,29 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{Tried, judged};
 use crate::backup::objects::{ArtifactIndex, Limits, check};
-use crate::providers::github::{Artifact, Github, Run};
+use crate::providers::github::{Artifact, Github, Run, Runs};
 use crate::providers::http::{Download, ProviderError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::recovery::steps::{Ctx, Result, StepError};
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, SpanKind, Verdict};
 
-/// How many of the newest runs are looked at.
-const ENOUGH: usize = 200;
-
-/// A run with the artifact that it left.
-type Candidate = (Run, Artifact);
+/// How many of the branch's newest good runs are looked at.
+const ENOUGH: usize = 100;
 
 pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> Result<Tried> {
     let github = client(ctx, source)?;
     let mut refused = Vec::new();
-    for (run, artifact) in candidates(ctx, &github, source).await? {
+    let name = ctx.tools.setting(&source.name, "the artifact's name")?;
+    let runs = candidates(ctx, &github, source).await?;
+    for run in &runs.wanted {
+        let Some(artifact) = newest(&github, run, &name).await? else { continue };
         match fetch(ctx, &github, &artifact).await? {
             Ok((_, found)) => {
                 let taken_at = run.created_at.unwrap_or_default();
                 judged(
                     ctx,
-                    verdict(ctx, &run, &artifact, Rung::Readable, Some(found.zip_sha256.clone()), None),
+                    verdict(ctx, run, &artifact, Rung::Readable, Some(found.zip_sha256.clone()), None),
                 )
                 .await?;
                 return Ok(Tried::Chosen(ChosenObjects::Artifact {
@@ -48,7 +48,7 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
             Err((reason, message)) => {
                 judged(
                     ctx,
-                    verdict(ctx, &run, &artifact, Rung::Listed, None, Some((reason, message.clone()))),
+                    verdict(ctx, run, &artifact, Rung::Listed, None, Some((reason, message.clone()))),
                 )
                 .await?;
                 refused.push(RefusedBackup {
@@ -65,7 +65,7 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
             backup: format!("artifact of {}", source.workflow.as_str()),
             taken_at: None,
             reason: "none-listed".to_owned(),
-            message: "no successful run of the branch has the artifact".to_owned(),
+            message: none(&runs, &source.branch),
         });
     }
     Ok(Tried::Refused(refused))
@@ -117,26 +117,34 @@ fn client(ctx: &Ctx, source: &ArtifactSource) -> Result<Github> {
 }
 
 /// Unfiltered lists, filtered here: the filtered ones come from an index that may be days behind.
-async fn candidates(ctx: &Ctx, github: &Github, source: &ArtifactSource) -> Result<Vec<Candidate>> {
+async fn candidates(ctx: &Ctx, github: &Github, source: &ArtifactSource) -> Result<Runs> {
     ctx.doing(SpanKind::Provider, "looking for the archive job's newest run");
     let workflow = ctx.tools.setting(&source.workflow, "the artifact's workflow")?;
-    let name = ctx.tools.setting(&source.name, "the artifact's name")?;
-    let listed = github.runs(&workflow, ENOUGH).await;
-    let mut runs = listed.map_err(StepError::provider(format!("listing the runs of {workflow}")))?;
-    runs.retain(|run| {
+    let good = |run: &Run| {
         run.succeeded() && run.is_own() && run.head_branch.as_deref() == Some(source.branch.as_str())
-    });
-    runs.sort_by_key(|run| std::cmp::Reverse(run.created_at));
-    let mut candidates = Vec::new();
-    for run in runs {
-        let listed = github.artifacts(run.id).await;
-        let artifacts =
-            listed.map_err(StepError::provider(format!("listing the artifacts of run {}", run.id)))?;
-        let newest =
-            artifacts.into_iter().filter(|artifact| artifact.name == name).max_by_key(|artifact| artifact.id);
-        candidates.extend(newest.map(|artifact| (run, artifact)));
+    };
+    let listed = github.runs(&workflow, ENOUGH, good).await;
+    let mut runs = listed.map_err(StepError::provider(format!("listing the runs of {workflow}")))?;
+    runs.wanted.sort_by_key(|run| std::cmp::Reverse(run.created_at));
+    Ok(runs)
+}
+
+/// The newest artifact of this name that the run left.
+async fn newest(github: &Github, run: &Run, name: &str) -> Result<Option<Artifact>> {
+    let listed = github.artifacts(run.id).await;
+    let artifacts =
+        listed.map_err(StepError::provider(format!("listing the artifacts of run {}", run.id)))?;
+    Ok(artifacts.into_iter().filter(|artifact| artifact.name == name).max_by_key(|artifact| artifact.id))
+}
+
+/// That no run has the artifact, claimed of no more runs than were looked at.
+fn none(runs: &Runs, branch: &str) -> String {
+    let good = runs.wanted.len();
+    if runs.all {
+        return format!("none of the {good} successful runs of branch {branch} has the artifact");
     }
-    Ok(candidates)
+    let read = runs.read;
+    format!("none of the {good} successful runs of branch {branch} among the newest {read} has the artifact")
 }
 
 /// The file and what is in it; or the class of the refusal and its sentence.
@@ -250,5 +258,17 @@ impl std::fmt::Debug for Tried {
             Self::Chosen(_) => "Chosen",
             Self::Refused(_) => "Refused",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Runs, none};
+
+    #[test]
+    fn absence_is_claimed_of_no_more_than_was_looked_at() {
+        let runs = |all| Runs { wanted: Vec::new(), read: 2000, all };
+        assert!(!none(&runs(true), "main").contains("newest"));
+        assert!(none(&runs(false), "main").contains("among the newest 2000"));
     }
 }

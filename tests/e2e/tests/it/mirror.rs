@@ -1,0 +1,77 @@
+//! The mirror bucket as a source: objects whose tags tell nothing of their bytes, and a thaw that keeps nobody waiting.
+
+use aws_sdk_s3::types::ObjectVersion;
+use reprise_e2e::plan::{BUCKET, Plan};
+use reprise_e2e::records::Request;
+use reprise_e2e::shelf;
+use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
+
+use crate::drill;
+
+/// What the example plan says before its mirror.
+const BETTER: &str = "      - archive: {}             # the newest run of the archive below that is whole
+      - artifact:
+          repository: env:GITHUB_REPOSITORY
+          workflow: archive.yml
+          branch: main
+          name: s3_production
+";
+
+/// Has every thaw answered far too late.
+fn thaw_slowly(stage: &Stage) {
+    stage.world.break_("RestoreObject", "apilos-mirror", None, Fault::Latency { ms: 60_000 });
+}
+
+async fn chooses_the_artifact(stage: &Stage, request: &Request) {
+    let done = stage.daemon.records().step_is(request, "choose-objects", |step| step.phase == "Done").await;
+    assert_eq!(done.output["from"], "artifact", "{:?}", done.output);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_was_uploaded_in_parts_comes_back_and_is_written_once() {
+    play(71, async |stage: &mut Stage| {
+        let (mirror, target) = (stage.world.mirror(), stage.world.production());
+        let bucket = stage.world.variable("S3_ARCHIVE_BUCKET").to_owned();
+        shelf::put_in_parts(&mirror, &bucket, "a-film.mp4", "of several parts").await;
+        shelf::put_in_parts(&mirror, &bucket, "zz-last.bin", "which cannot be read at first").await;
+        // The first attempt ends after it has written the other one.
+        let refused = Fault::Status { status: 500, body: None, retry_after: None };
+        stage.world.break_("GetObject", "zz-last.bin", Some(6), refused);
+        let request = stage.bad_day(&Plan::example().with(BETTER, "")).await;
+        let records = stage.daemon.records();
+        let ended = |phase: &str| phase == "Done" || phase == "Failed";
+        let step = records.step_is(&request, "refill", |step| ended(&step.phase)).await;
+        assert_eq!(step.phase, "Done", "{step:?}");
+        let listed = target.list_object_versions().bucket(BUCKET).prefix("a-film.mp4").send().await;
+        let listed = listed.expect("a list of versions");
+        assert_eq!(listed.versions().iter().map(ObjectVersion::size).collect::<Vec<_>>(), [Some(16)]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_thaws_beside_the_choice_of_a_better_source_and_not_before_it() {
+    play(72, async |stage: &mut Stage| {
+        thaw_slowly(stage);
+        let request = stage.bad_day(&Plan::example()).await;
+        chooses_the_artifact(stage, &request).await;
+        // Many at once: one after the other, the first ones would have been given up by now.
+        let asked = stage.world.faults_played();
+        assert!(asked >= 8, "{asked} thaws were asked for");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_has_nothing_thawed_that_it_does_not_need() {
+    play(73, async |stage: &mut Stage| {
+        thaw_slowly(stage);
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let request = drill::file(stage).await;
+        chooses_the_artifact(stage, &request).await;
+        assert_eq!(stage.world.faults_played(), 0, "a thaw was asked for");
+    })
+    .await;
+}
