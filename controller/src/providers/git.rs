@@ -111,14 +111,14 @@ const PUSHING: &str = "push the code";
 impl Classified for GitError {
     fn class(&self) -> Class {
         match self {
-            Self::Process { source: ProcessError::Start { .. }, .. } => Class::Terminal,
-            Self::Process { .. } | Self::Failed { .. } | Self::InDoubt { .. } => Class::Transient,
-            Self::NoSuchRef { .. }
+            Self::Process { source: ProcessError::Start { .. }, .. }
+            | Self::NoSuchRef { .. }
             | Self::NoAccess { .. }
             | Self::Answer { .. }
             | Self::Argument { .. }
             | Self::Shallow
             | Self::Refused { .. } => Class::Terminal,
+            Self::Process { .. } | Self::Failed { .. } | Self::InDoubt { .. } => Class::Transient,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Reconciler for Requests {
     type Error = StoreError;
 
     async fn reconcile(&self, name: String) -> Result<Outcome, StoreError> {
-        answered(self.reconciled(name)).await
+        answered(Box::pin(self.reconciled(name))).await
     }
 }
 
