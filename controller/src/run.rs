@@ -81,6 +81,12 @@ pub enum RunError {
         #[source]
         source: std::io::Error,
     },
+    /// The private PostgreSQL ended while the daemon ran.
+    #[error("its private PostgreSQL ended; start the daemon again: it goes on where it was (the server's last words are in {})", log.display())]
+    Died {
+        /// The server's log.
+        log: PathBuf,
+    },
     /// A task without which nothing works ended.
     #[error("task {0} ended early")]
     Task(&'static str),
@@ -101,9 +107,10 @@ pub async fn run(
         (None, Some(embedded)) => embedded.options()?,
         (None, None) => PgConnectOptions::new(),
     };
+    let log = order.data_dir.join("store/server.log");
     let result = tokio::select! {
         result = serve(order, options, stop, started) => result,
-        () = died(embedded.as_mut()) => Err(RunError::Task("private PostgreSQL")),
+        () = died(embedded.as_mut()) => Err(RunError::Died { log }),
     };
     if let Some(embedded) = embedded {
         embedded.stop().await;

@@ -114,6 +114,16 @@ impl StoreError {
         move |source| Self::Query { op, source }
     }
 
+    /// Whether the database has no tables of ours (`undefined_table`).
+    pub fn lacks_tables(&self) -> bool {
+        match self {
+            Self::Query { source: sqlx::Error::Database(error), .. } => {
+                error.code().as_deref() == Some("42P01")
+            }
+            _ => false,
+        }
+    }
+
     /// The database's own words for a refused constraint, if that is what happened.
     pub fn constraint(&self) -> Option<&str> {
         match self {

@@ -85,13 +85,21 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
 /// Why nothing would come of asking for `desired`.
 fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
     let torn_down = request.desired == Desired::TearDown;
+    let drill = request.spec["mode"] == "drill";
     match desired {
-        Desired::TearDown => None,
         // A tear-down that failed is tried again.
         Desired::Run if torn_down && request.phase == Phase::Failed => None,
+        _ if torn_down && request.is_finished() => Some("was torn down: file another request"),
+        Desired::TearDown if drill && request.is_finished() => {
+            Some("has ended, and a drill is torn down by itself: see what its last message says")
+        }
+        Desired::TearDown => None,
         _ if torn_down => {
             Some("is being torn down, which cannot be stopped: file another request when it has ended")
         }
+        Desired::Run if request.phase == Phase::WaitingApproval => Some(
+            "waits for somebody to agree to what is lost: see `reprise describe`, then `reprise approve`",
+        ),
         _ if request.phase == Phase::Succeeded => {
             Some("has succeeded: there is nothing left to do or to stop")
         }
@@ -132,6 +140,10 @@ mod tests {
         let undone = row(Phase::TearingDown, Desired::TearDown);
         assert!(in_vain(&undone, Desired::Run).is_some_and(|why| why.contains("cannot be stopped")));
         assert_eq!(in_vain(&row(Phase::Failed, Desired::TearDown), Desired::Run), None, "it is tried again");
+        let gone = row(Phase::Cancelled, Desired::TearDown);
+        let asked = [Desired::Run, Desired::TearDown].map(|asked| in_vain(&gone, asked));
+        assert!(asked.iter().all(Option::is_some), "it is gone");
+        assert!(in_vain(&row(Phase::WaitingApproval, Desired::Run), Desired::Run).is_some());
         let done = row(Phase::Succeeded, Desired::Run);
         assert!(in_vain(&done, Desired::Cancel).is_some() && in_vain(&done, Desired::TearDown).is_none());
     }

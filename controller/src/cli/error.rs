@@ -62,6 +62,11 @@ pub enum CliError {
     /// The store failed.
     #[error("the store does not answer")]
     Store(#[source] StoreError),
+    /// It is a database, and none of ours yet.
+    #[error(
+        "this database has no tables of Reprise: start `reprise serve` with it once, or correct DATABASE_URL"
+    )]
+    NoTables,
     /// The private store cannot be run.
     #[error("cannot run the private store")]
     Embedded(#[source] crate::store::embedded::EmbeddedError),
@@ -77,6 +82,9 @@ pub enum CliError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The daemon ran, and cannot go on.
+    #[error("the daemon ended")]
+    Ended(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The archive could not be taken, read or proven.
     #[error("the archive of plan {plan}")]
     Archive {
@@ -136,13 +144,14 @@ impl CliError {
             | Self::Answer(_)
             | Self::Config(_) => exit::USAGE,
             Self::NotFound { .. } => exit::NOT_FOUND,
-            Self::NoStore { .. } | Self::Store(_) => exit::UNAVAILABLE,
+            Self::NoStore { .. } | Self::NoTables | Self::Store(_) => exit::UNAVAILABLE,
             Self::Archive { .. }
             | Self::Capture { .. }
             | Self::Proof { .. }
             | Self::Setup(_)
             | Self::Embedded(_)
             | Self::Start { .. }
+            | Self::Ended(_)
             | Self::Listen(_)
             | Self::NotEnded { .. }
             | Self::Print(_) => exit::FAILED,
@@ -152,7 +161,7 @@ impl CliError {
 
 impl From<StoreError> for CliError {
     fn from(source: StoreError) -> Self {
-        Self::Store(source)
+        if source.lacks_tables() { Self::NoTables } else { Self::Store(source) }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{CliError, Common, connect, exit};
 use crate::config::{Config, References};
 use crate::http::server::DEFAULT_ADDRESS;
-use crate::run::{Order, run as run_daemon};
+use crate::run::{Order, RunError, run as run_daemon};
 use crate::telemetry::{self, Format};
 
 /// Arguments of `serve`.
@@ -46,7 +46,10 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
     };
     let stop = stop_on_signals().map_err(|error| start("signal handling")(error.into()))?;
     let told = |address: SocketAddr| tracing::info!(%address, "ready");
-    run_daemon(order, stop, told).await.map_err(|error| start("the daemon")(error.into()))?;
+    run_daemon(order, stop, told).await.map_err(|error| match error {
+        RunError::Died { .. } | RunError::Task(_) => CliError::Ended(error.into()),
+        error => start("the daemon")(error.into()),
+    })?;
     Ok(exit::OK)
 }
 

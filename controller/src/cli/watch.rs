@@ -11,6 +11,7 @@ use sqlx::postgres::PgListener;
 use super::describe::{self, Records};
 use super::get::moment;
 use super::{CliError, Common, Format, cancel, exit, output, report};
+use crate::recovery::status;
 use crate::store::{CHANGED, Event, RequestRow, StepPhase, StepRow, Store};
 
 mod rate;
@@ -71,7 +72,8 @@ async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase,
             ))?;
             refused = refusal;
         }
-        if request.is_finished() {
+        // Who has just asked for another try is not told how the last one ended.
+        if status::settled(&request) {
             screen.end();
             return Ok(request.phase);
         }

@@ -38,6 +38,9 @@ pub enum ReferenceError {
         #[source]
         source: std::io::Error,
     },
+    /// It is a folder, a pipe or a device.
+    #[error("{0} is not a regular file")]
+    NoFile(String),
     /// The file is too large or not text.
     #[error("{0} is larger than 64 KiB or not UTF-8 text")]
     NotText(String),
@@ -86,6 +89,10 @@ fn read(path: &str) -> Result<String, ReferenceError> {
     use std::io::Read as _;
     let unreadable = |source| ReferenceError::Unreadable { path: path.to_owned(), source };
     let mut text = Vec::new();
+    // To open a pipe would wait for somebody who writes into it, and with it everything else.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ReferenceError::NoFile(path.to_owned()));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     file.take(LIMIT_BYTES + 1)
         .read_to_end(&mut text)

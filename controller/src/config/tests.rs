@@ -67,3 +67,18 @@ fn numbers_of_a_rehearsal_are_written_with_or_without_quotes() {
 fn an_unknown_key_is_refused() {
     assert!(load("[scalingo]\ntokn = \"env:X\"", false, &[]).is_err());
 }
+
+#[test]
+fn a_pipe_that_nobody_writes_into_is_no_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let references = References::new(std::iter::empty());
+    for path in [pipe.as_path(), folder.path()] {
+        let told = references
+            .resolve(&reprise_crds::Reference::File(path.to_owned()))
+            .expect_err("no file")
+            .to_string();
+        assert!(told.contains("is not a regular file"), "{told}");
+    }
+}

@@ -255,7 +255,13 @@ fn objects(source: &ObjectSource) -> Vec<PlannedCall> {
             change("s3", format!("RestoreObject of what is in GLACIER in {}", mirror.bucket.as_str())),
         ]
     });
-    artifact.chain(mirror).collect()
+    let archive = source.archive.iter().flat_map(|_| {
+        [
+            read("s3", "ListObjectsV2 of the archive: its runs, and the contents that they name".to_owned()),
+            read("s3", "GetObject of the record and the manifest of the newest run that is whole".to_owned()),
+        ]
+    });
+    archive.chain(artifact).chain(mirror).collect()
 }
 
 #[cfg(test)]
@@ -275,5 +281,18 @@ mod tests {
         assert!(told[0].starts_with("GET /apps/apilos-standalone "), "{told:?}");
         assert_eq!(told[2], "is asked for JWT_SIGN_KEY: `reprise answer REQUEST JWT_SIGN_KEY`");
         assert_eq!(calls.iter().filter(|call| call.changes).count(), 1);
+    }
+
+    #[test]
+    fn every_source_of_documents_is_in_it() {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let plan = RecoveryPlan::parse_yaml(text).expect("a valid plan").spec;
+        let told: Vec<String> = calls(&plan, &Step::ChooseObjects)
+            .into_iter()
+            .map(|call| format!("{} {}", call.to, call.call))
+            .collect();
+        for source in ["s3 ListObjectsV2 of the archive", "github GET /repos/", "s3 RestoreObject"] {
+            assert!(told.iter().any(|call| call.starts_with(source)), "{source}: {told:?}");
+        }
     }
 }

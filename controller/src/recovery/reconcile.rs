@@ -46,7 +46,7 @@ impl Reconciler for Requests {
 
 impl Requests {
     async fn reconciled(&self, name: String) -> Result<Outcome, StoreError> {
-        let Some(row) = self.tools.store.request(&name).await?.filter(|row| !settled(row)) else {
+        let Some(row) = self.tools.store.request(&name).await?.filter(|row| !status::settled(row)) else {
             self.ownership.let_go(&name).await;
             return Ok(Outcome::AwaitChange);
         };
@@ -75,11 +75,6 @@ impl Requests {
 fn until_closed(row: &RequestRow, plans: &Plans) -> Outcome {
     let drill = accept::mode(row) == Mode::Drill;
     if drill && plans.kept.is_some() { Outcome::RequeueAfter(LOOK) } else { Outcome::AwaitChange }
-}
-
-/// Nothing more is to be done about it unless somebody asks.
-fn settled(row: &RequestRow) -> bool {
-    row.is_finished() && status::observed(row) >= row.generation
 }
 
 impl Requests {

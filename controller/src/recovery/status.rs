@@ -25,6 +25,11 @@ pub fn observed(row: &RequestRow) -> i64 {
     row.status.get("observedGeneration").and_then(Value::as_i64).unwrap_or(0)
 }
 
+/// Whether it has ended, and nobody has asked for anything since.
+pub fn settled(row: &RequestRow) -> bool {
+    row.is_finished() && observed(row) >= row.generation
+}
+
 /// Whether the stored status already tells this refusal.
 pub fn says(row: &RequestRow, refusal: &Refusal) -> bool {
     let stored = known(row);

@@ -47,6 +47,17 @@ impl Lab {
     }
 }
 
+#[tokio::test]
+async fn a_database_without_tables_of_ours_is_told_from_one_that_does_not_answer() {
+    let lab = lab().await;
+    lab.sql("CREATE DATABASE plain").await.expect("made");
+    let plain = Store::connect(lab.cluster.url("plain").parse().expect("a URL")).await.expect("connected");
+    assert!(plain.plans().await.expect_err("it has none").lacks_tables());
+    plain.close().await;
+    assert!(!plain.plans().await.expect_err("it is closed").lacks_tables());
+    lab.end().await;
+}
+
 fn update(state: Milestone, phase: Phase) -> StatusUpdate {
     StatusUpdate { state, phase, status: json!({"message": "x"}) }
 }

@@ -1,6 +1,8 @@
 //! The newest copy of the documents that is whole: a run of the archive, a workflow's artifact, or a mirror bucket, which is thawed from
 //! the first second.
 
+use std::io::ErrorKind;
+
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use reprise_crds::Mode;
@@ -44,8 +46,9 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
         let Some(answer) = answers.next().await else { break };
         match answer {
             Err(error) if error.class() == Class::Cancelled => return Err(error),
-            // A line that breaks once is no reason to take what is worse.
+            // A line that breaks once, or a disk of ours that is full, is no reason to take what is worse.
             Err(error) if error.class() != Class::Terminal && !ctx.retry => return Err(error),
+            Err(error) if is_of_this_machine(&error) => return Err(error),
             Err(error) => {
                 refused.push(unreachable(ctx, source, &error).await?);
                 trouble = trouble.or(Some(error).filter(|error| error.class() != Class::Terminal));
@@ -97,6 +100,24 @@ async fn tried(ctx: &Ctx, index: usize, source: &ObjectSource) -> Result<Tried> 
     }
 }
 
+/// Whether our own disk is the trouble, which every source would meet.
+fn is_of_this_machine(error: &StepError) -> bool {
+    let disk = |error: &std::io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        )
+    };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(disk) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A source that could not be asked keeps nobody from the next one.
 async fn unreachable(ctx: &Ctx, source: &ObjectSource, error: &StepError) -> Result<RefusedBackup> {
     let name = match (&source.archive, &source.artifact) {
@@ -118,4 +139,19 @@ async fn judged(ctx: &Ctx, verdict: Verdict) -> Result<()> {
         ctx.event(Severity::Warning, "ArchiveRefused", &told).await?;
     }
     Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_line_that_breaks() {
+        let error = |kind: ErrorKind| {
+            let disk = crate::archive::ArchiveError::file("keeping what was read")(kind.into());
+            StepError::failed("choosing")(disk)
+        };
+        assert!(is_of_this_machine(&error(ErrorKind::StorageFull)));
+        assert!(!is_of_this_machine(&error(ErrorKind::ConnectionReset)));
+    }
 }

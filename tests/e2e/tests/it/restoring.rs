@@ -54,7 +54,12 @@ async fn what_somebody_else_put_into_the_new_database_is_not_restored_over() {
         stage.daemon.start().await;
         stage.daemon.apply(&Plan::example()).await;
         let request = stage.file().await;
-        stage.daemon.records().step_is(&request, "postgresql", |seen| seen.phase == "Running").await;
+        // It comes into being by itself once it is ordered.
+        let ordered =
+            |one: &serde_json::Value| one["app"] == APPS[0] && one.to_string().contains("postgresql");
+        let addons =
+            |stage: &Stage| stage.world.inventory()["addons"].as_array().cloned().unwrap_or_default();
+        stage.eventually("the order", |stage| addons(stage).iter().any(ordered)).await;
         stage.daemon.run(&["pause", "the-bad-day"]).await;
         let records = stage.daemon.records();
         records.stands(&request, |now| now.phase == "Paused").await;
