@@ -47,6 +47,23 @@ impl Lab {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_says_nothing_is_given_up() {
+    let told = answered(std::future::pending::<Result<()>>()).await.expect_err("it says nothing");
+    assert_eq!((matches!(told, StoreError::Silent), told.class()), (true, Class::Transient));
+}
+
+#[tokio::test]
+async fn the_server_is_told_to_look_after_its_clients() {
+    let lab = lab().await;
+    let shown: String = sqlx::query_scalar("SHOW idle_in_transaction_session_timeout")
+        .fetch_one(&lab.store.pool)
+        .await
+        .expect("told");
+    assert_eq!(shown, "1min", "what a dead daemon has locked would stay locked");
+    lab.end().await;
+}
+
 #[tokio::test]
 async fn a_database_without_tables_of_ours_is_told_from_one_that_does_not_answer() {
     let lab = lab().await;
