@@ -1,6 +1,7 @@
 //! With the system's git and repositories in temporary folders.
 
 use super::*;
+use crate::runtime::class::{Class, Classified as _};
 
 async fn run(args: &[&str]) -> String {
     let author = |program: Program| {
