@@ -2,6 +2,8 @@
 //!
 //! [`Call::send`] does exactly one exchange for a mutating call. Calls that may be repeated are tried up to three times with short
 //! pauses; anything longer belongs to the queue above, where it survives a restart.
+//!
+//! Past 400 lines: one type, whose parts (build, send, follow, read, tell apart) are read together.
 
 use std::time::Duration;
 

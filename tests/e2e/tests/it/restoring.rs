@@ -10,7 +10,8 @@ use serde_json::json;
 
 use crate::proof::{asked_for, night};
 
-/// An index that is built in longer than nothing may move in a rehearsed world, and only in a recovery.
+/// An index that is built in longer than nothing may move in a rehearsed world, and only in a recovery. The sleep is the server's work, for
+/// which the scene waits by what is recorded.
 const SLOW: &str = "CREATE FUNCTION public.slow(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS \\$\\$ BEGIN
       IF current_setting('application_name') = 'reprise-restore' THEN PERFORM pg_sleep(25); END IF; RETURN x; END \\$\\$;
     CREATE TABLE public.large AS SELECT 1 AS x; CREATE INDEX large_slow ON public.large (public.slow(x))";

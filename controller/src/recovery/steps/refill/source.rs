@@ -36,30 +36,17 @@ pub(super) async fn source(ctx: &Ctx) -> Result<Source> {
     let gone = || {
         StepError::refused("the source of the documents is not in the plan any more", "file a new request")
     };
+    let sources = &ctx.run.plan.source.objects;
     match ctx.outputs.get(&Step::ChooseObjects)? {
         ChosenObjects::Artifact { source, artifact, sha256, .. } => {
-            let spec = ctx
-                .run
-                .plan
-                .source
-                .objects
-                .get(source)
-                .and_then(|source| source.artifact.as_ref())
-                .ok_or_else(gone)?;
+            let spec = sources.get(source).and_then(|source| source.artifact.as_ref()).ok_or_else(gone)?;
             let (file, index) = artifact::obtain(ctx, spec, artifact, &sha256).await?;
             let entries = index.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
             Ok(Source::Artifact { file, entries })
         }
         ChosenObjects::Archive { .. } => Err(gone()),
         ChosenObjects::Mirror { source, .. } => {
-            let spec = ctx
-                .run
-                .plan
-                .source
-                .objects
-                .get(source)
-                .and_then(|source| source.mirror.as_ref())
-                .ok_or_else(gone)?;
+            let spec = sources.get(source).and_then(|source| source.mirror.as_ref()).ok_or_else(gone)?;
             let prefix = spec.prefix.clone().unwrap_or_default();
             ctx.doing(SpanKind::Data, "listing the mirror bucket");
             let objects = mirror::list(ctx, spec).await?;
