@@ -87,7 +87,7 @@ pub struct Archiver {
 
 impl Archiver {
     /// The record of a run, and its digest. If we wrote it ourselves, it is compared with what we know.
-    async fn record_of(&self, run: &str) -> error::Result<(format::Record, String)> {
+    pub(crate) async fn record_of(&self, run: &str) -> error::Result<(format::Record, String)> {
         let (record, sha256) = self.vault.record(run).await?;
         let rows = self.store.archives(&self.plan).await?;
         let known = rows.iter().find(|row| row.run == run && row.phase == "Complete").map(|row| &row.status);

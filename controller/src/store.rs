@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{Postgres, Transaction};
+use sqlx::{ConnectOptions as _, Postgres, Transaction};
 
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
@@ -65,11 +65,20 @@ pub const CHANGED: &str = "reprise_changed";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or refused a statement. Retry with backoff.
-    #[error("no answer from the store to {op}")]
+    #[error("{} {op}", if source.as_database_error().is_some() { "the store refused" } else { "no answer from the store to" })]
     Query {
         /// What was being done.
         op: &'static str,
         /// The database's answer.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Nobody lets us in there, or nobody is there. Retry with backoff.
+    #[error("no connection to the store at {at}")]
+    Connect {
+        /// Host, port and database.
+        at: String,
+        /// What the attempt met.
         #[source]
         source: sqlx::Error,
     },
@@ -138,7 +147,7 @@ impl StoreError {
 impl Classified for StoreError {
     fn class(&self) -> Class {
         match self {
-            Self::Query { .. } | Self::Silent => Class::Transient,
+            Self::Query { .. } | Self::Connect { .. } | Self::Silent => Class::Transient,
             Self::Fenced { .. } | Self::Outrun { .. } => Class::Cancelled,
             Self::Unreadable { .. } | Self::Migrate { .. } => Class::Terminal,
         }
@@ -151,6 +160,27 @@ const ANSWER: Duration = Duration::from_mins(1);
 /// Bounds a few questions to the store: a connection to a machine that lost its power never ends by itself.
 pub async fn answered<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER, asking).await.unwrap_or(Err(StoreError::Silent))
+}
+
+/// How long a connection may take to be there, with all attempts.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// What one more attempt meets: a pool that has tried for long enough says only that.
+async fn met(options: &PgConnectOptions, source: sqlx::Error) -> sqlx::Error {
+    if !matches!(source, sqlx::Error::PoolTimedOut) {
+        return source;
+    }
+    match tokio::time::timeout(ARRIVAL, options.connect()).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) | Err(_) => source,
+    }
+}
+
+/// Host or socket, port and database; nothing secret.
+fn place(options: &PgConnectOptions) -> String {
+    let host =
+        options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+    format!("{host}:{}/{}", options.get_port(), options.get_database().unwrap_or_default())
 }
 
 /// A result of the store.
@@ -170,16 +200,21 @@ const LOST: &str =
 impl Store {
     /// Connects to `options` with a bounded pool; does not touch the schema.
     pub async fn connect(options: PgConnectOptions) -> Result<Self> {
+        let options = options.application_name("reprise");
         let pool = PgPoolOptions::new()
             .max_connections(12)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(ARRIVAL)
             .after_connect(|connection, _| {
                 Box::pin(async move { sqlx::raw_sql(LOST).execute(connection).await.map(drop) })
             })
-            .connect_with(options.application_name("reprise"))
-            .await
-            .map_err(StoreError::query("connect"))?;
-        Ok(Self { pool })
+            .connect_with(options.clone())
+            .await;
+        match pool {
+            Ok(pool) => Ok(Self { pool }),
+            Err(source) => {
+                Err(StoreError::Connect { at: place(&options), source: met(&options, source).await })
+            }
+        }
     }
 
     /// Opens a transaction.

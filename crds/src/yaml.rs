@@ -43,7 +43,7 @@ pub fn read(text: &str) -> Result<Document, Problem> {
     let value = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |deserializer| {
         Node { at: At::root(""), found: &found }.deserialize(deserializer)
     });
-    let value = value.map_err(|error| unreadable(&error))?;
+    let value = value.map_err(|error| unreadable(&error, text))?;
     Ok(Document { value, problems: found.into_inner() })
 }
 
@@ -80,6 +80,7 @@ pub fn documents(text: &str) -> impl Iterator<Item = &str> {
 fn options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough,
         // `no` is a country and `0755` is a text: nothing is guessed that YAML 1.2 does not say.
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -100,15 +101,35 @@ fn options() -> serde_saphyr::Options {
 }
 
 /// What is wrong with the text. The parser's own message may quote it, so only the kind of mistake and its place are told.
-fn unreadable(error: &serde_saphyr::Error) -> Problem {
+fn unreadable(error: &serde_saphyr::Error, text: &str) -> Problem {
+    use serde_saphyr::Error;
+    let at = error.location();
     let message = match error.without_snippet() {
-        serde_saphyr::Error::Eof { .. } => "is empty",
-        serde_saphyr::Error::MultipleDocuments { .. } => "holds more than one document",
-        serde_saphyr::Error::Budget { .. } => "is nested too deeply or repeats itself too often to be read",
+        Error::Eof { .. } => "is empty",
+        Error::MultipleDocuments { .. } => "holds more than one document",
+        // What goes wrong where something is repeated comes wrapped, in words alone.
+        Error::AliasError { msg, .. } if msg.contains("limit exceeded") => {
+            "is nested too deeply or repeats itself too often to be read"
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "is nested too deeply or repeats itself too often to be read"
+        }
+        Error::UnknownAnchor { .. } => "repeats something that it does not name before",
+        _ if at.and_then(|at| indent(text, at.line())).is_some_and(|indent| indent.contains('\t')) => {
+            "is indented by a tab, where YAML wants spaces"
+        }
         _ => "is not well-formed YAML",
     };
-    let place = error
-        .location()
-        .map_or_else(String::new, |at| format!(" (line {}, column {})", at.line(), at.column()));
+    let place = at.map_or_else(String::new, |at| format!(" (line {}, column {})", at.line(), at.column()));
     Problem::new("", format!("{message}{place}"))
+}
+
+/// What the line begins with, up to its first word. Lines are counted from 1.
+fn indent(text: &str, line: impl TryInto<usize>) -> Option<&str> {
+    let line = text.lines().nth(line.try_into().ok()?.checked_sub(1)?)?;
+    Some(&line[..line.len() - line.trim_start().len()])
 }

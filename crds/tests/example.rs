@@ -303,6 +303,24 @@ fn what_is_not_yaml_is_one_problem_that_quotes_nothing() {
 }
 
 #[test]
+fn what_people_cannot_see_in_a_text_is_told_by_its_name() {
+    let told = |text: &str| RecoveryPlan::parse_yaml(text).unwrap_err()[0].message.clone();
+    assert!(told("kind: RecoveryPlan\nspec:\n\ta: 1\n").contains("by a tab"), "{}", told("spec:\n\ta: 1\n"));
+    assert!(!told("a: [").contains("tab"));
+    assert!(told("a: *x").contains("does not name before"), "{}", told("a: *x"));
+    for number in ["1e400", "-.inf", ".nan"] {
+        let text = EXAMPLE.replace("rto: ", &format!("extra: {number}\n    rto: "));
+        let problems = RecoveryPlan::parse_yaml(&text).unwrap_err();
+        let found = problems.iter().find(|problem| problem.message.contains("no finite number"));
+        assert_eq!(
+            found.map(|found| found.path.as_str()),
+            Some("spec.objectives.extra"),
+            "{number}: {problems:?}"
+        );
+    }
+}
+
+#[test]
 fn a_bomb_of_aliases_is_refused() {
     let mut bomb = "a0: &a0 [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n".to_owned();
     for level in 1..30 {
@@ -312,6 +330,7 @@ fn a_bomb_of_aliases_is_refused() {
     }
     let problems = RecoveryPlan::parse_yaml(&bomb).unwrap_err();
     assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].message.contains("repeats itself"), "{problems:?}");
     let deep = format!("a: {}", "[".repeat(100_000));
     assert!(RecoveryPlan::parse_yaml(&deep).is_err());
     assert!(RecoveryPlan::parse_yaml(&"a: 1\n".repeat(300_000)).is_err());

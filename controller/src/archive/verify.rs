@@ -11,12 +11,14 @@ use crate::store::{Rung, Verdict};
 use listed::Named;
 use troubles::Findings;
 pub(super) use troubles::Troubles;
+pub(crate) use vanished::{GONE, Vanished};
 
 mod beside;
 mod listed;
 mod others;
 mod reading;
 mod troubles;
+mod vanished;
 
 /// How deeply it is looked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -105,7 +107,8 @@ impl Archiver {
     /// Proves a run as deeply as is asked, and records the verdict. Damage is a finding and no error. What lies in cold storage cannot be
     /// read; with `thaw` it is asked for, and the next verification reads it.
     pub async fn verify(&self, which: &Which, depth: Depth, thaw: bool) -> Result<Verified> {
-        let run = self.which(which).await?;
+        let gone = self.vanished().await?;
+        let run = self.which(which).await.map_err(|error| told_of(&gone, error))?;
         let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
         create_private(&folder)?;
         let mut troubles = Troubles::default();
@@ -121,6 +124,10 @@ impl Archiver {
             verified.known = others;
         } else {
             verified.beside.extend(others);
+        }
+        for one in &gone {
+            let list = if one.is_known() { &mut verified.known } else { &mut verified.beside };
+            list.push(one.sentence());
         }
         self.judge(&verified).await?;
         Ok(verified)
@@ -197,11 +204,12 @@ impl Archiver {
             return Ok(());
         }
         let (rung, message) = verified.rung();
+        let row = self.store.archives(plan).await?.into_iter().find(|row| row.run == *run);
         let verdict = Verdict {
             kind: "objects".to_owned(),
             backup: format!("archive:{run}"),
-            taken_at: None,
-            size_bytes: None,
+            taken_at: row.as_ref().and_then(|row| row.finished_at),
+            size_bytes: row.as_ref().and_then(|row| row.bytes),
             rung,
             refused: damaged.map(|_| "damaged".to_owned()),
             message,
@@ -213,6 +221,20 @@ impl Archiver {
         };
         self.store.record_verdict(plan, &verdict).await?;
         Ok(())
+    }
+}
+
+/// Where no run is left, it is said which there were.
+fn told_of(gone: &[Vanished], error: ArchiveError) -> ArchiveError {
+    match error {
+        ArchiveError::Refused { why, .. } if !gone.is_empty() => {
+            let gone: Vec<_> = gone.iter().map(Vanished::sentence).collect();
+            ArchiveError::Refused {
+                why: format!("{why}; {}", gone.join("; ")),
+                advice: "ask whoever can write to the archive's bucket; where it keeps versions, the deleted ones may still be there",
+            }
+        }
+        error => error,
     }
 }
 

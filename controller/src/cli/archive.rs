@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::desk::{Configured, cannot_start};
 use super::{CliError, Common, Format, desk, exit, output, serve};
+use crate::archive::verify::GONE;
 use crate::archive::{Archiver, Which, vault::Init, verify};
 use crate::recovery::tools::Tools;
 
@@ -229,10 +230,7 @@ fn keygen(format: Format, args: &KeygenArgs) -> Result<u8, CliError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let pair = age::x25519::Identity::generate();
     let recipient = pair.to_public();
-    let cannot = |source: std::io::Error| CliError::Start {
-        what: format!("writing {}", args.out.display()),
-        source: source.into(),
-    };
+    let cannot = |source| CliError::Write { path: args.out.clone(), source };
     let mut file =
         std::fs::File::options().write(true).create_new(true).mode(0o600).open(&args.out).map_err(cannot)?;
     writeln!(file, "# public key: {recipient}\n{}", pair.to_string().expose_secret()).map_err(cannot)?;
@@ -268,10 +266,19 @@ async fn accept(desk: &Desk<'_>, args: &AcceptArgs) -> Result<u8, CliError> {
         output::outcome(desk.format(), &document, format!("run {} is accepted", args.run))?;
         return Ok(exit::OK);
     }
+    if store.forget_archive(&args.plan, &args.run, &by, GONE).await? {
+        let document = json!({ "run": args.run, "accepted": true, "forgotten": true, "by": by });
+        output::outcome(desk.format(), &document, format!("run {} is missed no more", args.run))?;
+        return Ok(exit::OK);
+    }
     let rows = store.archives(&args.plan).await?;
     if rows.iter().any(|row| row.run == args.run) {
         let document = json!({ "run": args.run, "accepted": false });
-        output::outcome(desk.format(), &document, format!("run {} is not suspicious", args.run))?;
+        output::outcome(
+            desk.format(),
+            &document,
+            format!("run {} is neither suspicious nor missed", args.run),
+        )?;
         return Ok(exit::OK);
     }
     let names = rows.into_iter().map(|row| row.run).collect();

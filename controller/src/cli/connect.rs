@@ -23,11 +23,13 @@ pub(super) fn data_dir(given: Option<&Path>, references: &References) -> PathBuf
 /// The options behind `DATABASE_URL`, if it is set.
 pub(super) fn from_environment(references: &References) -> Result<Option<PgConnectOptions>, CliError> {
     let Some(url) = references.environment("DATABASE_URL") else { return Ok(None) };
-    let bad = |_| CliError::NoStore {
+    // What reads it takes any scheme for ours.
+    let is_postgres = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let options = PgConnectOptions::from_str(url).ok().filter(|_| is_postgres);
+    options.map(Some).ok_or_else(|| CliError::NoStore {
         advice: "DATABASE_URL is not a PostgreSQL URL (postgresql://user:password@host:port/database)"
             .to_owned(),
-    };
-    PgConnectOptions::from_str(url).map(Some).map_err(bad)
+    })
 }
 
 /// Connects to the store of a daemon, running or not.

@@ -28,6 +28,15 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}{}", path.display(), spared(source))]
+    Write {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// There is no such thing.
     #[error("there is no {kind} called {name}{}", known(names))]
     NotFound {
@@ -128,6 +137,14 @@ pub enum CliError {
     Print(#[source] std::io::Error),
 }
 
+/// What is there is never written over.
+fn spared(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists => ", which is kept as it is; name another file",
+        _ => "",
+    }
+}
+
 fn known(names: &[String]) -> String {
     if names.is_empty() { String::new() } else { format!("; there is: {}", names.join(", ")) }
 }
@@ -150,6 +167,7 @@ impl CliError {
             | Self::Proof { .. }
             | Self::Setup(_)
             | Self::Embedded(_)
+            | Self::Write { .. }
             | Self::Start { .. }
             | Self::Ended(_)
             | Self::Listen(_)

@@ -15,8 +15,10 @@ use crate::recovery::status;
 use crate::store::{CHANGED, Event, RequestRow, StepPhase, StepRow, Store};
 
 mod rate;
+mod then;
 
 use rate::Rates;
+use then::Then;
 
 /// The look without a notification.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,7 +59,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
 /// Shows what changes until the request has ended.
 async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase, CliError> {
     let mut listener = store.listen(&[CHANGED]).await?;
-    let (mut seen, mut refused) = (0, String::new());
+    let (mut seen, mut refused, mut then) = (0, String::new(), Then::default());
     loop {
         let Some(request) = store.request(name).await? else {
             return Err(cancel::not_found(store, name).await?);
@@ -65,7 +67,7 @@ async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase,
         let events = store.events_after(name, seen).await?;
         seen = events.last().map_or(seen, |event| event.id);
         let steps = store.steps(name).await?;
-        screen.show(&request, &steps, &events)?;
+        screen.show(&request, &steps, &events, &mut then)?;
         if let Some(refusal) = refusal(&request).filter(|refusal| *refusal != refused) {
             screen.say(&format!(
                 "not accepted: {refusal}; correct the plan or the request, and it goes on by itself"
@@ -120,15 +122,22 @@ struct Live {
 }
 
 impl Screen {
-    fn show(&mut self, request: &RequestRow, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
+    fn show(
+        &mut self,
+        request: &RequestRow,
+        steps: &[StepRow],
+        events: &[Event],
+        then: &mut Then,
+    ) -> Result<(), CliError> {
         match self {
             Self::Plain(Format::Json) => events.iter().try_for_each(|event| {
+                then.take(event);
                 output::json_line(&json!({
-                    "at": event.at, "state": request.state.as_str(), "phase": request.phase.as_str(),
+                    "at": event.at, "state": then.state.as_str(), "phase": then.phase.as_str(),
                     "reason": event.reason, "step": event.step, "message": event.message,
                 }))
             }),
-            Self::Plain(Format::Text) => plain(request, steps, events),
+            Self::Plain(Format::Text) => plain(then, steps, events),
             Self::Live(live) => live.show(request, steps, events),
         }
     }
@@ -151,10 +160,11 @@ impl Screen {
     }
 }
 
-fn plain(request: &RequestRow, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
+fn plain(then: &mut Then, steps: &[StepRow], events: &[Event]) -> Result<(), CliError> {
     for event in events {
+        then.take(event);
         let step = event.step.as_deref().map(|step| format!("{step}: ")).unwrap_or_default();
-        output::line(format!("{} {:<16} {step}{}", moment(event.at), request.state, event.message))?;
+        output::line(format!("{} {:<16} {step}{}", moment(event.at), then.state, event.message))?;
     }
     if events.is_empty() {
         return Ok(());

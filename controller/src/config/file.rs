@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use reprise_crds::Reference;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
@@ -98,7 +98,7 @@ impl File {
             scalingo: read.scalingo(self.scalingo)?,
             github: GithubSettings {
                 api_url: read
-                    .text(self.github.api_url, "GITHUB_API_URL")?
+                    .url(self.github.api_url, "GITHUB_API_URL")?
                     .unwrap_or_else(|| "https://api.github.com".to_owned()),
                 token: read.secret(self.github.token, "GITHUB_TOKEN")?,
             },
@@ -107,7 +107,7 @@ impl File {
                 authoritative: read.addresses(self.dns.authoritative, "DNS_AUTHORITATIVE", "")?,
                 resolvers: read.addresses(self.dns.resolvers, "DNS_RESOLVER", RESOLVERS)?,
             },
-            heartbeat_url: read.secret(self.heartbeat_url, "REPRISE_HEARTBEAT_URL")?,
+            heartbeat_url: read.secret_url(self.heartbeat_url, "REPRISE_HEARTBEAT_URL")?,
             ca_file: read.text(self.ca_path, "CA_CERT")?.map(Into::into),
             dev: read.dev(self.dev, dev)?,
         })
@@ -145,6 +145,23 @@ impl Reader<'_> {
         Ok(self.text(file, name)?.map(SecretString::from))
     }
 
+    /// An address that is asked over HTTP. It is not quoted when it is none: some are secrets.
+    fn url(&self, file: Option<String>, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.text(file, name)? else { return Ok(None) };
+        http_url(&text, name)?;
+        Ok(Some(text))
+    }
+
+    fn secret_url(
+        &self,
+        file: Option<String>,
+        name: &'static str,
+    ) -> Result<Option<SecretString>, ConfigError> {
+        let Some(text) = self.secret(file, name)? else { return Ok(None) };
+        http_url(text.expose_secret(), name)?;
+        Ok(Some(text))
+    }
+
     fn addresses(
         &self,
         file: Option<String>,
@@ -171,10 +188,10 @@ impl Reader<'_> {
         let Some(token) = self.secret(file.token, "SCALINGO_API_TOKEN")? else { return Ok(None) };
         Ok(Some(ScalingoSettings {
             auth_url: self
-                .text(file.auth_url, "SCALINGO_AUTH_URL")?
+                .url(file.auth_url, "SCALINGO_AUTH_URL")?
                 .unwrap_or_else(|| "https://auth.scalingo.com".to_owned()),
-            api_url: self.text(file.api_url, "SCALINGO_API_URL")?,
-            db_url: self.text(file.db_url, "SCALINGO_DB_URL")?,
+            api_url: self.url(file.api_url, "SCALINGO_API_URL")?,
+            db_url: self.url(file.db_url, "SCALINGO_DB_URL")?,
             ssh_host: self.text(file.ssh_host, "SCALINGO_SSH_HOST")?,
             ssh_fingerprint: self.text(file.ssh_fingerprint, "SCALINGO_SSH_FINGERPRINT")?,
             ssh_key: self.text(file.ssh_key, "SCALINGO_SSH_KEY")?.map(Into::into),
@@ -186,7 +203,7 @@ impl Reader<'_> {
         let Some(api_key) = self.secret(file.api_key, "ALWAYSDATA_API_KEY")? else { return Ok(None) };
         Ok(Some(AlwaysdataSettings {
             api_url: self
-                .text(file.api_url, "ALWAYSDATA_API_URL")?
+                .url(file.api_url, "ALWAYSDATA_API_URL")?
                 .unwrap_or_else(|| "https://api.alwaysdata.com/v1".to_owned()),
             account: self.text(file.account, "ALWAYSDATA_ACCOUNT")?,
             api_key,
@@ -231,6 +248,15 @@ impl Reader<'_> {
 
 fn is_reference(value: &str) -> bool {
     value.starts_with("env:") || value.starts_with("file:")
+}
+
+fn http_url(text: &str, name: &'static str) -> Result<(), ConfigError> {
+    let url = url::Url::parse(text).ok();
+    if url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        return Ok(());
+    }
+    let problem = "it is not a URL that begins with https:// or http:// and names a host".to_owned();
+    Err(ConfigError::Value { name, problem })
 }
 
 fn address(text: &str, name: &'static str) -> Result<SocketAddr, ConfigError> {

@@ -30,6 +30,17 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
 }
 
 #[test]
+fn what_is_no_url_is_told_at_the_start_and_not_shown() {
+    for name in ["REPRISE_HEARTBEAT_URL", "GITHUB_API_URL"] {
+        for wrong in ["hidden", "ftp://hidden.example", "https://", "hidden.example/ping"] {
+            let error = load("", false, &[(name, wrong)]).expect_err(wrong).to_string();
+            assert!(error.contains(name) && !error.contains("hidden"), "{wrong}: {error}");
+        }
+        load("", false, &[(name, "https://one.example/ping")]).expect("valid");
+    }
+}
+
+#[test]
 fn no_secret_is_in_the_debug_text() {
     let config =
         load("", false, &[("SCALINGO_API_TOKEN", "tk-us-hidden"), ("ALWAYSDATA_API_KEY", "hidden-too")])

@@ -36,7 +36,7 @@ pub enum Check {
     Dns,
     /// The certificates under the public names last for a while. No recovery needs them; people do.
     Certificates,
-    /// The archive and the production bucket can be reached.
+    /// The archive and the production bucket can be reached, and none of the archive's runs is lost.
     Archive,
     /// There are PostgreSQL's programs, and they are new enough.
     #[serde(rename = "postgresql")]

@@ -3,7 +3,7 @@
 use super::Preflight;
 use super::finding::{Seen, bad, failed, good, unknown, unusable, warning};
 use crate::freshness::{Limits, dated};
-use crate::metrics::Dated;
+use crate::metrics::{Dated, What};
 use crate::recovery::accept::unconfigured;
 use crate::runtime::chain::Chain;
 use crate::store::Verdict;
@@ -40,6 +40,11 @@ impl Preflight<'_> {
             Ok(free) => free,
             Err(error) => return unusable(&error),
         };
+        if free == 0 {
+            return bad(
+                "nothing more may be written where dumps are kept for a while: make room, or allow more in the plan",
+            );
+        }
         let rows = match self.tools.store.verdicts(self.plan).await {
             Ok(rows) => rows,
             Err(error) => return failed(&error),
@@ -90,10 +95,20 @@ fn major(version: &str) -> Option<u32> {
 
 fn told(one: &Dated) -> String {
     let limit = one.limit.map(humantime::format_duration).map(|limit| limit.to_string()).unwrap_or_default();
+    let what = called(one.what);
     match one.at {
-        Some(at) => {
-            format!("the newest {} is of {}, the limit is {limit}", one.what.label(), at.format("%F %R"))
-        }
-        None => format!("there is no {}, and the limit is {limit}", one.what.label()),
+        Some(at) => format!("the newest {what} is of {}, the limit is {limit}", at.format("%F %R")),
+        None => format!("there is no {what}, and the limit is {limit}"),
+    }
+}
+
+/// What makes it count: a backup that is merely listed is none.
+const fn called(what: What) -> &'static str {
+    match what {
+        What::Backup => "proven backup",
+        What::Archive => "whole archive run",
+        What::ArchiveVerification => "verification of the archive",
+        What::DumpCopy => "copied backup",
+        What::Drill => "drill that succeeded",
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Preflight;
 use super::finding::{Seen, bad, failed, good, unusable, warning};
+use crate::archive::ArchiveError;
 use crate::providers::alwaysdata::Record;
 use crate::providers::s3::S3;
 
@@ -48,23 +49,45 @@ impl Preflight<'_> {
     }
 
     pub(super) async fn archive(&self) -> Seen {
-        self.buckets().await.unwrap_or_else(|seen| seen)
+        self.newest_run().await.unwrap_or_else(|seen| seen)
     }
 
-    async fn buckets(&self) -> Result<Seen, Seen> {
+    /// Both buckets are there, no run is missed, and the record of the newest can be read.
+    async fn newest_run(&self) -> Result<Seen, Seen> {
         let never = tokio_util::sync::CancellationToken::new();
         let archiver = self.tools.archiver(self.plan, self.spec, &never).map_err(|error| unusable(&error))?;
-        is_there(&archiver.vault.s3, &archiver.vault.bucket, "the archive's bucket").await?;
-        is_there(&archiver.source.s3, &archiver.source.bucket, "the production bucket").await?;
-        Ok(good("the archive's bucket and the production bucket can be reached"))
+        let make = format!("; `reprise archive init {}` makes it", self.plan);
+        is_there(&archiver.vault.s3, &archiver.vault.bucket, "the archive's bucket", &make).await?;
+        is_there(&archiver.source.s3, &archiver.source.bucket, "the production bucket", "").await?;
+        let gone = archiver.vanished().await.map_err(|error| failed(&error))?;
+        if let Some(one) = gone.first() {
+            return Ok(bad(one.sentence()));
+        }
+        let runs = archiver.vault.runs().await.map_err(|error| failed(&error))?;
+        let Some(newest) = runs.last() else {
+            return Ok(warning(format!(
+                "the archive has no run; `reprise archive run {}` takes one",
+                self.plan
+            )));
+        };
+        let (record, _) = archiver.record_of(newest).await.map_err(|error| unreadable(&error))?;
+        Ok(good(format!("the newest run {newest} has {} objects", record.manifest.objects)))
     }
 }
 
-async fn is_there(store: &S3, bucket: &str, what: &str) -> Result<(), Seen> {
+async fn is_there(store: &S3, bucket: &str, what: &str, advice: &str) -> Result<(), Seen> {
     match store.bucket_exists(bucket).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err(bad(format!("{what}, {bucket}, does not exist"))),
+        Ok(false) => Err(bad(format!("{what}, {bucket}, does not exist{advice}"))),
         Err(error) => Err(failed(&error)),
+    }
+}
+
+/// A damaged record stays so.
+fn unreadable(error: &ArchiveError) -> Seen {
+    match error {
+        ArchiveError::Damaged { .. } => bad(error.to_string()),
+        error => failed(error),
     }
 }
 

@@ -83,7 +83,7 @@ pub fn of(
     (status.state, status.phase, status.observed_generation) =
         (decision.state, decision.phase, Some(row.generation));
     status.steps = summary(graph, steps);
-    let sentence = sentence(decision, steps, doing);
+    let sentence = sentence(&row.name, decision, steps, doing);
     let mut say = |kind, holds, reason, message: String| {
         let observation =
             Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
@@ -132,16 +132,21 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 }
 
 /// What it does, what it waits for, or why it ended.
-fn sentence(decision: &Decision, steps: &[StepRow], Doing { busy, loss, expired }: &Doing) -> String {
+fn sentence(
+    name: &str,
+    decision: &Decision,
+    steps: &[StepRow],
+    Doing { busy, loss, expired }: &Doing,
+) -> String {
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
         Phase::Cancelled => cancelled(steps),
         Phase::Failed => failure(steps, *expired),
-        Phase::Paused => "paused on request; `reprise resume NAME` goes on".to_owned(),
+        Phase::Paused => format!("paused on request; `reprise resume {name}` goes on"),
         Phase::WaitingApproval => {
             let loss = loss.as_ref().map(ToString::to_string).unwrap_or_default();
             format!(
-                "waits for a person to agree: {loss}; `reprise approve NAME`, or cancel it. Nothing was made so far"
+                "waits for a person to agree: {loss}; `reprise approve {name}`, or cancel it. Nothing was made so far"
             )
         }
         _ => {

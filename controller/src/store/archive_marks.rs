@@ -61,11 +61,12 @@ impl Store {
         .map_err(StoreError::query("archive.due"))
     }
 
-    /// A run was deleted.
-    pub async fn archive_pruned(&self, plan: &str, run: &str) -> Result<()> {
-        sqlx::query("UPDATE archives SET phase = 'Pruned' WHERE plan = $1 AND run = $2")
+    /// A run is being deleted, or it is not: its record is kept.
+    pub async fn archive_pruned(&self, plan: &str, run: &str, pruned: bool) -> Result<()> {
+        sqlx::query("UPDATE archives SET phase = $3 WHERE plan = $1 AND run = $2")
             .bind(plan)
             .bind(run)
+            .bind(if pruned { "Pruned" } else { "Complete" })
             .execute(&self.pool)
             .await
             .map_err(StoreError::query("archive.pruned"))

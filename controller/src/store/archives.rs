@@ -206,6 +206,22 @@ impl Store {
             .map(|row| row.map_err(StoreError::query("archive.lines")))
     }
 
+    /// Somebody says that a run whose record is `gone` was taken out on purpose. `false`: there is no such run.
+    pub async fn forget_archive(&self, plan: &str, run: &str, by: &str, gone: &str) -> Result<bool> {
+        sqlx::query(
+            "UPDATE archives SET phase = 'Pruned', accepted_at = now(), accepted_by = $3
+             WHERE plan = $1 AND run = $2 AND phase = 'Complete' AND right(damaged, length($4)) = $4",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(by)
+        .bind(gone)
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::query("archive.forget"))
+    }
+
     /// Somebody says that a suspicious run is right as it is. `false`: there is no such complete run, or it is not suspicious.
     pub async fn accept_archive(&self, plan: &str, run: &str, by: &str) -> Result<bool> {
         sqlx::query(

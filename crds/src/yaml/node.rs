@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::problem::{At, Problem};
@@ -41,8 +41,14 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(number.into())
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
-        Number::from_f64(number).map(Value::Number).ok_or_else(|| E::custom("a number that is none"))
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        let finite = Number::from_f64(number);
+        if finite.is_none() {
+            let problem =
+                Problem::new(self.at.as_str(), "is no finite number, or one of more than 308 digits");
+            self.found.borrow_mut().push(problem.hint("write a smaller one, or quote what is meant as text"));
+        }
+        Ok(finite.map_or(Value::Null, Value::Number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

@@ -15,11 +15,14 @@ use crate::providers::s3::{Version, VersionToken};
 const BATCH: i64 = 256;
 
 impl Archiver {
-    /// Deletes a run: first its record, then its manifest.
+    /// Deletes a run: first its record, then its manifest. That we are at it is on record before: whoever misses it knows why.
     pub(super) async fn delete_run(&self, run: &str) -> Result<()> {
         let prefix = &self.vault.prefix;
-        for key in [record_key(prefix, run), manifest_key(prefix, run)] {
-            if !self.delete(&key).await? {
+        self.store.archive_pruned(&self.plan, run, true).await?;
+        let record = record_key(prefix, run);
+        for key in [&record, &manifest_key(prefix, run)] {
+            if !self.delete(key).await? {
+                self.store.archive_pruned(&self.plan, run, *key != record).await?;
                 let why = format!("the store keeps {key}, by a lock that it did not show");
                 return Err(ArchiveError::Refused {
                     why,
@@ -27,7 +30,6 @@ impl Archiver {
                 });
             }
         }
-        self.store.archive_pruned(&self.plan, run).await?;
         tracing::info!(plan = self.plan, run, "run pruned");
         Ok(())
     }

@@ -12,6 +12,9 @@ use crate::store::{Rung, Verdict};
 const LADDER: [Rung; 6] =
     [Rung::Listed, Rung::Downloaded, Rung::Intact, Rung::Readable, Rung::Restored, Rung::Asserted];
 
+/// The kind of verdicts about copies of documents: they are read to their end, and restored in drills and recoveries alone.
+const OBJECTS: &str = "objects";
+
 /// What can be shown of one backup or archive run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,10 +105,13 @@ impl Verification {
         let size = self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
         let taken = self.taken_at.map_or_else(|| "at a time that is not known".to_owned(), date);
         let by = self.checked_by.as_deref().unwrap_or("nobody who is on record");
-        let proven = self.proven_at.map_or_else(
-            || "It never passed every check.".to_owned(),
-            |at| format!("It last passed every check {}.", date(at)),
-        );
+        let proven = match self.proven_at {
+            Some(at) => format!("It last passed every check {}.", date(at)),
+            None if self.kind == OBJECTS => {
+                "Whether documents come back whole is compared by each drill and recovery, and told in its report.".to_owned()
+            }
+            None => "It never passed every check.".to_owned(),
+        };
         format!(
             "# Verification of {}\n\n**{}**, {} of plan {}.\n\nTaken {taken}{size}. Looked at {}, by {}. {proven}\n",
             plain(&self.name),
@@ -118,7 +124,8 @@ impl Verification {
     }
 
     fn ladder(&self) -> String {
-        let rows = LADDER.iter().map(|rung| {
+        let highest = if self.kind == OBJECTS { Rung::Readable } else { Rung::Asserted };
+        let rows = LADDER.iter().filter(|rung| **rung <= highest).map(|rung| {
             let reached = if *rung <= self.rung { "yes" } else { "**no**" };
             vec![rung.name().to_owned(), reached.to_owned(), time(self.reached[rung.name()].as_f64())]
         });
@@ -201,6 +208,14 @@ mod tests {
         assert!(page.contains("It never passed every check."), "{page}");
         assert!(page.contains("912 rows in 2 tables") && page.contains("41 indexes \\| whole"), "{page}");
         assert!(page.contains("## What is held against it\n\nNothing is recorded."), "{page}");
+    }
+
+    #[test]
+    fn documents_are_not_measured_by_what_is_done_with_databases() {
+        let page =
+            Verification::of("shop", &Verdict { kind: OBJECTS.into(), ..verdict(Rung::Readable) }).markdown();
+        assert!(page.contains("| readable | yes |") && !page.contains("asserted"), "{page}");
+        assert!(!page.contains("never passed"), "{page}");
     }
 
     #[test]

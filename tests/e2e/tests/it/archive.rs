@@ -5,6 +5,7 @@ mod clock;
 mod cold;
 mod cuts;
 mod damage;
+mod gone;
 mod import;
 mod inside;
 mod many;

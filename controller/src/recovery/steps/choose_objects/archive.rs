@@ -25,7 +25,9 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
     runs.retain(|run| wanted.run.as_ref().is_none_or(|wanted| wanted == run));
     let rows = ctx.tools.store.archives(&ctx.run.plan_name).await?;
     runs.reverse();
-    let (runs, mut refused) = suited(ctx, runs).await?;
+    let mut refused = lost(ctx, &archiver, runs.first(), wanted).await?;
+    let (runs, passed) = suited(ctx, runs).await?;
+    refused.extend(passed);
     for run in &runs {
         let row = rows.iter().find(|row| row.run == *run);
         match judge(ctx, &archiver, run, row, wanted.run.is_some()).await? {
@@ -50,6 +52,28 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
         });
     }
     Ok(Tried::Refused(refused))
+}
+
+/// Runs that are gone and newer than the newest that is there: what was changed since cannot be brought back, and nothing else would tell.
+async fn lost(
+    ctx: &Ctx,
+    archiver: &Archiver,
+    newest: Option<&String>,
+    wanted: &ArchiveSource,
+) -> Result<Vec<RefusedBackup>> {
+    let gone = archiver.vanished().await.map_err(StepError::failed("looking for runs that are gone"))?;
+    let matters = |run: &String| match &wanted.run {
+        Some(wanted) => wanted == run,
+        None => newest.is_none_or(|newest| run > newest),
+    };
+    let mut refused = Vec::new();
+    for one in gone.into_iter().filter(|one| matters(&one.row.run)) {
+        let (backup, reason) = (format!("archive run {}", one.row.run), "gone".to_owned());
+        let (taken_at, message) = (one.row.finished_at, one.how);
+        ctx.event(Severity::Warning, "ArchiveRefused", &format!("{backup} is lost: {message}")).await?;
+        refused.push(RefusedBackup { backup, taken_at, reason, message });
+    }
+    Ok(refused)
 }
 
 /// The runs in the order in which they are tried, and those newer than the first that are passed over for it.
