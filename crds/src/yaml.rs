@@ -104,13 +104,14 @@ fn options() -> serde_saphyr::Options {
 fn unreadable(error: &serde_saphyr::Error, text: &str) -> Problem {
     use serde_saphyr::Error;
     let at = error.location();
-    let message = match error.without_snippet() {
+    // What goes wrong where something is repeated comes wrapped.
+    let error = match error.without_snippet() {
+        Error::AliasError { error, .. } => error.as_ref(),
+        error => error,
+    };
+    let message = match error {
         Error::Eof { .. } => "is empty",
         Error::MultipleDocuments { .. } => "holds more than one document",
-        // What goes wrong where something is repeated comes wrapped, in words alone.
-        Error::AliasError { msg, .. } if msg.contains("limit exceeded") => {
-            "is nested too deeply or repeats itself too often to be read"
-        }
         Error::Budget { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
 use md5::Md5;
 use reprise_crds::plan::CopyMode;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
-use self::lookups::Lookups;
+use self::lookups::{Holding, Lookups};
 use super::Archiver;
 use super::acl::{Acls, Told};
 use super::error::{ArchiveError, Result};
@@ -23,7 +24,7 @@ use super::format::{Entry, is_md5, object_key};
 use super::known::Known;
 use super::suspicion::Noise;
 use super::tags::Tags;
-use super::vault::{BINARY, PART};
+use super::vault::{BINARY, Lasting, PART};
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Payload, S3Error, Want};
 use crate::store::Stored;
 
@@ -36,7 +37,7 @@ mod trouble;
 
 use claims::{claimed, condition};
 pub use outcome::{Done, Kept, Outcome};
-use trouble::{absent, again, error_is_change, replaced, short};
+use trouble::{absent, again, error_is_change, replaced, short, without};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -119,7 +120,7 @@ impl Copier {
             }
             if let Some(error) = error {
                 if attempt == ATTEMPTS || !again(&error) {
-                    return Err(error);
+                    return without(error, &listed.key);
                 }
                 tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
             }
@@ -230,16 +231,12 @@ impl Copier {
         let mut noise = Noise::new();
         noise.update(&bytes);
         let noise = noise.is_noise();
-        let (acl, ()) = futures::try_join!(
+        let (acl, locked_until) = futures::try_join!(
             self.acl(&listed.key, found.version.as_deref()),
             self.put(sha256, md5, bytes.freeze())
         )?;
-        let stored = Stored {
-            sha256,
-            size: i64::try_from(found.size).unwrap_or(i64::MAX),
-            noise,
-            locked_until: self.locked_until(),
-        };
+        let stored =
+            Stored { sha256, size: i64::try_from(found.size).unwrap_or(i64::MAX), noise, locked_until };
         self.done(listed, found, acl, Kept::Hashed(stored)).await
     }
 
@@ -277,33 +274,45 @@ impl Copier {
         Err(ArchiveError::Damaged { what: listed.key.clone(), how })
     }
 
-    /// Puts a content under its digest, unless it is there.
-    async fn put(&self, sha256: [u8; 32], md5: [u8; 16], bytes: Bytes) -> Result<()> {
+    /// Puts a content under its digest, unless it is there. Until when it is locked.
+    async fn put(&self, sha256: [u8; 32], md5: [u8; 16], bytes: Bytes) -> Result<Option<DateTime<Utc>>> {
         let vault = &self.archiver.vault;
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        if let Some(held) = self.lookups.ask(sha256).await? {
-            return self.extend(&key, held.locked).await;
+        if let Some(held) = self.held(sha256, &key).await? {
+            return Ok(held.locked);
         }
         let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
         let size = bytes.len() as u64;
         let payload = Payload::hashed(bytes, sha256).with_md5(md5);
         let put = vault.s3.write(&vault.bucket, &key, payload, &headers, &self.keeping).await;
-        let etag = match put {
-            Err(error) if error.is_denied() => return self.is_there(&key, sha256, size, error).await,
-            put => put.map_err(ArchiveError::inside("writing a content"))?,
-        };
-        if is_md5(&etag) && etag != hex::encode(md5) { self.read_back(&key, sha256).await } else { Ok(()) }
+        match put {
+            Err(error) if error.is_denied() => self.is_there(&key, sha256, size, error).await?,
+            put => {
+                let etag = put.map_err(ArchiveError::inside("writing a content"))?;
+                if is_md5(&etag) && etag != hex::encode(md5) {
+                    self.read_back(&key, sha256).await?;
+                }
+            }
+        }
+        Ok(self.locked_until())
     }
 
-    /// Locks a content for longer, where its lock ends too early.
-    async fn extend(&self, key: &str, locked: Option<chrono::DateTime<chrono::Utc>>) -> Result<()> {
+    /// What is held of this digest, from now on locked for long enough. `None`: it is to be put.
+    async fn held(&self, sha256: [u8; 32], key: &str) -> Result<Option<Holding>> {
+        let Some(held) = self.lookups.ask(sha256).await? else { return Ok(None) };
         let vault = &self.archiver.vault;
         let due = vault.lock_due(self.archiver.clock.now());
-        let (Some(lock), Some(due)) = (self.keeping.lock, due) else { return Ok(()) };
-        if locked.is_some_and(|locked| locked >= due) {
-            return Ok(());
+        let (Some(lock), Some(due)) = (self.keeping.lock, due) else { return Ok(Some(held)) };
+        if held.locked.is_some_and(|locked| locked >= due) {
+            return Ok(Some(held));
         }
-        vault.s3.lock(&vault.bucket, key, lock).await.map_err(ArchiveError::inside("extending a lock"))
+        match vault.lock_longer(key, lock).await? {
+            Lasting::Until(until) => Ok(Some(Holding { locked: Some(until), ..held })),
+            Lasting::Gone => {
+                tracing::warn!(key, "a content is gone, and put again");
+                Ok(None)
+            }
+        }
     }
 
     /// A key pair that only adds may not put what is there already: a run that was cut off, or an answer that got lost, left it. What is
@@ -322,8 +331,17 @@ impl Copier {
 
     /// The store claims another MD5 than that of what it was sent: what does it hold?
     async fn read_back(&self, key: &str, sha256: [u8; 32]) -> Result<()> {
-        if self.archiver.hash_inside(key).await? == hex::encode(sha256) {
-            return Ok(());
+        match self.archiver.hash_inside(key).await {
+            // It arrived, and lies in cold storage already: a verification that has it thawed reads it first.
+            Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => {
+                tracing::info!(key, "what was put lies in cold storage, and is not read back");
+                return Ok(());
+            }
+            found => {
+                if found? == hex::encode(sha256) {
+                    return Ok(());
+                }
+            }
         }
         Err(ArchiveError::Damaged {
             what: key.to_owned(),
@@ -331,7 +349,7 @@ impl Copier {
         })
     }
 
-    fn locked_until(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+    fn locked_until(&self) -> Option<DateTime<Utc>> {
         self.keeping.lock.map(|lock| lock.until)
     }
 
@@ -340,8 +358,8 @@ impl Copier {
         let tags = if found.tags == 0 {
             std::collections::BTreeMap::new()
         } else {
-            let tags = source.s3.tags(&source.bucket, &listed.key, found.version.as_deref()).await;
-            tags.map_err(ArchiveError::outside("reading an object's tags"))?
+            let tags = self.tags.read(source, &listed.key, found.version.as_deref()).await?;
+            tags.unwrap_or_default()
         };
         let replaced = !listed.may_be(&found.etag);
         let opaque = is_md5(&found.etag) && found.proof.is_encrypted;

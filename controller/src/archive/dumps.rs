@@ -11,6 +11,7 @@ use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, object_key};
 use super::retention::{self, Decision};
 use super::take::Holdings;
+use super::walk::Held as _;
 use crate::providers::s3::{Headers, Want};
 use crate::store::{DumpRow, Stored};
 
@@ -97,12 +98,10 @@ impl Archiver {
     /// Puts a sealed file under its digest, unless the archive holds it: its key below the prefix. Safe to repeat.
     pub async fn keep(&self, sealed: &Sealed) -> Result<String> {
         let digest = hex::encode(sealed.sha256);
-        let held = self.store.archive_holds(&self.plan, &[sealed.sha256.to_vec()]).await?;
-        if held.is_empty() {
+        // Its lock may end too early, which is seen to; and what is gone is not held.
+        let held = Holdings::new(self).held(vec![digest.clone()]).await?;
+        if !held.contains(&digest) {
             self.put_sealed(sealed, &object_key(&self.vault.prefix, &digest)).await?;
-        } else {
-            // Its lock may end too early.
-            Holdings::new(self).all(vec![digest.clone()]).await?;
         }
         Ok(object_key("", &digest))
     }
@@ -216,6 +215,7 @@ impl Archiver {
     /// damaged the bucket may have been at the database.
     pub(super) fn decide_dumps(&self, dumps: &[DumpRecord], frozen: bool, now: DateTime<Utc>) -> Decision {
         let run = |dump: &DumpRecord| retention::Run {
+            rank: dump.taken_at.format("%Y%m%dT%H%M%S%.9f").to_string(),
             id: dump.file_name(),
             finished_at: dump.taken_at,
             verified: true,

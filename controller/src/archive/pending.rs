@@ -8,7 +8,7 @@ use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::{is_md5, object_key};
 use super::suspicion::Noise;
-use super::verify::Troubles;
+use super::verify::{Troubles, Unread, again};
 use crate::providers::s3::{Found, Want};
 use crate::store::{Pending, Stored};
 
@@ -76,14 +76,22 @@ impl Archiver {
     pub(super) async fn hash_pending(&self, most: i64, troubles: &mut Troubles) -> Result<Hashed> {
         let due = self.store.archive_unhashed(&self.plan, most).await?;
         let reads = futures::stream::iter(due.into_iter().map(|pending| async move {
-            let outcome = self.hash_one(&pending).await;
+            let outcome = again(|| self.hash_one(&pending)).await;
             (pending, outcome)
         }));
         let mut reads = std::pin::pin!(reads.buffer_unordered(self.concurrency.min(8)));
-        let mut hashed = Hashed::default();
+        let (mut hashed, mut unread) = (Hashed::default(), Unread::default());
         while let Some((pending, outcome)) = reads.next().await {
             let name = format!("{}{}", self.vault.prefix, pending.name);
-            match outcome? {
+            let outcome = match outcome {
+                Err(error) => {
+                    unread.add((name, None), error)?;
+                    continue;
+                }
+                Ok(outcome) => outcome,
+            };
+            self.unreadable(unread.answered(), troubles).await?;
+            match outcome {
                 Outcome::Good(stored) => {
                     self.store.archive_hashed(&self.plan, &pending.name, &stored).await?;
                     hashed.read += 1;
@@ -105,6 +113,7 @@ impl Archiver {
                 }
             }
         }
+        self.left(unread, troubles).await?;
         Ok(hashed)
     }
 

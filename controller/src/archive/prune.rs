@@ -198,6 +198,8 @@ fn told(decision: &Decision) -> Vec<PrunedRun> {
 /// What keeping a run depends on. What our own tables do not know is taken from its record. Pure.
 fn facts(record: &Record, row: Option<&ArchiveRow>, locked_until: Option<DateTime<Utc>>) -> retention::Run {
     retention::Run {
+        // A run that was taken while the clock was ahead is older than the one after it, whatever it says.
+        rank: record.run.clone(),
         id: record.run.clone(),
         finished_at: record.finished_at,
         // A sample that held nothing of it says nothing of it.

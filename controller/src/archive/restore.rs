@@ -17,6 +17,7 @@ use super::tags::Tags;
 use super::take::create_private;
 use super::{Archiver, Place};
 use crate::providers::s3::ObjectHead;
+use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
@@ -30,6 +31,10 @@ use thaw::{Thaws, is_frozen};
 
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
+/// So many refusals before anything was taken are not about single objects.
+const ROW: u64 = 8;
+/// So many are not, whatever was taken.
+const MOST_REFUSED: u64 = 100;
 
 /// What is to come back, and where.
 #[derive(Clone)]
@@ -90,6 +95,8 @@ pub struct Restored {
     pub skipped: u64,
     /// Those that did not come back, since the archive has lost their content or holds it as other bytes.
     pub damaged: u64,
+    /// Those that the target does not take, by their keys or what travels with them; the archive has them.
+    pub refused: u64,
     /// What differs from the manifest at the end; the first hundred. None: all is as it was.
     pub differences: Vec<String>,
     /// What could be neither put back nor compared, and why.
@@ -203,8 +210,9 @@ impl Archiver {
             copied_bytes: count(&tally.copied_bytes),
             skipped: count(&tally.objects)
                 .saturating_sub(count(&tally.copied))
-                .saturating_sub(tally.lost.count()),
+                .saturating_sub(tally.lost.count() + tally.lost.refused()),
             damaged: tally.lost.count(),
+            refused: tally.lost.refused(),
             differences,
             notes: notes(&tally).into_iter().chain(compared.others).collect(),
         })
@@ -232,6 +240,13 @@ impl Archiver {
             .map_err(ArchiveError::inside("looking at a content"))
     }
 
+    /// The entry by its digest, where what the store copied was hashed since: what lies there is proven, and is proven again.
+    async fn hashed_since(&self, entry: &Entry) -> Result<Option<Entry>> {
+        let Some(name) = &entry.pending else { return Ok(None) };
+        let sha256 = self.store.archive_hashed_as(&self.plan, name).await?;
+        Ok(sha256.map(|sha256| Entry { sha256: hex::encode(sha256), pending: None, ..entry.clone() }))
+    }
+
     /// Whether the object is back: not if the archive does not hold its content any more.
     async fn bring_back(
         &self,
@@ -240,12 +255,24 @@ impl Archiver {
         order: &RestoreOrder,
         tally: &Tally,
     ) -> Result<bool> {
+        let hashed = self.hashed_since(entry).await?;
+        let entry = hashed.as_ref().unwrap_or(entry);
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
         let Err(error) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
-        let Some(how) = self.lost(entry, &error).await? else { return Err(error) };
-        tally.lost.add(&key, how);
+        if let Some(how) = self.lost(entry, &error).await? {
+            tally.lost.add(&key, how);
+            return Ok(false);
+        }
+        // Where nothing was taken, or so much is refused, it is not about this object.
+        let taken = tally.right.load(Ordering::Relaxed);
+        let patient = tally.lost.refused() < if taken == 0 { ROW } else { MOST_REFUSED };
+        if !patient || !Self::is_refused_alone(&error) {
+            return Err(error);
+        }
+        tracing::warn!(key, error = %Chain(&error), "the target does not take an object");
+        tally.lost.refuse(&key, format!("the target does not take it: {}", Chain(&error)));
         Ok(false)
     }
 

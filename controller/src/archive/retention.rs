@@ -14,6 +14,8 @@ use reprise_crds::plan::RetentionSpec;
 pub struct Run {
     /// Its name.
     pub id: String,
+    /// What sorts it among the others, in the order in which they were begun: clocks may have been wrong.
+    pub rank: String,
     /// When it was complete.
     pub finished_at: DateTime<Utc>,
     /// A verification found it whole.
@@ -112,7 +114,7 @@ pub fn decide(runs: &[Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Result<
         return Err(RetentionError::Unreadable(unreadable));
     }
     let mut newest: Vec<&Run> = runs.iter().collect();
-    newest.sort_by(|a, b| (b.finished_at, &b.id).cmp(&(a.finished_at, &a.id)));
+    newest.sort_by(|a, b| (&b.rank, &b.id).cmp(&(&a.rank, &a.id)));
     let saved = saved(&newest, spec, now);
     let mut decision = Decision::default();
     for (run, rules) in newest.into_iter().zip(saved) {

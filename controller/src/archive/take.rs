@@ -269,8 +269,10 @@ impl Archiver {
                     unreadable.push(format!("`{key}`: {why}"));
                     if unreadable.len() > MOST_UNREADABLE {
                         return Err(ArchiveError::Refused {
-                            why: format!("the bucket does not give what it lists, {key} and others"),
-                            advice: "look at one of them with another client, and take the archive again when the bucket gives it",
+                            why: format!(
+                                "the bucket does not give what it lists: `{key}`: {why}; and {MOST_UNREADABLE} others"
+                            ),
+                            advice: "mend that, look at one of them with another client, and take the archive again",
                         });
                     }
                 }

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use reprise_crds::plan::{LockMode, LockSpec};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, Record, digest, record_key};
+use super::verify::again;
 use crate::providers::s3::{Headers, Keeping, Lock, S3, Want};
 
 mod locks;
+
+pub use locks::Lasting;
 
 /// Contents above this are sent in parts.
 pub const PART: u64 = 8 << 20;
@@ -201,17 +204,34 @@ impl Vault {
             return self.s3.write(&self.bucket, key, bytes, &headers, keeping).await.map_err(write).map(drop);
         }
         let upload = self.s3.begin_parts(&self.bucket, key, &headers, keeping).await.map_err(&write)?;
-        let part = part_size(size);
-        let mut etags = Vec::new();
+        let sent = match self.parts_of(key, &upload, path, size).await {
+            Ok(etags) => self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(&write),
+            Err(error) => Err(error),
+        };
+        if sent.is_err()
+            && let Err(error) = self.s3.abort_parts(&self.bucket, key, &upload).await
+        {
+            tracing::warn!(key, %error, "an unfinished upload stays");
+        }
+        sent?;
+        self.see_lock(key, keeping).await
+    }
+
+    /// The parts of a file, each sent again where the line breaks: a large file is not begun anew for one of them.
+    async fn parts_of(&self, key: &str, upload: &str, path: &Path, size: u64) -> Result<Vec<String>> {
+        let read = ArchiveError::file("reading what is to be archived");
+        let (part, mut etags) = (part_size(size), Vec::new());
         for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
             let bytes = read_at(path, from, part.min(size - from)).await.map_err(&read)?;
-            let len = bytes.len() as u64;
-            let content = futures::stream::once(std::future::ready(Ok(bytes))).boxed();
-            let put = self.s3.put_part(&self.bucket, key, &upload, number, len, content).await;
-            etags.push(put.map_err(&write)?);
+            let put = again(|| {
+                let (content, len) = (bytes.clone(), bytes.len() as u64);
+                let content = futures::stream::once(std::future::ready(Ok(content))).boxed();
+                let put = self.s3.put_part(&self.bucket, key, upload, number, len, content);
+                put.map_err(ArchiveError::inside("writing"))
+            });
+            etags.push(put.await?.etag);
         }
-        self.s3.complete_parts(&self.bucket, key, &upload, &etags).await.map_err(&write)?;
-        self.see_lock(key, keeping).await
+        Ok(etags)
     }
 }
 

@@ -9,6 +9,7 @@ use super::select::Which;
 use super::take::create_private;
 use crate::store::{Rung, Verdict};
 use listed::Named;
+pub(super) use reading::{Unread, again};
 use troubles::Findings;
 pub(super) use troubles::Troubles;
 pub(crate) use vanished::{GONE, Vanished};
@@ -107,6 +108,15 @@ impl Archiver {
     /// Proves a run as deeply as is asked, and records the verdict. Damage is a finding and no error. What lies in cold storage cannot be
     /// read; with `thaw` it is asked for, and the next verification reads it.
     pub async fn verify(&self, which: &Which, depth: Depth, thaw: bool) -> Result<Verified> {
+        self.prove(which, (depth, thaw), true).await
+    }
+
+    /// Looks whether all that a run names is listed, and at no other run: a recovery that waits for it wants to know no more.
+    pub async fn look(&self, which: &Which) -> Result<Verified> {
+        self.prove(which, (Depth::Listing, false), false).await
+    }
+
+    async fn prove(&self, which: &Which, (depth, thaw): (Depth, bool), all: bool) -> Result<Verified> {
         let gone = self.vanished().await?;
         let run = self.which(which).await.map_err(|error| told_of(&gone, error))?;
         let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
@@ -115,6 +125,10 @@ impl Archiver {
         let looked = self.verify_run(&run, &folder.join("manifest"), (depth, thaw), &mut troubles).await;
         std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         let mut verified = looked?;
+        if !all {
+            self.judge(&verified).await?;
+            return Ok(verified);
+        }
         // What is lost or damaged may be named by other runs too, or by them alone.
         let lacks = verified.objects > 0 && !verified.findings.is_empty();
         let shared = lacks || !troubles.is_empty() || self.store.archive_has_damage(&self.plan).await?;
@@ -129,6 +143,9 @@ impl Archiver {
             let list = if one.is_known() { &mut verified.known } else { &mut verified.beside };
             list.push(one.sentence());
         }
+        // What is known stays told, for as long as it lies there.
+        let lost = [&verified.beside[..], &verified.known].concat();
+        self.store.archive_lacks(&self.plan, &verified.run, &lost).await?;
         self.judge(&verified).await?;
         Ok(verified)
     }
@@ -191,8 +208,6 @@ impl Archiver {
         let (plan, run) = (&self.plan, &verified.run);
         let damaged = (!verified.findings.is_empty()).then(|| verified.findings.join("; "));
         let reached = verified.reached();
-        // What is known stays told, for as long as it lies there.
-        self.store.archive_lacks(plan, run, &[&verified.beside[..], &verified.known].concat()).await?;
         if damaged.is_some() || reached == Depth::Listing {
             self.store.archive_is_damaged(plan, run, damaged.as_deref()).await?;
         } else {

@@ -297,7 +297,12 @@ async fn is_copied<S: Stream<Item = Copied>>(
                 let same = key == &listed.key && etag == &listed.etag;
                 // What could not be read then is asked for again; so is what cannot be understood.
                 let entry = entry.clone().filter(|entry| same && entry.is_object());
-                return Ok(entry.and_then(|entry| serde_json::from_value(entry).ok()));
+                let entry = entry.and_then(|entry| serde_json::from_value(entry).ok());
+                // Tags say nothing where lists have none, and nothing of an object that was put again with the same bytes.
+                return Ok(entry.filter(|entry: &Entry| {
+                    entry.size == listed.size
+                        && (entry.last_modified == listed.modified || listed.modified.is_none())
+                }));
             }
             Some(_) => {
                 if let Some(Err(error)) = copied.next().await {

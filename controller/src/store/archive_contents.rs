@@ -20,14 +20,15 @@ pub struct Stored {
 }
 
 impl Store {
-    /// Which of these contents the archive holds undamaged, as far as is known: the size of each, whether each looks random, and until when it is locked.
+    /// Which of these contents the archive holds undamaged, as far as is known: the size of each, whether each looks random
+    /// (what nobody has read is taken for it: then it cannot turn into noise), and until when it is locked.
     pub async fn archive_holds(
         &self,
         plan: &str,
         digests: &[Vec<u8>],
     ) -> Result<Vec<(Vec<u8>, i64, bool, Option<DateTime<Utc>>)>> {
         sqlx::query_as(
-            "SELECT sha256, size_bytes, noise, locked_until FROM archive_objects
+            "SELECT sha256, size_bytes, coalesce(noise, true), locked_until FROM archive_objects
              WHERE plan = $1 AND sha256 = ANY ($2) AND damaged_at IS NULL",
         )
         .bind(plan)
@@ -87,16 +88,24 @@ impl Store {
         .map(|row| row.map_err(StoreError::query("archive.undamaged")))
     }
 
-    /// A content's lock was extended.
-    pub async fn archive_locked(&self, plan: &str, digest: &[u8], until: DateTime<Utc>) -> Result<()> {
-        sqlx::query("UPDATE archive_objects SET locked_until = $3 WHERE plan = $1 AND sha256 = $2")
-            .bind(plan)
-            .bind(digest)
-            .bind(until)
-            .execute(&self.pool)
-            .await
-            .map_err(StoreError::query("archive.locked"))
-            .map(drop)
+    /// Contents are locked until these dates.
+    pub async fn archive_locked(
+        &self,
+        plan: &str,
+        digests: &[Vec<u8>],
+        until: &[DateTime<Utc>],
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE archive_objects SET locked_until = new.until FROM unnest($2::bytea[], $3::timestamptz[]) AS new (sha, until)
+             WHERE plan = $1 AND sha256 = new.sha",
+        )
+        .bind(plan)
+        .bind(digests)
+        .bind(until)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.locked"))
+        .map(drop)
     }
 
     /// Where the contents lie that we know of, if we know of any place.
@@ -266,8 +275,8 @@ pub(super) async fn remember(
          SELECT DISTINCT ON (sha) $1, sha, size, noise, locked
          FROM unnest($2::bytea[], $3::bigint[], $4::boolean[], $5::timestamptz[]) AS new (sha, size, noise, locked)
          ORDER BY sha
-         ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
-             locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
+         ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL, size_bytes = EXCLUDED.size_bytes,
+             noise = EXCLUDED.noise, locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
     )
     .bind(plan)
     .bind(stored.iter().map(|one| one.sha256.to_vec()).collect::<Vec<_>>())

@@ -42,6 +42,19 @@ impl Store {
             .map_err(StoreError::query("archive.pending"))
     }
 
+    /// The digest of what was copied as `name`, if it was hashed and the archive holds it undamaged under its digest.
+    pub async fn archive_hashed_as(&self, plan: &str, name: &str) -> Result<Option<Vec<u8>>> {
+        sqlx::query_scalar(
+            "SELECT sha256 FROM archive_pending JOIN archive_objects USING (plan, sha256)
+             WHERE plan = $1 AND name = $2 AND archive_objects.damaged_at IS NULL",
+        )
+        .bind(plan)
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.hashed_as"))
+    }
+
     /// Which of these the archive holds undamaged, as far as is known: the size of each, and when it was read.
     pub async fn archive_pending_read(
         &self,

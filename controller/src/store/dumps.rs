@@ -84,7 +84,7 @@ impl Store {
         sqlx::query(
             "INSERT INTO archive_objects (plan, sha256, size_bytes, noise, locked_until) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (plan, sha256) DO UPDATE SET unreferenced = NULL, damaged_at = NULL,
-                 locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
+                 size_bytes = EXCLUDED.size_bytes, noise = EXCLUDED.noise, locked_until = greatest(archive_objects.locked_until, EXCLUDED.locked_until)",
         )
         .bind(plan)
         .bind(stored.sha256.as_slice())

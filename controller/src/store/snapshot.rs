@@ -8,8 +8,8 @@ use sqlx::{PgConnection, Row as _};
 use super::{Result, Store, StoreError};
 
 /// The tables of a snapshot, in the order in which they refer to each other. What the archive itself tells (its contents) and what only
-/// a living process means (leases, unfinished copies, claims) is left out.
-const TABLES: [&str; 9] = [
+/// a living process means (leases, unfinished copies, claims) is left out. That a content is damaged no listing tells.
+const TABLES: [&str; 11] = [
     "recovery_plans",
     "recovery_requests",
     "recovery_steps",
@@ -19,7 +19,17 @@ const TABLES: [&str; 9] = [
     "archives",
     "archive_dumps",
     "object_truths",
+    "archive_objects",
+    "archive_pending",
 ];
+
+/// The rows of a table that a snapshot takes.
+fn rows_of(table: &str) -> &'static str {
+    match table {
+        "archive_objects" | "archive_pending" => "damaged_at IS NOT NULL",
+        _ => "true",
+    }
+}
 
 /// A row of a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -58,10 +68,13 @@ impl Store {
             .map_err(&failed)?;
         let mut lines = Vec::new();
         for table in TABLES {
-            let rows = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT to_jsonb(one) FROM {table} AS one")))
-                .fetch_all(&mut *transaction)
-                .await
-                .map_err(&failed)?;
+            let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+                "SELECT to_jsonb(one) FROM {table} AS one WHERE {}",
+                rows_of(table)
+            )))
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(&failed)?;
             for row in rows {
                 let row: Value = row.try_get(0).map_err(&failed)?;
                 lines.push(serde_json::to_string(&Line { table: table.to_owned(), row }).unwrap_or_default());

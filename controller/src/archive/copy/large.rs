@@ -14,7 +14,7 @@ use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{is_md5, object_key};
 use crate::archive::suspicion::Noise;
 use crate::archive::vault::part_size;
-use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
+use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Sent, Want};
 use crate::store::Stored;
 
 /// How often a part is sent that the store gives another tag than its MD5; then all of it is read back.
@@ -143,13 +143,13 @@ impl Copier {
             .inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes))
             .boxed();
         let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
-        let etag = put.map_err(ArchiveError::inside("sending a part"))?;
+        let Sent { etag, is_encrypted } = put.map_err(ArchiveError::inside("sending a part"))?;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.bytes != size {
             return Err(short(&listed.key, state.bytes, size));
         }
         let md5 = state.md5.clone().map(|md5| hex::encode(md5.finalize()));
-        let is_doubtful = is_md5(&etag) && md5.is_some_and(|md5| md5 != etag);
+        let is_doubtful = !is_encrypted && is_md5(&etag) && md5.is_some_and(|md5| md5 != etag);
         let noise = state.noise.is_noise();
         Ok(Some((found, Hashed { hashes: state.hashes.clone(), etag, noise, is_doubtful })))
     }
@@ -162,8 +162,9 @@ impl Copier {
             vault.s3.complete_parts(&vault.bucket, name, upload, &whole.etags).await.map_err(&inside)?;
         let sha256: [u8; 32] = whole.hashes.sha256.finalize().into();
         let key = object_key(&vault.prefix, &hex::encode(sha256));
-        if let Some(held) = self.lookups.ask(sha256).await? {
-            self.extend(&key, held.locked).await?;
+        let mut locked_until = self.locked_until();
+        if let Some(held) = self.held(sha256, &key).await? {
+            locked_until = held.locked;
         } else {
             let (from, to) = ((vault.bucket.as_str(), name), (vault.bucket.as_str(), key.as_str()));
             let copied = vault.s3.copy_exactly(from, Want::default(), to, listed.size, &self.keeping).await;
@@ -181,10 +182,11 @@ impl Copier {
             };
             vault.see_lock(&key, &self.keeping).await?;
             let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
-            if head.is_none_or(|head| head.size != listed.size) {
+            let Some(head) = head.filter(|head| head.size == listed.size) else {
                 return Err(short(&key, 0, listed.size));
-            }
-            if is_doubtful {
+            };
+            // The tag of what is encrypted is no digest.
+            if is_doubtful && !head.proof.is_encrypted {
                 self.read_back(&key, sha256).await?;
             }
         }
@@ -194,7 +196,7 @@ impl Copier {
             tracing::debug!(key = name, %error, "a pending content stays until it is pruned");
         }
         let size = i64::try_from(listed.size).unwrap_or(i64::MAX);
-        let stored = Stored { sha256, size, noise: whole.noise, locked_until: self.locked_until() };
+        let stored = Stored { sha256, size, noise: whole.noise, locked_until };
         let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
         let acl = self.acl(&listed.key, found.version.as_deref()).await?;
         self.done(listed, Found { size: listed.size, ..found }, acl, Kept::Hashed(stored)).await

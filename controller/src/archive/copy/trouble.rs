@@ -1,9 +1,10 @@
 //! What can go wrong with one object, and which of it is worth another attempt.
 
 use super::Outcome;
-use crate::archive::error::ArchiveError;
+use crate::archive::error::{ArchiveError, Result};
 use crate::providers::http::Effect;
 use crate::providers::s3::S3Error;
+use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 
 pub(super) fn absent() -> Outcome {
@@ -13,6 +14,25 @@ pub(super) fn absent() -> Outcome {
 /// Whether the object is to be begun again: a break, or another object under the same key.
 pub(super) fn again(error: &ArchiveError) -> bool {
     matches!(error.class(), Class::Transient | Class::Throttled(_)) || error_is_change(error)
+}
+
+/// Why this one object does not come, where that is about it alone: the run goes on without it, and says so. What is about the bucket, the
+/// key pair or the way there stays an error.
+pub(super) fn without(error: ArchiveError, key: &str) -> Result<Outcome> {
+    let why = match &error {
+        ArchiveError::Outside { source, .. } if source.is_changed() => {
+            "it is replaced faster than it can be read".to_owned()
+        }
+        ArchiveError::Outside { source, .. }
+            if source.is_broken() || (source.is_refused() && !source.is_of_all()) =>
+        {
+            Chain(&error).to_string()
+        }
+        // The source sends other bytes than it says: what is damaged there cannot be archived.
+        ArchiveError::Damaged { what, how } if what == key => how.clone(),
+        _ => return Err(error),
+    };
+    Ok(Outcome::Unreadable(why))
 }
 
 pub(super) fn error_is_change(error: &ArchiveError) -> bool {

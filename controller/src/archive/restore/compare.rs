@@ -112,7 +112,7 @@ impl Archiver {
                 there = listing.try_next().await?;
             }
             let wrong = match found {
-                _ if lost.count() > 0 && lost.of(&key).is_some() => lost.of(&key),
+                _ if lost.count() + lost.refused() > 0 && lost.of(&key).is_some() => lost.of(&key),
                 None => Some(format!("{key} is missing")),
                 Some(object) if object.size != entry.size => {
                     Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))

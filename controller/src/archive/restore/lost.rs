@@ -16,6 +16,8 @@ const NAMED: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     count: AtomicU64,
+    /// Objects that the target does not take; the archive has them.
+    refused: AtomicU64,
     /// The first of them: what is wrong with the content of each, by its key at the target.
     told: Mutex<BTreeMap<String, String>>,
 }
@@ -27,6 +29,20 @@ impl Lost {
         if told.len() < NAMED {
             told.insert(key.to_owned(), how);
         }
+    }
+
+    /// The target refuses this object.
+    pub(super) fn refuse(&self, key: &str, how: String) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < NAMED {
+            told.insert(key.to_owned(), how);
+        }
+    }
+
+    /// How many the target refused.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -70,6 +86,11 @@ impl Archiver {
         }
         tracing::error!(plan = self.plan, key = entry.key, how, "an object cannot be brought back");
         Ok(Some(how))
+    }
+
+    /// Whether the target refuses this one object, whose key or headers it may not take, and not whatever it is asked for.
+    pub(super) fn is_refused_alone(error: &ArchiveError) -> bool {
+        matches!(error, ArchiveError::Outside { source, .. } if source.is_refused() && !source.is_of_all())
     }
 
     /// The run does not pass for whole any more. What a verification found of it says more, and stays.

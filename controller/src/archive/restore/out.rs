@@ -12,6 +12,7 @@ use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::Entry;
 use crate::archive::vault::{PART, part_size};
+use crate::archive::verify::again;
 use crate::providers::s3::{Keeping, Payload, Want};
 
 /// The largest object that one server-side copy takes.
@@ -87,24 +88,42 @@ impl Archiver {
         let (mut hashes, mut etags) = (Hashes::of(entry), Vec::new());
         for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
         {
-            let size = part.min(entry.size - from);
-            let want = Want { range: Some((from, size)), ..Want::default() };
-            let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
-            let found = found.map_err(ArchiveError::inside("reading a content"))?;
-            let state = Arc::new(Mutex::new(hashes));
-            let passing = Arc::clone(&state);
-            let body = found.body.inspect_ok(move |bytes| {
-                passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
-            });
-            let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, size, body.boxed()).await;
-            etags.push(put.map_err(ArchiveError::outside("sending a part"))?);
-            hashes = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let range = (from, part.min(entry.size - from));
+            // A large object is not begun anew because the line broke in one of its parts.
+            let sent = again(|| self.part_out((content, range), (key, upload, number), order, &hashes));
+            let (etag, so_far) = sent.await?;
+            etags.push(etag);
+            hashes = so_far;
         }
         proven(entry, content, &hex::encode(hashes.sha256.finalize()))?;
         unhashed(entry, content, hashes.bytes, || {
             hashes.md5.map(|md5| hex::encode(md5.finalize())).unwrap_or_default()
         })?;
         Ok(etags)
+    }
+}
+
+impl Archiver {
+    /// One part: read by its range and sent on as it comes; its tag, and the digests of all up to its end.
+    async fn part_out(
+        &self,
+        (content, range): (&str, (u64, u64)),
+        (key, upload, number): (&str, &str, i32),
+        order: &RestoreOrder,
+        before: &Hashes,
+    ) -> Result<(String, Hashes)> {
+        let want = Want { range: Some(range), ..Want::default() };
+        let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
+        let found = found.map_err(ArchiveError::inside("reading a content"))?;
+        let state = Arc::new(Mutex::new(before.clone()));
+        let passing = Arc::clone(&state);
+        let body = found.body.inspect_ok(move |bytes| {
+            passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+        });
+        let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, range.1, body.boxed()).await;
+        let etag = put.map_err(ArchiveError::outside("sending a part"))?.etag;
+        let hashes = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok((etag, hashes))
     }
 }
 

@@ -11,7 +11,15 @@ fn at(text: &str) -> DateTime<Utc> {
 
 fn run(finished_at: DateTime<Utc>) -> Run {
     let id = finished_at.format("%Y-%m-%dT%H").to_string();
-    Run { id, finished_at, verified: false, suspicious: false, locked_until: None, readable: true }
+    Run {
+        id,
+        rank: finished_at.to_rfc3339(),
+        finished_at,
+        verified: false,
+        suspicious: false,
+        locked_until: None,
+        readable: true,
+    }
 }
 
 /// `count` runs, a week apart, the newest on Monday 23 November 2026; newest first.
@@ -129,6 +137,15 @@ fn what_the_store_would_refuse_to_delete_is_kept_until_it_would_not() {
 }
 
 #[test]
+fn a_run_of_a_clock_that_was_ahead_is_not_the_newest() {
+    let mut runs = weekly(3);
+    runs[0].suspicious = true;
+    runs[1].finished_at = now() + TimeDelta::days(2);
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now()).expect("decided");
+    assert!(decision.pruned.is_empty(), "the newest is suspicious, so that none goes: {decision:?}");
+}
+
+#[test]
 fn an_unreadable_manifest_is_named_and_stops_everything() {
     let mut runs = weekly(3);
     runs[2].readable = false;
@@ -142,6 +159,7 @@ fn histories() -> impl Strategy<Value = Vec<Run>> {
         let run =
             |(number, (hours, verified, suspicious, locked)): (usize, (i64, bool, bool, Option<i64>))| Run {
                 id: format!("run-{number}"),
+                rank: (now() - TimeDelta::hours(hours)).to_rfc3339(),
                 finished_at: now() - TimeDelta::hours(hours),
                 verified,
                 suspicious,

@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::object_key;
 use crate::archive::known::Known;
+use crate::archive::vault::Lasting;
 use crate::archive::walk::Held;
 
 /// The contents of an archive, as a run sees them.
@@ -61,41 +62,62 @@ impl<'a> Holdings<'a> {
         known.sort_unstable();
         known.dedup();
         let held = self.archiver.store.archive_holds(&self.archiver.plan, &known).await?;
-        for (digest, _, _, locked) in &held {
-            self.extend(digest, *locked).await?;
-        }
-        Ok(held.into_iter().map(|(digest, ..)| hex::encode(digest)).collect())
+        let locked = held.iter().map(|(digest, _, _, locked)| (digest.clone(), *locked));
+        let gone = self.extend(locked.collect()).await?;
+        let held = held.into_iter().filter(|(digest, ..)| !gone.contains(digest));
+        Ok(held.map(|(digest, ..)| hex::encode(digest)).collect())
     }
 
-    async fn extend(&self, digest: &[u8], locked: Option<DateTime<Utc>>) -> Result<()> {
+    /// Locks for longer those whose lock ends too early, many at a time. Those that turn out to be gone are held no more.
+    async fn extend(&self, held: Vec<(Vec<u8>, Option<DateTime<Utc>>)>) -> Result<HashSet<Vec<u8>>> {
         let (archiver, vault) = (self.archiver, &self.archiver.vault);
         let (Some(due), Some(lock)) = (vault.lock_due(self.now), vault.lock_at(self.now)) else {
-            return Ok(());
+            return Ok(HashSet::new());
         };
-        if locked.is_some_and(|locked| locked >= due) {
-            return Ok(());
+        let short = held.into_iter().filter(|(_, locked)| locked.is_none_or(|locked| locked < due));
+        let asked = futures::stream::iter(short).map(|(digest, _)| async move {
+            let key = object_key(&vault.prefix, &hex::encode(&digest));
+            Ok::<_, ArchiveError>((digest, vault.lock_longer(&key, lock).await?))
+        });
+        let asked: Vec<_> = asked.buffer_unordered(archiver.concurrency).try_collect().await?;
+        let (mut digests, mut dates, mut gone) = (Vec::new(), Vec::new(), HashSet::new());
+        for (digest, lasting) in asked {
+            match lasting {
+                Lasting::Until(until) => {
+                    digests.push(digest);
+                    dates.push(until);
+                }
+                Lasting::Gone => {
+                    tracing::warn!(plan = archiver.plan, sha256 = hex::encode(&digest), "a content is gone");
+                    gone.insert(digest);
+                }
+            }
         }
-        let key = object_key(&vault.prefix, &hex::encode(digest));
-        vault.s3.lock(&vault.bucket, &key, lock).await.map_err(ArchiveError::inside("extending a lock"))?;
-        archiver.store.archive_locked(&archiver.plan, digest, lock.until).await?;
-        Ok(())
+        archiver.store.archive_locked(&archiver.plan, &digests, &dates).await?;
+        archiver.store.archive_lost(&archiver.plan, &gone.iter().cloned().collect::<Vec<_>>()).await?;
+        Ok(gone)
     }
 }
 
 impl Holdings<'_> {
     async fn look_pending(&self, names: Vec<String>) -> Result<HashMap<String, Option<String>>> {
         let (archiver, vault) = (self.archiver, &self.archiver.vault);
-        let held = archiver.store.archive_pending(&archiver.plan, &names).await?;
+        let mut held = archiver.store.archive_pending(&archiver.plan, &names).await?;
         if let (Some(due), Some(lock)) = (vault.lock_due(self.now), vault.lock_at(self.now)) {
+            let mut gone = Vec::new();
             let short = held
                 .iter()
                 .filter(|one| one.sha256.is_none() && one.locked_until.is_none_or(|locked| locked < due));
             for one in short {
-                let key = format!("{}{}", vault.prefix, one.name);
-                let locked = vault.s3.lock(&vault.bucket, &key, lock).await;
-                locked.map_err(ArchiveError::inside("extending a lock"))?;
-                archiver.store.archive_pending_locked(&archiver.plan, &one.name, lock.until).await?;
+                match vault.lock_longer(&format!("{}{}", vault.prefix, one.name), lock).await? {
+                    Lasting::Until(until) => {
+                        archiver.store.archive_pending_locked(&archiver.plan, &one.name, until).await?;
+                    }
+                    Lasting::Gone => gone.push(one.name.clone()),
+                }
             }
+            archiver.store.archive_pending_lost(&archiver.plan, &gone).await?;
+            held.retain(|one| !gone.contains(&one.name));
         }
         Ok(held.into_iter().map(|one| (one.name, one.sha256.map(hex::encode))).collect())
     }

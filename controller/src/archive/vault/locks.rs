@@ -1,10 +1,19 @@
 //! Locks that are there, and not only asked for: some stores pass over what they do not know, and others over where it is asked.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Vault;
 use crate::archive::error::{ArchiveError, Result};
-use crate::providers::s3::Keeping;
+use crate::providers::s3::{Keeping, Lock};
+
+/// What became of a lock that is to last longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// The object is locked until then.
+    Until(DateTime<Utc>),
+    /// There is no such object any more: whoever needs it puts it again.
+    Gone,
+}
 
 impl Vault {
     /// Where the plan wants locks, the bucket has them. Nothing is put before that is known: a store that has never heard of locks would
@@ -37,6 +46,23 @@ impl Vault {
             return Ok(());
         }
         self.s3.lock(&self.bucket, key, lock).await.map_err(inside)
+    }
+
+    /// Locks for longer what runs refer to again. A lock that is refused may be there already, and longer: then it stays. Safe to repeat.
+    pub async fn lock_longer(&self, key: &str, lock: Lock) -> Result<Lasting> {
+        let error = match self.s3.lock(&self.bucket, key, lock).await {
+            Ok(()) => return Ok(Lasting::Until(lock.until)),
+            Err(error) => error,
+        };
+        let failed = |error| ArchiveError::inside("extending a lock")(error).of(key);
+        // A marker that hides what was deleted without its version cannot be locked at all.
+        if !error.is_refused() && !error.is_unsupported() {
+            return Err(failed(error));
+        }
+        let head = self.s3.head(&self.bucket, key).await.map_err(failed)?;
+        let Some(head) = head else { return Ok(Lasting::Gone) };
+        let longer = head.locked_until.filter(|until| *until >= lock.until - TimeDelta::seconds(1));
+        longer.map(Lasting::Until).ok_or_else(|| failed(error))
     }
 }
 
@@ -83,6 +109,32 @@ mod tests {
     async fn a_lock_that_is_there_is_left() {
         let head = (200, &[("x-amz-object-lock-retain-until-date", "2027-01-01T00:00:00Z")][..], "");
         assert_eq!(asked(vec![COPIED, head]).await, (vec!["PUT /b/to".into(), "HEAD /b/to".into()], true));
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_refused_is_longer_already_or_of_what_is_gone() {
+        let until: DateTime<Utc> = "2027-01-01T00:00:00.5Z".parse().unwrap();
+        let lock = Lock { compliance: false, until };
+        let asked = async |answers: Vec<Answer>| {
+            let (s3, _seen, _server) = store(answers).await;
+            let (endpoint, bucket, prefix) = (String::new(), "b".to_owned(), String::new());
+            let vault = Vault { s3, endpoint, bucket, prefix, storage_class: None, lock: None };
+            vault.lock_longer("objects/00", lock).await.map_err(|error| error.to_string())
+        };
+        let head = |until: &'static str| -> Answer {
+            match until {
+                "2028" => (200, &[("x-amz-object-lock-retain-until-date", "2028-01-01T00:00:00Z")], ""),
+                _ => (200, &[("x-amz-object-lock-retain-until-date", "2026-01-01T00:00:00Z")], ""),
+            }
+        };
+        assert_eq!(asked(vec![(200, &[], "")]).await, Ok(Lasting::Until(until)));
+        for status in [404, 405] {
+            assert_eq!(asked(vec![(status, &[], ""), (404, &[], "")]).await, Ok(Lasting::Gone), "{status}");
+        }
+        let longer = "2028-01-01T00:00:00Z".parse().unwrap();
+        assert_eq!(asked(vec![(403, &[], ""), head("2028")]).await, Ok(Lasting::Until(longer)));
+        let told = asked(vec![(403, &[], ""), head("2026")]).await.unwrap_err();
+        assert!(told.contains("objects/00"), "{told}");
     }
 
     #[tokio::test]

@@ -64,12 +64,13 @@ impl Archiver {
         let mut listing = std::pin::pin!(listing);
         let mut known = std::pin::pin!(self.store.archive_contents(&self.plan).map_err(ArchiveError::from));
         let mut ours = known.try_next().await?;
+        // What is lost is forgotten when the list has come to its end in order, and not before: what was known of it would be too.
         let (mut lost, mut found, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(object) = listing.try_next().await? {
             let digest = object.key.strip_prefix(&start).and_then(|hex| hex::decode(hex).ok());
             let Some(digest) = digest.filter(|digest| digest.len() == 32) else { continue };
-            if lost.len() + found.len() >= BATCH {
-                self.learn(std::mem::take(&mut lost), std::mem::take(&mut found), troubles).await?;
+            if found.len() >= BATCH {
+                self.learn(Vec::new(), std::mem::take(&mut found), troubles).await?;
             }
             while let Some((sha, _)) = ours.as_ref().filter(|(sha, _)| *sha < digest) {
                 lost.push(sha.clone());
@@ -131,6 +132,7 @@ impl Archiver {
             };
             named.objects += batch.len() as u64;
             let (contents, places) = (self.contents(&batch).await?, self.places(&batch).await?);
+            let mut other = Vec::new();
             for entry in batch.iter().map(|line| &line.entry) {
                 let held = match &entry.pending {
                     Some(name) => places.get(name).copied(),
@@ -139,8 +141,12 @@ impl Archiver {
                 named.read += u64::from(held.is_some_and(|(_, read)| read.is_some_and(|read| read >= since)));
                 if let Some(finding) = self.wrong(entry, held.map(|(size, _)| size), troubles) {
                     findings.push(finding);
+                    // What a listing showed first may be the damage itself: the next run puts it again.
+                    let digest = hex::decode(&entry.sha256).ok().filter(|_| entry.pending.is_none());
+                    other.extend(digest.filter(|_| held.is_some()));
                 }
             }
+            self.store.archive_damaged(&self.plan, &other).await?;
         }
         Ok(named)
     }

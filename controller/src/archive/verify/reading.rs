@@ -1,14 +1,70 @@
 //! Contents read again and hashed, as many as the depth asks for.
 
+use std::time::Duration;
+
 use futures::TryStreamExt as _;
 
 use super::{Depth, Troubles};
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::object_key;
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
 
 /// For how many days a thawed content stays readable: until after the next weekly verification, which reads it.
 const THAW_DAYS: i32 = 10;
+
+/// So many in a row that cannot be read are no damage: the store is away.
+const ROW: usize = 16;
+/// How often a content is asked for.
+const ATTEMPTS: u32 = 4;
+/// The pause before the second attempt; it doubles.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Contents that could not be read, since the store last gave one.
+#[derive(Debug, Default)]
+pub(in crate::archive) struct Unread {
+    /// Key, digest where it is known, and why.
+    row: Vec<(String, Option<Vec<u8>>, String)>,
+}
+
+impl Unread {
+    /// One more. An error where nothing is given any more, or it is not the store's.
+    pub(in crate::archive) fn add(
+        &mut self,
+        (key, digest): (String, Option<Vec<u8>>),
+        error: ArchiveError,
+    ) -> Result<()> {
+        let ArchiveError::Inside { source, .. } = &error else { return Err(error) };
+        if source.is_of_all() || self.row.len() >= ROW {
+            return Err(error);
+        }
+        self.row.push((key, digest, Chain(source).to_string()));
+        Ok(())
+    }
+
+    /// The store gave another: those before it are not to be had by themselves.
+    pub(in crate::archive) fn answered(&mut self) -> Vec<(String, Option<Vec<u8>>, String)> {
+        std::mem::take(&mut self.row)
+    }
+}
+
+/// Asks again where a line broke or the store failed.
+pub(in crate::archive) async fn again<T, F>(ask: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause = PAUSE;
+    for _ in 1..ATTEMPTS {
+        match ask().await {
+            Err(error) if matches!(error.class(), Class::Transient | Class::Throttled(_)) => {}
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    ask().await
+}
 
 impl Archiver {
     /// Reads contents again and hashes them; first those that nobody ever did.
@@ -36,11 +92,11 @@ impl Archiver {
         let due = self.store.archive_sample(&self.plan, sample).map_err(ArchiveError::from);
         let keys = due.map_ok(|digest| async move {
             let key = object_key(&self.vault.prefix, &hex::encode(&digest));
-            let outcome = self.hash_inside(&key).await;
+            let outcome = again(|| self.hash_inside(&key)).await;
             Ok((digest, key, outcome))
         });
         let mut hashed = std::pin::pin!(keys.try_buffer_unordered(self.concurrency.min(8)));
-        let (mut read, mut frozen, mut good, mut bad, mut lost) = (0, 0, Vec::new(), Vec::new(), Vec::new());
+        let (mut read, mut frozen, mut good, mut unread) = (0, 0, Vec::new(), Unread::default());
         while let Some((digest, key, outcome)) = hashed.try_next().await? {
             match outcome {
                 Ok(found) if found == hex::encode(&digest) => {
@@ -49,7 +105,7 @@ impl Archiver {
                 }
                 Ok(found) => {
                     troubles.add(key, format!("is damaged: its SHA-256 is {found}"));
-                    bad.push(digest);
+                    self.store.archive_damaged(&self.plan, &[digest]).await?;
                 }
                 Err(ArchiveError::Inside { source, .. }) if source.is_frozen() => {
                     frozen += 1;
@@ -59,19 +115,48 @@ impl Archiver {
                 }
                 Err(ArchiveError::Inside { source, .. }) if source.is_not_found() => {
                     troubles.missing(key);
-                    lost.push(digest);
+                    self.store.archive_lost(&self.plan, &[digest]).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    unread.add((key, Some(digest)), error)?;
+                    continue;
+                }
             }
+            self.unreadable(unread.answered(), troubles).await?;
             if good.len() >= 256 {
                 self.store.archive_read(&self.plan, &good).await?;
                 good.clear();
             }
         }
         self.store.archive_read(&self.plan, &good).await?;
-        self.store.archive_damaged(&self.plan, &bad).await?;
-        self.store.archive_lost(&self.plan, &lost).await?;
+        self.left(unread, troubles).await?;
         Ok((read, frozen))
+    }
+
+    /// What could not be read to the end of all: these contents are damaged if the store answers at all.
+    pub(in crate::archive) async fn left(&self, mut unread: Unread, troubles: &mut Troubles) -> Result<()> {
+        let Some((key, ..)) = unread.row.first() else { return Ok(()) };
+        let head = self.vault.s3.head(&self.vault.bucket, key).await;
+        head.map_err(ArchiveError::inside("looking at a content that cannot be read"))?;
+        self.unreadable(unread.answered(), troubles).await
+    }
+
+    /// Contents that the store does not give, however often they are asked for: they are as good as lost, and the next run puts them again.
+    pub(in crate::archive) async fn unreadable(
+        &self,
+        row: Vec<(String, Option<Vec<u8>>, String)>,
+        troubles: &mut Troubles,
+    ) -> Result<()> {
+        for (key, digest, why) in row {
+            tracing::error!(plan = self.plan, key, why, "a content of the archive cannot be read");
+            match (digest, key.strip_prefix(&self.vault.prefix)) {
+                (Some(digest), _) => self.store.archive_damaged(&self.plan, &[digest]).await?,
+                (None, Some(name)) => self.store.archive_pending_damaged(&self.plan, name).await?,
+                (None, None) => {}
+            }
+            troubles.add(key, format!("cannot be read: {why}"));
+        }
+        Ok(())
     }
 
     /// Has a content thawed that the next verification is to read.

@@ -163,8 +163,12 @@ fn place(opened: &Opened, args: &Args) -> Result<Place, CliError> {
     Ok(Place { s3, endpoint: url, bucket: args.to_bucket.clone() })
 }
 
-fn damaged(count: u64) -> String {
-    if count == 0 { String::new() } else { format!(", {count} DID NOT COME BACK: the archive has lost them") }
+fn damaged(restored: &Restored) -> String {
+    let told = |count: u64, why: &str| {
+        if count == 0 { String::new() } else { format!(", {count} DID NOT COME BACK: {why}") }
+    };
+    let lost = told(restored.damaged, "the archive has lost them");
+    lost + &told(restored.refused, "the target does not take them")
 }
 
 fn print(restored: &Restored) -> Result<(), CliError> {
@@ -182,7 +186,7 @@ fn print(restored: &Restored) -> Result<(), CliError> {
         restored.copied,
         restored.copied_bytes,
         restored.skipped,
-        damaged(restored.damaged),
+        damaged(restored),
         if restored.differences.is_empty() {
             "compared with the manifest: equal"
         } else {

@@ -172,6 +172,25 @@ impl S3Error {
         matches!(self, Self::Status { status: 400..=499, .. }) && matches!(self.class(), Class::Terminal)
     }
 
+    /// It refuses whatever is asked for with this key pair, of this bucket or at this time, and not this one object.
+    pub fn is_of_all(&self) -> bool {
+        const ALL: [&str; 11] = [
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "AuthorizationHeaderMalformed",
+            "ExpiredToken",
+            "InvalidToken",
+            "RequestTimeTooSkewed",
+            "RequestExpired",
+            "NoSuchBucket",
+            "AllAccessDisabled",
+            "AccountProblem",
+            "PermanentRedirect",
+        ];
+        matches!(self, Self::Status { status: 401, .. })
+            || self.code().is_some_and(|code| ALL.contains(&code))
+    }
+
     /// Its lists are in another order than S3 has. They are sorted from now on: trying again helps.
     pub fn is_disordered(&self) -> bool {
         matches!(self, Self::Disordered { .. })

@@ -74,7 +74,7 @@ impl S3 {
         begun.upload.ok_or(S3Error::Incomplete { call, what: "the upload's id" })
     }
 
-    /// Sends a part of `size` bytes as they come. Returns its `ETag`. The SDK cannot repeat it; the caller can, with the same bytes.
+    /// Sends a part of `size` bytes as they come. Returns its tag. The SDK cannot repeat it; the caller can, with the same bytes.
     ///
     /// Source: S3 API "`UploadPart`": parts of 5 MiB at least, but the last; Scaleway takes 1,000.
     pub async fn put_part(
@@ -85,13 +85,15 @@ impl S3 {
         number: i32,
         size: u64,
         content: Content,
-    ) -> Result<String, S3Error> {
+    ) -> Result<Sent, S3Error> {
         let body = SdkBody::from_body_1_x(Measured { left: size, content: Mutex::new(content) });
         let put = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
         let put = put.content_length(i64::try_from(size).unwrap_or(i64::MAX)).body(ByteStream::new(body));
         let put = put.customize().config_override(limits(&self.shared, size)).send();
         let done = self.run("parts.put", Effect::Repeatable, put).await?;
-        Ok(unquoted(done.e_tag()))
+        let by_key = done.server_side_encryption().is_some_and(|kind| kind.as_str().starts_with("aws:kms"));
+        let is_encrypted = by_key || done.sse_customer_algorithm().is_some();
+        Ok(Sent { etag: unquoted(done.e_tag()), is_encrypted })
     }
 
     pub(super) async fn copy_parts(
@@ -179,6 +181,15 @@ impl S3 {
             other => other.map(drop),
         }
     }
+}
+
+/// A part that was sent.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its tag, without quotes.
+    pub etag: String,
+    /// The store encrypts it with a key of its own, so that the tag is no digest.
+    pub is_encrypted: bool,
 }
 
 /// An object that was put together.

@@ -1,6 +1,7 @@
 //! The archive on its bad days: cut off, lied to, damaged, locked out; and whatever happens, restorable.
 
 mod access;
+mod alone;
 mod clock;
 mod cold;
 mod cuts;

@@ -4,7 +4,6 @@ use chrono::TimeDelta;
 use reprise_crds::plan::ArchiveSource;
 
 use super::Tried;
-use crate::archive::verify::Depth;
 use crate::archive::{Archiver, Which};
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, RefusedBackup};
 use crate::recovery::step::Step;
@@ -121,7 +120,7 @@ async fn judge(
     };
     ctx.doing(SpanKind::Data, format!("comparing the manifest of run {run} with what the archive lists"));
     let which = Which { run: Some(run.to_owned()), as_of: None };
-    let verified = match archiver.verify(&which, Depth::Listing, false).await {
+    let verified = match archiver.look(&which).await {
         // It is of this run, and an older one may do.
         Err(error) if error.class() == Class::Terminal => {
             return Ok(Err(lost("unreadable", Chain(&error).to_string())));

@@ -98,6 +98,17 @@ async fn what_a_run_refers_to_is_locked_and_locked_again_when_that_is_due() {
         assert_eq!(locks(), 0);
         depot.take().await;
         assert_eq!(locks(), 0);
+        // Put again with the same bytes: it is held, and nothing but the truth is on record of its lock.
+        depot.source.put(PRODUCTION, "b", body("b")).await;
+        depot.take().await;
+        assert_eq!(locks(), 0);
+        let held = "SELECT encode(sha256, 'hex') || ' ' || extract(epoch FROM locked_until)::bigint FROM archive_objects";
+        for row in depot.daemon.records().column(held).await {
+            let (digest, until) = row.split_once(' ').expect("two words");
+            let real = locked_until(depot, &format!("apilos/objects/{digest}")).await.timestamp();
+            let known: i64 = until.parse().expect("a time");
+            assert!((known - real).abs() <= 1, "{digest}: the store says {real}, and we {known}");
+        }
         depot.daemon.apply(&lock(60)).await;
         depot.source.delete(PRODUCTION, "a").await;
         let third = depot.take().await;

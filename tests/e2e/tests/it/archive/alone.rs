@@ -1,0 +1,104 @@
+//! One object or content that a store does not give, or does not take: it costs itself, is told, and keeps no other from anything.
+
+use reprise_e2e::depot::{ARCHIVE, PRODUCTION, play};
+use reprise_e2e::plan::Plan;
+use reprise_e2e::world::Fault;
+
+use super::{body, run_of};
+
+fn answer(status: u16) -> Fault {
+    Fault::Status { status, body: None, retry_after: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_object_that_is_not_given_is_told_and_all_others_are_archived() {
+    play(&Plan::example(), async |depot| {
+        for key in ["kept", "refused", "tagged"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.break_source("GetObject", "/refused", None, answer(400));
+        let record = depot.take().await;
+        let missing = record["missing"].as_array().into_iter().flatten().filter_map(|one| one.as_str());
+        let missing: Vec<_> = missing.filter(|one| one.starts_with('`')).collect();
+        assert!(missing.len() == 1 && missing[0].starts_with("`refused`: "), "{record}");
+        assert!(missing[0].contains("objects.get"), "it says why: {record}");
+        assert_eq!(record["manifest"]["objects"], 2, "{record}");
+        // The next run asks again.
+        depot.mend();
+        assert_eq!(depot.take().await["manifest"]["objects"], 3);
+
+        // What is refused whatever is asked for is no matter of single objects.
+        depot.source.put(PRODUCTION, "new", body("new")).await;
+        depot.break_source("GetObject", "/new", None, answer(401));
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("401"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_content_that_the_archive_does_not_give_is_damage_and_the_others_are_read() {
+    play(&Plan::example(), async |depot| {
+        for key in ["a", "b", "c"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let run = run_of(&depot.take().await);
+        let lines = depot.manifest(&run).await;
+        let content = format!("apilos/objects/{}", lines[1]["sha256"].as_str().expect("a digest"));
+        depot.break_archive("GetObject", &content, None, answer(500));
+        let said = depot.archive(&["verify", "--depth", "full"]).await;
+        let verified = said.json();
+        assert_eq!((said.code, &verified["objects_read"]), (1, &2.into()), "{verified}");
+        let told = verified["findings"][0].as_str().unwrap_or_default();
+        assert!(told.starts_with(&format!("{content} cannot be read: ")), "{verified}");
+        // What the source still has is put again.
+        depot.mend();
+        depot.take().await;
+        depot.must(&["verify", "--depth", "full"]).await;
+
+        // A store that is away is no damage.
+        depot.break_archive("GetObject", "/apilos/objects/", None, answer(500));
+        depot.break_archive("HeadObject", "/apilos/objects/", None, answer(500));
+        depot.fails(&["verify", "--depth", "full"]).await;
+        depot.mend();
+        assert!(depot.must(&["list"]).await[0]["damaged"].is_null());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_target_does_not_take_stays_behind_alone() {
+    play(&Plan::example(), async |depot| {
+        for key in ["a", "b", "odd", "z"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.take().await;
+        depot.source.bucket("back", false, false).await;
+        depot.break_source("PutObject", "/back/odd", None, answer(400));
+        let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
+        let restored = said.json();
+        assert_eq!(
+            (said.code, &restored["copied"], &restored["refused"]),
+            (1, &3.into(), &1.into()),
+            "{restored}"
+        );
+        let told = restored["differences"][0].as_str().unwrap_or_default();
+        assert!(told.starts_with("odd does not come back: the target does not take it: "), "{restored}");
+        // The archive is none the worse.
+        assert!(depot.must(&["list"]).await[0]["damaged"].is_null());
+        depot.mend();
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["skipped"], 3);
+
+        // A target that takes nothing is no matter of single keys.
+        depot.source.bucket("closed", false, false).await;
+        depot.break_source("PutObject", "/closed/", None, answer(400));
+        for key in 0..10 {
+            depot.source.put(PRODUCTION, &format!("more-{key}"), body("more")).await;
+        }
+        depot.take().await;
+        let said = depot.fails(&["restore", "--to-bucket", "closed"]).await;
+        assert!(!said.contains("compared with"), "{said}");
+        assert!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len() > 1);
+    })
+    .await;
+}
