@@ -388,7 +388,10 @@ impl S3 for Api {
         &self,
         request: S3Request<ListObjectVersionsInput>,
     ) -> Answer<ListObjectVersionsOutput> {
-        answer(versions::list(&self.0, &request.input)?)
+        let (output, order) = versions::list(&self.0, &request.input)?;
+        let mut response = S3Response::new(output);
+        response.extensions.insert(order);
+        Ok(response)
     }
 
     async fn get_object_tagging(

@@ -14,6 +14,7 @@ use super::inventory;
 use super::keys::{Key, Keys, Policy, is_read};
 use super::play;
 use super::policy::{self, BucketPolicy, Facts, Question};
+use super::presigned::Unsigned;
 use super::state::Contents;
 use super::store::Store;
 use super::trace::{Peer, Trace};
@@ -89,6 +90,11 @@ impl S3Access for Gate {
         if let Some(key) = key {
             self.check_region(context)?;
             check_life(context.uri().query())?;
+            if context.extensions_mut().get::<Unsigned>().is_some() {
+                return Err(errors::denied(
+                    "There were headers present in the request which were not signed",
+                ));
+            }
             if !key.policy.allows(operation) {
                 return Err(errors::access_denied());
             }

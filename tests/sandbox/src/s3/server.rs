@@ -15,9 +15,11 @@ use s3s::{Body, HttpResponse};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::interleave::Order;
 use super::inventory;
 use super::keys::is_read;
 use super::play;
+use super::presigned;
 use super::store::Store;
 use super::trace::{Notes, Peer, Trace};
 use crate::http::expect;
@@ -149,6 +151,7 @@ impl Front {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let shown = Shown::of(request.headers());
         let trace = Trace::default();
+        presigned::unfold(&mut request);
         request.extensions_mut().insert(trace.clone());
         request.extensions_mut().insert(peer);
         let Some(response) = self.world.gate.pass(self.protocol.call(request)).await else {
@@ -228,6 +231,9 @@ impl Front {
     fn finish(&self, mut response: HttpResponse, resource: &str) -> HttpResponse {
         if let Some(Status(status)) = response.extensions().get().copied() {
             *response.status_mut() = status;
+        }
+        if let Some(order) = response.extensions_mut().remove::<Order>() {
+            order.apply(response.body_mut());
         }
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("tx{number:020x}-{:010x}", self.world.clock.wall().timestamp());

@@ -8,5 +8,7 @@ mod model;
 mod multipart;
 mod objects;
 mod policies;
+mod presigned;
+mod signing;
 mod support;
 mod versions;
