@@ -35,6 +35,7 @@ mod documents;
 mod encryption;
 mod errors;
 mod gate;
+mod holds;
 mod host;
 mod hurry;
 mod intake;

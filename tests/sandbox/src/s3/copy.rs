@@ -8,6 +8,7 @@ use super::conditions::{Conditions, WriteConditions};
 use super::digest::{Algorithm, Checksum};
 use super::encryption::{self, CustomerKey, customer_key, say_encryption, source_key};
 use super::gate::Caller;
+use super::holds::Held;
 use super::model::{Attributes, Content, Object, Protection};
 use super::objects::{Target, check, insert};
 use super::store::{Store, find, marker_error, version_header};
@@ -19,8 +20,10 @@ const MAX_COPY: u64 = 5 << 30;
 
 /// What a copy is made of.
 pub(crate) struct Source {
-    /// The object; its bytes may be freed while the copy is made, which is checked under the lock.
+    /// The object.
     pub(crate) object: Object,
+    /// Keeps its bytes while the copy is made, also where the object is replaced meanwhile.
+    pub(crate) held: Held,
     /// `x-amz-copy-source-version-id`.
     pub(crate) version_id: Option<String>,
 }
@@ -50,7 +53,8 @@ pub(crate) fn source(
             return Err(errors::cold());
         }
         encryption::unlock(object.attributes.encryption.as_ref(), shown)?;
-        Ok(Source { object: Object::clone(object), version_id: version_header(contents, version) })
+        let held = store.hold_named(&object.content.segments);
+        Ok(Source { object: Object::clone(object), held, version_id: version_header(contents, version) })
     })
 }
 
@@ -105,7 +109,7 @@ pub(crate) async fn copy(
     );
     let target = Target { bucket: &input.bucket, key: &input.key, conditions: demands };
     let written = store.change(|draft| {
-        if !draft.state.holds(&content.segments) {
+        if !draft.state.keeps(&content.segments) {
             return Err(errors::no_such_key());
         }
         check(draft, &target)?;
@@ -114,6 +118,7 @@ pub(crate) async fn copy(
         insert(draft, &target, Object { content, attributes })
     });
     let written = written.await?;
+    drop(from.held);
     let mut result = CopyObjectResult {
         e_tag: Some(ETag::Strong(written.content.etag.clone())),
         last_modified: Some(to_protocol(written.modified)),

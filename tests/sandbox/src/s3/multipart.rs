@@ -193,7 +193,7 @@ pub(crate) async fn upload_part_copy(
     let algorithm = plan.map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let digest = outflow::digest(&store.disk, segments.clone(), algorithm).await?;
     let written = store.change(|draft| {
-        if !draft.state.holds(&segments) {
+        if !draft.state.keeps(&segments) {
             return Err(errors::no_such_key());
         }
         find(draft.bucket(&input.bucket)?, &input.key, &input.upload_id)?;
@@ -208,6 +208,7 @@ pub(crate) async fn upload_part_copy(
         Ok(modified)
     });
     let modified = written.await?;
+    drop(source.held);
     let kept = digest.kept();
     let mut result = CopyPartResult {
         e_tag: Some(ETag::Strong(digest.etag())),

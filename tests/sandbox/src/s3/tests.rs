@@ -4,6 +4,7 @@ mod durability;
 mod faults;
 mod glacier;
 mod locking;
+mod meanwhile;
 mod model;
 mod multipart;
 mod objects;
