@@ -25,9 +25,11 @@ const APART: [&str; 9] = [
 /// Makes headers of the parameters in the query of a presigned address, as signers move them there. A header that is sent as
 /// well stays.
 pub(crate) fn unfold<T>(request: &mut Request<T>) {
-    let Some(query) = request.uri().query().filter(|query| query.contains("X-Amz-Signature=")) else {
+    let Some(query) = request.uri().query() else { return };
+    let is_new = query.contains("X-Amz-Signature=");
+    if !is_new && !query.contains("AWSAccessKeyId=") {
         return;
-    };
+    }
     let mut signed = String::new();
     let mut moved = Vec::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -41,7 +43,8 @@ pub(crate) fn unfold<T>(request: &mut Request<T>) {
             moved.push((name, value));
         }
     }
-    if !all_signed(request.headers(), &signed) {
+    // The older signature is over all of them.
+    if is_new && !all_signed(request.headers(), &signed) {
         request.extensions_mut().insert(Unsigned);
     }
     for (name, value) in moved {
@@ -83,7 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_signature_in_the_query_nothing_is_moved() {
+    fn only_with_a_signature_in_the_query_parameters_are_moved() {
+        let old = "AWSAccessKeyId=A&Expires=1&Signature=0&x-amz-acl=public-read";
+        assert_eq!(request(old, &[]).headers()["x-amz-acl"], "public-read");
         assert!(request("x-amz-acl=public-read", &[]).headers().is_empty());
     }
 

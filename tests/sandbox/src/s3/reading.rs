@@ -71,8 +71,8 @@ fn window(object: &Object, range: Option<&Range>, part: Option<i32>) -> S3Result
         }
         (Some(range), None) => {
             let unsatisfiable =
-                |_| errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
-            let range = range.check(size).map_err(unsatisfiable)?;
+                || errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
+            let range = range.check(size).ok().filter(|range| !range.is_empty()).ok_or_else(unsatisfiable)?;
             Ok(Window { from: range.start, to: range.end, is_partial: true, parts_count: None })
         }
         (None, Some(number)) => {

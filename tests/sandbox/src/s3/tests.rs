@@ -1,7 +1,9 @@
 //! The endpoint under the vendor-neutral Rust client, over HTTP.
 
+mod browsers;
 mod durability;
 mod faults;
+mod forms;
 mod glacier;
 mod locking;
 mod meanwhile;
