@@ -28,20 +28,25 @@ mod combine;
 mod completion;
 mod conditions;
 mod copy;
+mod cors;
 mod deleting;
 mod digest;
 mod disk;
 mod documents;
 mod encryption;
 mod errors;
+mod form;
 mod gate;
+mod holds;
 mod host;
 mod hurry;
 mod intake;
+mod interleave;
 mod inventory;
 mod keys;
 mod lifecycle;
 mod listing;
+mod location;
 mod lock;
 mod log;
 mod model;
@@ -50,6 +55,7 @@ mod objects;
 mod outflow;
 mod play;
 mod policy;
+mod presigned;
 mod reading;
 mod restore;
 mod seeding;
@@ -58,6 +64,7 @@ mod state;
 mod store;
 mod tagging;
 mod throttle;
+mod tidy;
 mod times;
 mod trace;
 mod uploads;
@@ -170,7 +177,8 @@ impl S3 {
         store.read(|state| state.buckets.keys().for_each(|bucket| buckets::publish(&store, bucket)));
         let keys = keys::Keys(Arc::new(keys));
         let mut protocol = S3ServiceBuilder::new(api::Api(Arc::clone(&store)));
-        protocol.set_host(host::Hosts::new(&region));
+        let hosts = Arc::new(host::Hosts::new(&region));
+        protocol.set_host(host::Hosts::clone(&hosts));
         protocol.set_auth(keys.clone());
         protocol.set_access(gate::Gate { service: name, store: Arc::clone(&store), keys });
         let front = server::Front {
@@ -178,6 +186,7 @@ impl S3 {
             service: name,
             region: region.into(),
             store: Arc::clone(&store),
+            hosts,
             protocol: protocol.build(),
             requests: Arc::new(AtomicU64::new(1)),
         };

@@ -19,8 +19,8 @@ use super::gate::Caller;
 use super::server::Status;
 use super::store::Store;
 use super::{
-    buckets, copy, deleting, encryption, errors, lifecycle, listing, lock, multipart, objects, reading,
-    restore, tagging, uploads, versions,
+    buckets, copy, cors, deleting, encryption, errors, lifecycle, listing, location, lock, multipart,
+    objects, reading, restore, tagging, uploads, versions,
 };
 
 /// The operations over one store.
@@ -265,6 +265,7 @@ impl S3 for Api {
     }
 
     async fn put_bucket_cors(&self, request: S3Request<PutBucketCorsInput>) -> Answer<PutBucketCorsOutput> {
+        cors::check(&request.input.cors_configuration)?;
         documents::put_xml(&self.0, &request.input.bucket, Kind::Cors, &request.input.cors_configuration)
             .await?;
         answer(PutBucketCorsOutput {})
@@ -388,7 +389,10 @@ impl S3 for Api {
         &self,
         request: S3Request<ListObjectVersionsInput>,
     ) -> Answer<ListObjectVersionsOutput> {
-        answer(versions::list(&self.0, &request.input)?)
+        let (output, order) = versions::list(&self.0, &request.input)?;
+        let mut response = S3Response::new(output);
+        response.extensions.insert(order);
+        Ok(response)
     }
 
     async fn get_object_tagging(
@@ -472,7 +476,9 @@ impl S3 for Api {
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Answer<CompleteMultipartUploadOutput> {
         let new_only = caller(&request).new_only;
-        answer(multipart::complete(&self.0, request.input, new_only).await?)
+        let host = request.headers.get(hyper::header::HOST).and_then(|value| value.to_str().ok());
+        let location = location::of(host.unwrap_or_default(), request.uri.path());
+        answer(multipart::complete(&self.0, request.input, new_only, location).await?)
     }
 
     async fn abort_multipart_upload(

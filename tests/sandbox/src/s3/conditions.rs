@@ -6,6 +6,7 @@ use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::errors;
 use super::model::Version;
+use super::tidy::any_of;
 use super::times::{from_protocol, http_date};
 
 /// The four conditions of a read.
@@ -101,7 +102,7 @@ impl WriteConditions {
 fn matches(condition: &ETagCondition, etag: &str) -> bool {
     match condition {
         ETagCondition::Any => true,
-        ETagCondition::ETag(ETag::Strong(wanted) | ETag::Weak(wanted)) => wanted == etag,
+        ETagCondition::ETag(ETag::Strong(wanted) | ETag::Weak(wanted)) => any_of(wanted, etag),
     }
 }
 

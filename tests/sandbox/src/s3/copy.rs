@@ -1,6 +1,6 @@
 //! `CopyObject`: inside one endpoint the bytes are shared, not copied.
 
-use s3s::dto::{CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag};
+use s3s::dto::{ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use super::attributes::{acl_of, algorithm, check_metadata, class, headers_of, set_checksum, tags};
@@ -8,7 +8,8 @@ use super::conditions::{Conditions, WriteConditions};
 use super::digest::{Algorithm, Checksum};
 use super::encryption::{self, CustomerKey, customer_key, say_encryption, source_key};
 use super::gate::Caller;
-use super::model::{Attributes, Content, Object, Protection};
+use super::holds::Held;
+use super::model::{Attributes, Content, Headers, Object, Protection};
 use super::objects::{Target, check, insert};
 use super::store::{Store, find, marker_error, version_header};
 use super::times::to_protocol;
@@ -19,8 +20,10 @@ const MAX_COPY: u64 = 5 << 30;
 
 /// What a copy is made of.
 pub(crate) struct Source {
-    /// The object; its bytes may be freed while the copy is made, which is checked under the lock.
+    /// The object.
     pub(crate) object: Object,
+    /// Keeps its bytes while the copy is made, also where the object is replaced meanwhile.
+    pub(crate) held: Held,
     /// `x-amz-copy-source-version-id`.
     pub(crate) version_id: Option<String>,
 }
@@ -50,13 +53,21 @@ pub(crate) fn source(
             return Err(errors::cold());
         }
         encryption::unlock(object.attributes.encryption.as_ref(), shown)?;
-        Ok(Source { object: Object::clone(object), version_id: version_header(contents, version) })
+        let held = store.hold_named(&object.content.segments);
+        Ok(Source { object: Object::clone(object), held, version_id: version_header(contents, version) })
     })
 }
 
 fn is_same(input: &CopyObjectInput) -> bool {
     matches!(&input.copy_source, CopySource::Bucket { bucket, key, version_id: None }
         if **bucket == *input.bucket && **key == *input.key)
+}
+
+/// Whether the copy names an encryption, or its source has one of its own, which the copy does not take over.
+fn changes_encryption(input: &CopyObjectInput) -> bool {
+    input.server_side_encryption.is_some()
+        || input.sse_customer_algorithm.is_some()
+        || input.copy_source_sse_customer_algorithm.is_some()
 }
 
 /// `CopyObject`; `demands` are the conditions on the object that the copy would replace.
@@ -73,6 +84,7 @@ pub(crate) async fn copy(
         && !replace
         && input.storage_class.is_none()
         && input.website_redirect_location.is_none()
+        && !changes_encryption(&input)
     {
         let message = "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.";
         return Err(errors::bad_request(message));
@@ -83,7 +95,10 @@ pub(crate) async fn copy(
         ));
     }
     let old = from.object.attributes;
-    let headers = if replace { headers_of!(input) } else { old.headers };
+    // Never copied: a redirection is of the key, not of what lies there.
+    let website_redirect = input.website_redirect_location.take();
+    let kept = if replace { headers_of!(input) } else { old.headers };
+    let headers = Headers { website_redirect, ..kept };
     check_metadata(&headers)?;
     let sse = input.server_side_encryption.as_ref().map(s3s::dto::ServerSideEncryption::as_str);
     let mut attributes = Attributes {
@@ -105,7 +120,7 @@ pub(crate) async fn copy(
     );
     let target = Target { bucket: &input.bucket, key: &input.key, conditions: demands };
     let written = store.change(|draft| {
-        if !draft.state.holds(&content.segments) {
+        if !draft.state.keeps(&content.segments) {
             return Err(errors::no_such_key());
         }
         check(draft, &target)?;
@@ -114,12 +129,15 @@ pub(crate) async fn copy(
         insert(draft, &target, Object { content, attributes })
     });
     let written = written.await?;
+    drop(from.held);
     let mut result = CopyObjectResult {
         e_tag: Some(ETag::Strong(written.content.etag.clone())),
         last_modified: Some(to_protocol(written.modified)),
         ..CopyObjectResult::default()
     };
-    set_checksum!(result, written.content.checksum.as_ref());
+    let checksum = written.content.checksum.as_ref();
+    set_checksum!(result, checksum);
+    result.checksum_type = checksum.map(|checksum| ChecksumType::from_static(checksum.kind()));
     let mut output = CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: from.version_id,

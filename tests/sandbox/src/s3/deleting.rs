@@ -125,7 +125,11 @@ pub(crate) async fn delete_many(
             };
             let action = if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
             let contents = draft.bucket(&input.bucket);
-            let allowed = contents.and_then(|contents| caller.check(contents, &object.key, action));
+            let allowed = contents.and_then(|contents| {
+                caller.check(contents, &object.key, action)?;
+                let bypass = bypass.then_some("s3:BypassGovernanceRetention");
+                bypass.map_or(Ok(()), |action| caller.check(contents, &object.key, action))
+            });
             let outcome = allowed.and_then(|()| delete_one(draft, &wish));
             (object, outcome)
         });

@@ -214,20 +214,37 @@ impl Disk {
     pub(crate) fn source(&self, segment: &Segment) -> io::Result<(Arc<File>, u64)> {
         match segment.blob {
             Blob::File(id) => Ok((Arc::new(File::open(self.path(id))?), segment.offset)),
-            Blob::Packed(pack, at) => Ok((self.pack(pack)?, at + segment.offset)),
+            Blob::Packed(pack, at) => Ok((self.pack(pack, false)?, at + segment.offset)),
         }
     }
 
-    fn pack(&self, number: u32) -> io::Result<Arc<File>> {
+    /// The open pack; only who writes makes it: one that is gone must not come back empty.
+    fn pack(&self, number: u32, writes: bool) -> io::Result<Arc<File>> {
         if let Some(file) = self.packs().files.get(&number) {
             return Ok(Arc::clone(file));
         }
         let path = self.dir.join("packs").join(number.to_string());
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
-        if self.is_durable() {
+        let file = File::options().create(writes).truncate(false).read(true).write(true).open(path)?;
+        if writes && self.is_durable() {
             File::open(self.dir.join("packs"))?.sync_all()?;
         }
         Ok(Arc::clone(self.packs().files.entry(number).or_insert_with(|| Arc::new(file))))
+    }
+
+    /// Waits until what was placed so far is on disk: the index names small bodies a moment before they are there.
+    pub(crate) fn settled(&self) -> oneshot::Receiver<bool> {
+        self.commit(Vec::new(), Vec::new(), Vec::new())
+    }
+
+    /// Reads from `blob`, once more after what is on its way there has arrived. Blocking.
+    pub(crate) fn patiently<T>(&self, blob: Blob, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        match read() {
+            Err(error) if matches!(blob, Blob::Packed(..)) && is_missing(&error) => {
+                drop(self.settled().blocking_recv());
+                read()
+            }
+            outcome => outcome,
+        }
     }
 
     fn path(&self, id: u64) -> PathBuf {
@@ -245,7 +262,7 @@ impl Disk {
             let Blob::Packed(pack, at) = *blob else { continue };
             let file = match touched.get(&pack) {
                 Some(file) => Arc::clone(file),
-                None => self.pack(pack)?,
+                None => self.pack(pack, true)?,
             };
             file.write_all_at(bytes, at)?;
             touched.insert(pack, file);
@@ -262,8 +279,13 @@ impl Disk {
         if self.is_durable() {
             log.sync_data()?;
         }
-        batch.iter().flat_map(|commit| &commit.freed).for_each(|blob| self.free(*blob));
+        batch.iter().for_each(|commit| self.free_all(&commit.freed));
         Ok(())
+    }
+
+    /// Removes what nothing refers to any more. Blocking.
+    pub(crate) fn free_all(&self, blobs: &[Blob]) {
+        blobs.iter().for_each(|blob| self.free(*blob));
     }
 
     fn free(&self, blob: Blob) {
@@ -353,6 +375,11 @@ fn remove_all_but(folder: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Whether bytes were not where the index says: gone since, or not there yet.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Links every file of `from` into `to` that is not there.

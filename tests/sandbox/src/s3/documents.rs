@@ -1,6 +1,6 @@
 //! Settings of a bucket that are kept as the documents they came in: policy, lifecycle, CORS, website, encryption.
 //!
-//! They are checked for form and given back; `policy`, `lifecycle` and `encryption` act on them.
+//! They are checked for form and given back; `policy`, `lifecycle`, `cors` and `encryption` act on them.
 
 use s3s::xml::{Deserialize, Deserializer, Serialize, Serializer};
 use s3s::{S3Error, S3ErrorCode, S3Result};

@@ -52,6 +52,11 @@ pub(crate) fn other(
     error
 }
 
+/// 403 with the reason in words.
+pub(crate) fn denied(message: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::AccessDenied, message)
+}
+
 /// 400: the request as a whole makes no sense.
 pub(crate) fn bad_request(message: impl Into<std::borrow::Cow<'static, str>>) -> S3Error {
     S3Error::with_message(S3ErrorCode::InvalidRequest, message)

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, REFERER, USER_AGENT};
 use s3s::access::{S3Access, S3AccessContext};
+use s3s::dto::PostObjectInput;
 use s3s::path::S3Path;
-use s3s::{S3Error, S3ErrorCode, S3Result};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
 use super::errors;
 use super::inventory;
 use super::keys::{Key, Keys, Policy, is_read};
 use super::play;
 use super::policy::{self, BucketPolicy, Facts, Question};
+use super::presigned::Unsigned;
 use super::state::Contents;
 use super::store::Store;
 use super::trace::{Peer, Trace};
@@ -89,6 +91,11 @@ impl S3Access for Gate {
         if let Some(key) = key {
             self.check_region(context)?;
             check_life(context.uri().query())?;
+            if context.extensions_mut().get::<Unsigned>().is_some() {
+                return Err(errors::denied(
+                    "There were headers present in the request which were not signed",
+                ));
+            }
             if !key.policy.allows(operation) {
                 return Err(errors::access_denied());
             }
@@ -96,6 +103,20 @@ impl S3Access for Gate {
         let caller = self.check_bucket(context, peer, operation, key)?;
         context.extensions_mut().insert(caller);
         Ok(())
+    }
+
+    /// The key of a form is known only now.
+    async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
+        let (bucket, key) = (&request.input.bucket, &request.input.key);
+        if let Some(trace) = request.extensions.get::<Trace>() {
+            trace.concerns(format!("/{bucket}/{key}"));
+            trace.found(inventory::object(&self.store, bucket, key));
+        }
+        let Some(caller) = request.extensions.get::<Caller>() else { return Err(errors::access_denied()) };
+        self.store.read_bucket(bucket, |contents| {
+            let has_policy = contents.bucket.documents.contains_key("policy");
+            if has_policy { caller.check(contents, key, "s3:PutObject") } else { Ok(()) }
+        })
     }
 }
 
@@ -135,12 +156,24 @@ impl Gate {
                 caller.principal = key.map(Key::principal);
                 caller.facts = facts(context, peer);
                 let owner = key.is_some_and(|key| key.policy == Policy::Full);
-                // Each key of a mass deletion is asked about by itself; making a bucket anew is refused by its name.
-                let later = operation == "DeleteObjects" || creates;
+                // Each key of a mass deletion is asked about by itself, and a form's when it is read; making a bucket anew is
+                // refused by its name.
+                let later = ["DeleteObjects", "PostObject"].contains(&operation) || creates;
                 if !(owner && policy::is_about_policy(operation) || later) {
                     let versioned = query(context.uri().query(), "versionId").is_some();
                     let action = policy::action(operation, versioned);
-                    self.store.read_bucket(&bucket, |contents| caller.check(contents, &name, &action))?;
+                    self.store.read_bucket(&bucket, |contents| {
+                        caller.check(contents, &name, &action)?;
+                        let reads = ["GetObject", "HeadObject"].contains(&operation) && !versioned;
+                        // Whether a key is there is for those to know who may list.
+                        let is_missing =
+                            || !contents.current(&name).is_some_and(|found| found.object.is_some());
+                        if reads && is_missing() {
+                            caller.check(contents, "", "s3:ListBucket")
+                        } else {
+                            Ok(())
+                        }
+                    })?;
                     self.check_bypass(context.headers(), &caller, &bucket, &name)?;
                 }
             }
@@ -164,13 +197,17 @@ impl Gate {
         let open = self.store.read_bucket(bucket, |contents| {
             if key.is_empty() {
                 let lists = ["ListObjects", "ListObjectsV2", "HeadBucket"].contains(&operation);
-                return Ok(lists && contents.bucket.acl.allows_anybody("READ"));
+                return Ok(lists && contents.bucket.acl.allows_anybody("READ")
+                    || operation == "PostObject" && contents.bucket.acl.allows_anybody("WRITE"));
             }
             let object = contents.current(key).and_then(|version| version.object.as_ref());
             let reads = ["GetObject", "HeadObject"].contains(&operation);
             let writes = ["PutObject", "DeleteObject"].contains(&operation);
-            Ok(reads && object.is_some_and(|object| object.attributes.acl.allows_anybody("READ"))
-                || writes && contents.bucket.acl.allows_anybody("WRITE"))
+            // That a key is not there is told to who may list.
+            let readable = || {
+                object.map_or(&contents.bucket.acl, |object| &object.attributes.acl).allows_anybody("READ")
+            };
+            Ok(reads && readable() || writes && contents.bucket.acl.allows_anybody("WRITE"))
         })?;
         if open { Ok(()) } else { Err(errors::access_denied()) }
     }

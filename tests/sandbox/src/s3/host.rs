@@ -14,7 +14,7 @@ pub(crate) fn of_bucket(region: &str, bucket: &str) -> String {
 }
 
 /// Knows the domains under which buckets have names.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Hosts {
     /// With a leading dot.
     suffixes: Vec<String>,
@@ -28,7 +28,8 @@ impl Hosts {
         Self { suffixes }
     }
 
-    fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
+    /// The bucket that a host name carries.
+    pub(crate) fn bucket<'a>(&self, host: &'a str) -> Option<&'a str> {
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         self.suffixes
             .iter()

@@ -41,7 +41,7 @@ impl Policy {
 
 /// Whether an operation changes nothing.
 pub(crate) fn is_read(operation: &str) -> bool {
-    ["Get", "Head", "List"].iter().any(|verb| operation.starts_with(verb))
+    ["Get", "Head", "List", "Preflight"].iter().any(|verb| operation.starts_with(verb))
 }
 
 /// One pair of keys.

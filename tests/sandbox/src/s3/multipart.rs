@@ -179,8 +179,11 @@ pub(crate) async fn upload_part_copy(
     mut input: UploadPartCopyInput,
 ) -> S3Result<UploadPartCopyOutput> {
     let number = part_number(input.part_number)?;
-    let plan = store
-        .read_bucket(&input.bucket, |contents| Ok(find(contents, &input.key, &input.upload_id)?.checksum))?;
+    let (plan, encryption) = store.read_bucket(&input.bucket, |contents| {
+        let upload = find(contents, &input.key, &input.upload_id)?;
+        Ok((upload.checksum, upload.attributes.encryption.clone()))
+    })?;
+    encryption::unlock(encryption.as_ref(), customer_key!(input))?;
     let conditions = Conditions {
         if_match: input.copy_source_if_match.take(),
         if_none_match: input.copy_source_if_none_match.take(),
@@ -193,7 +196,7 @@ pub(crate) async fn upload_part_copy(
     let algorithm = plan.map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let digest = outflow::digest(&store.disk, segments.clone(), algorithm).await?;
     let written = store.change(|draft| {
-        if !draft.state.holds(&segments) {
+        if !draft.state.keeps(&segments) {
             return Err(errors::no_such_key());
         }
         find(draft.bucket(&input.bucket)?, &input.key, &input.upload_id)?;
@@ -208,6 +211,7 @@ pub(crate) async fn upload_part_copy(
         Ok(modified)
     });
     let modified = written.await?;
+    drop(source.held);
     let kept = digest.kept();
     let mut result = CopyPartResult {
         e_tag: Some(ETag::Strong(digest.etag())),
@@ -215,11 +219,13 @@ pub(crate) async fn upload_part_copy(
         ..CopyPartResult::default()
     };
     set_checksum!(result, kept.as_ref());
-    Ok(UploadPartCopyOutput {
+    let mut output = UploadPartCopyOutput {
         copy_part_result: Some(result),
         copy_source_version_id: source.version_id,
         ..UploadPartCopyOutput::default()
-    })
+    };
+    say_encryption!(output, encryption.as_ref());
+    Ok(output)
 }
 
 fn copy_range(range: Option<&str>, size: u64) -> S3Result<(u64, u64)> {
@@ -243,6 +249,7 @@ pub(crate) async fn complete(
     store: &Store,
     mut input: CompleteMultipartUploadInput,
     new_only: bool,
+    location: String,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let conditions = WriteConditions {
         if_match: input.if_match.take(),
@@ -281,7 +288,7 @@ pub(crate) async fn complete(
     let mut output = CompleteMultipartUploadOutput {
         e_tag: Some(ETag::Strong(written.content.etag.clone())),
         version_id: written.version_id,
-        location: Some(format!("/{}/{}", input.bucket, input.key)),
+        location: Some(location),
         bucket: Some(input.bucket),
         key: Some(input.key),
         ..CompleteMultipartUploadOutput::default()

@@ -16,9 +16,11 @@ use s3s::{Body, S3Result, StdError};
 use tokio::task::JoinHandle;
 
 use super::digest::{Algorithm, Digest, Hasher};
-use super::disk::{Disk, SMALL};
+use super::disk::{Disk, SMALL, is_missing};
 use super::errors;
+use super::holds::Held;
 use super::model::{Blob, Segment};
+use super::store::Store;
 
 /// How much is read at once.
 const PIECE: u64 = 512 << 10;
@@ -37,27 +39,42 @@ pub(crate) fn slice(segments: &[Segment], from: u64, to: u64) -> Vec<Segment> {
     slices
 }
 
-/// The bytes of `segments` as a body. The first piece is read before this returns, so that a missing file is an error answer.
-pub(crate) async fn body(disk: &Arc<Disk>, segments: Vec<Segment>) -> S3Result<StreamingBlob> {
+/// The bytes of `segments` as a body, or nothing where they were let go of since they were looked up. The first piece is read
+/// before this returns, so that a missing file is an error answer; what follows is held until it is sent.
+pub(crate) async fn body(store: &Store, segments: Vec<Segment>) -> S3Result<Option<StreamingBlob>> {
     let remaining: u64 = segments.iter().map(|segment| segment.len).sum();
     if remaining == 0 {
-        return Ok(StreamingBlob::from(Body::empty()));
+        return Ok(Some(StreamingBlob::from(Body::empty())));
     }
     if let [segment @ Segment { blob: Blob::Packed(..), .. }] = segments.as_slice() {
         // Small and most often in memory: cheaper to read here than to hand over to another thread.
-        return small(disk, segment).map(StreamingBlob::from).map_err(|error| errors::io(&error));
+        return small(store, segment).await.map(|body| body.map(StreamingBlob::from));
     }
+    let Some(held) = store.hold(&segments) else { return Ok(None) };
+    let disk = Arc::clone(&store.disk);
     let mut stream =
-        Outflow { disk: Arc::clone(disk), segments: segments.into(), open: None, next: None, remaining };
+        Outflow { disk, segments: segments.into(), open: None, next: None, remaining, _held: held };
     let Some(first) = stream.next().await else { return Err(errors::storage()) };
     let first = first.map_err(|error| errors::io(&io::Error::other(error)))?;
     if stream.remaining == 0 {
-        return Ok(StreamingBlob::from(Body::from(first)));
+        return Ok(Some(StreamingBlob::from(Body::from(first))));
     }
-    Ok(StreamingBlob::new(Rest { first: Some(first), stream }))
+    Ok(Some(StreamingBlob::new(Rest { first: Some(first), stream })))
 }
 
-fn small(disk: &Disk, segment: &Segment) -> io::Result<Body> {
+/// Reads without holding, which would cost each small read something; only a read that fails asks why.
+async fn small(store: &Store, segment: &Segment) -> S3Result<Option<Body>> {
+    match packed(&store.disk, segment) {
+        Err(error) if is_missing(&error) => {}
+        outcome => return outcome.map(Some).map_err(|error| errors::io(&error)),
+    }
+    // A write that has not come through is told by the read.
+    drop(store.disk.settled().await);
+    let Some(_held) = store.hold(std::slice::from_ref(segment)) else { return Ok(None) };
+    packed(&store.disk, segment).map(Some).map_err(|error| errors::io(&error))
+}
+
+fn packed(disk: &Disk, segment: &Segment) -> io::Result<Body> {
     let (file, at) = disk.source(segment)?;
     let mut bytes = BytesMut::zeroed(usize::try_from(segment.len).map_err(io::Error::other)?);
     file.read_exact_at(&mut bytes, at)?;
@@ -75,12 +92,12 @@ pub(crate) async fn digest(
         let mut hasher = Hasher::new(&[algorithm]);
         let mut buffer = BytesMut::new();
         for segment in segments {
-            let (file, start) = disk.source(&segment)?;
+            let (file, start) = disk.patiently(segment.blob, || disk.source(&segment))?;
             let mut done = 0;
             while done < segment.len {
                 let piece = PIECE.min(segment.len - done);
                 buffer.resize(usize::try_from(piece).map_err(io::Error::other)?, 0);
-                file.read_exact_at(&mut buffer, start + done)?;
+                disk.patiently(segment.blob, || file.read_exact_at(&mut buffer, start + done))?;
                 hasher.update(&buffer);
                 done += piece;
             }
@@ -104,6 +121,7 @@ struct Outflow {
     next: Option<JoinHandle<Piece>>,
     /// Bytes not yet given out.
     remaining: u64,
+    _held: Held,
 }
 
 impl Outflow {
@@ -120,10 +138,10 @@ impl Outflow {
         self.next = Some(tokio::task::spawn_blocking(move || {
             let (file, at) = match open {
                 Some(open) => open,
-                None => disk.source(&whole)?,
+                None => disk.patiently(whole.blob, || disk.source(&whole))?,
             };
             let mut bytes = BytesMut::zeroed(usize::try_from(piece).map_err(io::Error::other)?);
-            file.read_exact_at(&mut bytes, at)?;
+            disk.patiently(whole.blob, || file.read_exact_at(&mut bytes, at))?;
             Ok((file, at + piece, bytes.freeze()))
         }));
     }

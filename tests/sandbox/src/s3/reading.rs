@@ -13,7 +13,7 @@ use super::conditions::Conditions;
 use super::encryption::{self, customer_key, say_encryption};
 use super::errors;
 use super::lock::hold_name;
-use super::model::{Object, StorageClass, Version};
+use super::model::{Object, Segment, StorageClass, Version};
 use super::outflow;
 use super::store::{Store, find, marker_error, version_header};
 use super::times::{http_date, to_protocol};
@@ -71,8 +71,8 @@ fn window(object: &Object, range: Option<&Range>, part: Option<i32>) -> S3Result
         }
         (Some(range), None) => {
             let unsatisfiable =
-                |_| errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
-            let range = range.check(size).map_err(unsatisfiable)?;
+                || errors::with_headers(errors::range(), &[("content-range", &format!("bytes */{size}"))]);
+            let range = range.check(size).ok().filter(|range| !range.is_empty()).ok_or_else(unsatisfiable)?;
             Ok(Window { from: range.start, to: range.end, is_partial: true, parts_count: None })
         }
         (None, Some(number)) => {
@@ -143,14 +143,30 @@ macro_rules! describe {
 
 /// `GetObject`.
 pub(crate) async fn get(store: &Store, mut input: GetObjectInput) -> S3Result<GetObjectOutput> {
-    let found = look_up(store, &input.bucket, &input.key, input.version_id.as_deref())?;
-    let object = found.object()?;
     let conditions = Conditions {
         if_match: input.if_match.take(),
         if_none_match: input.if_none_match.take(),
         if_modified_since: input.if_modified_since.take(),
         if_unmodified_since: input.if_unmodified_since.take(),
     };
+    // Again where the object was replaced or deleted before its bytes could be held.
+    loop {
+        let (mut output, segments) = describe_get(store, &input, &conditions)?;
+        if let Some(body) = outflow::body(store, segments).await? {
+            output.body = Some(body);
+            return Ok(output);
+        }
+    }
+}
+
+/// The answer without its body, and where that lies.
+fn describe_get(
+    store: &Store,
+    input: &GetObjectInput,
+    conditions: &Conditions,
+) -> S3Result<(GetObjectOutput, Vec<Segment>)> {
+    let found = look_up(store, &input.bucket, &input.key, input.version_id.as_deref())?;
+    let object = found.object()?;
     conditions.check_read(&object.content.etag, found.version.modified)?;
     if !store.temperature(&object.attributes).is_readable() {
         return Err(errors::cold());
@@ -160,9 +176,7 @@ pub(crate) async fn get(store: &Store, mut input: GetObjectInput) -> S3Result<Ge
     let mut output = GetObjectOutput::default();
     describe!(output, store, found, window, input.checksum_mode.is_some());
     output.tag_count = i32::try_from(object.attributes.tags.len()).ok().filter(|count| *count > 0);
-    let segments = outflow::slice(&object.content.segments, window.from, window.to);
-    output.body = Some(outflow::body(&store.disk, segments).await?);
-    Ok(output)
+    Ok((output, outflow::slice(&object.content.segments, window.from, window.to)))
 }
 
 /// `HeadObject`. The second value says whether the answer is about a part (206).

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use s3s::service::S3Service;
@@ -15,15 +14,24 @@ use s3s::{Body, HttpResponse};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::cors::{self, Foreign};
+use super::form;
+use super::host::Hosts;
+use super::interleave::Order;
 use super::inventory;
 use super::keys::is_read;
+use super::location;
 use super::play;
+use super::presigned;
 use super::store::Store;
+use super::tidy::tidy;
 use super::trace::{Notes, Peer, Trace};
 use crate::http::expect;
 use crate::http::line::{Line, Wish};
 use crate::world::journal::{Credential, Draft, Evidence, Seen, change};
 use crate::world::{Fault, World};
+
+pub(crate) mod words;
 
 /// Put by an operation into its answer where the library would send 200.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +53,8 @@ pub(crate) struct Front {
     pub(crate) region: Arc<str>,
     /// What it holds, for the journal.
     pub(crate) store: Arc<Store>,
+    /// Which names are a bucket's.
+    pub(crate) hosts: Arc<Hosts>,
     /// The protocol.
     pub(crate) protocol: S3Service,
     /// Numbers the requests.
@@ -112,6 +122,11 @@ async fn connection(stream: TcpStream, peer: Peer, front: Front) {
     }
 }
 
+/// Bucket and key of a resource.
+fn place(resource: &str) -> Option<(&str, &str)> {
+    resource.strip_prefix('/').and_then(|place| place.split_once('/'))
+}
+
 /// While the world is being replaced there is nothing to ask.
 fn replaced(resource: &str) -> HttpResponse {
     let escaped = resource.replace('&', "&amp;").replace('<', "&lt;");
@@ -149,18 +164,30 @@ impl Front {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let shown = Shown::of(request.headers());
         let trace = Trace::default();
+        presigned::unfold(&mut request);
+        tidy(&mut request);
+        let foreign = Foreign::of(&request, &self.hosts);
         request.extensions_mut().insert(trace.clone());
         request.extensions_mut().insert(peer);
-        let Some(response) = self.world.gate.pass(self.protocol.call(request)).await else {
+        let Some(response) = self.world.gate.pass(self.serve(request, &trace)).await else {
             return Ok(replaced(&path));
         };
-        let response = response.map_err(|_| Cut)?;
+        let mut response = response?;
         let notes = trace.take();
+        if notes.operation == "PostObject"
+            && let Some((_, key)) = place(&notes.resource)
+        {
+            let location = location::inside(&location::of(&shown.host, &path), key);
+            words::locate(&mut response, &location);
+        }
         self.saw(&method, &shown, &notes, response.status());
         self.record(&method, &path, shown, &notes, response.status());
         let mut response = self.finish(response, &path);
+        if let Some(foreign) = foreign.filter(|_| method != Method::OPTIONS) {
+            foreign.admit(&self.store, method.as_str(), response.headers_mut());
+        }
         if notes.operation != "GetObject" {
-            escape_controls(&mut response);
+            words::escape_controls(&mut response);
         }
         match notes.fault {
             Some(Fault::Reset { .. }) => {
@@ -171,6 +198,16 @@ impl Front {
             Some(fault) => Ok(play::after(response, &fault)),
             None => Ok(response),
         }
+    }
+
+    /// What the protocol answers, or a browser's question about it.
+    async fn serve(&self, request: Request<Body>, trace: &Trace) -> Result<HttpResponse, Cut> {
+        if request.method() == Method::OPTIONS {
+            trace.identify("Preflight", "anonymous", request.uri().path());
+            return Ok(cors::preflight(&request, &self.store, &self.hosts));
+        }
+        let request = form::expand(request).await;
+        self.protocol.call(request).await.map_err(|_| Cut)
     }
 
     /// Notes the request, whatever it is.
@@ -220,8 +257,8 @@ impl Front {
 
     /// What the request found under its key and what it left there, if that is not the same.
     fn changed(&self, notes: &Notes) -> (Option<Value>, Option<Value>) {
-        let place = notes.resource.strip_prefix('/').and_then(|place| place.split_once('/'));
-        let after = place.map_or(Value::Null, |(bucket, key)| inventory::object(&self.store, bucket, key));
+        let after = place(&notes.resource)
+            .map_or(Value::Null, |(bucket, key)| inventory::object(&self.store, bucket, key));
         change::between(&notes.before, &after)
     }
 
@@ -229,114 +266,19 @@ impl Front {
         if let Some(Status(status)) = response.extensions().get().copied() {
             *response.status_mut() = status;
         }
+        if let Some(order) = response.extensions_mut().remove::<Order>() {
+            order.apply(response.body_mut());
+        }
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let id = format!("tx{number:020x}-{:010x}", self.world.clock.wall().timestamp());
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
-            self.complete_error(&mut response, resource, &id);
+            words::complete_error(&mut response, &self.region, resource, &id);
         }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(HeaderName::from_static("x-amz-id-2"), id.clone());
             response.headers_mut().insert(HeaderName::from_static("x-amz-request-id"), id);
         }
         response
-    }
-
-    /// Adds to an error document what the library leaves out.
-    fn complete_error(&self, response: &mut HttpResponse, resource: &str, id: &str) {
-        response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/xml"));
-        let Some(body) = response.body().bytes() else { return };
-        let Some(text) = std::str::from_utf8(&body).ok().filter(|text| text.ends_with("</Error>")) else {
-            return;
-        };
-        let code = element(text, "Code").unwrap_or("InternalError");
-        let mut added = String::new();
-        if element(text, "Message").is_none() {
-            added = format!("<Message>{}</Message>", message(code));
-        }
-        if code == "AuthorizationHeaderMalformed" {
-            added = format!("{added}<Region>{}</Region>", self.region);
-        }
-        let resource = escape(resource);
-        let text = text.trim_end_matches("</Error>");
-        let whole = format!(
-            "{text}{added}<Resource>{resource}</Resource><RequestId>{id}</RequestId><HostId>{id}</HostId></Error>"
-        );
-        *response.body_mut() = Body::from(Bytes::from(whole));
-    }
-}
-
-/// XML 1.0 has no way to write most control characters, but keys may hold them: written as character references, as AWS does,
-/// some parsers take them. A carriage return would be read as a line feed otherwise.
-fn escape_controls(response: &mut HttpResponse) {
-    let is_xml = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "application/xml");
-    let Some(body) = response.body().bytes().filter(|_| is_xml) else { return };
-    let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\n' | b'\t');
-    if !body.iter().any(is_control) {
-        return;
-    }
-    let mut escaped = Vec::with_capacity(body.len() + 64);
-    for byte in &body {
-        if is_control(byte) {
-            escaped.extend_from_slice(format!("&#x{byte:x};").as_bytes());
-        } else {
-            escaped.push(*byte);
-        }
-    }
-    response.headers_mut().remove(CONTENT_LENGTH);
-    *response.body_mut() = Body::from(Bytes::from(escaped));
-}
-
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(value, _)| value)
-}
-
-fn escape(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).fold(String::new(), |mut escaped, char| {
-        match char {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            other => escaped.push(other),
-        }
-        escaped
-    })
-}
-
-/// The message of errors that the protocol library makes without one.
-fn message(code: &str) -> &'static str {
-    match code {
-        "AccessDenied" => "Access Denied.",
-        "InvalidBucketName" => "The specified bucket is not valid.",
-        "InvalidRange" => "The requested range is not satisfiable",
-        "InvalidURI" => "Couldn't parse the specified URI.",
-        "KeyTooLongError" => "Your key is too long",
-        "MalformedXML" => {
-            "The XML you provided was not well-formed or did not validate against our published schema"
-        }
-        "MethodNotAllowed" => "The specified method is not allowed against this resource.",
-        "MissingContentLength" => "You must provide the Content-Length HTTP header.",
-        "NotImplemented" => "A header you provided implies functionality that is not implemented",
-        "SignatureDoesNotMatch" => {
-            "The request signature we calculated does not match the signature you provided. Check your key and signing method."
-        }
-        _ => "The request could not be carried out.",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_element_of_an_error_document_is_found() {
-        assert_eq!(element("<Error><Code>A</Code></Error>", "Code"), Some("A"));
-        assert_eq!(element("<Error><Code>A</Code></Error>", "Message"), None);
-    }
-
-    #[test]
-    fn a_resource_cannot_break_the_document() {
-        assert_eq!(escape("/b/<&>\u{1}"), "/b/&lt;&amp;&gt;");
     }
 }

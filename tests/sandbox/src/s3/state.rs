@@ -2,10 +2,12 @@
 //!
 //! A live request and the replay at start both go through [`State::apply`], so they cannot disagree. No I/O.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::holds::Holds;
 use super::model::{Blob, Bucket, Completion, Part, Segment, Upload, Version};
 
 /// How many completed uploads of a bucket are remembered.
@@ -75,6 +77,8 @@ pub(crate) struct State {
     pub(crate) buckets: BTreeMap<String, Contents>,
     /// How often each blob is referred to.
     references: HashMap<Blob, u32>,
+    /// What is being read, and therefore not freed yet.
+    pub(crate) holds: std::sync::Arc<Holds>,
     /// The newest identifier given.
     last_id: u64,
     /// How many changes were applied: equal numbers mean an equal index.
@@ -125,9 +129,15 @@ impl State {
         dates.flatten().max()
     }
 
-    /// Whether all these bytes still belong to something.
-    pub(crate) fn holds(&self, segments: &[Segment]) -> bool {
+    /// Whether all these bytes belong to something.
+    pub(crate) fn names(&self, segments: &[Segment]) -> bool {
         segments.iter().all(|segment| self.references.contains_key(&segment.blob))
+    }
+
+    /// Whether all these bytes are there still, be it only for who reads them.
+    pub(crate) fn keeps(&self, segments: &[Segment]) -> bool {
+        let is_kept = |blob| self.references.contains_key(blob) || self.holds.is_orphan(*blob);
+        segments.iter().all(|segment| is_kept(&segment.blob))
     }
 
     /// The shortest list of records that makes this state.
@@ -267,7 +277,13 @@ impl State {
 
     fn retain(&mut self, segments: &[Segment]) {
         for segment in segments {
-            *self.references.entry(segment.blob).or_default() += 1;
+            match self.references.entry(segment.blob) {
+                Entry::Occupied(mut count) => *count.get_mut() += 1,
+                Entry::Vacant(place) => {
+                    place.insert(1);
+                    self.holds.adopt(segment.blob);
+                }
+            }
         }
     }
 
@@ -278,7 +294,7 @@ impl State {
             *count -= 1;
             if *count == 0 {
                 self.references.remove(&segment.blob);
-                freed.push(segment.blob);
+                freed.extend(self.holds.lets_go(segment.blob).then_some(segment.blob));
             }
         }
         freed

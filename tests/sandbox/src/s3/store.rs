@@ -12,6 +12,7 @@ use s3s::S3Result;
 
 use super::disk::{Disk, Loose};
 use super::errors;
+use super::holds::{Held, Holds};
 use super::log;
 use super::model::{Bucket, Content, Segment, Version, Versioning};
 use super::state::{Contents, Record, State};
@@ -40,6 +41,7 @@ pub(crate) struct Store {
     /// What was last answered about everything, and after how many changes: dear to find out again where there is much.
     pub(crate) told: Mutex<Option<(u64, serde_json::Value)>>,
     state: RwLock<State>,
+    holds: Arc<Holds>,
     /// The world's date when this store was opened, and the world's clock then.
     opened: (DateTime<Utc>, Duration),
 }
@@ -145,6 +147,7 @@ impl Store {
             thaw,
             throttle,
             told: Mutex::default(),
+            holds: Arc::clone(&state.holds),
             state: RwLock::new(state),
             opened,
         }
@@ -174,6 +177,16 @@ impl Store {
         look: impl FnOnce(&Contents) -> S3Result<T>,
     ) -> S3Result<T> {
         self.read(|state| look(state.buckets.get(name).ok_or_else(errors::no_such_bucket)?))
+    }
+
+    /// Keeps bytes on disk; `None` where nothing refers to them any more.
+    pub(crate) fn hold(&self, segments: &[Segment]) -> Option<Held> {
+        self.read(|state| state.names(segments).then(|| self.hold_named(segments)))
+    }
+
+    /// The same for bytes that the index names, under its lock.
+    pub(crate) fn hold_named(&self, segments: &[Segment]) -> Held {
+        Held::new(&self.holds, &self.disk, segments)
     }
 
     /// Makes a change and waits until it is on disk. `make` checks first and applies last: after an error nothing may have

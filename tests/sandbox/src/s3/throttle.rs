@@ -1,6 +1,6 @@
 //! Refusals of who asks too often: one token bucket for reads and one for writes, refilled by the world's clock. Pure.
 //!
-//! The provider publishes no thresholds; the defaults are the protocol's customary ones, far above ordinary work.
+//! The provider publishes no thresholds; the defaults lie far above ordinary work, and above what one client gets through here.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Rates {
 
 impl Default for Rates {
     fn default() -> Self {
-        Self { reads: Some(5_500.0), writes: Some(3_500.0) }
+        Self { reads: Some(20_000.0), writes: Some(10_000.0) }
     }
 }
 

@@ -39,6 +39,11 @@ impl Trace {
         resource.clone_into(&mut notes.resource);
     }
 
+    /// Notes what the request turned out to be about.
+    pub(crate) fn concerns(&self, resource: String) {
+        self.notes().resource = resource;
+    }
+
     /// Who asks, as far as it is known.
     pub(crate) fn caller(&self) -> String {
         self.notes().caller.clone()

@@ -10,6 +10,7 @@ use s3s::dto::{
 
 use super::acl;
 use super::errors;
+use super::interleave::{Entry, Order};
 use super::listing::{Naming, page_size};
 use super::model::Version;
 use super::state::{Contents, Versions};
@@ -25,6 +26,7 @@ struct Page<'a> {
     versions: Vec<ObjectVersion>,
     markers: Vec<DeleteMarkerEntry>,
     prefixes: Vec<CommonPrefix>,
+    order: Order,
     /// Where the next page goes on: the last key, and its last version shown.
     last: (String, Option<String>),
     more: bool,
@@ -44,8 +46,10 @@ impl Page<'_> {
         let (is_latest, last_modified) = (Some(is_latest), Some(to_protocol(version.modified)));
         let (key, version_id) = (Some(self.naming.write(key)), Some(name));
         let Some(object) = &version.object else {
+            self.order.0.push(Entry::Marker);
             return self.markers.push(DeleteMarkerEntry { is_latest, key, last_modified, owner, version_id });
         };
+        self.order.0.push(Entry::Version);
         let checksum = object.content.checksum.as_ref();
         self.versions.push(ObjectVersion {
             checksum_algorithm: checksum
@@ -107,8 +111,11 @@ fn shown_before(versions: &[Arc<Version>], marker: &str) -> usize {
     found.map_or_else(older, |at| at + 1)
 }
 
-/// `ListObjectVersions`.
-pub(crate) fn list(store: &Store, input: &ListObjectVersionsInput) -> S3Result<ListObjectVersionsOutput> {
+/// `ListObjectVersions`, and how its entries follow each other.
+pub(crate) fn list(
+    store: &Store,
+    input: &ListObjectVersionsInput,
+) -> S3Result<(ListObjectVersionsOutput, Order)> {
     let naming = Naming::new(input.encoding_type.as_ref())?;
     let most = page_size(input.max_keys)?;
     let version_marker = input.version_id_marker.as_deref().filter(|marker| !marker.is_empty());
@@ -128,6 +135,7 @@ pub(crate) fn list(store: &Store, input: &ListObjectVersionsInput) -> S3Result<L
         versions: Vec::new(),
         markers: Vec::new(),
         prefixes: Vec::new(),
+        order: Order::default(),
         last: (String::new(), None),
         more: false,
     };
@@ -138,7 +146,7 @@ pub(crate) fn list(store: &Store, input: &ListObjectVersionsInput) -> S3Result<L
         Ok(())
     })?;
     let (last_key, last_version) = page.last;
-    Ok(ListObjectVersionsOutput {
+    let output = ListObjectVersionsOutput {
         common_prefixes: Some(page.prefixes),
         delete_markers: Some(page.markers),
         delimiter: input.delimiter.as_deref().filter(|text| !text.is_empty()).map(|text| naming.write(text)),
@@ -153,5 +161,6 @@ pub(crate) fn list(store: &Store, input: &ListObjectVersionsInput) -> S3Result<L
         request_charged: None,
         version_id_marker: Some(version_marker.unwrap_or_default().to_owned()),
         versions: Some(page.versions),
-    })
+    };
+    Ok((output, page.order))
 }

@@ -29,7 +29,7 @@ async fn the_platforms_rate_is_set_beside_those_of_the_stores() {
     let (status, rates) = told(&world, "rates", json!({"platform": {"requests": 1}})).await;
     assert_eq!(
         (status, &rates["platform"], &rates["source"]["reads"]),
-        (200, &json!({"requests": 1}), &json!(5500.0))
+        (200, &json!({"requests": 1}), &json!(20000.0))
     );
     // A minute of the world is a second here; thirty in a row do not take a second each.
     let mut statuses = Vec::new();

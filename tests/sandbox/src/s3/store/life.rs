@@ -39,8 +39,11 @@ impl Store {
     /// In place of everything, what was put aside in `folder`.
     pub(crate) async fn bring_back(&self, folder: &Path) -> io::Result<()> {
         let (from, disk) = (folder.to_owned(), std::sync::Arc::clone(&self.disk));
+        let orphans = self.holds.disown();
         let records = files::aside(move || {
             let records = read(&from.join(INDEX))?;
+            // What is there for its readers only would go after it was found there.
+            disk.free_all(&orphans);
             disk.give_back(&from)?;
             Ok(records)
         })
@@ -52,7 +55,9 @@ impl Store {
             records.into_iter().try_for_each(|record| draft.apply(record))?;
             let after: BTreeSet<Blob> = draft.state.blobs().collect();
             // Only what neither needs any more goes; what only the new one needs is counted again.
-            draft.freed = before.difference(&after).copied().collect();
+            let holds = std::sync::Arc::clone(&self.holds);
+            draft.freed =
+                before.difference(&after).filter(|blob| !holds.is_orphan(**blob)).copied().collect();
             after.difference(&before).for_each(|blob| draft.disk.count(*blob));
             Ok(())
         });

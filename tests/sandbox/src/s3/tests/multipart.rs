@@ -1,6 +1,9 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use s3s::crypto::{Checksum as _, Md5};
 
 use super::support::{code, start};
 
@@ -42,6 +45,7 @@ async fn parts_become_one_object_in_both_checksum_modes() {
         let complete = client.complete_multipart_upload().bucket("bucket").key("k").upload_id(&id);
         let done = complete.multipart_upload(all(parts)).send().await.unwrap();
         assert!(done.e_tag().unwrap().ends_with("-2\""), "quoted, with the number of parts");
+        assert_eq!(done.location(), Some(&*format!("{}/bucket/k", setup.s3.endpoint())));
         let got = client
             .get_object()
             .bucket("bucket")
@@ -127,4 +131,24 @@ async fn a_composite_checksum_is_that_of_the_parts_checksums() {
     let done = complete.multipart_upload(all(vec![part.build()])).send().await.unwrap();
     assert!(done.checksum_sha256().unwrap().ends_with("-1"));
     assert_eq!(done.checksum_type().unwrap().as_str(), "COMPOSITE");
+}
+
+#[tokio::test]
+async fn a_part_that_is_copied_needs_the_uploads_key_as_one_that_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    setup.s3.put("bucket", "source", "x".into(), "text/plain", "STANDARD").await.unwrap();
+    let client = setup.client("FULL");
+    let (key, sum) = (BASE64.encode([1; 32]), BASE64.encode(Md5::checksum(&[1; 32])));
+    let create = client.create_multipart_upload().bucket("bucket").key("k").sse_customer_algorithm("AES256");
+    let id =
+        create.sse_customer_key(&key).sse_customer_key_md5(&sum).send().await.unwrap().upload_id.unwrap();
+    let copy = || {
+        let copy = client.upload_part_copy().bucket("bucket").key("k").upload_id(&id).part_number(1);
+        copy.copy_source("bucket/source")
+    };
+    assert_eq!(code(copy().send().await), "400 InvalidRequest");
+    let copy = copy().sse_customer_algorithm("AES256").sse_customer_key(&key).sse_customer_key_md5(&sum);
+    assert_eq!(copy.send().await.unwrap().sse_customer_key_md5(), Some(&*sum));
 }

@@ -1,6 +1,9 @@
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketCannedAcl, Delete, MetadataDirective, ObjectIdentifier, Tag, Tagging};
+use aws_sdk_s3::types::{
+    BucketCannedAcl, ChecksumType, Delete, MetadataDirective, ObjectIdentifier, ServerSideEncryption, Tag,
+    Tagging,
+};
 use std::time::Duration;
 
 use super::support::{code, start};
@@ -237,4 +240,26 @@ async fn a_presigned_url_serves_without_a_key() {
     let get = client.get_object().bucket("bucket").key("a b/é").presigned(hour).await.unwrap();
     assert_eq!(reqwest::get(get.uri()).await.unwrap().text().await.unwrap(), "x");
     assert_eq!(reqwest::get(get.uri().replace("%20", "%21")).await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn an_object_can_be_copied_onto_itself_to_change_its_encryption_or_redirection() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    let put = client.put_object().bucket("bucket").key("k").body(ByteStream::from_static(b"x"));
+    put.send().await.unwrap();
+    let copy = || client.copy_object().bucket("bucket").key("k").copy_source("bucket/k");
+    assert_eq!(code(copy().send().await), "400 InvalidRequest");
+    let copied = copy().server_side_encryption(ServerSideEncryption::Aes256).send().await.unwrap();
+    assert_eq!(copied.server_side_encryption(), Some(&ServerSideEncryption::Aes256));
+    copy().website_redirect_location("/elsewhere").send().await.unwrap();
+    let head = client.head_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(head.website_redirect_location(), Some("/elsewhere"));
+    client.copy_object().bucket("bucket").key("other").copy_source("bucket/k").send().await.unwrap();
+    let head = client.head_object().bucket("bucket").key("other").send().await.unwrap();
+    assert_eq!(head.website_redirect_location(), None, "it is the key's");
+    let result = copied.copy_object_result().unwrap();
+    assert_eq!(result.checksum_type(), Some(&ChecksumType::FullObject));
 }

@@ -1,8 +1,13 @@
+use std::time::Duration;
+
+use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use serde_json::json;
 
 use super::support::{Setup, code, start};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 async fn set(setup: &Setup, status: BucketVersioningStatus) {
     let configuration = VersioningConfiguration::builder().status(status).build();
@@ -92,6 +97,29 @@ async fn versions_are_listed_page_by_page() {
         version = page.next_version_id_marker().map(str::to_owned);
     }
     assert_eq!(found, ["a", "b", "b", "b", "c/"]);
+}
+
+#[tokio::test]
+async fn versions_and_markers_are_listed_as_they_follow_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", true, false).await.unwrap();
+    let client = setup.client("FULL");
+    for key in ["a", "b"] {
+        for _ in 0..2 {
+            setup.s3.put("bucket", key, "x".into(), "text/plain", "STANDARD").await.unwrap();
+            client.delete_object().bucket("bucket").key(key).send().await.unwrap();
+        }
+    }
+    let signed = client.list_object_versions().bucket("bucket");
+    let address = signed.presigned(PresigningConfig::expires_in(HOUR).unwrap()).await.unwrap();
+    let text = reqwest::get(address.uri()).await.unwrap().text().await.unwrap();
+    let mut found: Vec<(usize, &str)> = text.match_indices("<Version>").collect();
+    found.extend(text.match_indices("<DeleteMarker>"));
+    found.sort_unstable();
+    let kinds: Vec<&str> = found.into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!(kinds, ["<DeleteMarker>", "<Version>"].repeat(4), "{text}");
+    assert_eq!(text.matches("<IsLatest>true</IsLatest>").count(), 2);
 }
 
 #[tokio::test]
