@@ -218,6 +218,9 @@ impl Parts {
     /// The vendors' host names and the ports that clients expect.
     async fn open_doors(&self, standard: Option<Standard>) -> Result<(), SandboxError> {
         let ingress = &self.plane.ingress;
+        if standard.as_ref().is_none_or(Standard::has_ssh) {
+            self.paas.announce_ssh_door();
+        }
         let behind = Behind {
             authority: &self.authority,
             dns: &self.plane.dns,

@@ -66,6 +66,11 @@ impl Standard {
         self.address
     }
 
+    /// Whether port 22 is the world's.
+    pub(crate) fn has_ssh(&self) -> bool {
+        self.ssh.is_some()
+    }
+
     /// Opens them, and every port of `mirrored` as on 127.0.0.1: a name leads here whatever port its URL says.
     pub(super) async fn serve(
         self,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State as Shared;
+use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{delete, get, patch, post};
 use serde_json::json;
@@ -58,10 +59,10 @@ async fn no_integration(_: Session) -> Refusal {
     Refusal::NotFound("scm_integration")
 }
 
-async fn regions(Shared(paas): Shared<Arc<Paas>>) -> Reply {
-    let urls = paas.urls();
+async fn regions(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap) -> Reply {
+    let (urls, ssh) = (paas.urls(), paas.ssh_endpoint(session::is_by_name(&headers)));
     Reply::ok(json!({"regions": [{
-        "name": REGION, "display_name": "Paris - Outscale", "ssh": paas.ssh_endpoint(), "api": urls.api,
+        "name": REGION, "display_name": "Paris - Outscale", "ssh": ssh, "api": urls.api,
         "database_api": urls.database, "dashboard": urls.auth, "default": true,
     }]}))
 }

@@ -40,7 +40,7 @@ pub(super) async fn address(
     }
     let timestamp = paas.world.clock.wall().timestamp();
     let url = format!("{}/logs/{}?token={token}&timestamp={timestamp}", paas.urls().api, app.name);
-    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app), "logs_url": url})))
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session), "logs_url": url})))
 }
 
 /// `GET …/logs_archives`: this world is younger than its first archive.
