@@ -13,6 +13,7 @@ use super::reply::{Answer, Refusal, Reply};
 use super::session::{self, Session};
 use super::{Paas, REGION, view};
 
+mod integrations;
 mod keys;
 mod tokens;
 
@@ -26,8 +27,9 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", get(keys::show).delete(keys::delete))
         .route("/v1/tokens", get(tokens::list))
-        .route("/v1/scm_integrations", get(integrations))
-        .route("/v1/scm_integrations/{id}", get(no_integration))
+        .route("/v1/scm_integrations", get(integrations::list).post(integrations::create))
+        .route("/v1/scm_integrations/{id}", get(integrations::show).delete(integrations::delete))
+        .route("/v1/scm_integrations/{id}/import_keys", post(integrations::import_keys))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     Router::new()
@@ -48,15 +50,6 @@ async fn myself(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Answer {
 /// Nobody here is on a free trial: nothing to stop.
 async fn stop_free_trial(_: Session) -> Reply {
     Reply::ok(json!({}))
-}
-
-/// The user's links to code hosts, which are the account's and not a region's: nobody here has one.
-async fn integrations(_: Session) -> Reply {
-    Reply::ok(json!({"scm_integrations": []}))
-}
-
-async fn no_integration(_: Session) -> Refusal {
-    Refusal::NotFound("scm_integration")
 }
 
 async fn regions(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap) -> Reply {
