@@ -110,7 +110,8 @@ fn follow(paas: Arc<Paas>, upgrade: WebSocketUpgrade, app: &str, filter: Filter)
     })
 }
 
-fn event(line: &Line) -> String {
+/// A line as a follower is told of it.
+pub(in crate::paas) fn event(line: &Line) -> String {
     json!({"event": "log", "log": format!("{}\n", line.shown()), "timestamp": date(line.at)}).to_string()
 }
 
