@@ -112,6 +112,17 @@ pub struct Urls {
     pub database: String,
 }
 
+impl Urls {
+    /// The vendor's own.
+    fn named() -> Self {
+        Self {
+            auth: "https://auth.scalingo.com".into(),
+            api: format!("https://api.{REGION}.scalingo.com"),
+            database: format!("https://db-api.{REGION}.scalingo.com"),
+        }
+    }
+}
+
 impl Paas {
     /// An empty platform that serves its three APIs; its periodic backups run from now on.
     pub async fn start(world: &Arc<World>, plane: Plane) -> std::io::Result<Arc<Self>> {

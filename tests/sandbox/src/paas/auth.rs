@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::reply::{Answer, Refusal, Reply};
 use super::session::{self, Session};
-use super::{Paas, REGION, view};
+use super::{Paas, REGION, Urls, view};
 
 mod integrations;
 mod keys;
@@ -52,8 +52,10 @@ async fn stop_free_trial(_: Session) -> Reply {
     Reply::ok(json!({}))
 }
 
+/// The region, under the names by which somebody came: a client that has them built in goes on by them.
 async fn regions(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap) -> Reply {
-    let (urls, ssh) = (paas.urls(), paas.ssh_endpoint(session::is_by_name(&headers)));
+    let by_name = session::is_by_name(&headers);
+    let (urls, ssh) = (if by_name { Urls::named() } else { paas.urls() }, paas.ssh_endpoint(by_name));
     Reply::ok(json!({"regions": [{
         "name": REGION, "display_name": "Paris - Outscale", "ssh": ssh, "api": urls.api,
         "database_api": urls.database, "dashboard": urls.auth, "default": true,

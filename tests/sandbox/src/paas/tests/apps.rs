@@ -281,13 +281,17 @@ async fn who_comes_by_the_vendors_name_is_told_the_ssh_servers_name_where_it_lea
         };
         let app = get(format!("{}/v1/apps/demarches-test", urls.api)).await;
         let regions = get(format!("{}/v1/regions", urls.auth)).await;
-        [app["app"]["git_url"].clone(), regions["regions"][0]["ssh"].clone()]
+        let region = &regions["regions"][0];
+        [app["app"]["git_url"].clone(), region["ssh"].clone(), region["api"].clone()]
     };
     let by_address = asked("127.0.0.1").await;
     assert_eq!(by_address[0], "ssh://git@127.0.0.1:22/demarches-test.git");
-    assert_eq!(asked("api.osc-fr1.scalingo.com").await, by_address, "without a door of that number");
+    let doorless = asked("api.osc-fr1.scalingo.com").await;
+    assert_eq!(doorless[..2], by_address[..2], "without a door of that number");
+    let api = "https://api.osc-fr1.scalingo.com";
+    assert_eq!((&doorless[2], &by_address[2]), (&json!(api), &json!(site.paas.urls().api)));
     site.paas.announce_ssh_door();
-    let named = ["git@ssh.osc-fr1.scalingo.com:demarches-test.git", "ssh.osc-fr1.scalingo.com:22"];
+    let named = ["git@ssh.osc-fr1.scalingo.com:demarches-test.git", "ssh.osc-fr1.scalingo.com:22", api];
     assert_eq!(asked("api.osc-fr1.scalingo.com").await, named);
     assert_eq!(asked("127.0.0.1").await, by_address);
 }
