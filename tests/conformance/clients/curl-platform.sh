@@ -233,8 +233,10 @@ events() {
   holds '(.events | length > 0) and .meta.pagination.current_page == 1 and .meta.pagination.total_count > 0'
   holds '.events | all(.id and .type and .created_at and .app_name and (.user | type == "object"))'
   api 200 GET '/events?page=1&per_page=5'
-  http 200 GET "$API/v1/event_types"
   http 200 GET "$API/v1/event_categories"
+  keep category "$(json '.event_categories[] | select(.name == "app_operations") | .id')"
+  http 200 GET "$API/v1/event_types"
+  holds --arg c "$(kept category)" '.event_types | any(.name == "app_deployed" and .category_id == $c)'
 }
 check 'events: of the app, of the account, types' events
 

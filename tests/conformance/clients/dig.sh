@@ -76,6 +76,23 @@ both() {
 }
 check 'authoritative: both servers agree' both
 
+by_name() {
+  local server
+  for server in dns1 dns2; do
+    "$SANDBOX" exec --dir "$WORLD" -- dig +time=3 +tries=2 +norecurse "@$server.alwaysdata.test" "$name" CNAME >"$SCRATCH/answer"
+    says 'flags:[^;]* aa'
+    says "^$name\\..*CNAME"
+  done
+  "$SANDBOX" exec --dir "$WORLD" -- dig +time=3 +tries=2 +norecurse +tcp @ns1.scalingo.test osc-fr1.scalingo.test SOA >"$SCRATCH/answer"
+  says 'flags:[^;]* aa'
+}
+"$SANDBOX" exec --dir "$WORLD" -- true
+if [ $? -eq 125 ]; then
+  report 'authoritative: by name, on port 53' not-offered 'namespaces are not allowed here'
+else
+  check 'authoritative: by name, on port 53' by_name
+fi
+
 chase() {
   ask "$DNS_RESOLVER" "$name" A
   says 'flags:[^;]* ra'

@@ -3,6 +3,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 
 import requests
 from check import Report, refused, within
@@ -103,6 +105,28 @@ def _():
     core = getattr(limits, "core", None) or limits.resources.core
     assert core.limit == 5000 and 0 < core.remaining <= 5000
     assert github.rate_limiting[1] == 5000
+
+
+# As its users write it: without an address, and the library insists on the host that it knows.
+BUILT_IN = """
+import os
+from github import Auth, Github
+repo = Github(auth=Auth.Token(os.environ["GITHUB_TOKEN"]), per_page=2, retry=None).get_repo(os.environ["GITHUB_REPOSITORY"])
+runs = list(repo.get_workflow(os.environ["GITHUB_WORKFLOW"]).get_runs())
+assert len(runs) > 3, runs
+jobs = list(runs[-1].jobs())
+assert len(jobs) == 1 and jobs[0].run_id == runs[-1].id, jobs
+assert all(one.name for one in runs[-1].get_artifacts())
+"""
+INSIDE = [env["SANDBOX"], "exec", "--dir", env["WORLD"], "--"]
+if subprocess.run([*INSIDE, "true"], check=False).returncode == 125:
+    report.not_offered("built-in host name", "namespaces are not allowed here")
+else:
+
+    @check("built-in host name: runs on all pages, jobs, artifacts")
+    def _():
+        ran = subprocess.run([*INSIDE, sys.executable, "-c", BUILT_IN], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr.strip().splitlines()[-1:]
 
 
 @check("bad credentials")

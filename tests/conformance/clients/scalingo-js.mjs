@@ -282,8 +282,9 @@ await check("Events.for, all, find", async () => {
   assert.ok((await client.Events.all({ page: 1 })).events.length > 0);
 });
 await check("Events.listEventTypes, listEventCategories", async () => {
-  assert.ok((await client.Events.listEventTypes()).some((one) => one.name === "restart"));
-  assert.ok((await client.Events.listEventCategories()).length);
+  const category = (await client.Events.listEventCategories()).find((one) => one.name === "app_operations");
+  const type = (await client.Events.listEventTypes()).find((one) => one.name === "app_restarted");
+  assert.equal(type.category_id, category.id);
 });
 await check("Autoscalers.create, for, show, update, destroy", async () => {
   const wanted = { container_type: "web", metric: "cpu", target: 0.5, min_containers: 1, max_containers: 3 };
@@ -311,9 +312,15 @@ await check("NotificationPlatforms.list, Notifiers.create, for, get, update, des
   assert.equal((await client.Notifiers.get(app.id, one.id)).name, "hooked");
   await client.Notifiers.destroy(app.id, one.id);
 });
-await check("SCMIntegrations.all, find: none", async () => {
-  assert.deepEqual(await client.SCMIntegrations.all(), []);
-  await refused(404, () => client.SCMIntegrations.find("si-none"));
+await check("SCMIntegrations.all, create, find, importSSHKeys, destroy", async () => {
+  assert.ok((await client.SCMIntegrations.all()).some((one) => one.scm_type === "github"));
+  const wanted = { scm_type: "gitlab-self-hosted", url: "https://gitlab.exemple.test", access_token: "conformance" };
+  const one = await client.SCMIntegrations.create(wanted);
+  assert.deepEqual(await client.SCMIntegrations.find(one.id), one);
+  assert.deepEqual(await client.SCMIntegrations.importSSHKeys(one.id), []);
+  await client.SCMIntegrations.destroy(one.id);
+  await refused(404, () => client.SCMIntegrations.find(one.id));
+  assert.ok((await refused(422, () => client.SCMIntegrations.create({}))).data.errors.access_token);
 });
 await check("SCMRepoLinks.find: none is 404", () => refused(404, () => client.SCMRepoLinks.find(app.id)));
 await check("Addons.destroy", async () => {

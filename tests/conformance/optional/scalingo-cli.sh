@@ -152,6 +152,7 @@ attached() {
 }
 check 'run: attached, exit code' attached
 check logs prints . of logs -n 20
+check 'logs of an addon' prints '\[postgresql-1\]' of --addon "$(kept pg)" logs -n 20
 check timeline prints . of timeline
 domains() {
   of domains-add "cli.$DNS_ZONE"

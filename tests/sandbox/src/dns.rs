@@ -5,7 +5,7 @@
 //! rules of the provider's API live in [`crate::alwaysdata`].
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,10 @@ use crate::world::World;
 pub const VENDOR_ZONE: &str = "osc-fr1.scalingo.test";
 /// The DNS provider's own zone, where its name servers are found.
 const PROVIDER_ZONE: &str = "alwaysdata.test";
+/// The platform vendor's own zone, where its name server is found.
+const PLATFORM_ZONE: &str = "scalingo.test";
+/// The platform vendor's name server.
+const PLATFORM_SERVER: &str = "ns1.scalingo.test";
 /// The estate's name servers.
 pub const NAME_SERVERS: [&str; 2] = ["dns1.alwaysdata.test", "dns2.alwaysdata.test"];
 /// World time until the primary and the secondary serve a change.
@@ -57,11 +61,27 @@ pub enum DnsError {
     Record(#[from] RecordError),
 }
 
+/// Addresses that the name servers give out.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// Where apps are served.
+    pub ingress: Ipv4Addr,
+    /// Where the name servers themselves answer on port 53: [`NAME_SERVERS`], then the platform's.
+    pub servers: [Ipv4Addr; 3],
+}
+
+impl From<Ipv4Addr> for Places {
+    /// Everything at one address.
+    fn from(one: Ipv4Addr) -> Self {
+        Self { ingress: one, servers: [one; 3] }
+    }
+}
+
 /// All name servers of one sandbox.
 #[derive(Debug)]
 pub struct Dns {
     zone: String,
-    ingress: IpAddr,
+    ingress: Ipv4Addr,
     primary: Mutex<Zone>,
     vendor_zone: Mutex<Zone>,
     servers: [Arc<NameServer>; 2],
@@ -79,18 +99,23 @@ struct Addrs {
 }
 
 impl Dns {
-    /// Starts all servers for the estate's `zone`; default domains of apps will point to `ingress`.
-    pub async fn start(world: &Arc<World>, zone: &str, ingress: IpAddr) -> Result<Arc<Self>, DnsError> {
+    /// Starts all servers for the estate's `zone`; default domains of apps will point to the ingress of `places`.
+    pub async fn start(world: &Arc<World>, zone: &str, places: Places) -> Result<Arc<Self>, DnsError> {
         let names = NAME_SERVERS.iter().map(|name| record::host(name)).collect::<Result<Vec<_>, _>>()?;
+        let [first, second, third] = places.servers;
         let primary = Zone::new(record::host(zone)?, names.clone(), SoaTimes { ttl: 3_600, minimum: 300 });
-        let vendor_ns = vec![record::host("ns1.scalingo.test")?];
+        let vendor_ns = vec![record::host(PLATFORM_SERVER)?];
         let vendor_zone =
-            Zone::new(record::host(VENDOR_ZONE)?, vendor_ns, SoaTimes { ttl: 300, minimum: 60 });
+            Zone::new(record::host(VENDOR_ZONE)?, vendor_ns.clone(), SoaTimes { ttl: 300, minimum: 60 });
         let vendor = NameServer::new(
             world,
             "vendor",
             Duration::ZERO,
-            &[vendor_zone.clone(), provider_zone(names, ingress)?],
+            &[
+                vendor_zone.clone(),
+                zone_of_servers(PROVIDER_ZONE, names, &[first, second])?,
+                zone_of_servers(PLATFORM_ZONE, vendor_ns, &[third])?,
+            ],
         );
         let one = [primary.clone()];
         let servers =
@@ -105,7 +130,7 @@ impl Dns {
         };
         Ok(Arc::new(Self {
             zone: zone.trim_end_matches('.').to_owned(),
-            ingress,
+            ingress: places.ingress,
             primary: Mutex::new(primary),
             vendor_zone: Mutex::new(vendor_zone),
             servers,
@@ -129,6 +154,14 @@ impl Dns {
     /// The caching resolver.
     pub fn resolver(&self) -> SocketAddr {
         self.addrs.resolver
+    }
+
+    /// The name servers in the order of [`Places::servers`], to be asked without packets, and where they listen.
+    pub fn name_servers(&self) -> [(Arc<dyn wire::Answerer>, SocketAddr); 3] {
+        let [first, second] = self.speakers.each_ref().map(Arc::clone);
+        let [at_first, at_second] = self.addrs.authoritative;
+        let vendor = Flattening::new(&self.vendor, &self.vendor);
+        [(first, at_first), (second, at_second), (vendor, self.addrs.vendor)]
     }
 
     /// The caching resolver, to be asked without packets.
@@ -286,7 +319,7 @@ fn upstreams(
         Ok(Upstream { apex: record::host(zone)?, servers: vec![Flattening::new(vendor, vendor)] })
     };
     let estate = Upstream { apex: primary.apex().clone(), servers: speakers.to_vec() };
-    Ok(vec![estate, by_vendor(VENDOR_ZONE)?, by_vendor(PROVIDER_ZONE)?])
+    Ok(vec![estate, by_vendor(VENDOR_ZONE)?, by_vendor(PROVIDER_ZONE)?, by_vendor(PLATFORM_ZONE)?])
 }
 
 async fn bind(
@@ -297,21 +330,17 @@ async fn bind(
     wire::listen(world, server, answerer).await.map_err(|source| DnsError::Bind { server, source })
 }
 
-/// Where the estate's name servers are found by name.
-fn provider_zone(names: Vec<Name>, ingress: IpAddr) -> Result<Zone, RecordError> {
-    let mut zone =
-        Zone::new(record::host(PROVIDER_ZONE)?, names.clone(), SoaTimes { ttl: 3_600, minimum: 300 });
-    for name in names {
-        zone.upsert(Record::from_rdata(name, 3_600, address(ingress)));
+/// A zone whose own name servers are found in it.
+fn zone_of_servers(apex: &str, names: Vec<Name>, places: &[Ipv4Addr]) -> Result<Zone, RecordError> {
+    let mut zone = Zone::new(record::host(apex)?, names.clone(), SoaTimes { ttl: 3_600, minimum: 300 });
+    for (name, place) in names.into_iter().zip(places) {
+        zone.upsert(Record::from_rdata(name, 3_600, address(*place)));
     }
     Ok(zone)
 }
 
-fn address(ip: IpAddr) -> RData {
-    match ip {
-        IpAddr::V4(ip) => RData::A(ip.into()),
-        IpAddr::V6(ip) => RData::AAAA(ip.into()),
-    }
+fn address(ip: Ipv4Addr) -> RData {
+    RData::A(ip.into())
 }
 
 fn locked(zone: &Mutex<Zone>) -> MutexGuard<'_, Zone> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::dns::Dns;
+use crate::dns::{Dns, Places};
 use crate::plane::authority::Authority;
 use crate::s3::S3;
 use crate::world::World;
@@ -36,6 +36,9 @@ pub struct Doors {
     pub address: Option<Ipv4Addr>,
     /// Where each standard port is served on 127.0.0.1.
     pub ports: BTreeMap<u16, u16>,
+    /// Addresses that have a name server of their own on port 53, and where that is served on 127.0.0.1.
+    #[serde(default)]
+    pub name_servers: BTreeMap<Ipv4Addr, u16>,
 }
 
 /// Why the doors could not be opened.
@@ -47,6 +50,18 @@ pub enum DoorsError {
     /// The TLS settings were not accepted.
     #[error("setting up TLS for the doors of the world")]
     Tls(#[source] rustls::Error),
+}
+
+/// Addresses of a namespace of its own, where nobody else's can be in the way.
+const INSIDE: Ipv4Addr = Ipv4Addr::new(127, 77, 0, 1);
+
+/// The addresses that the name servers are to give out: of doors with their standard numbers, or of those in a namespace.
+pub(crate) fn places(standard: Option<&Standard>) -> Places {
+    let front = standard.map(Standard::address);
+    Places {
+        ingress: front.unwrap_or(Ipv4Addr::LOCALHOST),
+        servers: standard::name_servers(front.unwrap_or(INSIDE)),
+    }
 }
 
 /// What the doors lead to.
@@ -70,6 +85,8 @@ impl Doors {
         behind: Behind<'_>,
     ) -> Result<Self, DoorsError> {
         let address = standard.as_ref().map(Standard::address);
+        let name_servers = places(standard.as_ref()).servers.into_iter().zip(behind.dns.name_servers());
+        let name_servers = name_servers.map(|(place, (_, at))| (place, at.port())).collect();
         let table = Arc::new(Table::new(behind.services, behind.stores, behind.ingress));
         for name in table.names() {
             world.names.add_front(&name).map_err(DoorsError::Open)?;
@@ -82,7 +99,7 @@ impl Doors {
             standard.serve(world, &table, &tls, behind.dns, behind.ssh, &mirrored).await;
         }
         let ports = BTreeMap::from([(22, behind.ssh.port()), (53, open[0]), (80, open[1]), (443, open[2])]);
-        let doors = Self { address, ports };
+        let doors = Self { address, ports, name_servers };
         let text = serde_json::to_vec(&doors).map_err(|error| DoorsError::Open(error.into()))?;
         std::fs::write(world.dir().join(FILE), text).map_err(DoorsError::Open)?;
         Ok(doors)

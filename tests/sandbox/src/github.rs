@@ -38,6 +38,8 @@ use state::{Artifact, Run, State, Workflow};
 
 /// The workflow that exists from the start.
 const ARCHIVE_WORKFLOW: &str = "archive.yml";
+/// The names under which the doors lead here: this world's, and the vendor's own.
+pub(crate) const HOSTS: [&str; 2] = ["api.github.test", "api.github.com"];
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
@@ -143,7 +145,7 @@ impl Github {
     /// Workflows, runs and artifacts, without bytes.
     pub fn inventory(&self) -> Value {
         let state = self.state();
-        let repository = self.repository();
+        let repository = self.repository(&self.endpoint());
         let now = self.world.clock.elapsed();
         let artifact =
             |one: &Artifact| repository.artifact(one, state.runs.get(&one.run), one.deadline <= now);
@@ -228,8 +230,15 @@ impl Github {
         id
     }
 
-    fn repository(&self) -> Repository {
-        Repository { api: self.endpoint(), slug: self.slug.clone(), id: self.id, private: self.is_private() }
+    /// The base URL for whoever asks so: the name by which they came where a door has it (its clients compare that name with what
+    /// they are told), else the endpoint.
+    fn base_for(&self, headers: &axum::http::HeaderMap) -> String {
+        let name = http::host(headers).filter(|name| HOSTS.contains(&name.as_str()));
+        name.map_or_else(|| self.endpoint(), |name| format!("https://{name}"))
+    }
+
+    fn repository(&self, api: &str) -> Repository {
+        Repository { api: api.to_owned(), slug: self.slug.clone(), id: self.id, private: self.is_private() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -42,6 +42,17 @@ pub struct Resource(pub String);
 #[derive(Debug, Clone)]
 pub struct Call(pub String);
 
+/// The host that a request asks for: the name alone, in lower case, without port or final dot.
+pub(crate) fn host(headers: &axum::http::HeaderMap) -> Option<String> {
+    headers.get(axum::http::header::HOST)?.to_str().ok().map(bare)
+}
+
+/// The name of `host` alone.
+pub(crate) fn bare(host: &str) -> String {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
 /// Serves `router` as `service` (the journal's name) on a free port of 127.0.0.1 until the world stops.
 pub async fn serve(world: &Arc<World>, service: &'static str, router: Router) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

@@ -54,6 +54,8 @@ const SERVICE: &str = "scalingo";
 const DATABASE_SERVICE: &str = "database-api";
 /// The one region of this world.
 pub const REGION: &str = "osc-fr1";
+/// The vendor's own name of its SSH server.
+const SSH_NAME: &str = "ssh.osc-fr1.scalingo.com";
 /// What an app's default domain ends with.
 pub const DEFAULT_DOMAIN: &str = "osc-fr1.scalingo.test";
 
@@ -91,6 +93,8 @@ pub struct Paas {
     /// Where one-off containers are attached to.
     attach: OnceLock<SocketAddr>,
     ssh: OnceLock<SocketAddr>,
+    /// Set where port 22 of [`SSH_NAME`] leads to it.
+    ssh_door: OnceLock<()>,
     /// Archives of backups.
     backups: PathBuf,
     /// Uploaded sources.
@@ -106,6 +110,17 @@ pub struct Urls {
     pub api: String,
     /// `SCALINGO_DB_URL`.
     pub database: String,
+}
+
+impl Urls {
+    /// The vendor's own.
+    fn named() -> Self {
+        Self {
+            auth: "https://auth.scalingo.com".into(),
+            api: format!("https://api.{REGION}.scalingo.com"),
+            database: format!("https://db-api.{REGION}.scalingo.com"),
+        }
+    }
 }
 
 impl Paas {
@@ -129,6 +144,7 @@ impl Paas {
             urls: OnceLock::new(),
             attach: OnceLock::new(),
             ssh: OnceLock::new(),
+            ssh_door: OnceLock::new(),
             backups: world.folder("paas/backups")?,
             sources: world.folder("paas/sources")?,
         });
@@ -165,9 +181,25 @@ impl Paas {
         *self.limiter.rate() = rate;
     }
 
-    /// `host:port` of the SSH server.
-    fn ssh_endpoint(&self) -> String {
+    /// Tells the platform that its SSH server is found by the vendor's name on port 22, too, wherever that name leads here.
+    pub(crate) fn announce_ssh_door(&self) {
+        self.ssh_door.get_or_init(|| ());
+    }
+
+    /// `host:port` of the SSH server, as it is told to somebody who came `by_name`.
+    fn ssh_endpoint(&self, by_name: bool) -> String {
+        if by_name && self.ssh_door.get().is_some() {
+            return format!("{SSH_NAME}:22");
+        }
         self.ssh.get().map_or_else(|| "127.0.0.1:22".into(), SocketAddr::to_string)
+    }
+
+    /// Where an app's code is pushed to. By name it is written as the vendor writes it: its command line finds the app by that.
+    fn git_url(&self, app: &str, by_name: bool) -> String {
+        if by_name && self.ssh_door.get().is_some() {
+            return format!("git@{SSH_NAME}:{app}.git");
+        }
+        format!("ssh://git@{}/{app}.git", self.ssh_endpoint(false))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -180,7 +180,8 @@ impl Parts {
         let standard = Standard::claim().await;
         let front = standard.as_ref().map_or(Ipv4Addr::LOCALHOST, Standard::address);
         world.names.use_front(front);
-        let dns = Dns::start(world, estate::ZONE, front.into()).await.map_err(part("the name servers"))?;
+        let places = doors::places(standard.as_ref());
+        let dns = Dns::start(world, estate::ZONE, places).await.map_err(part("the name servers"))?;
         exec::use_resolver(world.dir(), dns.resolver(), front).map_err(part("the resolver's file"))?;
         let plane = Plane { databases, redis, runner, ingress, dns };
         let paas = Paas::start(world, plane.clone()).await.map_err(part("the platform"))?;
@@ -217,6 +218,9 @@ impl Parts {
     /// The vendors' host names and the ports that clients expect.
     async fn open_doors(&self, standard: Option<Standard>) -> Result<(), SandboxError> {
         let ingress = &self.plane.ingress;
+        if standard.as_ref().is_none_or(Standard::has_ssh) {
+            self.paas.announce_ssh_door();
+        }
         let behind = Behind {
             authority: &self.authority,
             dns: &self.plane.dns,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use hickory_proto::rr::{RData, RecordType};
 use serde_json::{Map, Value};
 
 use super::model::Record;
@@ -141,7 +142,8 @@ fn is_value(kind: &str, value: &str) -> bool {
             }
             _ => false,
         },
-        "CAA" => value.split_whitespace().count() >= 3,
+        // What the name servers could not serve would leave its whole name as it was.
+        "CAA" => RData::try_from_str(RecordType::CAA, value).is_ok(),
         "DS" => value.split_whitespace().count() == 4,
         _ => !value.is_empty() && value.len() <= 4_096,
     }
@@ -177,6 +179,8 @@ mod tests {
             ("CNAME", ""),
             ("MX", "10 mail.example.net"),
             ("SRV", "443 host"),
+            ("CAA", "issue letsencrypt.org 0"),
+            ("CAA", "256 issue \"letsencrypt.org\""),
             ("SOA", "x"),
             ("FOO", "x"),
             ("TXT", ""),

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, Record, RecordType};
 
 use super::twist::{self, Twist};
 use super::wire::{Answerer, Question, Spoken};
@@ -153,9 +153,14 @@ impl Flattening {
     pub async fn ask(&self, name: &Name, kind: RecordType) -> Option<Reply> {
         let mut reply = self.server.ask(name, kind).await?;
         let Some(flatten) = reply.flatten.take() else { return Some(reply) };
-        let addresses =
-            self.helper.ask(&flatten.target, kind).await.map(|found| found.answers).unwrap_or_default();
-        for mut record in addresses.into_iter().filter(|record| record.record_type() == kind) {
+        let found = self.helper.ask(&flatten.target, kind).await;
+        let is_told = found.is_some();
+        let mut addresses: Vec<Record> = found.map(|found| found.answers).unwrap_or_default();
+        addresses.retain(|record| record.record_type() == kind);
+        if addresses.is_empty() && is_told {
+            reply.authority.push(flatten.soa);
+        }
+        for mut record in addresses {
             record.name = flatten.owner.clone();
             record.ttl = record.ttl.min(flatten.ttl);
             reply.answers.push(record);

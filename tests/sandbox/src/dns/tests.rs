@@ -283,6 +283,58 @@ async fn a_truncated_answer_says_so_and_is_whole_over_tcp() {
 }
 
 #[tokio::test]
+async fn an_apex_alias_without_addresses_of_a_kind_says_for_how_long() {
+    let bench = bench().await;
+    let alias = ZoneRecord {
+        name: String::new(),
+        kind: RecordKind::Alias,
+        value: APP.into(),
+        priority: None,
+        ttl: 300,
+    };
+    bench.dns.upsert(&alias).unwrap();
+    bench.world.clock.advance(Duration::from_mins(1));
+    let first = bench.dns.authoritative()[0];
+    let of = async |kind| {
+        let reply = ask(first, "apilos.test", kind).await;
+        let soa = reply.authorities.iter().filter(|one| one.record_type() == RecordType::SOA).count();
+        (reply.metadata.response_code, reply.answers.len(), soa)
+    };
+    assert_eq!(of(RecordType::A).await, (ResponseCode::NoError, 1, 0));
+    assert_eq!(of(RecordType::AAAA).await, (ResponseCode::NoError, 0, 1));
+}
+
+#[tokio::test]
+async fn the_do_bit_comes_back_as_it_was_sent() {
+    let bench = bench().await;
+    for wanted in [true, false] {
+        let mut message = Message::from_vec(&packet("siap.apilos.test", RecordType::CNAME, true)).unwrap();
+        message.edns.as_mut().unwrap().set_dnssec_ok(wanted);
+        let reply = exchange(bench.dns.authoritative()[0], &message.to_vec().unwrap()).await;
+        assert_eq!(reply.edns.unwrap().flags().dnssec_ok, wanted);
+    }
+}
+
+#[tokio::test]
+async fn each_name_server_has_an_address_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::new(dir.path(), 1.0, 1).unwrap();
+    let servers = [78, 79, 80].map(|net| Ipv4Addr::new(127, net, 0, 1));
+    let dns =
+        Dns::start(&world, "apilos.test", Places { ingress: Ipv4Addr::LOCALHOST, servers }).await.unwrap();
+    let names = [NAME_SERVERS[0], NAME_SERVERS[1], PLATFORM_SERVER];
+    for ((name, place), (_, at)) in names.into_iter().zip(servers).zip(dns.name_servers()) {
+        let reply = ask(dns.resolver(), name, RecordType::A).await;
+        let found: Vec<String> = reply.answers.iter().map(|one| one.data.to_string()).collect();
+        assert_eq!(found, [place.to_string()], "{name}");
+        // What is to be served there is no resolver: it has the last word, and says so.
+        let zone = if name == PLATFORM_SERVER { VENDOR_ZONE } else { "apilos.test" };
+        let reply = ask(at, zone, RecordType::SOA).await;
+        assert!(reply.metadata.authoritative && !reply.metadata.recursion_available, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn dig_is_content() {
     if !std::path::Path::new("/usr/bin/dig").exists() {
         return;

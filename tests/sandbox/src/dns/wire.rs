@@ -154,11 +154,12 @@ async fn send<R: ResponseHandler>(request: &Request, spoken: &Spoken, mut out: R
     }
 }
 
-/// Our OPT record: the asker's size up to ours, and the upper half of the response code.
+/// Our OPT record: the asker's size up to ours and their DO bit (RFC 3225), and the upper half of the response code.
 fn offered(request: &Request, code: ResponseCode) -> Edns {
     let mut edns = Edns::new();
     edns.set_max_payload(request.max_payload().min(MAX_PAYLOAD));
     edns.set_rcode_high(code.high());
+    edns.set_dnssec_ok(request.edns.as_ref().is_some_and(|asked| asked.flags().dnssec_ok));
     edns
 }
 

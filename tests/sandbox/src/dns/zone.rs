@@ -54,6 +54,8 @@ pub struct Flatten {
     pub target: Name,
     /// The life they will have, in seconds.
     pub ttl: u32,
+    /// What goes with the answer that there are none.
+    pub soa: Record,
 }
 
 impl Reply {
@@ -175,19 +177,23 @@ impl Zone {
                 _ => None,
             };
         }
-        Self::collect(&node, at, kind, reply);
-        if reply
-            .answers
-            .iter()
-            .all(|record| record.record_type() == RecordType::CNAME && kind != RecordType::CNAME)
-            && reply.flatten.is_none()
-        {
+        self.collect(&node, at, kind, reply);
+        let led_here = |record: &Record| {
+            record.record_type() == RecordType::CNAME && !matches!(kind, RecordType::CNAME | RecordType::ANY)
+        };
+        if reply.answers.iter().all(led_here) && reply.flatten.is_none() {
             reply.authority.push(self.negative_soa());
         }
         None
     }
 
-    fn collect(node: &BTreeMap<RecordType, Vec<Record>>, at: &Name, kind: RecordType, reply: &mut Reply) {
+    fn collect(
+        &self,
+        node: &BTreeMap<RecordType, Vec<Record>>,
+        at: &Name,
+        kind: RecordType,
+        reply: &mut Reply,
+    ) {
         let wanted =
             |held: RecordType| held != RecordType::ANAME && (held == kind || kind == RecordType::ANY);
         let found = node.iter().filter(|(held, _)| wanted(**held)).flat_map(|(_, set)| set);
@@ -197,7 +203,12 @@ impl Zone {
             && let Some(Record { ttl, data: RData::ANAME(target), .. }) =
                 node.get(&RecordType::ANAME).and_then(|set| set.first())
         {
-            reply.flatten = Some(Flatten { owner: at.clone(), target: target.0.clone(), ttl: *ttl });
+            reply.flatten = Some(Flatten {
+                owner: at.clone(),
+                target: target.0.clone(),
+                ttl: *ttl,
+                soa: self.negative_soa(),
+            });
         }
     }
 

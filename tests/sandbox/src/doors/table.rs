@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::http::bare;
 use crate::s3::S3;
 
 /// Where apps are served.
@@ -75,15 +76,9 @@ impl Table {
     }
 }
 
-/// The name alone, in lower case: no port, no final dot.
-fn bare(host: &str) -> String {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::bare;
+    use crate::http::bare;
 
     #[test]
     fn a_host_is_compared_without_port_case_or_final_dot() {

@@ -94,4 +94,6 @@ async fn another_process_can_read_where_the_doors_are() {
     let street = street().await;
     assert_eq!(Doors::of(street.world.dir()).as_ref(), Some(&street.doors));
     assert_eq!(Doors::of(Path::new("/nonexistent")), None);
+    let places = places(None).servers;
+    assert!(street.doors.name_servers.keys().eq(&places), "{:?}", street.doors);
 }

@@ -1,7 +1,6 @@
 //! The process inside the network namespace: listens on the ports that the program expects, and carries each connection to the
 //! machine through the gate. It runs the program when every port that is known is open.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -61,8 +60,9 @@ impl House {
         stream.write_all(b"ports\n").await?;
         let news = Some(BufReader::new(stream).lines());
         let mut house = Self { gate: gate.into(), news, tasks: JoinSet::new() };
-        let doors = Doors::of(dir).map(|doors| doors.ports).unwrap_or_default();
-        house.doors(&doors).await?;
+        if let Some(doors) = Doors::of(dir) {
+            house.doors(&doors).await?;
+        }
         while let Some(line) = house.next_line().await {
             if line.is_empty() {
                 break;
@@ -72,14 +72,18 @@ impl House {
         Ok(house)
     }
 
-    async fn doors(&mut self, doors: &BTreeMap<u16, u16>) -> io::Result<()> {
-        for (standard, target) in doors {
-            self.tcp(*standard, *target).await?;
+    async fn doors(&mut self, doors: &Doors) -> io::Result<()> {
+        for (standard, target) in &doors.ports {
+            self.tcp((Ipv4Addr::LOCALHOST, *standard), *target).await?;
         }
-        match doors.get(&53) {
-            Some(target) => self.udp(53, *target).await,
-            None => Ok(()),
+        let resolver = doors.ports.get(&53).map(|target| (&Ipv4Addr::LOCALHOST, target));
+        for (address, target) in resolver.into_iter().chain(&doors.name_servers) {
+            self.udp((*address, 53), *target).await?;
         }
+        for (address, target) in &doors.name_servers {
+            self.tcp((*address, 53), *target).await?;
+        }
+        Ok(())
     }
 
     /// Waits for the next port of the machine and opens it here too; for ever if none can come any more.
@@ -101,8 +105,8 @@ impl House {
     /// A port that is taken here is the program's own: it wins.
     async fn mirror(&mut self, line: &str) {
         let opened = match line.split_once(' ').and_then(|(word, port)| Some((word, port.parse().ok()?))) {
-            Some(("tcp", port)) => self.tcp(port, port).await,
-            Some(("udp", port)) => self.udp(port, port).await,
+            Some(("tcp", port)) => self.tcp((Ipv4Addr::LOCALHOST, port), port).await,
+            Some(("udp", port)) => self.udp((Ipv4Addr::LOCALHOST, port), port).await,
             _ => Ok(()),
         };
         if let Err(error) = opened {
@@ -110,8 +114,8 @@ impl House {
         }
     }
 
-    async fn tcp(&mut self, here: u16, there: u16) -> io::Result<()> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, here)).await?;
+    async fn tcp(&mut self, here: (Ipv4Addr, u16), there: u16) -> io::Result<()> {
+        let listener = TcpListener::bind(here).await?;
         let gate = Arc::clone(&self.gate);
         self.tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -123,8 +127,8 @@ impl House {
         Ok(())
     }
 
-    async fn udp(&mut self, here: u16, there: u16) -> io::Result<()> {
-        let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, here)).await?);
+    async fn udp(&mut self, here: (Ipv4Addr, u16), there: u16) -> io::Result<()> {
+        let socket = Arc::new(UdpSocket::bind(here).await?);
         let gate = Arc::clone(&self.gate);
         self.tasks.spawn(async move {
             let (mut exchanges, mut buffer) = (JoinSet::new(), vec![0; usize::from(u16::MAX)]);

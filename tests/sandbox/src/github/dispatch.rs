@@ -56,7 +56,7 @@ pub(super) async fn dispatch(
     let run = github.queue(&workflow, &request, admitted.caller.label());
     let details = admitted.version == VERSIONS[1] || request.return_run_details;
     let mut response = if details {
-        Json(details_of(&github, run)).into_response()
+        Json(details_of(&github, &admitted.api, run)).into_response()
     } else {
         StatusCode::NO_CONTENT.into_response()
     };
@@ -91,8 +91,8 @@ fn read(body: &[u8], workflow: &Workflow) -> Result<Request, (StatusCode, String
     Ok(request)
 }
 
-fn details_of(github: &Github, run: u64) -> Value {
-    let repository = github.repository();
+fn details_of(github: &Github, api: &str, run: u64) -> Value {
+    let repository = github.repository(api);
     json!({
         "workflow_run_id": run,
         "run_url": repository.url(&format!("/actions/runs/{run}")),

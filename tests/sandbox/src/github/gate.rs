@@ -29,6 +29,8 @@ pub(super) struct Admitted {
     pub(super) caller: Caller,
     /// By which API version.
     pub(super) version: &'static str,
+    /// The base of the URLs that they are told.
+    pub(super) api: String,
 }
 
 /// An error in the vendor's shape.
@@ -61,7 +63,8 @@ pub(super) async fn gate(State(github): State<Arc<Github>>, mut request: Request
     };
     let condition = request.headers().get(IF_NONE_MATCH).cloned();
     let (readable, safe) = (*request.method() == Method::GET, request.method().is_safe());
-    request.extensions_mut().insert(Admitted { caller: caller.clone(), version });
+    let api = github.base_for(request.headers());
+    request.extensions_mut().insert(Admitted { caller: caller.clone(), version, api });
     let mut response = match limited(&github, decision) {
         Some(response) => response,
         None => next.run(request).await,

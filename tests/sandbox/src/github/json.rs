@@ -8,7 +8,7 @@ use super::state::{Artifact, Run, Workflow};
 /// The repository around which all URLs are built.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://` and the name by which somebody came.
     pub api: String,
     /// `owner/name`.
     pub slug: String,
@@ -91,6 +91,22 @@ impl Repository {
                 "committer": {"name": run.actor, "email": "actions@apilos.test"},
             },
             "repository": self.to_json(), "head_repository": head, "head_repository_id": head_id,
+        })
+    }
+
+    /// The one job of a run of `file`.
+    pub fn job(&self, run: &Run, file: &str) -> Value {
+        let (id, completed) = (run.job(), run.conclusion.is_some());
+        json!({
+            "id": id, "run_id": run.id, "run_url": self.url(&format!("/actions/runs/{}", run.id)), "run_attempt": 1,
+            "node_id": format!("CR_{id}"), "head_sha": run.head_sha, "head_branch": run.head_branch,
+            "url": self.url(&format!("/actions/jobs/{id}")),
+            "html_url": self.web(&format!("/actions/runs/{}/job/{id}", run.id)),
+            "status": run.status, "conclusion": run.conclusion, "created_at": date(run.created_at),
+            "started_at": date(run.created_at), "completed_at": completed.then(|| date(run.updated_at)),
+            "name": title(file).to_lowercase(), "workflow_name": title(file), "steps": [],
+            "check_run_url": self.url(&format!("/check-runs/{id}")), "labels": ["ubuntu-latest"],
+            "runner_id": null, "runner_name": null, "runner_group_id": null, "runner_group_name": null,
         })
     }
 

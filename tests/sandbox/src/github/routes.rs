@@ -34,6 +34,7 @@ pub(super) fn router(github: Arc<Github>) -> Router {
         .route("/runs", get(all_runs))
         .route("/runs/{id}", get(run))
         .route("/runs/{id}/artifacts", get(run_artifacts))
+        .route("/runs/{id}/jobs", get(jobs))
         .route("/artifacts", get(artifacts))
         .route("/artifacts/{id}", get(artifact).delete(delete_artifact))
         .route("/artifacts/{id}/{format}", get(download));
@@ -55,14 +56,20 @@ impl Github {
     pub(super) fn is_visible(&self, owner: &str, name: &str, caller: &Caller) -> bool {
         let slug = format!("{owner}/{name}");
         slug.eq_ignore_ascii_case(&self.slug)
-            && (!self.repository().private || caller.permission() >= Permission::Metadata)
+            && (!self.is_private() || caller.permission() >= Permission::Metadata)
     }
 
     fn is_expired(&self, artifact: &Artifact) -> bool {
         artifact.deadline <= self.world.clock.elapsed()
     }
 
-    fn runs(&self, workflow: Option<u64>, query: &HashMap<String, String>, base: &str) -> Response {
+    fn runs(
+        &self,
+        api: &str,
+        workflow: Option<u64>,
+        query: &HashMap<String, String>,
+        base: &str,
+    ) -> Response {
         let state = self.state();
         let mut runs = state.runs_newest_first(workflow);
         if filters::is_search(query) {
@@ -77,7 +84,7 @@ impl Github {
         }
         let reachable = runs.len();
         let page = Page::from_query(query);
-        let repository = self.repository();
+        let repository = self.repository(api);
         let file =
             |run: &Run| state.workflows.get(&run.workflow).map_or("", |workflow| workflow.file.as_str());
         let shown: Vec<Value> = page.of(runs).iter().map(|run| repository.run(run, file(run))).collect();
@@ -85,7 +92,13 @@ impl Github {
         listing(&json!({"total_count": total, "workflow_runs": shown}), link)
     }
 
-    fn artifact_list(&self, run: Option<u64>, query: &HashMap<String, String>, base: &str) -> Response {
+    fn artifact_list(
+        &self,
+        api: &str,
+        run: Option<u64>,
+        query: &HashMap<String, String>,
+        base: &str,
+    ) -> Response {
         let state = self.state();
         let mut artifacts = state.artifacts_newest_first(run);
         if let Some(name) = query.get("name") {
@@ -94,7 +107,7 @@ impl Github {
         if run.is_some() && query.get("direction").is_some_and(|direction| direction == "asc") {
             artifacts.reverse();
         }
-        let (total, page, repository) = (artifacts.len(), Page::from_query(query), self.repository());
+        let (total, page, repository) = (artifacts.len(), Page::from_query(query), self.repository(api));
         let show = |one: &Artifact| repository.artifact(one, state.runs.get(&one.run), self.is_expired(one));
         let shown: Vec<Value> = page.of(artifacts).iter().map(show).collect();
         let link = page.link(&repository.url(base), query, total);
@@ -133,7 +146,7 @@ async fn repository(
     if !github.is_visible(&owner, &name, &admitted.caller) {
         return not_found();
     }
-    Json(github.repository().to_json()).into_response()
+    Json(github.repository(&admitted.api).to_json()).into_response()
 }
 
 async fn workflows(
@@ -145,7 +158,7 @@ async fn workflows(
     if !github.is_visible(&owner, &name, &admitted.caller) {
         return not_found();
     }
-    let (page, repository) = (Page::from_query(&query), github.repository());
+    let (page, repository) = (Page::from_query(&query), github.repository(&admitted.api));
     let all: Vec<Value> = github.state().workflows.values().map(|one| repository.workflow(one)).collect();
     let (total, link) = (all.len(), page.link(&repository.url("/actions/workflows"), &query, all.len()));
     listing(&json!({"total_count": total, "workflows": page.of(all)}), link)
@@ -158,7 +171,7 @@ async fn workflow(
 ) -> Response {
     let found = github.state().workflow(&id).cloned();
     match found.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
-        Some(workflow) => Json(github.repository().workflow(&workflow)).into_response(),
+        Some(workflow) => Json(github.repository(&admitted.api).workflow(&workflow)).into_response(),
         None => not_found(),
     }
 }
@@ -171,7 +184,9 @@ async fn workflow_runs(
 ) -> Response {
     let workflow = github.state().workflow(&id).map(|workflow| workflow.id);
     match workflow.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
-        Some(workflow) => github.runs(Some(workflow), &query, &format!("/actions/workflows/{id}/runs")),
+        Some(workflow) => {
+            github.runs(&admitted.api, Some(workflow), &query, &format!("/actions/workflows/{id}/runs"))
+        }
         None => not_found(),
     }
 }
@@ -185,7 +200,7 @@ async fn all_runs(
     if !github.is_visible(&owner, &name, &admitted.caller) {
         return not_found();
     }
-    github.runs(None, &query, "/actions/runs")
+    github.runs(&admitted.api, None, &query, "/actions/runs")
 }
 
 async fn run(
@@ -198,7 +213,25 @@ async fn run(
     match found.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
         Some(run) => {
             let file = state.workflows.get(&run.workflow).map_or("", |workflow| workflow.file.as_str());
-            Json(github.repository().run(run, file)).into_response()
+            Json(github.repository(&admitted.api).run(run, file)).into_response()
+        }
+        None => not_found(),
+    }
+}
+
+/// Every run of this world is one job.
+async fn jobs(
+    State(github): Shared,
+    Extension(admitted): Extension<Admitted>,
+    Path((owner, name, id)): Path<(String, String, String)>,
+) -> Response {
+    let state = github.state();
+    let found = id.parse().ok().and_then(|id: u64| state.runs.get(&id));
+    match found.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
+        Some(run) => {
+            let file = state.workflows.get(&run.workflow).map_or("", |workflow| workflow.file.as_str());
+            let job = github.repository(&admitted.api).job(run, file);
+            Json(json!({"total_count": 1, "jobs": [job]})).into_response()
         }
         None => not_found(),
     }
@@ -212,7 +245,9 @@ async fn run_artifacts(
 ) -> Response {
     let known = id.parse().ok().filter(|id| github.state().runs.contains_key(id));
     match known.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
-        Some(run) => github.artifact_list(Some(run), &query, &format!("/actions/runs/{run}/artifacts")),
+        Some(run) => {
+            github.artifact_list(&admitted.api, Some(run), &query, &format!("/actions/runs/{run}/artifacts"))
+        }
         None => not_found(),
     }
 }
@@ -226,7 +261,7 @@ async fn artifacts(
     if !github.is_visible(&owner, &name, &admitted.caller) {
         return not_found();
     }
-    github.artifact_list(None, &query, "/actions/artifacts")
+    github.artifact_list(&admitted.api, None, &query, "/actions/artifacts")
 }
 
 async fn artifact(
@@ -240,7 +275,8 @@ async fn artifact(
     };
     let state = github.state();
     let expired = github.is_expired(&artifact);
-    Json(github.repository().artifact(&artifact, state.runs.get(&artifact.run), expired)).into_response()
+    Json(github.repository(&admitted.api).artifact(&artifact, state.runs.get(&artifact.run), expired))
+        .into_response()
 }
 
 async fn delete_artifact(

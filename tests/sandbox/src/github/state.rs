@@ -52,6 +52,11 @@ impl Run {
     pub fn check_suite(&self) -> u64 {
         self.id + 17
     }
+
+    /// The id of its one job: derived, no job of this world has a log or steps.
+    pub fn job(&self) -> u64 {
+        self.id + 31
+    }
 }
 
 /// An artifact of a run.

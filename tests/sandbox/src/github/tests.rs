@@ -307,3 +307,37 @@ async fn a_deleted_artifact_is_not_found() {
     assert_eq!(bench.call(Method::DELETE, &path).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(bench.zip(id).await.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn urls_name_the_host_by_which_somebody_came() {
+    let bench = bench().await;
+    let run = bench.github.add_run(SeedRun::completed("archive.yml", "success", days_ago(2))).unwrap();
+    bench.github.add_run(SeedRun::completed("archive.yml", "success", days_ago(1))).unwrap();
+    let path = format!("/repos/apilos/apilos/actions/runs/{run}");
+    for (host, base) in [
+        ("api.github.com", "https://api.github.com".to_owned()),
+        ("API.GitHub.test:443", "https://api.github.test".to_owned()),
+        ("elsewhere.example.net", bench.github.endpoint()),
+    ] {
+        let asked = bench.call(Method::GET, &path).header("host", host).send().await.unwrap();
+        let shown: Value = asked.json().await.unwrap();
+        assert_eq!(shown["jobs_url"], format!("{base}{path}/jobs"), "{host}");
+        let listed = bench.call(Method::GET, &format!("{RUNS}?per_page=1")).header("host", host).send().await;
+        let link = listed.unwrap().headers()["link"].to_str().unwrap().to_owned();
+        assert!(link.starts_with(&format!("<{base}{RUNS}?")), "{host}: {link}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_has_one_job() {
+    let bench = bench().await;
+    let run = bench.github.add_run(SeedRun::completed("archive.yml", "failure", days_ago(2))).unwrap();
+    let shown = bench.get(&format!("/repos/apilos/apilos/actions/runs/{run}")).await;
+    let jobs = bench.get(&format!("/repos/apilos/apilos/actions/runs/{run}/jobs")).await;
+    let job = &jobs["jobs"][0];
+    assert_eq!((jobs["total_count"].as_u64(), job["run_id"].as_u64()), (Some(1), Some(run)));
+    assert_eq!((&job["status"], &job["conclusion"]), (&shown["status"], &shown["conclusion"]));
+    assert_eq!(job["completed_at"], shown["updated_at"]);
+    let unknown = bench.call(Method::GET, "/repos/apilos/apilos/actions/runs/1/jobs").send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+}

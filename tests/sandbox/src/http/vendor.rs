@@ -1,7 +1,7 @@
 //! How each vendor words a refusal that a fault forces on it, where the rule gives no body of its own.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::world::Fault;
@@ -27,7 +27,23 @@ pub(super) fn refusal(
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if service == "github" && status.is_client_error() {
+        response.headers_mut().extend(allowance());
+    }
     response
+}
+
+/// The code host's headers about its hourly limit, which stand on every answer: nearly nothing of it is used, so that nobody takes
+/// a refusal for the end of the hour.
+fn allowance() -> [(HeaderName, HeaderValue); 5] {
+    let reset = u64::try_from(chrono::Utc::now().timestamp()).unwrap_or_default() + 3_600;
+    [
+        (HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(5_000)),
+        (HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(4_999)),
+        (HeaderName::from_static("x-ratelimit-used"), HeaderValue::from(1)),
+        (HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from(reset)),
+        (HeaderName::from_static("x-ratelimit-resource"), HeaderValue::from_static("core")),
+    ]
 }
 
 /// A refusal by the service's own rules, for `reason`.
@@ -131,6 +147,7 @@ mod tests {
             (401, None, "Bad credentials"),
         ] {
             let answer = refusal("github", status, None, wait);
+            assert_eq!(answer.headers()["x-ratelimit-remaining"], "4999", "{status} {wait:?}");
             let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
             let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert!(told["message"].as_str().unwrap().contains(words), "{status} {wait:?}: {told}");

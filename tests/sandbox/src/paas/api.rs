@@ -60,7 +60,9 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
 }
 
 pub(super) use apps::NewApp;
+pub(super) use logs::event as log_event;
 pub(super) use processes::new_type;
+pub(super) use streams::relay;
 pub(super) use variables::set as set_variable;
 
 type Routes = Router<Arc<Paas>>;
@@ -118,6 +120,7 @@ fn inside_apps() -> Routes {
             "/v1/apps/{app}/collaborators/{id}",
             patch(collaborators::update).delete(collaborators::delete),
         )
+        .route("/v1/apps/{app}/private_network_domain_names", get(domains::private))
         .route("/v1/apps/{app}/domains", get(domains::list).post(domains::create))
         .route(
             "/v1/apps/{app}/domains/{id}",
@@ -140,5 +143,6 @@ fn around_projects() -> Routes {
         .route(&format!("{invitation}/cancel"), post(transfers::cancel).patch(transfers::cancel))
         .route("/v1/databases", get(dedicated::list).post(dedicated::create))
         .route("/v1/databases/{id}", get(dedicated::show))
+        .merge(dbapi::routes_of_later_clients())
         .route("/v1/apps/{app}/addons/{id}/resume", post(addons::resume))
 }

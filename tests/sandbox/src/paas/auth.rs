@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State as Shared;
+use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{delete, get, patch, post};
 use serde_json::json;
 
 use super::reply::{Answer, Refusal, Reply};
 use super::session::{self, Session};
-use super::{Paas, REGION, view};
+use super::{Paas, REGION, Urls, view};
 
+mod integrations;
 mod keys;
 mod tokens;
 
@@ -25,8 +27,9 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", get(keys::show).delete(keys::delete))
         .route("/v1/tokens", get(tokens::list))
-        .route("/v1/scm_integrations", get(integrations))
-        .route("/v1/scm_integrations/{id}", get(no_integration))
+        .route("/v1/scm_integrations", get(integrations::list).post(integrations::create))
+        .route("/v1/scm_integrations/{id}", get(integrations::show).delete(integrations::delete))
+        .route("/v1/scm_integrations/{id}/import_keys", post(integrations::import_keys))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     Router::new()
@@ -49,19 +52,12 @@ async fn stop_free_trial(_: Session) -> Reply {
     Reply::ok(json!({}))
 }
 
-/// The user's links to code hosts, which are the account's and not a region's: nobody here has one.
-async fn integrations(_: Session) -> Reply {
-    Reply::ok(json!({"scm_integrations": []}))
-}
-
-async fn no_integration(_: Session) -> Refusal {
-    Refusal::NotFound("scm_integration")
-}
-
-async fn regions(Shared(paas): Shared<Arc<Paas>>) -> Reply {
-    let urls = paas.urls();
+/// The region, under the names by which somebody came: a client that has them built in goes on by them.
+async fn regions(Shared(paas): Shared<Arc<Paas>>, headers: HeaderMap) -> Reply {
+    let by_name = session::is_by_name(&headers);
+    let (urls, ssh) = (if by_name { Urls::named() } else { paas.urls() }, paas.ssh_endpoint(by_name));
     Reply::ok(json!({"regions": [{
-        "name": REGION, "display_name": "Paris - Outscale", "ssh": paas.ssh_endpoint(), "api": urls.api,
+        "name": REGION, "display_name": "Paris - Outscale", "ssh": ssh, "api": urls.api,
         "database_api": urls.database, "dashboard": urls.auth, "default": true,
     }]}))
 }

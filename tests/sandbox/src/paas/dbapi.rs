@@ -20,6 +20,7 @@ mod backups;
 mod databases;
 mod download;
 pub(super) mod features;
+mod logs;
 mod observe;
 mod restorations;
 mod types;
@@ -55,13 +56,22 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
         .route("/api/databases/{id}/backup_restorations/{restoration}", get(restorations::show))
         .route("/api/databases/{id}/action", post(actions::act))
         .route("/api/databases/{id}/metrics", get(observe::metrics))
-        .route("/api/databases/{id}/logs", get(observe::logs))
-        .route("/api/databases/{id}/logs_archives", get(observe::logs_archives))
+        .route("/api/databases/{id}/logs", get(logs::address))
+        .route("/api/databases/{id}/logs_archives", get(logs::archives))
         .route("/api/databases/{id}/maintenance", get(observe::maintenance))
         .route("/api/databases/{id}/maintenance/{one}", get(observe::one_maintenance))
         .route("/api/operations/{id}", get(observe::operation))
         .route("/api/backups/{backup}", get(backups::show_alone))
         .merge(about_types())
+}
+
+/// What later command lines ask of the regional host's own API, with a user's bearer.
+pub(super) fn routes_of_later_clients() -> Router<Arc<Paas>> {
+    Router::new()
+        .route("/v1/databases/{id}/backups", get(backups::list).post(backups::create))
+        .route("/v1/databases/{id}/backups/{backup}/archive", get(backups::archive))
+        .route("/v1/databases/{id}/logs", get(logs::address))
+        .route("/v1/backups/{backup}", get(backups::show_alone))
 }
 
 fn about_types() -> Router<Arc<Paas>> {
@@ -80,7 +90,7 @@ fn about_types() -> Router<Arc<Paas>> {
 pub(super) fn open_routes() -> Router<Arc<Paas>> {
     Router::new()
         .route("/api/databases/{id}/backups/{backup}/download", get(download::download))
-        .route("/api/databases/{id}/logs/read", get(observe::read_logs))
+        .route("/api/databases/{id}/logs/read", get(logs::read))
         .route("/api/ca_certificate", get(observe::ca_certificate))
 }
 

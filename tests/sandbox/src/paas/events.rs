@@ -70,11 +70,9 @@ impl Paas {
     /// What the call is about, before it changes anything.
     fn before(&self, template: &str, path: &[String], session: &Session) -> Before {
         let state = self.state();
-        let app = if template.starts_with("/v1/apps/{app}") || template.starts_with("/v1/apps/{parent}") {
-            path.first().and_then(|key| state.app(key))
-        } else {
-            None
-        };
+        // A child is an app of its own: its first event is not its parent's.
+        let is_about_one = template.starts_with("/v1/apps/{app}") && !template.ends_with("/child_apps");
+        let app = path.first().filter(|_| is_about_one).and_then(|key| state.app(key));
         let named = path.first().map_or_else(String::new, |id| state.named(id));
         Before {
             app: app.map(|app| tell::Known::of(&state, app)),

@@ -41,10 +41,11 @@ pub struct SeedBackup {
 }
 
 impl Paas {
-    /// A user with a default project: their id and an API token.
+    /// A user with a default project and a link to GitHub: their id and an API token.
     pub fn seed_user(&self, username: &str, email: &str) -> (String, String) {
         let id = format!("us-{}", self.world.ids.uuid());
         let project = self.new_project(&id, "default", true);
+        let integration = self.new_integration(&id, "github", "https://github.com");
         let user = User {
             id: id.clone(),
             username: username.into(),
@@ -55,6 +56,7 @@ impl Paas {
             let mut state = self.state();
             state.users.push(user);
             state.projects.push(project);
+            state.integrations.push(integration);
         }
         let token = self.new_token(&id, "sandbox").secret;
         (id, token)

@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) addon: Option<String>,
     /// The JWT's `rnd`: how a token minted from this one is counted with it.
     pub(super) rnd: String,
+    /// Whether they came by the vendor's own name: then other hosts, too, are told by their names.
+    pub(super) by_name: bool,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Session {
@@ -58,7 +60,8 @@ async fn guarded(paas: &Paas, window: &str, mut request: Request<Body>, next: Ne
     let caller = Caller(claims.uuid.clone());
     let mut response = if paas.admit(window, &claims) {
         let Claims { uuid, addon_uuid, rnd, .. } = claims;
-        request.extensions_mut().insert(Session { user: uuid, addon: addon_uuid, rnd });
+        let by_name = is_by_name(request.headers());
+        request.extensions_mut().insert(Session { user: uuid, addon: addon_uuid, rnd, by_name });
         next.run(request).await
     } else {
         Refusal::RetryLater.into_response()
@@ -104,6 +107,11 @@ impl Paas {
     pub(super) fn origin_of(&self, session: &Session) -> String {
         self.state().minted.get(&session.rnd).cloned().unwrap_or_default()
     }
+}
+
+/// Whether a request asks for one of the vendor's own host names, which lead here only where `exec` makes them.
+pub(super) fn is_by_name(headers: &axum::http::HeaderMap) -> bool {
+    crate::http::host(headers).is_some_and(|host| host.ends_with(".scalingo.com"))
 }
 
 /// User and password of a Basic header.

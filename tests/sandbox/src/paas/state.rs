@@ -7,7 +7,7 @@ pub(super) mod addon;
 pub(super) mod app;
 pub(super) mod event;
 
-pub(super) use account::{ApiToken, Project, SshKey, Transfer, User};
+pub(super) use account::{ApiToken, Integration, Project, SshKey, Transfer, User};
 pub(super) use addon::{Addon, Backup, Database, DatabaseUser, Feature, Restoration};
 pub(super) use app::{
     App, Collaborator, Container, Deployment, Domain, Operation, OwnTls, StartedOneOff, Variable,
@@ -22,6 +22,9 @@ pub(super) struct State {
     /// Which API token a JWT came from: `rnd` → token id.
     pub(super) minted: std::collections::HashMap<String, String>,
     pub(super) keys: Vec<SshKey>,
+    /// Links to code hosts.
+    #[serde(default)]
+    pub(super) integrations: Vec<Integration>,
     pub(super) projects: Vec<Project>,
     /// Invitations to take a project over.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! The three APIs over real sockets, on a world of the real things without an estate.
 
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ pub(super) async fn site() -> Site {
     let databases = Databases::start(&world).await.unwrap();
     databases.admit(&runner);
     let ingress = Ingress::start(&world, &runner, authority).await.unwrap();
-    let dns = Dns::start(&world, "apilos.test", IpAddr::from([127, 0, 0, 1])).await.unwrap();
+    let dns = Dns::start(&world, "apilos.test", Ipv4Addr::LOCALHOST.into()).await.unwrap();
     let paas = Paas::start(&world, Plane { databases, redis, runner, ingress, dns }).await.unwrap();
     let (user, api_token) = paas.seed_user("agence", "ops@exemple.test");
     let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();

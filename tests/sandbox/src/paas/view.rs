@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Paas;
 use super::catalogue::{self, Plan, Provider};
+use super::session::Session;
 use super::state::{Addon, App, State, User};
 
 mod database;
@@ -45,16 +46,16 @@ pub(super) fn myself(user: &User) -> Value {
     })
 }
 
-/// An app.
-pub(super) fn app(paas: &Paas, state: &State, app: &App) -> Value {
-    let (ssh, urls) = (paas.ssh_endpoint(), paas.urls());
+/// An app, as it is shown to whoever asks.
+pub(super) fn app(paas: &Paas, state: &State, app: &App, session: &Session) -> Value {
+    let urls = paas.urls();
     let url = format!("https://{}", app.default_host());
     let stream = urls.api.replacen("http", "ws", 1);
     let project = state.projects.iter().find(|project| project.id == app.project);
     json!({
         "id": app.id, "uuid": app.uuid, "name": app.name, "region": super::REGION,
         "parent_app_name": app.parent.as_deref().unwrap_or_default(),
-        "git_url": format!("ssh://git@{ssh}/{}.git", app.name),
+        "git_url": paas.git_url(&app.name, session.by_name),
         "url": url, "base_url": url, "status": app.status,
         "owner": somebody(state.user(&app.owner)),
         "project": project.map(|project| json!({"id": project.id, "name": project.name})),

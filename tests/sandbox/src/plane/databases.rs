@@ -271,6 +271,12 @@ impl Databases {
         self.addon(resource_id)?.log_tail().await
     }
 
+    /// What the addon's server wrote into its log after its first `from` bytes, whole lines only, and how far that is. From the
+    /// end where there are not so many.
+    pub async fn log_from(&self, resource_id: &str, from: u64) -> Result<(String, u64), DatabaseError> {
+        self.addon(resource_id)?.log_from(from).await
+    }
+
     /// Brings the database back to what `file`, a custom-format dump, holds; objects that it does not hold stay.
     pub async fn restore_dump(&self, resource_id: &str, file: &Path) -> Result<(), DatabaseError> {
         self.addon(resource_id)?.restore_dump(&self.binaries, file).await

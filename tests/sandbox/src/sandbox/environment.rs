@@ -75,7 +75,7 @@ pub(super) fn hosts(parts: &Parts) -> Vec<(&'static str, SocketAddr)> {
         (&["auth.scalingo.test", "auth.scalingo.com"], urls.auth),
         (&["api.osc-fr1.scalingo.test", "api.osc-fr1.scalingo.com"], urls.api),
         (&["db-api.osc-fr1.scalingo.test", "db-api.osc-fr1.scalingo.com"], urls.database),
-        (&["api.github.test", "api.github.com"], parts.github.endpoint()),
+        (&crate::github::HOSTS, parts.github.endpoint()),
         (&["api.alwaysdata.test", "api.alwaysdata.com"], parts.alwaysdata.endpoint()),
     ];
     let at = |url: &str| url::Url::parse(url).ok()?.socket_addrs(|| None).ok()?.first().copied();

@@ -21,7 +21,8 @@ fn stage() -> Stage {
     });
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("hosts"), "127.0.0.1 localhost\n127.0.0.1 app.example.test\n").unwrap();
-    let doors = format!(r#"{{"address":null,"ports":{{"80":{port}}}}}"#);
+    let doors =
+        format!(r#"{{"address":null,"ports":{{"80":{port}}},"name_servers":{{"127.78.0.1":{port}}}}}"#);
     std::fs::write(dir.path().join("doors.json"), doors).unwrap();
     Stage { dir, port }
 }
@@ -44,6 +45,12 @@ fn text(output: &Output) -> String {
 #[test]
 fn a_name_of_the_world_answers_on_its_standard_port() {
     let output = stage().exec("curl -sS --max-time 10 http://app.example.test/");
+    assert_eq!(text(&output), "hello", "{output:?}");
+}
+
+#[test]
+fn a_name_server_has_port_53_of_its_own_address() {
+    let output = stage().exec("curl -sS --max-time 10 http://127.78.0.1:53/");
     assert_eq!(text(&output), "hello", "{output:?}");
 }
 

@@ -129,3 +129,10 @@ fn a_pseudo_alias_asks_to_be_flattened() {
             .all(|r| r.record_type() != RecordType::ANAME)
     );
 }
+
+#[test]
+fn every_type_at_an_alias_is_the_alias_and_no_refusal_beside_it() {
+    let zone = zone(&[("siap", RecordKind::Cname, "app.osc-fr1.scalingo.test")]);
+    let reply = ask(&zone, "siap.apilos.test", RecordType::ANY);
+    assert_eq!((reply.answers.len(), reply.authority.len()), (1, 0));
+}

@@ -16,7 +16,7 @@ use crate::paas::{Paas, catalogue, rules, view, work};
 pub(super) async fn list(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Reply {
     let state = paas.state();
     let mine = state.apps.iter().filter(|app| role(app, &session.user).is_some());
-    Reply::ok(json!({"apps": mine.map(|app| view::app(&paas, &state, app)).collect::<Value>()}))
+    Reply::ok(json!({"apps": mine.map(|app| view::app(&paas, &state, app, &session)).collect::<Value>()}))
 }
 
 /// `GET /v1/apps/:app`.
@@ -27,7 +27,7 @@ pub(super) async fn show(
 ) -> Answer {
     let state = paas.state();
     let app = state.app_for(&session.user, &key, Role::Limited)?;
-    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})))
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})))
 }
 
 /// `POST /v1/apps`; with `X-Dry-Run: true` only validated.
@@ -49,7 +49,7 @@ pub(super) async fn create(
         paas.state().app_for(&session.user, parent, Role::Collaborator)?;
     }
     let dry = headers.get("x-dry-run").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
-    paas.create_app(&session.user, &request, dry)
+    paas.create_app(&session, &session.user, &request, dry)
 }
 
 /// `POST /v1/apps/:parent/child_apps`.
@@ -66,7 +66,7 @@ pub(super) async fn create_child(
     };
     let name = text(input.wrapped("app")?, "name");
     let request = NewApp { name, stack: &stack, project: &project, hds: false, parent: Some(&parent) };
-    paas.create_app(&owner, &request, false)
+    paas.create_app(&session, &owner, &request, false)
 }
 
 /// `PATCH` (wrapped) and `PUT` (unwrapped) `/v1/apps/:app`: the switches, the stack and the project.
@@ -97,7 +97,7 @@ pub(super) async fn update(
     app.updated_at = paas.world.clock.wall();
     paas.plane.ingress.set_force_https(&app.name, app.force_https);
     let app = state.app_for(&session.user, &key, Role::Collaborator)?;
-    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})).about(&app.name))
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})).about(&app.name))
 }
 
 /// The stack and project that a change names, if it may.
@@ -136,7 +136,7 @@ pub(super) async fn rename(
     paas.move_default_domain(&old_host, &app.default_host(), &app.name);
     paas.move_processes(&old, app);
     let app = state.app_for(&session.user, new, Role::Owner)?;
-    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app)})).about(new))
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})).about(new))
 }
 
 /// `DELETE /v1/apps/:app?current_name=`: at once, with all that hangs on it.
@@ -191,10 +191,10 @@ fn check_name(state: &State, name: &str, field: &str) -> Result<(), Refusal> {
 }
 
 impl Paas {
-    fn create_app(&self, user: &str, wanted: &NewApp<'_>, dry: bool) -> Answer {
+    fn create_app(&self, session: &Session, owner: &str, wanted: &NewApp<'_>, dry: bool) -> Answer {
         let mut state = self.state();
-        let app = self.new_app(&state, user, wanted)?;
-        let shown = json!({"app": view::app(self, &state, &app)});
+        let app = self.new_app(&state, owner, wanted)?;
+        let shown = json!({"app": view::app(self, &state, &app, session)});
         if !dry {
             self.publish(&app);
             state.apps.push(app);

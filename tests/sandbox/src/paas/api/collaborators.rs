@@ -153,5 +153,5 @@ pub(super) async fn accept(
     for who in state.apps[place].collaborators.iter_mut().filter(|who| invited(who)) {
         who.user = Some(session.user.clone());
     }
-    Reply::ok(json!({"app": view::app(&paas, &state, &state.apps[place])})).into_response()
+    Reply::ok(json!({"app": view::app(&paas, &state, &state.apps[place], &session)})).into_response()
 }

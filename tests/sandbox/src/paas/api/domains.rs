@@ -6,6 +6,7 @@ use axum::extract::{Path, State as Shared};
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
+use super::events;
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
 use crate::paas::session::{Role, Session};
 use crate::paas::state::{App, Domain, OwnTls, State};
@@ -15,6 +16,8 @@ use crate::plane::ingress::{OwnCertificate, OwnCertificateError};
 
 /// Domains of one app.
 const LIMIT: usize = 20;
+/// Private names of a page.
+const NAMES: usize = 20;
 /// Days that a certificate is valid.
 const CERTIFICATE_DAYS: i64 = 45;
 
@@ -45,6 +48,19 @@ pub(super) async fn list(
     let state = paas.state();
     let app = state.app_for(&session.user, &key, Role::Collaborator)?;
     Ok(Reply::ok(json!({"domains": app.domains.iter().map(|domain| shown(app, domain)).collect::<Value>()})))
+}
+
+/// `GET …/private_network_domain_names`: this world has no private networks between apps. The vendor's client takes the page's
+/// numbers beside `data`, where its other lists have them one deeper: both are there.
+pub(super) async fn private(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(key): Path<String>,
+) -> Answer {
+    paas.state().app_for(&session.user, &key, Role::Limited)?;
+    let mut meta = json!({"current_page": 1, "page_size": NAMES, "prev_page": 1, "next_page": 1, "total_pages": 1, "total_count": 0});
+    meta["pagination"] = events::pagination(1, NAMES, 0)["pagination"].clone();
+    Ok(Reply::ok(json!({"domain_names": {"data": [], "meta": meta}})))
 }
 
 /// `GET …/domains/:id`.

@@ -65,6 +65,9 @@ fn address(kind: &str, wanted: &Map<String, Value>) -> Option<String> {
         "ovh-graylog" => Some(format!("ovh://:{}@{}:6514", given("token")?, given("host")?)),
         "logentries" => Some(format!("https://webhook.logentries.com/noformat/logs/{}", given("token")?)),
         "appsignal" | "logtail" => Some(format!("{kind}://{}", given("token")?)),
+        "syslog" if given("token").is_some() => {
+            Some(format!("syslog://:{}@{}:{}", given("token")?, given("host")?, port?))
+        }
         _ => Some(format!("tcp+tls://{}:{}", given("host")?, port?)),
     }
 }

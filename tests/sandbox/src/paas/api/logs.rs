@@ -40,7 +40,7 @@ pub(super) async fn address(
     }
     let timestamp = paas.world.clock.wall().timestamp();
     let url = format!("{}/logs/{}?token={token}&timestamp={timestamp}", paas.urls().api, app.name);
-    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app), "logs_url": url})))
+    Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session), "logs_url": url})))
 }
 
 /// `GET …/logs_archives`: this world is younger than its first archive.
@@ -110,7 +110,8 @@ fn follow(paas: Arc<Paas>, upgrade: WebSocketUpgrade, app: &str, filter: Filter)
     })
 }
 
-fn event(line: &Line) -> String {
+/// A line as a follower is told of it.
+pub(in crate::paas) fn event(line: &Line) -> String {
     json!({"event": "log", "log": format!("{}\n", line.shown()), "timestamp": date(line.at)}).to_string()
 }
 

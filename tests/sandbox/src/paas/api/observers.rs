@@ -35,7 +35,7 @@ const NOTIFIERS: Kind = Kind { list: "notifiers", item: "notifier", needs: &["na
 
 /// Where notifications can go.
 const PLATFORMS: &[(&str, &str)] =
-    &[("email", "E-mail"), ("webhook", "Webhook"), ("slack", "Slack"), ("rocker_chat", "Rocket Chat")];
+    &[("email", "Email"), ("webhook", "Webhook"), ("slack", "Slack"), ("rocket_chat", "Rocket.Chat")];
 
 /// Routes of all lists.
 pub(super) fn routes() -> Router<Arc<Paas>> {
@@ -154,7 +154,7 @@ fn blank(kind: Kind, app: &App, paas: &Paas) -> Value {
         }),
         _ => json!({
             "name": "", "active": true, "type": "webhook", "send_all_events": false, "send_all_alerts": false,
-            "selected_event_ids": [], "type_data": {}, "platform_id": "",
+            "selected_event_ids": [], "type_data": {}, "platform_id": "", "app": app.name,
         }),
     };
     if let (Value::Object(made), Value::Object(own)) = (&mut made, own) {
@@ -167,21 +167,39 @@ fn blank(kind: Kind, app: &App, paas: &Paas) -> Value {
 fn apply(one: &mut Value, change: &Map<String, Value>) {
     let Value::Object(one) = one else { return };
     for (name, value) in change {
-        let fixed = matches!(name.as_str(), "id" | "app_id" | "created_at" | "updated_at");
-        if !fixed && !value.is_null() && one.contains_key(name) {
-            let is_duration = name == "remind_every" && value.is_number();
-            let value = if is_duration {
-                json!(go_duration(value.as_u64().unwrap_or_default()))
-            } else {
-                value.clone()
-            };
-            one.insert(name.clone(), value);
+        let Some(present) = one.get(name) else { continue };
+        let fixed = matches!(name.as_str(), "id" | "app_id" | "app" | "created_at" | "updated_at");
+        if fixed || is_unsaid(name, value) {
+            continue;
         }
+        let value = match value {
+            // A list that the vendor's Go client was given empty arrives as null.
+            Value::Null if present.is_array() => json!([]),
+            Value::Null => continue,
+            Value::Number(nanoseconds) if name == "remind_every" => {
+                json!(go_duration(nanoseconds.as_u64().unwrap_or_default()))
+            }
+            value => value.clone(),
+        };
+        one.insert(name.clone(), value);
     }
     if let Some((name, _)) =
         PLATFORMS.iter().find(|(name, _)| one.get("platform_id") == Some(&json!(events::type_id(name))))
     {
         one.insert("type".into(), json!(name));
+        let has_data = one.get("type_data").and_then(Value::as_object).is_some_and(|data| !data.is_empty());
+        if *name == "email" && !has_data {
+            one.insert("type_data".into(), json!({"user_ids": [], "emails": []}));
+        }
+    }
+}
+
+/// What the vendor's Go client sends of a notifier with every change, whether it was given or not: it cannot leave these out.
+fn is_unsaid(name: &str, value: &Value) -> bool {
+    match name {
+        "platform_id" | "type" => value == "",
+        "type_data" => value.as_object().is_some_and(Map::is_empty),
+        _ => false,
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn running(
 ) -> Answer {
     let state = paas.state();
     let app = state.app_for(&session.user, &key, Role::Limited)?;
-    let owner = view::app(&paas, &state, app);
+    let owner = view::app(&paas, &state, app, &session);
     let containers = paas.plane.runner.containers(&app.name);
     let formation = containers.iter().map(|container| {
         let kind = app.formation.iter().find(|kind| kind.name == container.kind);

@@ -1,16 +1,18 @@
 //! The link of an app to a repository at GitHub or GitLab: kept as it is set. There is no such repository in reach here, so nothing
 //! is deployed from it: what would, says so.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use serde_json::{Map, Value, json};
 
+use super::events;
 use crate::paas::Paas;
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
-use crate::paas::session::{Role, Session};
+use crate::paas::session::{Role, Session, role};
 use crate::paas::view::{self, date};
 
 /// Settings of a link that a client may set, with what they are at first.
@@ -21,6 +23,8 @@ const SETTINGS: &[(&str, bool)] = &[
     ("delete_stale_enabled", false),
     ("automatic_creation_from_forks_allowed", false),
 ];
+/// Links of a page, at most.
+const MOST: usize = 100;
 const HOURS: &[&str] = &["hours_before_delete_on_close", "hours_before_delete_stale"];
 
 /// All routes.
@@ -35,10 +39,27 @@ pub(super) fn routes() -> Router<Arc<Paas>> {
         .route("/v1/apps/{app}/scm_repo_link/review_apps", get(review_apps))
         .route("/v1/apps/{app}/scm_repo_link/branches", get(branches))
         .route("/v1/apps/{app}/scm_repo_link/pulls", get(pulls))
+        .route("/v1/apps/{app}/scm_repo_link/pulls/{number}", get(pull))
+        .route("/v1/scm_repo_links", get(list))
 }
 
 fn missing() -> Refusal {
     Refusal::NotFound("scm_repo_link")
+}
+
+/// `GET /v1/scm_repo_links`: those of all apps that the user sees.
+async fn list(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Query(query): Query<HashMap<String, String>>,
+) -> Reply {
+    let state = paas.state();
+    let mine = state.apps.iter().filter(|app| role(app, &session.user).is_some());
+    let links: Vec<&Value> = mine.filter_map(|app| app.scm_link.as_ref()).collect();
+    let (page, size) = events::paging(&query, MOST);
+    let shown = links.iter().skip((page - 1).saturating_mul(size)).take(size);
+    let meta = events::pagination(page, size, links.len());
+    Reply::ok(json!({"scm_repo_links": shown.collect::<Vec<_>>(), "meta": meta}))
 }
 
 async fn show(Shared(paas): Shared<Arc<Paas>>, session: Session, Path(key): Path<String>) -> Answer {
@@ -167,6 +188,16 @@ async fn branches(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> 
 
 async fn pulls(s: Shared<Arc<Paas>>, session: Session, key: Path<String>) -> Answer {
     nothing(&s, &session, &key, "pulls")
+}
+
+/// A repository that cannot be reached has no pull request.
+async fn pull(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path((key, _)): Path<(String, String)>,
+) -> Answer {
+    nothing(&paas, &session, &key, "pulls")?;
+    Err(Refusal::NotFound("pull_request"))
 }
 
 fn nothing(paas: &Paas, session: &Session, key: &str, list: &str) -> Answer {

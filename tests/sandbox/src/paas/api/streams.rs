@@ -64,7 +64,7 @@ async fn authenticated(socket: &mut WebSocket) -> Option<String> {
 }
 
 /// Sends what comes and a ping now and then, until either side ends.
-pub(super) async fn relay(
+pub(in crate::paas) async fn relay(
     socket: &mut WebSocket,
     events: &mut mpsc::UnboundedReceiver<String>,
     ping: &Value,

@@ -1,11 +1,9 @@
-//! What can be looked at besides the database itself: its CA, metrics, logs, maintenance, operations.
+//! What can be looked at besides the database itself: its CA, metrics, maintenance, operations.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::{Path, Query, State as Shared};
-use axum::http::{StatusCode, header};
+use axum::extract::{Path, State as Shared};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -13,10 +11,7 @@ use super::{opened, running};
 use crate::paas::Paas;
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::session::Session;
-use crate::paas::state::Source;
 
-/// World time that a log's address is valid.
-const LIFE: Duration = Duration::from_hours(1);
 const SIZES: &str = "SELECT pg_database_size(current_database()) AS disk,
     (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename <> current_user) AS connections,
     current_setting('max_connections')::int AS max_connections";
@@ -50,56 +45,6 @@ pub(super) async fn metrics(
         "database_size": row["disk"], "real_disk_size": row["disk"], "instances_metrics": [],
         "database_stats": {"current_connections": row["connections"], "max_connections": row["max_connections"]},
     })))
-}
-
-/// `GET /databases/:id/logs`: where to read them.
-pub(super) async fn logs(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
-    let secret = paas.world.ids.secret(48);
-    let ends_at = (paas.world.clock.elapsed() + LIFE).as_secs_f64();
-    let mut state = paas.state();
-    let (_, addon) = opened(&state, &session, &id)?;
-    let (opens, path) = (addon.id.clone(), format!("/api/databases/{}/logs/read?token={secret}", addon.id));
-    state.downloads.insert(secret, Source { opens, ends_at });
-    Ok(Reply::ok(json!({"url": format!("{}{path}", paas.urls().database)})))
-}
-
-/// What that address answers: the end of the server's log, the last `n` lines.
-pub(super) async fn read_logs(
-    Shared(paas): Shared<Arc<Paas>>,
-    Path(id): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let text = |key: &str| query.get(key).map_or("", String::as_str);
-    let now = paas.world.clock.elapsed().as_secs_f64();
-    let resource = {
-        let state = paas.state();
-        let link = state.downloads.get(text("token")).filter(|link| link.opens == id && link.ends_at > now);
-        link.and_then(|_| state.addon(&id)).map(|(_, addon)| addon.resource_id.clone())
-    };
-    let Some(resource) = resource else {
-        return Refusal::Unauthorized("invalid or expired token".into()).into_response();
-    };
-    let Ok(log) = paas.plane.databases.log_tail(&resource).await else {
-        return StatusCode::NO_CONTENT.into_response();
-    };
-    let lines: Vec<&str> = log.lines().collect();
-    let wanted = text("n").parse().unwrap_or(100);
-    let tail = &lines[lines.len().saturating_sub(wanted)..];
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], tail.join("\n") + "\n").into_response()
-}
-
-/// `GET /databases/:id/logs_archives`: none yet.
-pub(super) async fn logs_archives(
-    Shared(paas): Shared<Arc<Paas>>,
-    session: Session,
-    Path(id): Path<String>,
-) -> Answer {
-    opened(&paas.state(), &session, &id)?;
-    Ok(Reply::ok(json!({"archives": [], "next_cursor": "", "has_more": false})))
 }
 
 /// `GET /databases/:id/maintenance`: this world never needs any.

@@ -123,6 +123,7 @@ pub(super) fn events(before: &Before, call: &Call<'_>) -> Told {
         ("POST", Some("/rename")) => {
             vec![("rename_app", json!({"old_name": was.name, "new_name": call.answered["app"]["name"]}))]
         }
+        ("POST", Some("/child_apps")) => vec![("new_app", json!({"git_source": ""}))],
         ("POST", Some("/scale")) => vec![("scale", scaled(was, call))],
         ("POST", Some("/restart")) => {
             vec![(
@@ -147,7 +148,7 @@ pub(super) fn events(before: &Before, call: &Call<'_>) -> Told {
 fn elsewhere(before: &Before, call: &Call<'_>) -> Told {
     let answered = call.answered;
     match (call.method, call.template) {
-        ("POST", "/v1/apps" | "/v1/apps/{parent}/child_apps") => vec![("new_app", json!({"git_source": ""}))],
+        ("POST", "/v1/apps") => vec![("new_app", json!({"git_source": ""}))],
         ("GET", "/v1/apps/collaboration") => {
             vec![("accept_collaborator", json!({"collaborator": before.user}))]
         }
@@ -352,13 +353,21 @@ fn scm(before: &Before, was: &Known, call: &Call<'_>) -> Told {
 fn observers(was: &Known, call: &Call<'_>, rest: &str) -> Told {
     let list = rest.trim_start_matches('/').split('/').next().unwrap_or_default();
     let old = call.path.get(2).and_then(|id| was.observers.get(id)).cloned().unwrap_or(Value::Null);
-    let (kinds, key): ([&'static str; 3], &str) = match list {
-        "alerts" => (["new_alert", "edit_alert", "delete_alert"], "alert"),
-        "autoscalers" => (["new_autoscaler", "edit_autoscaler", "delete_autoscaler"], "autoscaler"),
-        "notifiers" => (["new_notifier", "edit_notifier", "delete_notifier"], "notifier"),
-        "log_drains" => (["new_log_drain", "edit_log_drain", "delete_log_drain"], "drain"),
+    // The vendor's clients know no event of a changed alert.
+    let (made, changed, gone, key): (&'static str, Option<&'static str>, &'static str, &str) = match list {
+        "alerts" => ("new_alert", None, "delete_alert", "alert"),
+        "autoscalers" => ("new_autoscaler", Some("edit_autoscaler"), "delete_autoscaler", "autoscaler"),
+        "notifiers" => ("new_notifier", Some("edit_notifier"), "delete_notifier", "notifier"),
+        "log_drains" => ("new_log_drain", None, "delete_log_drain", "drain"),
         _ => return Told::new(),
     };
+    let kind = match call.method {
+        "POST" if call.path.len() == 2 => Some(made),
+        "PATCH" | "PUT" => changed,
+        "DELETE" => Some(gone),
+        _ => None,
+    };
+    let Some(kind) = kind else { return Told::new() };
     let now = if call.answered[key].is_object() { &call.answered[key] } else { &old };
     let data = match key {
         // The vendor sends these two numbers as text here.
@@ -376,12 +385,6 @@ fn observers(was: &Known, call: &Call<'_>, rest: &str) -> Told {
             "container_type": now["container_type"], "metric": now["metric"], "limit": now["limit"],
             "limit_text": now["limit"].to_string(), "send_when_below": now["send_when_below"],
         }),
-    };
-    let kind = match call.method {
-        "POST" if call.path.len() == 2 => kinds[0],
-        "PATCH" | "PUT" => kinds[1],
-        "DELETE" => kinds[2],
-        _ => return Told::new(),
     };
     vec![(kind, data)]
 }

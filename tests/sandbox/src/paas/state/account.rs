@@ -55,6 +55,19 @@ fn essence(line: &str) -> Vec<&str> {
     line.split_whitespace().take(2).collect()
 }
 
+/// A user's link to a code host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::paas) struct Integration {
+    pub(in crate::paas) id: String,
+    pub(in crate::paas) user: String,
+    /// `github`, `gitlab-self-hosted`, …
+    pub(in crate::paas) kind: String,
+    pub(in crate::paas) url: String,
+    /// The user's number at the code host.
+    pub(in crate::paas) uid: String,
+    pub(in crate::paas) created_at: DateTime<Utc>,
+}
+
 /// What apps, and their bill, belong to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::paas) struct Project {

@@ -268,3 +268,30 @@ async fn a_web_that_never_listens_times_out_and_the_old_version_stays() {
     let running = site.paas.plane.runner.containers("demarches-test");
     assert_eq!((running.len(), running[0].kind.as_str()), (1, "worker"));
 }
+
+#[tokio::test]
+async fn who_comes_by_the_vendors_name_is_told_the_ssh_servers_name_where_it_leads_here() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let asked = async |host: &str| {
+        let urls = site.paas.urls();
+        let get = async |url: String| {
+            let answer = site.http.get(url).bearer_auth(&site.bearer).header("host", host).send().await;
+            answer.unwrap().json::<Value>().await.unwrap()
+        };
+        let app = get(format!("{}/v1/apps/demarches-test", urls.api)).await;
+        let regions = get(format!("{}/v1/regions", urls.auth)).await;
+        let region = &regions["regions"][0];
+        [app["app"]["git_url"].clone(), region["ssh"].clone(), region["api"].clone()]
+    };
+    let by_address = asked("127.0.0.1").await;
+    assert_eq!(by_address[0], "ssh://git@127.0.0.1:22/demarches-test.git");
+    let doorless = asked("api.osc-fr1.scalingo.com").await;
+    assert_eq!(doorless[..2], by_address[..2], "without a door of that number");
+    let api = "https://api.osc-fr1.scalingo.com";
+    assert_eq!((&doorless[2], &by_address[2]), (&json!(api), &json!(site.paas.urls().api)));
+    site.paas.announce_ssh_door();
+    let named = ["git@ssh.osc-fr1.scalingo.com:demarches-test.git", "ssh.osc-fr1.scalingo.com:22", api];
+    assert_eq!(asked("api.osc-fr1.scalingo.com").await, named);
+    assert_eq!(asked("127.0.0.1").await, by_address);
+}

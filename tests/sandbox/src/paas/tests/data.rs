@@ -141,6 +141,19 @@ async fn hours_and_windows_are_set_in_both_shapes_and_answered_in_one() {
 #[tokio::test]
 async fn the_newest_sdk_reaches_the_same_by_the_regional_host() {
     let base = base().await;
+    let path = format!("/v1/databases/{}", base.id);
+    let (status, made) = base.site.post(&format!("{path}/backups"), json!({})).await;
+    assert_eq!(status, 201, "{made}");
+    let id = &made["database_backup"]["id"];
+    assert_eq!(&base.site.get(&format!("{path}/backups")).await.1["database_backups"][0]["id"], id);
+    let one = base.site.get(&format!("/v1/backups/{}", id.as_str().unwrap())).await;
+    assert_eq!((one.0, &one.1["database_backup"]["id"]), (200, id));
+    assert!(base.site.get(&format!("{path}/logs")).await.1["url"].is_string());
+    assert_eq!(
+        base.site.get(&path).await,
+        (404, json!({"error": "Database not found"})),
+        "it is no dedicated one"
+    );
     let (status, shown) = base.site.get(&format!("/api/databases/{}", base.id)).await;
     assert_eq!((status, &shown["database"]["resource_id"]), (200, &json!(base.resource)), "{shown}");
     assert_eq!(shown["database"]["status"], "running");

@@ -79,6 +79,7 @@ async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_it
         (drain("ovh-graylog", "", "gra1.logs.ovh.test", "", "t"), "ovh://:t@gra1.logs.ovh.test:6514"),
         (drain("logentries", "", "", "", "t"), "https://webhook.logentries.com/noformat/logs/t"),
         (drain("papertrail", "", "logs.test", "1234", ""), "tcp+tls://logs.test:1234"),
+        (drain("syslog", "", "logs.test", "6514", "t"), "syslog://:t@logs.test:6514"),
         (drain("elk", "https://u:p@elk.test/x", "", "", ""), "https://u:p@elk.test/x"),
         (drain("appsignal", "", "", "", "t"), "appsignal://t"),
         (drain("logtail", "", "", "", "t"), "logtail://t"),
@@ -102,7 +103,7 @@ async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_it
     let gone = format!("{path}?url=datadog%3A%2F%2Ft1%3Fregion%3Deu");
     assert_eq!(site.call("DELETE", &gone, Value::Null).await.0, 204);
     assert_eq!(site.get(&path).await.1, json!({"drains": []}));
-    assert_eq!(site.get(&format!("{APP}/log_drains")).await.1["drains"].as_array().unwrap().len(), 8);
+    assert_eq!(site.get(&format!("{APP}/log_drains")).await.1["drains"].as_array().unwrap().len(), 9);
     assert_eq!(site.get(&format!("{APP}/addons/unknown/log_drains")).await.0, 404);
 }
 
@@ -135,6 +136,13 @@ async fn a_repository_link_lives_and_dies() {
     let change = json!({"scm_repo_link": {"branch": "release"}});
     assert_eq!(site.call("PATCH", &path, change).await.1["scm_repo_link"]["branch"], "release");
     assert_eq!(site.post(&format!("{path}/manual_deploy"), json!({"branch": "main"})).await.0, 400);
+    let all = site.get("/v1/scm_repo_links").await.1;
+    assert_eq!(
+        (&all["scm_repo_links"][0]["repo"], &all["meta"]["pagination"]["total_count"]),
+        (&json!("site"), &json!(1))
+    );
+    let unknown = json!({"resource": "pull_request", "error": "not found"});
+    assert_eq!(site.get(&format!("{path}/pulls/7")).await, (404, unknown));
     assert_eq!(site.call("DELETE", &path, Value::Null).await.0, 204);
     assert_eq!(site.get(&path).await.0, 404);
 }
@@ -149,6 +157,76 @@ async fn lists_that_are_empty_in_this_world_have_the_vendors_shape() {
     );
     assert_eq!(site.get(&format!("{APP}/stats")).await.1, json!({"stats": []}));
     assert_eq!(site.get(&format!("{APP}/cron_tasks")).await.1, json!({"jobs": []}));
-    assert!(site.get("/v1/event_types").await.1["event_types"][0]["category_id"].is_string());
-    assert!(site.get("/v1/event_categories").await.1["event_categories"][0]["name"].is_string());
+    let private = site.get(&format!("{APP}/private_network_domain_names")).await.1["domain_names"].clone();
+    assert_eq!((&private["data"], &private["meta"]["total_count"]), (&json!([]), &json!(0)));
+}
+
+#[tokio::test]
+async fn event_types_are_those_that_notifiers_select_each_in_its_category() {
+    let site = site().await;
+    let types = site.get("/v1/event_types").await.1;
+    let categories = site.get("/v1/event_categories").await.1;
+    let category_of = |name: &str| {
+        let all = types["event_types"].as_array().unwrap();
+        let one = all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        let all = categories["event_categories"].as_array().unwrap();
+        all.iter().find(|category| category["id"] == one["category_id"]).unwrap()["name"].clone()
+    };
+    for (name, category) in [
+        ("app_deployed", "app_operations"),
+        ("app_crashed_repeated", "app_operations"),
+        ("addon_updated", "addons"),
+        ("collaborator_accepted", "collaborators"),
+        ("domain_removed", "domains"),
+        ("notifier_edited", "notifiers"),
+        ("variable_bulk_edited", "variables"),
+        ("github_unlink", "github"),
+    ] {
+        assert_eq!(category_of(name), category, "{name}");
+    }
+    assert!(!types.to_string().contains("new_app"), "a word of the timeline is among the types");
+    let positions = categories["event_categories"].as_array().unwrap().iter().map(|one| &one["position"]);
+    assert!(positions.eq(&[1, 2, 3, 4, 5, 6, 7]), "{categories}");
+}
+
+#[tokio::test]
+async fn an_alerts_notifiers_are_emptied_by_null() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let alert =
+        json!({"alert": {"container_type": "web", "metric": "cpu", "limit": 0.8, "notifiers": ["n1"]}});
+    let made = site.post(&format!("{APP}/alerts"), alert).await.1;
+    assert_eq!(made["alert"]["notifiers"], json!(["n1"]));
+    let one = format!("{APP}/alerts/{}", made["alert"]["id"].as_str().unwrap());
+    // As the vendor's Go client writes an empty list; what it leaves out of the rest is null, too.
+    let change = json!({"alert": {"notifiers": null, "limit": 0.9, "metric": null}});
+    let changed = site.call("PATCH", &one, change).await.1;
+    assert_eq!((&changed["alert"]["notifiers"], &changed["alert"]["metric"]), (&json!([]), &json!("cpu")));
+}
+
+#[tokio::test]
+async fn a_notifier_keeps_what_the_go_client_cannot_leave_out_of_a_change() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let platform = async |name: &str| {
+        let found = site.get(&format!("/v1/notification_platforms/search?name={name}")).await.1;
+        found["notification_platforms"][0]["id"].clone()
+    };
+    let webhook = json!({"name": "astreinte", "platform_id": platform("webhook").await, "type_data": {"webhook_url": "https://hook.test"}});
+    let made = site.post(&format!("{APP}/notifiers"), json!({"notifier": webhook})).await.1;
+    assert_eq!(made["notifier"]["app"], "demarches-test");
+    let one = format!("{APP}/notifiers/{}", made["notifier"]["id"].as_str().unwrap());
+    let change = json!({"notifier": {
+        "id": "", "app_id": "", "name": "nuit", "type": "", "platform_id": "", "type_data": {},
+        "created_at": "0001-01-01T00:00:00Z", "updated_at": "0001-01-01T00:00:00Z",
+    }});
+    let changed = site.call("PATCH", &one, change).await.1;
+    assert_eq!(changed["notifier"]["name"], "nuit");
+    for field in ["id", "app_id", "type", "platform_id", "type_data", "created_at"] {
+        assert_eq!(changed["notifier"][field], made["notifier"][field], "{field}");
+    }
+    let email = json!({"notifier": {"name": "courriel", "platform_id": platform("email").await}});
+    let made = site.post(&format!("{APP}/notifiers"), email).await.1;
+    assert_eq!(made["notifier"]["type_data"], json!({"user_ids": [], "emails": []}));
+    assert!(!platform("rocket_chat").await.is_null());
 }

@@ -96,3 +96,30 @@ async fn new_lines_of_the_log_are_streamed() {
     assert!(event["log"].as_str().unwrap().ends_with(" [worker-1] hello\n"), "{event}");
     assert!(event["timestamp"].is_string());
 }
+
+#[tokio::test]
+async fn a_databases_log_is_read_and_followed_as_an_apps_is() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let (id, resource) = site.seeded_addon("demarches-test", "postgresql", "postgresql-starter-512").await;
+    let path = format!("/databases/{id}/logs");
+    let address = site.database("GET", "demarches-test", &id, &path, Value::Null).await.1;
+    let url = address["url"].as_str().unwrap().to_owned();
+    let text = site.http.get(format!("{url}&n=9")).send().await.unwrap().text().await.unwrap();
+    assert!((1..=9).contains(&text.lines().count()), "{text}");
+    for line in text.lines() {
+        // The command line takes the fifth word for the container, whatever it is.
+        assert_eq!(line.split(' ').nth(4), Some("[postgresql-1]"), "{line}");
+    }
+    let mut socket = open(&format!("{}&stream=true", url.replacen("http", "ws", 1))).await;
+    site.paas.plane.databases.rows(&resource, "SELECT 1/0", &[]).await.unwrap_err();
+    loop {
+        let event = next(&mut socket).await.expect("the stream ended before the error");
+        assert_eq!(event["event"], "log");
+        let line = event["log"].as_str().unwrap();
+        assert!(line.contains(" [postgresql-1] "), "{line}");
+        if line.contains("division by zero") {
+            break;
+        }
+    }
+}

@@ -70,3 +70,13 @@ async fn a_dry_run_is_no_event() {
     );
     assert_eq!(site.get("/v1/events").await.1["events"], json!([]));
 }
+
+#[tokio::test]
+async fn a_child_apps_first_event_is_its_own() {
+    let site = site().await;
+    site.post("/v1/apps", json!({"app": {"name": "demarches-test"}})).await;
+    let child = json!({"app": {"name": "demarches-child"}});
+    assert_eq!(site.post("/v1/apps/demarches-test/child_apps", child).await.0, 201);
+    assert_eq!(kinds(&site.get("/v1/apps/demarches-child/events").await.1), ["new_app"]);
+    assert_eq!(kinds(&site.get("/v1/apps/demarches-test/events").await.1), ["new_app"]);
+}

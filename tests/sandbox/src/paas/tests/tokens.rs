@@ -95,9 +95,23 @@ async fn a_public_key_belongs_to_one_account_only() {
 #[tokio::test]
 async fn integrations_with_code_hosts_are_asked_of_the_auth_host() {
     let site = site().await;
-    assert_eq!(site.get("auth:/v1/scm_integrations").await, (200, json!({"scm_integrations": []})));
+    let seeded = site.get("auth:/v1/scm_integrations").await.1["scm_integrations"].clone();
+    assert_eq!((&seeded[0]["scm_type"], &seeded[1]), (&json!("github"), &json!(null)));
+    assert_eq!(seeded[0]["owner"]["email"], "ops@exemple.test");
     let unknown = json!({"resource": "scm_integration", "error": "not found"});
     assert_eq!(site.get("auth:/v1/scm_integrations/si-none").await, (404, unknown));
+    let blank = site.post("auth:/v1/scm_integrations", json!({"scm_integration": {"key": "value"}})).await;
+    let expected = json!({"access_token": ["can't be blank"], "scm_type": ["can't be blank", "Unknown scm integration type"]});
+    assert_eq!(blank, (422, json!({"errors": expected})));
+    let body = json!({"scm_type": "gitlab-self-hosted", "url": "https://gitlab.exemple.test", "access_token": "hunter2hunter2"});
+    let (status, made) = site.post("auth:/v1/scm_integrations", json!({"scm_integration": body})).await;
+    assert_eq!((status, made["scm_integration"]["uid"].is_string()), (201, true), "{made}");
+    assert!(!made.to_string().contains("hunter2"), "the token is told");
+    let one = format!("auth:/v1/scm_integrations/{}", made["scm_integration"]["id"].as_str().unwrap());
+    assert_eq!(site.get(&one).await, (200, made));
+    assert_eq!(site.post(&format!("{one}/import_keys"), json!({})).await, (201, json!({"keys": []})));
+    assert_eq!(site.call("DELETE", &one, json!(null)).await.0, 204);
+    assert_eq!(site.call("DELETE", &one, json!(null)).await.0, 404);
     let url = format!("{}/v1/scm_integrations", site.paas.urls().auth);
     assert_eq!(site.http.get(url).send().await.unwrap().status().as_u16(), 401, "for nobody in particular");
 }

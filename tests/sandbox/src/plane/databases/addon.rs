@@ -23,7 +23,7 @@ const SERVER: &str = "server";
 const TUNNELS_PORT: u16 = 5_433;
 const REGION_DOMAIN: &str = "postgresql.a.osc-fr1.scalingo-dbs.test";
 /// A throwaway world need not survive a power cut: these make restorations as fast as the machine allows.
-pub(super) const OPTIONS: [(&str, &str); 14] = [
+pub(super) const OPTIONS: [(&str, &str); 15] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -40,6 +40,7 @@ pub(super) const OPTIONS: [(&str, &str); 14] = [
     // Compiling a statement takes longer than running it on what is here.
     ("jit", "off"),
     ("timezone", "UTC"),
+    ("log_timezone", "UTC"),
 ];
 const RELOAD_TRIES: u32 = 250;
 const RELOAD_POLL: Duration = Duration::from_millis(20);

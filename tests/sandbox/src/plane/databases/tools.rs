@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use reprise_cluster::Binaries;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::process::Command;
 
 use super::DatabaseError;
@@ -63,6 +64,21 @@ impl Addon {
         let log = tokio::fs::read(&self.log).await.map_err(sql::files(self.resource()))?;
         let start = log.len().saturating_sub(LOG_TAIL);
         Ok(String::from_utf8_lossy(&log[start..]).into_owned())
+    }
+
+    /// The whole lines after the first `from` bytes, and where the next begins.
+    pub(super) async fn log_from(&self, from: u64) -> Result<(String, u64), DatabaseError> {
+        let read = async {
+            let mut log = tokio::fs::File::open(&self.log).await?;
+            let from = from.min(log.metadata().await?.len());
+            log.seek(std::io::SeekFrom::Start(from)).await?;
+            let mut text = Vec::new();
+            log.read_to_end(&mut text).await?;
+            text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+            let end = from + text.len() as u64;
+            Ok((String::from_utf8_lossy(&text).into_owned(), end))
+        };
+        read.await.map_err(sql::files(self.resource()))
     }
 
     fn tool(&self, binaries: &Binaries, name: &str) -> Command {

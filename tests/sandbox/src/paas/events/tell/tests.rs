@@ -55,3 +55,11 @@ fn an_autoscaler_event_has_its_numbers_as_text() {
     let all = told("POST", "/v1/apps/{app}/autoscalers", &["an-app", "autoscalers"], &json!({}), &answered);
     assert_eq!((all[0].0, &all[0].1["min_containers"]), ("new_autoscaler", &json!("2")));
 }
+
+#[test]
+fn a_changed_alert_makes_no_event() {
+    let answered = json!({"alert": {"id": "a1", "container_type": "web", "metric": "cpu", "limit": 0.9}});
+    let path = ["an-app", "alerts", "a1"];
+    let all = told("PATCH", "/v1/apps/{app}/alerts/{id}", &path, &json!({}), &answered);
+    assert_eq!(all, []);
+}
