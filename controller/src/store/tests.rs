@@ -33,7 +33,7 @@ impl Lab {
     }
 
     /// Files a request by name and plan alone, and takes its lease.
-    async fn filed(&self) -> Epoch {
+    pub(crate) async fn filed(&self) -> Epoch {
         self.sql("INSERT INTO recovery_requests (name, plan) VALUES ('bad-day', 'apilos')")
             .await
             .expect("filed");

@@ -26,10 +26,13 @@ const ORDER: [&str; 7] = ["dns-record", "domain", "detached-domain", "app", "buc
 /// Between two looks for what may still appear, or disappear.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// How long it may take to be seen that what was undone is undone. After that the step is tried again: the call is sent anew.
+const VANISHING: Duration = Duration::from_mins(1);
+
 /// What became of a row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Undone {
-    /// It was there, and was undone.
+pub(super) enum Undone {
+    /// It was there, and the call that undoes it was taken; from [`settle`]: and that was seen.
     Settled,
     /// It is there and is not, or not any more, ours alone: it stays, and so does its row.
     LeftAlone,
@@ -89,17 +92,45 @@ fn holds_up(kept: &str, kind: &str) -> bool {
     }
 }
 
-/// Undoes one row. What was only intended may have been asked for a moment ago, by a call that was cut off: it is absent for good
-/// only when nothing has appeared until `quiet`.
-async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
+/// Undoes one row, and looks until that is seen. What was only intended may have been asked for a moment ago, by a call that was cut
+/// off: it is absent for good only when nothing has appeared until `quiet`.
+pub(super) async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
+    let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
     loop {
-        let undone = undo(ctx, row).await?;
-        let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
-        if undone != Undone::Absent || !may_come || ctx.now() >= quiet {
-            return Ok(undone);
+        match undo(ctx, row).await? {
+            Undone::Settled => return seen_undone(ctx, row).await,
+            Undone::Absent if may_come && ctx.now() < quiet => {
+                ctx.doing(
+                    SpanKind::Provider,
+                    format!("looking whether {} {} still comes", row.kind, row.name),
+                );
+            }
+            undone => return Ok(undone),
         }
         ctx.pause(LOOK).await?;
     }
+}
+
+/// A vendor's word that it took a call is no proof: a proxy may have said it, and what is undone in the background may fail. What is
+/// off the ledger nobody looks for any more.
+async fn seen_undone(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    let until = ctx.deadline(VANISHING);
+    while !is_undone(ctx, row).await? {
+        if ctx.now() >= until {
+            return Err(StepError::Failed {
+                doing: format!("undoing {} {}", row.kind, row.name),
+                class: Class::Transient,
+                in_doubt: false,
+                source: "the call was taken, and nothing has come of it so far".into(),
+            });
+        }
+        ctx.doing(
+            SpanKind::Provider,
+            format!("undoing {} {}: the call was taken, and its effect is not seen yet", row.kind, row.name),
+        );
+        ctx.pause(LOOK).await?;
+    }
+    Ok(Undone::Settled)
 }
 
 async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
@@ -110,8 +141,22 @@ async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
         "app" => app::undo(ctx, row).await,
         "bucket" => bucket::undo(ctx, row).await,
         "project" => project::undo(ctx, row).await,
-        "ssh-key" => Ok(if cleanup::remove_key(ctx, row).await? { Undone::Settled } else { Undone::Absent }),
+        "ssh-key" => cleanup::remove_key(ctx, row).await,
         _ => Ok(Undone::Absent),
+    }
+}
+
+/// Only looks.
+async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    match row.kind.as_str() {
+        "dns-record" => record::is_undone(ctx, row).await,
+        "domain" => domain::is_gone(ctx, row).await,
+        "detached-domain" => domain::is_back(ctx, row).await,
+        "app" => app::is_gone(ctx, row).await,
+        "bucket" => bucket::is_gone(ctx, row).await,
+        "project" => project::is_gone(ctx, row).await,
+        "ssh-key" => cleanup::key_is_gone(ctx, row).await,
+        _ => Ok(true),
     }
 }
 
@@ -128,15 +173,4 @@ async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
-        let kept = |kept| ORDER.into_iter().filter(|kind| holds_up(kept, kind)).collect::<Vec<_>>();
-        assert_eq!(kept("dns-record"), ["app", "project"]);
-        assert_eq!(kept("app"), ["project"]);
-        assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
-        assert!(holds_up("app", "addon") && !holds_up("bucket", "addon"));
-    }
-}
+mod tests;

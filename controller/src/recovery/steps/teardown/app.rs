@@ -22,3 +22,10 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     platform.delete_app(&row.name).await.map_err(doing())?;
     Ok(Undone::Settled)
 }
+
+pub(super) async fn is_gone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let found = ctx.tools.target_platform(&ctx.run)?.app(&row.name).await;
+    found
+        .map(|app| app.is_none())
+        .map_err(StepError::provider(format!("looking whether app {} is gone", row.name)))
+}

@@ -2,6 +2,7 @@
 
 use super::super::{Ctx, Result, StepError, app};
 use super::Undone;
+use crate::providers::scalingo::domains::Domain;
 use crate::store::LedgerRow;
 
 /// One whose id never came is looked for by its name, on our app: as long as that holds the name nobody can have it back.
@@ -11,17 +12,30 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let doing = || StepError::provider(format!("undoing domain {}", row.name));
     let id = match &row.external_id {
         Some(id) => Some(id.clone()),
-        None if is_of_request(ctx, app).await? => {
-            let held = platform.domains(app).await.map_err(doing())?;
-            held.into_iter()
-                .find(|domain| domain.name.eq_ignore_ascii_case(&row.name))
-                .map(|domain| domain.id)
-        }
+        None if is_of_request(ctx, app).await? => held(ctx, app, row).await?.map(|domain| domain.id),
         None => None,
     };
     let Some(id) = id else { return Ok(Undone::Absent) };
-    platform.delete_domain(app, &id).await.map_err(doing())?;
-    Ok(Undone::Settled)
+    let there = platform.delete_domain(app, &id).await.map_err(doing())?;
+    Ok(if there { Undone::Settled } else { Undone::Absent })
+}
+
+pub(super) async fn is_gone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let Some(app) = row.parent.as_deref() else { return Ok(true) };
+    Ok(held(ctx, app, row).await?.is_none())
+}
+
+/// The domain of a row as its app has it: by its id, or where that never came by its name. An app that is no more has none.
+async fn held(ctx: &Ctx, app: &str, row: &LedgerRow) -> Result<Option<Domain>> {
+    let is = |domain: &Domain| match &row.external_id {
+        Some(id) if row.kind == "domain" => domain.id == *id,
+        _ => domain.name.eq_ignore_ascii_case(&row.name),
+    };
+    match ctx.tools.target_platform(&ctx.run)?.domains(app).await {
+        Ok(domains) => Ok(domains.into_iter().find(is)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(StepError::provider(format!("listing the domains of {app}"))(error)),
+    }
 }
 
 /// Whether there is an app of this name, and this request made it.
@@ -35,19 +49,21 @@ async fn is_of_request(ctx: &Ctx, app: &str) -> Result<bool> {
     Ok(marker.is_some_and(|marker| marker.starts_with(&ours)))
 }
 
-/// Attaches a name to the app that it was taken from, unless that app has it or is no more.
+/// Attaches a name to the app that it was taken from, unless that app has it (nothing came of the call so far, or it was given back
+/// before) or is no more.
 pub(super) async fn give_back(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let Some(from) = row.parent.as_deref() else { return Ok(Undone::Settled) };
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("giving {} back to {from}", row.name));
-    if platform.app(from).await.map_err(doing())?.is_none() {
-        return Ok(Undone::Settled);
-    }
-    let held = platform.domains(from).await.map_err(doing())?;
-    if held.iter().any(|domain| domain.name.eq_ignore_ascii_case(&row.name)) {
-        // Nothing came of the call so far, or it was given back before.
+    let Some(from) = row.parent.as_deref() else { return Ok(Undone::Absent) };
+    if is_back(ctx, row).await? {
         return Ok(Undone::Absent);
     }
-    platform.add_domain(from, &row.name).await.map_err(doing())?;
+    let given = ctx.tools.target_platform(&ctx.run)?.add_domain(from, &row.name).await;
+    given.map_err(StepError::provider(format!("giving {} back to {from}", row.name)))?;
     Ok(Undone::Settled)
+}
+
+pub(super) async fn is_back(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let Some(from) = row.parent.as_deref() else { return Ok(true) };
+    let found = ctx.tools.target_platform(&ctx.run)?.app(from).await;
+    let found = found.map_err(StepError::provider(format!("looking for app {from}")))?;
+    Ok(found.is_none() || held(ctx, from, row).await?.is_some())
 }

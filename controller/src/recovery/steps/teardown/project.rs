@@ -16,12 +16,7 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let doing = || StepError::provider(format!("deleting project {}", row.name));
     let projects = platform.projects().await.map_err(doing())?;
-    let meant = |project: &&Project| match row.external_id.as_deref() {
-        Some(id) => project.id == id,
-        // Its answer never came.
-        None => project.name == row.name,
-    };
-    let Some(project) = projects.iter().find(meant) else { return Ok(Undone::Absent) };
+    let Some(project) = projects.iter().find(|project| is(row, project)) else { return Ok(Undone::Absent) };
     let me = ctx.tools.account(&ctx.run).await?;
     if !app::is_of(row, project.created_at, project.owner.as_ref(), &me) {
         return not_ours(ctx, row).await;
@@ -37,5 +32,19 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
             other => return other.map(|_| Undone::Settled).map_err(doing()),
         }
         ctx.pause(LOOK).await?;
+    }
+}
+
+pub(super) async fn is_gone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let projects = ctx.tools.target_platform(&ctx.run)?.projects().await;
+    let doing = StepError::provider(format!("looking whether project {} is gone", row.name));
+    Ok(!projects.map_err(doing)?.iter().any(|project| is(row, project)))
+}
+
+fn is(row: &LedgerRow, project: &Project) -> bool {
+    match row.external_id.as_deref() {
+        Some(id) => project.id == id,
+        // Its answer never came.
+        None => project.name == row.name,
     }
 }
