@@ -8,7 +8,7 @@ use reprise_crds::Mode;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ctx, Result, StepError, cleanup, inventory};
+use super::{Ctx, Result, StepError, cleanup, inventory, place};
 use crate::recovery::drive::QUIET;
 use crate::recovery::outputs::TornDown;
 use crate::runtime::class::{Class, Classified as _};
@@ -95,6 +95,7 @@ fn holds_up(kept: &str, kind: &str) -> bool {
 /// Undoes one row, and looks until that is seen. What was only intended may have been asked for a moment ago, by a call that was cut
 /// off: it is absent for good only when nothing has appeared until `quiet`.
 pub(super) async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
+    place::is_as_planned(ctx, row)?;
     let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
     loop {
         match undo(ctx, row).await? {

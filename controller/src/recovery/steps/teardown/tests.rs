@@ -165,6 +165,13 @@ impl Bench {
         settle(&self.ctx, row, self.ctx.deadline(QUIET)).await
     }
 
+    /// The same request after its plan has changed.
+    fn replanned(mut self, change: impl FnOnce(&mut RecoveryPlanSpec)) -> Self {
+        let run = Arc::get_mut(&mut self.ctx.run).expect("nobody else runs it");
+        change(&mut run.plan);
+        self
+    }
+
     async fn end(self) {
         self.lab.end().await;
     }
@@ -184,6 +191,7 @@ fn tools(url: &str, lab: &Lab, dir: &tempfile::TempDir) -> Tools {
         ("SCALINGO_API_TOKEN", "tk-us-1"),
         ("ALWAYSDATA_API_URL", base),
         ("ALWAYSDATA_API_KEY", "KEY"),
+        ("S3_SOURCE_ENDPOINT", "https://s3.example.org"),
     ];
     let references = References::new(environment.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Tools::new(Parts {
@@ -256,5 +264,47 @@ async fn a_key_that_lands_late_is_removed_by_the_cleanup() {
     assert_eq!(bench.vendor().late, None, "it had not landed yet");
     assert_eq!(bench.vendor().keys, [""; 0]);
     assert_eq!(bench.row().await.state, LedgerState::Deleted);
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn what_lies_elsewhere_than_the_plan_says_now_is_refused_and_stays_on_record() {
+    let bench = Bench::new().await;
+    let (app, elsewhere) = (bench.app().await, "osc-secnum-fr1");
+    let bucket = bench.ctx.intend("bucket", "apilos-pra", None, json!({})).await.expect("written");
+    let record = bench.ctx.intend("dns-record", "www.apilos.test", None, json!({})).await.expect("written");
+    assert_eq!(bucket.detail, json!({ "endpoint": "https://s3.example.org" }));
+    assert_eq!(record.detail, json!({ "zone": "apilos.test" }));
+    let bench = bench.replanned(|plan| {
+        elsewhere.clone_into(&mut plan.target.region);
+        "apilos.example".clone_into(&mut plan.dns.zone);
+        let bucket = plan.target.bucket.as_mut().expect("it has one");
+        bucket.endpoint = serde_json::from_value(json!("https://s3.elsewhere.test")).expect("an endpoint");
+    });
+    for (row, field, was) in [
+        (&app, "target.region", "osc-fr1"),
+        (&bucket, "target.bucket.endpoint", "https://s3.example.org"),
+        (&record, "dns.zone", "apilos.test"),
+    ] {
+        let told = bench.settle(row).await.expect_err("refused").to_string();
+        assert!(told.contains(&format!("put {field} back to {was}")), "{told}");
+    }
+    let (rows, told) =
+        undo_all(&bench.ctx, &[app.clone(), bucket, record]).await.expect("all were looked at");
+    assert!(rows.is_empty() && told.is_some_and(|told| told.class() == Class::Terminal));
+    let ledger = bench.ctx.tools.store.ledger("bad-day").await.expect("answered");
+    assert!(ledger.iter().all(|row| row.state != LedgerState::Deleted), "{ledger:?}");
+    let again = bench.ctx.intend("app", &app.name, None, json!({})).await;
+    assert!(again.is_err(), "it would be made in one place and undone in the other");
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_row_of_an_earlier_release_is_looked_for_where_the_plan_says() {
+    let bench = Bench::new().await;
+    let row = bench.app().await;
+    let row = LedgerRow { detail: json!({}), ..row };
+    let bench = bench.replanned(|plan| "osc-secnum-fr1".clone_into(&mut plan.target.region));
+    assert_eq!(bench.settle(&row).await.expect("undone"), Undone::Settled);
     bench.end().await;
 }
