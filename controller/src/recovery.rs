@@ -21,6 +21,7 @@ pub mod pulse;
 pub mod reconcile;
 pub mod rehearsal;
 pub mod report;
+mod retry;
 pub mod status;
 pub mod step;
 pub mod steps;

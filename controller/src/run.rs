@@ -186,6 +186,8 @@ fn start_loops(
     let (store, wake) = (tools.store.clone(), queue.clone());
     let counted = Arc::clone(metrics);
     loops.critical("watch", |stop| watch::requests(store, wake, counted, reporter, stop));
+    let store = tools.store.clone();
+    loops.critical("leftovers", |stop| watch::leftovers(store, stop));
     let (store, shown) = (tools.store.clone(), Arc::clone(metrics));
     loops.critical("ages", |stop| watch::ages(store, shown, stop));
     let scheduled = runner::Parts {

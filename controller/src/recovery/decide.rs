@@ -17,6 +17,8 @@ pub struct Situation<'a> {
     pub drill: Option<Drill>,
     /// A person has to agree before anything is made, and nobody has.
     pub unapproved: bool,
+    /// Somebody asked for another try while what closes the last one was under way.
+    pub again: bool,
     /// What people want.
     pub desired: Desired,
     /// The stored milestone: a floor.
@@ -61,7 +63,9 @@ pub fn decide(now: &Situation<'_>) -> Decision {
         Desired::Run | Desired::Pause | Desired::Cancel if now.graph.steps().all(done) => {
             now.settled(Phase::Succeeded)
         }
-        Desired::Run | Desired::Pause if failed => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
+        Desired::Run | Desired::Pause if failed || now.again => {
+            now.closing(Step::Cleanup, Phase::Running, Phase::Failed)
+        }
         Desired::Pause => now.paused(),
         Desired::Run if now.unapproved => now.awaiting(ready(now, done)),
         Desired::Run => Decision { start: ready(now, done), ..now.settled(Phase::Running) },

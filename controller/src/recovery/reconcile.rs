@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reprise_crds::{Milestone, Mode, Phase, RecoveryPlanSpec};
+use reprise_crds::{Milestone, Mode, Phase};
 
 use super::accept::{self, Accepted, Plans, Refusal};
 use super::approval::{self, Loss};
 use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
 use super::ownership::{Ownership, TERM};
+use super::retry;
 use super::status::{self, Doing};
 use super::step::Step;
 use super::steps::Run;
@@ -22,7 +23,7 @@ use crate::runtime::lease::Held;
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
 use crate::store::{
-    Desired, Epoch, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError, answered,
+    Desired, Epoch, LedgerState, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError, answered,
 };
 
 /// The look without an event, while something runs.
@@ -115,35 +116,49 @@ impl Requests {
             self.give_way(row, epoch).await?;
         }
         let live = self.live(row, &accepted, held).await;
-        if wants_another_try(row) {
-            // What was being torn down is not built up again.
-            let closed = accepted.mode == Mode::Drill || row.desired == Desired::TearDown;
-            self.tools.store.reopen_steps(&row.name, epoch, closed).await?;
-        }
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
-        let steps = self.tools.store.steps(&row.name).await?;
+        let mut steps = self.tools.store.steps(&row.name).await?;
+        let mut again = retry::is_due(row, &accepted, &steps);
+        if again && busy.is_empty() {
+            self.reopen(row, accepted.mode, epoch).await?;
+            steps = self.tools.store.steps(&row.name).await?;
+            again = false;
+        }
         let loss = Loss::of(row, &accepted.plan, accepted.mode, &Outputs::read(&steps));
-        let decision = decided(row, &accepted, &steps, &busy, loss.as_ref(), self.tools.clock.now());
+        let expired = expired(row, &accepted, self.tools.clock.now());
+        let doing = Doing { busy: Vec::new(), loss, expired, again };
+        let decision = decided(row, &accepted, &steps, &busy, &doing);
         if row.phase == Phase::WaitingApproval && approval::covers(row, &steps) {
-            self.tell_approval(row, epoch, loss.as_ref()).await?;
+            self.tell_approval(row, epoch, doing.loss.as_ref()).await?;
         }
         carry_out(&decision, &steps, &live);
-        let expired = accepted.mode == Mode::Drill && expired(row, &accepted.plan, self.tools.clock.now());
-        let update = status::of(
-            row,
-            &decision,
-            &accepted.graph,
-            &steps,
-            &Doing { busy: live.reports(), loss, expired },
-            self.tools.clock.now(),
-        );
+        let doing = Doing { busy: live.reports(), ..doing };
+        let now = self.tools.clock.now();
+        let update = status::of(row, &decision, &accepted.graph, &steps, &doing, now);
         self.record(row, epoch, &update).await?;
         if decision.phase.is_final() {
             self.ownership.let_go(&row.name).await;
             return Ok(Outcome::AwaitChange);
         }
         Ok(Outcome::RequeueAfter(live.next_attempt().unwrap_or(LOOK).min(LOOK)))
+    }
+
+    /// Takes back to pending what has to be tried again. What was being torn down is not built up again.
+    async fn reopen(&self, row: &RequestRow, mode: Mode, epoch: Epoch) -> Result<(), StoreError> {
+        let store = &self.tools.store;
+        if mode == Mode::Drill {
+            let ledger = store.ledger(&row.name).await?;
+            let left = ledger.iter().filter(|row| row.state != LedgerState::Deleted).count();
+            let message = format!(
+                "the tear-down of this drill is tried again: {left} of what it made or changed are still on record"
+            );
+            store
+                .record_event(&row.name, epoch, Severity::Normal, "TearDownReopened", None, &message)
+                .await?;
+        }
+        let closed = mode == Mode::Drill || row.desired == Desired::TearDown;
+        store.reopen_steps(&row.name, epoch, closed).await
     }
 
     async fn tell_approval(
@@ -220,35 +235,26 @@ impl Requests {
     }
 }
 
-/// Somebody asked to try a finished request again after it ended.
-fn wants_another_try(row: &RequestRow) -> bool {
-    let asked = row.retry_requested_at.zip(row.finished_at).is_some_and(|(asked, finished)| asked > finished);
-    let wanted = matches!(row.desired, Desired::Run | Desired::TearDown);
-    wanted && row.is_finished() && row.phase != Phase::Succeeded && asked
-}
-
 fn decided(
     row: &RequestRow,
     accepted: &Accepted,
     steps: &[StepRow],
     busy: &BTreeSet<Step>,
-    loss: Option<&Loss>,
-    now: DateTime<Utc>,
+    doing: &Doing,
 ) -> Decision {
     let graph = &accepted.graph;
     let by_key: HashMap<String, Step> =
         graph.steps().chain([&Step::TearDown]).map(|step| (step.to_string(), step.clone())).collect();
     let known = steps.iter().filter_map(|row| Some((by_key.get(&row.step)?.clone(), row.phase)));
     let phases: BTreeMap<Step, StepPhase> = known.collect();
-    let drill = (accepted.mode == Mode::Drill).then(|| Drill {
-        expired: expired(row, &accepted.plan, now),
-        blind: approval::is_unreadable(&Outputs::read(steps)),
-    });
-    let unapproved = loss.is_some() && !approval::covers(row, steps);
+    let drill = (accepted.mode == Mode::Drill)
+        .then(|| Drill { expired: doing.expired, blind: approval::is_unreadable(&Outputs::read(steps)) });
+    let unapproved = doing.loss.is_some() && !approval::covers(row, steps);
     decide(&Situation {
         graph,
         drill,
         unapproved,
+        again: doing.again,
         desired: row.desired,
         state: row.state,
         phases: &phases,
@@ -262,14 +268,17 @@ fn closes(row: &RequestRow, accepted: &Accepted, steps: &[StepRow], now: DateTim
         return true;
     }
     let drill = accepted.mode == Mode::Drill;
-    let phase = || decided(row, accepted, steps, &BTreeSet::new(), None, now).phase;
+    let expired = expired(row, accepted, now);
+    let doing = Doing { busy: Vec::new(), loss: None, expired, again: false };
+    let phase = || decided(row, accepted, steps, &BTreeSet::new(), &doing).phase;
     drill && matches!(phase(), Phase::TearingDown | Phase::Succeeded | Phase::Failed | Phase::Cancelled)
 }
 
-/// Whether a drill has stood for longer than its plan allows.
-fn expired(row: &RequestRow, plan: &RecoveryPlanSpec, now: DateTime<Utc>) -> bool {
-    let limit = TimeDelta::from_std(plan.drill.time_to_live.duration()).unwrap_or(TimeDelta::MAX);
-    row.started_at.is_some_and(|started| now - started > limit)
+/// Whether it is a drill that has stood for longer than its plan allows.
+fn expired(row: &RequestRow, accepted: &Accepted, now: DateTime<Utc>) -> bool {
+    let limit = accepted.plan.drill.time_to_live.duration();
+    let limit = TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
+    accepted.mode == Mode::Drill && row.started_at.is_some_and(|started| now - started > limit)
 }
 
 fn carry_out(decision: &Decision, steps: &[StepRow], live: &Arc<Live>) {

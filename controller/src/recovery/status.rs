@@ -11,6 +11,7 @@ use super::decide::Decision;
 use super::graph::Graph;
 use super::outputs::{Outputs, TornDown};
 use super::report;
+use super::retry;
 use super::step::Step;
 use super::supervisor::BusyStep;
 use crate::store::{Desired, RequestRow, StatusUpdate, StepPhase, StepRow};
@@ -56,7 +57,12 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<U
     status.observed_generation = Some(row.generation);
     let phase = if row.desired != Desired::Run && !begun { Phase::Cancelled } else { row.phase };
     status.phase = phase;
-    StatusUpdate { state: row.state, phase, status: written(&status, row, None) }
+    let mut status = written(&status, row, None);
+    // Nothing was done about what people asked for.
+    if let Some(heard) = row.status.get(retry::HEARD) {
+        status[retry::HEARD] = heard.clone();
+    }
+    StatusUpdate { state: row.state, phase, status }
 }
 
 /// What is known beside the records.
@@ -68,6 +74,8 @@ pub struct Doing {
     pub loss: Option<Loss>,
     /// It is a drill that has lived for as long as it may.
     pub expired: bool,
+    /// Somebody asked for another try, and it waits for what runs to end.
+    pub again: bool,
 }
 
 /// The status after a decision.
@@ -98,7 +106,12 @@ pub fn of(
     // A drill goes on after its recovery has ended: tearing it down is not part of the time that a recovery takes.
     let ended = decision.phase.is_final() || decision.state == Milestone::DnsOk;
     let split = ended.then(|| report::split(steps, row.created_at, now));
-    StatusUpdate { state: decision.state, phase: decision.phase, status: written(&status, row, split) }
+    let mut status = written(&status, row, split);
+    status[retry::HEARD] = match row.status.get(retry::HEARD) {
+        Some(before) if doing.again => before.clone(),
+        _ => retry::heard(row),
+    };
+    StatusUpdate { state: decision.state, phase: decision.phase, status }
 }
 
 /// What was written before, or nothing where it cannot be read: it is ours to write anew.
@@ -136,7 +149,7 @@ fn sentence(
     name: &str,
     decision: &Decision,
     steps: &[StepRow],
-    Doing { busy, loss, expired }: &Doing,
+    Doing { busy, loss, expired, .. }: &Doing,
 ) -> String {
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),

@@ -37,6 +37,7 @@ mod formation;
 mod health;
 mod inventory;
 mod names;
+mod place;
 mod probe;
 mod project;
 mod read_only_user;
@@ -109,7 +110,8 @@ impl Ctx {
         }
     }
 
-    /// Writes the intent to create or change a resource, before the call.
+    /// Writes the intent to create or change a resource, and where it lies, before the call. One that was written before with another
+    /// place is refused: what came of it is there, and would be looked for here.
     pub async fn intend(
         &self,
         kind: &str,
@@ -118,8 +120,11 @@ impl Ctx {
         detail: Value,
     ) -> Result<LedgerRow> {
         let step = self.step.to_string();
+        let detail = place::written(self, kind, detail)?;
         let intent = Intent { step: &step, kind, name, parent, detail };
-        Ok(self.tools.store.intend(&self.run.request, self.run.epoch, &intent).await?)
+        let row = self.tools.store.intend(&self.run.request, self.run.epoch, &intent).await?;
+        place::is_as_planned(self, &row)?;
+        Ok(row)
     }
 
     /// Records that the resource of `row` was seen under this id.

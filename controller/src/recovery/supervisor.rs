@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reprise_crds::Mode;
 use tokio::time::Instant;
 
 use super::attempt::{self, End};
@@ -165,8 +166,10 @@ impl Live {
 
     /// Whether another failure of `step` is the last one.
     fn gives_up(&self, step: &Step) -> bool {
-        let limit = self.tools.clock.scaled(self.run().plan.limits.stall.duration() * GIVE_UP_AFTER);
-        self.state().failing.get(step).is_some_and(|since| since.elapsed() > limit)
+        let run = self.run();
+        let limit = self.tools.clock.scaled(run.plan.limits.stall.duration() * GIVE_UP_AFTER);
+        let failing = self.state().failing.get(step).map(Instant::elapsed);
+        failing.is_some_and(|failing| failing > limit) && !is_never_given_up(run.mode, step)
     }
 
     fn ended(&self, step: &Step, end: End) {
@@ -195,6 +198,23 @@ impl Live {
     }
 }
 
+/// A drill must leave nothing behind, however long a vendor is away.
+fn is_never_given_up(mode: Mode, step: &Step) -> bool {
+    mode == Mode::Drill && *step == Step::TearDown
+}
+
 fn rest(backoffs: &mut Backoffs<Step>, step: &Step, class: Class) -> Duration {
     backoffs.failed(step.clone(), class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tear_down_of_a_drill_is_never_given_up() {
+        assert!(is_never_given_up(Mode::Drill, &Step::TearDown));
+        assert!(!is_never_given_up(Mode::Drill, &Step::Restore));
+        assert!(!is_never_given_up(Mode::Recover, &Step::TearDown));
+    }
 }

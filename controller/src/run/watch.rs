@@ -18,6 +18,32 @@ const RESYNC: Duration = Duration::from_secs(15);
 /// How often ages are read again: Prometheus seldom looks more often.
 const REFRESH: Duration = Duration::from_secs(5);
 
+/// How often it is looked for what drills left behind, in wall time; the first time at once.
+const LEFTOVERS: Duration = Duration::from_hours(1);
+/// The look after one that failed.
+const SOON: Duration = Duration::from_mins(1);
+
+/// Has drills torn down again whose tear-down failed, for as long as something of theirs is on record: it is paid for.
+pub(super) async fn leftovers(store: Store, stop: CancellationToken) {
+    loop {
+        let next = match answered(store.reopen_drills()).await {
+            Ok(drills) => {
+                for drill in drills {
+                    tracing::warn!(request = drill, "a drill left something behind: it is torn down again");
+                }
+                LEFTOVERS
+            }
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "cannot look for what drills left behind");
+                SOON
+            }
+        };
+        if stop.run_until_cancelled(tokio::time::sleep(next)).await.is_none() {
+            return;
+        }
+    }
+}
+
 /// Feeds the queue: with what people ask for as soon as it is told, and with everything that is open now and then.
 pub(super) async fn requests(
     store: Store,

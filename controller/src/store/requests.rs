@@ -224,6 +224,22 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Asks for another tear-down of every drill whose last one failed and that has something on record still, unless it ended within the
+    /// last five minutes; their names. Never of a recovery: what that made is wanted. Safe to repeat.
+    pub async fn reopen_drills(&self) -> Result<Vec<String>> {
+        sqlx::query_scalar(
+            "UPDATE recovery_requests AS drill SET retry_requested_at = clock_timestamp()
+             WHERE phase = 'Failed' AND spec ->> 'mode' = 'drill'
+                AND (finished_at BETWEEN clock_timestamp() - interval '5 minutes' AND clock_timestamp()) IS NOT TRUE
+                AND EXISTS (SELECT FROM recovery_steps WHERE request = drill.name AND step = 'tear-down' AND phase = 'Failed')
+                AND EXISTS (SELECT FROM resource_ledger WHERE request = drill.name AND state <> 'deleted')
+             RETURNING name",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.leftovers"))
+    }
+
     /// Records that `who` agrees to the loss of data that the request waits with; anew, if he did before. Safe to repeat. `false` if there is
     /// no such request.
     pub async fn approve(&self, request: &str, who: &str) -> Result<bool> {

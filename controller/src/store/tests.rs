@@ -33,7 +33,7 @@ impl Lab {
     }
 
     /// Files a request by name and plan alone, and takes its lease.
-    async fn filed(&self) -> Epoch {
+    pub(crate) async fn filed(&self) -> Epoch {
         self.sql("INSERT INTO recovery_requests (name, plan) VALUES ('bad-day', 'apilos')")
             .await
             .expect("filed");
@@ -281,5 +281,41 @@ async fn work_that_is_cut_short_leaves_no_transaction_open_for_the_next() {
         }
     }
     other.close().await;
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn a_drill_that_left_something_behind_is_torn_down_again_and_a_recovery_is_not() {
+    let lab = lab().await;
+    lab.sql(
+        "INSERT INTO recovery_requests (name, plan, spec, phase, finished_at) VALUES
+            ('left', 'apilos', '{\"mode\": \"drill\"}', 'Failed', now() - interval '1 hour'),
+            ('ahead', 'apilos', '{\"mode\": \"drill\"}', 'Failed', now() + interval '1 hour'),
+            ('just-ended', 'apilos', '{\"mode\": \"drill\"}', 'Failed', now()),
+            ('clean', 'apilos', '{\"mode\": \"drill\"}', 'Failed', now() - interval '1 hour'),
+            ('alone', 'apilos', '{\"mode\": \"drill\"}', 'Failed', now() - interval '1 hour'),
+            ('under-way', 'apilos', '{\"mode\": \"drill\"}', 'TearingDown', NULL),
+            ('recovery', 'apilos', '{}', 'Failed', now() - interval '1 hour')",
+    )
+    .await
+    .expect("filed");
+    lab.sql(
+        "INSERT INTO recovery_steps (request, step, milestone, phase)
+            SELECT name, 'tear-down', 'dns-ok', CASE name WHEN 'alone' THEN 'Done' ELSE 'Failed' END FROM recovery_requests",
+    )
+    .await
+    .expect("written");
+    lab.sql(
+        "INSERT INTO resource_ledger (nonce, request, step, kind, name, state, external_id, epoch)
+            SELECT gen_random_uuid(), name, 'app/x', 'app', 'x', CASE name WHEN 'clean' THEN 'deleted' ELSE 'present' END, '1', 1
+            FROM recovery_requests",
+    )
+    .await
+    .expect("written");
+    let mut names = lab.store.reopen_drills().await.expect("answered");
+    names.sort_unstable();
+    assert_eq!(names, ["ahead", "left"]);
+    let open = lab.store.open_requests().await.expect("answered");
+    assert!(names.iter().all(|name| open.contains(name)), "the daemon looks at them: {open:?}");
     lab.end().await;
 }

@@ -13,7 +13,16 @@ fn situation<'a>(
     phases: &'a BTreeMap<Step, StepPhase>,
     busy: &'a BTreeSet<Step>,
 ) -> Situation<'a> {
-    Situation { graph, drill: None, unapproved: false, desired, state: Milestone::Pending, phases, busy }
+    Situation {
+        graph,
+        drill: None,
+        unapproved: false,
+        again: false,
+        desired,
+        state: Milestone::Pending,
+        phases,
+        busy,
+    }
 }
 
 /// Runs the recovery on paper: every step that is started is done by the next turn.
@@ -110,6 +119,15 @@ fn a_cancelled_request_starts_nothing_but_its_cleanup() {
     assert_eq!(decide(&situation(&graph, Desired::Cancel, &phases, &idle)).start, [Step::Cleanup]);
     let clean = decide(&situation(&graph, Desired::TearDown, &phases, &idle));
     assert_eq!((clean.start, clean.phase), (vec![Step::TearDown], Phase::TearingDown));
+}
+
+#[test]
+fn what_is_wanted_again_waits_for_the_cleanup() {
+    let (graph, phases) = (graph(), BTreeMap::from([(Step::Cleanup, StepPhase::Running)]));
+    let cleaning = BTreeSet::from([Step::Cleanup]);
+    let again = Situation { again: true, ..situation(&graph, Desired::Run, &phases, &cleaning) };
+    let decision = decide(&again);
+    assert_eq!((decision.start.len(), decision.stop, decision.phase), (0, false, Phase::Running));
 }
 
 #[test]

@@ -8,14 +8,16 @@ use reprise_crds::Mode;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ctx, Result, StepError, app, cleanup, inventory};
-use crate::providers::scalingo::projects::Project;
+use super::{Ctx, Result, StepError, cleanup, inventory, place};
 use crate::recovery::drive::QUIET;
 use crate::recovery::outputs::TornDown;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
+mod app;
 mod bucket;
+mod domain;
+mod project;
 mod record;
 
 /// The order of undoing. What is not named goes with what it belongs to (addons, users and variables with their app).
@@ -24,13 +26,13 @@ const ORDER: [&str; 7] = ["dns-record", "domain", "detached-domain", "app", "buc
 /// Between two looks for what may still appear, or disappear.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How long the platform may take to see that a project is empty, once the apps in it are deleted.
-const EMPTYING: Duration = Duration::from_mins(1);
+/// How long it may take to be seen that what was undone is undone. After that the step is tried again: the call is sent anew.
+const VANISHING: Duration = Duration::from_mins(1);
 
 /// What became of a row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Undone {
-    /// It was there, and was undone.
+pub(super) enum Undone {
+    /// It was there, and the call that undoes it was taken; from [`settle`]: and that was seen.
     Settled,
     /// It is there and is not, or not any more, ours alone: it stays, and so does its row.
     LeftAlone,
@@ -90,131 +92,77 @@ fn holds_up(kept: &str, kind: &str) -> bool {
     }
 }
 
-/// Undoes one row. What was only intended may have been asked for a moment ago, by a call that was cut off: it is absent for good
-/// only when nothing has appeared until `quiet`.
-async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
+/// Undoes one row, and looks until that is seen. What was only intended may have been asked for a moment ago, by a call that was cut
+/// off: it is absent for good only when nothing has appeared until `quiet`.
+pub(super) async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
+    place::is_as_planned(ctx, row)?;
+    let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
     loop {
-        let undone = undo(ctx, row).await?;
-        let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
-        if undone != Undone::Absent || !may_come || ctx.now() >= quiet {
-            return Ok(undone);
+        match undo(ctx, row).await? {
+            Undone::Settled => return seen_undone(ctx, row).await,
+            Undone::Absent if may_come && ctx.now() < quiet => {
+                ctx.doing(
+                    SpanKind::Provider,
+                    format!("looking whether {} {} still comes", row.kind, row.name),
+                );
+            }
+            undone => return Ok(undone),
         }
         ctx.pause(LOOK).await?;
     }
+}
+
+/// A vendor's word that it took a call is no proof: a proxy may have said it, and what is undone in the background may fail. What is
+/// off the ledger nobody looks for any more.
+async fn seen_undone(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
+    let until = ctx.deadline(VANISHING);
+    while !is_undone(ctx, row).await? {
+        if ctx.now() >= until {
+            return Err(StepError::Failed {
+                doing: format!("undoing {} {}", row.kind, row.name),
+                class: Class::Transient,
+                in_doubt: false,
+                source: "the call was taken, and nothing has come of it so far".into(),
+            });
+        }
+        ctx.doing(
+            SpanKind::Provider,
+            format!("undoing {} {}: the call was taken, and its effect is not seen yet", row.kind, row.name),
+        );
+        ctx.pause(LOOK).await?;
+    }
+    Ok(Undone::Settled)
 }
 
 async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     match row.kind.as_str() {
         "dns-record" => record::undo(ctx, row).await,
-        "domain" => delete_domain(ctx, row).await,
-        "detached-domain" => give_back(ctx, row).await,
-        "app" => delete_app(ctx, row).await,
+        "domain" => domain::undo(ctx, row).await,
+        "detached-domain" => domain::give_back(ctx, row).await,
+        "app" => app::undo(ctx, row).await,
         "bucket" => bucket::undo(ctx, row).await,
-        "project" => delete_project(ctx, row).await,
-        "ssh-key" => Ok(if cleanup::remove_key(ctx, row).await? { Undone::Settled } else { Undone::Absent }),
+        "project" => project::undo(ctx, row).await,
+        "ssh-key" => cleanup::remove_key(ctx, row).await,
         _ => Ok(Undone::Absent),
+    }
+}
+
+/// Only looks.
+async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    match row.kind.as_str() {
+        "dns-record" => record::is_undone(ctx, row).await,
+        "domain" => domain::is_gone(ctx, row).await,
+        "detached-domain" => domain::is_back(ctx, row).await,
+        "app" => app::is_gone(ctx, row).await,
+        "bucket" => bucket::is_gone(ctx, row).await,
+        "project" => project::is_gone(ctx, row).await,
+        "ssh-key" => cleanup::key_is_gone(ctx, row).await,
+        _ => Ok(true),
     }
 }
 
 fn mark(ctx: &Ctx, row: &LedgerRow) -> String {
     format!("{}/{}", ctx.run.request, row.nonce.simple())
-}
-
-/// One whose id never came is looked for by its name, on our app: as long as that holds the name nobody can have it back.
-async fn delete_domain(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let Some(app) = row.parent.as_deref() else { return Ok(Undone::Absent) };
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("undoing domain {}", row.name));
-    let id = match &row.external_id {
-        Some(id) => Some(id.clone()),
-        None if is_of_request(ctx, app).await? => {
-            let held = platform.domains(app).await.map_err(doing())?;
-            held.into_iter()
-                .find(|domain| domain.name.eq_ignore_ascii_case(&row.name))
-                .map(|domain| domain.id)
-        }
-        None => None,
-    };
-    let Some(id) = id else { return Ok(Undone::Absent) };
-    platform.delete_domain(app, &id).await.map_err(doing())?;
-    Ok(Undone::Settled)
-}
-
-/// Whether there is an app of this name, and this request made it.
-async fn is_of_request(ctx: &Ctx, app: &str) -> Result<bool> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let found = platform.app(app).await.map_err(StepError::provider(format!("looking for app {app}")))?;
-    if found.is_none() {
-        return Ok(false);
-    }
-    let (marker, ours) = (app::read_marker(ctx, app).await?, format!("{}/", ctx.run.request));
-    Ok(marker.is_some_and(|marker| marker.starts_with(&ours)))
-}
-
-/// Attaches a name to the app that it was taken from, unless that app has it or is no more.
-async fn give_back(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let Some(from) = row.parent.as_deref() else { return Ok(Undone::Settled) };
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("giving {} back to {from}", row.name));
-    if platform.app(from).await.map_err(doing())?.is_none() {
-        return Ok(Undone::Settled);
-    }
-    let held = platform.domains(from).await.map_err(doing())?;
-    if held.iter().any(|domain| domain.name.eq_ignore_ascii_case(&row.name)) {
-        // Nothing came of the call so far, or it was given back before.
-        return Ok(Undone::Absent);
-    }
-    platform.add_domain(from, &row.name).await.map_err(doing())?;
-    Ok(Undone::Settled)
-}
-
-async fn delete_app(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("deleting app {}", row.name));
-    let Some(found) = platform.app(&row.name).await.map_err(doing())? else { return Ok(Undone::Absent) };
-    let ours = match app::read_marker(ctx, &row.name).await? {
-        Some(marker) => marker == mark(ctx, row),
-        // We were stopped between creating it and marking it.
-        None => {
-            row.state == LedgerState::Intended
-                && app::is_of_intent(row, &found, &ctx.tools.account(&ctx.run).await?)
-        }
-    };
-    if !ours {
-        return not_ours(ctx, row).await;
-    }
-    platform.delete_app(&row.name).await.map_err(doing())?;
-    Ok(Undone::Settled)
-}
-
-/// The vendor has no room for a mark on a project: what is ours was made by us, after the intent. One that still holds something is
-/// somebody's: it stays.
-async fn delete_project(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let doing = || StepError::provider(format!("deleting project {}", row.name));
-    let projects = platform.projects().await.map_err(doing())?;
-    let meant = |project: &&Project| match row.external_id.as_deref() {
-        Some(id) => project.id == id,
-        // Its answer never came.
-        None => project.name == row.name,
-    };
-    let Some(project) = projects.iter().find(meant) else { return Ok(Undone::Absent) };
-    let me = ctx.tools.account(&ctx.run).await?;
-    if !app::is_of(row, project.created_at, project.owner.as_ref(), &me) {
-        return not_ours(ctx, row).await;
-    }
-    let until = ctx.deadline(EMPTYING);
-    loop {
-        match platform.delete_project(&project.id).await {
-            Err(error) if error.status().is_some_and(|status| status.as_u16() == 409) => {
-                if ctx.now() >= until {
-                    return not_ours(ctx, row).await;
-                }
-            }
-            other => return other.map(|_| Undone::Settled).map_err(doing()),
-        }
-        ctx.pause(LOOK).await?;
-    }
 }
 
 async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
@@ -226,15 +174,4 @@ async fn not_ours(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
-        let kept = |kept| ORDER.into_iter().filter(|kind| holds_up(kept, kind)).collect::<Vec<_>>();
-        assert_eq!(kept("dns-record"), ["app", "project"]);
-        assert_eq!(kept("app"), ["project"]);
-        assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
-        assert!(holds_up("app", "addon") && !holds_up("bucket", "addon"));
-    }
-}
+mod tests;

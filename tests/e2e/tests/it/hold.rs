@@ -1,7 +1,8 @@
 //! A request that is held: by a person, or until a person agrees to what is lost.
 
-use reprise_e2e::plan::{DOMAINS, Plan};
+use reprise_e2e::plan::{APPS, DOMAINS, Plan};
 use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_beyond_the_plans_limit_waits_for_a_person_and_makes_nothing_meanwhile() {
@@ -55,6 +56,24 @@ async fn a_paused_request_does_nothing_until_it_is_resumed() {
         let alias = stage.world.aliases("siap");
         assert_eq!(alias[0]["ttl"], 120, "{alias:?}");
         assert_eq!(stage.world.visit(DOMAINS[0], "/healthz").await.status.as_u16(), 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_that_comes_while_the_failed_try_is_being_closed_is_not_lost() {
+    play(68, async |stage: &mut Stage| {
+        // The key that it registers is slow to go: the request has failed, and has not ended yet.
+        stage.daemon.unset("SCALINGO_SSH_KEY");
+        stage.world.break_("DELETE", "/v1/keys", Some(1), Fault::Latency { ms: 6_000 });
+        stage.world.break_("build", APPS[0], Some(1), Fault::Reject { reason: "build-error".to_owned() });
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        records.step_is(&request, "cleanup", |seen| seen.phase == "Running").await;
+        stage.daemon.run(&["resume", "the-bad-day"]).await;
+        let still = records.standing(&request).await;
+        assert_eq!(still.phase, "Running", "it ended too soon for this scene");
+        records.succeeded(&request).await;
     })
     .await;
 }

@@ -232,3 +232,36 @@ async fn a_name_whose_attaching_got_no_answer_goes_back_to_the_app_that_it_was_t
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_tear_down_that_failed_left_behind_goes_after_the_next_start() {
+    play(67, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let before = standing(stage);
+        // A proxy takes two calls that come to nothing, and the platform refuses what it should not.
+        for call in ["/v1/record/", "/v1/projects"] {
+            stage.world.break_("DELETE", call, Some(1), Fault::HtmlPage { status: 200 });
+        }
+        let refusal = Fault::Status { status: 422, body: None, retry_after: None };
+        stage.world.break_("DELETE", "/domains", Some(1), refusal);
+        let request = file(stage).await;
+        let told = stage.daemon.records().failed(&request).await;
+        assert!(told.contains("step tear-down failed: undoing domain"), "{told}");
+        assert_ne!(standing(stage), before, "nothing was left behind");
+
+        // What has just ended rests: a daemon that dies again and again would ask and ask.
+        let ended = "UPDATE recovery_requests SET finished_at = finished_at - interval '6 minutes'";
+        stage.daemon.records().execute(ended).await;
+        stage.daemon.kill().await;
+        stage.daemon.start().await;
+        stage.daemon.records().stands(&request, |now| now.phase == "Succeeded").await;
+        let taken =
+            "SELECT DISTINCT step FROM recovery_events WHERE message LIKE '%nothing has come of it so far%'";
+        assert_eq!(stage.daemon.records().column(taken).await, ["tear-down"]);
+        let reopened = "SELECT reason FROM recovery_events WHERE reason = 'TearDownReopened'";
+        assert_eq!(stage.daemon.records().column(reopened).await, ["TearDownReopened"]);
+        nothing_is_left(stage, &request, &before).await;
+    })
+    .await;
+}

@@ -7,14 +7,7 @@ use crate::providers::s3::versions::VersionToken;
 use crate::store::{LedgerRow, LedgerState, SpanKind};
 
 pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
-    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
-        // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
-        return Err(StepError::refused(
-            format!("bucket {} is this request's, and the plan does not name it any more", row.name),
-            "name it under target.bucket again, apply the plan, and resume the request: what was deleted by hand meanwhile is passed over",
-        ));
-    };
-    let store = ctx.tools.target_store(target)?;
+    let store = store(ctx, row)?;
     let doing = || StepError::s3(format!("deleting bucket {}", row.name));
     if !store.bucket_exists(&row.name).await.map_err(doing())? {
         return Ok(Undone::Absent);
@@ -25,6 +18,24 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     empty(ctx, row, &store).await?;
     store.delete_bucket(&row.name).await.map_err(doing())?;
     Ok(Undone::Settled)
+}
+
+pub(super) async fn is_gone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let exists = store(ctx, row)?.bucket_exists(&row.name).await;
+    exists
+        .map(|exists| !exists)
+        .map_err(StepError::s3(format!("looking whether bucket {} is gone", row.name)))
+}
+
+fn store(ctx: &Ctx, row: &LedgerRow) -> Result<S3> {
+    let Some(target) = ctx.run.plan.target.bucket.as_ref().filter(|target| target.name == row.name) else {
+        // Its store and key pair are the plan's. To say nothing would leave it there, and call it deleted.
+        return Err(StepError::refused(
+            format!("bucket {} is this request's, and the plan does not name it any more", row.name),
+            "name it under target.bucket again, apply the plan, and resume the request: what was deleted by hand meanwhile is passed over",
+        ));
+    };
+    ctx.tools.target_store(target)
 }
 
 /// By its tag; or, where we were stopped between creating and marking it, by having been absent before the intent and empty since.

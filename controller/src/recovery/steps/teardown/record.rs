@@ -43,13 +43,34 @@ async fn marked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Vec
     Ok(records)
 }
 
-/// Nothing bears the mark: it is gone, or the record that was ours is somebody's now.
+/// Nothing bears the mark: it is gone or was put back, or the record that was ours is somebody's now.
 async fn unmarked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Undone> {
-    let known = row.external_id.as_deref().and_then(|id| id.parse().ok());
-    let Some(id) = known else { return Ok(Undone::Absent) };
-    let found = provider.record(id).await;
-    match found.map_err(StepError::provider(format!("undoing the record of {}", row.name)))? {
-        Some(_) => not_ours(ctx, row).await,
-        None => Ok(Undone::Absent),
+    match found(provider, row).await? {
+        Some(record) if !is_as_before(row, &record) => not_ours(ctx, row).await,
+        Some(_) | None => Ok(Undone::Absent),
     }
+}
+
+pub(super) async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
+    let provider = ctx.tools.alwaysdata()?;
+    if !marked(ctx, &provider, row).await?.is_empty() {
+        return Ok(false);
+    }
+    Ok(found(&provider, row).await?.is_none_or(|record| is_as_before(row, &record)))
+}
+
+/// The record under the id that was seen, if one was.
+async fn found(provider: &Alwaysdata, row: &LedgerRow) -> Result<Option<Record>> {
+    let Some(id) = row.external_id.as_deref().and_then(|id| id.parse().ok()) else { return Ok(None) };
+    provider.record(id).await.map_err(StepError::provider(format!("looking at the record of {}", row.name)))
+}
+
+/// Whether the record is what it was before it was changed: putting that back takes our mark away too.
+fn is_as_before(row: &LedgerRow, record: &Record) -> bool {
+    let Some(old) = row.detail["oldValue"].as_str() else { return false };
+    let (old, now) = (old.trim_end_matches('.'), record.value.trim_end_matches('.'));
+    let annotation = row.detail["oldAnnotation"].as_str().unwrap_or_default();
+    old.eq_ignore_ascii_case(now)
+        && row.detail["oldTtl"].as_u64().is_none_or(|ttl| record.ttl.map(u64::from) == Some(ttl))
+        && record.annotation.as_deref().unwrap_or_default() == annotation
 }
