@@ -120,20 +120,7 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         assert_eq!((well, grade(&told, "dns").as_str()), (false, "bad"), "{told}");
         stage.world.mend();
 
-        // On the bad day, what is known of the broken one is not learnt again, and one bad transfer costs nothing.
-        stage.world.strike(Disaster::Data).await;
-        stage.world.break_("GET", "/download", Some(1), web_page());
-        let request = stage.file().await;
-        let chosen = choice(stage, &request).await;
-        assert_eq!(chosen["name"], Value::from(new), "{chosen}");
-        let lost = chosen["refused"].as_array().expect("a list");
-        let [lost] = lost.as_slice() else { panic!("{chosen}") };
-        assert_eq!(lost["backup"], Value::from(broken));
-        assert!(lost["message"].as_str().is_some_and(|why| why.starts_with("as of ")), "{chosen}");
-        let doubts =
-            "SELECT message FROM recovery_events WHERE reason = 'DownloadDoubted' AND step = 'choose-backup'";
-        let doubts = stage.daemon.records().column(doubts).await;
-        assert!(matches!(doubts.as_slice(), [told] if told.contains("HTML")), "{doubts:?}");
+        the_newest_good_one_is_chosen(stage, &new, &broken).await;
     })
     .await;
 }
@@ -256,6 +243,23 @@ pub(crate) async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
         }
     }
     panic!("{name} was never finished");
+}
+
+/// On the bad day, what is known of the broken one is not learnt again, and one bad transfer costs nothing.
+async fn the_newest_good_one_is_chosen(stage: &Stage, new: &str, broken: &str) {
+    stage.world.strike(Disaster::Data).await;
+    stage.world.break_("GET", "/download", Some(1), web_page());
+    let request = stage.file().await;
+    let chosen = choice(stage, &request).await;
+    assert_eq!(chosen["name"], Value::from(new), "{chosen}");
+    let lost = chosen["refused"].as_array().expect("a list");
+    let [lost] = lost.as_slice() else { panic!("{chosen}") };
+    assert_eq!(lost["backup"], Value::from(broken));
+    assert!(lost["message"].as_str().is_some_and(|why| why.starts_with("as of ")), "{chosen}");
+    let doubts =
+        "SELECT message FROM recovery_events WHERE reason = 'DownloadDoubted' AND step = 'choose-backup'";
+    let doubts = stage.daemon.records().column(doubts).await;
+    assert!(matches!(doubts.as_slice(), [told] if told.contains("HTML")), "{doubts:?}");
 }
 
 /// What a proxy sends in a backup's place, with status 200.
