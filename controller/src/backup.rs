@@ -11,6 +11,7 @@ pub mod accounting;
 pub mod archive;
 pub mod checks;
 pub mod contents;
+pub mod doubt;
 #[cfg(test)]
 mod lab;
 pub mod ladder;

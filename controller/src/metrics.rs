@@ -90,6 +90,7 @@ impl Metrics {
 
     /// Everything, as Prometheus reads it.
     pub fn text(&self) -> Result<String, MetricsError> {
+        self.outlooks.doubt_what_is_unseen();
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(MetricsError::Encode)
     }
 
@@ -123,14 +124,9 @@ impl Metrics {
         self.archive.schedules_are(tick, next);
     }
 
-    /// A recovery of `plan` has reached a milestone.
-    pub fn milestone_reached(&self, plan: &str, milestone: &str, at: DateTime<Utc>) {
-        self.recovery.milestone_reached(plan, milestone, at);
-    }
-
-    /// A plan is gone, and its metrics with it.
-    pub fn plan_deleted(&self, plan: &str) {
-        self.recovery.plan_deleted(plan);
+    /// When a recovery of each plan last reached each milestone, as the store says; what is not named was not reached.
+    pub fn milestones_are(&self, reached: &[(String, String, DateTime<Utc>)]) {
+        self.recovery.milestones_are(reached);
     }
 
     /// A database backup was refused.

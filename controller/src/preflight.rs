@@ -5,6 +5,7 @@
 //! newest proof of each kind is. One list, one score.
 
 mod artifacts;
+mod buckets;
 mod certificates;
 mod extensions;
 mod finding;
@@ -12,6 +13,7 @@ mod keep;
 mod local;
 mod outside;
 mod platform;
+mod ssh;
 mod variables;
 
 use std::time::Duration;
@@ -74,6 +76,10 @@ impl Preflight<'_> {
             Check::PostgreSql => self.postgresql().boxed(),
             Check::Disk => self.disk().boxed(),
             Check::Freshness => self.freshness().boxed(),
+            Check::Ssh => self.ssh().boxed(),
+            Check::TargetBucket => self.target_bucket().boxed(),
+            Check::Mirror => self.mirrors().boxed(),
+            Check::Identity => self.identity().boxed(),
         };
         seen.map(|seen| (seen, None)).boxed()
     }

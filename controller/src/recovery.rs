@@ -17,6 +17,7 @@ pub mod grounds;
 mod look;
 pub mod outputs;
 mod ownership;
+pub mod patience;
 pub mod pulse;
 pub mod reconcile;
 pub mod rehearsal;

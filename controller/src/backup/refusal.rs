@@ -46,6 +46,7 @@ pub const REASONS: &[&str] = &[
     "plain-sql",
     "encrypted",
     "wrong-magic",
+    "unsteady",
 ];
 
 /// Why an archive was refused, and where in it.
@@ -221,6 +222,16 @@ pub enum Refusal {
         #[source]
         source: io::Error,
     },
+    /// Two downloads in a row were bad, each in its own way: nothing is known of the backup.
+    #[error(
+        "two downloads were bad, and not in one way ({first}, then {again}): the line or its server is not steady"
+    )]
+    Unsteady {
+        /// The first one's label.
+        first: &'static str,
+        /// The second one's.
+        again: &'static str,
+    },
     /// Our own disk or memory failed us: nothing is known of the backup.
     #[error("could not {doing}")]
     Local {
@@ -289,6 +300,7 @@ impl Refusal {
             Self::DigestDiffers { .. } => "digest-differs",
             Self::CountDiffers { .. } => "count-differs",
             Self::Tool { .. } => "tool-failed",
+            Self::Unsteady { .. } => "unsteady",
             Self::Local { .. } => "local-failure",
             Self::Cancelled => "cancelled",
         }
@@ -307,6 +319,7 @@ impl Refusal {
             | Self::NeedsNewerTool { .. }
             | Self::ToolLacks { .. }
             | Self::Tool { .. }
+            | Self::Unsteady { .. }
             | Self::Local { .. }
             | Self::Cancelled => false,
             Self::CutShort { .. }
@@ -337,7 +350,9 @@ impl Classified for Refusal {
     fn class(&self) -> Class {
         match self {
             Self::Cancelled => Class::Cancelled,
-            Self::Transfer { .. } | Self::Local { .. } | Self::Tool { .. } => Class::Transient,
+            Self::Transfer { .. } | Self::Unsteady { .. } | Self::Local { .. } | Self::Tool { .. } => {
+                Class::Transient
+            }
             Self::TooLarge { .. }
             | Self::NeedsNewerTool { .. }
             | Self::ToolLacks { .. }

@@ -1,9 +1,16 @@
 //! What is proven of each plan, and how long its recovery would take. What is not known has no series.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use prometheus::{GaugeVec, IntGaugeVec};
+use tokio::time::Instant;
 
 use super::MetricsError;
 use super::family::Families;
+
+/// When the records were not read for so long, nothing is called proven any more. A look waits for code hosts that do not answer.
+const UNSEEN: Duration = Duration::from_mins(15);
 
 /// How one plan stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +31,8 @@ pub(super) struct Outlooks {
     proven: IntGaugeVec,
     predicted: GaugeVec,
     objective: GaugeVec,
+    /// When that was, and the plans that have such a gauge.
+    seen: Mutex<Option<(Instant, Vec<String>)>>,
 }
 
 impl Outlooks {
@@ -37,6 +46,7 @@ impl Outlooks {
             proven: families.gauges("plan_proven", proven, &["plan"])?,
             predicted: families.float_gauges("predicted_rto_seconds", predicted, &["plan"])?,
             objective: families.float_gauges("objective_rto_seconds", objective, &["plan"])?,
+            seen: Mutex::default(),
         })
     }
 
@@ -47,7 +57,21 @@ impl Outlooks {
         }
     }
 
+    /// Before each scrape: a process whose store is away must not go on calling a plan proven.
+    pub(super) fn doubt_what_is_unseen(&self) {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, plans)) = seen.as_ref().filter(|(at, _)| at.elapsed() > UNSEEN) {
+            for plan in plans {
+                self.proven.with_label_values(&[plan.as_str()]).set(0);
+            }
+        }
+    }
+
     pub(super) fn outlooks_are(&self, all: &[Outlook]) {
+        let named = all.iter().filter(|one| one.proven.is_some()).map(|one| one.plan.clone()).collect();
+        // Held to the end: a scrape must not see half of it.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some((Instant::now(), named));
         self.proven.reset();
         [&self.predicted, &self.objective].into_iter().for_each(GaugeVec::reset);
         for one in all {

@@ -24,7 +24,7 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
-        let reached = "When the newest recovery of a plan reached a milestone.";
+        let reached = "When a recovery of a plan last reached a milestone; drills are not counted.";
         let milestone = &["plan", "milestone"];
         let failed = "When the newest recovery or drill of a plan ended that stands failed.";
         let ended = "Attempts of recovery steps by how they ended.";
@@ -80,15 +80,11 @@ impl Recovery {
         }
     }
 
-    pub(super) fn milestone_reached(&self, plan: &str, milestone: &str, at: DateTime<Utc>) {
-        let milestone = at_label(self.labels.milestones, milestone);
-        self.milestones.with_label_values(&[plan, milestone]).set(seconds(at));
-    }
-
-    pub(super) fn plan_deleted(&self, plan: &str) {
-        for milestone in with_other(self.labels.milestones) {
-            // Absent where the plan never got so far.
-            self.milestones.remove_label_values(&[plan, milestone]).ok();
+    pub(super) fn milestones_are(&self, reached: &[(String, String, DateTime<Utc>)]) {
+        self.milestones.reset();
+        for (plan, milestone, at) in reached {
+            let milestone = at_label(self.labels.milestones, milestone);
+            self.milestones.with_label_values(&[plan.as_str(), milestone]).set(seconds(*at));
         }
     }
 

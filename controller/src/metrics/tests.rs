@@ -36,7 +36,7 @@ fn families(metrics: &Metrics) -> BTreeSet<String> {
 #[test]
 fn the_names_on_the_wire_are_these() {
     let metrics = Metrics::new(LABELS).unwrap();
-    metrics.milestone_reached("shop", "restored", DateTime::UNIX_EPOCH);
+    metrics.milestones_are(&[("shop".to_owned(), "restored".to_owned(), DateTime::UNIX_EPOCH)]);
     metrics.run_ended("request", RunOutcome::Settled, Duration::ZERO);
     let expected = [
         "reprise_alert_drill gauge",
@@ -164,22 +164,28 @@ fn rows_against_objects_have_a_series_where_they_were_compared_and_none_elsewher
 #[test]
 fn a_deleted_plan_takes_its_series_along() {
     let metrics = Metrics::new(LABELS).unwrap();
-    metrics.milestone_reached(
-        "shop",
-        "restored",
-        DateTime::from_timestamp_millis(1_800_000_000_250).unwrap(),
-    );
+    let at = DateTime::from_timestamp_millis(1_800_000_000_250).unwrap();
+    metrics.milestones_are(&[("shop".to_owned(), "restored".to_owned(), at)]);
     let line = r#"milestone_timestamp_seconds{milestone="restored",plan="shop"} 1800000000.25"#;
     assert!(metrics.text().unwrap().contains(line), "{}", metrics.text().unwrap());
-    metrics.plan_deleted("shop");
+    metrics.milestones_are(&[]);
     assert!(!metrics.text().unwrap().contains("shop"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_looked_at_for_long_is_not_called_proven() {
+    let metrics = all();
+    let proven = |value: u8| format!("reprise_plan_proven{{plan=\"shop\"}} {value}\n");
+    assert!(metrics.text().unwrap().contains(&proven(1)));
+    tokio::time::advance(Duration::from_mins(16)).await;
+    assert!(metrics.text().unwrap().contains(&proven(0)), "the store is away");
 }
 
 /// Metrics in which every family has a series: those of plans are there only for what a plan has.
 fn all() -> Metrics {
     let (metrics, at, plan) = (Metrics::new(LABELS).unwrap(), DateTime::UNIX_EPOCH, || "shop".to_owned());
     metrics.run_ended("request", RunOutcome::Settled, Duration::ZERO);
-    metrics.milestone_reached("shop", "restored", at);
+    metrics.milestones_are(&[(plan(), "restored".to_owned(), at)]);
     metrics.failures_are(&[(plan(), at)]);
     let what = [What::Backup, What::Archive, What::ArchiveVerification, What::DumpCopy, What::Drill];
     let dated = what.map(|what| Dated {

@@ -16,7 +16,8 @@ impl Preflight<'_> {
             match self.tools.look(domain, "/").await {
                 Err(error) => return (unusable(&error), None),
                 Ok(Err(why)) => silent.push(format!("{domain} shows none ({why})")),
-                Ok(Ok(seen)) => match seen.certificate.and_then(|certificate| certificate.not_after) {
+                // Of its addresses, the one whose certificate ends first.
+                Ok(Ok(seen)) => match seen.into_iter().filter_map(|one| one.certificate?.not_after).min() {
                     Some(end) => ends.push((end, domain.as_str())),
                     None => silent.push(format!("{domain} shows none")),
                 },

@@ -45,11 +45,19 @@ pub enum Check {
     Disk,
     /// The newest of everything is younger than its limit.
     Freshness,
+    /// The platform's SSH server is the pinned one, and knows our key where one is configured.
+    Ssh,
+    /// The store where documents come back takes our key pair, and the bucket's name is free.
+    TargetBucket,
+    /// The mirror buckets can be reached.
+    Mirror,
+    /// The archive's identity opens what the newest run keeps.
+    Identity,
 }
 
 impl Check {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::References,
         Self::Platform,
         Self::Plans,
@@ -65,6 +73,10 @@ impl Check {
         Self::PostgreSql,
         Self::Disk,
         Self::Freshness,
+        Self::Ssh,
+        Self::TargetBucket,
+        Self::Mirror,
+        Self::Identity,
     ];
 
     /// Its name.
@@ -85,6 +97,10 @@ impl Check {
             Self::PostgreSql => "postgresql",
             Self::Disk => "disk",
             Self::Freshness => "freshness",
+            Self::Ssh => "ssh",
+            Self::TargetBucket => "target-bucket",
+            Self::Mirror => "mirror",
+            Self::Identity => "identity",
         }
     }
 
@@ -93,6 +109,9 @@ impl Check {
         match self {
             Self::Stack => spec.target.stack.is_some(),
             Self::Archive => spec.archive.is_some(),
+            Self::TargetBucket => spec.target.bucket.is_some(),
+            Self::Mirror => spec.source.objects.iter().any(|one| one.mirror.is_some()),
+            Self::Identity => spec.archive.as_ref().is_some_and(|archive| archive.identity.is_some()),
             Self::Artifacts => spec.source.objects.iter().any(|one| one.artifact.is_some()),
             _ => true,
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use reprise_crds::plan::AppSpec;
 use reprise_crds::variables::{Planned, resolve};
-use reprise_crds::{Mode, RecoveryPlanSpec};
+use reprise_crds::{Mode, RecoveryPlanSpec, Reference};
 use tokio_util::sync::CancellationToken;
 
 use super::Preflight;
 use super::finding::{Seen, bad, good, unknown, unusable};
 use crate::providers::scalingo::capture::Part;
+use crate::providers::scalingo::variables::alias_of;
 use crate::recovery::tools::{Captured, Untold};
 
 /// What is asked of an app that is replaced: whether it is there, and its variables.
@@ -47,6 +48,10 @@ impl Preflight<'_> {
 
     async fn look_at(&self, app: &AppSpec, planned: &BTreeMap<String, Planned>, told: &mut Told) {
         told.count += planned.len();
+        let secret = |reference: &_| self.tools.references.resolve(reference).ok();
+        told.lacking.extend(mistaken(planned, secret).into_iter().map(|name| {
+            format!("{name} of {} has a secret that the platform takes for another variable's name", app.name)
+        }));
         told.asked.extend(names(planned, &Planned::Asked).map(|name| format!("{} of {}", name, app.name)));
         let kept: Vec<&str> = names(planned, &Planned::Kept).collect();
         if !kept.is_empty() {
@@ -59,6 +64,18 @@ impl Preflight<'_> {
 
 fn names<'a>(planned: &'a BTreeMap<String, Planned>, wanted: &'a Planned) -> impl Iterator<Item = &'a str> {
     planned.iter().filter(move |(_, planned)| *planned == wanted).map(|(name, _)| name.as_str())
+}
+
+/// The variables whose secret is `$` and the name of another one: the app would be given that one's value.
+fn mistaken(planned: &BTreeMap<String, Planned>, secret: impl Fn(&Reference) -> Option<String>) -> Vec<&str> {
+    let is_there = |name: &str| planned.contains_key(name) || name.starts_with("SCALINGO_");
+    let is_mistaken = |planned: &Planned| match planned {
+        Planned::Reference(reference) => {
+            secret(reference).is_some_and(|value| alias_of(&value).is_some_and(is_there))
+        }
+        _ => false,
+    };
+    planned.iter().filter(|(_, planned)| is_mistaken(planned)).map(|(name, _)| name.as_str()).collect()
 }
 
 /// What was seen of all apps.
@@ -113,6 +130,18 @@ mod tests {
         let mut told = Told { count: 2, asked: vec!["PIN of web".into()], ..Told::default() };
         told.keep("web", &["SECRET_KEY"], replaced);
         told.judge()
+    }
+
+    #[test]
+    fn a_secret_that_the_platform_takes_for_a_name_is_found_before_the_day() {
+        let reference = |name: &str| Planned::Reference(format!("env:{name}").parse().expect("a reference"));
+        let planned: BTreeMap<String, Planned> =
+            [("A", reference("A")), ("B", reference("B")), ("C", Planned::Literal("$A".into()))]
+                .map(|(name, planned)| (name.to_owned(), planned))
+                .into();
+        let read = |value: &'static str| mistaken(&planned, |_| Some(value.to_owned())).len();
+        assert_eq!((read("$C"), read("$NOBODY"), read("s3cret")), (2, 0, 0), "what the plan says is meant");
+        assert_eq!(mistaken(&planned, |_| None), [""; 0]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One backup in the throwaway database, from its download to what was seen there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use super::run::{APPLICATION, Prover};
 use super::source::paced;
 use super::throwaway::{Place, Throwaway};
 use crate::backup::archive::Expect;
+use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::ladder::{Climb, Recorded, Scratch, climb_to_readable};
 use crate::runtime::chain::Chain;
 use crate::store::Verdict;
@@ -43,19 +45,13 @@ impl Prover<'_> {
         let free = self.tools.disk_budget(&folder).map_err(|error| Chain(&error).to_string())?;
         let budget = Budget::new(&folder, free, bench.policy.max_disk);
         let climbing = async {
-            let (recorded, dump) = (recorded(known), server.dump());
-            let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
+            let recorded = recorded(known);
             // What has to wait for nothing of the dump is there before it: the code, and a database in the likely server. The download is
             // opened last: whoever offers it closes a line on which nobody reads.
             let migrations = || self.tools.migrations((self.plan, self.spec), &folder, stop);
             bench.code.get_or_init(migrations).await;
             let place = server.fresh().await.map_err(|error| Chain(&error).to_string())?;
-            let found = bench.source.download(&known.backup).await;
-            let found = found.map_err(|error| Chain(&error).to_string())?;
-            let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
-            let expect = Expect { download_bytes: download.length, max_dump_bytes: budget.most };
-            let body = paced(download.body, bench.policy.max_rate);
-            let climb = climb_to_readable(newest, body, expect, &recorded, &dump).await;
+            let climb = self.read_twice(bench, known, &recorded, &server.dump(), budget.most).await?;
             self.restore(bench, (server, place), climb, &recorded, stop)
                 .await
                 .map_err(|error| Chain(&error).to_string())
@@ -64,6 +60,25 @@ impl Prover<'_> {
             tried = Box::pin(climbing) => tried,
             why = budget.outgrown() => Err(why),
         }
+    }
+
+    /// The climb as far as it needs no server. What may be the transfer's fault is believed when a second download, by a new link, comes the
+    /// same way.
+    async fn read_twice(
+        &self,
+        bench: &Bench,
+        known: &Verdict,
+        recorded: &Recorded,
+        dump: &Path,
+        most: u64,
+    ) -> Result<Climb, String> {
+        let climb = read(bench, &known.backup, recorded, dump, most).await?;
+        let before = known.refused.as_deref().filter(|_| known.settled);
+        let Some(first) = climb.doubt(before) else { return Ok(climb) };
+        tracing::info!(plan = self.plan, backup = known.label(), refusal = %Chain(first), "downloading once more");
+        self.tools.clock.sleep(SECOND_LOOK).await;
+        let again = read(bench, &known.backup, recorded, dump, most).await?;
+        Ok(again.after(first))
     }
 
     /// The rest of the climb, in a server of the major that the dump wants.
@@ -103,4 +118,21 @@ impl Prover<'_> {
         };
         Ok(tried)
     }
+}
+
+/// One download, read to its end.
+async fn read(
+    bench: &Bench,
+    backup: &str,
+    recorded: &Recorded,
+    dump: &Path,
+    most: u64,
+) -> Result<Climb, String> {
+    let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
+    let found = bench.source.download(backup).await;
+    let found = found.map_err(|error| Chain(&error).to_string())?;
+    let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;
+    let expect = Expect { download_bytes: download.length, max_dump_bytes: most };
+    let body = paced(download.body, bench.policy.max_rate);
+    Ok(climb_to_readable(newest, body, expect, recorded, dump).await)
 }

@@ -14,6 +14,9 @@ use crate::runtime::clock::SKEW;
 use crate::store::{RequestRow, StepRow};
 use reprise_crds::Phase;
 
+/// A proof outlives so long without a look at all that it stands on.
+const BLIND: TimeDelta = TimeDelta::days(1);
+
 /// All that a change of which ends a proof. What is not known is not compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fingerprint {
@@ -27,7 +30,10 @@ pub(super) struct Fingerprint {
 /// What a plan's proof comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Standing {
-    pub proven: bool,
+    /// `None`: what it stands on could not be compared for too long.
+    pub proven: Option<bool>,
+    /// Whether all that it stands on was compared and found the same.
+    pub compared: bool,
     /// One word, `PascalCase`.
     pub reason: &'static str,
     pub message: String,
@@ -63,6 +69,10 @@ impl Fingerprint {
         for (tool, version) in &today.grounds.tools {
             unless(self.grounds.tools.get(tool) == Some(version), &format!("{tool} (now {version})"));
         }
+        for (which, print) in &today.grounds.ssh {
+            let same = self.grounds.ssh.get(which).is_none_or(|then| then == print);
+            unless(same, &format!("the SSH {which}"));
+        }
         for (app, commit) in &today.code {
             let short = &commit[..commit.len().min(12)];
             unless(self.code.get(app) == Some(commit), &format!("the code of {app} (now {short})"));
@@ -83,15 +93,16 @@ impl Fingerprint {
     }
 }
 
-/// What the last drill that ended proves; `drilled` is its fingerprint.
+/// What the last drill that ended proves; `drilled` is its fingerprint, `compared` when all of that was last seen to be the same.
 pub(super) fn standing(
     last: Option<&RequestRow>,
     drilled: Option<&Fingerprint>,
     today: &Fingerprint,
+    compared: Option<DateTime<Utc>>,
     limit: TimeDelta,
     now: DateTime<Utc>,
 ) -> Standing {
-    let not = |reason, message: String| Standing { proven: false, reason, message };
+    let not = |reason, message: String| Standing { proven: Some(false), compared: false, reason, message };
     let Some((drill, ended)) = last.and_then(|drill| Some((drill, drill.finished_at?))) else {
         return not("NeverDrilled", "no drill has ended yet".to_owned());
     };
@@ -113,15 +124,22 @@ pub(super) fn standing(
         let days = limit.num_days();
         return not("TooOld", format!("the last drill, {name} of {date}, is older than {days} days"));
     }
+    let message = format!("the drill {name} of {date} reached dns-ok, and nothing has changed since");
     let unknown = drilled.unknown(today);
-    let unknown = if unknown.is_empty() {
-        String::new()
-    } else {
-        format!(", as far as can be told: {} could not be compared", unknown.join(", "))
-    };
-    let message =
-        format!("the drill {name} of {date} reached dns-ok, and nothing has changed since{unknown}");
-    Standing { proven: true, reason: "Drilled", message }
+    if unknown.is_empty() {
+        return Standing { proven: Some(true), compared: true, reason: "Drilled", message };
+    }
+    let unknown = format!("{} could not be compared", unknown.join(", "));
+    // What a clock that was ahead has dated says nothing.
+    let last = compared.filter(|at| *at - now <= SKEW).unwrap_or(ended).max(ended);
+    if now - last > BLIND {
+        let last = last.format("%Y-%m-%dT%H:%M:%SZ");
+        let message =
+            format!("{unknown} since {last}, so nobody can tell what the drill {name} proves today");
+        return Standing { proven: None, compared: false, reason: "NotCompared", message };
+    }
+    let message = format!("{message}, as far as can be told: {unknown}");
+    Standing { proven: Some(true), compared: false, reason: "Drilled", message }
 }
 
 #[cfg(test)]
@@ -137,6 +155,7 @@ mod tests {
                 plan: "p1".into(),
                 secrets: "s1".into(),
                 tools: BTreeMap::from([("pg_restore".into(), "15.1".into())]),
+                ssh: BTreeMap::from([("key".into(), "SHA256:a".into())]),
             },
             code: BTreeMap::from([("shop".into(), "c1".into())]),
             schema: Some("d1".into()),
@@ -146,26 +165,26 @@ mod tests {
     fn seen(phase: Phase, today: &Fingerprint, days: i64) -> Standing {
         let drill = request(Milestone::DnsOk, phase);
         let now = drill.finished_at.unwrap() + TimeDelta::days(days);
-        standing(Some(&drill), Some(&fingerprint()), today, TimeDelta::days(9), now)
+        standing(Some(&drill), Some(&fingerprint()), today, None, TimeDelta::days(9), now)
     }
 
     #[test]
     fn a_drill_proves_until_it_is_too_old() {
-        assert!(seen(Phase::Succeeded, &fingerprint(), 9).proven);
+        assert_eq!(seen(Phase::Succeeded, &fingerprint(), 9).proven, Some(true));
         assert_eq!(seen(Phase::Succeeded, &fingerprint(), 10).reason, "TooOld");
         assert_eq!(seen(Phase::Failed, &fingerprint(), 0).reason, "DrillFailed");
-        assert!(seen(Phase::Succeeded, &fingerprint(), 0).proven);
+        assert!(seen(Phase::Succeeded, &fingerprint(), 0).compared);
         let ahead = seen(Phase::Succeeded, &fingerprint(), -1500);
-        assert_eq!((ahead.proven, ahead.reason), (false, "ClockWrong"), "it ended in a time to come");
-        let never = standing(None, None, &fingerprint(), TimeDelta::days(9), DateTime::UNIX_EPOCH);
-        assert_eq!((never.proven, never.reason), (false, "NeverDrilled"));
+        assert_eq!((ahead.proven, ahead.reason), (Some(false), "ClockWrong"), "it ended in a time to come");
+        let never = standing(None, None, &fingerprint(), None, TimeDelta::days(9), DateTime::UNIX_EPOCH);
+        assert_eq!((never.proven, never.reason), (Some(false), "NeverDrilled"));
     }
 
     #[test]
     fn what_cannot_be_compared_is_not_said_to_be_the_same() {
         let today = Fingerprint { code: BTreeMap::new(), schema: None, ..fingerprint() };
         let told = seen(Phase::Succeeded, &today, 0);
-        assert!(told.proven);
+        assert_eq!((told.proven, told.compared), (Some(true), false));
         assert!(
             told.message.contains("the code of shop, the database's schema could not be compared"),
             "{}",
@@ -177,7 +196,7 @@ mod tests {
     #[test]
     fn every_change_ends_it_and_is_named() {
         type Change = fn(&mut Fingerprint);
-        let changes: [(Change, &str); 5] = [
+        let changes: [(Change, &str); 6] = [
             (|f| f.grounds.plan = "p2".into(), "the plan"),
             (|f| f.grounds.secrets = "s2".into(), "a secret or token"),
             (
@@ -186,19 +205,44 @@ mod tests {
             ),
             (|f| f.code = BTreeMap::from([("shop".into(), "c2".into())]), "the code of shop (now c2)"),
             (|f| f.schema = Some("d2".into()), "the database's schema"),
+            (|f| f.grounds.ssh = BTreeMap::from([("key".into(), "SHA256:b".into())]), "the SSH key"),
         ];
         for (change, told) in changes {
             let mut today = fingerprint();
             change(&mut today);
             let found = seen(Phase::Succeeded, &today, 1);
-            assert_eq!((found.proven, found.reason), (false, "Changed"));
+            assert_eq!((found.proven, found.reason), (Some(false), "Changed"));
             assert!(found.message.ends_with(&format!(": {told}")), "{}", found.message);
         }
     }
 
     #[test]
-    fn what_cannot_be_looked_at_today_ends_nothing() {
-        let today = Fingerprint { code: BTreeMap::new(), schema: None, ..fingerprint() };
-        assert!(seen(Phase::Succeeded, &today, 1).proven);
+    fn what_cannot_be_looked_at_today_ends_nothing_for_a_day_and_is_not_known_after_it() {
+        let blind = Fingerprint { code: BTreeMap::new(), ..fingerprint() };
+        assert_eq!(seen(Phase::Succeeded, &blind, 1).proven, Some(true));
+        let told = seen(Phase::Succeeded, &blind, 2);
+        assert_eq!((told.proven, told.reason), (None, "NotCompared"));
+        assert!(
+            told.message.starts_with("the code of shop could not be compared since "),
+            "{}",
+            told.message
+        );
+
+        let drill = request(Milestone::DnsOk, Phase::Succeeded);
+        let now = drill.finished_at.unwrap() + TimeDelta::days(5);
+        let after = |compared| {
+            standing(Some(&drill), Some(&fingerprint()), &blind, Some(compared), TimeDelta::days(9), now)
+                .proven
+        };
+        assert_eq!(after(now - TimeDelta::hours(23)), Some(true), "it was seen yesterday");
+        assert_eq!(after(now - TimeDelta::hours(25)), None);
+        assert_eq!(after(now + TimeDelta::days(1500)), None, "by a clock that was ahead");
+    }
+
+    #[test]
+    fn what_an_earlier_release_did_not_keep_is_no_change() {
+        let mut drilled = fingerprint();
+        drilled.grounds.ssh.clear();
+        assert!(drilled.changes(&fingerprint()).is_empty());
     }
 }

@@ -29,6 +29,11 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How long a commit is taken for today's.
 const COMMITS: TimeDelta = TimeDelta::minutes(5);
 
+/// That all was compared is written down no more often.
+const NOTED: TimeDelta = TimeDelta::hours(1);
+/// Where, in the plan's status.
+const COMPARED: &str = "comparedAt";
+
 /// The commits of a plan's apps, and when they were asked for.
 type Commits = HashMap<String, (DateTime<Utc>, i64, BTreeMap<String, String>)>;
 
@@ -85,7 +90,7 @@ impl Plan<'_> {
                 None => Fingerprint::default(),
             };
             let limit = TimeDelta::from_std(self.spec.drill.max_age.duration()).unwrap_or(TimeDelta::MAX);
-            Some(standing(drill.as_ref(), drilled.as_ref(), &today, limit, now))
+            Some(standing(drill.as_ref(), drilled.as_ref(), &today, self.compared(), limit, now))
         } else {
             None
         };
@@ -93,7 +98,7 @@ impl Plan<'_> {
         self.keep(proven.as_ref(), prediction.as_ref(), now).await?;
         Ok(Outlook {
             plan: self.row.name.clone(),
-            proven: proven.map(|standing| standing.proven),
+            proven: proven.map(|standing| standing.proven == Some(true)),
             predicted_seconds: prediction.map(|prediction| prediction.seconds),
             objective_seconds: self.spec.objectives.rto.map(|rto| rto.duration().as_secs_f64()),
         })
@@ -128,6 +133,11 @@ impl Plan<'_> {
         Ok(commits)
     }
 
+    /// When all that the drill stands on was last seen to be the same.
+    fn compared(&self) -> Option<DateTime<Utc>> {
+        serde_json::from_value(self.row.status.get(COMPARED)?.clone()).ok()
+    }
+
     fn predict(&self, drill: &RequestRow, steps: &[StepRow], sizes: &Sizes) -> Option<Prediction> {
         let suffix = rehearsal::suffix(&drill.name, drill.created_at);
         let graph = Graph::compile(&rehearsal::rehearsed(self.spec, &suffix), &Scope::default()).rehearsed();
@@ -148,7 +158,7 @@ impl Plan<'_> {
         if let Some(standing) = proven {
             let observation = Observation {
                 kind: "Proven",
-                holds: Some(standing.proven),
+                holds: standing.proven,
                 reason: standing.reason,
                 message: standing.message.clone(),
                 generation: Some(self.row.generation),
@@ -156,6 +166,11 @@ impl Plan<'_> {
             if conditions::observe(&mut conditions, observation, time_from_micros(now.timestamp_micros())) {
                 let conditions = serde_json::to_value(&conditions).unwrap_or_default();
                 store.record_plan_status(&self.row.name, "conditions", &conditions).await?;
+            }
+            let noted = self.compared().is_some_and(|at| at <= now && now - at < NOTED);
+            if standing.compared && !noted {
+                let at = serde_json::to_value(now).unwrap_or_default();
+                store.record_plan_status(&self.row.name, COMPARED, &at).await?;
             }
         }
         let prediction = serde_json::to_value(prediction).unwrap_or_default();

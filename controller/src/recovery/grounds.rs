@@ -25,6 +25,9 @@ pub struct Grounds {
     pub secrets: String,
     /// Versions by program.
     pub tools: BTreeMap<String, String>,
+    /// Fingerprints: of our SSH key, and those that the platform's server may show. An earlier release kept none.
+    #[serde(default)]
+    pub ssh: BTreeMap<String, String>,
 }
 
 impl Grounds {
@@ -45,8 +48,20 @@ impl Grounds {
                 ("reprise".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
                 ("pg_restore".to_owned(), restore.unwrap_or_else(|_| "missing".to_owned())),
             ]),
+            ssh: ssh(tools, &plan.target.region),
         })
     }
+}
+
+/// What is public of both keys. A key that cannot be read is another one than it was.
+fn ssh(tools: &Tools, region: &str) -> BTreeMap<String, String> {
+    let key = match tools.configured_ssh_key() {
+        Ok(Some(key)) => key.fingerprint(),
+        Ok(None) => "one for each request".to_owned(),
+        Err(_) => "unreadable".to_owned(),
+    };
+    let pinned = tools.pinned_host_key(region).ok().flatten().unwrap_or("none").to_owned();
+    BTreeMap::from([("key".to_owned(), key), ("host key".to_owned(), pinned)])
 }
 
 /// One digest of all of them: whoever reads it would have to know all but one to guess at that one.

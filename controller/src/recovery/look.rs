@@ -1,6 +1,8 @@
-//! A look at a public name as a visitor has it: where resolvers say that it is, and what answers there.
+//! A look at a public name as visitors have it: everywhere that resolvers say that it is, and what answers there.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use futures::future::join_all;
 
 use super::error::{Result, StepError};
 use super::tools::Tools;
@@ -9,42 +11,122 @@ use crate::providers::probe::{ProbeError, Seen, Target};
 use crate::runtime::chain::Chain;
 
 impl Tools {
-    /// Where a resolver says that `host` is, with the port of HTTPS. `Err`: why that is not known now.
-    pub async fn address(&self, host: &str) -> Result<std::result::Result<SocketAddr, String>> {
-        let found = self.addresses(host).await?;
-        Ok(found.and_then(|addresses| match addresses.first() {
-            Some(address) => Ok(SocketAddr::new(*address, self.config.dev.https_port)),
-            None => Err(format!("{host} has no address yet")),
-        }))
-    }
-
     /// Every address of `host` by the first resolver that knows any; empty where one says that there is none and no other knows better.
     /// `Err`: why that is not known now.
     pub async fn addresses(&self, host: &str) -> Result<std::result::Result<Vec<IpAddr>, String>> {
-        let mut known = Err("no resolver is configured".to_owned());
+        self.resolved(host, |all: &[IpAddr]| !all.is_empty()).await
+    }
+
+    /// The addresses of `host` by one resolver after the other, each once, until there are `enough`.
+    async fn resolved(
+        &self,
+        host: &str,
+        enough: impl Fn(&[IpAddr]) -> bool,
+    ) -> Result<std::result::Result<Vec<IpAddr>, String>> {
+        let (mut all, mut known) = (Vec::new(), Err("no resolver is configured".to_owned()));
         for resolver in &self.config.dns.resolvers {
             let asked = NameServer::new(*resolver).addresses(host).await;
             match asked.map_err(StepError::failed("asking a resolver"))? {
-                Ok(found) if !found.addresses.is_empty() => return Ok(Ok(found.addresses)),
-                Ok(_) => known = Ok(Vec::new()),
+                Ok(found) => {
+                    known = Ok(());
+                    for address in found.addresses {
+                        if !all.contains(&address) {
+                            all.push(address);
+                        }
+                    }
+                }
                 Err(fault) if known.is_err() => known = Err(format!("resolver {resolver} {fault}")),
                 Err(_) => {}
             }
+            if enough(&all) {
+                break;
+            }
         }
-        Ok(known)
+        Ok(known.map(|()| all))
     }
 
-    /// One look at `host` over HTTPS. `Err`: why there was no answer; the next look may have one.
-    pub async fn look(&self, host: &str, path: &str) -> Result<std::result::Result<Seen, String>> {
-        let address = match self.address(host).await? {
-            Ok(address) => address,
+    /// One look at `host` over HTTPS, at every address that any resolver tells: visitors are sent to each of them. `Err`: why there was no
+    /// answer at one; the next look may have one.
+    pub async fn look(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
+        self.look_at(host, path, true).await
+    }
+
+    /// The same over plain HTTP.
+    pub async fn look_plain(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
+        self.look_at(host, path, false).await
+    }
+
+    async fn look_at(
+        &self,
+        host: &str,
+        path: &str,
+        tls: bool,
+    ) -> Result<std::result::Result<Vec<Seen>, String>> {
+        let dev = &self.config.dev;
+        let port = if tls { dev.https_port } else { dev.http_port };
+        let addresses = match self.resolved(host, |_| false).await? {
+            Ok(found) => routed(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
             Err(why) => return Ok(Err(why)),
         };
-        let target = Target { name: host, address, tls: true, path, host: None };
-        match self.prober().look(&target).await {
-            Ok(seen) => Ok(Ok(seen)),
-            Err(ProbeError::Cancelled) => Err(StepError::Stopped),
-            Err(error) => Ok(Err(Chain(&error).to_string())),
+        if addresses.is_empty() {
+            return Ok(Err(format!("{host} has no address yet")));
         }
+        let prober = self.prober();
+        let looks = addresses.into_iter().map(|address| {
+            let prober = &prober;
+            async move { prober.look(&Target { name: host, address, tls, path, host: None }).await }
+        });
+        all_of(join_all(looks).await)
+    }
+}
+
+/// Those that lead anywhere from here: a machine without IPv6 knows nothing of what is there. All, where none does.
+fn routed(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let leads = |address: &&SocketAddr| {
+        let any = if address.is_ipv4() { IpAddr::from([0; 4]) } else { IpAddr::from([0_u16; 8]) };
+        // Asks the routing table; nothing is sent.
+        UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).is_ok()
+    };
+    let routed: Vec<SocketAddr> = addresses.iter().filter(leads).copied().collect();
+    if routed.is_empty() { addresses } else { routed }
+}
+
+/// What was seen at each address; why there was no answer at one, where there was none.
+fn all_of(looks: Vec<Result<Seen, ProbeError>>) -> Result<std::result::Result<Vec<Seen>, String>> {
+    let mut seen = Vec::with_capacity(looks.len());
+    for look in looks {
+        match look {
+            Ok(one) => seen.push(one),
+            Err(ProbeError::Cancelled) => return Err(StepError::Stopped),
+            Err(error) => return Ok(Err(Chain(&error).to_string())),
+        }
+    }
+    Ok(Ok(seen))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recovery::steps::probe::tests::answer;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().expect("an address")
+    }
+
+    #[test]
+    fn one_address_that_does_not_answer_is_no_answer() {
+        let silent = || ProbeError::Timeout { name: "a.test".into(), address: at("192.0.2.7:443") };
+        let both = all_of(vec![Ok(answer(200, None)), Ok(answer(200, None))]).expect("it goes on");
+        assert_eq!(both.map(|seen| seen.len()), Ok(2));
+        let why = all_of(vec![Ok(answer(200, None)), Err(silent())]).expect("it goes on").expect_err("one");
+        assert!(why.contains("192.0.2.7"), "{why}");
+        assert!(all_of(vec![Err(ProbeError::Cancelled)]).is_err());
+    }
+
+    #[test]
+    fn an_address_that_leads_somewhere_is_looked_at() {
+        assert_eq!(routed(vec![at("127.0.0.1:443")]), [at("127.0.0.1:443")]);
+        let nowhere = vec![at("[2001:db8::1]:443")];
+        assert_eq!(routed(nowhere.clone()), nowhere, "somebody has to say why");
     }
 }

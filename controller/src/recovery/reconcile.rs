@@ -224,7 +224,6 @@ impl Requests {
             store
                 .record_event(&row.name, epoch, Severity::Normal, "MilestoneReached", None, &message)
                 .await?;
-            self.tools.metrics.milestone_reached(&row.plan, milestone.as_str(), self.tools.clock.now());
         }
         if update.phase != row.phase {
             let severity = if update.phase == Phase::Failed { Severity::Warning } else { Severity::Normal };

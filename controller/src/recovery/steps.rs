@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Result, StepError};
 use super::outputs::Outputs;
+use super::patience::Patience;
 use super::pulse::Pulse;
 use super::step::Step;
 use super::tools::Tools;
@@ -26,7 +27,7 @@ mod check_database;
 mod choose_backup;
 mod choose_objects;
 mod cleanup;
-mod cname;
+pub(crate) mod cname;
 mod collaborators;
 mod database;
 mod deploy;
@@ -38,7 +39,7 @@ mod health;
 mod inventory;
 mod names;
 mod place;
-mod probe;
+pub(super) mod probe;
 mod project;
 mod read_only_user;
 mod refill;
@@ -83,6 +84,8 @@ pub struct Ctx {
     pub stop: CancellationToken,
     /// Whether the step was begun before: a call of then may have taken effect.
     pub retry: bool,
+    /// What has been failing in this process.
+    pub patience: Arc<Patience>,
 }
 
 impl Ctx {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::attempt::{self, End};
 use super::outputs::Outputs;
+use super::patience::Patience;
 use super::pulse::{Pulse, Report};
 use super::step::Step;
 use super::steps::{Ctx, Run};
@@ -33,6 +34,7 @@ pub(super) struct Live {
     tools: Arc<Tools>,
     queue: WorkQueue<String>,
     tasks: Tasks,
+    patience: Arc<Patience>,
     state: Mutex<State>,
 }
 
@@ -73,7 +75,7 @@ impl Live {
             backoffs: Backoffs::new(BETWEEN_ATTEMPTS, Random::system()),
             failing: HashMap::new(),
         };
-        Arc::new(Self { tools, queue, tasks, state: Mutex::new(state) })
+        Arc::new(Self { tools, queue, tasks, patience: Arc::default(), state: Mutex::new(state) })
     }
 
     /// The request, as the steps that begin next are given it.
@@ -132,8 +134,8 @@ impl Live {
         let (live, of, beat) = (Arc::clone(self), step.clone(), Arc::clone(&pulse));
         let run = Arc::clone(&state.run);
         let task = self.tasks.spawn("step", |stop| async move {
-            let ctx =
-                Ctx { tools: Arc::clone(&live.tools), run, step: of, pulse: beat, outputs, stop, retry };
+            let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));
+            let ctx = Ctx { tools, run, step: of, pulse: beat, outputs, stop, retry, patience };
             let end = attempt::run(&ctx, live.gives_up(&ctx.step)).await;
             live.ended(&ctx.step, end);
         });

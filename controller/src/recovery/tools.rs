@@ -23,28 +23,18 @@ use crate::providers::http::{HttpShared, Limiter};
 use crate::providers::probe::Prober;
 use crate::providers::s3::{S3, S3Config};
 use crate::providers::scalingo::{Scalingo, ScalingoConfig};
-use crate::providers::ssh::{ClientKey, Fingerprints, SshConfig};
+use crate::providers::ssh::ClientKey;
 use crate::runtime::chain::Chain;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
 mod code;
 mod estate;
+mod ssh;
 
 pub(crate) use code::CODE_PATIENCE;
 pub(crate) use estate::{Back, Captured, Untold};
-
-/// Published host keys of the vendor's regions. Source: user documentation "Regions", read 2026-08.
-const HOST_KEYS: [(&str, &str); 2] = [
-    (
-        "osc-fr1",
-        "SHA256:vMMyB6vYf+U68JFAcK/vAL6g4DOKGmT/LMwLhzI9+3E,SHA256:f7y5p9OlI+UCuQoXctVNVj3pVkehTgUBWZz/0PtkGR8",
-    ),
-    (
-        "osc-secnum-fr1",
-        "SHA256:kPzs5j39HdIVRgVZpQUgm9RtW9uqtFcHJz2M6ykZOiw,SHA256:D2pGNXIDrEREqRUlElMDGQPkGK641e+hnWMbc7APRmM",
-    ),
-];
+pub(crate) use ssh::registered;
 
 /// Requests a minute to the code host, which publishes 900 points.
 const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");
@@ -200,12 +190,6 @@ impl Tools {
         })
     }
 
-    /// The SSH key that the configuration names, if it names one.
-    pub fn configured_ssh_key(&self) -> Result<Option<ClientKey>> {
-        let path = self.scalingo()?.ssh_key.as_deref();
-        path.map(ClientKey::load).transpose().map_err(StepError::failed("reading the configured SSH key"))
-    }
-
     /// The ephemeral SSH key of a request, made when it is first asked for. It lives in this process alone.
     pub fn ephemeral_ssh_key(&self, request: &str) -> Result<ClientKey> {
         let mut keys = self.ssh_keys.lock().unwrap_or_else(PoisonError::into_inner);
@@ -338,28 +322,6 @@ impl Tools {
         let space = nix::sys::statvfs::statvfs(existing)
             .map_err(|errno| StepError::io("looking how much disk is free")(errno.into()))?;
         Ok(space.blocks_available() * space.fragment_size() / 10 * 9)
-    }
-
-    /// How to reach the platform's SSH server of the target region, its host key pinned.
-    pub async fn ssh_config(&self, run: &Run, key: ClientKey) -> Result<SshConfig> {
-        let (settings, region) = (self.scalingo()?, &run.plan.target.region);
-        let known = HOST_KEYS.iter().find(|(known, _)| known == region).map(|(_, keys)| *keys);
-        let pinned = settings.ssh_fingerprint.as_deref().or(known).ok_or_else(|| {
-            StepError::refused(
-                format!("no host key is known for the SSH server of region {region}"),
-                "set SCALINGO_SSH_FINGERPRINT to the fingerprint that the vendor publishes, restart, and resume",
-            )
-        })?;
-        let fingerprints =
-            Fingerprints::parse(pinned).map_err(StepError::failed("reading the pinned SSH host key"))?;
-        let addr = if let Some(addr) = &settings.ssh_host {
-            addr.clone()
-        } else {
-            let told = self.target_platform(run)?.region().await;
-            let region = told.map_err(StepError::provider("asking for the region's SSH server"))?;
-            region.ssh.unwrap_or_default()
-        };
-        Ok(SshConfig { addr, user: "git".to_owned(), fingerprints, key })
     }
 
     fn scalingo(&self) -> Result<&ScalingoSettings> {

@@ -77,6 +77,7 @@ pub(super) async fn ages(store: Store, metrics: Arc<Metrics>, stop: Cancellation
 async fn read_ages(store: &Store, metrics: &Metrics) -> Result<(), StoreError> {
     let plans = store.plans().await?;
     metrics.alerts_are_rehearsed(store.alerts_are_rehearsed(chrono::Utc::now()).await?);
+    metrics.milestones_are(&store.milestones().await?);
     metrics.archives_are(&store.archive_facts().await?);
     let readable = |plan: &PlanRow| (plan.name.clone(), runner::check(plan).is_ok());
     metrics.plans_are(&plans.iter().map(readable).collect::<Vec<_>>());

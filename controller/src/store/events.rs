@@ -62,6 +62,21 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
+    /// When a recovery of each plan that there is last reached each milestone, for the metrics. Drills are not counted.
+    pub async fn milestones(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
+        sqlx::query_as(
+            "SELECT request.plan, split_part(event.message, ' ', 2), max(event.at)
+             FROM recovery_events AS event
+             JOIN recovery_requests AS request ON request.name = event.request
+             JOIN recovery_plans AS plan ON plan.name = request.plan
+             WHERE event.reason = 'MilestoneReached' AND coalesce(request.spec ->> 'mode', 'recover') = 'recover'
+             GROUP BY 1, 2 ORDER BY 1, 3",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("event.milestones"))
+    }
+
     /// The events of a request after `id`, oldest first.
     pub async fn events_after(&self, request: &str, id: i64) -> Result<Vec<Event>> {
         sqlx::query_as(

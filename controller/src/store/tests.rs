@@ -319,3 +319,23 @@ async fn a_drill_that_left_something_behind_is_torn_down_again_and_a_recovery_is
     assert!(names.iter().all(|name| open.contains(name)), "the daemon looks at them: {open:?}");
     lab.end().await;
 }
+
+#[tokio::test]
+async fn milestones_are_those_of_recoveries_and_survive_the_process() {
+    let lab = lab().await;
+    for statement in [
+        "INSERT INTO recovery_requests (name, plan) VALUES ('first', 'apilos'), ('second', 'apilos')",
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('drilled', 'apilos', '{\"mode\": \"drill\"}')",
+        "INSERT INTO recovery_events (request, at, type, reason, message) VALUES
+            ('first', to_timestamp(100), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+            ('second', to_timestamp(200), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+            ('drilled', to_timestamp(300), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+            ('second', to_timestamp(400), 'Normal', 'BackupChosen', 'milestone dns-ok is near')",
+    ] {
+        lab.sql(statement).await.expect("written");
+    }
+    let reached = lab.store.milestones().await.expect("read");
+    let at = chrono::DateTime::from_timestamp(200, 0).expect("a date");
+    assert_eq!(reached, [("apilos".to_owned(), "app-created".to_owned(), at)]);
+    lab.end().await;
+}

@@ -28,6 +28,15 @@ pub enum Aliases {
     Resolved,
 }
 
+/// The variable that `value` stands for where the platform knows one of that name: a value that is `$NAME`, all of it.
+///
+/// Source: documentation "App / Environment", read 2026-08-20. What is within a longer text is not told there.
+pub fn alias_of(value: &str) -> Option<&str> {
+    let name = value.strip_prefix('$')?;
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    (plain && name.starts_with(|c: char| !c.is_ascii_digit())).then_some(name)
+}
+
 #[derive(Deserialize)]
 struct VariablesRoot {
     variables: Vec<Variable>,
@@ -67,5 +76,18 @@ impl Scalingo {
     pub async fn delete_variable(&self, app: &str, id: &str) -> Result<bool, ProviderError> {
         let call = self.api("variables.delete", Method::DELETE).await?;
         self.delete(call.segments(["apps", app, "variables", id])).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alias_of;
+
+    #[test]
+    fn a_value_stands_for_another_variable_only_where_it_is_nothing_but_its_name() {
+        assert_eq!(alias_of("$DATABASE_URL"), Some("DATABASE_URL"));
+        for value in ["DATABASE_URL", "$", "$1x", "$A b", "x$A", "$A$B", ""] {
+            assert_eq!(alias_of(value), None, "{value}");
+        }
     }
 }

@@ -61,6 +61,13 @@ impl Session {
     }
 
     async fn connect(config: &SshConfig) -> Result<Self, SshError> {
+        let mut session = Self::meet(config).await?;
+        session.authenticate(config).await?;
+        Ok(session)
+    }
+
+    /// Connects and checks the host key.
+    async fn meet(config: &SshConfig) -> Result<Self, SshError> {
         let address = config.host_and_port()?;
         let shown = Arc::new(OnceLock::new());
         let handler = Pinned { fingerprints: config.fingerprints.clone(), shown: Arc::clone(&shown) };
@@ -72,9 +79,7 @@ impl Session {
             (Err(error), _) => return Err(broken(error)),
         };
         let host_key = shown.get().cloned().ok_or_else(|| broken(russh::Error::UnknownKey))?;
-        let mut session = Self { handle, host_key };
-        session.authenticate(config).await?;
-        Ok(session)
+        Ok(Self { handle, host_key })
     }
 
     async fn authenticate(&mut self, config: &SshConfig) -> Result<(), SshError> {
@@ -88,6 +93,17 @@ impl Session {
         let (addr, user, key) = (config.addr.clone(), config.user.clone(), config.key.fingerprint());
         Err(SshError::Refused { addr, user, key })
     }
+}
+
+/// Sees whether the server is the pinned one, and changes nothing there: no key is offered.
+pub async fn greet(config: &SshConfig) -> Result<(), SshError> {
+    let late = |_| SshError::Timeout { addr: config.addr.clone() };
+    tokio::time::timeout(CONNECT_LIMIT, Session::meet(config)).await.map_err(late)?.map(drop)
+}
+
+/// Sees whether the pinned server knows our key, and asks it for nothing.
+pub async fn is_known(config: &SshConfig) -> Result<(), SshError> {
+    Session::open(config).await.map(drop)
 }
 
 fn stranger(config: &SshConfig, key: &PublicKey) -> SshError {

@@ -160,6 +160,19 @@ async fn another_host_key_is_refused_by_name_of_both() {
 }
 
 #[tokio::test]
+async fn a_look_before_the_day_tells_the_pinned_server_and_whether_it_knows_our_key() {
+    let (ours, other) = (ClientKey::generate("test").unwrap(), ClientKey::generate("other").unwrap());
+    let (address, shown, _server) = serve(&ours).await;
+    client::is_known(&config(address, &shown, &ours)).await.unwrap();
+    let error = client::is_known(&config(address, &shown, &other)).await.unwrap_err();
+    assert!(matches!(error, SshError::Refused { .. }), "{error}");
+    client::greet(&config(address, &shown, &other)).await.expect("no key is offered");
+    let pinned = "SHA256:vMMyB6vYf+U68JFAcK/vAL6g4DOKGmT/LMwLhzI9+3E";
+    let error = client::greet(&config(address, pinned, &ours)).await.unwrap_err();
+    assert!(matches!(error, SshError::HostKey { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn an_unknown_client_key_is_told_from_a_dead_server() {
     let (address, fingerprint, _server) = serve(&ClientKey::generate("other").unwrap()).await;
     let key = ClientKey::generate("test").unwrap();

@@ -11,7 +11,8 @@ use crate::store::SpanKind;
 /// What is known of the name's certificate.
 struct Seen {
     told: Option<CertificateStatus>,
-    shown: Option<CertificateSummary>,
+    /// At each address that answers under the name.
+    shown: Vec<CertificateSummary>,
 }
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
@@ -30,16 +31,19 @@ async fn observe(ctx: &Ctx, site: &Site) -> Result<Seen> {
         .and_then(|domain| domain.letsencrypt_status);
     let ready = told == Some(CertificateStatus::Created);
     let shown = if ready {
-        ctx.tools.look(&site.domain, "/").await?.ok().and_then(|seen| seen.certificate)
+        let looked = ctx.tools.look(&site.domain, "/").await?.unwrap_or_default();
+        looked.into_iter().filter_map(|seen| seen.certificate).collect()
     } else {
-        None
+        Vec::new()
     };
     Ok(Seen { told, shown })
 }
 
 fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
-    match (&seen.told, &seen.shown) {
-        (_, Some(shown)) if shown.names_exactly(domain) => Ok(Next::Done(Made { id: shown.serial.clone() })),
+    match (&seen.told, seen.shown.as_slice()) {
+        (_, [shown, ..]) if seen.shown.iter().all(|one| one.names_exactly(domain)) => {
+            Ok(Next::Done(Made { id: shown.serial.clone() }))
+        }
         (Some(CertificateStatus::Error), _) => Err(StepError::refused(
             format!("the platform could not get a certificate for {domain}"),
             "look at the domain in the platform's dashboard (CAA records? the authority's weekly quota?), then resume the request",

@@ -7,6 +7,8 @@
 mod offer;
 mod rank;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::dump::{self, Fetched, Origin, Unfit};
@@ -18,33 +20,79 @@ use crate::providers::scalingo::backups::Backup;
 use crate::recovery::outputs::{ChosenBackup, RefusedBackup};
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Severity, Verdict};
-use offer::offered;
+use offer::{Offered, offered};
 use rank::{Candidate, rank};
+
+/// An older backup is a loss: it is taken in place of one whose download keeps failing, which it does for so long and so often.
+const LONG: Duration = Duration::from_mins(10);
+const OFTEN: u32 = 3;
 
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
     let offered = offered(ctx).await?;
     let known = ctx.tools.store.verdicts(&ctx.run.plan_name).await?;
     let candidates = rank(offered.backups.clone(), &known, ctx.tools.clock.now());
     let mut lost: Vec<RefusedBackup> = candidates.iter().filter_map(Candidate::lost).collect();
+    let mut trouble = None;
     for candidate in &candidates {
-        let origin = offered.origin(&candidate.backup.id);
-        let unfit = match dump::fetch(ctx, &origin, &candidate.backup.id).await {
+        let (origin, fetched) = fetch(ctx, &offered, candidate).await?;
+        let unfit = match fetched {
             Ok(fetched) if candidate.is_the_same(&fetched.received.dump_sha256) => {
                 return chosen(ctx, &origin, candidate, &fetched, lost).await;
             }
             Ok(_) => Unfit::Refused(Refusal::DigestDiffers { layer: Layer::Member }),
             Err(unfit) => unfit,
         };
+        if !matches!(unfit, Unfit::Line(_)) {
+            ctx.patience.answered(&key(candidate));
+        }
         let told = match unfit {
             Unfit::Refused(refusal) => refuse(ctx, candidate, &refusal).await?,
             Unfit::Gone => gone(ctx, candidate).await?,
-            Unfit::Error(error) => return Err(error),
+            Unfit::Line(error) if keeps_failing(ctx, candidate) => {
+                let told = unreachable(ctx, candidate, &error).await?;
+                trouble = trouble.or(Some(error));
+                told
+            }
+            Unfit::Line(error) | Unfit::Error(error) => return Err(error),
         };
         // What is seen now is told in place of what was remembered.
         lost.retain(|one| one.backup != told.backup);
         lost.push(told);
     }
-    Err(none_left(ctx, &newest_first(lost)))
+    // One that could not be had may still be whole.
+    Err(trouble.unwrap_or_else(|| none_left(ctx, &newest_first(lost))))
+}
+
+/// One backup, from where it is offered first; where it cannot be had there, the archive's copy of the very same.
+async fn fetch(
+    ctx: &Ctx,
+    offered: &Offered,
+    candidate: &Candidate,
+) -> Result<(Origin, Result<Fetched, Unfit>)> {
+    let (id, before) = (&candidate.backup.id, candidate.refused_before());
+    let origin = offered.origin(id);
+    let fetched = dump::fetch(ctx, &origin, id, before).await;
+    let (Err(Unfit::Gone | Unfit::Line(_)), Some(copy)) = (&fetched, offered.spare(id)) else {
+        return Ok((origin, fetched));
+    };
+    let told = format!("{} cannot be had from the platform: the archive's copy is read", candidate.name());
+    ctx.event(Severity::Warning, "BackupsFromArchive", &told).await?;
+    Ok(match dump::fetch(ctx, &copy, id, before).await {
+        // Only what the platform says ends it: the copy may be had another time, or be none.
+        Err(_) => (origin, fetched),
+        copied => (copy, copied),
+    })
+}
+
+/// What the failures of a download are counted under.
+fn key(candidate: &Candidate) -> String {
+    format!("backup/{}", candidate.backup.id)
+}
+
+/// Counts one more failure of its download.
+fn keeps_failing(ctx: &Ctx, candidate: &Candidate) -> bool {
+    let failing = ctx.patience.failed(&key(candidate));
+    failing.times >= OFTEN && failing.lasted >= ctx.tools.clock.scaled(LONG)
 }
 
 fn taken_at(backup: &Backup) -> DateTime<Utc> {
@@ -135,6 +183,14 @@ async fn gone(ctx: &Ctx, candidate: &Candidate) -> Result<RefusedBackup> {
     let told = format!("{} is passed over: {message}", candidate.name());
     ctx.event(Severity::Warning, "BackupRefused", &told).await?;
     Ok(candidate.lost_by("not-downloadable", message))
+}
+
+/// Passed over this time; it is asked for again if an older one is not taken. Nothing is learnt of it, so it gets no verdict.
+async fn unreachable(ctx: &Ctx, candidate: &Candidate, error: &StepError) -> Result<RefusedBackup> {
+    let message = format!("its download keeps failing: {}", Chain(error));
+    let told = format!("{} is passed over: {message}", candidate.name());
+    ctx.event(Severity::Warning, "BackupPassedOver", &told).await?;
+    Ok(candidate.lost_by("unreachable", message))
 }
 
 /// A verdict that says nothing yet.

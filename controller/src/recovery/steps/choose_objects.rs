@@ -15,6 +15,9 @@ use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Severity, SpanKind, Verdict};
 
+/// A source that could not be asked so often in a row keeps nobody from the next one.
+const OFTEN: u32 = 2;
+
 mod archive;
 pub(super) mod artifact;
 pub(super) mod mirror;
@@ -45,10 +48,15 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
         }
         let Some(answer) = answers.next().await else { break };
         match answer {
-            Err(error) if error.class() == Class::Cancelled => return Err(error),
-            // A line that breaks once, or a disk of ours that is full, is no reason to take what is worse.
-            Err(error) if error.class() != Class::Terminal && !ctx.retry => return Err(error),
-            Err(error) if is_of_this_machine(&error) => return Err(error),
+            Err(error) if error.class() == Class::Cancelled || is_of_this_machine(&error) => {
+                return Err(error);
+            }
+            // A line that breaks once is no reason to take what is worse.
+            Err(error)
+                if error.class() != Class::Terminal && ctx.patience.failed(&key(index)).times < OFTEN =>
+            {
+                return Err(error);
+            }
             Err(error) => {
                 refused.push(unreachable(ctx, source, &error).await?);
                 trouble = trouble.or(Some(error).filter(|error| error.class() != Class::Terminal));
@@ -61,7 +69,10 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
                 *kept = refused;
                 return Ok(chosen);
             }
-            Ok(Tried::Refused(mut more)) => refused.append(&mut more),
+            Ok(Tried::Refused(mut more)) => {
+                ctx.patience.answered(&key(index));
+                refused.append(&mut more);
+            }
         }
     }
     // One that could not be asked may still have what the others lack.
@@ -98,6 +109,11 @@ async fn tried(ctx: &Ctx, index: usize, source: &ObjectSource) -> Result<Tried> 
         (None, None, Some(mirror)) => mirror::choose(ctx, index, mirror).await,
         (None, None, None) => Ok(Tried::Refused(Vec::new())),
     }
+}
+
+/// What the failures of a source are counted under.
+fn key(index: usize) -> String {
+    format!("objects/{index}")
 }
 
 /// Whether our own disk is the trouble, which every source would meet.

@@ -1,6 +1,6 @@
 //! The CNAME at the DNS provider: changed in place where there is one, its old value kept, marked as ours, and read back.
 
-use reprise_crds::plan::ExistingRecord;
+use reprise_crds::plan::{AppSpec, ExistingRecord};
 use serde_json::json;
 
 use super::{Ctx, Result, StepError};
@@ -154,6 +154,25 @@ fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
     }
 }
 
+/// Why a recovery would not switch the name of `app` as its records are now. Its own target is not known before the app is made: what
+/// bears the app's name in the region is taken for it.
+pub(crate) fn obstacle(
+    domain: &str,
+    app: &AppSpec,
+    region: &str,
+    existing: ExistingRecord,
+    seen: &[Record],
+) -> Option<StepError> {
+    let of = |name: &str| {
+        let start = format!("{name}.{region}.");
+        let values = seen.iter().filter(|record| record.kind == "CNAME").map(|record| record.value.as_str());
+        values.into_iter().find(|value| value.to_ascii_lowercase().starts_with(&start))
+    };
+    let target = of(&app.name).unwrap_or_default();
+    let expected = app.replaces.as_deref().and_then(of).map(str::to_owned);
+    decide(&Rules { domain, target, ttl: 0, existing, expected }, seen).err()
+}
+
 /// Whether a record of this type cannot stand beside a CNAME of the same name.
 fn clashes(kind: &str) -> bool {
     !matches!(kind, "SOA" | "NS")
@@ -208,6 +227,29 @@ mod tests {
         assert!(decide(&rules(ExistingRecord::Replace), &[record("A", "192.0.2.1")]).is_err());
         let two = [record("CNAME", "a.example.net"), record("CNAME", "b.example.net")];
         assert!(decide(&rules(ExistingRecord::Replace), &two).is_err());
+    }
+
+    #[test]
+    fn what_would_stop_a_recovery_is_seen_before_its_app_is_there() {
+        let app: AppSpec = serde_json::from_value(json!({
+            "name": "apilos-siap-pra", "replaces": "apilos-siap", "code": {"repository": "https://git.test/x", "ref": "main"},
+        }))
+        .expect("an app");
+        let stops = |existing, records: &[Record]| {
+            obstacle("siap.apilos.test", &app, "osc-fr1", existing, records).is_some()
+        };
+        let alias = |value: &str| vec![record("CNAME", value)];
+        for ours in ["apilos-siap.osc-fr1.scalingo.test", "apilos-siap-pra.osc-fr1.scalingo.test."] {
+            assert!(!stops(ExistingRecord::Refuse, &alias(ours)), "{ours}");
+        }
+        for strange in ["maintenance.example.net", "apilos-siap.example.net"] {
+            assert!(stops(ExistingRecord::Refuse, &alias(strange)), "{strange}");
+            assert!(!stops(ExistingRecord::Replace, &alias(strange)), "{strange}");
+        }
+        let made_by_the_provider = Record { is_user_defined: Some(false), ..record("A", "192.0.2.1") };
+        assert!(!stops(ExistingRecord::Refuse, &[made_by_the_provider]));
+        assert!(stops(ExistingRecord::Replace, &[record("A", "192.0.2.1")]));
+        assert!(!stops(ExistingRecord::Refuse, &[]));
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use super::{Ctx, Result, StepError};
 use crate::backup::archive::{Expect, Received, receive};
 use crate::backup::contents::{Counts, read_all};
+use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::toc::{Toc, read_toc};
 use crate::backup::{PgTools, Refusal};
 use crate::recovery::outputs::ChosenBackup;
-use crate::store::SpanKind;
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
+use crate::store::{Severity, SpanKind};
 
 mod origin;
 
@@ -37,12 +40,46 @@ pub(super) enum Unfit {
     Refused(Refusal),
     /// It is listed and cannot be downloaded: an older one is tried.
     Gone,
-    /// It says something about us or the line: the same one is tried again.
+    /// The line or its server failed: the same one is tried again.
+    Line(StepError),
+    /// It says something about us: the same one is tried again.
     Error(StepError),
 }
 
-/// Downloads one backup in one pass and reads every block of it.
-pub(super) async fn fetch(ctx: &Ctx, origin: &Origin, backup: &str) -> Result<Fetched, Unfit> {
+impl Unfit {
+    /// Of whoever was asked for a backup: what may pass is the line's fault.
+    fn of(error: StepError) -> Self {
+        match error.class() {
+            Class::Transient | Class::Throttled(_) => Self::Line(error),
+            Class::Terminal | Class::Cancelled => Self::Error(error),
+        }
+    }
+}
+
+/// Downloads one backup and reads every block of it. What may be the transfer's fault is believed when a second download, by a new link,
+/// comes the same way, or where the backup was refused under this label `before`.
+pub(super) async fn fetch(
+    ctx: &Ctx,
+    origin: &Origin,
+    backup: &str,
+    before: Option<&str>,
+) -> Result<Fetched, Unfit> {
+    let first = match once(ctx, origin, backup).await {
+        Err(Unfit::Refused(refusal)) if refusal.is_doubtful(before) => refusal,
+        looked => return looked,
+    };
+    let told = format!("backup {backup} is downloaded once more before this is believed: {}", Chain(&first));
+    ctx.event(Severity::Warning, "DownloadDoubted", &told).await.map_err(Unfit::Error)?;
+    ctx.doing(SpanKind::Provider, told);
+    ctx.pause(SECOND_LOOK).await.map_err(Unfit::Error)?;
+    match once(ctx, origin, backup).await {
+        Err(Unfit::Refused(again)) => Err(unfit(backup, again.after(&first))),
+        looked => looked,
+    }
+}
+
+/// One download, in one pass.
+async fn once(ctx: &Ctx, origin: &Origin, backup: &str) -> Result<Fetched, Unfit> {
     let file = path(ctx, backup).map_err(Unfit::Error)?;
     let budget = ctx.tools.disk_budget(&ctx.run.dir).map_err(Unfit::Error)?;
     let Incoming { body, length } = origin.open(ctx, backup).await?;
@@ -63,13 +100,13 @@ pub(super) async fn obtain(ctx: &Ctx, chosen: &ChosenBackup) -> Result<Dump> {
         return read.map_err(StepError::failed("reading the chosen backup"));
     }
     let origin = Origin::of(ctx, chosen).await?;
-    let fetched = fetch(ctx, &origin, &chosen.backup).await.map_err(|unfit| match unfit {
+    let fetched = fetch(ctx, &origin, &chosen.backup, None).await.map_err(|unfit| match unfit {
         Unfit::Refused(refusal) => StepError::failed("downloading the chosen backup again")(refusal),
         Unfit::Gone => StepError::refused(
             format!("backup {} was chosen and cannot be downloaded any more", chosen.backup),
             "file a new request: it chooses anew",
         ),
-        Unfit::Error(error) => error,
+        Unfit::Line(error) | Unfit::Error(error) => error,
     })?;
     if fetched.received.dump_sha256 == chosen.dump_sha256 {
         return Ok(fetched.dump);
@@ -93,7 +130,9 @@ fn unfit(backup: &str, refusal: Refusal) -> Unfit {
     if refusal.blames_backup() {
         return Unfit::Refused(refusal);
     }
-    Unfit::Error(StepError::failed(format!("checking backup {backup}"))(refusal))
+    let of_the_line = matches!(refusal, Refusal::Transfer { .. } | Refusal::Unsteady { .. });
+    let error = StepError::failed(format!("checking backup {backup}"))(refusal);
+    if of_the_line { Unfit::Line(error) } else { Unfit::Error(error) }
 }
 
 /// The file of a backup. Ids come from the platform: only what cannot lead elsewhere becomes part of a name.

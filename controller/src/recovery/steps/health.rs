@@ -17,10 +17,13 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
     let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
     let path = ctx.run.plan.app(app).map_or("/", |spec| spec.health_path.as_str());
     let observe = || ctx.tools.look(&made.default_host, path);
-    let decide = |seen: &std::result::Result<Seen, String>| {
+    let decide = |seen: &std::result::Result<Vec<Seen>, String>| {
         Ok(match seen {
-            Ok(seen) if seen.status.as_u16() < 400 => Next::Done(seen.status.as_u16()),
-            Ok(seen) => Next::Wait(format!("{app} answers {} on its default host", seen.status.as_u16())),
+            // The worst of what its addresses answer.
+            Ok(seen) => match seen.iter().map(|one| one.status.as_u16()).max().unwrap_or(0) {
+                status @ 1..400 => Next::Done(status),
+                status => Next::Wait(format!("{app} answers {status} on its default host")),
+            },
             Err(why) => Next::Wait(format!("{app} does not answer on its default host: {why}")),
         })
     };

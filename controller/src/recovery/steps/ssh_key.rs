@@ -7,6 +7,7 @@ use crate::providers::ssh::{ClientKey, SshConfig};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::SshIdentity;
 use crate::recovery::rehearsal::suffix;
+use crate::recovery::tools::registered;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
@@ -16,13 +17,16 @@ enum Action {
 }
 
 pub(super) async fn run(ctx: &Ctx) -> Result<SshIdentity> {
-    identity(ctx).await.map(|(identity, _)| identity)
+    let (identity, key) = identity(ctx).await?;
+    // A server that cannot be recognised is told here, and not first when a dump waits for its way.
+    ctx.tools.ssh_config(&ctx.run.plan.target.region, key).await?;
+    Ok(identity)
 }
 
 /// How to reach the platform's SSH server as somebody whom it knows. Registers a fresh key if the earlier one is lost.
 pub(super) async fn config(ctx: &Ctx) -> Result<SshConfig> {
     let (_, key) = identity(ctx).await?;
-    ctx.tools.ssh_config(&ctx.run, key).await
+    ctx.tools.ssh_config(&ctx.run.plan.target.region, key).await
 }
 
 async fn identity(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
@@ -31,7 +35,7 @@ async fn identity(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let listed = platform.keys().await.map_err(StepError::provider("listing the account's SSH keys"))?;
     if let Some(key) = ctx.tools.configured_ssh_key()?
-        && let Some(known) = listed.iter().find(|known| is(known, &key))
+        && let Some(known) = registered(&listed, &key)
     {
         return Ok((SshIdentity { ephemeral: false, id: known.id.clone() }, key));
     }
@@ -70,15 +74,8 @@ async fn ephemeral(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
 /// The name is this request's own, so whatever bears it is ours.
 fn decide(name: &str, key: &ClientKey, seen: &[Key]) -> Next<Action, Key> {
     match seen.iter().find(|known| known.name == name) {
-        Some(known) if is(known, key) => Next::Done(known.clone()),
+        Some(known) if registered(std::slice::from_ref(known), key).is_some() => Next::Done(known.clone()),
         Some(lost) => Next::Act(Action::Remove(lost.id.clone())),
         None => Next::Act(Action::Register),
     }
-}
-
-/// Compares algorithm and key; comments are free.
-fn is(known: &Key, key: &ClientKey) -> bool {
-    let two = |line: &str| line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
-    let ours = key.public_line().map(|line| two(&line)).unwrap_or_default();
-    known.content.as_deref().is_some_and(|content| ours.len() == 2 && two(content) == ours)
 }

@@ -1,6 +1,7 @@
 //! All variables of one app, computed and put in one call, then read back and compared.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use reprise_crds::Setting;
 use reprise_crds::plan::{AppSpec, Computed};
@@ -11,7 +12,7 @@ use super::read_only_user::is_read_only;
 use super::{Ctx, Result, StepError, deploy};
 use crate::providers::git::Commit;
 use crate::providers::scalingo::capture::ALL;
-use crate::providers::scalingo::variables::{Aliases, Variable};
+use crate::providers::scalingo::variables::{Aliases, Variable, alias_of};
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::{ConfiguredApp, MadeApp};
 use crate::recovery::step::Step;
@@ -19,6 +20,9 @@ use crate::recovery::tools::{Back, Captured, Untold};
 use crate::store::SpanKind;
 
 mod dsn;
+
+/// What was put so often and still reads otherwise is kept otherwise by the platform.
+const OFTEN: u32 = 3;
 
 pub(super) use dsn::Dsn;
 
@@ -35,6 +39,7 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let (commit, planned) = decided?;
     let values = values(ctx, spec, &planned, &captured).await?;
     let there = put(ctx, app, &values, &asked(&planned)).await?;
+    as_the_app_sees_them(ctx, app, &values, &planned).await?;
     let (captured_from, left, unknown) = match captured {
         Ok(captured) => {
             let left = captured.left(&back(ctx, spec, &there));
@@ -59,12 +64,9 @@ async fn put(
         listed.map_err(StepError::provider(format!("reading the variables of {app}")))
     };
     let decide = |seen: &Vec<Variable>| {
-        let there = |(name, value): (&String, &SecretString)| {
-            seen.iter()
-                .any(|known| known.name == *name && known.value.expose_secret() == value.expose_secret())
-        };
-        if !values.iter().all(there) {
-            return Ok(Next::Act(()));
+        let other = others(values, seen);
+        if !other.is_empty() {
+            return Ok(Next::Act(other));
         }
         let open: Vec<&str> = asked.iter().copied().filter(|name| of(seen, name).is_none()).collect();
         if !open.is_empty() {
@@ -72,12 +74,66 @@ async fn put(
         }
         Ok(Next::Done(seen.iter().map(|variable| variable.name.clone()).collect()))
     };
-    let act = |()| async {
+    let taken = AtomicU32::new(0);
+    let (platform, taken) = (&platform, &taken);
+    let act = |other: Vec<String>| async move {
+        if taken.load(Ordering::Relaxed) >= OFTEN {
+            return Err(kept_otherwise(app, &other));
+        }
         let put =
             platform.set_variables(app, values.iter().map(|(name, value)| (name.as_str(), value))).await;
-        put.map(drop).map_err(StepError::provider(format!("putting the variables of {app}")))
+        put.map_err(StepError::provider(format!("putting the variables of {app}")))?;
+        taken.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     };
     drive(ctx, Pace::PROVIDER, false, observe, decide, act).await
+}
+
+/// The names whose values are not there as they are to be.
+fn others(values: &BTreeMap<String, SecretString>, seen: &[Variable]) -> Vec<String> {
+    let there = |name: &str, value: &SecretString| {
+        seen.iter().any(|known| known.name == name && known.value.expose_secret() == value.expose_secret())
+    };
+    values.iter().filter(|(name, value)| !there(name, value)).map(|(name, _)| name.clone()).collect()
+}
+
+fn kept_otherwise(app: &str, names: &[String]) -> StepError {
+    StepError::refused(
+        format!("the platform took {} of {app} and has them otherwise than they were put", names.join(", ")),
+        "look for blanks at their ends, line breaks and unusual characters, change the values, and resume the request",
+    )
+}
+
+/// A secret that is nothing but `$NAME` may stand for another variable on the platform, which what was set does not show: it is looked at
+/// as the app sees it. Where the plan says `$NAME` itself, that is meant.
+async fn as_the_app_sees_them(
+    ctx: &Ctx,
+    app: &str,
+    values: &BTreeMap<String, SecretString>,
+    planned: &BTreeMap<String, Planned>,
+) -> Result<()> {
+    let mut doubted = values.clone();
+    doubted.retain(|name, value| {
+        let meant = matches!(planned.get(name), Some(Planned::Literal(_) | Planned::Kept));
+        !meant && alias_of(value.expose_secret()).is_some()
+    });
+    if doubted.is_empty() {
+        return Ok(());
+    }
+    let listed = ctx.tools.target_platform(&ctx.run)?.variables(app, Aliases::Resolved).await;
+    let seen = listed.map_err(StepError::provider(format!("reading the variables of {app}")))?;
+    let other = others(&doubted, &seen);
+    if other.is_empty() { Ok(()) } else { Err(taken_for_a_name(app, &other)) }
+}
+
+fn taken_for_a_name(app: &str, names: &[String]) -> StepError {
+    StepError::refused(
+        format!(
+            "{} of {app} has a secret that is a dollar sign and the name of another variable: the app would be given that one's value",
+            names.join(", ")
+        ),
+        "choose another secret, put it where the reference points, and resume the request",
+    )
 }
 
 /// The names whose values a person gives.
@@ -280,4 +336,25 @@ pub(super) async fn database_dsn(ctx: &Ctx) -> Result<Dsn> {
             "look at the variable in the platform's dashboard, then resume",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variable(name: &str, value: &str) -> Variable {
+        Variable { id: name.to_owned(), name: name.to_owned(), value: value.to_owned().into() }
+    }
+
+    #[test]
+    fn what_is_there_otherwise_is_named_and_its_value_is_not() {
+        let values = [("KEY", "s3cret "), ("OTHER", "x")];
+        let values = values.map(|(name, value)| (name.to_owned(), SecretString::from(value))).into();
+        assert_eq!(others(&values, &[variable("KEY", "s3cret "), variable("OTHER", "x")]), [""; 0]);
+        let trimmed = others(&values, &[variable("KEY", "s3cret"), variable("OTHER", "x")]);
+        assert_eq!(trimmed, ["KEY"]);
+        let told = kept_otherwise("shop", &trimmed).to_string();
+        assert!(told.contains("KEY of shop") && !told.contains("s3cret"), "{told}");
+        assert_eq!(others(&values, &[]), ["KEY", "OTHER"]);
+    }
 }

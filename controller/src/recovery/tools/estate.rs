@@ -88,11 +88,27 @@ impl Tools {
 
     async fn archived(
         &self,
-        (plan, spec): (&str, &RecoveryPlanSpec),
+        plan: (&str, &RecoveryPlanSpec),
         app: &str,
         parts: &[Part],
         stop: &CancellationToken,
     ) -> Result<Captured, Untold> {
+        let lasting = |why: String| Untold { why, passes: false };
+        let Some((run, document)) = self.configuration(plan, stop).await? else {
+            return Err(lasting("no run of the archive keeps a configuration".to_owned()));
+        };
+        let found = document["apps"][app].as_object();
+        let found = found.ok_or_else(|| lasting(format!("run {run} of the archive does not know {app}")))?;
+        let parts = parts.iter().filter_map(|part| Some((part.name(), found.get(part.name())?.clone())));
+        Ok(Captured { parts: parts.collect(), from: format!("archive run {run}") })
+    }
+
+    /// The newest run of the archive that keeps a configuration, and that, opened; `None` if none does. *Repeat*: safe.
+    pub(crate) async fn configuration(
+        &self,
+        (plan, spec): (&str, &RecoveryPlanSpec),
+        stop: &CancellationToken,
+    ) -> Result<Option<(String, Value)>, Untold> {
         let lasting = |why: String| Untold { why, passes: false };
         if spec.archive.is_none() {
             return Err(lasting("the plan has no archive".to_owned()));
@@ -110,15 +126,8 @@ impl Tools {
             |record: &Record| record.extras.iter().find(|extra| extra.kind == "configuration").cloned();
         let newest = archiver.newest_with(kept).await;
         let newest = newest.map_err(StepError::failed("looking for a configuration in the archive"));
-        let Some((record, extra)) = newest.map_err(|error| Untold::of(&error))? else {
-            return Err(lasting("no run of the archive keeps a configuration".to_owned()));
-        };
-        let document = document(&archiver.vault, &extra, identity).await?;
-        let found = document["apps"][app].as_object();
-        let found =
-            found.ok_or_else(|| lasting(format!("run {} of the archive does not know {app}", record.run)))?;
-        let parts = parts.iter().filter_map(|part| Some((part.name(), found.get(part.name())?.clone())));
-        Ok(Captured { parts: parts.collect(), from: format!("archive run {}", record.run) })
+        let Some((record, extra)) = newest.map_err(|error| Untold::of(&error))? else { return Ok(None) };
+        document(&archiver.vault, &extra, identity).await.map(|document| Some((record.run, document)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Backups that cannot be restored, and sources that cannot be asked.
 
 use reprise_e2e::plan::Plan;
+use reprise_e2e::records::poll;
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
@@ -37,6 +38,32 @@ async fn where_every_backup_is_corrupt_each_is_named_and_nothing_is_created() {
             .await;
         assert_eq!(refused.len(), 7, "{refused:?}");
         assert!(stage.daemon.litter().is_empty(), "left behind: {:?}", stage.daemon.litter());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_keeps_failing_is_passed_over_and_holds_nobody_up() {
+    play(66, async |stage: &mut Stage| {
+        let outage = Fault::Status { status: 503, body: None, retry_after: None };
+        stage.world.break_("GET", "/download", None, outage);
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let records = stage.daemon.records();
+        let passed = "SELECT message FROM recovery_events WHERE reason = 'BackupPassedOver'";
+        poll(async || (!records.column(passed).await.is_empty()).then_some(())).await;
+        stage.world.mend();
+        let chosen = records.step_is(&request, "choose-backup", |step| step.phase == "Done").await;
+        // Where the next attempt began after the outage, the newest was had, and refused for what it is.
+        let reasons: Vec<&str> = chosen.output["refused"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|one| one["reason"].as_str())
+            .collect();
+        assert!(matches!(reasons.as_slice(), ["gzip-cut" | "unreachable", _, _]), "{reasons:?}");
     })
     .await;
 }

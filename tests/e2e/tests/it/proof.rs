@@ -11,6 +11,7 @@ use reprise_e2e::records::{Records, Request, poll};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
+use reprise_sandbox::world::faults::Damage;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -41,8 +42,9 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         assert_eq!(stage.daemon.metric(&fresh()).await, Some(0.0), "four days old");
         assert_eq!(stage.daemon.tried_now(), [""; 0].map(std::path::PathBuf::from), "personal data was left");
 
-        // A new night.
+        // A new night, whose first download is a page of a proxy's: that is the transfer's fault, and costs nothing.
         let new = night(stage).await;
+        stage.world.break_("GET", "/download", Some(1), web_page());
         let told = picked_up(stage, &new).await;
         let row = verdicts(records).await.swap_remove(0);
         assert_eq!((row.name.as_str(), row.rung.as_str()), (new.as_str(), "asserted"), "{told}");
@@ -52,7 +54,7 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         assert_eq!(stage.daemon.metric(&fresh()).await, Some(1.0));
 
         // A night whose backup cannot be read.
-        stage.world.break_("GET", "/download", Some(1), Fault::Corrupt);
+        stage.world.break_("GET", "/download", Some(2), Fault::Corrupt);
         let broken = night(stage).await;
         let (well, told) = asked_for(stage, &broken).await;
         let row = verdicts(records).await.swap_remove(0);
@@ -91,6 +93,9 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
             "dns",
             "postgresql",
             "disk",
+            "ssh",
+            "target-bucket",
+            "mirror",
         ] {
             assert_eq!(grade(&told, check), "good", "{told}");
         }
@@ -115,15 +120,7 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         assert_eq!((well, grade(&told, "dns").as_str()), (false, "bad"), "{told}");
         stage.world.mend();
 
-        // On the bad day, what is known of the broken one is not learnt again.
-        stage.world.strike(Disaster::Data).await;
-        let request = stage.file().await;
-        let chosen = choice(stage, &request).await;
-        assert_eq!(chosen["name"], Value::from(new), "{chosen}");
-        let lost = chosen["refused"].as_array().expect("a list");
-        let [lost] = lost.as_slice() else { panic!("{chosen}") };
-        assert_eq!(lost["backup"], Value::from(broken));
-        assert!(lost["message"].as_str().is_some_and(|why| why.starts_with("as of ")), "{chosen}");
+        the_newest_good_one_is_chosen(stage, &new, &broken).await;
     })
     .await;
 }
@@ -246,6 +243,28 @@ pub(crate) async fn asked_for(stage: &Stage, name: &str) -> (bool, String) {
         }
     }
     panic!("{name} was never finished");
+}
+
+/// On the bad day, what is known of the broken one is not learnt again, and one bad transfer costs nothing.
+async fn the_newest_good_one_is_chosen(stage: &Stage, new: &str, broken: &str) {
+    stage.world.strike(Disaster::Data).await;
+    stage.world.break_("GET", "/download", Some(1), web_page());
+    let request = stage.file().await;
+    let chosen = choice(stage, &request).await;
+    assert_eq!(chosen["name"], Value::from(new), "{chosen}");
+    let lost = chosen["refused"].as_array().expect("a list");
+    let [lost] = lost.as_slice() else { panic!("{chosen}") };
+    assert_eq!(lost["backup"], Value::from(broken));
+    assert!(lost["message"].as_str().is_some_and(|why| why.starts_with("as of ")), "{chosen}");
+    let doubts =
+        "SELECT message FROM recovery_events WHERE reason = 'DownloadDoubted' AND step = 'choose-backup'";
+    let doubts = stage.daemon.records().column(doubts).await;
+    assert!(matches!(doubts.as_slice(), [told] if told.contains("HTML")), "{doubts:?}");
+}
+
+/// What a proxy sends in a backup's place, with status 200.
+fn web_page() -> Fault {
+    Fault::CorruptBackup { how: Damage::HtmlPage }
 }
 
 /// What `reprise doctor` found at one check.

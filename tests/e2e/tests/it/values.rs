@@ -2,6 +2,7 @@
 
 use reprise_e2e::plan::{APPS, NAME, Plan};
 use reprise_e2e::stage::{Stage, play};
+use reprise_sandbox::control::Disaster;
 use reqwest::Method;
 use serde_json::json;
 
@@ -81,6 +82,27 @@ async fn values_are_kept_made_anew_or_asked_for_and_what_is_not_brought_back_is_
         let (well, told) = stage.daemon.ask(&doctor).await;
         assert_eq!((well, grade(&told, "variables").as_str()), (false, "bad"), "{told}");
         assert!(told.contains("JWT_SIGN_KEY of") && told.contains("app apilos-siap has no value"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_the_platform_takes_for_a_name_is_never_called_set() {
+    play(74, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secret = folder.path().join("key");
+        std::fs::write(&secret, "$SECRET_KEY\n").expect("written");
+        let from = format!("JWT_SIGN_KEY: {{ from: \"file:{}\" }}", secret.display());
+        let plan = Plan::example().with("JWT_SIGN_KEY: { from: \"env:APILOS_JWT_SIGN_KEY\" }", &from);
+        stage.daemon.start().await;
+        stage.daemon.apply(&plan).await;
+        let (_, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
+        assert_eq!(grade(&told, "variables"), "bad", "{told}");
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let why = stage.daemon.records().failed(&request).await;
+        assert!(why.contains("JWT_SIGN_KEY of ") && why.contains("the name of another variable"), "{why}");
+        assert!(!why.contains("$SECRET_KEY"), "{why}");
     })
     .await;
 }

@@ -16,7 +16,10 @@ use crate::store::{Severity, SpanKind};
 pub(super) struct Offered {
     pub(super) backups: Vec<Backup>,
     addon: Option<AddonRef>,
+    /// Of what the platform does not list.
     copies: HashMap<String, DumpRecord>,
+    /// Of what it lists.
+    spare: HashMap<String, DumpRecord>,
 }
 
 impl Offered {
@@ -26,6 +29,11 @@ impl Offered {
             (None, Some(addon)) => Origin::Platform(addon.clone()),
             (None, None) => Origin::Platform(AddonRef { app: String::new(), addon: String::new() }),
         }
+    }
+
+    /// The archive's copy of a backup that the platform lists, which is as new.
+    pub(super) fn spare(&self, backup: &str) -> Option<Origin> {
+        self.spare.get(backup).map(|copy| Origin::Archive(Box::new(copy.clone())))
     }
 }
 
@@ -58,14 +66,16 @@ pub(super) async fn offered(ctx: &Ctx) -> Result<Offered> {
         }
         Err(error) => return Err(error),
     };
-    let mut only_copied = HashMap::new();
+    let (mut only_copied, mut spare) = (HashMap::new(), HashMap::new());
     for copy in copies {
         if backups.iter().all(|listed| listed.id != copy.backup) {
             backups.push(backup(&copy));
             only_copied.insert(copy.backup.clone(), copy);
+        } else {
+            spare.insert(copy.backup.clone(), copy);
         }
     }
-    Ok(Offered { backups, addon, copies: only_copied })
+    Ok(Offered { backups, addon, copies: only_copied, spare })
 }
 
 fn backup(copy: &DumpRecord) -> Backup {

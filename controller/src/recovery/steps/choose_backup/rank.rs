@@ -68,6 +68,11 @@ impl Candidate {
         known.is_none_or(|known| known.eq_ignore_ascii_case(dump_sha256))
     }
 
+    /// The label under which it was refused when it was looked at before.
+    pub(super) fn refused_before(&self) -> Option<&str> {
+        self.known.as_ref().filter(|known| known.settled)?.refused.as_deref()
+    }
+
     /// What is suspicious about it.
     pub(super) fn suspicion(&self) -> Option<&str> {
         self.known.as_ref().filter(|_| self.standing == Standing::Suspicious)?.suspicious.as_deref()

@@ -7,13 +7,15 @@ use reprise_crds::plan::ArtifactSource;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{Tried, judged};
+use crate::backup::Refusal;
+use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::objects::{ArtifactIndex, Limits, check};
 use crate::providers::github::{Artifact, Github, Run, Runs};
 use crate::providers::http::{Download, ProviderError};
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::recovery::steps::{Ctx, Result, StepError};
 use crate::runtime::chain::Chain;
-use crate::store::{Rung, SpanKind, Verdict};
+use crate::store::{Rung, Severity, SpanKind, Verdict};
 
 /// How many of the branch's newest good runs are looked at.
 const ENOUGH: usize = 100;
@@ -148,9 +150,41 @@ fn none(runs: &Runs, branch: &str) -> String {
 }
 
 /// The file and what is in it; or the class of the refusal and its sentence.
-type Fetched = std::result::Result<(PathBuf, ArtifactIndex), (&'static str, String)>;
+type Fetched = std::result::Result<(PathBuf, ArtifactIndex), Bad>;
+type Bad = (&'static str, String);
 
+/// What may be the transfer's fault is believed when a second download, by a new link, comes the same way.
 async fn fetch(ctx: &Ctx, github: &Github, artifact: &Artifact) -> Result<Fetched> {
+    let first = match once(ctx, github, artifact).await? {
+        Err(bad) if may_be_the_transfer(bad.0) => bad,
+        looked => return Ok(looked),
+    };
+    let told =
+        format!("artifact {} is downloaded once more before this is believed: {}", artifact.id, first.1);
+    ctx.event(Severity::Warning, "DownloadDoubted", &told).await?;
+    ctx.doing(SpanKind::Provider, told);
+    ctx.pause(SECOND_LOOK).await?;
+    match once(ctx, github, artifact).await? {
+        Err(again) if is_unsteady(&first, &again) => {
+            let unsteady = Refusal::Unsteady { first: first.0, again: again.0 };
+            Err(StepError::failed(format!("downloading artifact {}", artifact.id))(unsteady))
+        }
+        looked => Ok(looked),
+    }
+}
+
+/// Whether bytes are not what they should be; what is wrong with names and sizes was not done on the way.
+fn may_be_the_transfer(reason: &str) -> bool {
+    !matches!(reason, "expired" | "zip-name" | "zip-duplicate" | "zip-overlap" | "zip-unsupported")
+}
+
+/// An artifact is bad in one way, with the same digest and at the same byte; a line in any.
+fn is_unsteady(first: &Bad, again: &Bad) -> bool {
+    may_be_the_transfer(again.0) && first != again
+}
+
+/// One download.
+async fn once(ctx: &Ctx, github: &Github, artifact: &Artifact) -> Result<Fetched> {
     if artifact.expired {
         return Ok(Err(("expired", "its content is gone".to_owned())));
     }
@@ -263,7 +297,17 @@ impl std::fmt::Debug for Tried {
 
 #[cfg(test)]
 mod tests {
-    use super::{Runs, none};
+    use super::{Runs, is_unsteady, may_be_the_transfer, none};
+
+    #[test]
+    fn bytes_that_differ_from_download_to_download_say_nothing_of_the_artifact() {
+        let bad = |reason, told: &str| (reason, told.to_owned());
+        let page = bad("digest-differs", "the digest is a1");
+        assert!(may_be_the_transfer(page.0) && !may_be_the_transfer("expired"));
+        assert!(!is_unsteady(&page, &page));
+        assert!(is_unsteady(&page, &bad("digest-differs", "the digest is b2")));
+        assert!(!is_unsteady(&page, &bad("zip-name", "it holds ../x")), "whole bytes are believed");
+    }
 
     #[test]
     fn absence_is_claimed_of_no_more_than_was_looked_at() {

@@ -61,7 +61,7 @@ impl Origin {
                 ctx.doing(SpanKind::Data, format!("downloading backup {backup}"));
                 let found = platform.download_backup(addon, backup).await;
                 let failed = StepError::provider("asking for a backup's archive");
-                let download = found.map_err(|error| Unfit::Error(failed(error)))?.ok_or(Unfit::Gone)?;
+                let download = found.map_err(|error| Unfit::of(failed(error)))?.ok_or(Unfit::Gone)?;
                 Ok(Incoming { body: download.body.map_err(BodyError::from).boxed(), length: download.length })
             }
             Self::Archive(copy) => {
@@ -81,7 +81,7 @@ async fn read(ctx: &Ctx, copy: &DumpRecord) -> Result<Incoming, Unfit> {
     let key = format!("{}{}", archiver.vault.prefix, copy.key);
     let found = match archiver.vault.s3.read(&archiver.vault.bucket, &key, Want::default()).await {
         Err(error) if error.is_not_found() => return Err(Unfit::Gone),
-        found => found.map_err(|error| Unfit::Error(StepError::s3("reading a copied backup")(error)))?,
+        found => found.map_err(|error| Unfit::of(StepError::s3("reading a copied backup")(error)))?,
     };
     let opened = crypt::open(found.body, identity);
     Ok(Incoming { body: opened.map_err(BodyError::from).boxed(), length: Some(copy.clear.size) })

@@ -1,0 +1,57 @@
+//! How often, and since when, one thing has been failing in a row while a request runs: when it is time to do without it.
+//!
+//! In memory: a process that begins counts anew, so that nothing is passed over for what another one met.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What has been failing for one request.
+#[derive(Debug, Default)]
+pub struct Patience(Mutex<HashMap<String, Failing>>);
+
+/// Failures in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failing {
+    /// How many.
+    pub times: u32,
+    /// From the first to the last.
+    pub lasted: Duration,
+    since: Instant,
+}
+
+impl Patience {
+    /// Counts one more failure of `what`, and tells how many there are in a row.
+    pub fn failed(&self, what: &str) -> Failing {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = Failing { times: 0, lasted: Duration::ZERO, since: Instant::now() };
+        let failing = all.entry(what.to_owned()).or_insert(first);
+        failing.times = failing.times.saturating_add(1);
+        failing.lasted = failing.since.elapsed();
+        *failing
+    }
+
+    /// `what` gave an answer: its row of failures is over.
+    pub fn answered(&self, what: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_thing_is_counted_by_itself_and_anew_after_an_answer() {
+        let patience = Patience::default();
+        assert_eq!(patience.failed("a").times, 1);
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let again = patience.failed("a");
+        assert_eq!((again.times, again.lasted), (2, Duration::from_mins(1)));
+        assert_eq!(patience.failed("b").times, 1, "it is not the other one's fault");
+        patience.answered("a");
+        assert_eq!((patience.failed("a").times, patience.failed("a").lasted), (1, Duration::ZERO));
+    }
+}
