@@ -64,6 +64,8 @@ pub enum Stage {
     Thawing,
     /// They are brought back.
     Copying,
+    /// Bytes or names pass: a sign of life, by which nothing is done yet. It has no numbers.
+    Passing,
 }
 
 /// Is told how many of how many are done.
@@ -130,6 +132,11 @@ impl RestoreOrder {
         if let Some(told) = &self.progress {
             told(stage, done, total);
         }
+    }
+
+    /// Something passes.
+    fn passes(&self) {
+        self.tell(Stage::Passing, 0, 0);
     }
 
     fn wants(&self, key: &str) -> bool {

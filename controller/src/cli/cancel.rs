@@ -100,6 +100,13 @@ fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
         Desired::Run if request.phase == Phase::WaitingApproval => Some(
             "waits for somebody to agree to what is lost: see `reprise describe`, then `reprise approve`",
         ),
+        Desired::Run
+            if request.phase == Phase::Running && request.status["steps"]["failed"].as_u64() > Some(0) =>
+        {
+            Some(
+                "has a step that failed, and does what does not need it first: resume when it has ended, or `reprise pause` to end it now",
+            )
+        }
         _ if request.phase == Phase::Succeeded => {
             Some("has succeeded: there is nothing left to do or to stop")
         }

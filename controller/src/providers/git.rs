@@ -198,7 +198,9 @@ impl Repository {
         if let Some(command) = ssh_command {
             push = push.env("GIT_SSH_COMMAND", command);
         }
-        let push = push.args(["push", "--porcelain", "--no-follow-tags", "--recurse-submodules=no", "--"]);
+        // Asked for, it also tells how far the upload is where nobody watches a terminal.
+        let push = push.args(["push", "--porcelain", "--progress", "--no-follow-tags"]);
+        let push = push.args(["--recurse-submodules=no", "--"]);
         let finished = push.args([remote, &format!("{commit}:{DEPLOYED}")]).run(on_line).await;
         let finished = finished.map_err(|source| GitError::Process { doing: PUSHING, source })?;
         verdict(&String::from_utf8_lossy(&finished.output), finished.status.success(), &finished.complaint)
@@ -228,20 +230,22 @@ impl Repository {
         git().args(["--git-dir".as_ref(), self.dir.as_os_str()])
     }
 
-    /// Git with access to `source`. The token travels in a variable, which only we can read, and only to that origin.
+    /// Git with access to `source`, and over no other protocol, wherever it is sent on to. The token travels in a variable, which only we
+    /// can read, and only to that origin.
     fn remote(&self, source: &Source) -> Result<Program, GitError> {
         let wrong = || GitError::Argument { what: "the address of a repository", text: source.url.clone() };
-        let mut git = self.git().env("GIT_ALLOW_PROTOCOL", "https:http:file");
+        let git = |protocol: &str| self.git().env("GIT_ALLOW_PROTOCOL", protocol);
         if source.url.starts_with('/') {
-            return Ok(git);
+            return Ok(git("file"));
         }
         let url = url::Url::parse(&source.url).map_err(|_| wrong())?;
         if url.scheme() == "file" {
-            return Ok(git);
+            return Ok(git("file"));
         }
         super::http::origin::check(&url).map_err(|_| wrong())?;
-        git =
-            git.env("GIT_HTTP_LOW_SPEED_LIMIT", "1").env("GIT_HTTP_LOW_SPEED_TIME", self.silence.to_string());
+        let mut git = git(url.scheme())
+            .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
+            .env("GIT_HTTP_LOW_SPEED_TIME", self.silence.to_string());
         if let Some(pem) = &source.extra_ca_pem {
             git = git.env("GIT_SSL_CAINFO", self.authorities(pem)?);
         }
@@ -296,6 +300,19 @@ fn plain_reference(text: &str) -> Result<&str, GitError> {
         return Ok(text);
     }
     Err(GitError::Argument { what: "a branch, a tag or a commit", text: text.to_owned() })
+}
+
+/// Whether a line of a push is git's own account of what it sends, and nothing that the platform says. Pure.
+pub fn is_upload(line: &str) -> bool {
+    const OWN: [&str; 6] = [
+        "Enumerating objects",
+        "Counting objects",
+        "Delta compression",
+        "Compressing objects",
+        "Writing objects",
+        "Total ",
+    ];
+    OWN.iter().any(|own| line.starts_with(own))
 }
 
 /// Reads `push --porcelain`: `<flag>\t<from>:<to>\t<summary>` for the one branch. Pure.

@@ -63,6 +63,7 @@ pub fn decide(now: &Situation<'_>) -> Decision {
         Desired::Run | Desired::Pause | Desired::Cancel if now.graph.steps().all(done) => {
             now.settled(Phase::Succeeded)
         }
+        Desired::Run if failed => now.failing(ready(now, done)),
         Desired::Run | Desired::Pause if failed || now.again => {
             now.closing(Step::Cleanup, Phase::Running, Phase::Failed)
         }
@@ -123,6 +124,19 @@ impl Situation<'_> {
         let idle = start.is_empty() && self.busy.is_empty();
         let phase = if idle { Phase::WaitingApproval } else { Phase::Running };
         Decision { start, ..self.settled(phase) }
+    }
+
+    /// A step has failed. What does not need it goes on to its end: it may be hours of work, and the closing step would throw it away.
+    fn failing(&self, ready: Vec<Step>) -> Decision {
+        let closes =
+            self.busy.contains(&Step::Cleanup) || self.phase_of(&Step::Cleanup) != StepPhase::Pending;
+        let open = |step: &Step| self.phase_of(step) != StepPhase::Failed;
+        let allowed = |step: &Step| !self.unapproved || step.makes_nothing();
+        let start: Vec<Step> = ready.into_iter().filter(|step| open(step) && allowed(step)).collect();
+        if closes || (start.is_empty() && self.busy.is_empty()) {
+            return self.closing(Step::Cleanup, Phase::Running, Phase::Failed);
+        }
+        Decision { start, ..self.settled(Phase::Running) }
     }
 
     /// Stops everything else, then runs the closing step once, then ends in `end`, also where the closing step failed.

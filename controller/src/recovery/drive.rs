@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::error::{Result, StepError};
 use super::steps::Ctx;
 use crate::runtime::chain::Chain;
-use crate::runtime::class::Class;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::SpanKind;
 
 /// What a step decides, from what was observed alone.
@@ -52,6 +52,11 @@ impl Pace {
     /// For name servers.
     pub const DNS: Self =
         Self { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Dns };
+
+    /// The pause that follows `pause`.
+    fn after(self, pause: Duration) -> Duration {
+        pause.mul_f64(1.5).min(self.longest)
+    }
 }
 
 /// Drives one step to its post-condition. `in_doubt`: an earlier attempt may have sent the mutation. A refusal is believed once a later
@@ -72,7 +77,7 @@ where
     let (mut pause, mut acts) = (pace.first, 0);
     let mut doubt = Doubt { until: in_doubt.then(|| ctx.deadline(QUIET)), answer: Answer::Lost };
     loop {
-        let seen = observe().await?;
+        let seen = look(ctx, pace, &observe).await?;
         match decide(&seen)? {
             Next::Done(done) => return Ok(done),
             Next::Act(action) => match doubt.of(&action, ctx.now()) {
@@ -91,7 +96,26 @@ where
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }
         ctx.pause(pause).await?;
-        pause = pause.mul_f64(1.5).min(pace.longest);
+        pause = pace.after(pause);
+    }
+}
+
+/// Looks. What is refused, or answered with something else than was asked for, is believed once it has been for a quiet period: what was
+/// just made may not be listed yet, and what stands before a vendor's service answers for it now and then.
+pub async fn look<O, Observing>(ctx: &Ctx, pace: Pace, observe: impl Fn() -> Observing) -> Result<O>
+where
+    Observing: Future<Output = Result<O>>,
+{
+    let (until, mut pause) = (ctx.deadline(QUIET), pace.first);
+    loop {
+        match observe().await {
+            Err(error) if error.is_final() && ctx.now() < until => {
+                tracing::warn!(step = %ctx.step, error = %Chain(&error), "a look was refused: looking again");
+            }
+            end => return end,
+        }
+        ctx.pause(pause).await?;
+        pause = pace.after(pause);
     }
 }
 
@@ -164,17 +188,19 @@ impl StepError {
         matches!(self, Self::Refused { .. } | Self::Failed { class: Class::Terminal, .. })
     }
 
-    /// Wraps a provider's error, and keeps whether a mutation may have taken effect.
+    /// Wraps a provider's error, and keeps whether a mutation may have taken effect. One that may have is no end: who looks again learns
+    /// what became of it.
     pub fn provider(doing: impl Into<String>) -> impl FnOnce(crate::providers::http::ProviderError) -> Self {
         let doing = doing.into();
         move |source| {
             if source.is_denied() {
                 return Self::denied(&doing, &source);
             }
+            let (class, in_doubt) = (source.class(), source.outcome_unknown());
             Self::Failed {
                 doing,
-                class: crate::runtime::class::Classified::class(&source),
-                in_doubt: source.outcome_unknown(),
+                class: if in_doubt && class == Class::Terminal { Class::Transient } else { class },
+                in_doubt,
                 source: Box::new(source),
             }
         }
@@ -193,6 +219,7 @@ impl StepError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::http::{Effect, ProviderError};
 
     const SOON: Duration = Duration::from_secs(20);
 
@@ -202,6 +229,18 @@ mod tests {
 
     fn after(answer: Result<()>, now: Instant) -> Doubt<&'static str> {
         Doubt::after("create", answer, now + SOON).expect("a doubt")
+    }
+
+    #[test]
+    fn an_answer_to_a_change_that_cannot_be_read_is_no_end() {
+        let garbled = |effect| {
+            let error = ProviderError::Incomplete { call: "users.create", what: "a user", effect };
+            StepError::provider("creating a user")(error)
+        };
+        let changed = garbled(Effect::Mutating);
+        assert!(changed.is_in_doubt() && !changed.is_final(), "it may have been carried out: {changed}");
+        assert_eq!(changed.class(), Class::Transient);
+        assert!(garbled(Effect::Repeatable).is_final());
     }
 
     #[test]

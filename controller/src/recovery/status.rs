@@ -172,7 +172,13 @@ fn sentence(
                 ))
             });
             let doing: Vec<String> = doing.collect();
-            if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") }
+            let doing = if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") };
+            match failures(steps) {
+                Some(failed) if decision.phase == Phase::Running => {
+                    format!("{failed}. What does not need it goes on: {doing}")
+                }
+                _ => doing,
+            }
         }
     }
 }
@@ -190,25 +196,30 @@ fn cancelled(steps: &[StepRow]) -> String {
 
 /// Why it failed: every step that did, for a drill may fail and then leave something behind as well.
 fn failure(steps: &[StepRow], expired: bool) -> String {
+    if let Some(failed) = failures(steps) {
+        return failed;
+    }
+    if approval::is_unreadable(&Outputs::read(steps)) {
+        return "this release cannot read which backup was chosen; nothing more was made, and what was is torn down: \
+                file another drill"
+            .to_owned();
+    }
+    if !expired {
+        return "the drill was ended before it was done, and was torn down".to_owned();
+    }
+    "the drill took longer than the plan allows (drill.timeToLive) and was torn down; \
+     make that longer, or find out with `reprise describe` what it waited for"
+        .to_owned()
+}
+
+/// Every step that failed, and why; `None` while none has.
+fn failures(steps: &[StepRow]) -> Option<String> {
     let failed = steps.iter().filter(|row| row.phase == StepPhase::Failed).map(|row| {
         let why = row.message.as_deref().unwrap_or("no reason was recorded");
         format!("step {} failed: {why}", row.step)
     });
     let failed: Vec<String> = failed.collect();
-    if failed.is_empty() && approval::is_unreadable(&Outputs::read(steps)) {
-        return "this release cannot read which backup was chosen; nothing more was made, and what was is torn down: \
-                file another drill"
-            .to_owned();
-    }
-    if failed.is_empty() && !expired {
-        return "the drill was ended before it was done, and was torn down".to_owned();
-    }
-    if failed.is_empty() {
-        return "the drill took longer than the plan allows (drill.timeToLive) and was torn down; \
-                make that longer, or find out with `reprise describe` what it waited for"
-            .to_owned();
-    }
-    failed.join("; ")
+    (!failed.is_empty()).then(|| failed.join("; "))
 }
 
 #[cfg(test)]
@@ -224,6 +235,17 @@ mod tests {
         };
         assert_eq!([cancelled(&[]), done(&[])], ["cancelled on request", "cancelled on request"]);
         assert!(done(&["app apilos-pra"]).contains("app apilos-pra"), "{}", done(&["app apilos-pra"]));
+    }
+
+    #[test]
+    fn a_failure_is_told_while_what_does_not_need_it_goes_on() {
+        let steps = [step("collaborators/shop-pra", StepPhase::Failed, serde_json::Value::Null)];
+        let doing = Doing { busy: Vec::new(), loss: None, expired: false };
+        let decision = |phase| Decision { start: vec![], stop: false, state: Milestone::Pending, phase };
+        let told = sentence(&decision(Phase::Running), &steps, &doing);
+        assert!(told.starts_with("step collaborators/shop-pra failed: "), "{told}");
+        assert!(told.contains("What does not need it goes on: deciding"), "{told}");
+        assert!(!sentence(&decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
     }
 
     #[test]

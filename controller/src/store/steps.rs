@@ -122,12 +122,14 @@ impl Store {
         self.write(request, epoch, "step.finish", statement).await
     }
 
-    /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps: what is fetched again must be
-    /// deleted again. Of what was `closed` (a drill, whose resources are gone; what is torn down on request), only the tear-down.
+    /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps, as what is fetched again must
+    /// be deleted again; and for what a deployment to come is made of, which may be what was mended: its commit and its variables. Of what was `closed` (a drill, whose resources are gone; what is torn down on request), only the tear-down.
     pub async fn reopen_steps(&self, request: &str, epoch: Epoch, closed: bool) -> Result<()> {
         let statement = sqlx::query(
             "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
-             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down'))
+             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down')
+                OR step LIKE 'variables/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
+                    AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done'))
                 AND (step = 'tear-down' OR NOT $2)",
         )
         .bind(request.to_owned())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
@@ -248,14 +248,33 @@ impl Daemon {
 
     /// Whether a `pg_restore` of this daemon is at work now.
     pub fn restores_now(&self) -> bool {
-        let Some(pid) = self.child.as_ref().and_then(Child::id) else { return false };
+        !self.programs("pg_restore").is_empty()
+    }
+
+    /// Cuts the push that this daemon is at: `git` dies with the connection that it holds. Whether there was one.
+    pub fn cut_push(&self) -> bool {
+        let pushes = |pid: &Pid| {
+            let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            arguments.split(|byte| *byte == 0).any(|argument| argument == b"push")
+        };
+        let push = self.programs("git").into_iter().find(pushes);
+        // It leads a group of its own, and `ssh` is in it.
+        push.is_some_and(|pid| killpg(pid, Signal::SIGKILL).is_ok())
+    }
+
+    /// The programs of that name that this daemon has started and that run now.
+    fn programs(&self, name: &str) -> Vec<Pid> {
+        let Some(daemon) = self.child.as_ref().and_then(Child::id) else { return Vec::new() };
         let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
+        let stats = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
+        let ours = stats.filter_map(|stat| {
             // pid (comm) state ppid …
-            let after = stat.rsplit_once(") ").map(|(_, after)| after);
-            let parent = after.and_then(|after| after.split(' ').nth(1));
-            stat.contains("(pg_restore)") && parent == Some(pid.to_string().as_str())
-        })
+            let (pid, after) = stat.rsplit_once(") ")?;
+            let parent = after.split(' ').nth(1)?;
+            let pid = pid.strip_suffix(name)?.strip_suffix(" (")?;
+            (parent == daemon.to_string()).then(|| pid.parse().ok().map(Pid::from_raw))?
+        });
+        ours.collect()
     }
 
     /// All that it printed so far.

@@ -77,6 +77,7 @@ impl Archiver {
         };
         let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
         while let Some(chunk) = body.try_next().await.map_err(&outside)? {
+            order.passes();
             sha256.update(&chunk);
             md5.update(&chunk);
         }
@@ -102,6 +103,7 @@ impl Archiver {
         let (mut told, mut others) = (Vec::new(), Others::default());
         let mut there = listing.try_next().await?;
         while let Some(entry) = wanted.try_next().await? {
+            order.passes();
             let key = format!("{}{}", order.to_prefix, entry.key);
             while let Some(other) = there.take_if(|object| object.key < key) {
                 others.see(other.key);
@@ -167,6 +169,7 @@ impl Archiver {
         let compare = async |entry: Entry| -> Result<()> {
             let key = format!("{}{}", order.to_prefix, entry.key);
             let seen = acls.read(&order.to, &key, None).await?;
+            order.passes();
             if let (Told::List(seen), Some(wanted)) = (seen, entry.acl)
                 && seen != wanted
             {

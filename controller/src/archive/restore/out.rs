@@ -40,6 +40,7 @@ impl Archiver {
             self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
         let (mut bytes, mut body) = (BytesMut::new(), found.body);
         while let Some(chunk) = body.try_next().await.map_err(&inside)? {
+            order.passes();
             bytes.extend_from_slice(&chunk);
             if bytes.len() as u64 > entry.size {
                 break;
@@ -116,8 +117,9 @@ impl Archiver {
         let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
         let found = found.map_err(ArchiveError::inside("reading a content"))?;
         let state = Arc::new(Mutex::new(before.clone()));
-        let passing = Arc::clone(&state);
+        let (passing, told) = (Arc::clone(&state), order.clone());
         let body = found.body.inspect_ok(move |bytes| {
+            told.passes();
             passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
         });
         let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, range.1, body.boxed()).await;

@@ -103,6 +103,9 @@ impl Watch {
     }
 
     fn tell(&self, stage: Stage, done: u64, total: u64) {
+        if stage == Stage::Passing {
+            return;
+        }
         let now = Instant::now();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let last = shown.as_ref().filter(|shown| shown.stage == stage);
@@ -131,7 +134,7 @@ fn said(format: Format, stage: Stage, (done, total): (u64, u64), passed: Duratio
                 "{done} of {total} contents in cold storage can be read by now; that takes minutes to a day"
             )
         }
-        (Format::Text, Stage::Copying) => {
+        (Format::Text, Stage::Copying | Stage::Passing) => {
             let left = left.map_or_else(String::new, |left| format!(", about {} s left", left.as_secs()));
             format!("{done} of {total} objects are right{left}")
         }

@@ -82,13 +82,29 @@ impl GitError {
     }
 }
 
+impl GitError {
+    /// It is the host, or the line to it, that does not give what was asked for; not this machine, nor the plan.
+    pub fn is_of_the_host(&self) -> bool {
+        match self {
+            Self::NoSuchRef { .. } | Self::NoAccess { .. } | Self::Failed { .. } => true,
+            Self::Process { source, .. } => matches!(source, ProcessError::Timeout { .. }),
+            _ => false,
+        }
+    }
+}
+
 pub(super) const PUSHING: &str = "push the code";
 
 impl Classified for GitError {
     fn class(&self) -> Class {
         match self {
-            Self::Process { source: ProcessError::Start { .. }, .. }
-            | Self::NoSuchRef { .. }
+            // A program that is missing stays so; a full disk or a full table of processes does not.
+            Self::Process { source: ProcessError::Start { source, .. }, .. }
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Class::Terminal
+            }
+            Self::NoSuchRef { .. }
             | Self::NoAccess { .. }
             | Self::Answer { .. }
             | Self::Argument { .. }

@@ -87,7 +87,10 @@ async fn exactly_one_commit_reaches_master_and_no_tag() {
     let remote = cache.path().join("app.git");
     let at = remote.to_str().unwrap();
     run(&["init", "--quiet", "--bare", at]).await;
-    assert_eq!(repository.push(&fetched, at, None, |_| ()).await.unwrap(), Pushed::Moved);
+    let mut uploads = 0;
+    let told = |line: &str| uploads += usize::from(is_upload(line));
+    assert_eq!(repository.push(&fetched, at, None, told).await.unwrap(), Pushed::Moved);
+    assert!(uploads > 0, "a large upload would pass in silence");
     assert_eq!(repository.push(&fetched, at, None, |_| ()).await.unwrap(), Pushed::UpToDate);
     assert_eq!(
         run(&["--git-dir", at, "for-each-ref", "--format=%(refname) %(objectname)"]).await,
@@ -111,7 +114,7 @@ async fn a_refusing_hook_is_a_refusal_with_its_lines_told() {
     run(&["--git-dir", at, "config", "core.hooksPath", "hooks"]).await;
     let mut told = Vec::new();
     let error = repository.push(&commit, at, None, |line| told.push(line.to_owned())).await.unwrap_err();
-    assert!(told.iter().any(|line| line.contains("building")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("building") && !is_upload(line)), "{told:?}");
     assert!(matches!(&error, GitError::Refused { reason } if reason.contains("hook declined")), "{error}");
     assert!(!error.outcome_unknown());
 }
@@ -136,6 +139,43 @@ async fn options_and_helpers_are_no_arguments() {
         let error = repository.fetch(&source(url), "main").await.unwrap_err();
         assert!(matches!(error, GitError::Argument { .. }), "{url:?}: {error}");
     }
+}
+
+#[tokio::test]
+async fn another_protocol_than_the_addresss_own_is_not_followed() {
+    let listen = || tokio::net::TcpListener::bind("127.0.0.1:0");
+    let (host, other) = (listen().await.unwrap(), listen().await.unwrap());
+    let elsewhere = format!("https://{}/code.git/info/refs", other.local_addr().unwrap());
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let url = format!("http://{}/code.git", host.local_addr().unwrap());
+    let source = Source { url, token: None, extra_ca_pem: None };
+    let sends_on = async {
+        let (mut stream, _) = host.accept().await.unwrap();
+        let answer = format!("HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await.unwrap();
+        std::future::pending::<std::convert::Infallible>().await
+    };
+    let error = tokio::select! {
+        fetched = repository.fetch(&source, "main") => fetched.unwrap_err(),
+        _ = other.accept() => panic!("it went there"),
+        never = sends_on => match never {},
+    };
+    assert!(matches!(&error, GitError::Failed { .. }), "{error}");
+}
+
+#[test]
+fn a_machine_that_is_short_of_something_may_have_it_again() {
+    use std::io::ErrorKind::{NotFound, StorageFull, WouldBlock};
+    let start = |kind: std::io::ErrorKind| GitError::Process {
+        doing: "fetch the code",
+        source: ProcessError::Start { program: "git", source: kind.into() },
+    };
+    assert_eq!(
+        [NotFound, StorageFull, WouldBlock].map(|kind| start(kind).class()),
+        [Class::Terminal, Class::Transient, Class::Transient]
+    );
+    assert!(!start(WouldBlock).is_of_the_host(), "the archive's older code is no help");
 }
 
 #[tokio::test]

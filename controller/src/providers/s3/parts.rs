@@ -29,7 +29,7 @@ use super::{
 use crate::providers::http::Effect;
 
 impl S3 {
-    /// Puts a file as it is now. Returns the `ETag`, without quotes. Repeating puts the same again.
+    /// Puts a file as it is now; `moved` is called as its bytes go. Returns the `ETag`, without quotes. Repeating puts the same again.
     ///
     /// Source: S3 API "`PutObject`"; at most 5 GB.
     pub async fn write_file(
@@ -38,11 +38,14 @@ impl S3 {
         key: &str,
         path: &Path,
         headers: &Headers,
+        moved: impl Fn() + Clone + Send + Sync + Unpin + 'static,
     ) -> Result<String, S3Error> {
         let call = "objects.put";
         let file = |source: Box<dyn std::error::Error + Send + Sync>| S3Error::File { call, source };
         let size = tokio::fs::metadata(path).await.map_err(|error| file(error.into()))?.len();
         let body = ByteStream::from_path(path).await.map_err(|error| file(error.into()))?;
+        let told = move |body| SdkBody::from_body_1_x(Telling { body, moved: moved.clone() });
+        let body = ByteStream::new(body.into_inner().map(told));
         let put = self.client.put_object().bucket(bucket).key(key).body(body);
         let put = put
             .set_content_type(headers.content_type.clone())
@@ -237,6 +240,32 @@ impl HttpBody for Measured {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+/// A body that tells when some of it goes.
+struct Telling<F> {
+    body: SdkBody,
+    moved: F,
+}
+
+impl<F: Fn() + Unpin> HttpBody for Telling<F> {
+    type Data = Bytes;
+    type Error = aws_sdk_s3::error::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = HttpBody::poll_frame(Pin::new(&mut self.body), context);
+        if let Poll::Ready(Some(Ok(_))) = &polled {
+            (self.moved)();
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        HttpBody::size_hint(&self.body)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Single cases against a small server; the dialect as a whole is tested against the sandbox's stores.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
     Router,
@@ -69,7 +72,13 @@ async fn a_put_is_plain_and_its_tag_comes_without_quotes() {
     let etag = s3.write("b", "dossier/é.txt", "hello", &text, &Keeping::default()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("f"), "from a file").unwrap();
-    s3.write_file("b", "k", &folder.path().join("f"), &text).await.unwrap();
+    let moved = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&moved);
+    let told = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    };
+    s3.write_file("b", "k", &folder.path().join("f"), &text, told).await.unwrap();
+    assert!(moved.load(Ordering::Relaxed) > 0, "a large file would pass in silence");
     assert_eq!(etag, "abc");
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0].3, "hello");

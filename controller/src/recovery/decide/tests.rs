@@ -92,18 +92,68 @@ fn a_step_that_was_cut_off_starts_again() {
 }
 
 #[test]
-fn a_failure_stops_the_others_then_cleans_up_then_is_final() {
+fn after_a_failure_what_runs_ends_then_it_is_cleaned_up_then_it_is_final() {
     let graph = graph();
     let mut phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]);
     let running = BTreeSet::from([Step::ChooseObjects]);
     let first = decide(&situation(&graph, Desired::Run, &phases, &running));
-    assert_eq!((first.stop, first.start.len(), first.phase), (true, 0, Phase::Running));
+    assert_eq!((first.stop, first.start.len(), first.phase), (false, 0, Phase::Running));
     let idle = BTreeSet::new();
+    phases.insert(Step::ChooseObjects, StepPhase::Done);
     assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).start, [Step::Cleanup]);
     let cleaning = BTreeSet::from([Step::Cleanup]);
     assert!(!decide(&situation(&graph, Desired::Run, &phases, &cleaning)).stop);
     phases.insert(Step::Cleanup, StepPhase::Failed);
     assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).phase, Phase::Failed);
+}
+
+#[test]
+fn what_does_not_need_the_failed_step_is_done_before_the_end() {
+    let graph = graph();
+    let app = graph.steps().find_map(Step::app).expect("an app").to_owned();
+    let side = Step::Collaborators(app);
+    let (mut phases, idle) = (BTreeMap::from([(side.clone(), StepPhase::Failed)]), BTreeSet::new());
+    loop {
+        let decision = decide(&situation(&graph, Desired::Run, &phases, &idle));
+        assert!(!decision.stop && !decision.start.contains(&side), "{decision:?}");
+        phases.extend(decision.start.iter().map(|step| (step.clone(), StepPhase::Done)));
+        if decision.start == [Step::Cleanup] {
+            break;
+        }
+        assert!(!decision.start.is_empty() && !decision.start.contains(&Step::Cleanup), "{decision:?}");
+    }
+    let open: Vec<&Step> = graph.steps().filter(|step| phases.get(step) != Some(&StepPhase::Done)).collect();
+    assert_eq!(open, [&side]);
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).phase, Phase::Failed);
+}
+
+#[test]
+fn what_is_cleaned_up_after_a_failure_is_not_taken_up_again() {
+    let graph = graph();
+    let (mut phases, idle) = (BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]), BTreeSet::new());
+    // Cut off in the middle of it, under a plan that has more to do by now.
+    phases.insert(Step::Cleanup, StepPhase::Running);
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).start, [Step::Cleanup]);
+    let cleaning = BTreeSet::from([Step::Cleanup]);
+    assert!(decide(&situation(&graph, Desired::Run, &phases, &cleaning)).start.is_empty());
+}
+
+#[test]
+fn a_failure_ends_a_request_that_is_paused_or_waits_for_approval() {
+    let graph = graph();
+    let (phases, idle) = (BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]), BTreeSet::new());
+    let running = BTreeSet::from([Step::ChooseObjects]);
+    assert!(decide(&situation(&graph, Desired::Pause, &phases, &running)).stop);
+    let held = |phases| {
+        decide(&Situation { unapproved: true, ..situation(&graph, Desired::Run, phases, &idle) }).start
+    };
+    assert_eq!(held(&phases), [Step::ChooseObjects]);
+    let chosen = BTreeMap::from([
+        (Step::ChooseBackup, StepPhase::Done),
+        (Step::ChooseObjects, StepPhase::Done),
+        (Step::Inventory, StepPhase::Failed),
+    ]);
+    assert!(!held(&chosen).contains(&Step::Project), "nothing is made before somebody agreed");
 }
 
 #[test]

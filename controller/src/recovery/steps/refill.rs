@@ -53,7 +53,7 @@ async fn listed(ctx: &Ctx, store: &S3, target: &TargetBucket) -> Result<Vec<List
         size: object.size,
         etag: Some(object.etag),
     });
-    let all: std::result::Result<Vec<_>, _> = objects.try_collect().await;
+    let all: std::result::Result<Vec<_>, _> = objects.inspect_ok(|_| ctx.pulse.moved()).try_collect().await;
     all.map_err(StepError::s3(format!("listing bucket {}", target.name)))
 }
 
@@ -138,7 +138,7 @@ async fn put(
     let (key, careful) = (wanted.key.as_str(), store.careful());
     let mut pause = std::time::Duration::from_millis(200);
     for attempt in 1.. {
-        let Err(error) = content.put(&careful, bucket, key, headers).await else { return Ok(()) };
+        let Err(error) = content.put(ctx, &careful, (bucket, key), headers).await else { return Ok(()) };
         if attempt == ATTEMPTS || !error.outcome_unknown() {
             return Err(StepError::s3(format!("writing {key}"))(error));
         }

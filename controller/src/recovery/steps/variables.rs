@@ -70,6 +70,8 @@ async fn put(
         }
         let open: Vec<&str> = asked.iter().copied().filter(|name| of(seen, name).is_none()).collect();
         if !open.is_empty() {
+            // A person is awaited, for as long as that takes.
+            ctx.pulse.moved();
             return Ok(Next::Wait(question(ctx, app, &open)));
         }
         Ok(Next::Done(seen.iter().map(|variable| variable.name.clone()).collect()))
@@ -197,7 +199,11 @@ async fn values(
                 .map_err(StepError::reference(format!("variable {name}")))?,
             Planned::Computed(computed) if is_read_only(*computed) => continue,
             Planned::Computed(computed) => known.value(*computed)?,
-            Planned::Kept => kept(captured, name)?,
+            Planned::Kept => match kept(captured, name) {
+                Ok(value) => value,
+                // It was put by an earlier attempt, and what told it may be gone by now.
+                Err(why) => there(ctx, &app.name, name).await?.ok_or(why)?,
+            },
             Planned::Generated { shared } => generated(ctx, &app.name, name, *shared).await?,
             Planned::Asked => continue,
         };
@@ -223,12 +229,18 @@ fn kept(captured: &Result<Captured, Untold>, name: &str) -> Result<SecretString>
 
 /// A new secret. It is known to the app alone: an attempt after a crash finds it there, or makes another one.
 async fn generated(ctx: &Ctx, app: &str, name: &str, shared: bool) -> Result<SecretString> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
     // The first app's variables were put before those of the others are.
     let owner = if shared { ctx.first_app() } else { app };
-    let seen = platform.variables(owner, Aliases::Raw).await;
-    let seen = seen.map_err(StepError::provider(format!("reading the variables of {owner}")))?;
-    Ok(of(&seen, name).unwrap_or_else(|| hex::encode(rand::random::<[u8; 32]>()).into()))
+    let known = there(ctx, owner, name).await?;
+    Ok(known.unwrap_or_else(|| hex::encode(rand::random::<[u8; 32]>()).into()))
+}
+
+/// What an app of ours has under a name, unless it is blank.
+async fn there(ctx: &Ctx, app: &str, name: &str) -> Result<Option<SecretString>> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let seen = platform.variables(app, Aliases::Raw).await;
+    let seen = seen.map_err(StepError::provider(format!("reading the variables of {app}")))?;
+    Ok(of(&seen, name))
 }
 
 /// Everything that computed values are made of.

@@ -48,7 +48,7 @@ impl Tools {
     }
 
     /// The commit that the archive keeps of an app's code, by its newest run that has any, taken into our copy of its repository; `None`
-    /// where no run has. The bundle lies in `dir` meanwhile. *Repeat*: safe.
+    /// where no run has. Where the plan names a commit, only that one will do. The bundle lies in `dir` meanwhile. *Repeat*: safe.
     pub async fn kept_commit(
         &self,
         plan: (&str, &RecoveryPlanSpec),
@@ -180,9 +180,34 @@ impl Tools {
     }
 }
 
-/// The commit of an app's code that something in the archive is, if it is that.
+/// The commit of an app's code that something in the archive is, if it is that, and the one that the plan names where it names one.
 fn kept(extra: &Extra, app: &AppSpec, url: &str) -> Option<Commit> {
     let ours = extra.kind == KIND && extra.name == app.name;
     let same = extra.about.get("repository").is_some_and(|known| known == url);
-    (ours && same).then(|| Commit::parse(extra.about.get("commit")?)).flatten()
+    let named = Commit::parse(&app.code.git_ref);
+    let commit = Commit::parse(extra.about.get("commit")?)?;
+    (ours && same && named.is_none_or(|named| named == commit)).then_some(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use reprise_crds::RecoveryPlan;
+
+    use super::*;
+
+    #[test]
+    fn where_the_plan_names_a_commit_no_other_one_is_taken_from_the_archive() {
+        let text = include_str!("../../../../deploy/examples/apilos.yaml");
+        let mut app = RecoveryPlan::parse_yaml(text).expect("valid").spec.apps.remove(0);
+        let (url, commit) = ("https://github.com/agence/apilos.git", "0f".repeat(20));
+        let extra: Extra = serde_json::from_value(serde_json::json!({
+            "kind": KIND, "name": app.name, "key": "k", "sha256": "", "size": 1, "encrypted": false,
+            "about": { "commit": commit, "repository": url },
+        }))
+        .expect("an extra");
+        for (named, found) in [("main", true), (&*commit, true), (&*"1e".repeat(20), false)] {
+            named.clone_into(&mut app.code.git_ref);
+            assert_eq!(kept(&extra, &app, url).is_some(), found, "{named}");
+        }
+    }
 }

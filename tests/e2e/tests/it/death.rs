@@ -46,6 +46,26 @@ async fn a_daemon_that_dies_while_it_deploys_goes_on() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_that_breaks_while_the_platform_builds_says_nothing_of_the_code() {
+    play(14, async |stage: &mut Stage| {
+        // The first build goes on until its line breaks.
+        stage.world.break_("build", APPS[0], Some(1), Fault::Stall);
+        let request = stage.bad_day(&Plan::example()).await;
+        let key = format!("deploy/{}", APPS[0]);
+        let records = stage.daemon.records();
+        records.step_is(&request, &key, |step| step.phase == "Running" && step.done > 0).await;
+        assert!(stage.daemon.cut_push(), "nothing was pushed");
+        records.succeeded(&request).await;
+        let told =
+            "SELECT message FROM recovery_events WHERE reason = 'StepRetrying' AND step LIKE 'deploy/%'";
+        let told = records.column(told).await;
+        assert!(told.iter().any(|line| line.contains("the platform gave it up")), "{told:?}");
+        recovered(stage, &request).await;
+    })
+    .await;
+}
+
 fn is_put(call: &str, resource: &str) -> bool {
     call == "PutObject" && resource.starts_with(&format!("/{BUCKET}/"))
 }

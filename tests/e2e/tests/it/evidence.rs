@@ -24,9 +24,12 @@ pub(crate) async fn recovered_as(stage: &Stage, request: &Request, apps: [&str; 
         let front = world.visit(domain, "/").await;
         assert_eq!((front.status.as_u16(), &front.json()["app"]), (200, &(*app).into()), "{domain}");
     }
-    // What is gone on purpose: the key, and the intent to create an app under a name that turned out to be taken.
-    let may_be_gone =
-        |row: &LedgerLine| row.kind == "ssh-key" || (row.kind == "app" && !apps.contains(&row.name.as_str()));
+    // What is gone on purpose: the key, the intent to create an app under a name that turned out to be taken, and what was to be deployed
+    // until another commit was.
+    let may_be_gone = |row: &LedgerLine| {
+        ["ssh-key", "deployment"].contains(&&*row.kind)
+            || (row.kind == "app" && !apps.contains(&row.name.as_str()))
+    };
     let mut open = daemon.records().ledger(request).await;
     open.retain(|row| row.state != "present" && !(row.state == "deleted" && may_be_gone(row)));
     assert!(open.is_empty(), "the ledger does not know what became of {open:?}");

@@ -56,3 +56,21 @@ async fn what_was_made_and_not_marked_yet_goes_with_its_request() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_answer_says_is_not_believed_before_it_was_asked_again() {
+    play(15, async |stage: &mut Stage| {
+        // A list that does not know yet what was just made, and a page for people in place of the new user.
+        for list in ["/apilos-siap-pra/addons", "/apilos-siap-pra/deployments", "/apilos-siap-pra/domains"] {
+            let unknown = Fault::Status { status: 404, body: None, retry_after: None };
+            stage.world.break_("GET", list, Some(1), unknown);
+        }
+        stage.world.break_("POST", "/users", Some(1), Fault::HtmlPage { status: 200 });
+        let request = stage.bad_day(&Plan::example()).await;
+        stage.daemon.records().succeeded(&request).await;
+        let left = stage.world.faults_left();
+        assert!(left.is_empty(), "these answers were never given: {left:?}");
+        recovered(stage, &request).await;
+    })
+    .await;
+}

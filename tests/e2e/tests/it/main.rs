@@ -21,6 +21,7 @@ mod platform;
 mod proof;
 mod references;
 mod restoring;
+mod slow;
 mod soak;
 mod spec;
 mod teardown;

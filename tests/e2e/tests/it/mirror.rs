@@ -10,7 +10,8 @@ use reprise_e2e::world::Fault;
 use crate::drill;
 
 /// What the example plan says before its mirror.
-const BETTER: &str = "      - archive: {}             # the newest run of the archive below that is whole
+pub(crate) const BETTER: &str =
+    "      - archive: {}             # the newest run of the archive below that is whole
       - artifact:
           repository: env:GITHUB_REPOSITORY
           workflow: archive.yml

@@ -34,6 +34,92 @@ async fn a_postdeploy_hook_that_fails_is_told_and_tried_again_when_asked() {
     a_deployment_fails(6, "hook", "hook-error").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_was_mended_where_it_comes_from_is_what_the_next_try_deploys() {
+    play(7, async |stage: &mut Stage| {
+        let code = Code::of(stage);
+        let whole = code.built();
+        code.build(b"#!/bin/sh\nexit 1\n");
+        let request = stage.bad_day(&Plan::example()).await;
+        let why = stage.daemon.records().failed(&request).await;
+        assert!(why.contains("build-error"), "{why}");
+        // The same commit would fail for ever.
+        let newest = code.build(&whole);
+        stage.daemon.run(&["resume", request.name()]).await;
+        stage.daemon.records().succeeded(&request).await;
+        for app in APPS {
+            let step =
+                stage.daemon.records().step(&request, &format!("deploy/{app}")).await.expect("the step");
+            assert_eq!(step.output["commit"], newest, "{step:?}");
+        }
+        recovered(stage, &request).await;
+    })
+    .await;
+}
+
+/// The repository that the apps' code comes from.
+pub(crate) struct Code {
+    copy: tempfile::TempDir,
+}
+
+impl Code {
+    pub(crate) fn of(stage: &Stage) -> Self {
+        let copy = tempfile::tempdir().expect("a folder");
+        let url = stage.world.variable("CODE_URL");
+        git(&["clone", "--quiet", url, &copy.path().display().to_string()]);
+        Self { copy }
+    }
+
+    /// What builds it now.
+    pub(crate) fn built(&self) -> Vec<u8> {
+        std::fs::read(self.copy.path().join("bin/build")).expect("the build")
+    }
+
+    /// Another commit on the ref, with this build. Its id.
+    pub(crate) fn build(&self, build: &[u8]) -> String {
+        std::fs::write(self.copy.path().join("bin/build"), build).expect("written");
+        let here = self.copy.path().display().to_string();
+        let who = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        git(&[&["-C", &here], &who[..], &["commit", "--quiet", "--all", "-m", "another build"]].concat());
+        git(&["-C", &here, "push", "--quiet", "origin", "HEAD:main"]);
+        git(&["-C", &here, "rev-parse", "HEAD"]).trim().to_owned()
+    }
+}
+
+fn git(arguments: &[&str]) -> String {
+    let mut git = std::process::Command::new("git");
+    git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1").args(arguments);
+    let done = git.output().expect("git runs");
+    assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("a text")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_that_is_refused_ends_nothing_else() {
+    play(8, async |stage: &mut Stage| {
+        let refused = Fault::Status { status: 422, body: None, retry_after: None };
+        stage.world.break_("POST", "/collaborators", None, refused);
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        let why = records.failed(&request).await;
+        assert!(why.contains("collaborators/"), "{why}");
+        for step in records.steps(&request).await {
+            let side = step.step.starts_with("collaborators/");
+            assert_eq!(step.phase, if side { "Failed" } else { "Done" }, "{step:?}");
+        }
+        stage.world.mend();
+        stage.daemon.run(&["resume", request.name()]).await;
+        records.succeeded(&request).await;
+        assert_eq!(
+            records.step(&request, "restore").await.expect("the step").attempt,
+            1,
+            "it was all done again"
+        );
+        recovered(stage, &request).await;
+    })
+    .await;
+}
+
 async fn a_deployment_fails(seed: u64, verb: &str, status: &str) {
     play(seed, async |stage: &mut Stage| {
         stage.world.break_(verb, APPS[0], Some(1), Fault::Reject { reason: status.to_owned() });

@@ -44,7 +44,8 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &MirrorSource) -> Re
 pub(in crate::recovery::steps) async fn list(ctx: &Ctx, source: &MirrorSource) -> Result<Vec<ObjectSummary>> {
     let (store, bucket) = open(ctx, source)?;
     let prefix = source.prefix.clone().unwrap_or_default();
-    let objects: std::result::Result<Vec<_>, _> = store.list(&bucket, &prefix).try_collect().await;
+    let objects: std::result::Result<Vec<_>, _> =
+        store.list(&bucket, &prefix).inspect_ok(|_| ctx.pulse.moved()).try_collect().await;
     objects.map_err(StepError::s3(format!("listing the mirror bucket {bucket}")))
 }
 

@@ -28,6 +28,7 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
         // What was not to be expected by the plan is seen when it is met.
         Stage::Thawing => pulse.expect_silence(day),
         Stage::Copying => pulse.progress(done, Some(total), "objects"),
+        Stage::Passing => pulse.moved(),
     };
     let order = RestoreOrder {
         which: Which { run: Some(run.clone()), as_of: None },

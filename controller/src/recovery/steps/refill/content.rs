@@ -1,5 +1,7 @@
 //! A document on its way from the source to the bucket: kept for a moment, and hashed as it comes.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use md5::{Digest as _, Md5};
@@ -20,16 +22,19 @@ pub(super) enum Content {
 impl Content {
     pub(super) async fn put(
         &self,
+        ctx: &Ctx,
         store: &S3,
-        bucket: &str,
-        key: &str,
+        (bucket, key): (&str, &str),
         headers: &Headers,
     ) -> Result<String, S3Error> {
         match self {
             Self::Memory(bytes) => {
                 store.write(bucket, key, bytes.clone(), headers, &Keeping::default()).await
             }
-            Self::File(file) => store.write_file(bucket, key, file.path(), headers).await,
+            Self::File(file) => {
+                let pulse = Arc::clone(&ctx.pulse);
+                store.write_file(bucket, key, file.path(), headers, move || pulse.moved()).await
+            }
         }
     }
 }
@@ -43,6 +48,7 @@ pub(super) async fn kept(
     let mut hasher = Md5::new();
     let hashed = stream.inspect(|piece| {
         if let Ok(piece) = piece {
+            ctx.pulse.moved();
             hasher.update(piece);
         }
     });
