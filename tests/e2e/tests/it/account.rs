@@ -8,10 +8,13 @@ use reprise_e2e::plan::{APPS, DOMAINS, Plan};
 use reprise_e2e::records::poll;
 use reprise_e2e::shelf;
 use reprise_e2e::stage::{Stage, play};
+use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
 use reprise_sandbox::s3::Key;
 use reqwest::Method;
 use serde_json::json;
+
+use crate::proof::grade;
 
 /// Makes a key pair, and the plan that encrypts for it.
 async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
@@ -61,6 +64,35 @@ async fn lose_the_code(stage: &Stage) {
     assert!(parts.is_some(), "no alert would come of it");
     stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
     stage.daemon.run(&["archive", "--dev", "verify", "apilos", "--depth", "full"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_the_platform_lists_and_does_not_give_is_read_from_the_archive() {
+    play(36, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identity = folder.path().join("identity");
+        stage.daemon.start().await;
+        let named = format!("    identity: \"file:{}\"\n    recipients: [", identity.display());
+        let plan = with_recipient(&stage.daemon, &identity).await.with("    recipients: [", &named);
+        stage.daemon.apply(&plan).await;
+        for verb in ["init", "dumps", "run"] {
+            stage.daemon.run(&["archive", "--dev", verb, "apilos"]).await;
+        }
+        let (_, told) = stage.daemon.ask(&["doctor", "apilos", "--dev", "-o", "json"]).await;
+        assert_eq!(grade(&told, "identity"), "good", "{told}");
+        // The newest three are known to be bad then.
+        stage.daemon.ask(&["prove", "apilos", "--dev"]).await;
+        let outage = Fault::Status { status: 503, body: None, retry_after: None };
+        stage.world.break_("GET", "/download", None, outage);
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let records = stage.daemon.records();
+        let chosen = records.step_is(&request, "choose-backup", |step| step.phase == "Done").await;
+        assert_eq!(chosen.output["copied"], true, "{:?}", chosen.output);
+        let passed = "SELECT message FROM recovery_events WHERE reason = 'BackupPassedOver' AND message NOT LIKE '%as of %'";
+        assert_eq!(records.column(passed).await, [""; 0], "it is the newest good one");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
