@@ -240,12 +240,12 @@ mod tests {
     #[test]
     fn a_failure_is_told_while_what_does_not_need_it_goes_on() {
         let steps = [step("collaborators/shop-pra", StepPhase::Failed, serde_json::Value::Null)];
-        let doing = Doing { busy: Vec::new(), loss: None, expired: false };
+        let doing = Doing { busy: Vec::new(), loss: None, expired: false, again: false };
         let decision = |phase| Decision { start: vec![], stop: false, state: Milestone::Pending, phase };
-        let told = sentence(&decision(Phase::Running), &steps, &doing);
+        let told = sentence("shop", &decision(Phase::Running), &steps, &doing);
         assert!(told.starts_with("step collaborators/shop-pra failed: "), "{told}");
         assert!(told.contains("What does not need it goes on: deciding"), "{told}");
-        assert!(!sentence(&decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
+        assert!(!sentence("shop", &decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
     }
 
     #[test]
