@@ -127,6 +127,7 @@ impl Bench {
             outputs: Arc::new(Outputs::read(&[])),
             stop: CancellationToken::new(),
             retry: false,
+            patience: Arc::default(),
         };
         Self { ctx, vendor, lab, _server: server, _dir: dir }
     }
