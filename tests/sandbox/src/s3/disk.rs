@@ -236,17 +236,6 @@ impl Disk {
         self.commit(Vec::new(), Vec::new(), Vec::new())
     }
 
-    /// Reads from `blob`, once more after what is on its way there has arrived. Blocking.
-    pub(crate) fn patiently<T>(&self, blob: Blob, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        match read() {
-            Err(error) if matches!(blob, Blob::Packed(..)) && is_missing(&error) => {
-                drop(self.settled().blocking_recv());
-                read()
-            }
-            outcome => outcome,
-        }
-    }
-
     fn path(&self, id: u64) -> PathBuf {
         self.dir.join("blobs").join(format!("{:02x}", id & 0xff)).join(format!("{id:016x}"))
     }
@@ -279,13 +268,17 @@ impl Disk {
         if self.is_durable() {
             log.sync_data()?;
         }
-        batch.iter().for_each(|commit| self.free_all(&commit.freed));
+        for commit in batch {
+            self.free_all(&commit.freed);
+        }
         Ok(())
     }
 
     /// Removes what nothing refers to any more. Blocking.
     pub(crate) fn free_all(&self, blobs: &[Blob]) {
-        blobs.iter().for_each(|blob| self.free(*blob));
+        for blob in blobs {
+            self.free(*blob);
+        }
     }
 
     fn free(&self, blob: Blob) {
@@ -375,11 +368,6 @@ fn remove_all_but(folder: &Path, keep: impl Fn(&str) -> bool) -> io::Result<()> 
         }
     }
     Ok(())
-}
-
-/// Whether bytes were not where the index says: gone since, or not there yet.
-pub(crate) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 /// Links every file of `from` into `to` that is not there.

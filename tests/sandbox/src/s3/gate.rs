@@ -167,7 +167,7 @@ impl Gate {
                         let reads = ["GetObject", "HeadObject"].contains(&operation) && !versioned;
                         // Whether a key is there is for those to know who may list.
                         let is_missing =
-                            || !contents.current(&name).is_some_and(|found| found.object.is_some());
+                            || contents.current(&name).is_none_or(|found| found.object.is_none());
                         if reads && is_missing() {
                             caller.check(contents, "", "s3:ListBucket")
                         } else {

@@ -16,7 +16,7 @@ use s3s::{Body, S3Result, StdError};
 use tokio::task::JoinHandle;
 
 use super::digest::{Algorithm, Digest, Hasher};
-use super::disk::{Disk, SMALL, is_missing};
+use super::disk::{Disk, SMALL};
 use super::errors;
 use super::holds::Held;
 use super::model::{Blob, Segment};
@@ -92,12 +92,12 @@ pub(crate) async fn digest(
         let mut hasher = Hasher::new(&[algorithm]);
         let mut buffer = BytesMut::new();
         for segment in segments {
-            let (file, start) = disk.patiently(segment.blob, || disk.source(&segment))?;
+            let (file, start) = patiently(&disk, segment.blob, || disk.source(&segment))?;
             let mut done = 0;
             while done < segment.len {
                 let piece = PIECE.min(segment.len - done);
                 buffer.resize(usize::try_from(piece).map_err(io::Error::other)?, 0);
-                disk.patiently(segment.blob, || file.read_exact_at(&mut buffer, start + done))?;
+                patiently(&disk, segment.blob, || file.read_exact_at(&mut buffer, start + done))?;
                 hasher.update(&buffer);
                 done += piece;
             }
@@ -108,6 +108,22 @@ pub(crate) async fn digest(
         .await
         .map_err(|_| errors::storage())?
         .map_err(|error| errors::io(&error))
+}
+
+/// Reads from `blob`, once more after what is on its way there has arrived. Blocking.
+fn patiently<T>(disk: &Disk, blob: Blob, mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match read() {
+        Err(error) if matches!(blob, Blob::Packed(..)) && is_missing(&error) => {
+            drop(disk.settled().blocking_recv());
+            read()
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether bytes were not where the index says: gone since, or not there yet.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof)
 }
 
 type Piece = io::Result<(Arc<File>, u64, Bytes)>;
@@ -138,10 +154,10 @@ impl Outflow {
         self.next = Some(tokio::task::spawn_blocking(move || {
             let (file, at) = match open {
                 Some(open) => open,
-                None => disk.patiently(whole.blob, || disk.source(&whole))?,
+                None => patiently(&disk, whole.blob, || disk.source(&whole))?,
             };
             let mut bytes = BytesMut::zeroed(usize::try_from(piece).map_err(io::Error::other)?);
-            disk.patiently(whole.blob, || file.read_exact_at(&mut bytes, at))?;
+            patiently(&disk, whole.blob, || file.read_exact_at(&mut bytes, at))?;
             Ok((file, at + piece, bytes.freeze()))
         }));
     }

@@ -19,7 +19,7 @@ pub(super) fn complete_error(response: &mut HttpResponse, region: &str, resource
         added = format!("<Message>{}</Message>", message(code));
     }
     if code == "AuthorizationHeaderMalformed" {
-        added = format!("{added}<Region>{}</Region>", region);
+        added = format!("{added}<Region>{region}</Region>");
     }
     let resource = escape(resource);
     let text = text.trim_end_matches("</Error>");

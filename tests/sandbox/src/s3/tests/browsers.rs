@@ -1,7 +1,7 @@
 //! What browsers ask a store from pages of other origins.
 
 use aws_sdk_s3::types::{BucketCannedAcl, CorsConfiguration, CorsRule};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 
 use super::support::{Setup, code, start};
 
@@ -17,7 +17,7 @@ async fn allow(setup: &Setup, rule: CorsRule) -> String {
 }
 
 fn ask(setup: &Setup, method: Method) -> RequestBuilder {
-    Client::new().request(method, format!("{}/bucket/k", setup.s3.endpoint()))
+    Setup::http().request(method, format!("{}/bucket/k", setup.s3.endpoint()))
 }
 
 async fn preflight(setup: &Setup, origin: &str, method: &str, headers: &str) -> Response {

@@ -1,5 +1,7 @@
 //! Forms, as browsers post them.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
@@ -33,11 +35,11 @@ async fn post(setup: &Setup, key: &str, fields: &[(&str, &str)]) -> reqwest::Res
         ("x-amz-signature", &signature),
     ];
     for (name, value) in all.iter().chain(fields) {
-        form += &format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        write!(form, "--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").unwrap();
     }
     form += "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"my é.txt\"\r\n";
     form += "Content-Type: text/plain\r\n\r\nposted\r\n--B--\r\n";
-    let request = reqwest::Client::new().post(format!("{}/bucket", setup.s3.endpoint())).body(form);
+    let request = Setup::http().post(format!("{}/bucket", setup.s3.endpoint())).body(form);
     request.header("content-type", "multipart/form-data; boundary=B").send().await.unwrap()
 }
 

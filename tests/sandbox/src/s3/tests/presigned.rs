@@ -1,5 +1,5 @@
 use super::signing::presign;
-use super::support::start;
+use super::support::{Setup, start};
 
 #[tokio::test]
 async fn parameters_that_a_signer_moved_into_the_query_are_heeded() {
@@ -14,7 +14,7 @@ async fn parameters_that_a_signer_moved_into_the_query_are_heeded() {
         ("x-id", "PutObject"),
     ];
     let address = presign(&setup, "PUT", "/bucket/k", &pairs);
-    let sent = reqwest::Client::new().put(&address).body("x").send().await.unwrap();
+    let sent = Setup::http().put(&address).body("x").send().await.unwrap();
     assert_eq!(sent.status(), 200, "{}", sent.text().await.unwrap());
     let got = reqwest::get(format!("{}/bucket/k", setup.s3.endpoint())).await.unwrap();
     assert_eq!(got.status(), 200, "anybody may read it");
@@ -28,9 +28,7 @@ async fn a_header_that_the_address_does_not_sign_is_refused() {
     let setup = start(dir.path()).await;
     setup.s3.make_bucket("bucket", false, false).await.unwrap();
     let address = presign(&setup, "PUT", "/bucket/k", &[]);
-    let put = |name: &'static str| {
-        reqwest::Client::new().put(&address).header(name, "public-read").body("x").send()
-    };
+    let put = |name: &'static str| Setup::http().put(&address).header(name, "public-read").body("x").send();
     let refused = put("x-amz-acl").await.unwrap();
     assert_eq!(refused.status(), 403);
     let text = refused.text().await.unwrap();

@@ -56,6 +56,11 @@ impl Setup {
         Client::from_conf(config.build())
     }
 
+    /// A client of no vendor's, for what theirs would not send.
+    pub(super) fn http() -> reqwest::Client {
+        reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap()
+    }
+
     pub(super) fn config(&self, key: &str, secret: &str) -> aws_sdk_s3::config::Builder {
         aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
