@@ -59,6 +59,27 @@ async fn a_read_goes_on_when_its_object_is_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_brought_back_does_not_go_with_its_last_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.client("FULL");
+    put_in_parts(&client, "k", 8).await;
+    let saved = dir.path().join("saved");
+    setup.s3.save(&saved).await.unwrap();
+    let mut got = client.get_object().bucket("bucket").key("k").send().await.unwrap().body;
+    got.next().await.unwrap().unwrap();
+    client.delete_object().bucket("bucket").key("k").send().await.unwrap();
+    setup.s3.bring_back(&saved).await.unwrap();
+    drop(got);
+    for _ in 0..20 {
+        put(&client, "other", Vec::new()).await;
+    }
+    let got = client.get_object().bucket("bucket").key("k").send().await.unwrap();
+    assert_eq!(got.body.collect().await.unwrap().into_bytes().len(), 8 * PART);
+}
+
+#[tokio::test]
 async fn a_copy_is_of_what_its_source_was() {
     let dir = tempfile::tempdir().unwrap();
     let setup = start(dir.path()).await;
