@@ -77,9 +77,18 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
         return Err(CliError::Answer(format!("{name} {why}")));
     }
     store.ask(name, desired).await?;
-    let told =
-        if request.desired == Desired::TearDown { "is being torn down, and that goes on" } else { told };
-    tell(common, name, told)
+    tell(common, name, answer(&request, desired).unwrap_or(told))
+}
+
+/// What is said where what was asked for does not happen at once, or goes on already.
+fn answer(request: &RequestRow, desired: Desired) -> Option<&'static str> {
+    if request.desired == Desired::TearDown {
+        return Some("is being torn down, and that goes on");
+    }
+    let failed = request.phase == Phase::Running && request.status["steps"]["failed"].as_u64() > Some(0);
+    (failed && desired == Desired::Run).then_some(
+        "tries what failed again once what does not need it is done; `reprise pause` stops that, and `resume` then begins at once",
+    )
 }
 
 /// Why nothing would come of asking for `desired`.
@@ -100,13 +109,6 @@ fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
         Desired::Run if request.phase == Phase::WaitingApproval => Some(
             "waits for somebody to agree to what is lost: see `reprise describe`, then `reprise approve`",
         ),
-        Desired::Run
-            if request.phase == Phase::Running && request.status["steps"]["failed"].as_u64() > Some(0) =>
-        {
-            Some(
-                "has a step that failed, and does what does not need it first: resume when it has ended, or `reprise pause` to end it now",
-            )
-        }
         _ if request.phase == Phase::Succeeded => {
             Some("has succeeded: there is nothing left to do or to stop")
         }
@@ -134,6 +136,15 @@ mod tests {
 
     use super::*;
     use crate::recovery::evidence::tests::request;
+
+    #[test]
+    fn a_resume_that_has_to_wait_is_told_for_what() {
+        let mut row = request(Milestone::Pending, Phase::Running);
+        assert_eq!(answer(&row, Desired::Run), None);
+        row.status = json!({ "steps": { "failed": 1 } });
+        assert!(answer(&row, Desired::Run).is_some_and(|told| told.contains("once what does not need it")));
+        assert_eq!(answer(&row, Desired::Pause), None);
+    }
 
     #[test]
     fn what_would_come_to_nothing_is_told() {

@@ -26,7 +26,8 @@ impl Recovery {
     pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
         let reached = "When a recovery of a plan last reached a milestone; drills are not counted.";
         let milestone = &["plan", "milestone"];
-        let failed = "When the newest recovery or drill of a plan ended that stands failed.";
+        let failed =
+            "When the newest request that stands failed ended, or a step failed of one that has not ended.";
         let ended = "Attempts of recovery steps by how they ended.";
         let took = "How long an attempt of a recovery step took.";
         let refused = "Database backups that were not good enough, by reason.";

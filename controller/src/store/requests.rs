@@ -254,10 +254,15 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// When the newest request of each plan ended that stands failed, for the metrics.
+    /// When the newest request of each plan ended that stands failed, or a step failed of one that has not ended, for the metrics.
     pub async fn failures(&self) -> Result<Vec<(String, DateTime<Utc>)>> {
         sqlx::query_as(
-            "SELECT plan, max(finished_at) FROM recovery_requests WHERE phase = 'Failed' AND finished_at IS NOT NULL GROUP BY plan",
+            "SELECT plan, max(at) FROM (
+                SELECT plan, finished_at AS at FROM recovery_requests WHERE phase = 'Failed'
+                UNION ALL
+                SELECT plan, recovery_steps.finished_at FROM recovery_requests JOIN recovery_steps ON request = name
+                WHERE recovery_steps.phase = 'Failed' AND recovery_requests.phase NOT IN ('Succeeded', 'Failed', 'Cancelled')
+             ) AS failed WHERE at IS NOT NULL GROUP BY plan",
         )
         .fetch_all(&self.pool)
         .await

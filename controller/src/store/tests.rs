@@ -321,6 +321,32 @@ async fn a_drill_that_left_something_behind_is_torn_down_again_and_a_recovery_is
 }
 
 #[tokio::test]
+async fn a_failure_is_known_when_a_step_fails_and_not_when_all_has_ended() {
+    let lab = lab().await;
+    let failures = async || lab.store.failures().await.expect("read");
+    lab.sql("INSERT INTO recovery_requests (name, plan, phase) VALUES ('at-work', 'apilos', 'Running')")
+        .await
+        .expect("filed");
+    assert!(failures().await.is_empty());
+    lab.sql(
+        "INSERT INTO recovery_steps (request, step, milestone, phase, finished_at) VALUES
+            ('at-work', 'restore', 'restored', 'Failed', to_timestamp(100)), ('at-work', 'bucket', 'restored', 'Done', to_timestamp(200))",
+    )
+    .await
+    .expect("written");
+    let at =
+        |seconds| vec![("apilos".to_owned(), chrono::DateTime::from_timestamp(seconds, 0).expect("a date"))];
+    assert_eq!(failures().await, at(100));
+    lab.sql("UPDATE recovery_requests SET phase = 'Failed', finished_at = to_timestamp(300)")
+        .await
+        .expect("written");
+    assert_eq!(failures().await, at(300));
+    lab.sql("UPDATE recovery_requests SET phase = 'Succeeded'").await.expect("written");
+    assert!(failures().await.is_empty());
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn milestones_are_those_of_recoveries_and_survive_the_process() {
     let lab = lab().await;
     for statement in [
