@@ -61,6 +61,10 @@ pub struct Copier {
     pending: AtomicU64,
     /// Copies that the store made by itself and that cannot be told from others.
     doubts: AtomicU64,
+    /// Objects that the source gave.
+    given: AtomicU64,
+    /// Objects that it denied, since it gave the last one.
+    denied: AtomicU64,
 }
 
 impl Copier {
@@ -84,6 +88,8 @@ impl Copier {
             keeping,
             pending: AtomicU64::new(0),
             doubts: AtomicU64::new(0),
+            given: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
         }
     }
 
@@ -95,6 +101,8 @@ impl Copier {
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
                 Ok(Some(done)) => {
+                    self.given.fetch_add(1, Ordering::Relaxed);
+                    self.denied.store(0, Ordering::Relaxed);
                     let replaced = done.replaced || changed;
                     return Ok(Outcome::Copied(Box::new(Done { replaced, ..done })));
                 }
@@ -120,7 +128,7 @@ impl Copier {
             }
             if let Some(error) = error {
                 if attempt == ATTEMPTS || !again(&error) {
-                    return without(error, &listed.key);
+                    return if self.is_shut(&error) { Err(error) } else { without(error, &listed.key) };
                 }
                 tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
             }
@@ -128,6 +136,14 @@ impl Copier {
             pause *= 2;
         }
         Ok(absent())
+    }
+
+    /// Whether the source denies so many in a row, or all so far, that it is no matter of single objects: a right was taken away.
+    fn is_shut(&self, error: &ArchiveError) -> bool {
+        let denied = matches!(error, ArchiveError::Outside { source, .. } if source.is_denied());
+        denied
+            && (self.given.load(Ordering::Relaxed) == 0
+                || self.denied.fetch_add(1, Ordering::Relaxed) >= PATIENCE)
     }
 
     /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.

@@ -8,7 +8,7 @@ use super::Archiver;
 use super::error::{ArchiveError, Result};
 use super::format::{is_md5, object_key};
 use super::suspicion::Noise;
-use super::verify::{Troubles, Unread, again};
+use super::verify::{READS, Troubles, Unread, again};
 use crate::providers::s3::{Found, Want};
 use crate::store::{Pending, Stored};
 
@@ -76,7 +76,7 @@ impl Archiver {
     pub(super) async fn hash_pending(&self, most: i64, troubles: &mut Troubles) -> Result<Hashed> {
         let due = self.store.archive_unhashed(&self.plan, most).await?;
         let reads = futures::stream::iter(due.into_iter().map(|pending| async move {
-            let outcome = again(|| self.hash_one(&pending)).await;
+            let outcome = again(READS, || self.hash_one(&pending)).await;
             (pending, outcome)
         }));
         let mut reads = std::pin::pin!(reads.buffer_unordered(self.concurrency.min(8)));
@@ -84,11 +84,12 @@ impl Archiver {
         while let Some((pending, outcome)) = reads.next().await {
             let name = format!("{}{}", self.vault.prefix, pending.name);
             let outcome = match outcome {
-                Err(error) => {
+                // Whatever else fails is not about this content: it was read.
+                Err(error) if is_reading(&error) => {
                     unread.add((name, None), error)?;
                     continue;
                 }
-                Ok(outcome) => outcome,
+                outcome => outcome?,
             };
             self.unreadable(unread.answered(), troubles).await?;
             match outcome {
@@ -140,7 +141,7 @@ impl Archiver {
     }
 
     async fn hash_one(&self, pending: &Pending) -> Result<Outcome> {
-        let (vault, inside) = (&self.vault, ArchiveError::inside("reading what is pending"));
+        let (vault, inside) = (&self.vault, ArchiveError::inside(READING));
         let name = format!("{}{}", vault.prefix, pending.name);
         let found = match vault.s3.read(&vault.bucket, &name, Want::default()).await {
             Err(error) if error.is_frozen() => return Ok(Outcome::Frozen),
@@ -171,6 +172,7 @@ impl Archiver {
         match copied {
             // Another run put the same content meanwhile, and this key pair may only add: the next verification reads it.
             Err(error) if error.is_denied() => {
+                let inside = ArchiveError::inside("copying what is pending to its digest");
                 let head = vault.s3.head(&vault.bucket, &key).await.map_err(&inside)?;
                 if head.is_none_or(|head| head.size != bytes) {
                     return Err(inside(error));
@@ -182,6 +184,13 @@ impl Archiver {
         stored.locked_until = keeping.lock.map(|lock| lock.until);
         Ok(Outcome::Good(stored))
     }
+}
+
+/// What is being done while a content comes.
+const READING: &str = "reading what is pending";
+
+fn is_reading(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Inside { doing, .. } if *doing == READING)
 }
 
 /// Whose entity tag looks like an MD5, and is not that of the content.
@@ -205,7 +214,7 @@ fn doubt(pending: &Pending, own: Option<&str>, md5: &str) -> Option<Doubt> {
 async fn digest(found: Found) -> Result<(u64, String, Stored)> {
     let (mut sha256, mut md5, mut noise, mut bytes) = (Sha256::new(), Md5::new(), Noise::new(), 0);
     let mut body = found.body;
-    while let Some(chunk) = body.try_next().await.map_err(ArchiveError::inside("reading what is pending"))? {
+    while let Some(chunk) = body.try_next().await.map_err(ArchiveError::inside(READING))? {
         sha256.update(&chunk);
         md5.update(&chunk);
         noise.update(&chunk);

@@ -63,6 +63,9 @@ impl Archiver {
         let mut turn = self.store.archive_turn(&self.plan).await?.ok_or_else(busy)?;
         let now = self.clock.now();
         let runs = self.known_runs().await?;
+        // One whose deletion was cut off before its record was gone is a run like the others.
+        let there: Vec<String> = runs.iter().map(|run| run.run.clone()).collect();
+        self.store.archives_stay(&self.plan, &there).await?;
         let decision = self.decide(&runs, now).await?;
         let mut troubles = self.relist().await?;
         if !troubles.is_empty() {

@@ -247,11 +247,11 @@ impl Archiver {
             .map_err(ArchiveError::inside("looking at a content"))
     }
 
-    /// The entry by its digest, where what the store copied was hashed since: what lies there is proven, and is proven again.
+    /// The entry with its digest, where what the store copied was hashed since: then what comes from there can be proven.
     async fn hashed_since(&self, entry: &Entry) -> Result<Option<Entry>> {
         let Some(name) = &entry.pending else { return Ok(None) };
         let sha256 = self.store.archive_hashed_as(&self.plan, name).await?;
-        Ok(sha256.map(|sha256| Entry { sha256: hex::encode(sha256), pending: None, ..entry.clone() }))
+        Ok(sha256.map(|sha256| Entry { sha256: hex::encode(sha256), ..entry.clone() }))
     }
 
     /// Whether the object is back: not if the archive does not hold its content any more.
@@ -263,12 +263,19 @@ impl Archiver {
         tally: &Tally,
     ) -> Result<bool> {
         let hashed = self.hashed_since(entry).await?;
-        let entry = hashed.as_ref().unwrap_or(entry);
+        let entry = &hashed.clone().unwrap_or_else(|| entry.clone());
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
         let Err(error) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
         if let Some(how) = self.lost(entry, &error).await? {
+            // It lies under its digest too.
+            let by_digest = hashed.map(|entry| Entry { pending: None, ..entry });
+            if let Some(entry) = by_digest
+                && self.bring(&entry, &key, there, (order, tally)).await.is_ok()
+            {
+                return Ok(true);
+            }
             tally.lost.add(&key, how);
             return Ok(false);
         }

@@ -20,6 +20,8 @@ pub use locks::Lasting;
 
 /// Contents above this are sent in parts.
 pub const PART: u64 = 8 << 20;
+/// How often a part is sent before all of the object is begun anew.
+pub const SENDS: u32 = 4;
 /// No store of ours takes more parts.
 const MOST_PARTS: u64 = 1_000;
 /// No record is longer: it would be somebody else's file.
@@ -223,7 +225,7 @@ impl Vault {
         let (part, mut etags) = (part_size(size), Vec::new());
         for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
             let bytes = read_at(path, from, part.min(size - from)).await.map_err(&read)?;
-            let put = again(|| {
+            let put = again(SENDS, || {
                 let (content, len) = (bytes.clone(), bytes.len() as u64);
                 let content = futures::stream::once(std::future::ready(Ok(content))).boxed();
                 let put = self.s3.put_part(&self.bucket, key, upload, number, len, content);

@@ -9,7 +9,7 @@ use super::select::Which;
 use super::take::create_private;
 use crate::store::{Rung, Verdict};
 use listed::Named;
-pub(super) use reading::{Unread, again};
+pub(super) use reading::{READS, Unread, again};
 use troubles::Findings;
 pub(super) use troubles::Troubles;
 pub(crate) use vanished::{GONE, Vanished};
@@ -139,10 +139,8 @@ impl Archiver {
         } else {
             verified.beside.extend(others);
         }
-        for one in &gone {
-            let list = if one.is_known() { &mut verified.known } else { &mut verified.beside };
-            list.push(one.sentence());
-        }
+        // For as long as nobody says that it was meant.
+        verified.beside.extend(gone.iter().map(Vanished::sentence));
         // What is known stays told, for as long as it lies there.
         let lost = [&verified.beside[..], &verified.known].concat();
         self.store.archive_lacks(&self.plan, &verified.run, &lost).await?;

@@ -128,8 +128,8 @@ impl Situation<'_> {
 
     /// A step has failed. What does not need it goes on to its end: it may be hours of work, and the closing step would throw it away.
     fn failing(&self, ready: Vec<Step>) -> Decision {
-        let closes =
-            self.busy.contains(&Step::Cleanup) || self.phase_of(&Step::Cleanup) != StepPhase::Pending;
+        // One that rests between two tries is pending, too.
+        let closes = self.busy.contains(&Step::Cleanup) || self.phases.contains_key(&Step::Cleanup);
         let open = |step: &Step| self.phase_of(step) != StepPhase::Failed;
         let allowed = |step: &Step| !self.unapproved || step.makes_nothing();
         let start: Vec<Step> = ready.into_iter().filter(|step| open(step) && allowed(step)).collect();

@@ -112,9 +112,6 @@ impl Requests {
         if let (None, None, Some(today)) = (row.started_at, &plans.kept, &plans.today) {
             self.tools.store.keep_plan(&row.name, epoch, today).await?;
         }
-        if accepted.mode == Mode::Drill && row.desired == Desired::Run && !row.is_finished() {
-            self.give_way(row, epoch).await?;
-        }
         let live = self.live(row, &accepted, held).await;
         // Before the rows are read: a step that ends in between is then Done and still busy, never neither, and is not begun again.
         let busy = live.busy();
@@ -124,6 +121,13 @@ impl Requests {
             self.reopen(row, accepted.mode, epoch).await?;
             steps = self.tools.store.steps(&row.name).await?;
             again = false;
+        }
+        if accepted.mode == Mode::Drill
+            && row.desired == Desired::Run
+            && !row.is_finished()
+            && !is_closing(&steps)
+        {
+            self.give_way(row, epoch).await?;
         }
         let loss = Loss::of(row, &accepted.plan, accepted.mode, &Outputs::read(&steps));
         let expired = expired(row, &accepted, self.tools.clock.now());
@@ -232,6 +236,12 @@ impl Requests {
         }
         store.set_status(&row.name, epoch, update).await
     }
+}
+
+/// A drill that has failed or is being torn down has ended by itself: nobody cancels it.
+fn is_closing(steps: &[StepRow]) -> bool {
+    let tear_down = Step::TearDown.to_string();
+    steps.iter().any(|row| row.phase == StepPhase::Failed || row.step == tear_down)
 }
 
 fn decided(

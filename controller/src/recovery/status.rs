@@ -173,7 +173,11 @@ fn sentence(
             });
             let doing: Vec<String> = doing.collect();
             let doing = if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") };
+            let ending = decision.stop || steps.iter().any(|row| row.step == Step::Cleanup.to_string());
             match failures(steps) {
+                Some(failed) if decision.phase == Phase::Running && ending => {
+                    format!("{failed}. It is being ended: {doing}")
+                }
                 Some(failed) if decision.phase == Phase::Running => {
                     format!("{failed}. What does not need it goes on: {doing}")
                 }
@@ -245,6 +249,8 @@ mod tests {
         let told = sentence("shop", &decision(Phase::Running), &steps, &doing);
         assert!(told.starts_with("step collaborators/shop-pra failed: "), "{told}");
         assert!(told.contains("What does not need it goes on: deciding"), "{told}");
+        let stopping = Decision { stop: true, ..decision(Phase::Running) };
+        assert!(sentence("shop", &stopping, &steps, &doing).contains("It is being ended"));
         assert!(!sentence("shop", &decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
     }
 

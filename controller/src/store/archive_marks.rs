@@ -61,6 +61,19 @@ impl Store {
         .map_err(StoreError::query("archive.due"))
     }
 
+    /// These runs are there: none of them was pruned.
+    pub async fn archives_stay(&self, plan: &str, runs: &[String]) -> Result<()> {
+        sqlx::query(
+            "UPDATE archives SET phase = 'Complete' WHERE plan = $1 AND run = ANY ($2) AND phase = 'Pruned'",
+        )
+        .bind(plan)
+        .bind(runs)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("archive.stay"))
+        .map(drop)
+    }
+
     /// A run is being deleted, or it is not: its record is kept.
     pub async fn archive_pruned(&self, plan: &str, run: &str, pruned: bool) -> Result<()> {
         sqlx::query("UPDATE archives SET phase = $3 WHERE plan = $1 AND run = $2")

@@ -123,11 +123,14 @@ impl Store {
     }
 
     /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps, as what is fetched again must
-    /// be deleted again; and for what a deployment to come is made of, which may be what was mended: its commit and its variables. Of what was `closed` (a drill, whose resources are gone; what is torn down on request), only the tear-down.
+    /// be deleted again: the row of the cleanup goes, so that one that is there has been begun. And for what a deployment to come is made of,
+    /// which may be what was mended: its commit and its variables. Of what was `closed` (a drill, whose resources are gone; what is torn down
+    /// on request), only the tear-down.
     pub async fn reopen_steps(&self, request: &str, epoch: Epoch, closed: bool) -> Result<()> {
         let statement = sqlx::query(
-            "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
-             WHERE request = $1 AND (phase IN ('Failed', 'Running') OR step IN ('cleanup', 'tear-down')
+            "WITH again AS (DELETE FROM recovery_steps WHERE request = $1 AND step = 'cleanup' AND NOT $2)
+             UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
+             WHERE request = $1 AND step <> 'cleanup' AND (phase IN ('Failed', 'Running') OR step = 'tear-down'
                 OR step LIKE 'variables/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
                     AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done'))
                 AND (step = 'tear-down' OR NOT $2)",

@@ -82,10 +82,10 @@ impl Archiver {
             md5.update(&chunk);
         }
         // Of what nobody has hashed yet the source's own tag is all that is known.
-        Ok(match (&entry.pending, entry.md5()) {
-            (None, _) => hex::encode(sha256.finalize()) == entry.sha256,
-            (Some(_), Some(claimed)) => hex::encode(md5.finalize()) == claimed,
-            (Some(_), None) => false,
+        Ok(match (entry.sha256.as_str(), entry.md5()) {
+            ("", Some(claimed)) => hex::encode(md5.finalize()) == claimed,
+            ("", None) => false,
+            (known, _) => hex::encode(sha256.finalize()) == known,
         })
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Lost {
     refused: AtomicU64,
     /// The first of them: what is wrong with the content of each, by its key at the target.
     told: Mutex<BTreeMap<String, String>>,
+    /// The same of those that the target does not take.
+    held_back: Mutex<BTreeMap<String, String>>,
 }
 
 impl Lost {
@@ -34,7 +36,7 @@ impl Lost {
     /// The target refuses this object.
     pub(super) fn refuse(&self, key: &str, how: String) {
         self.refused.fetch_add(1, Ordering::Relaxed);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < NAMED {
             told.insert(key.to_owned(), how);
         }
@@ -49,10 +51,13 @@ impl Lost {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// What is wrong with the content of the object under `key`, if that is why it is not there.
+    /// Why the object under `key` is not there, if that is known.
     pub(super) fn of(&self, key: &str) -> Option<String> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.get(key).map(|how| format!("{key} does not come back: {how}"))
+        let of = |told: &Mutex<BTreeMap<String, String>>| {
+            told.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        };
+        let how = of(&self.told).or_else(|| of(&self.held_back))?;
+        Some(format!("{key} does not come back: {how}"))
     }
 
     /// All that is told, in a sentence.
@@ -116,6 +121,9 @@ mod tests {
         assert_eq!(lost.count(), 200);
         assert_eq!(lost.of("000").as_deref(), Some("000 does not come back: objects/0 is missing"));
         assert_eq!(lost.of("150"), None);
+        lost.refuse("a//b", "the target does not take it".to_owned());
+        assert_eq!(lost.of("a//b").as_deref(), Some("a//b does not come back: the target does not take it"));
+        assert!(!lost.told().contains("take it"), "the archive has it");
         assert!(lost.told().starts_with("objects/0 is missing; objects/1 is missing"), "{}", lost.told());
     }
 }

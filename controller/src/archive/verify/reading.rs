@@ -16,8 +16,8 @@ const THAW_DAYS: i32 = 10;
 
 /// So many in a row that cannot be read are no damage: the store is away.
 const ROW: usize = 16;
-/// How often a content is asked for.
-const ATTEMPTS: u32 = 4;
+/// How often a content is read that breaks on its way; what the store answers with an error is asked for more often, below.
+pub(in crate::archive) const READS: u32 = 2;
 /// The pause before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -49,13 +49,13 @@ impl Unread {
     }
 }
 
-/// Asks again where a line broke or the store failed.
-pub(in crate::archive) async fn again<T, F>(ask: impl Fn() -> F) -> Result<T>
+/// Asks up to so many `times` where a line breaks or the store fails.
+pub(in crate::archive) async fn again<T, F>(times: u32, ask: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {
     let mut pause = PAUSE;
-    for _ in 1..ATTEMPTS {
+    for _ in 1..times {
         match ask().await {
             Err(error) if matches!(error.class(), Class::Transient | Class::Throttled(_)) => {}
             answer => return answer,
@@ -92,7 +92,7 @@ impl Archiver {
         let due = self.store.archive_sample(&self.plan, sample).map_err(ArchiveError::from);
         let keys = due.map_ok(|digest| async move {
             let key = object_key(&self.vault.prefix, &hex::encode(&digest));
-            let outcome = again(|| self.hash_inside(&key)).await;
+            let outcome = again(READS, || self.hash_inside(&key)).await;
             Ok((digest, key, outcome))
         });
         let mut hashed = std::pin::pin!(keys.try_buffer_unordered(self.concurrency.min(8)));
@@ -141,18 +141,24 @@ impl Archiver {
         self.unreadable(unread.answered(), troubles).await
     }
 
-    /// Contents that the store does not give, however often they are asked for: they are as good as lost, and the next run puts them again.
+    /// Contents that the store does not give, though it gives others and they are asked for once more: they are as good as lost, and the next
+    /// run puts them again.
     pub(in crate::archive) async fn unreadable(
         &self,
         row: Vec<(String, Option<Vec<u8>>, String)>,
         troubles: &mut Troubles,
     ) -> Result<()> {
         for (key, digest, why) in row {
-            tracing::error!(plan = self.plan, key, why, "a content of the archive cannot be read");
-            match (digest, key.strip_prefix(&self.vault.prefix)) {
-                (Some(digest), _) => self.store.archive_damaged(&self.plan, &[digest]).await?,
-                (None, Some(name)) => self.store.archive_pending_damaged(&self.plan, name).await?,
-                (None, None) => {}
+            // It may have been a store that was away for a moment, and is back.
+            let lasting = match again(READS, || self.hash_inside(&key)).await {
+                Err(error @ ArchiveError::Inside { .. }) => error,
+                Err(error) => return Err(error),
+                Ok(_) => continue,
+            };
+            tracing::error!(plan = self.plan, key, why, error = %Chain(&lasting), "a content of the archive cannot be read");
+            // What the store copied by itself is read by the next verification all the same, and then heals by itself.
+            if let Some(digest) = digest {
+                self.store.archive_damaged(&self.plan, &[digest]).await?;
             }
             troubles.add(key, format!("cannot be read: {why}"));
         }

@@ -19,11 +19,6 @@ pub(crate) struct Vanished {
 }
 
 impl Vanished {
-    /// It was on record before that something is wrong with it.
-    pub(super) const fn is_known(&self) -> bool {
-        self.row.damaged.is_some()
-    }
-
     pub(crate) fn sentence(&self) -> String {
         format!(
             "run {} is lost: {}; `reprise archive accept` with its name says that this was meant",

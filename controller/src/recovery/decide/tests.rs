@@ -136,6 +136,19 @@ fn what_is_cleaned_up_after_a_failure_is_not_taken_up_again() {
     assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).start, [Step::Cleanup]);
     let cleaning = BTreeSet::from([Step::Cleanup]);
     assert!(decide(&situation(&graph, Desired::Run, &phases, &cleaning)).start.is_empty());
+    // Cut off between two tries.
+    phases.insert(Step::Cleanup, StepPhase::Pending);
+    assert_eq!(decide(&situation(&graph, Desired::Run, &phases, &idle)).start, [Step::Cleanup]);
+}
+
+#[test]
+fn who_asks_for_another_try_stops_nothing_that_goes_on() {
+    let graph = graph();
+    let phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]);
+    let looking = BTreeSet::from([Step::ChooseObjects]);
+    let asked = Situation { again: true, ..situation(&graph, Desired::Run, &phases, &looking) };
+    let decision = decide(&asked);
+    assert!(!decision.stop && decision.start.is_empty() && decision.phase == Phase::Running, "{decision:?}");
 }
 
 #[test]

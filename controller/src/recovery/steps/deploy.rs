@@ -41,8 +41,11 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let observe = || async {
         let listed = platform.deployments(app, ENOUGH).await;
         let mut newest = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
-        newest
-            .retain(|deployment| deployment.git_ref.as_deref().is_none_or(|known| known == commit.as_str()));
+        // One of another commit is waited for while it is on its way: two at a time would be two hooks on one database.
+        newest.retain(|deployment| {
+            let ours = deployment.git_ref.as_deref().is_none_or(|known| known == commit.as_str());
+            ours || !deployment.status.is_finished()
+        });
         Ok(newest)
     };
     let before = look(ctx, Pace::PROVIDER, &observe).await?.into_iter().next();

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Ctx, Result, StepError, cleanup, inventory, place};
 use crate::recovery::drive::QUIET;
 use crate::recovery::outputs::TornDown;
+use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
@@ -57,8 +58,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<TornDown> {
     Ok(TornDown { resources: (rows.len() - left_alone.len()) as u64, left_alone })
 }
 
-/// Undoes every row that can be. What a person has to decide about holds up only what it belongs to. What was left alone, and the first
-/// refusal.
+/// Undoes every row that can be. What a person has to decide about, and what a vendor does not do now, holds up only what it belongs to.
+/// What was left alone, and the first trouble: one that may pass comes before a refusal, so that the step is tried again.
 async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(Vec<String>, Option<StepError>)> {
     let quiet = ctx.deadline(QUIET);
     let (mut left_alone, mut first, mut kept) = (Vec::new(), None, Vec::<&str>::new());
@@ -70,11 +71,16 @@ async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(Vec<String>, Option<
         match settle(ctx, row, quiet).await {
             Ok(Undone::LeftAlone) => left_alone.push(format!("{} {}", row.kind, row.name)),
             Ok(Undone::Settled | Undone::Absent) => ctx.gone(row).await?,
-            Err(error) if error.class() == Class::Terminal => {
+            Err(error) if error.class() == Class::Cancelled => return Err(error),
+            Err(error) => {
                 kept.push(row.kind.as_str());
-                first = first.or(Some(error));
+                tracing::warn!(kind = row.kind, name = row.name, error = %Chain(&error), "not undone now");
+                let passes = |error: &StepError| error.class() != Class::Terminal;
+                first = match first {
+                    Some(known) if passes(&known) || !passes(&error) => Some(known),
+                    _ => Some(error),
+                };
             }
-            Err(error) => return Err(error),
         }
         ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
     }

@@ -60,7 +60,7 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
 
 /// All is back, or it is said what is not. Pure.
 fn verdict(bucket: &str, restored: &Restored) -> Result<Refilled> {
-    let Restored { run, objects, bytes, damaged, differences, .. } = restored;
+    let Restored { run, objects, bytes, damaged, refused, differences, .. } = restored;
     if *damaged > 0 {
         return Err(StepError::refused(
             format!(
@@ -69,6 +69,16 @@ fn verdict(bucket: &str, restored: &Restored) -> Result<Refilled> {
             ),
             "the archive has lost their contents. Put them into the bucket yourself, exactly as they were, and resume the request; or file \
              another one: it passes this run over and takes an older one that is whole",
+        ));
+    }
+    if *refused > 0 {
+        return Err(StepError::refused(
+            format!(
+                "bucket {bucket} does not take {refused} of {objects} documents of archive run {run}: {}",
+                differences.join("; ")
+            ),
+            "the archive has them, and all others are back. Put them there by another name or tool if the app needs them, or choose another \
+             store for the bucket; then resume the request",
         ));
     }
     if differences.is_empty() {

@@ -32,6 +32,11 @@ async fn a_source_object_that_is_not_given_is_told_and_all_others_are_archived()
         depot.break_source("GetObject", "/new", None, answer(401));
         let said = depot.fails(&["run"]).await;
         assert!(said.contains("401"), "{said}");
+        // Nor is a right that was taken away.
+        depot.mend();
+        depot.break_source("GetObject", "/new", None, answer(403));
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("403"), "{said}");
     })
     .await;
 }
@@ -56,7 +61,12 @@ async fn a_content_that_the_archive_does_not_give_is_damage_and_the_others_are_r
         depot.take().await;
         depot.must(&["verify", "--depth", "full"]).await;
 
-        // A store that is away is no damage.
+        // One that was away for a while, and is back, is asked once more.
+        depot.break_archive("GetObject", &content, Some(8), answer(500));
+        depot.must(&["verify", "--depth", "full"]).await;
+        assert_eq!(depot.faults_played(), 8);
+
+        // And a store that is away is no damage.
         depot.break_archive("GetObject", "/apilos/objects/", None, answer(500));
         depot.break_archive("HeadObject", "/apilos/objects/", None, answer(500));
         depot.fails(&["verify", "--depth", "full"]).await;
