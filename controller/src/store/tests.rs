@@ -321,6 +321,24 @@ async fn a_drill_that_left_something_behind_is_torn_down_again_and_a_recovery_is
 }
 
 #[tokio::test]
+async fn a_number_that_nobody_can_read_is_refused_where_it_is_written() {
+    let lab = lab().await;
+    for unreadable in [
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('one', 'apilos', '{\"scope\": [{\"n\": 1e400}]}')",
+        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('two', 'apilos', '{\"n\": -1e400}')",
+        "UPDATE recovery_plans SET spec = '{\"n\": 1e400}'",
+    ] {
+        let refused = lab.sql(unreadable).await.expect_err(unreadable);
+        assert!(refused.contains("numbers_are_finite"), "{refused}");
+    }
+    lab.sql("INSERT INTO recovery_requests (name, plan, spec) VALUES ('three', 'apilos', '{\"n\": 1e300}')")
+        .await
+        .expect("filed");
+    assert!(lab.store.requests().await.expect("read").iter().all(Result::is_ok));
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_failure_is_known_when_a_step_fails_and_not_when_all_has_ended() {
     let lab = lab().await;
     let failures = async || lab.store.failures().await.expect("read");

@@ -1,7 +1,5 @@
 //! SIGKILL in the middle of what moves data: the next start goes on, and nothing is there twice.
 
-use std::time::Duration;
-
 use reprise_e2e::plan::{APPS, BUCKET, Plan};
 use reprise_e2e::records::Request;
 use reprise_e2e::stage::{Stage, play};
@@ -73,8 +71,6 @@ fn is_put(call: &str, resource: &str) -> bool {
 async fn dies_and_goes_on(stage: &mut Stage, request: &Request, step: &str) {
     stage.daemon.kill().await;
     stage.world.mend();
-    // The world goes on without it for a moment, as it would.
-    tokio::time::sleep(Duration::from_millis(100)).await;
     stage.daemon.start().await;
     stage.daemon.records().succeeded(request).await;
     let again = stage.daemon.records().step(request, step).await.expect("the step");

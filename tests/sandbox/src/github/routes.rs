@@ -17,6 +17,7 @@ use super::access::{Caller, Permission};
 use super::dispatch::dispatch;
 use super::filters::{self, Page};
 use super::gate::{Admitted, failure, gate};
+use super::json::Repository;
 use super::state::{Artifact, Run};
 use crate::http::Resource;
 
@@ -206,32 +207,38 @@ async fn all_runs(
 async fn run(
     State(github): Shared,
     Extension(admitted): Extension<Admitted>,
-    Path((owner, name, id)): Path<(String, String, String)>,
+    Path(named): Path<(String, String, String)>,
 ) -> Response {
-    let state = github.state();
-    let found = id.parse().ok().and_then(|id: u64| state.runs.get(&id));
-    match found.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
-        Some(run) => {
-            let file = state.workflows.get(&run.workflow).map_or("", |workflow| workflow.file.as_str());
-            Json(github.repository(&admitted.api).run(run, file)).into_response()
-        }
-        None => not_found(),
-    }
+    shown(&github, &admitted, &named, Repository::run)
 }
 
 /// Every run of this world is one job.
 async fn jobs(
     State(github): Shared,
     Extension(admitted): Extension<Admitted>,
-    Path((owner, name, id)): Path<(String, String, String)>,
+    Path(named): Path<(String, String, String)>,
+) -> Response {
+    shown(
+        &github,
+        &admitted,
+        &named,
+        |repository, run, file| json!({"total_count": 1, "jobs": [repository.job(run, file)]}),
+    )
+}
+
+/// What is to be told of a run, to who may see it.
+fn shown(
+    github: &Github,
+    admitted: &Admitted,
+    (owner, name, id): &(String, String, String),
+    tell: impl FnOnce(&Repository, &Run, &str) -> Value,
 ) -> Response {
     let state = github.state();
     let found = id.parse().ok().and_then(|id: u64| state.runs.get(&id));
-    match found.filter(|_| github.is_visible(&owner, &name, &admitted.caller)) {
+    match found.filter(|_| github.is_visible(owner, name, &admitted.caller)) {
         Some(run) => {
             let file = state.workflows.get(&run.workflow).map_or("", |workflow| workflow.file.as_str());
-            let job = github.repository(&admitted.api).job(run, file);
-            Json(json!({"total_count": 1, "jobs": [job]})).into_response()
+            Json(tell(&github.repository(&admitted.api), run, file)).into_response()
         }
         None => not_found(),
     }

@@ -6,6 +6,7 @@ use chrono::Utc;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 
 use super::*;
+use crate::paas::tests::until;
 use crate::world::{Fault, faults::Rule};
 
 const RUNS: &str = "/repos/apilos/apilos/actions/workflows/archive.yml/runs";
@@ -276,16 +277,14 @@ async fn a_dispatch_makes_a_run_that_ends() {
         assert_eq!(send(bad, "2022-11-28").await.status(), StatusCode::UNPROCESSABLE_ENTITY, "{bad}");
     }
     bench.world.clock.advance(Duration::from_mins(1));
-    for _ in 0..300 {
-        let now = bench.get(&format!("/repos/apilos/apilos/actions/runs/{run}")).await;
-        if now["status"] == "completed" {
-            assert_eq!((&now["conclusion"], &now["event"]), (&json!("success"), &json!("workflow_dispatch")));
-            return;
-        }
+    let look = async || bench.get(&format!("/repos/apilos/apilos/actions/runs/{run}")).await;
+    until("the run has ended", async || {
         bench.world.clock.advance(Duration::from_mins(1));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the run never ended");
+        look().await["status"] == "completed"
+    })
+    .await;
+    let now = look().await;
+    assert_eq!((&now["conclusion"], &now["event"]), (&json!("success"), &json!("workflow_dispatch")));
 }
 
 #[tokio::test]

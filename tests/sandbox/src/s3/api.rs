@@ -1,6 +1,8 @@
 //! The protocol's operations, each handed to the module that knows it. Nothing is decided here.
 //!
 //! What is not listed answers 501 `NotImplemented`, as the provider does for what it does not have.
+//!
+//! Past 400 lines: the trait's sixty operations stand in one `impl`, which cannot be divided.
 
 use std::sync::Arc;
 
