@@ -7,11 +7,12 @@ use reprise_crds::RecoveryPlanSpec;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::crypt::{CryptError, Recipients};
+use crate::archive::folder::{Folder, Purpose};
 use crate::archive::format::{Extra, Record};
 use crate::archive::take::Beside;
 use crate::archive::{ArchiveError, Archiver};
 use crate::proof::ProofError;
-use crate::providers::git::GitError;
+use crate::providers::git::{Commit, GitError};
 use crate::providers::http::ProviderError;
 use crate::recovery::error::StepError;
 use crate::recovery::tools::Tools;
@@ -19,13 +20,9 @@ use crate::runtime::chain::Chain;
 use crate::store::StoreError;
 
 pub mod code;
-mod configuration;
+pub mod configuration;
 pub mod dumps;
-mod folder;
 pub mod records;
-
-use folder::Folder;
-pub use folder::sweep;
 
 /// Why something beside the bucket could not be archived.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +48,18 @@ pub enum CaptureError {
         #[source]
         source: GitError,
     },
+    /// What an app runs was never pushed to the code's host.
+    #[error(
+        "{app} runs commit {deployed}, which its repository does not have: the code of {git_ref} is kept in its place"
+    )]
+    NotInRepository {
+        /// Whose.
+        app: String,
+        /// What it runs.
+        deployed: Commit,
+        /// The plan's ref.
+        git_ref: String,
+    },
     /// Nothing may lie in the archive in clear.
     #[error(transparent)]
     Crypt(#[from] CryptError),
@@ -75,6 +84,22 @@ pub enum CaptureError {
     /// It is not there.
     #[error("{0}")]
     Absent(String),
+}
+
+/// What could be had of a kind, and why the rest could not.
+#[derive(Debug, Default)]
+struct Part {
+    extras: Vec<Extra>,
+    errors: Vec<CaptureError>,
+}
+
+impl From<Result<Vec<Extra>, CaptureError>> for Part {
+    fn from(kept: Result<Vec<Extra>, CaptureError>) -> Self {
+        match kept {
+            Ok(extras) => Self { extras, errors: Vec::new() },
+            Err(error) => Self { extras: Vec::new(), errors: vec![error] },
+        }
+    }
 }
 
 /// Captures what belongs to one plan.
@@ -103,40 +128,35 @@ impl Capture<'_> {
     /// Everything that a run archives beside the bucket, and what could not be had. `before` is the run before.
     pub async fn beside(&self, archiver: &Archiver, before: Option<&Record>) -> Beside {
         let mut beside = Beside::default();
-        let part = |kind: &str, kept: Result<Vec<Extra>, CaptureError>, beside: &mut Beside| match kept {
-            Ok(extras) => beside.extras.extend(extras),
+        self.tell("code", self.code(archiver, before).await, &mut beside);
+        let recipients = match Recipients::parse(&archiver.spec.recipients) {
+            Ok(recipients) => recipients,
             Err(error) => {
-                let why = format!("{kind}: {}", Chain(&error));
-                tracing::error!(plan = self.plan, why, "a part of the estate is not archived");
-                beside.missing.push(why);
+                let again = match &error {
+                    CryptError::Recipient(text) => CryptError::Recipient(text.clone()),
+                    _ => CryptError::NoRecipient,
+                };
+                self.tell("configuration", Part::from(Err(error.into())), &mut beside);
+                self.tell("records", Part::from(Err(again.into())), &mut beside);
+                return beside;
             }
         };
-        let kept = self.code(archiver, before).await;
-        part("code", kept, &mut beside);
-        let recipients = archiver.spec.recipients.as_slice();
-        match Recipients::parse(recipients) {
-            Ok(recipients) => {
-                let kept = self.configuration(archiver, &recipients).await;
-                part("configuration", kept, &mut beside);
-                let kept = self.records(archiver, &recipients).await;
-                part("records", kept, &mut beside);
-            }
-            Err(error) => {
-                let why = || {
-                    CaptureError::Crypt(match &error {
-                        CryptError::Recipient(text) => CryptError::Recipient(text.clone()),
-                        _ => CryptError::NoRecipient,
-                    })
-                };
-                part("configuration", Err(why()), &mut beside);
-                part("records", Err(why()), &mut beside);
-            }
-        }
+        self.tell("configuration", self.configuration(archiver, &recipients).await, &mut beside);
+        self.tell("records", self.records(archiver, &recipients).await.into(), &mut beside);
         beside
+    }
+
+    fn tell(&self, kind: &str, part: Part, beside: &mut Beside) {
+        beside.extras.extend(part.extras);
+        for error in part.errors {
+            let why = format!("{kind}: {}", Chain(&error));
+            tracing::error!(plan = self.plan, why, "a part of the estate is not archived");
+            beside.missing.push(why);
+        }
     }
 
     /// A private folder for what is on its way into the archive; it goes with the value.
     fn folder(&self) -> Result<Folder, CaptureError> {
-        Folder::below(&self.tools.archive_work.join(self.plan))
+        Ok(Folder::below(&self.tools.archive_work.join(self.plan), Purpose::Capture)?)
     }
 }

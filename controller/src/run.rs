@@ -29,6 +29,7 @@ use crate::store::embedded::{Embedded, EmbeddedError};
 use crate::store::{Store, StoreError};
 
 mod jobs;
+mod sweep;
 mod watch;
 
 /// What is reconciled.
@@ -145,10 +146,7 @@ async fn serve(
         |stop| server.run(routes, stop)
     });
     let tools = Arc::new(tools(order, store.clone(), Arc::clone(&metrics))?);
-    sweep(&tools).await?;
-    crate::proof::sweep(&tools.proof_work).await?;
-    let file = |source| RunError::File { path: tools.archive_work.clone(), source };
-    crate::capture::sweep(&tools.archive_work).map_err(file)?;
+    sweep::leftovers(&tools).await;
     let queue = WorkQueue::new(tools.clock.clone());
     let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
     let loops = tasks.child();
@@ -229,24 +227,6 @@ fn identity(order: &Order) -> String {
         None => format!("{host}:{}", order.data_dir.display()),
         Some(_) => format!("{host}:{}", uuid::Uuid::new_v4().simple()),
     }
-}
-
-/// Deletes what a killed predecessor left of requests that have ended: dumps are personal data.
-async fn sweep(tools: &Tools) -> Result<(), RunError> {
-    let file = |source| RunError::File { path: tools.work_dir.clone(), source };
-    let open = tools.store.open_requests().await?;
-    let entries = match std::fs::read_dir(&tools.work_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(file(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(file)?;
-        if !entry.file_name().to_str().is_some_and(|name| open.iter().any(|open| open == name)) {
-            std::fs::remove_dir_all(entry.path()).map_err(file)?;
-        }
-    }
-    Ok(())
 }
 
 /// Every reason for which a backup can be refused, on whichever rung.

@@ -11,8 +11,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use reprise_crds::plan::ObjectKeys;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use crate::archive::folder::{Folder, Purpose};
 use crate::archive::manifest::lines;
-use crate::archive::take::create_private;
 use crate::archive::{ArchiveError, Archiver};
 use crate::backup::checks::all_rows;
 use crate::runtime::class::{Class, Classified};
@@ -47,24 +47,18 @@ pub async fn compare(
     archiver: &Archiver,
     run: &str,
 ) -> Result<Truth, TruthError> {
-    let folder = archiver.work.join(format!("truth-{}", uuid::Uuid::new_v4().simple()));
-    create_private(&folder)?;
-    let compared = async {
-        let manifest = folder.join("manifest");
-        let (record, _) = archiver.vault.record(run).await?;
-        archiver.vault.fetch_manifest(&record, &manifest).await?;
-        let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
-        let statement = statement(columns);
-        // A view may call whatever it likes: here it only reads.
-        let mut reading = all_rows(connection).await.map_err(TruthError::Keys)?;
-        let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
-        let merged = merge::merge(rows.map_err(TruthError::Keys).boxed(), lines(manifest), prefixes).await;
-        reading.rollback().await.map_err(TruthError::Keys)?;
-        merged
-    };
-    let compared = compared.await;
-    std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
-    compared
+    let folder = Folder::below(&archiver.work, Purpose::Truth)?;
+    let manifest = folder.path().join("manifest");
+    let (record, _) = archiver.vault.record(run).await?;
+    archiver.vault.fetch_manifest(&record, &manifest).await?;
+    let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
+    let statement = statement(columns);
+    // A view may call whatever it likes: here it only reads.
+    let mut reading = all_rows(connection).await.map_err(TruthError::Keys)?;
+    let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
+    let merged = merge::merge(rows.map_err(TruthError::Keys).boxed(), lines(manifest), prefixes).await;
+    reading.rollback().await.map_err(TruthError::Keys)?;
+    merged
 }
 
 /// All keys in the order of their bytes, each with the number of its rows.

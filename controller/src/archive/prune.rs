@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::Archiver;
 use super::error::{ArchiveError, Result};
+use super::folder::{Folder, Purpose};
 use super::format::Record;
 use super::retention::{self, Decision};
-use super::take::create_private;
 use crate::store::ArchiveRow;
 
 mod orphans;
@@ -146,18 +146,12 @@ impl Archiver {
 
     /// Collects what the kept runs refer to.
     async fn mark(&self, records: &[Record], decision: &Decision) -> Result<crate::store::Marks> {
-        let folder = self.work.join(format!("prune-{}", uuid::Uuid::new_v4().simple()));
-        create_private(&folder)?;
+        let folder = Folder::below(&self.work, Purpose::Prune)?;
         let mut marks = self.store.archive_marks(&self.plan).await?;
-        let mut result = Ok(());
         for record in records.iter().filter(|record| decision.kept.iter().any(|kept| kept.id == record.run)) {
-            result = self.mark_run(record, &folder.join("manifest"), &mut marks).await;
-            if result.is_err() {
-                break;
-            }
+            self.mark_run(record, &folder.path().join("manifest"), &mut marks).await?;
         }
-        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
-        result.map(|()| marks)
+        Ok(marks)
     }
 
     async fn mark_run(

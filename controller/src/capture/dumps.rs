@@ -16,7 +16,7 @@ use crate::backup::tools::ToolsError;
 use crate::backup::{PgTools, Refusal};
 use crate::proof::Source;
 use crate::runtime::chain::Chain;
-use crate::store::{ListedBackup, Verdict};
+use crate::store::{ListedBackup, Rung, Verdict};
 
 /// What became of the platform's backups.
 #[derive(Debug, Clone, Default, serde::Serialize)]
@@ -27,6 +27,8 @@ pub struct Copies {
     pub kept: usize,
     /// Not worth a copy, each with its reason.
     pub refused: Vec<String>,
+    /// Could not be copied now, each with why; the next time may do.
+    pub failed: Vec<String>,
 }
 
 impl Capture<'_> {
@@ -49,13 +51,22 @@ impl Capture<'_> {
                 copies.kept += 1;
                 continue;
             }
-            if let Some(known) = refused_before(&verdicts, backup) {
+            if let Some(known) = refused_before(&verdicts, backup, self.spec.proof.enabled) {
                 copies.refused.push(known);
                 continue;
             }
-            match self.copy(archiver, &recipients, &found, backup).await? {
-                Ok(record) => copies.copied.push(record),
-                Err(why) => copies.refused.push(why),
+            match self.copy(archiver, &recipients, &found, backup).await {
+                Ok(Ok(record)) => copies.copied.push(record),
+                Ok(Err(Unfit { reason, why })) => {
+                    copies.refused.push(format!("{} ({reason}): {why}", label(backup)));
+                    self.remember(backup, reason, why).await?;
+                }
+                // One that does not come keeps none of the older ones out.
+                Err(error @ (CaptureError::Platform { .. } | CaptureError::Absent(_))) => {
+                    tracing::warn!(plan = self.plan, backup = label(backup), error = %Chain(&error), "a backup is not copied now");
+                    copies.failed.push(format!("{}: {}", label(backup), Chain(&error)));
+                }
+                Err(error) => return Err(error),
             }
             if self.stop.is_cancelled() {
                 break;
@@ -73,6 +84,26 @@ impl Capture<'_> {
         self.dumps(archiver).await
     }
 
+    /// Notes that a backup is refused, where no proof of backups does so: it would be downloaded each hour for as long as it is listed.
+    async fn remember(&self, backup: &ListedBackup, reason: &str, why: String) -> Result<(), CaptureError> {
+        if self.spec.proof.enabled {
+            return Ok(());
+        }
+        let verdict = Verdict {
+            kind: "database".to_owned(),
+            backup: backup.backup.clone(),
+            name: backup.name.clone(),
+            taken_at: backup.taken_at,
+            rung: Rung::Listed,
+            refused: Some(reason.to_owned()),
+            message: Some(why),
+            checked_at: self.tools.clock.now(),
+            checked_by: Some("archive dumps".to_owned()),
+            ..Verdict::default()
+        };
+        Ok(self.tools.store.record_verdict(self.plan, &verdict).await?)
+    }
+
     /// One backup; `Err` inside says what is wrong with it.
     async fn copy(
         &self,
@@ -80,24 +111,27 @@ impl Capture<'_> {
         recipients: &Recipients,
         source: &Source,
         backup: &ListedBackup,
-    ) -> Result<Result<DumpRecord, String>, CaptureError> {
-        let name = backup.name.clone().unwrap_or_else(|| backup.backup.clone());
+    ) -> Result<Result<DumpRecord, Unfit>, CaptureError> {
+        let name = label(backup).to_owned();
         let folder = self.folder()?;
         let doing = || format!("downloading backup {name}");
         let download = source.download(&backup.backup).await;
         let download = download.map_err(|source| CaptureError::Platform { doing: doing(), source })?;
-        let Some(download) = download else { return Ok(Err(format!("{name} is listed and cannot be had"))) };
+        let Some(download) = download else {
+            // It may be there in an hour: nothing is noted against it.
+            return Err(CaptureError::Absent(format!("{name} is listed and cannot be had")));
+        };
         let seal = recipients.seal(&folder.path().join("sealed"));
         let expect = Expect {
             download_bytes: download.length,
-            max_dump_bytes: self.tools.disk_budget(folder.path())?,
+            max_dump_bytes: room(self.tools.disk_budget(folder.path())?, download.length),
         };
         let body = seal.tee(download.body.boxed());
         let clear = match read(body, expect, &folder.path().join("dump")).await {
             Ok(clear) => clear,
             Err(refusal) if refusal.blames_backup() => {
                 self.tools.metrics.backup_refused(refusal.reason());
-                return Ok(Err(format!("{name} ({}): {}", refusal.reason(), Chain(&refusal))));
+                return Ok(Err(Unfit { reason: refusal.reason(), why: Chain(&refusal).to_string() }));
             }
             Err(refusal) => return Err(CaptureError::Absent(format!("{}: {}", doing(), Chain(&refusal)))),
         };
@@ -126,6 +160,11 @@ impl Capture<'_> {
     }
 }
 
+/// Bytes that the dump itself may have: the sealed copy of the download grows beside it. Pure.
+fn room(budget: u64, download: Option<u64>) -> u64 {
+    download.map_or(budget / 2, |download| budget.saturating_sub(download))
+}
+
 /// Receives a backup and reads every block of it.
 async fn read<S>(body: S, expect: Expect, file: &Path) -> Result<Clear, Refusal>
 where
@@ -151,10 +190,59 @@ fn tool(error: impl std::error::Error + Send + Sync + 'static) -> Refusal {
     Refusal::Tool { tool: "pg_restore", source: std::io::Error::other(error) }
 }
 
-/// What is on record against a backup: it is not downloaded again each hour.
-fn refused_before(verdicts: &[Verdict], backup: &ListedBackup) -> Option<String> {
+/// A backup that is not worth a copy.
+#[derive(Debug)]
+struct Unfit {
+    /// The label of its refusal.
+    reason: &'static str,
+    /// What is wrong with it.
+    why: String,
+}
+
+fn label(backup: &ListedBackup) -> &str {
+    backup.name.as_deref().unwrap_or(&backup.backup)
+}
+
+/// What is on record against a backup: it is not downloaded again each hour. Where nobody proves backups, what was seen once is looked at
+/// once more: it may have been the line. Pure.
+fn refused_before(verdicts: &[Verdict], backup: &ListedBackup, is_proven: bool) -> Option<String> {
     let known = verdicts.iter().find(|known| known.kind == "database" && known.backup == backup.backup)?;
-    let reason = known.refused.as_ref()?;
-    let name = backup.name.as_deref().unwrap_or(&backup.backup);
-    Some(format!("{name} ({reason}): {}", known.message.as_deref().unwrap_or_default()))
+    let reason = known.refused.as_ref().filter(|_| is_proven || known.climbs > 1)?;
+    Some(format!("{} ({reason}): {}", label(backup), known.message.as_deref().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backup() -> ListedBackup {
+        ListedBackup {
+            backup: "b".to_owned(),
+            name: Some("night".to_owned()),
+            taken_at: None,
+            size_bytes: None,
+        }
+    }
+
+    #[test]
+    fn a_refused_backup_is_downloaded_once_more_and_not_each_hour() {
+        let known = |climbs| {
+            let (kind, refused) = ("database".to_owned(), Some("gzip-cut".to_owned()));
+            [Verdict { kind, backup: "b".to_owned(), refused, climbs, ..Verdict::default() }]
+        };
+        assert_eq!(refused_before(&known(1), &backup(), false), None, "it may have been the line");
+        assert!(
+            refused_before(&known(2), &backup(), false)
+                .is_some_and(|told| told.starts_with("night (gzip-cut)"))
+        );
+        assert!(refused_before(&known(1), &backup(), true).is_some(), "the proof looks again");
+        assert_eq!(refused_before(&[], &backup(), false), None);
+    }
+
+    #[test]
+    fn the_sealed_copy_has_its_share_of_the_disk() {
+        assert_eq!(room(100, Some(30)), 70);
+        assert_eq!(room(100, Some(130)), 0);
+        assert_eq!(room(100, None), 50);
+    }
 }

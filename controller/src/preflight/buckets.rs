@@ -36,7 +36,7 @@ impl Preflight<'_> {
 
     /// Opens the smallest of what a run keeps sealed.
     pub(super) async fn identity(&self) -> Seen {
-        match self.tools.configuration((self.plan, self.spec), &CancellationToken::new()).await {
+        match self.tools.configuration((self.plan, self.spec), None, &CancellationToken::new()).await {
             Ok(Some((run, _))) => good(format!("the archive's identity opens what run {run} keeps")),
             Ok(None) => {
                 warning("no run of the archive keeps anything yet that the identity could be tried on")

@@ -35,7 +35,8 @@ async fn dumps(tools: Arc<Tools>, order: Order) -> Result<String, String> {
     } else {
         format!("; refused: {}", copies.refused.join("; "))
     };
-    Ok(format!("{} backups copied, {} were there already{refused}", copies.copied.len(), copies.kept))
+    let told = format!("{} backups copied, {} were there already{refused}", copies.copied.len(), copies.kept);
+    if copies.failed.is_empty() { Ok(told) } else { Err(format!("{}; {told}", copies.failed.join("; "))) }
 }
 
 async fn plan(tools: &Tools, name: &str) -> Result<RecoveryPlanSpec, String> {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Findings, Troubles};
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
-use crate::archive::take::create_private;
+use crate::archive::folder::{Folder, Purpose};
 
 impl Archiver {
     /// Looks at the runs but this one: at `all`, or at those that are known to be damaged. None that lacks something passes for whole any
@@ -30,24 +30,17 @@ impl Archiver {
     }
 
     async fn look_at(&self, run: &str, troubles: &mut Troubles) -> Result<Findings> {
-        let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
-        create_private(&folder)?;
-        let manifest = folder.join("manifest");
+        let folder = Folder::below(&self.work, Purpose::Verify)?;
+        let manifest = folder.path().join("manifest");
         let mut findings = Findings::default();
-        let looked = match self.fetched(run, &manifest).await {
+        match self.fetched(run, &manifest).await {
             Ok(_) => {
                 // How much of them was read is not asked.
-                self.match_manifest(&manifest, troubles, DateTime::<Utc>::MAX_UTC, &mut findings)
-                    .await
-                    .map(drop)
+                self.match_manifest(&manifest, troubles, DateTime::<Utc>::MAX_UTC, &mut findings).await?;
             }
-            Err(ArchiveError::Damaged { what, how }) => {
-                findings.push(format!("{what}: {how}"));
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
-        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
-        looked.map(|()| findings)
+            Err(ArchiveError::Damaged { what, how }) => findings.push(format!("{what}: {how}")),
+            Err(error) => return Err(error),
+        }
+        Ok(findings)
     }
 }

@@ -51,10 +51,13 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
             for why in &copies.refused {
                 output::line(format!("refused {why}"))?;
             }
+            for why in &copies.failed {
+                output::line(format!("FAILED {why}"))?;
+            }
             output::line(format!("{} were there already", copies.kept))?;
         }
     }
-    Ok(exit::OK)
+    Ok(if copies.failed.is_empty() { exit::OK } else { exit::FAILED })
 }
 
 fn show(format: Format, dumps: &[DumpRecord]) -> Result<u8, CliError> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::Tools;
 use crate::archive::crypt;
 use crate::archive::format::{Extra, Record};
+use crate::capture::configuration;
 use crate::providers::s3::Want;
 use crate::providers::scalingo::capture::Part;
 use crate::recovery::error::{Result, StepError};
@@ -94,8 +95,8 @@ impl Tools {
         stop: &CancellationToken,
     ) -> Result<Captured, Untold> {
         let lasting = |why: String| Untold { why, passes: false };
-        let Some((run, document)) = self.configuration(plan, stop).await? else {
-            return Err(lasting("no run of the archive keeps a configuration".to_owned()));
+        let Some((run, document)) = self.configuration(plan, Some(app), stop).await? else {
+            return Err(lasting(format!("no run of the archive keeps the configuration of {app}")));
         };
         let found = document["apps"][app].as_object();
         let found = found.ok_or_else(|| lasting(format!("run {run} of the archive does not know {app}")))?;
@@ -103,10 +104,12 @@ impl Tools {
         Ok(Captured { parts: parts.collect(), from: format!("archive run {run}") })
     }
 
-    /// The newest run of the archive that keeps a configuration, and that, opened; `None` if none does. *Repeat*: safe.
+    /// The newest run of the archive that keeps a configuration (of `app`, if one is named), and that, opened; `None` if none does.
+    /// *Repeat*: safe.
     pub(crate) async fn configuration(
         &self,
         (plan, spec): (&str, &RecoveryPlanSpec),
+        app: Option<&str>,
         stop: &CancellationToken,
     ) -> Result<Option<(String, Value)>, Untold> {
         let lasting = |why: String| Untold { why, passes: false };
@@ -122,8 +125,10 @@ impl Tools {
         let identity = self.references.secret(identity.reference());
         let identity = identity.map_err(StepError::reference("the archive's identity"));
         let identity = identity.map_err(|error| Untold::of(&error))?;
-        let kept =
-            |record: &Record| record.extras.iter().find(|extra| extra.kind == "configuration").cloned();
+        let is_it = |extra: &&Extra| {
+            extra.kind == configuration::KIND && app.is_none_or(|app| configuration::is_about(extra, app))
+        };
+        let kept = |record: &Record| record.extras.iter().find(is_it).cloned();
         let newest = archiver.newest_with(kept).await;
         let newest = newest.map_err(StepError::failed("looking for a configuration in the archive"));
         let Some((record, extra)) = newest.map_err(|error| Untold::of(&error))? else { return Ok(None) };
