@@ -40,12 +40,12 @@ place() { # a content, a key
 put() { # a line of the manifest; above 5 GB a single request does not do
   send() { aws ${TARGET_PROFILE:+--profile "$TARGET_PROFILE"} --endpoint-url "$to" "$@"; }
   file=$(jq -r '.pending // "objects/\(.sha256)"' <<<"$1") object='{Bucket: env.bucket, Key: (env.prefix + .key)}'
-  headers='{content_type, cache_control, content_disposition, content_encoding, content_language, metadata} | to_entries |
-    map(select(.value and (.value | tostring | test("\\A(file|http)") | not)))' # which the CLI would take for places to read
+  headers='{content_type, cache_control, content_disposition, content_encoding, content_language, expires, website_redirect_location,
+    metadata} | to_entries | map(select(.value and (.key != "expires" or (.value | test(" GMT$")))))' # the CLI takes dates alone
   if [ "$(jq .size <<<"$1")" -le "${LARGE:-5000000000}" ]; then send s3api put-object --body "$file" --cli-input-json "$(jq -c "$object +
     ($headers | map(.key |= (split(\"_\") | map((.[:1] | ascii_upcase) + .[1:]) | add)) | from_entries)" <<<"$1")" || return 1
   else mapfile -d '' -t options < <(jq -j "(\"s3://\" + env.bucket + \"/\" + env.prefix + .key, ($headers[] |
-    \"--\" + (.key | gsub(\"_\"; \"-\")), (.value | if type == \"object\" then tojson else . end))) + \"\\u0000\"" <<<"$1")
+    select(.value | tostring | test(\"\\\\A(file|http)\") | not) | \"--\" + (.key | sub(\"_location\"; \"\") | gsub(\"_\"; \"-\")), (.value | if type == \"object\" then tojson else . end))) + \"\\u0000\"" <<<"$1")
     send s3 cp --only-show-errors "$file" "${options[@]}" || return 1; fi
   [ "$(jq '.tags // {} | length' <<<"$1")" = 0 ] || send s3api put-object-tagging --cli-input-json "$(jq -c "$object +
     {Tagging: {TagSet: [.tags | to_entries[] | {Key: .key, Value: .value}]}}" <<<"$1")" || return 1

@@ -21,6 +21,7 @@ pub mod cost;
 pub mod crypt;
 pub mod dumps;
 pub mod error;
+pub mod folder;
 pub mod format;
 pub mod gate;
 pub mod import;

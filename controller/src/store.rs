@@ -18,6 +18,7 @@ mod archive_contents;
 mod archive_facts;
 mod archive_marks;
 mod archive_pending;
+mod archive_progress;
 mod archive_turns;
 mod archives;
 mod dumps;
@@ -39,6 +40,7 @@ pub use archive_contents::Stored;
 pub use archive_facts::ArchiveFacts;
 pub use archive_marks::{Marked, Marks};
 pub use archive_pending::Pending;
+pub use archive_progress::{Pace, Progress};
 pub use archive_turns::Turn;
 #[cfg(test)]
 pub(crate) use archives::a_row;

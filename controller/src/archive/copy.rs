@@ -4,8 +4,8 @@
 //! whose content the archive's own store then copies to the digest: no byte is read twice from the source. In mode `server-side` the
 //! store copies from the source by itself ([`inside`]).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -26,6 +26,7 @@ use super::suspicion::Noise;
 use super::tags::Tags;
 use super::vault::PART;
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
+use crate::runtime::chain::Chain;
 use crate::store::Stored;
 
 mod claims;
@@ -66,6 +67,8 @@ pub struct Copier {
     given: AtomicU64,
     /// Objects that it denied, since it gave the last one.
     denied: AtomicU64,
+    /// Its words, the first time.
+    first_denial: OnceLock<String>,
 }
 
 impl Copier {
@@ -91,6 +94,7 @@ impl Copier {
             doubts: AtomicU64::new(0),
             given: AtomicU64::new(0),
             denied: AtomicU64::new(0),
+            first_denial: OnceLock::new(),
         }
     }
 
@@ -129,9 +133,15 @@ impl Copier {
             }
             if let Some(error) = error {
                 if attempt == ATTEMPTS || !again(&error) {
-                    return if self.is_shut(&error) { Err(error) } else { without(error, &listed.key) };
+                    return if self.is_shut(&error) {
+                        Err(error)
+                    } else if self.is_cut_alone(&error, &listed).await {
+                        Ok(Outcome::Unreadable(format!("it breaks off each time: {}", Chain(&error))))
+                    } else {
+                        without(error, &listed.key)
+                    };
                 }
-                tracing::debug!(key = listed.key, attempt, error = %crate::runtime::chain::Chain(&error), "copying an object again");
+                tracing::debug!(key = listed.key, attempt, error = %Chain(&error), "copying an object again");
             }
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -139,12 +149,32 @@ impl Copier {
         Ok(absent())
     }
 
-    /// Whether the source denies so many in a row, or all so far, that it is no matter of single objects: a right was taken away.
+    /// Whether the source denies so many in a row that it is no matter of single objects: a right was taken away.
     fn is_shut(&self, error: &ArchiveError) -> bool {
-        let denied = matches!(error, ArchiveError::Outside { source, .. } if source.is_denied());
-        denied
-            && (self.given.load(Ordering::Relaxed) == 0
-                || self.denied.fetch_add(1, Ordering::Relaxed) >= PATIENCE)
+        if !matches!(error, ArchiveError::Outside { source, .. } if source.is_denied()) {
+            return false;
+        }
+        self.first_denial.get_or_init(|| Chain(error).to_string());
+        self.denied.fetch_add(1, Ordering::Relaxed) >= PATIENCE
+    }
+
+    /// Nothing was given of what was to be copied, however little it was, and some of it was denied: that is no matter of single objects
+    /// either. To be asked at the end.
+    pub fn is_open(&self) -> Result<()> {
+        match self.first_denial.get() {
+            Some(why) if self.given.load(Ordering::Relaxed) == 0 => Err(ArchiveError::Refused {
+                why: format!("the bucket gives nothing of what is to be copied: {why}"),
+                advice: "give the key pair of source.bucket the right to read its objects, and take the archive again",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether only this object's bytes do not come: others did, and the store tells of it all the same.
+    async fn is_cut_alone(&self, error: &ArchiveError, listed: &ObjectSummary) -> bool {
+        matches!(error, ArchiveError::Outside { source, .. } if source.is_cut())
+            && self.given.load(Ordering::Relaxed) > 0
+            && matches!(self.look(listed).await, Ok(Some(_)))
     }
 
     /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.
@@ -241,7 +271,8 @@ impl Copier {
         }
         let (sha256, md5): ([u8; 32], [u8; 16]) = (sha256.finalize().into(), md5.finalize().into());
         let found = Found { body: futures::stream::empty().boxed(), ..found };
-        if claimed(&found).is_some_and(|claimed| claimed != hex::encode(md5)) {
+        let is_odd = claimed(&found).is_some_and(|claimed| claimed != hex::encode(md5));
+        if is_odd {
             let want = Want { version: found.version.as_deref(), etag: Some(&found.etag), range: None };
             self.twice(listed, want, (found.size, sha256)).await?;
         }
@@ -254,15 +285,15 @@ impl Copier {
         )?;
         let stored =
             Stored { sha256, size: i64::try_from(found.size).unwrap_or(i64::MAX), noise, locked_until };
-        self.done(listed, found, acl, Kept::Hashed(stored)).await
+        self.done(listed, found, (acl, is_odd), Kept::Hashed(stored)).await
     }
 
     async fn acl(&self, key: &str, version: Option<&str>) -> Result<Told> {
         self.acls.read(&self.archiver.source, key, version).await
     }
 
-    /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none: then a second read
-    /// gives the same again. If the second is what the tag says, the line changed the first: then it is begun again. Otherwise the bytes
+    /// The source claims another MD5 than that of what it sent. Stores that encrypt may send tags that are none, and bytes may have rotted
+    /// there: then a second read gives the same again, which is archived, and told. If the second is what the tag says, the line changed the first: then it is begun again. Otherwise the bytes
     /// cannot be trusted.
     async fn twice(&self, listed: &ObjectSummary, want: Want<'_>, first: (u64, [u8; 32])) -> Result<()> {
         let outside = ArchiveError::outside("reading an object again");
@@ -295,7 +326,14 @@ impl Copier {
         self.keeping.lock.map(|lock| lock.until)
     }
 
-    async fn done(&self, listed: &ObjectSummary, found: Found, acl: Told, kept: Kept) -> Result<Done> {
+    /// An object that is in the archive. It is odd if its tag looks like an MD5 and is not that of its bytes.
+    async fn done(
+        &self,
+        listed: &ObjectSummary,
+        found: Found,
+        (acl, is_odd): (Told, bool),
+        kept: Kept,
+    ) -> Result<Done> {
         let source = &self.archiver.source;
         let tags = if found.tags == 0 {
             std::collections::BTreeMap::new()
@@ -304,7 +342,7 @@ impl Copier {
             tags.unwrap_or_default()
         };
         let replaced = !listed.may_be(&found.etag);
-        let opaque = is_md5(&found.etag) && found.proof.is_encrypted;
+        let opaque = is_md5(&found.etag) && (found.proof.is_encrypted || is_odd);
         let (sha256, pending) = match &kept {
             Kept::Hashed(stored) => (hex::encode(stored.sha256), None),
             Kept::Pending(pending) => (String::new(), Some(pending.name.clone())),
@@ -315,6 +353,8 @@ impl Copier {
             content_disposition,
             content_encoding,
             content_language,
+            expires,
+            website_redirect,
             user,
         } = found.headers;
         let entry = Entry {
@@ -330,6 +370,8 @@ impl Copier {
             content_disposition,
             content_encoding,
             content_language,
+            expires,
+            website_redirect_location: website_redirect,
             metadata: user,
             tags,
             acl_unread: acl == Told::Failed,
@@ -337,6 +379,6 @@ impl Copier {
             pending,
             opaque,
         };
-        Ok(Done { entry, kept, replaced })
+        Ok(Done { entry, kept, replaced, is_odd })
     }
 }

@@ -1,9 +1,9 @@
-//! What a run costs: requests by side and class, as stores bill them.
+//! What a run or a restore costs: requests by side and class, as stores bill them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Archiver;
+use super::{Archiver, Place};
 use crate::providers::s3::S3;
 
 /// Requests so far.
@@ -25,6 +25,18 @@ impl Cost {
             let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
             *counts.entry(format!("{side}.{}", class(call))).or_default() += 1;
         })
+    }
+
+    /// Requests so far, and one more of `which`: whoever tells of them is put by it.
+    pub fn counts_with_one_more(&self, which: &str) -> BTreeMap<String, u64> {
+        let mut counts = self.counts();
+        *counts.entry(which.to_owned()).or_default() += 1;
+        counts
+    }
+
+    /// The same place, whose requests are counted here as those of the `target`.
+    pub fn of_target(&self, place: &Place) -> Place {
+        Place { s3: self.on(&place.s3, "target"), ..place.clone() }
     }
 
     /// Requests so far, by `side.class`.

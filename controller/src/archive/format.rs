@@ -85,6 +85,12 @@ pub struct Entry {
     /// `Content-Language`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_language: Option<String>,
+    /// `Expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub website_redirect_location: Option<String>,
     /// `x-amz-meta-…`, names without that, in lower case.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
@@ -100,7 +106,7 @@ pub struct Entry {
     /// Server-side copies that nobody has hashed yet lie here, below the archive's prefix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
-    /// The source encrypts: its entity tag is no MD5, whatever it looks like.
+    /// Its entity tag is no MD5 of its content, whatever it looks like: the source encrypts, or sends other bytes than it says, twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub opaque: bool,
 }
@@ -122,6 +128,8 @@ impl Entry {
             content_disposition: self.content_disposition.clone(),
             content_encoding: self.content_encoding.clone(),
             content_language: self.content_language.clone(),
+            expires: self.expires.clone(),
+            website_redirect: self.website_redirect_location.clone(),
             user: self.metadata.clone(),
         }
     }

@@ -233,6 +233,8 @@ fn write(index: &ArtifactIndex, path: &Path) -> Result<Written> {
             content_disposition: None,
             content_encoding: None,
             content_language: None,
+            expires: None,
+            website_redirect_location: None,
             metadata: std::collections::BTreeMap::new(),
             tags: std::collections::BTreeMap::new(),
             acl_unread: false,

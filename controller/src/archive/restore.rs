@@ -1,6 +1,7 @@
 //! Bringing objects back: what is right already is skipped, what is copied is hashed on the way, and the end is compared with the
 //! manifest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,12 +10,13 @@ use futures::TryStreamExt as _;
 use serde::Serialize;
 
 use super::acl::Acls;
+use super::cost::Cost;
 use super::error::{ArchiveError, Result};
+use super::folder::{Folder, Purpose};
 use super::format::Entry;
 use super::gate::Gate;
 use super::select::Which;
 use super::tags::Tags;
-use super::take::create_private;
 use super::{Archiver, Place};
 use crate::providers::s3::ObjectHead;
 use crate::runtime::chain::Chain;
@@ -97,12 +99,15 @@ pub struct Restored {
     pub skipped: u64,
     /// Those that did not come back, since the archive has lost their content or holds it as other bytes.
     pub damaged: u64,
-    /// Those that the target does not take, by their keys or what travels with them; the archive has them.
+    /// Those that the target does not take, by their keys or what travels with them, and those that the archive has and does not send to the
+    /// end. A restore of them may be tried again.
     pub refused: u64,
     /// What differs from the manifest at the end; the first hundred. None: all is as it was.
     pub differences: Vec<String>,
     /// What could be neither put back nor compared, and why.
     pub notes: Vec<String>,
+    /// Requests by side and class.
+    pub cost: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -149,10 +154,16 @@ impl Archiver {
     /// Brings objects back. Safe to repeat: it goes on where it was. An object whose content is damaged is a difference, and keeps no
     /// other from coming back.
     pub async fn restore(&self, order: &RestoreOrder) -> Result<Restored> {
+        let cost = Cost::default();
+        let order = RestoreOrder { to: cost.of_target(&order.to), ..order.clone() };
+        let restored = cost.of(self).restore_counted(&order).await?;
+        Ok(Restored { cost: cost.counts(), ..restored })
+    }
+
+    async fn restore_counted(&self, order: &RestoreOrder) -> Result<Restored> {
         let run = self.which(&order.which).await?;
-        let folder = self.work.join(format!("restore-{run}-{}", uuid::Uuid::new_v4().simple()));
-        create_private(&folder)?;
-        let manifest = folder.join("manifest");
+        let folder = Folder::below(&self.work, Purpose::Restore)?;
+        let manifest = folder.path().join("manifest");
         let tally = Arc::new(Tally { thaws: Thaws::of(&manifest), ..Tally::default() });
         let mut result = self.restore_run(&run, &manifest, order, Arc::clone(&tally)).await;
         if let Err(error) = &result
@@ -162,7 +173,6 @@ impl Archiver {
             tracing::warn!(plan = self.plan, %error, "the target lists in an order of its own: begun again");
             result = self.restore_run(&run, &manifest, order, Arc::new(tally.again(&manifest))).await;
         }
-        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
         result
     }
 
@@ -222,6 +232,7 @@ impl Archiver {
             refused: tally.lost.refused(),
             differences,
             notes: notes(&tally).into_iter().chain(compared.others).collect(),
+            cost: BTreeMap::new(),
         })
     }
 
@@ -282,11 +293,17 @@ impl Archiver {
         // Where nothing was taken, or so much is refused, it is not about this object.
         let taken = tally.right.load(Ordering::Relaxed);
         let patient = tally.lost.refused() < if taken == 0 { ROW } else { MOST_REFUSED };
-        if !patient || !Self::is_refused_alone(&error) {
+        let how = if !patient {
             return Err(error);
-        }
-        tracing::warn!(key, error = %Chain(&error), "the target does not take an object");
-        tally.lost.refuse(&key, format!("the target does not take it: {}", Chain(&error)));
+        } else if Self::is_refused_alone(&error) {
+            "the target does not take it"
+        } else if taken > 0 && self.is_cut_alone(entry, &error).await {
+            "the archive breaks off each time"
+        } else {
+            return Err(error);
+        };
+        tracing::warn!(key, error = %Chain(&error), how, "an object does not come back");
+        tally.lost.refuse(&key, format!("{how}: {}", Chain(&error)));
         Ok(false)
     }
 

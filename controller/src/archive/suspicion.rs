@@ -55,6 +55,28 @@ pub fn suspicion(changes: &Changes, spec: &SuspicionSpec) -> Option<Vec<String>>
     (!reasons.is_empty()).then_some(reasons)
 }
 
+/// Of so few it is not told what all are like, unless these are all.
+const ENOUGH: u64 = 50;
+
+/// Why what turned into noise is suspicious, where of the rewritten objects only `known` were read both before and after. What of these
+/// turned into noise is taken for the share of all; of a few, nothing is said.
+pub fn suspicion_of_part(changes: &Changes, known: u64, spec: &SuspicionSpec) -> Option<String> {
+    let Changes { before, rewritten, scrambled, .. } = *changes;
+    if known == 0 || known < rewritten.min(ENOUGH) {
+        return None;
+    }
+    let all = u128::from(scrambled) * u128::from(rewritten) / u128::from(known);
+    let all = u64::try_from(all).unwrap_or(u64::MAX);
+    exceeds(all, before, spec.scrambled_percent).then(|| {
+        format!(
+            "of {known} rewritten objects that were read since, {scrambled} turned into what looks like noise, as encryption leaves it; of all \
+             {rewritten} that would be {all} of {before} objects ({share} %), and the plan allows {limit} %",
+            share = share(all, before),
+            limit = spec.scrambled_percent
+        )
+    })
+}
+
 /// Whether `count` is more than `percent` of `before`. Of nothing, nothing can be said.
 fn exceeds(count: u64, before: u64, percent: u32) -> bool {
     before > 0 && u128::from(count) * 100 > u128::from(before) * u128::from(percent)

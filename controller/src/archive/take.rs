@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::TryStreamExt as _;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use super::tags::Tags;
 use super::walk::Walked;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
+use copying::Listing;
 pub(super) use holdings::Holdings;
 use latest::Latest;
 
@@ -31,6 +32,7 @@ mod due;
 mod holdings;
 mod judge;
 mod latest;
+mod pace;
 
 /// What is stored of the copies at once.
 const BATCH: usize = 256;
@@ -45,6 +47,8 @@ const MOST_UNREADABLE: usize = 100;
 pub struct Meter {
     /// Objects that the listing showed.
     pub listed: AtomicU64,
+    /// Fires when all is listed, and decided of each object whether it is to be copied.
+    pub decided: CancellationToken,
     /// Fires when everything is listed and copied.
     pub complete: CancellationToken,
     /// Objects that were copied, or found to be gone.
@@ -53,10 +57,16 @@ pub struct Meter {
     pub bytes: AtomicU64,
     /// Objects that have to be copied, as far as is known.
     pub due: AtomicU64,
+    /// Their bytes.
+    pub due_bytes: AtomicU64,
     /// Objects that were another one than the listing showed.
     pub replaced: AtomicU64,
     /// Objects that the listing showed as another one and whose content is the same.
     pub same: AtomicU64,
+    /// Objects whose entity tag looks like an MD5, and is not that of the bytes that the source sends.
+    pub odd: AtomicU64,
+    /// The first of them.
+    pub first_odd: OnceLock<String>,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
     /// Objects whose tags or access control list alone are others.
@@ -80,13 +90,17 @@ impl Archiver {
     /// Takes an archive in the plan's `turn`, or ends the one that was cut off. At most one process does so for a plan.
     ///
     /// What is stored stays stored when it fails: the next call goes on.
-    pub async fn take(&self, mut turn: Turn, beside: Beside) -> Result<Record> {
+    pub async fn take(&self, turn: Turn, beside: Beside) -> Result<Record> {
+        let cost = Cost::default();
+        cost.of(self).take_counted(turn, beside, &cost).await
+    }
+
+    async fn take_counted(&self, mut turn: Turn, beside: Beside, cost: &Cost) -> Result<Record> {
         let newest = self.vault.runs().await?.pop();
         let row = self.begin(&next_run_name(self.clock.now(), newest.as_deref())).await?;
         let folder = self.work.join(&row.run);
         create_private(&folder)?;
-        let cost = Cost::default();
-        let result = cost.of(self).run(&row, &folder, beside, (&cost, &mut turn)).await;
+        let result = self.run(&row, &folder, beside, (cost, &mut turn)).await;
         match &result {
             Ok(_) => std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?,
             Err(error) => {
@@ -116,9 +130,24 @@ impl Archiver {
         } else {
             // What it spooled tells of the listing before.
             remove(&self.work.join(&row.run))?;
+            self.reclaim(&row.run).await;
             self.store.rename_archive(row.id, name).await?;
         }
         Ok(begin().await?)
+    }
+
+    /// Ends the uploads that `run` had begun when it was cut off: they are billed until then. What this key pair may not end is swept by
+    /// `prune`.
+    async fn reclaim(&self, run: &str) {
+        let vault = &self.vault;
+        let uploads = vault.s3.uploads(&vault.bucket, &format!("{}uploads/{run}/", vault.prefix)).await;
+        let uploads =
+            uploads.inspect_err(|error| tracing::debug!(run, %error, "unfinished uploads are not listed"));
+        for upload in uploads.unwrap_or_default() {
+            if let Err(error) = vault.s3.abort_parts(&vault.bucket, &upload.key, &upload.id).await {
+                tracing::debug!(run, key = upload.key, %error, "an unfinished upload stays until it is pruned");
+            }
+        }
     }
 
     async fn run(
@@ -128,10 +157,12 @@ impl Archiver {
         beside: Beside,
         (cost, turn): (&Cost, &mut Turn),
     ) -> Result<Record> {
+        // The store lists while the run before is read.
+        let listing = self.listing();
         let latest = self.latest(folder).await?;
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
-        let (walked, meter) = self.listed_and_copied(row, manifest, &spool).await?;
+        let (walked, meter) = self.listed_and_copied(row, (manifest, listing), &spool).await?;
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = self.counted(walked, &meter, latest.as_ref(), folder).await?;
@@ -140,7 +171,6 @@ impl Archiver {
         let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
         let record = Record {
             suspicious,
-            cost: cost.counts(),
             extras: beside.extras,
             missing: [beside.missing, unreadable].concat(),
             vanished,
@@ -150,7 +180,7 @@ impl Archiver {
             ..self.record(row, counts, &written)
         };
         turn.is_ours().await?;
-        self.publish(row, record, &folder.join("manifest")).await
+        self.publish(row, (record, cost), &folder.join("manifest")).await
     }
 
     /// Lists and copies, and shows how far it is. Where the source's list turns out to be in another order than S3 has, once more: what was
@@ -158,18 +188,19 @@ impl Archiver {
     async fn listed_and_copied(
         &self,
         row: &ArchiveRow,
-        manifest: Option<PathBuf>,
+        (manifest, mut listing): (Option<PathBuf>, Listing),
         spool: &Path,
     ) -> Result<(Walked, Meter)> {
         loop {
             let meter = Meter::default();
             let done = futures::try_join!(
-                self.copy_changes(row, manifest.clone(), spool, &meter),
+                self.copy_changes(row, (manifest.clone(), listing), spool, &meter),
                 self.beat(row.id, &meter)
             );
             match done {
                 Err(error) if error.is_disordered() => {
                     tracing::warn!(plan = self.plan, error = %Chain(&error), "the source's list is sorted before it is read");
+                    listing = self.listing();
                 }
                 done => return done.map(|(walked, ())| (walked, meter)),
             }
@@ -193,7 +224,7 @@ impl Archiver {
         };
         let Some(latest) = latest.filter(|_| walked.resumed.objects > 0) else { return Ok(counts) };
         // Whether something turned into noise is not noted with a copy: the two manifests tell it again.
-        let changes = self.changes(&latest.manifest, &folder.join("manifest")).await?;
+        let (changes, _) = self.changes(&latest.manifest, &folder.join("manifest")).await?;
         Ok(ChangeCounts { scrambled: changes.scrambled, ..counts })
     }
 
@@ -227,10 +258,16 @@ impl Archiver {
     }
 
     /// Puts the manifest and then its record, without which it does not exist; then our own row.
-    async fn publish(&self, row: &ArchiveRow, record: Record, file: &Path) -> Result<Record> {
+    async fn publish(
+        &self,
+        row: &ArchiveRow,
+        (mut record, cost): (Record, &Cost),
+        file: &Path,
+    ) -> Result<Record> {
         let (vault, now) = (&self.vault, self.clock.now());
         let keeping = vault.keeping_warm(now);
         vault.put_file(&manifest_key(&vault.prefix, &row.run), file, &keeping).await?;
+        record.cost = cost.counts_with_one_more("archive.put");
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         std::fs::write(file, text).map_err(ArchiveError::file("writing the record"))?;
@@ -298,7 +335,14 @@ impl Archiver {
 fn unread(meter: &Meter) -> Vec<String> {
     let lists = meter.acls.why().map(|why| format!("access control lists: {why}"));
     let tags = meter.tags.why().map(|why| format!("tags: {why}"));
-    lists.into_iter().chain(tags).collect()
+    let odd = meter.odd.load(Ordering::Relaxed);
+    // The same twice is archived: it is all that the source has. Whether it is what once was put there, nobody can tell.
+    let odd = meter.first_odd.get().map(|first| {
+        format!(
+            "entity tags: {odd} objects bear an MD5 that is not that of their bytes, `{first}` first: the source encrypts without saying so, or has changed them"
+        )
+    });
+    lists.into_iter().chain(tags).chain(odd).collect()
 }
 
 /// What our own row says of a run that is whole.

@@ -248,3 +248,19 @@ async fn read_at(path: &Path, from: u64, size: u64) -> std::io::Result<Bytes> {
     file.take(size).read_to_end(&mut bytes).await?;
     Ok(bytes.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_object_that_a_store_takes_has_more_parts_than_it_takes() {
+        // Source: S3 API, "Amazon S3 multipart upload limits" (5 TiB, 5 MiB a part); reference of the provider: 1,000 parts.
+        for size in [PART + 1, 16 << 20, 20_000_000_000, 1_000 * (16 << 20), 1_000 * (16 << 20) + 1, 5 << 40]
+        {
+            let part = part_size(size);
+            assert!(size.div_ceil(part) <= 1_000, "{size} in parts of {part}");
+            assert!(part >= 5 << 20, "{size} in parts of {part}");
+        }
+    }
+}

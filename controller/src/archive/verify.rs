@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::Archiver;
 use super::error::{ArchiveError, Result};
+use super::folder::{Folder, Purpose};
 use super::format::Record;
 use super::select::Which;
-use super::take::create_private;
 use crate::store::{Rung, Verdict};
 use listed::Named;
 pub(super) use reading::{READS, Unread, again};
@@ -65,7 +65,9 @@ pub struct Verified {
     pub contents: i64,
     /// Of these, read again within the last seven days.
     pub covered: i64,
-    /// Days until every content was read, at the plan's weekly sample.
+    /// Of these, never read again since they were put.
+    pub unread: i64,
+    /// Days until each of these was, at the pace of the last seven days, or of one sample a week if that is faster.
     pub days_to_full_coverage: i64,
     /// What is wrong with the manifest and the contents that it names; the first hundred. None: nothing was found.
     pub findings: Vec<String>,
@@ -119,12 +121,11 @@ impl Archiver {
     async fn prove(&self, which: &Which, (depth, thaw): (Depth, bool), all: bool) -> Result<Verified> {
         let gone = self.vanished().await?;
         let run = self.which(which).await.map_err(|error| told_of(&gone, error))?;
-        let folder = self.work.join(format!("verify-{run}-{}", uuid::Uuid::new_v4().simple()));
-        create_private(&folder)?;
+        let folder = Folder::below(&self.work, Purpose::Verify)?;
         let mut troubles = Troubles::default();
-        let looked = self.verify_run(&run, &folder.join("manifest"), (depth, thaw), &mut troubles).await;
-        std::fs::remove_dir_all(&folder).map_err(ArchiveError::file("clearing up"))?;
-        let mut verified = looked?;
+        let manifest = folder.path().join("manifest");
+        let mut verified = self.verify_run(&run, &manifest, (depth, thaw), &mut troubles).await?;
+        drop(folder);
         if !all {
             self.judge(&verified).await?;
             return Ok(verified);
@@ -171,13 +172,20 @@ impl Archiver {
                 // By now all is known that reading told.
                 named = self.match_manifest(manifest, troubles, began, &mut findings).await?;
                 beside = self.match_beside(&record).await?;
+                if depth != Depth::Listing
+                    && let Some(why) = self.suspected_since(run, manifest).await?
+                {
+                    tracing::error!(plan = self.plan, run, why, "a run turns out to be suspicious");
+                    beside.push(format!("run {run} is suspicious: {why}"));
+                }
             }
         }
-        let (contents, covered) = self.store.archive_coverage(&self.plan).await?;
+        let (contents, covered, unread) = self.store.archive_coverage(&self.plan).await?;
         let pending = self.store.archive_unhashed_count(&self.plan).await?;
         let contents = contents + pending;
-        let weekly = (contents * i64::from(self.spec.sample_percent)).div_euclid(100).max(1);
-        let days_to_full_coverage = (contents - covered).max(0) * 7 / weekly;
+        let sample = (contents * i64::from(self.spec.sample_percent)).div_euclid(100);
+        let unread = unread + pending;
+        let days_to_full_coverage = days_to_full_coverage(unread, covered.max(sample));
         Ok(Verified {
             run: run.to_owned(),
             depth,
@@ -188,6 +196,7 @@ impl Archiver {
             pending,
             contents,
             covered,
+            unread,
             days_to_full_coverage,
             findings: findings.0,
             beside,
@@ -237,6 +246,12 @@ impl Archiver {
     }
 }
 
+/// Days until what was never read is, where so many contents are read in a week. What was put last is read last. Pure.
+fn days_to_full_coverage(unread: i64, weekly: i64) -> i64 {
+    let days = unread.max(0).saturating_mul(7);
+    days / weekly.max(1) + i64::from(days % weekly.max(1) > 0)
+}
+
 /// Where no run is left, it is said which there were.
 fn told_of(gone: &[Vanished], error: ArchiveError) -> ArchiveError {
     match error {
@@ -255,6 +270,17 @@ fn told_of(gone: &[Vanished], error: ArchiveError) -> ArchiveError {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_what_was_never_read_is_still_to_be_covered_and_a_faster_pace_counts() {
+        // 1,000 contents, a sample of 5 %: in the first week, in the nineteenth, and once all were read.
+        assert_eq!(days_to_full_coverage(950, 50), 133);
+        assert_eq!(days_to_full_coverage(50, 50), 7);
+        assert_eq!(days_to_full_coverage(0, 50), 0);
+        // A sample each day.
+        assert_eq!(days_to_full_coverage(650, 350), 13);
+        assert_eq!(days_to_full_coverage(3, 0), 21, "one at least is read in a sample");
+    }
+
     fn verified(depth: Depth, objects: u64, objects_read: u64, read: u64) -> Verified {
         Verified {
             run: "20261101T010000Z-a".to_owned(),
@@ -266,6 +292,7 @@ mod tests {
             pending: 0,
             contents: 40,
             covered: 0,
+            unread: 0,
             days_to_full_coverage: 0,
             findings: Vec::new(),
             beside: Vec::new(),

@@ -206,13 +206,14 @@ fn print_verified(verified: &verify::Verified) -> Result<(), CliError> {
         String::new()
     };
     output::line(format!(
-        "run {}: {} objects, the contents of {} of them read again now; of the archive's contents {} of {} were{frozen}; {} within seven days, all of them in {} days at this rate",
+        "run {}: {} objects, the contents of {} of them read again now; of the archive's contents {} of {} were{frozen}; {} within seven days; {} never yet, and all of these in {} days at this pace",
         verified.run,
         verified.objects,
         verified.objects_read,
         verified.read,
         verified.contents,
         verified.covered,
+        verified.unread,
         verified.days_to_full_coverage
     ))?;
     output::line(match (verified.findings.is_empty(), verified.beside.is_empty()) {

@@ -24,6 +24,8 @@ pub(super) struct Archive {
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
     copying_bytes: GaugeVec,
+    copying_bytes_of: GaugeVec,
+    copying_left: GaugeVec,
     /// One that has no value before the first tick: zero would be a date.
     tick: GaugeVec,
     due: GaugeVec,
@@ -71,6 +73,14 @@ impl Archive {
                 "archive_run_copied_bytes",
                 "Bytes that the run that goes on has copied.",
             )?,
+            copying_bytes_of: of_plan(
+                "archive_run_bytes",
+                "Bytes that the run that goes on has to copy, as far as it has listed.",
+            )?,
+            copying_left: of_plan(
+                "archive_run_left_seconds",
+                "How long the run that goes on will still copy; no series before it has listed all.",
+            )?,
             tick: families.float_gauges(
                 "scheduler_tick_timestamp_seconds",
                 "When any daemon last looked at all schedules.",
@@ -101,6 +111,8 @@ impl Archive {
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
             set(&self.copying_bytes, fact.copying_bytes.map(float));
+            set(&self.copying_bytes_of, fact.copying_bytes_of.map(float));
+            set(&self.copying_left, fact.copying_left);
         }
     }
 
@@ -109,7 +121,8 @@ impl Archive {
         let rest =
             [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         let truth = [&self.dangling, &self.dangling_limit, &self.orphans];
-        all.into_iter().chain(rest).chain(truth).for_each(GaugeVec::reset);
+        let ends = [&self.copying_bytes_of, &self.copying_left];
+        all.into_iter().chain(rest).chain(truth).chain(ends).for_each(GaugeVec::reset);
     }
 
     pub(super) fn schedules_are(&self, tick: Option<DateTime<Utc>>, next: &[Next]) {

@@ -210,6 +210,8 @@ fn all() -> Metrics {
         missing: 0,
         copying_objects: Some(1),
         copying_bytes: Some(1),
+        copying_bytes_of: Some(1),
+        copying_left: Some(1.0),
         copying_of: Some(1),
         dangling: Some(1),
         orphans: Some(1),

@@ -252,10 +252,11 @@ impl Store {
             .map(drop)
     }
 
-    /// Contents that the archive holds, and those read again within the last week.
-    pub async fn archive_coverage(&self, plan: &str) -> Result<(i64, i64)> {
+    /// Contents that the archive holds; of these, those read again within the last week, and those that never were.
+    pub async fn archive_coverage(&self, plan: &str) -> Result<(i64, i64, i64)> {
         sqlx::query_as(
-            "SELECT count(*), count(*) FILTER (WHERE verified_at BETWEEN now() - interval '7 days' AND now()) FROM archive_objects WHERE plan = $1",
+            "SELECT count(*), count(*) FILTER (WHERE verified_at BETWEEN now() - interval '7 days' AND now()),
+                count(*) FILTER (WHERE verified_at IS NULL OR verified_at > now()) FROM archive_objects WHERE plan = $1",
         )
         .bind(plan)
         .fetch_one(&self.pool)

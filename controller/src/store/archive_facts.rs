@@ -29,6 +29,10 @@ pub struct ArchiveFacts {
     pub copying_objects: Option<i64>,
     /// Bytes that it has copied.
     pub copying_bytes: Option<i64>,
+    /// Bytes that it has to copy, as far as it has listed.
+    pub copying_bytes_of: Option<i64>,
+    /// Seconds until it has copied all; not known before it has listed all.
+    pub copying_left: Option<f64>,
     /// Objects that it has listed so far.
     pub copying_of: Option<i64>,
     /// Rows of the newest backup that was compared whose object is missing, in the archive run that lacks the fewest: it is the one
@@ -48,7 +52,8 @@ impl Store {
                 coalesce(newest.suspicious, false) AS suspicious, newest.damaged IS NOT NULL AS damaged,
                 (coalesce(jsonb_array_length(newest.status -> 'missing'), 0)
                     + coalesce(jsonb_array_length(newest.status -> 'lost'), 0))::bigint AS missing,
-                truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes, open.objects AS copying_of
+                truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes,
+                open.due_bytes AS copying_bytes_of, open.seconds_left AS copying_left, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
                 AS newest ON true

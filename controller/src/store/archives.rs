@@ -29,6 +29,14 @@ pub struct ArchiveRow {
     pub done_objects: i64,
     /// Bytes that were copied so far.
     pub done_bytes: i64,
+    /// Bytes that have to be copied, as far as the listing has shown.
+    pub due_bytes: i64,
+    /// Objects copied in a second, while it goes on.
+    pub objects_per_second: Option<f64>,
+    /// Bytes copied in a second, while it goes on.
+    pub bytes_per_second: Option<f64>,
+    /// Seconds until all is copied, when this was last written; not known before all is listed.
+    pub seconds_left: Option<f64>,
     /// Objects that had to be copied.
     pub changed_objects: Option<i64>,
     /// Their bytes.
@@ -37,6 +45,8 @@ pub struct ArchiveRow {
     pub duration_seconds: Option<f64>,
     /// More changed than the plan allows.
     pub suspicious: bool,
+    /// Why, where that turned out when contents were hashed that the store had copied by itself: sentences.
+    pub suspected: Value,
     /// When it was last verified, without finding anything.
     pub verified_at: Option<DateTime<Utc>>,
     /// How deeply: a `sample`, or in `full`.
@@ -89,8 +99,8 @@ pub struct Copied {
     pub pending: Option<Pending>,
 }
 
-const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, changed_objects,
-    changed_bytes, duration_seconds, suspicious, verified_at, verified_depth, verified_objects, damaged, message, status FROM archives";
+const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, due_bytes,
+    objects_per_second, bytes_per_second, seconds_left, changed_objects, changed_bytes, duration_seconds, suspicious, suspected, verified_at, verified_depth, verified_objects, damaged, message, status FROM archives";
 
 impl Store {
     /// The runs of a plan, newest first.
@@ -144,30 +154,6 @@ impl Store {
             .await
             .map_err(StoreError::query("archive.rename"))
             .map(drop)
-    }
-
-    /// How far a run is.
-    pub async fn archive_progress(
-        &self,
-        id: i64,
-        objects: i64,
-        bytes: i64,
-        total: Option<i64>,
-        total_bytes: Option<i64>,
-    ) -> Result<()> {
-        sqlx::query(
-            "UPDATE archives SET done_objects = $2, done_bytes = $3, objects = coalesce($4, objects), bytes = coalesce($5, bytes),
-                heartbeat_at = now() WHERE id = $1",
-        )
-        .bind(id)
-        .bind(objects)
-        .bind(bytes)
-        .bind(total)
-        .bind(total_bytes)
-        .execute(&self.pool)
-        .await
-        .map_err(StoreError::query("archive.progress"))
-        .map(drop)
     }
 
     /// Stores what was copied: one transaction for many. Safe to repeat.
@@ -235,6 +221,21 @@ impl Store {
         .await
         .map(|done| done.rows_affected() > 0)
         .map_err(StoreError::query("archive.accept"))
+    }
+
+    /// A run turned out to be suspicious, and why; one that somebody has accepted stays so. Safe to repeat.
+    pub async fn archive_is_suspected(&self, plan: &str, run: &str, why: &[String]) -> Result<bool> {
+        sqlx::query(
+            "UPDATE archives SET suspicious = true, suspected = $3
+             WHERE plan = $1 AND run = $2 AND phase = 'Complete' AND accepted_at IS NULL",
+        )
+        .bind(plan)
+        .bind(run)
+        .bind(Value::from(why.to_vec()))
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(StoreError::query("archive.suspected"))
     }
 
     /// A run is whole: its manifest is there.
@@ -368,10 +369,15 @@ pub(crate) fn a_row(run: &str) -> ArchiveRow {
         bytes: None,
         done_objects: 0,
         done_bytes: 0,
+        due_bytes: 0,
+        objects_per_second: None,
+        bytes_per_second: None,
+        seconds_left: None,
         changed_objects: None,
         changed_bytes: None,
         duration_seconds: None,
         suspicious: false,
+        suspected: Value::Null,
         verified_at: None,
         verified_depth: None,
         verified_objects: None,

@@ -38,7 +38,7 @@ pub struct Thing {
     /// The digest of its content.
     pub sha256: String,
     /// Its headers: media type, cache control, disposition, encoding, language.
-    pub headers: [Option<String>; 5],
+    pub headers: [Option<String>; 7],
     /// Its metadata.
     pub metadata: BTreeMap<String, String>,
     /// Its tags.
@@ -124,6 +124,8 @@ impl Shelf {
             .content_disposition("attachment; filename=\"a b.pdf\"")
             .content_encoding("identity")
             .content_language("fr")
+            .expires(aws_sdk_s3::primitives::DateTime::from_secs(1_956_528_000))
+            .website_redirect_location("/elsewhere.pdf")
             .metadata("dossier", "75-2026/ 3 & more")
             .metadata("empty-ish", "-")
             .acl(ObjectCannedAcl::PublicRead);
@@ -185,6 +187,8 @@ impl Shelf {
             found.content_disposition,
             found.content_encoding,
             found.content_language,
+            found.expires_string,
+            found.website_redirect_location,
         ];
         let bytes = found.body.collect().await.expect("its bytes").into_bytes();
         Thing {

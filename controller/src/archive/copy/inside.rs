@@ -51,7 +51,7 @@ impl Copier {
             sha256: None,
         };
         let found = Found { size: listed.size, ..found };
-        self.done(listed, found, acl?, Kept::Pending(pending)).await.map(Some)
+        self.done(listed, found, (acl?, false), Kept::Pending(pending)).await.map(Some)
     }
 
     /// Whether the copy under `key`, which bears `etag`, is to be taken for what the source has, until it is hashed. `false`: one of the two

@@ -68,25 +68,26 @@ impl Copier {
             }
         }
         if whole.first.as_ref().is_some_and(|first| claimed(first).is_some()) {
-            self.as_claimed(listed, version.as_deref(), &etag, whole.hashes.clone()).await?;
+            whole.is_odd = !self.as_claimed(listed, version.as_deref(), &etag, whole.hashes.clone()).await?;
         }
         Ok(Some(whole))
     }
 
-    /// Whether the source sent what its entity tag says, where that is the MD5 of all of it.
+    /// Whether the source sent what its entity tag says, where that is the MD5 of all of it. If not, it sent the same twice.
     async fn as_claimed(
         &self,
         listed: &ObjectSummary,
         version: Option<&str>,
         etag: &str,
         hashes: Hashes,
-    ) -> Result<()> {
-        let Some(md5) = hashes.md5 else { return Ok(()) };
+    ) -> Result<bool> {
+        let Some(md5) = hashes.md5 else { return Ok(true) };
         if !is_md5(etag) || etag == hex::encode(md5.finalize()) {
-            return Ok(());
+            return Ok(true);
         }
         let want = Want { version, etag: Some(etag), range: None };
-        self.twice(listed, want, (listed.size, hashes.sha256.finalize().into())).await
+        self.twice(listed, want, (listed.size, hashes.sha256.finalize().into())).await?;
+        Ok(false)
     }
 
     /// One part: read by its range, hashed and sent on as it comes; read again if either side breaks.
@@ -199,7 +200,8 @@ impl Copier {
         let stored = Stored { sha256, size, noise: whole.noise, locked_until };
         let found = whole.first.ok_or_else(|| short(&listed.key, 0, listed.size))?;
         let acl = self.acl(&listed.key, found.version.as_deref()).await?;
-        self.done(listed, Found { size: listed.size, ..found }, acl, Kept::Hashed(stored)).await
+        let found = Found { size: listed.size, ..found };
+        self.done(listed, found, (acl, whole.is_odd), Kept::Hashed(stored)).await
     }
 }
 
@@ -211,6 +213,8 @@ struct Whole {
     noise: bool,
     /// The store named another tag for a part than its MD5.
     is_doubtful: bool,
+    /// The source's tag looks like an MD5, and is not that of what it sends.
+    is_odd: bool,
 }
 
 impl Whole {
@@ -218,7 +222,7 @@ impl Whole {
         // Computed only where the source claims one.
         let md5 = is_md5(&listed.etag).then(Md5::new);
         let hashes = Hashes { sha256: Sha256::new(), md5 };
-        Self { hashes, first: None, etags: Vec::new(), noise: false, is_doubtful: false }
+        Self { hashes, first: None, etags: Vec::new(), noise: false, is_doubtful: false, is_odd: false }
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Done {
     pub kept: Kept,
     /// It was another one than the listing showed.
     pub replaced: bool,
+    /// Its entity tag looks like an MD5, and is not that of the bytes that the source sends, twice.
+    pub is_odd: bool,
 }
 
 /// What became of an object that was to be copied.

@@ -24,7 +24,7 @@ pub(super) fn without(error: ArchiveError, key: &str) -> Result<Outcome> {
             "it is replaced faster than it can be read".to_owned()
         }
         ArchiveError::Outside { source, .. }
-            if source.is_broken() || (source.is_refused() && !source.is_of_all()) =>
+            if source.is_broken() || source.is_mismatch() || (source.is_refused() && !source.is_of_all()) =>
         {
             Chain(&error).to_string()
         }

@@ -53,12 +53,14 @@ impl Archiver {
         let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
             return Ok(false);
         };
-        // A store names a type where none was sent.
+        // A store names a type where none was sent, and one that makes no websites keeps no place to send readers to.
+        let wanted = entry.headers();
         let seen = Headers {
             content_type: head.metadata.content_type.filter(|_| entry.content_type.is_some()),
+            website_redirect: head.metadata.website_redirect.or_else(|| wanted.website_redirect.clone()),
             ..head.metadata
         };
-        if head.size != entry.size || seen != entry.headers() {
+        if head.size != entry.size || seen != wanted {
             return Ok(false);
         }
         if entry.md5().is_some_and(|md5| md5 == head.etag) {

@@ -74,6 +74,10 @@ impl Archiver {
         let content = entry.content_key(&self.vault.prefix);
         let how = match error {
             ArchiveError::Damaged { what, .. } if *what == content => error.to_string(),
+            // The archive's store says so itself, however often it is asked.
+            ArchiveError::Inside { source, .. } if source.is_mismatch() => {
+                format!("{content} is damaged: {source}")
+            }
             // Which side lacks something is not in every answer.
             ArchiveError::Inside { source, .. } | ArchiveError::Outside { source, .. }
                 if source.is_not_found()
@@ -96,6 +100,12 @@ impl Archiver {
     /// Whether the target refuses this one object, whose key or headers it may not take, and not whatever it is asked for.
     pub(super) fn is_refused_alone(error: &ArchiveError) -> bool {
         matches!(error, ArchiveError::Outside { source, .. } if source.is_refused() && !source.is_of_all())
+    }
+
+    /// Whether only this content does not come: others did, and the archive's store tells of it all the same.
+    pub(super) async fn is_cut_alone(&self, entry: &Entry, error: &ArchiveError) -> bool {
+        matches!(error, ArchiveError::Inside { source, .. } if source.is_cut())
+            && matches!(self.look_inside(&entry.content_key(&self.vault.prefix)).await, Ok(Some(_)))
     }
 
     /// The run does not pass for whole any more. What a verification found of it says more, and stays.

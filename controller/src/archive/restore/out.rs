@@ -22,6 +22,7 @@ impl Archiver {
     pub(super) async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
         let content = entry.content_key(&self.vault.prefix);
         if order.server_side && entry.size <= ONE_COPY {
+            self.is_told_by_its_tag(entry, &content).await?;
             let (from, to) =
                 ((self.vault.bucket.as_str(), content.as_str()), (order.to.bucket.as_str(), key));
             let copied = order.to.s3.copy_as(from, to, entry.size, &entry.headers()).await;
@@ -32,6 +33,15 @@ impl Archiver {
         } else {
             self.large_out(entry, &content, key, order).await
         }
+    }
+
+    /// The store copies what it holds, whatever that is by now, and a tag that is no MD5 tells nothing of it: then the content is read
+    /// here first, and what is damaged is not handed on.
+    async fn is_told_by_its_tag(&self, entry: &Entry, content: &str) -> Result<()> {
+        if entry.md5().is_some() || entry.sha256.is_empty() {
+            return Ok(());
+        }
+        proven(entry, content, &self.hash_inside(content).await?)
     }
 
     async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {

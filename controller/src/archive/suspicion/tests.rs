@@ -50,6 +50,19 @@ fn of_an_empty_run_nothing_can_be_said() {
     assert_eq!(suspicion(&Changes::default(), &SuspicionSpec::default()), None);
 }
 
+#[test]
+fn a_part_that_was_read_stands_for_all_if_it_is_large_enough() {
+    let spec = SuspicionSpec::default();
+    // A tenth was rewritten, and half of that was read: all of it is noise.
+    let told = suspicion_of_part(&changes(1_000, 0, 100, 50), 50, &spec).expect("suspicious");
+    assert!(told.contains("of all 100 that would be 100 of 1000 objects (10.0 %)"), "{told}");
+    assert_eq!(suspicion_of_part(&changes(1_000, 0, 100, 49), 49, &spec), None, "too few were read");
+    assert_eq!(suspicion_of_part(&changes(1_000, 0, 100, 25), 50, &spec), None, "50 of 1,000 are allowed");
+    // All that was rewritten was read.
+    assert!(suspicion_of_part(&changes(40, 0, 3, 3), 3, &spec).is_some());
+    assert_eq!(suspicion_of_part(&changes(40, 0, 0, 0), 0, &spec), None);
+}
+
 proptest! {
     #[test]
     fn no_count_is_too_large(before: u64, deleted: u64, rewritten: u64, scrambled: u64) {

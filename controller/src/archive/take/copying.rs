@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::holdings::Holdings;
+use super::pace::{Share, pace};
 use super::{BATCH, Meter};
 use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
@@ -16,23 +17,50 @@ use crate::archive::gate::Gate;
 use crate::archive::known::Known;
 use crate::archive::walk::{Before, Changed, Spool, Walked, walk};
 use crate::archive::{Archiver, manifest};
-use crate::runtime::tasks::aside;
-use crate::store::{ArchiveRow, Copied};
+use crate::providers::s3::ObjectSummary;
+use crate::runtime::tasks::{Aside, aside};
+use crate::store::{ArchiveRow, Copied, Progress};
 
 /// How long they are gathered at most.
 const GATHER: Duration = Duration::from_millis(500);
 /// How often the row shows the progress.
 const BEAT: Duration = Duration::from_secs(1);
+/// Pages that are read ahead.
+const AHEAD: usize = 4;
+
+/// The source's list, read ahead on whatever core is free. A failure is the last thing that comes.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
+    // It ends with whoever reads.
+    _reader: Aside<()>,
+}
+
 impl Archiver {
-    /// Lists, decides and copies, all at once.
+    /// Begins to list the source.
+    pub(super) fn listing(&self) -> Listing {
+        let (sender, pages) = mpsc::channel(AHEAD);
+        let source = self.source.clone();
+        let reader = aside(async move {
+            let listing = source.s3.list_pages_in_order(&source.bucket, "");
+            let mut listing = std::pin::pin!(listing.map_err(ArchiveError::outside("listing the bucket")));
+            while let Some(page) = listing.next().await {
+                if sender.send(page).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Listing { pages, _reader: reader }
+    }
+
+    /// Decides and copies what is listed, all at once.
     pub(super) async fn copy_changes(
         &self,
         row: &ArchiveRow,
-        before: Option<PathBuf>,
+        (before, listing): (Option<PathBuf>, Listing),
         spool: &Path,
         meter: &Meter,
     ) -> Result<Walked> {
-        let (pages, listing) = mpsc::channel(4);
         let (changed, due) = mpsc::channel(1_024);
         let (done, copied) = mpsc::channel(BATCH);
         let before = Before::new(before.map(manifest::lines)).read_again(self.spec.refresh_metadata);
@@ -42,36 +70,24 @@ impl Archiver {
         };
         let known = Arc::new(Known::new(self));
         let holdings = Holdings::of(self, Arc::clone(&known));
-        let walked = walk(listing, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
+        let walked = walk(listing.pages, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
         let copier = Copier::new(
             self.clone(),
             row.run.clone(),
             (Arc::clone(&meter.acls), Arc::clone(&meter.tags)),
             known,
         );
-        let ((), walked, (), ()) = futures::try_join!(
+        let (walked, (), ()) = futures::try_join!(
             async {
-                self.list(&pages).await;
-                drop(pages);
-                Ok(())
+                let walked = walked.await?;
+                meter.decided.cancel();
+                Ok(walked)
             },
-            walked,
             Box::pin(self.copy_all(copier, due, done, meter)),
             self.keep_notes(row.id, copied),
         )?;
         meter.complete.cancel();
         Ok(walked)
-    }
-
-    /// Reads the listing ahead. A failure is the last thing that is sent.
-    async fn list(&self, pages: &mpsc::Sender<Result<Vec<crate::providers::s3::ObjectSummary>>>) {
-        let listing = self.source.s3.list_pages_in_order(&self.source.bucket, "");
-        let mut listing = std::pin::pin!(listing.map_err(ArchiveError::outside("listing the bucket")));
-        while let Some(page) = listing.next().await {
-            if pages.send(page).await.is_err() {
-                return;
-            }
-        }
     }
 
     /// Copies as many at once as the stores bear.
@@ -89,6 +105,7 @@ impl Archiver {
         due.map(Ok::<_, ArchiveError>)
             .try_for_each_concurrent(self.concurrency, |changed| async move {
                 meter.due.fetch_add(1, Ordering::Relaxed);
+                meter.due_bytes.fetch_add(changed.listed.size, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let (copying, listed, known) =
                     (Arc::clone(copier), changed.listed.clone(), changed.known.clone());
@@ -104,7 +121,8 @@ impl Archiver {
                 let note = Self::note(copier, changed, copied, meter).await?;
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })
-            .await
+            .await?;
+        copier.is_open()
     }
 
     /// What is kept of a copy.
@@ -122,6 +140,10 @@ impl Archiver {
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
+        if done.is_odd {
+            meter.odd.fetch_add(1, Ordering::Relaxed);
+            meter.first_odd.get_or_init(|| done.entry.key.clone());
+        }
         let same = changed.before.as_ref().is_some_and(|before| before.is_same_content(&done.entry));
         meter.same.fetch_add(u64::from(same), Ordering::Relaxed);
         let entry = serde_json::to_value(&done.entry).unwrap_or_default();
@@ -160,12 +182,9 @@ impl Archiver {
 
     /// Shows the progress in the row until everything is copied.
     pub(super) async fn beat(&self, archive: i64, meter: &Meter) -> Result<()> {
-        let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let began = Instant::now();
         while !meter.complete.is_cancelled() {
-            let unchanged = signed(&meter.listed) - signed(&meter.due);
-            let done = unchanged.max(0) + signed(&meter.copied);
-            let total = Some(signed(&meter.listed));
-            self.store.archive_progress(archive, done, signed(&meter.bytes), total, None).await?;
+            self.store.archive_progress(archive, &meter.progress(began.elapsed())).await?;
             tokio::select! {
                 () = tokio::time::sleep(BEAT) => {}
                 () = meter.complete.cancelled() => {}
@@ -173,6 +192,23 @@ impl Archiver {
             }
         }
         Ok(())
+    }
+}
+
+impl Meter {
+    /// How far the run is after `elapsed`.
+    fn progress(&self, elapsed: Duration) -> Progress {
+        let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let (listed, due, copied) = (signed(&self.listed), signed(&self.due), signed(&self.copied));
+        let (bytes, due_bytes) = (signed(&self.bytes), signed(&self.due_bytes));
+        let (objects, size) = (Share { done: copied, of: due }, Share { done: bytes, of: due_bytes });
+        Progress {
+            objects: (listed - due).max(0) + copied,
+            of: listed,
+            bytes,
+            due_bytes,
+            pace: pace(elapsed, objects, size, self.decided.is_cancelled()),
+        }
     }
 }
 

@@ -100,6 +100,15 @@ impl<'a> Holdings<'a> {
 }
 
 impl Holdings<'_> {
+    /// The digests of those that were hashed of what the store copied by itself.
+    pub(super) async fn hashed(&self, names: &[String]) -> Result<HashMap<String, Vec<u8>>> {
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let known = self.archiver.store.archive_pending(&self.archiver.plan, names).await?;
+        Ok(known.into_iter().filter_map(|one| Some((one.name, one.sha256?))).collect())
+    }
+
     async fn look_pending(&self, names: Vec<String>) -> Result<HashMap<String, Option<String>>> {
         let (archiver, vault) = (self.archiver, &self.archiver.vault);
         let mut held = archiver.store.archive_pending(&archiver.plan, &names).await?;

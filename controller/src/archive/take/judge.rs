@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use reprise_crds::plan::CopyMode;
+
+use super::holdings::Holdings;
 use super::latest::Latest;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{ChangeCounts, Record};
 use crate::archive::manifest::{self, Line};
-use crate::archive::suspicion::{Changes, scrambled, suspicion};
+use crate::archive::suspicion::{Changes, scrambled, suspicion, suspicion_of_part};
 use crate::archive::walk::Before;
 
 /// Digests that are looked up together.
@@ -29,21 +32,46 @@ impl Archiver {
         }
         let before = folder.join("trusted");
         let Some(trusted) = self.newest_trusted(&before).await? else { return Ok(Vec::new()) };
-        let changes = self.changes(&before, &folder.join("manifest")).await?;
+        let (changes, _) = self.changes(&before, &folder.join("manifest")).await?;
         let told = suspicion(&changes, limits).unwrap_or_default();
         Ok(told.into_iter().map(|why| format!("since run {}: {why}", trusted.run)).collect())
     }
 
-    /// Not suspicious, or accepted by somebody.
+    /// What of a run's objects turned into noise is not known when their store copies them by itself. By now more of them were read: is the run
+    /// suspicious? Its manifest is `manifest`. It is marked, and the reason told.
+    pub(in crate::archive) async fn suspected_since(
+        &self,
+        run: &str,
+        manifest: &Path,
+    ) -> Result<Option<String>> {
+        let (record, _) = self.vault.record(run).await?;
+        if self.spec.mode != CopyMode::ServerSide || !self.trusts(&record).await? {
+            return Ok(None);
+        }
+        let before = manifest.with_extension("trusted");
+        let Some(trusted) = self.newest_trusted_before(Some(run), &before).await? else { return Ok(None) };
+        let (changes, known) = self.changes(&before, manifest).await?;
+        let Some(why) = suspicion_of_part(&changes, known, &self.spec.suspicious) else { return Ok(None) };
+        let why = format!("since run {}: {why}", trusted.run);
+        let marked = self.store.archive_is_suspected(&self.plan, run, std::slice::from_ref(&why)).await?;
+        Ok(marked.then_some(why))
+    }
+
+    /// Not suspicious, or accepted by somebody. What our own row says may be newer than the record.
     async fn trusts(&self, record: &Record) -> Result<bool> {
         let rows = self.store.archives(&self.plan).await?;
-        let accepted = || rows.iter().any(|row| row.run == record.run && !row.suspicious);
-        Ok(record.suspicious.is_empty() || accepted())
+        let row = rows.iter().find(|row| row.run == record.run);
+        Ok(row.map_or(record.suspicious.is_empty(), |row| !row.suspicious))
     }
 
     /// The newest run that is trusted and whole, its manifest in `file`.
     async fn newest_trusted(&self, file: &Path) -> Result<Option<Record>> {
-        for run in self.vault.runs().await?.into_iter().rev() {
+        self.newest_trusted_before(None, file).await
+    }
+
+    async fn newest_trusted_before(&self, end: Option<&str>, file: &Path) -> Result<Option<Record>> {
+        let runs = self.vault.runs().await?;
+        for run in runs.into_iter().rev().filter(|run| end.is_none_or(|end| run.as_str() < end)) {
             match self.trusted(&run, file).await {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => {}
@@ -65,11 +93,11 @@ impl Archiver {
         Ok(Some(record))
     }
 
-    /// What became of the objects of one manifest in another.
-    pub(super) async fn changes(&self, before: &Path, now: &Path) -> Result<Changes> {
+    /// What became of the objects of one manifest in another; and of how many that were rewritten it is known whether they are noise.
+    pub(super) async fn changes(&self, before: &Path, now: &Path) -> Result<(Changes, u64)> {
         let mut before = Before::new(Some(manifest::lines(before.to_owned())));
         let mut now = Before::new(Some(manifest::lines(now.to_owned())));
-        let (mut changes, mut rewritten) = (Changes::default(), Vec::new());
+        let (mut changes, mut rewritten, mut known) = (Changes::default(), Vec::new(), 0);
         while let Some(old) = before.next().await? {
             changes.before += 1;
             match now.at(&old.entry.key).await? {
@@ -81,21 +109,30 @@ impl Archiver {
                 }
             }
             if rewritten.len() >= BATCH {
-                changes.scrambled += self.scrambled(&std::mem::take(&mut rewritten)).await?;
+                let (turned, read) = self.scrambled(&std::mem::take(&mut rewritten)).await?;
+                (changes.scrambled, known) = (changes.scrambled + turned, known + read);
             }
         }
-        changes.scrambled += self.scrambled(&rewritten).await?;
-        Ok(changes)
+        let (turned, read) = self.scrambled(&rewritten).await?;
+        changes.scrambled += turned;
+        Ok((changes, known + read))
     }
 
-    /// How many of these turned into noise.
-    async fn scrambled(&self, pairs: &[(Line, Line)]) -> Result<u64> {
-        let digest = |line: &Line| hex::decode(&line.entry.sha256).unwrap_or_default();
+    /// How many of these turned into noise, of how many of which that is known.
+    async fn scrambled(&self, pairs: &[(Line, Line)]) -> Result<(u64, u64)> {
+        let lines = || pairs.iter().flat_map(|(old, new)| [old, new]);
+        let names: Vec<_> = lines().filter_map(|line| line.entry.pending.clone()).collect();
+        let hashed = Holdings::new(self).hashed(&names).await?;
+        let digest = |line: &Line| match &line.entry.pending {
+            Some(name) => hashed.get(name).cloned().unwrap_or_default(),
+            None => hex::decode(&line.entry.sha256).unwrap_or_default(),
+        };
         let digests: Vec<_> = pairs.iter().flat_map(|(old, new)| [digest(old), digest(new)]).collect();
         let held = self.store.archive_holds(&self.plan, &digests).await?;
         let noise: HashMap<_, _> = held.into_iter().map(|(digest, _, noise, _)| (digest, noise)).collect();
         let of = |line: &Line| noise.get(&digest(line)).copied();
-        let turned = |(old, new): &&(Line, Line)| matches!((of(old), of(new)), (Some(before), Some(after)) if scrambled(before, after));
-        Ok(pairs.iter().filter(turned).count() as u64)
+        let known: Vec<_> = pairs.iter().filter_map(|(old, new)| Some((of(old)?, of(new)?))).collect();
+        let turned = known.iter().filter(|(before, after)| scrambled(*before, *after)).count();
+        Ok((turned as u64, known.len() as u64))
     }
 }

@@ -89,6 +89,19 @@ async fn what_was_copied_before_the_cut_is_not_copied_again_unless_it_changed() 
 }
 
 #[tokio::test]
+async fn what_was_copied_before_the_cut_under_another_date_or_size_is_copied_again() {
+    let of = |size, seconds| {
+        let modified = chrono::DateTime::from_timestamp(seconds, 0);
+        ObjectSummary { size, modified, ..listed("a", "") }
+    };
+    // Where lists have no tags, or an object was put again with the same bytes, these alone tell.
+    for (now, expected) in [(of(3, 0), vec!["a"]), (of(4, 0), vec!["a"]), (listed("a", ""), vec![])] {
+        let (_, copied, _) = run(vec![], vec![now], vec![("a", "")]).await;
+        assert_eq!(copied, expected);
+    }
+}
+
+#[tokio::test]
 async fn what_was_copied_before_the_cut_and_is_lost_is_copied_again() {
     let now = vec![listed("a", "1"), listed("b", "1")];
     let (_, copied, _) = run_with(vec![], now, vec![("a", "1"), ("b", "1")], &["old-a"]).await;

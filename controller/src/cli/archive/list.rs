@@ -34,7 +34,7 @@ fn document(row: &ArchiveRow) -> Value {
     json!({
         "run": row.run, "phase": row.phase, "startedAt": row.started_at, "finishedAt": row.finished_at,
         "objects": row.objects, "bytes": row.bytes, "changedObjects": row.changed_objects, "changedBytes": row.changed_bytes,
-        "durationSeconds": row.duration_seconds, "suspicious": row.suspicious, "suspicions": told(row, "suspicious"),
+        "durationSeconds": row.duration_seconds, "suspicious": row.suspicious, "suspicions": suspicions(row),
         "verifiedAt": row.verified_at, "verifiedDepth": row.verified_depth, "verifiedObjects": row.verified_objects, "damaged": row.damaged, "message": row.message,
         "missing": told(row, "missing"), "lost": told(row, "lost"),
     })
@@ -43,6 +43,12 @@ fn document(row: &ArchiveRow) -> Value {
 /// What the run's record, and what was found of it since, has under `what`.
 fn told<'a>(row: &'a ArchiveRow, what: &str) -> Vec<&'a str> {
     row.status[what].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Why a run is suspicious: what was seen when it was taken, and what turned out since.
+fn suspicions(row: &ArchiveRow) -> Vec<&str> {
+    let since = row.suspected.as_array().into_iter().flatten().filter_map(Value::as_str);
+    told(row, "suspicious").into_iter().chain(since).collect()
 }
 
 fn print(rows: &[ArchiveRow]) -> Result<(), CliError> {
@@ -83,7 +89,7 @@ fn note(row: &ArchiveRow) -> String {
     let reasons = |what: &str| told(row, what).join("; ");
     let parts = [
         row.damaged.clone(),
-        row.suspicious.then(|| format!("suspicious: {}", reasons("suspicious"))),
+        row.suspicious.then(|| format!("suspicious: {}", suspicions(row).join("; "))),
         Some(reasons("missing"))
             .filter(|missing| !missing.is_empty())
             .map(|why| format!("NOT ARCHIVED: {why}")),

@@ -4,14 +4,13 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
 
 use super::{Desk, failed};
 use crate::archive::format::Record;
 use crate::capture::Capture;
 use crate::cli::{CliError, Format, exit, output};
 use crate::runtime::chain::Chain;
-use crate::store::Store;
+use crate::store::{ArchiveRow, Store};
 
 /// Arguments of `archive run`.
 #[derive(Debug, clap::Args)]
@@ -102,7 +101,7 @@ fn print(record: &Record) -> Result<(), CliError> {
         output::line(format!("NOT ARCHIVED: {why}"))?;
     }
     for why in &record.unread {
-        output::line(format!("NOT READ: {why}"))?;
+        output::line(format!("NOT CERTAIN: {why}"))?;
     }
     for why in &record.suspicious {
         output::line(format!("SUSPICIOUS: {why}"))?;
@@ -112,7 +111,6 @@ fn print(record: &Record) -> Result<(), CliError> {
 
 /// Shows the running row each second; ends with the archive, from outside.
 async fn watch(store: &Store, plan: &str, format: Format) -> Result<(), CliError> {
-    let began = Instant::now();
     let mut shown = None;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -123,22 +121,27 @@ async fn watch(store: &Store, plan: &str, format: Format) -> Result<(), CliError
             continue;
         }
         shown = Some(now);
-        let seconds = began.elapsed().as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let (rate, left) = {
-            let rate = row.done_objects as f64 / seconds;
-            (rate, (row.objects.unwrap_or(0) - row.done_objects).max(0) as f64 / rate.max(0.1))
-        };
         match format {
             Format::Json => output::json_line(&json!({
-                "run": row.run, "objects": row.done_objects, "of": row.objects, "bytes": row.done_bytes, "objectsPerSecond": rate, "secondsLeft": left,
+                "run": row.run, "objects": row.done_objects, "of": row.objects, "bytes": row.done_bytes, "ofBytes": row.due_bytes,
+                "objectsPerSecond": row.objects_per_second, "bytesPerSecond": row.bytes_per_second, "secondsLeft": row.seconds_left,
             }))?,
-            Format::Text => output::line(format!(
-                "{} of {} objects listed so far are there, {} bytes copied; {rate:.0}/s, about {left:.0} s left",
-                row.done_objects,
-                row.objects.unwrap_or(0),
-                row.done_bytes
-            ))?,
+            Format::Text => output::line(progress(&row))?,
         }
     }
+}
+
+fn progress(row: &ArchiveRow) -> String {
+    let left = row
+        .seconds_left
+        .map_or_else(|| "it is still listing".to_owned(), |left| format!("about {left:.0} s left"));
+    format!(
+        "{} of {} objects listed so far are there; {} of {} bytes are copied; {:.0} objects/s, {:.1} MB/s; {left}",
+        row.done_objects,
+        row.objects.unwrap_or(0),
+        row.done_bytes,
+        row.due_bytes,
+        row.objects_per_second.unwrap_or(0.0),
+        row.bytes_per_second.unwrap_or(0.0) / 1e6,
+    )
 }

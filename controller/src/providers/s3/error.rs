@@ -47,8 +47,20 @@ pub enum S3Error {
         #[source]
         source: BoxError,
     },
+    /// Other bytes came than the store says it has: the line changed them, or they have rotted there.
+    #[error("the bytes of {call} have {name} {found}, and the store names {claimed}")]
+    Mismatch {
+        /// Which call.
+        call: &'static str,
+        /// Which checksum.
+        name: &'static str,
+        /// That of the bytes that came.
+        found: String,
+        /// That of the store.
+        claimed: String,
+    },
     /// The store answered with an error.
-    #[error("{call} was answered {status}{}", words(code, message))]
+    #[error("{call} was answered {status}{}{}", words(code, message), advice(code))]
     Status {
         /// Which call.
         call: &'static str,
@@ -96,6 +108,16 @@ pub enum S3Error {
         /// A mutating call may have been sent already.
         in_doubt: bool,
     },
+}
+
+/// What helps, where that is known and in no answer.
+fn advice(code: &str) -> &'static str {
+    match code {
+        "RequestTimeTooSkewed" => {
+            "; this machine's clock is not that of the store: set it right, or have it set (NTP)"
+        }
+        _ => "",
+    }
 }
 
 /// What the store said beside the status.
@@ -167,6 +189,16 @@ impl S3Error {
         matches!(self, Self::Status { status: 500, .. }) && matches!(self.class(), Class::Transient)
     }
 
+    /// Other bytes came than the store says that it has. Once, it may be the line; each time, they are damaged there.
+    pub fn is_mismatch(&self) -> bool {
+        matches!(self, Self::Mismatch { .. })
+    }
+
+    /// No whole answer came. Where the store answers all the same, and each time that it is asked, it is about what was asked for.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Transport { .. })
+    }
+
     /// The store refuses, for whatever reason: the same is refused again.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Status { status: 400..=499, .. }) && matches!(self.class(), Class::Terminal)
@@ -222,6 +254,7 @@ impl S3Error {
             Self::Endpoint { .. }
             | Self::Tls { .. }
             | Self::Request { .. }
+            | Self::Mismatch { .. }
             | Self::Incomplete { .. }
             | Self::Disordered { .. }
             | Self::File { .. } => false,
@@ -241,7 +274,7 @@ impl S3Error {
                 (_, 500..) => Outcome::ServerError,
                 _ => Outcome::Refused,
             },
-            Self::Incomplete { .. } | Self::Disordered { .. } => Outcome::Unreadable,
+            Self::Mismatch { .. } | Self::Incomplete { .. } | Self::Disordered { .. } => Outcome::Unreadable,
             Self::Cancelled { .. } => Outcome::Cancelled,
         }
     }
@@ -250,7 +283,7 @@ impl S3Error {
 impl Classified for S3Error {
     fn class(&self) -> Class {
         match self {
-            Self::Transport { .. } => Class::Transient,
+            Self::Transport { .. } | Self::Mismatch { .. } => Class::Transient,
             Self::Status { status, code, .. } => match (*status, code.as_str()) {
                 (429, _) | (_, "SlowDown" | "Throttling" | "RequestLimitExceeded" | "TooManyRequests") => {
                     Class::Throttled(None)

@@ -15,6 +15,7 @@ use aws_sdk_s3::{
 };
 use bytes::Bytes;
 use futures::StreamExt as _;
+use http::HeaderValue;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use md5::{Digest as _, Md5};
 use serde::Deserialize;
@@ -53,8 +54,17 @@ impl S3 {
             .set_content_disposition(headers.content_disposition.clone())
             .set_content_encoding(headers.content_encoding.clone())
             .set_content_language(headers.content_language.clone())
+            .set_website_redirect_location(headers.website_redirect.clone())
             .set_metadata(Some(headers.user.clone().into_iter().collect()));
-        let put = put.customize().config_override(limits(&self.shared, size)).send();
+        // The SDK takes dates alone, and a store what somebody sent.
+        let expires = headers.expires.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
+        let put = put.customize().config_override(limits(&self.shared, size));
+        let put = put.mutate_request(move |request| {
+            if let Some(expires) = &expires {
+                request.headers_mut().insert("expires", expires.clone());
+            }
+        });
+        let put = put.send();
         let done = self.run(call, Effect::Mutating, put).await?;
         Ok(unquoted(done.e_tag()))
     }

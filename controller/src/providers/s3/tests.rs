@@ -257,14 +257,20 @@ async fn what_travels_with_an_object_is_put_and_read_as_it_is() {
         content_disposition: Some("attachment; filename=\"é.txt\"".into()),
         content_encoding: Some("gzip".into()),
         content_language: Some("fr".into()),
+        expires: Some("Thu, 01 Jan 2032 00:00:00 GMT".into()),
+        website_redirect: Some("/elsewhere".into()),
         user: [("dossier".to_owned(), "12 é".to_owned())].into(),
     };
     let (s3, seen, _server) = store(vec![(200, &[], "")]).await;
     s3.write("b", "k", "", &sent, &Keeping::default()).await.unwrap();
     let (_, _, headers, _) = seen.lock().unwrap().remove(0);
-    for (name, value) in
-        [("content-encoding", "gzip"), ("content-language", "fr"), ("cache-control", "no-store")]
-    {
+    for (name, value) in [
+        ("content-encoding", "gzip"),
+        ("content-language", "fr"),
+        ("cache-control", "no-store"),
+        ("expires", "Thu, 01 Jan 2032 00:00:00 GMT"),
+        ("x-amz-website-redirect-location", "/elsewhere"),
+    ] {
         assert_eq!(headers[name], value);
     }
     assert_eq!(headers["x-amz-meta-dossier"].as_bytes(), "12 é".as_bytes());
@@ -276,6 +282,8 @@ async fn what_travels_with_an_object_is_put_and_read_as_it_is() {
             ("content-disposition", "attachment; filename=\"é.txt\""),
             ("content-encoding", "gzip"),
             ("content-language", "fr"),
+            ("expires", "Thu, 01 Jan 2032 00:00:00 GMT"),
+            ("x-amz-website-redirect-location", "/elsewhere"),
             ("x-amz-meta-dossier", "12 é"),
             ("x-amz-tagging-count", "2"),
             ("x-amz-version-id", "null"),

@@ -16,6 +16,8 @@ use super::{
 
 /// The media type of what nobody has named.
 const BINARY: &str = "application/octet-stream";
+/// Where a website sends its readers.
+const REDIRECT: &str = "x-amz-website-redirect-location";
 /// Before the names of what users attach to an object.
 pub(super) const USER: &str = "x-amz-meta-";
 
@@ -35,6 +37,10 @@ pub struct Headers {
     pub content_encoding: Option<String>,
     /// Its natural language.
     pub content_language: Option<String>,
+    /// When caches throw it away: a date, or whatever somebody sent.
+    pub expires: Option<String>,
+    /// Where a bucket that is a website sends its readers in place of the object.
+    pub website_redirect: Option<String>,
     /// `x-amz-meta-…`, names in lower case.
     pub user: BTreeMap<String, String>,
 }
@@ -213,6 +219,8 @@ impl Headers {
             content_disposition: text("content-disposition"),
             content_encoding: text("content-encoding").and_then(|coding| lasting(&coding)),
             content_language: text("content-language"),
+            expires: text("expires"),
+            website_redirect: text(REDIRECT),
             user: user.collect(),
         }
     }
@@ -251,7 +259,9 @@ pub(super) fn travelling<'a>(put: Ask<'a>, headers: &Headers) -> Ask<'a> {
         .header("cache-control", headers.cache_control.clone())
         .header("content-disposition", headers.content_disposition.clone())
         .header("content-encoding", headers.content_encoding.as_deref().and_then(lasting))
-        .header("content-language", headers.content_language.clone());
+        .header("content-language", headers.content_language.clone())
+        .header("expires", headers.expires.clone())
+        .header(REDIRECT, headers.website_redirect.clone());
     headers.user.iter().fold(put, |put, (name, value)| put.header(format!("{USER}{name}"), Some(value)))
 }
 

@@ -16,6 +16,16 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
     )
     .await
     .expect("written");
+    let rows = [
+        "INSERT INTO recovery_steps (request, step, milestone) VALUES ('one', 'bucket', 'addons')",
+        "INSERT INTO recovery_events (request, reason, message) VALUES ('one', 'Filed', 'it was filed')",
+        "INSERT INTO resource_ledger (request, step, kind, name, nonce, epoch) VALUES ('one', 'bucket', 'bucket', 'apilos-pra', gen_random_uuid(), 1)",
+        "INSERT INTO backup_verdicts (plan, kind, backup, rung) VALUES ('apilos', 'database', 'b1', 'asserted')",
+        "INSERT INTO archive_dumps (plan, backup, taken_at, copied_at, bytes, sha256, record) VALUES ('apilos', 'b1', now(), now(), 1, 'aa', '{}')",
+    ];
+    for row in rows {
+        old.sql(row).await.expect("written");
+    }
     let lines = old.store.snapshot().await.expect("read");
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     new.sql("DELETE FROM recovery_requests").await.expect("emptied");
@@ -26,6 +36,17 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
     assert!(new.store.plans().await.expect("read").is_empty(), "all or nothing");
     assert_eq!(new.store.take_in(&lines).await.expect("taken in"), lines.len());
     assert_eq!(new.store.plans().await.expect("read").len(), 1);
+    // What is torn down one day is torn down by the ledger, and what is chosen is chosen by the verdicts.
+    let counts = [
+        "SELECT 1 / count(*) FROM recovery_steps",
+        "SELECT 1 / count(*) FROM recovery_events",
+        "SELECT 1 / count(*) FROM resource_ledger",
+        "SELECT 1 / count(*) FROM backup_verdicts",
+        "SELECT 1 / count(*) FROM archive_dumps",
+    ];
+    for count in counts {
+        new.sql(count).await.unwrap_or_else(|error| panic!("{count}: {error}"));
+    }
     assert!(new.store.archive_has_damage("apilos").await.expect("read"), "no listing would tell");
     assert_eq!(new.store.archive_count("apilos").await.expect("read"), 1, "the listing tells of the others");
     let request = new.store.request("one").await.expect("read").expect("there");

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::proof::grade;
 
 /// Makes a key pair, and the plan that encrypts for it.
-async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
+pub(crate) async fn with_recipient(daemon: &Daemon, identity: &Path) -> Plan {
     let printed = daemon.run(&["archive", "keygen", "--out", &identity.display().to_string()]).await;
     let recipient = printed.trim();
     assert!(recipient.starts_with("age1"), "{printed}");
@@ -142,6 +142,9 @@ async fn an_estate_comes_back_from_the_archive_alone() {
         assert!(told.contains("plan apilos"), "{told}");
         let request = stage.file().await;
         stage.daemon.records().succeeded(&request).await;
+        let records = stage.daemon.records();
+        let chosen = records.step(&request, "choose-objects").await.expect("it was chosen").output;
+        assert_eq!(chosen["from"], "archive", "the code host's artifacts are another's to keep: {chosen}");
         for (app, domain) in APPS.into_iter().zip(DOMAINS) {
             let page = stage.world.visit(domain, "/").await;
             assert!(page.status.as_u16() < 400, "{app} answers {}", page.status);

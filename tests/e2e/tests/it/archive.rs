@@ -2,6 +2,7 @@
 
 mod access;
 mod alone;
+mod claims;
 mod clock;
 mod cold;
 mod cuts;

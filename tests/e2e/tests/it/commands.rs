@@ -86,7 +86,9 @@ async fn a_request_is_filed_and_followed_from_a_shell() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_run_that_is_watched_is_a_document_a_line() {
     play(&with(&[]), async |depot| {
-        depot.source.put(PRODUCTION, "a", "the content of a").await;
+        for key in ["a", "b"] {
+            depot.source.put(PRODUCTION, key, "the content of it").await;
+        }
         // Long enough for a look at how far it is.
         depot.break_source("GetObject", "/a", Some(1), Fault::Latency { ms: 3_000 });
         let said = depot.daemon.say(&Depot::words(&["run", "--watch"])).await;
@@ -94,8 +96,18 @@ async fn an_archive_run_that_is_watched_is_a_document_a_line() {
         let lines: Vec<Value> =
             said.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         let (last, before) = lines.split_last().expect("the end");
-        assert!(before.iter().any(|line| line["objectsPerSecond"].is_number()), "{}", said.out);
-        assert_eq!(last["manifest"]["objects"], 1, "{last}");
+        // One of two was copied by then, and all is listed: the end can be told.
+        let half = before.iter().find(|line| line["objects"] == 1 && line["secondsLeft"].is_number());
+        let half = half.unwrap_or_else(|| panic!("{}", said.out));
+        assert_eq!(
+            (&half["of"], &half["bytes"], &half["ofBytes"]),
+            (&2.into(), &17.into(), &34.into()),
+            "{half}"
+        );
+        for rate in ["objectsPerSecond", "bytesPerSecond", "secondsLeft"] {
+            assert!(half[rate].as_f64().is_some_and(|number| number > 0.0), "{half}");
+        }
+        assert_eq!(last["manifest"]["objects"], 2, "{last}");
     })
     .await;
 }

@@ -8,6 +8,7 @@ mod alerts;
 mod archive;
 mod backups;
 mod bad_day;
+mod captured;
 mod commands;
 mod death;
 mod dns;

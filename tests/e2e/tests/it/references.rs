@@ -55,3 +55,44 @@ async fn the_run_is_taken_that_leaves_no_row_without_its_object() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_archived_the_damage_is_passed_over_for_the_one_before_it() {
+    play(72, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let good = stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
+        let run = async |stage: &Stage| stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+        assert!(!run(stage).await.contains("SUSPICIOUS"), "{good}");
+        stage.world.owns("foreign_write: DeleteObject wrote to the bucket `apilos-production`");
+        lose_half_of_the_documents(stage).await;
+        let damaged = run(stage).await;
+        assert!(damaged.contains("SUSPICIOUS") && damaged.contains("were deleted"), "{damaged}");
+        let rows = stage.daemon.records().column("SELECT run FROM archives ORDER BY run").await;
+        let [before, after] = rows.as_slice() else { panic!("{rows:?}") };
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let records = stage.daemon.records();
+        let chosen = records.step_is(&request, "choose-objects", |step| step.phase == "Done").await.output;
+        assert_eq!(
+            (&chosen["from"], &chosen["run"]),
+            (&"archive".into(), &before.as_str().into()),
+            "{chosen}"
+        );
+        let refused = &chosen["refused"][0];
+        assert_eq!(refused["reason"], "suspicious", "{chosen}");
+        assert!(refused["backup"].as_str().is_some_and(|backup| backup.contains(after)), "{chosen}");
+    })
+    .await;
+}
+
+/// More than the plan finds normal.
+async fn lose_half_of_the_documents(stage: &Stage) {
+    let client = stage.world.production();
+    let bucket = stage.world.variable("S3_SOURCE_BUCKET");
+    let listed = client.list_objects_v2().bucket(bucket).send().await.expect("a listing");
+    for object in listed.contents().iter().step_by(2) {
+        let key = object.key().expect("a key");
+        client.delete_object().bucket(bucket).key(key).send().await.expect("deleted");
+    }
+}

@@ -5,7 +5,6 @@ use base64::Engine as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
 
-use super::cut;
 use crate::providers::s3::{Content, S3Error, proof::Proof};
 
 /// The same content; it ends with an error if its bytes are not those of the checksum in `head`. One of an object that was put in parts
@@ -36,7 +35,7 @@ fn compare(call: &'static str, sum: Box<dyn HttpChecksum>, claimed: &str) -> Res
     if found == claimed {
         return Ok(());
     }
-    Err(cut(call, format!("the bytes that came have {name} {found}, the store names {claimed}")))
+    Err(S3Error::Mismatch { call, name, found, claimed: claimed.to_owned() })
 }
 
 #[cfg(test)]

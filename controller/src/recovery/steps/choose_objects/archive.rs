@@ -133,7 +133,10 @@ async fn judge(
     let record = archiver.vault.record(run).await;
     let (record, _) = record.map_err(StepError::failed(format!("reading archive run {run}")))?;
     if row.map_or(!record.suspicious.is_empty(), |row| row.suspicious) && !named {
-        return Ok(Err(lost("suspicious", record.suspicious.join("; "))));
+        let since = row.and_then(|row| row.suspected.as_array()).into_iter().flatten();
+        let since = since.filter_map(|why| why.as_str().map(str::to_owned));
+        let why: Vec<_> = record.suspicious.into_iter().chain(since).collect();
+        return Ok(Err(lost("suspicious", why.join("; "))));
     }
     Ok(Ok(record))
 }

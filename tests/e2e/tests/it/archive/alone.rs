@@ -112,3 +112,26 @@ async fn a_key_that_the_target_does_not_take_stays_behind_alone() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_few_objects_that_are_denied_cost_themselves_and_many_in_a_row_are_a_right_that_was_taken_away() {
+    play(&Plan::example(), async |depot| {
+        // In the order of the list, so that some are given before any is denied.
+        for key in ["0", "denied-1", "denied-2", "denied-3", "z"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.break_source("GetObject", "/denied-", None, answer(403));
+        let record = depot.take().await;
+        assert_eq!(record["manifest"]["objects"], 2, "{record}");
+        let missing = record["missing"].to_string();
+        assert!((1..=3).all(|n| missing.contains(&format!("`denied-{n}`"))), "{record}");
+        for n in 10..40 {
+            depot.source.put(PRODUCTION, &format!("denied-{n}"), body("denied")).await;
+        }
+        depot.source.put(PRODUCTION, "1", body("1")).await;
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("403"), "{said}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1, "no run without them");
+    })
+    .await;
+}

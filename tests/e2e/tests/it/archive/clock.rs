@@ -30,3 +30,45 @@ async fn after_a_run_by_a_clock_that_was_an_hour_ahead_the_next_one_is_the_newes
     })
     .await;
 }
+
+/// What sets the clock of a program wrong that is started with it.
+fn wrong_clock() -> String {
+    let mut folders = std::fs::read_dir("/usr/lib").expect("libraries").flatten();
+    let library = folders.find_map(|folder| {
+        let library = folder.path().join("faketime/libfaketimeMT.so.1");
+        library.exists().then(|| library.display().to_string())
+    });
+    library.expect("faketime, which `make setup` installs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_whose_clock_is_an_hour_off_is_told_so_and_archives_when_it_is_right() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        let first = run_of(&depot.take().await);
+        depot.daemon.set("LD_PRELOAD", &wrong_clock());
+        // What waits goes on by another clock, which is right.
+        depot.daemon.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        for off in ["+1h", "-1h"] {
+            depot.daemon.set("FAKETIME", off);
+            let said = depot.fails(&["run"]).await;
+            assert!(
+                said.contains("RequestTimeTooSkewed") && said.contains("this machine's clock"),
+                "{off}: {said}"
+            );
+            let said = depot.fails(&["restore", "--to-bucket", "back"]).await;
+            assert!(said.contains("this machine's clock"), "{off}: {said}");
+        }
+        for name in ["LD_PRELOAD", "FAKETIME", "FAKETIME_DONT_FAKE_MONOTONIC"] {
+            depot.daemon.unset(name);
+        }
+        let second = depot.take().await;
+        assert_eq!(
+            (&second["previous"]["run"], &second["changes"]["bytes"]),
+            (&first.into(), &0.into()),
+            "{second}"
+        );
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}

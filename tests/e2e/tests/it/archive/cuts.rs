@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use chrono::{TimeDelta, Utc};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play, with};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
+use sha2::{Digest as _, Sha256};
 
 use super::{body, noise, run_of};
 
@@ -13,6 +15,8 @@ use super::{body, noise, run_of};
 const DEATHS: usize = 20;
 /// Objects of the run that dies so often.
 const OBJECTS: usize = 6_000;
+/// What is too large to be held in memory.
+const LARGE: &str = "large.bin";
 /// Objects in one prefix.
 const MANY: usize = 20_000;
 /// Copies whose notes a death may take with it: two batches of them, and what is on its way. They do not grow with the run.
@@ -42,7 +46,8 @@ async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly
         assert!(contents(depot) < OBJECTS + DEATHS * ON_THE_WAY, "copied again and again");
         let record = depot.take().await;
         assert_eq!(record["manifest"]["objects"], OBJECTS);
-        equals_the_bucket(depot, &run_of(&record)).await;
+        // All are of one size: only their digests tell one from another.
+        equals_the_bucket(depot, &run_of(&record), |key| Some(body(key))).await;
         let verified = depot.must(&["verify", "--depth", "listing"]).await;
         assert_eq!((&verified["objects"], &verified["findings"]), (&OBJECTS.into(), &serde_json::json!([])));
     })
@@ -57,7 +62,7 @@ async fn twenty_thousand_objects_in_one_prefix_are_archived_and_one_change_costs
         depot.source.seed(PRODUCTION, (0..MANY).map(|n| (key(n), body(&key(n % (MANY / 2)))))).await;
         let first = depot.take().await;
         assert_eq!(first["manifest"]["objects"], MANY);
-        equals_the_bucket(depot, &run_of(&first)).await;
+        equals_the_bucket(depot, &run_of(&first), |_| None).await;
         let written = contents(depot);
         assert!(written < MANY / 2 + MANY / 100, "{written} contents were written for {}", MANY / 2);
         depot.source.put(PRODUCTION, &key(7), "another content").await;
@@ -69,7 +74,7 @@ async fn twenty_thousand_objects_in_one_prefix_are_archived_and_one_change_costs
             (&1.into(), &1.into(), &15.into())
         );
         assert_eq!(contents(depot), written + 1);
-        equals_the_bucket(depot, &run_of(&second)).await;
+        equals_the_bucket(depot, &run_of(&second), |_| None).await;
     })
     .await;
 }
@@ -108,13 +113,15 @@ async fn a_run_that_goes_on_later_is_one_of_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
-    play(&Plan::example(), async |depot| {
+async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too_and_what_it_left_is_pruned() {
+    let plan = with(&["retention: { last: 4, weekly: 0, monthly: 0, yearly: 0, grace: 1s }"]);
+    play(&plan, async |depot| {
         depot.archive_as(&depot.archive.adder().clone());
         for n in 0..300 {
-            depot.source.put(PRODUCTION, &format!("small/{n:03}"), body(&n.to_string())).await;
+            let key = format!("small/{n:03}");
+            depot.source.put(PRODUCTION, &key, body(&key)).await;
         }
-        depot.source.put(PRODUCTION, "large.bin", noise(20 << 20, 3)).await;
+        depot.source.put(PRODUCTION, LARGE, noise(20 << 20, 3)).await;
         depot.break_archive("PutObject", ARCHIVE, None, Fault::Latency { ms: 30 });
         depot.break_archive("CopyObject", ARCHIVE, None, Fault::Stall);
         let mut child = depot.begin(&["run"]);
@@ -126,10 +133,17 @@ async fn with_a_pair_that_only_adds_a_run_goes_on_after_a_death_too() {
         child.kill().await.expect("it dies");
         depot.mend();
         let record = depot.take().await;
-        equals_the_bucket(depot, &run_of(&record)).await;
+        equals_the_bucket(depot, &run_of(&record), |key| (key != LARGE).then(|| body(key))).await;
         depot.must(&["verify", "--depth", "full"]).await;
         // It may not delete; what was on its way stays until somebody prunes who may.
         assert!(!depot.archive.list(ARCHIVE, "apilos/uploads/").await.is_empty());
+        depot.archive_as(&depot.archive.owner().clone());
+        let until = Utc::now() + TimeDelta::milliseconds(1_100);
+        depot.eventually("the end of the grace period", |_| Utc::now() > until).await;
+        let pruned = depot.must(&["prune", "--yes"]).await;
+        assert_ne!(pruned["leftovers"], 0, "{pruned}");
+        assert_eq!(depot.archive.list(ARCHIVE, "apilos/uploads/").await, [], "{pruned}");
+        depot.must(&["verify", "--depth", "full"]).await;
     })
     .await;
 }
@@ -214,16 +228,40 @@ fn contents(depot: &Depot) -> usize {
 }
 
 /// The manifest of `run` names what lies in the production bucket, and the archive holds it.
-async fn equals_the_bucket(depot: &Depot, run: &str) {
+/// What lies under a key is told by `content`, where that knows it.
+async fn equals_the_bucket(depot: &Depot, run: &str, content: impl Fn(&str) -> Option<Bytes>) {
     let there: BTreeMap<String, i64> = depot.source.list(PRODUCTION, "").await.into_iter().collect();
     let held: BTreeMap<String, i64> =
         depot.archive.list(ARCHIVE, "apilos/objects/").await.into_iter().collect();
     let mut named = BTreeMap::new();
     for line in depot.manifest(run).await {
         let (key, size) = (line["key"].as_str().expect("a key"), line["size"].as_i64().expect("a size"));
-        let content = format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"));
-        assert_eq!(held.get(&content), Some(&size), "{key}");
+        let digest = line["sha256"].as_str().expect("a digest");
+        assert_eq!(held.get(&format!("apilos/objects/{digest}")), Some(&size), "{key}");
+        if let Some(content) = content(key) {
+            assert_eq!(digest, hex::encode(Sha256::digest(content)), "{key} has the content of another one");
+        }
         named.insert(key.to_owned(), size);
     }
     assert_eq!(named, there);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_a_death_cut_off_are_ended_by_the_run_that_goes_on() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, LARGE, noise(40 << 20, 6)).await;
+        depot.break_archive("UploadPart", ARCHIVE, None, Fault::Stall);
+        let mut child = depot.begin(&["run"]);
+        depot.eventually("a part", |depot| depot.faults_played() > 0).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let begun = async || {
+            let listed = depot.archive.client().list_multipart_uploads().bucket(ARCHIVE).send().await;
+            listed.expect("uploads").uploads().len()
+        };
+        assert_eq!(begun().await, 1);
+        depot.take().await;
+        assert_eq!(begun().await, 0, "what was cut off is billed");
+    })
+    .await;
 }

@@ -276,7 +276,7 @@ async fn a_run_whose_record_was_written_anew_is_told_by_the_run_after_it() {
 }
 
 /// Turns one bit of an object of the archive.
-async fn turn_a_bit(depot: &Depot, key: &str) {
+pub(super) async fn turn_a_bit(depot: &Depot, key: &str) {
     let mut bytes = depot.archive.get(ARCHIVE, key).await.to_vec();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -8,7 +8,7 @@ use reprise_e2e::shelf::Thing;
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 
-use super::{body, odd_keys, oddities, run_of};
+use super::{body, noise, odd_keys, oddities, run_of};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_oddity_comes_back_with_all_that_travels_with_it_and_a_second_restore_copies_nothing() {
@@ -160,4 +160,21 @@ fn now() -> String {
 
 async fn listed(depot: &Depot, bucket: &str) -> Vec<String> {
     depot.source.list(bucket, "").await.into_iter().map(|(key, _)| key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_the_target_does_not_take_at_once_is_sent_again_by_itself() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "large.bin", noise(40 << 20, 9)).await;
+        depot.take().await;
+        depot.source.bucket("back", false, false).await;
+        let broken = Fault::Status { status: 500, body: None, retry_after: None };
+        depot.break_source("UploadPart", "/back/large.bin", Some(2), broken);
+        let restored = depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!((depot.faults_played(), &restored["copied"]), (2, &1.into()), "{restored}");
+        assert_eq!(depot.source.effects("CreateMultipartUpload", "/back/"), 1, "it was not begun anew");
+        assert_eq!(restored["cost"]["target.put"], 40_usize.div_ceil(16) + 2 + 2, "{restored}");
+        assert_eq!(depot.source.get("back", "large.bin").await, noise(40 << 20, 9));
+    })
+    .await;
 }

@@ -109,3 +109,34 @@ async fn what_turned_into_noise_before_a_cut_is_counted_after_it() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_store_copied_by_itself_is_suspected_when_it_is_read() {
+    play(&with(&["mode: server-side"]), async |depot| {
+        depot.under_one_roof().await;
+        three_of_forty_texts_turn_into_noise(depot).await;
+        depot.must(&["verify", "--depth", "full"]).await;
+        let good = depot.must(&["list"]).await[0]["run"].clone();
+        let record = depot.take().await;
+        let run = run_of(&record);
+        assert_eq!(record["suspicious"], Value::Null, "nobody has read it yet: {record}");
+        let said = depot.fails(&["verify", "--depth", "full"]).await;
+        assert!(
+            said.contains("is suspicious") && said.contains("3 turned into what looks like noise"),
+            "{said}"
+        );
+        let row = depot.must(&["list"]).await[0].clone();
+        assert_eq!((&row["run"], &row["suspicious"]), (&run.as_str().into(), &true.into()), "{row}");
+        assert!(row["suspicions"][0].as_str().is_some_and(|why| why.contains("of all 3")), "{row}");
+        depot.archive.bucket("back", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], good);
+        // The next run is no more innocent for having the same; and what somebody accepted is not suspected again.
+        let after = depot.take().await;
+        assert!(after["suspicious"][0].as_str().is_some_and(|why| why.contains("noise")), "{after}");
+        for run in [run, run_of(&after)] {
+            assert_eq!(depot.archive(&["accept", &run]).await.code, 0);
+        }
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}

@@ -260,6 +260,44 @@ async fn what_is_replaced_or_deleted_while_it_is_read_is_archived_as_it_is_then(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_bucket_that_keeps_versions_the_version_is_archived_that_was_begun() {
+    play(&Plan::example(), async |depot| {
+        let older = noise(40 << 20, 3);
+        depot.source.put(PRODUCTION, "large.bin", older.clone()).await;
+        depot.break_archive("UploadPart", ARCHIVE, None, Fault::Latency { ms: 500 });
+        let child = depot.begin(&["run"]);
+        depot.eventually("a part", |depot| depot.archive.effects("UploadPart", ARCHIVE) > 0).await;
+        depot.source.put(PRODUCTION, "large.bin", noise(30 << 20, 4)).await;
+        let output = child.wait_with_output().await.expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let record: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a record");
+        assert_eq!(record["replaced"], 0, "it was not read twice: {record}");
+        let lines = depot.manifest(&run_of(&record)).await;
+        assert_eq!(lines[0]["sha256"], hex::encode(Sha256::digest(&older)));
+        assert!(lines[0]["version_id"].is_string(), "{lines:?}");
+        depot.mend();
+        assert_eq!(depot.take().await["changes"]["rewritten"], 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_breaks_is_read_again_by_its_range_and_the_object_is_not_begun_anew() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "large.bin", noise(40 << 20, 5)).await;
+        let parts = 40_usize.div_ceil(16);
+        depot.break_source("GetObject", "/large.bin", Some(1), Fault::Truncate { bytes: 1 << 20 });
+        let record = depot.take().await;
+        assert_eq!(depot.faults_played(), 1);
+        assert_eq!(depot.archive.effects("CreateMultipartUpload", ARCHIVE), 1, "{record}");
+        // Its parts, the one that broke, and its access control list.
+        assert_eq!(record["cost"]["source.get"], parts + 2, "{record}");
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_bucket_and_a_bucket_that_is_not_there_are_two_things() {
     play(&Plan::example(), async |depot| {
         let record = depot.take().await;
