@@ -45,7 +45,7 @@ pub(in crate::paas) fn enqueue(
     git_ref: Option<String>,
 ) -> Option<String> {
     let id = paas.world.ids.uuid().to_string();
-    let created_at = paas.world.clock.wall();
+    let (created_at, world_date) = (paas.world.clock.wall(), paas.today());
     let mut state = paas.state();
     let found = state.app_mut(app)?;
     let previous = found.deployments.iter().rev().find(|one| one.status == "success");
@@ -58,6 +58,7 @@ pub(in crate::paas) fn enqueue(
         pusher: pusher.into(),
         output: String::new(),
         created_at,
+        world_date,
         finished_at: None,
         postdeploy: None,
     });
@@ -237,6 +238,10 @@ impl Step<'_> {
             Some(Fault::Reject { reason }) => reason,
             // It stays in its status until the world stops.
             Some(Fault::Stall) => std::future::pending().await,
+            Some(Fault::Latency { ms }) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let text = format!("rejected on purpose ({reason})");
