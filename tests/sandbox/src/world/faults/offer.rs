@@ -31,7 +31,7 @@ pub(super) fn plays(verb: &str, kind: &str) -> bool {
 pub(super) fn complaint(service: Option<&str>, verb: Option<&str>, kind: &str) -> Option<String> {
     // A service of one verb needs not name it.
     let only = VERBS.iter().find(|(of, ..)| service == Some(*of) && ["git", "ssh", "acme"].contains(of));
-    let verb = verb.or(only.map(|(_, name, ..)| *name))?;
+    let verb = verb.or_else(|| only.map(|(_, name, ..)| *name))?;
     if plays(verb, kind) {
         return None;
     }
