@@ -240,6 +240,34 @@ events() {
 }
 check 'events: of the app, of the account, types' events
 
+handover() { # a project with one app, offered to a collaborator of that app, who takes it
+  api 201 POST /projects -d '{"project":{"name":"conformance-handover"}}'
+  local project name=conformance-handover token guest path one
+  project=$(json .project.id)
+  path=/projects/$project/transfer_invitations
+  api 201 POST /apps -d "$(jq -nc --arg n "$name" --arg p "$project" '{app: {name: $n, project_id: $p}}')"
+  api 201 POST "/apps/$name/collaborators" -d "$(jq -nc --arg e "$SCALINGO_COLLABORATOR_EMAIL" '{collaborator: {email: $e, is_limited: false}}')"
+  token=$(json .collaborator.invitation_link)
+  login "$SCALINGO_COLLABORATOR_API_TOKEN" "$SCRATCH/guest"
+  http 200 GET "$AUTH/v1/users/self" -K "$SCRATCH/guest"
+  guest=$(json .user.id)
+  api 422 POST "$path" -d "$(jq -nc --arg u "$guest" '{transfer_invitation: {invited_user_id: $u}}')"
+  http 200 GET "$API/v1/apps/collaboration?token=${token##*token=}" -K "$SCRATCH/guest"
+  api 200 GET "/projects/$project/eligible_new_owners"
+  holds --arg u "$guest" '.eligible_new_owners | any(.user_id == $u)'
+  api 201 POST "$path" -d "$(jq -nc --arg u "$guest" '{transfer_invitation: {invited_user_id: $u}}')"
+  holds --arg p "$project" '.transfer_invitation | .status == "pending" and .project_id == $p and .expires_at'
+  one=$(json .transfer_invitation.id)
+  api 409 POST "$path" -d "$(jq -nc --arg u "$guest" '{transfer_invitation: {invited_user_id: $u}}')"
+  http 200 POST "$API/v1$path/$one/accept" -K "$SCRATCH/guest" -d '{}'
+  holds '.transfer_invitation.status == "accepted"'
+  api 404 GET "/projects/$project"
+  api 200 GET "/apps/$name"
+  holds --arg u "$guest" '.app.owner.id == $u'
+  http 204 DELETE "$API/v1/apps/$name?current_name=$name" -K "$SCRATCH/guest"
+  http 204 DELETE "$API/v1/projects/$project" -K "$SCRATCH/guest"
+}
+check 'projects: offered to a collaborator, accepted, the new owner has it all' handover
 project_busy() {
   api 409 DELETE "/projects/$(kept project)"
   holds '.error | test("existing apps")'

@@ -93,6 +93,21 @@ backups() {
   of --addon postgresql backups-config --schedule-at '4:00 UTC'
 }
 check 'backups-create, backups, backups-download, backups-config' backups
+unscheduled() {
+  enter "$app" "$(kept pg)" pg.bearer
+  of --addon postgresql backups-config --unschedule
+  db pg.bearer 200 GET "/databases/$(kept pg)"
+  holds '.database.periodic_backups_enabled | not'
+  of --addon postgresql backups-config --schedule-at '4:00 UTC'
+}
+check 'backups-config --unschedule' unscheduled
+configured() {
+  of addons-config --maintenance-window-day wednesday --maintenance-window-hour 4 "$(kept pg)"
+  enter "$app" "$(kept pg)" pg.bearer
+  db pg.bearer 200 GET "/databases/$(kept pg)"
+  holds '.database.maintenance_window.weekday_utc == 3'
+}
+check addons-config configured
 users() {
   typing '\n\n' --addon postgresql database-users-create --read-only lectureseule
   prints lectureseule of --addon postgresql database-users-list
@@ -151,7 +166,22 @@ attached() {
   ! of run --silent 'exit 3' || fail 'the exit code is lost'
 }
 check 'run: attached, exit code' attached
+sent() {
+  echo 'from this machine' >"$SCRATCH/sent.txt"
+  prints 'from this machine' of run --silent --file "$SCRATCH/sent.txt" cat /tmp/uploads/sent.txt
+}
+check 'run --file' sent
 check logs prints . of logs -n 20
+following() { # until it is ended: what is printed from now on
+  timeout 20 scalingo --app "$app" logs --follow >"$SCRATCH/followed" 2>&1 </dev/null &
+  local pid=$!
+  sleep 2
+  of run --detached echo followed-line
+  seen() { grep -q followed-line "$SCRATCH/followed"; }
+  within 15 seen
+  kill "$pid" 2>/dev/null || true
+}
+check 'logs --follow' following
 check 'logs of an addon' prints '\[postgresql-1\]' of --addon "$(kept pg)" logs -n 20
 check timeline prints . of timeline
 domains() {
@@ -162,6 +192,16 @@ domains() {
   of domains-remove "cli.$DNS_ZONE"
 }
 check 'domains-add, domains, set-canonical-domain, domains-remove' domains
+own_certificate() {
+  openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=own.$DNS_ZONE" -addext "subjectAltName=DNS:own.$DNS_ZONE" \
+    -keyout "$SCRATCH/own.key" -out "$SCRATCH/own.crt" 2>/dev/null
+  of domains-add "own.$DNS_ZONE"
+  of domains-ssl --cert "$SCRATCH/own.crt" --key "$SCRATCH/own.key" "own.$DNS_ZONE"
+  api 200 GET "/apps/$app/domains"
+  holds --arg n "own.$DNS_ZONE" '.domains[] | select(.name == $n) | .ssl'
+  of domains-remove "own.$DNS_ZONE"
+}
+check domains-ssl own_certificate
 force_https() { of force-https --enable && api 200 GET "/apps/$app" && holds '.app.force_https' && of force-https --disable; }
 check force-https force_https
 rename() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use reprise_sandbox::s3::Key;
+use reprise_sandbox::world::evidence::{self, ALLOWED, Case, Kind};
 use reprise_sandbox::world::faults::Rule;
 use reprise_sandbox::world::{Fault, World};
 use serde_json::Value;
@@ -70,11 +71,13 @@ pub async fn play_with(plan: &Plan, lock: bool, scene: impl AsyncFnOnce(&mut Dep
         depot.daemon.tell_last_words();
     }
     depot.daemon.stop().await;
+    let findings = depot.findings();
     let stopped = depot.world.tasks.shut_down(Duration::from_secs(10)).await;
     if let Err(panic) = played {
         resume_unwind(panic);
     }
     assert!(stopped, "the stores did not stop in time");
+    assert!(findings.is_empty(), "the journal shows what should not have been done: {findings:#?}");
 }
 
 impl Depot {
@@ -94,6 +97,22 @@ impl Depot {
         let mut depot = Self { source, archive, daemon, world, dir: dir.to_owned() };
         depot.archive_as(&depot.archive.owner().clone());
         depot
+    }
+
+    /// What the checker finds wrong with what was done, as far as stores alone can tell: a scene fills its production bucket itself,
+    /// so nothing here is foreign, and it may end half way, so unfinished uploads are its own matter.
+    fn findings(&self) -> Vec<String> {
+        let journal = &self.world.journal;
+        let secrets: Vec<String> = self.source.secrets().chain(self.archive.secrets()).collect();
+        let findings = evidence::check(&Case {
+            entries: &journal.entries(),
+            observed: &journal.observed(),
+            baseline: &Value::Null,
+            now: &Value::Null,
+            secrets: &secrets,
+            allowed: &ALLOWED,
+        });
+        findings.iter().filter(|finding| finding.kind != Kind::Leak).map(ToString::to_string).collect()
     }
 
     /// Whose pair takes, proves and prunes the archive from now on.

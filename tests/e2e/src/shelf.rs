@@ -51,7 +51,9 @@ impl Shelf {
     /// Starts a store called `name`, with a pair that may do everything, one that reads, one that adds, and a second one that
     /// may do everything: what a bucket's policy then allows it is all it may.
     pub(crate) async fn start(world: &Arc<World>, name: &'static str) -> Self {
-        let pair = |who: &str| (format!("SCW{}", who.to_uppercase()), format!("secret-of-{name}-{who}"));
+        // Of this store alone, so that it is seen when a pair is shown to another.
+        let id = |who: &str| format!("SCW-{name}-{who}").to_uppercase();
+        let pair = |who: &str| (id(who), format!("secret-of-{name}-{who}"));
         let mut keys = Key::set(pair("owner")).to_vec();
         keys.extend(Key::set(pair("guest")).into_iter().take(1));
         let config = S3Config { name, region: REGION.into(), keys: keys.clone(), thaw: THAW };
@@ -66,6 +68,11 @@ impl Shelf {
     pub(crate) fn again(&self) -> Self {
         let (s3, world) = (Arc::clone(&self.s3), Arc::clone(&self.world));
         Self { s3, world, name: self.name, keys: self.keys.clone(), client: self.client.clone() }
+    }
+
+    /// The secret halves of all pairs.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = String> {
+        self.keys.iter().map(|key| key.secret_access_key.clone())
     }
 
     /// Where it is.

@@ -1,10 +1,11 @@
-//! Every parser of the controller that reads bytes which somebody else made, as a function of bytes.
+//! Every parser that reads bytes which somebody else made, the controller's and the sandbox's, as a function of bytes.
 //!
 //! A target must not panic, hang or let memory grow with what the bytes *claim*; and where two ways of reading must agree, it
 //! says so. The seeds in `tests/corpus/TARGET` are run by `make test`; `make fuzz` goes on from them with libFuzzer.
 
 mod files;
 mod network;
+mod served;
 mod text;
 
 /// One parser.
@@ -16,9 +17,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("artifact", files::artifact),
     ("contents", text::contents),
     ("dns", network::dns),
+    ("document", served::document),
+    ("form", served::form),
     ("messages", text::messages),
     ("plan", text::plan),
+    ("question", served::question),
     ("s3", network::s3),
+    ("source", served::source),
+    ("startup", served::startup),
     ("template", text::template),
     ("toc", text::toc),
 ];

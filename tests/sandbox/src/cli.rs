@@ -129,6 +129,14 @@ pub enum CliError {
     Exec(#[from] exec::ExecError),
 }
 
+impl CliError {
+    /// What the process answers: 125 where a program could not be brought into the world, as `chroot` and `env` do, so that it is
+    /// not taken for the program's own code.
+    pub fn code(&self) -> u8 {
+        if matches!(self, Self::Exec(_)) { 125 } else { 1 }
+    }
+}
+
 /// Runs the command.
 pub fn run(cli: Cli) -> Result<ExitCode, CliError> {
     match cli.command {

@@ -21,6 +21,7 @@ use crate::http;
 use crate::sandbox::Parts;
 use crate::world::World;
 
+mod account;
 mod caa;
 mod code_host;
 mod evidence;
@@ -56,6 +57,7 @@ pub(crate) async fn serve(world: &Arc<World>, parts: &Arc<Parts>) -> std::io::Re
         .route("/support/backups", get(support::list))
         .route("/support/backups/{id}", get(support::fetch))
         .route("/github", get(code_host::show).post(code_host::set))
+        .route("/account", get(account::show).post(account::set))
         .route("/caa", get(caa::list).post(caa::set))
         .route("/clock", get(clock).post(advance))
         .route("/disaster", post(disaster))

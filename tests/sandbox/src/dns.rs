@@ -156,6 +156,11 @@ impl Dns {
         self.addrs.resolver
     }
 
+    /// Where apps are served, and everything else that has a door.
+    pub(crate) fn ingress(&self) -> Ipv4Addr {
+        self.ingress
+    }
+
     /// The name servers in the order of [`Places::servers`], to be asked without packets, and where they listen.
     pub fn name_servers(&self) -> [(Arc<dyn wire::Answerer>, SocketAddr); 3] {
         let [first, second] = self.speakers.each_ref().map(Arc::clone);

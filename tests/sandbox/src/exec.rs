@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use crate::doors::Doors;
 
+pub(crate) mod guests;
 mod inside;
 mod ports;
 mod relay;
@@ -221,6 +222,10 @@ pub fn run(args: &Args) -> Result<ExitCode, ExecError> {
     let privilege = privilege()?;
     let Some((program, rest)) = args.command.split_first() else { return Ok(ExitCode::SUCCESS) };
     let start = |source| ExecError::Start { program: program.clone(), source };
+    // Also where this process only carries the program's connections: it is then the one that a database sees.
+    if let Err(error) = guests::announce(&dir) {
+        tracing::warn!(%error, "the world does not know us: its databases stay closed");
+    }
     if Doors::of(&dir).is_some_and(|doors| doors.address.is_none()) {
         let whole: Vec<&OsStr> = args.command.iter().map(OsString::as_os_str).collect();
         return relay::run(&dir, privilege, &whole).map_err(start);

@@ -15,6 +15,7 @@ mod files;
 pub mod github;
 pub mod http;
 pub mod paas;
+pub mod parsers;
 pub mod plane;
 pub mod s3;
 pub mod sandbox;

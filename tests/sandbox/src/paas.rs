@@ -32,6 +32,7 @@ mod rights;
 mod rules;
 mod seed;
 mod session;
+mod standing;
 mod state;
 mod stream;
 mod support;
@@ -44,6 +45,7 @@ mod work;
 pub use platform::Door;
 pub use rate::Rate;
 pub use seed::{SeedBackup, SeedError};
+pub use standing::Standing;
 pub use work::backup::Deflated;
 
 use state::State;
@@ -169,6 +171,11 @@ impl Paas {
     /// Tells the platform where its SSH server listens: it is part of the answers about regions and apps.
     pub fn announce_ssh(&self, addr: SocketAddr) {
         self.ssh.get_or_init(|| addr);
+    }
+
+    /// The world's date.
+    fn today(&self) -> chrono::DateTime<chrono::Utc> {
+        self.calendar.date(self.world.clock.elapsed())
     }
 
     /// How often one token may ask each of the APIs.

@@ -183,6 +183,7 @@ impl Parts {
         let places = doors::places(standard.as_ref());
         let dns = Dns::start(world, estate::ZONE, places).await.map_err(part("the name servers"))?;
         exec::use_resolver(world.dir(), dns.resolver(), front).map_err(part("the resolver's file"))?;
+        exec::guests::receive(world).map_err(part("the socket for guests"))?;
         let plane = Plane { databases, redis, runner, ingress, dns };
         let paas = Paas::start(world, plane.clone()).await.map_err(part("the platform"))?;
         let door = Arc::new(Door(Arc::clone(&paas)));

@@ -6,6 +6,7 @@ pub mod code;
 pub mod content;
 pub mod corrupt;
 pub mod documents;
+mod dump;
 
 pub use code::{CodeError, code_repository};
 pub(crate) use content::identity;

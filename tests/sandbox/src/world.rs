@@ -7,6 +7,7 @@ pub mod clock;
 pub mod evidence;
 pub mod faults;
 pub mod gate;
+pub mod guests;
 pub mod ids;
 pub mod journal;
 pub mod names;
@@ -15,6 +16,7 @@ pub mod tasks;
 pub use clock::Clock;
 pub use faults::{Fault, Faults};
 pub use gate::Gate;
+pub use guests::Guests;
 pub use ids::Ids;
 pub use journal::{Entry, Journal};
 pub use names::Names;
@@ -38,6 +40,8 @@ pub struct World {
     pub tasks: Tasks,
     /// Whether the services answer.
     pub gate: Gate,
+    /// Programs that were brought into the world.
+    pub guests: Guests,
 }
 
 impl World {
@@ -54,6 +58,7 @@ impl World {
             names,
             tasks: Tasks::default(),
             gate: Gate::default(),
+            guests: Guests::default(),
             dir,
         }))
     }

@@ -126,6 +126,18 @@ fn check(request: &Request) -> Result<Question, ResponseCode> {
     Ok(Question { name, kind, recursion_desired: request.metadata.recursion_desired })
 }
 
+/// Whether `packet` is a message that is answered, if only by a refusal.
+pub(crate) fn is_question(packet: &[u8]) -> bool {
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 53));
+    match Request::from_bytes(packet.to_vec(), from, Protocol::Udp) {
+        Ok(request) => {
+            let _question = check(&request);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
 async fn send<R: ResponseHandler>(request: &Request, spoken: &Spoken, mut out: R) -> ResponseInfo {
     let mut metadata = Metadata::response_from_request(&request.metadata);
     metadata.response_code = spoken.reply.code;

@@ -1,13 +1,13 @@
 //! The resolver of a namespace: the world's own for what is of this world, the machine's for all else, so that a build inside
 //! may still fetch from a registry. `DNS_RESOLVER` itself never leaves this world.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::dns::Dns;
@@ -18,6 +18,7 @@ use crate::world::World;
 /// How long the machine's resolver may take.
 const PATIENCE: Duration = Duration::from_secs(4);
 const PAYLOAD: u16 = 1_232;
+const TTL: u32 = 60;
 
 /// Serves on `sockets`, or on a free port of 127.0.0.1; says where.
 pub(super) async fn open(
@@ -25,7 +26,7 @@ pub(super) async fn open(
     names: &Arc<Dns>,
     sockets: Option<(UdpSocket, TcpListener)>,
 ) -> std::io::Result<SocketAddr> {
-    let both = Arc::new(Both { inside: names.as_answerer(), outside: of_machine() });
+    let both = Arc::new(Both { inside: names.as_answerer(), outside: of_machine(), stores: names.ingress() });
     match sockets {
         Some((udp, tcp)) => wire::serve(world, "door_dns", both, udp, tcp),
         None => wire::listen(world, "door_dns", both).await,
@@ -46,11 +47,16 @@ fn nameserver(resolv_conf: &str) -> Option<IpAddr> {
 struct Both {
     inside: Arc<dyn Answerer>,
     outside: Option<SocketAddr>,
+    /// Where the object stores are, under whatever name of a bucket.
+    stores: Ipv4Addr,
 }
 
 #[async_trait]
 impl Answerer for Both {
     async fn speak(&self, question: &Question) -> Option<Spoken> {
+        if is_of_a_store(&question.name) {
+            return Some(Spoken { reply: store(question, self.stores), recursion_available: true });
+        }
         match self.outside.filter(|_| is_outside(&question.name)) {
             None => self.inside.speak(question).await,
             Some(resolver) => Some(match tokio::time::timeout(PATIENCE, ask(resolver, question)).await {
@@ -65,6 +71,24 @@ impl Answerer for Both {
 fn is_outside(name: &Name) -> bool {
     let last = name.iter().next_back().unwrap_or_default().to_ascii_lowercase();
     name.num_labels() > 1 && last != b"test" && last != b"localhost"
+}
+
+/// Whether the name is a store's, or that of a bucket in one: also of a bucket that is only about to be made.
+fn is_of_a_store(name: &Name) -> bool {
+    let name = name.to_ascii().to_ascii_lowercase();
+    let name = name.trim_end_matches('.');
+    super::table::STORE_DOMAINS.iter().any(|domain| {
+        name.strip_suffix(domain).is_some_and(|bucket| bucket.is_empty() || bucket.ends_with('.'))
+    })
+}
+
+/// An address, and nothing of any other kind.
+fn store(question: &Question, address: Ipv4Addr) -> Reply {
+    let mut reply = Reply::code(ResponseCode::NoError);
+    if question.kind == RecordType::A {
+        reply.answers.push(Record::from_rdata(question.name.clone(), TTL, RData::A(address.into())));
+    }
+    reply
 }
 
 async fn ask(resolver: SocketAddr, question: &Question) -> std::io::Result<Reply> {
@@ -98,9 +122,20 @@ fn message(question: &Question) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
+
+    #[test]
+    fn every_bucket_has_the_stores_address_before_it_is_made() {
+        for (name, of_a_store) in [
+            ("s3.fr-par.scw.test.", true),
+            ("New-Bucket.s3.fr-par.scw.test.", true),
+            ("with.dots.s3.fr-par.scw.cloud.", true),
+            ("nots3.fr-par.scw.test.", false),
+            ("siap.apilos.test.", false),
+        ] {
+            assert_eq!(is_of_a_store(&Name::from_ascii(name).unwrap()), of_a_store, "{name}");
+        }
+    }
 
     #[test]
     fn only_names_of_other_worlds_leave_this_one() {

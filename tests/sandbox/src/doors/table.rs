@@ -16,7 +16,7 @@ pub(crate) struct Ingress {
 
 /// Domains under which the object stores answer: this world's, and the vendor's own, so that a client with built-in names
 /// rehearses here and not there.
-const STORE_DOMAINS: [&str; 2] = ["s3.fr-par.scw.test", "s3.fr-par.scw.cloud"];
+pub(super) const STORE_DOMAINS: [&str; 2] = ["s3.fr-par.scw.test", "s3.fr-par.scw.cloud"];
 
 /// All names.
 #[derive(Debug)]

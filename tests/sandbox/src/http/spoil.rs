@@ -94,6 +94,8 @@ fn damage(whole: &[u8], how: Damage) -> Result<Vec<u8>, corrupt::CorruptError> {
         Damage::ShortByOne => Ok(corrupt::short_by_one(whole)),
         Damage::FlippedGzip => Ok(corrupt::flip_gzip(whole)),
         Damage::FlippedData => corrupt::flip_data(whole),
+        Damage::FlippedUncompressed => corrupt::flip_uncompressed(whole),
+        Damage::SchemaOnly => corrupt::schema_only(whole),
         Damage::CutDump => corrupt::cut_dump(whole),
         Damage::BadToc => corrupt::bad_toc(whole),
         Damage::TooNew => corrupt::too_new(whole),

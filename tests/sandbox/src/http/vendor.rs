@@ -94,6 +94,7 @@ fn worded(service: &str, status: StatusCode, text: Option<&str>) -> (&'static st
     match service {
         "scalingo" | "database-api" => scalingo(status, reason),
         "github" => github(status, text, false),
+        "github-blob" => ("application/xml", blob(status, reason)),
         name if name.starts_with("s3") => ("application/xml", s3(status, reason)),
         _ => ("text/plain; charset=utf-8", reason.to_owned()),
     }
@@ -114,12 +115,30 @@ fn github(status: StatusCode, text: Option<&str>, wait: bool) -> (&'static str, 
 
 fn scalingo(status: StatusCode, reason: &str) -> (&'static str, String) {
     let body = match status.as_u16() {
+        400 => json!({"error": reason, "code": "bad_request"}),
+        402 => {
+            json!({"name": "free-trial-exceeded", "error": reason, "url": "https://dashboard.scalingo.com/billing"})
+        }
+        403 => json!({"error": reason, "code": "region_disabled"}),
         429 => return ("text/plain", "Retry later".into()),
         404 => json!({"resource": "", "error": "not found"}),
         422 => json!({"errors": {"base": [reason]}}),
         _ => json!({"error": reason}),
     };
     ("application/json", body.to_string())
+}
+
+/// As the storage behind the code host says it, mark of the byte order included.
+fn blob(status: StatusCode, reason: &str) -> String {
+    let code = match status.as_u16() {
+        403 => "AuthenticationFailed",
+        404 => "ResourceNotFound",
+        503 => "ServerBusy",
+        _ => "InternalError",
+    };
+    format!(
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{reason}</Message></Error>"
+    )
 }
 
 fn s3(status: StatusCode, reason: &str) -> String {
@@ -137,6 +156,34 @@ fn s3(status: StatusCode, reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn told(service: &str, status: u16) -> (String, String) {
+        let answer = refusal(service, status, None, None);
+        let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let body = axum::body::to_bytes(answer.into_body(), 1_000).await.unwrap();
+        (content_type, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_platforms_refusals_have_the_fields_that_clients_read() {
+        for (status, fields) in
+            [(400, vec!["error", "code"]), (402, vec!["name", "error", "url"]), (403, vec!["error", "code"])]
+        {
+            let body: serde_json::Value = serde_json::from_str(&told("scalingo", status).await.1).unwrap();
+            for field in fields {
+                assert!(body[field].is_string(), "{status}: {body}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_blob_host_refuses_in_xml() {
+        for (status, code) in [(403, "AuthenticationFailed"), (503, "ServerBusy")] {
+            let (content_type, body) = told("github-blob", status).await;
+            assert_eq!(content_type, "application/xml");
+            assert!(body.contains(&format!("<Code>{code}</Code>")), "{body}");
+        }
+    }
 
     #[tokio::test]
     async fn the_code_hosts_limits_and_credentials_are_told_in_its_words() {

@@ -42,6 +42,7 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .merge(around_projects())
         .merge(dbapi::routes())
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::standing::check))
         .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::bearer));
     let open = Router::new()
         .route("/v1/addon_providers", get(offer::providers))

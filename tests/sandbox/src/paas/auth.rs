@@ -47,8 +47,9 @@ async fn myself(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Answer {
     Ok(Reply::ok(json!({"user": view::myself(user)})))
 }
 
-/// Nobody here is on a free trial: nothing to stop.
-async fn stop_free_trial(_: Session) -> Reply {
+/// Ends a trial, also one that is over: from now on what costs is billed.
+async fn stop_free_trial(Shared(paas): Shared<Arc<Paas>>, _: Session) -> Reply {
+    paas.state().standing.trial_over = false;
     Reply::ok(json!({}))
 }
 

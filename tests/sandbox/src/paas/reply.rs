@@ -79,6 +79,9 @@ impl IntoResponse for Reply {
     }
 }
 
+/// Where the vendor sends people who must pay.
+const BILLING: &str = "https://dashboard.scalingo.com/billing";
+
 /// A refusal; each status has one shape (reference sheet 1.4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -86,6 +89,20 @@ pub(super) enum Refusal {
     BadRequest(String),
     /// 401: not known, or not allowed (the vendor says 401 for both).
     Unauthorized(String),
+    /// 402.
+    PaymentRequired {
+        /// What clients tell cases apart by.
+        name: &'static str,
+        /// For people.
+        error: String,
+    },
+    /// 403: not for want of a right, which is 401.
+    Forbidden {
+        /// For people.
+        error: String,
+        /// What clients tell cases apart by.
+        code: &'static str,
+    },
     /// 404 with the kind that was not found.
     NotFound(&'static str),
     /// 404 as a web page: what the auth API answers for an unknown token.
@@ -113,7 +130,17 @@ impl Refusal {
 
     fn json(&self) -> (StatusCode, Value) {
         match self {
-            Self::BadRequest(error) => (StatusCode::BAD_REQUEST, json!({"error": error})),
+            // The database API's answer to another database's token has no code.
+            Self::BadRequest(error) if error == "unauthorized" => {
+                (StatusCode::BAD_REQUEST, json!({"error": error}))
+            }
+            Self::BadRequest(error) => {
+                (StatusCode::BAD_REQUEST, json!({"error": error, "code": "bad_request"}))
+            }
+            Self::PaymentRequired { name, error } => {
+                (StatusCode::PAYMENT_REQUIRED, json!({"name": name, "error": error, "url": BILLING}))
+            }
+            Self::Forbidden { error, code } => (StatusCode::FORBIDDEN, json!({"error": error, "code": code})),
             Self::Unauthorized(error) => (StatusCode::UNAUTHORIZED, json!({"error": error})),
             Self::NotFound(resource) => {
                 (StatusCode::NOT_FOUND, json!({"resource": resource, "error": "not found"}))

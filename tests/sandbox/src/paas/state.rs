@@ -40,6 +40,9 @@ pub(super) struct State {
     /// Backups of addons that are no more.
     #[serde(default)]
     pub(super) orphans: Vec<super::support::Orphan>,
+    /// How the account stands with the vendor.
+    #[serde(default)]
+    pub(super) standing: super::Standing,
 }
 
 /// A pre-signed address.

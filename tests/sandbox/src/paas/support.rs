@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc, Weekday};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -24,28 +24,33 @@ pub(super) struct Orphan {
 impl State {
     /// Hands the finished backups of an addon that is being removed from `app` to the support.
     pub(super) fn keep_for_support(&mut self, app: &str, addon: &mut Addon) {
-        let lasts = longest(retention(addon));
+        let keep = retention(addon);
         let done = addon.database.backups.extract_if(.., |backup| backup.status == "done");
         let orphans = done.map(|backup| Orphan {
             app: app.to_owned(),
             addon: addon.id.clone(),
-            until: backup.world_date + lasts,
+            until: backup.world_date + lasts(&backup, keep),
             backup,
         });
         self.orphans.extend(orphans);
     }
 }
 
-/// How long the longest-lived backup is kept.
-fn longest(keep: Retention) -> TimeDelta {
-    let days = [keep.daily, keep.weekly * 7, keep.monthly * 31].into_iter().max().unwrap_or_default();
+/// How long a backup is kept after its database is gone: as long as it would have been there, so that they expire one by one.
+/// One that somebody made has no such day, and stays as long as any.
+fn lasts(backup: &Backup, keep: Retention) -> TimeDelta {
+    let sunday = backup.world_date.weekday() == Weekday::Sun;
+    let manual = backup.method == "manual";
+    let weekly = if manual || sunday { keep.weekly * 7 } else { 0 };
+    let monthly = if manual || (sunday && backup.world_date.day() <= 7) { keep.monthly * 31 } else { 0 };
+    let days = keep.daily.max(weekly).max(monthly);
     TimeDelta::days(i64::try_from(days).unwrap_or(i64::MAX))
 }
 
 impl Paas {
     /// What the support has, oldest first.
     pub(crate) fn orphans(&self) -> Vec<Value> {
-        let (state, today) = (self.state(), self.calendar.date(self.world.clock.elapsed()));
+        let (state, today) = (self.state(), self.today());
         let there = state.orphans.iter().filter(|orphan| orphan.until > today);
         there
             .map(|Orphan { app, addon, backup, until }| {
@@ -59,8 +64,40 @@ impl Paas {
 
     /// The name and the archive of one that the support has.
     pub(crate) fn orphan(&self, id: &str) -> Option<(String, PathBuf)> {
-        let (state, today) = (self.state(), self.calendar.date(self.world.clock.elapsed()));
+        let (state, today) = (self.state(), self.today());
         let found = state.orphans.iter().find(|one| one.backup.id == id && one.until > today)?;
         Some((found.backup.name.clone(), found.backup.file.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paas::work::backup::{BUSINESS, STARTER};
+
+    #[test]
+    fn nightly_backups_expire_one_by_one_after_their_database() {
+        // 2026-03-01 was a Sunday, and the first of its month.
+        for (date, method, starter, business) in [
+            ("2026-03-03", "periodic", 7, 7),
+            ("2026-03-08", "periodic", 28, 56),
+            ("2026-03-01", "periodic", 28, 372),
+            ("2026-03-03", "manual", 28, 372),
+        ] {
+            let world_date = format!("{date}T01:00:00Z").parse().unwrap();
+            let backup = Backup {
+                id: "b".into(),
+                name: "b".into(),
+                size: Some(1),
+                status: "done".into(),
+                method: method.into(),
+                created_at: world_date,
+                started_at: None,
+                world_date,
+                file: PathBuf::new(),
+            };
+            let days = [STARTER, BUSINESS].map(|keep| lasts(&backup, keep).num_days());
+            assert_eq!(days, [starter, business], "{date} {method}");
+        }
     }
 }

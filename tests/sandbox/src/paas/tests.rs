@@ -27,6 +27,7 @@ mod one_offs;
 mod people;
 mod queue;
 mod shapes;
+mod standing;
 mod streams;
 mod timeline;
 mod tokens;

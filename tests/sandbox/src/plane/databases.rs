@@ -31,6 +31,7 @@ pub use extensions::WHITELIST as EXTENSIONS;
 use addon::Addon;
 pub(crate) use copies::SavedDatabase;
 use front::Admission;
+pub(crate) use gate::refusal_of;
 use origin::Origin;
 pub(crate) use origin::listen;
 

@@ -35,6 +35,7 @@ use groups::Groups;
 pub(crate) use life::SavedApp;
 use logs::{Filter, Line, Logs};
 use ports::Ports;
+pub(crate) use source::lay_out_archive;
 
 /// A running or starting process of an app, as the platform lists it.
 #[derive(Debug, Clone)]

@@ -25,11 +25,14 @@ use crate::world::World;
 mod fetch;
 mod git;
 mod handler;
+mod line;
 mod push;
 mod repository;
+mod strain;
 mod tunnel;
 
 use handler::Session;
+use line::Scissors;
 
 /// Forgets what was pushed to `app`, at once, and says where it lies until somebody removes it. The name is the platform's, and
 /// safe as a file's.
@@ -191,7 +194,10 @@ async fn accept(listener: TcpListener, config: Arc<Config>, site: Arc<Site>) {
 
 async fn converse(stream: TcpStream, config: Arc<Config>, site: Arc<Site>) {
     stream.set_nodelay(true).ok();
-    let ended = async { russh::server::run_stream(config, stream, Session::new(site)).await?.await };
+    let scissors = Scissors::default();
+    let thread = scissors.around(stream);
+    let ended =
+        async { russh::server::run_stream(config, thread, Session::new(site, scissors)).await?.await };
     if let Err(error) = ended.await {
         tracing::debug!(%error, "an SSH connection broke");
     }

@@ -113,6 +113,13 @@ fn say(rule: &CORSRule, origin: &str, headers: &mut HeaderMap) {
     set(headers, VARY, VARIES);
 }
 
+/// Whether `text` is a document that `PutBucketCors` takes.
+pub(crate) fn is_document(text: &str) -> bool {
+    use s3s::xml::{Deserialize as _, Deserializer};
+    let document = CORSConfiguration::deserialize(&mut Deserializer::new(text.as_bytes()));
+    document.is_ok_and(|document| check(&document).is_ok())
+}
+
 /// Checks what `PutBucketCors` is sent.
 pub(crate) fn check(configuration: &CORSConfiguration) -> S3Result<()> {
     for rule in &configuration.cors_rules {

@@ -24,6 +24,17 @@ pub(crate) async fn expand(request: Request<Body>) -> Request<Body> {
     Request::from_parts(head, named(body, &delimiter).await)
 }
 
+/// The whole form that comes in `pieces`.
+pub(crate) async fn expanded(pieces: Vec<Bytes>, boundary: &str) -> Vec<u8> {
+    let pieces = futures::stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>));
+    let mut body = named(Body::from(StreamingBlob::wrap(pieces)), &format!("--{boundary}")).await;
+    let mut all = Vec::new();
+    while let Some(Ok(piece)) = body.next().await {
+        all.extend_from_slice(&piece);
+    }
+    all
+}
+
 async fn named(mut body: Body, delimiter: &str) -> Body {
     let (mut read, mut error) = (BytesMut::new(), None);
     let file = loop {

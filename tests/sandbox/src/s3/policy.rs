@@ -133,6 +133,19 @@ impl BucketPolicy {
     }
 }
 
+/// Parses a policy and, if it is one, asks it something; whether it is one.
+pub(crate) fn try_out(text: &str) -> bool {
+    let Ok(policy) = BucketPolicy::parse(text, "bucket") else { return false };
+    let facts = Facts::default();
+    for (principal, action, resource) in
+        [(Some("user_id:me"), "s3:GetObject", "bucket/a key"), (None, "s3:ListBucket", "bucket")]
+    {
+        let _decided = policy.allows(Question { principal, action, resource, facts: &facts });
+    }
+    let _open = policy.is_public();
+    true
+}
+
 impl Statement {
     fn check(&self, bucket: &str) -> Result<(), String> {
         if self.principal.is_some() == self.not_principal.is_some() {

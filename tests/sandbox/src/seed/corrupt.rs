@@ -7,6 +7,8 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use super::dump::Dump;
+
 /// Why there is nothing to damage.
 #[derive(Debug, thiserror::Error)]
 pub enum CorruptError {
@@ -72,6 +74,35 @@ pub fn flip_data(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
         let at = dump.len() * 17 / 20;
         dump.iter_mut().skip(at).take(3).for_each(|byte| *byte ^= 0xff);
     })
+}
+
+/// Three bits of table data are flipped in a dump without compression (`pg_dump -Z0`), one of them in the end of a row: every
+/// reader of the file is content, only a server refuses that table.
+pub fn flip_uncompressed(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
+    rewritten(archive, |dump| {
+        let Some(data) = dump.largest() else { return };
+        let length = data.len();
+        let mut flip = |from: usize, bit: u8, is_meant: fn(&u8) -> bool| {
+            if let Some(byte) = data.iter_mut().skip(from).find(|byte| is_meant(byte)) {
+                *byte ^= bit;
+            }
+        };
+        flip(length / 4, 1, u8::is_ascii_alphanumeric);
+        flip(length / 2, 0x40, |byte| *byte == b'\n');
+        flip(length * 3 / 4, 1, u8::is_ascii_alphanumeric);
+    })
+}
+
+/// A whole dump of the schema and of no row (`pg_dump --schema-only`): every reader of the file is content, and so is a server.
+pub fn schema_only(archive: &[u8]) -> Result<Vec<u8>, CorruptError> {
+    rewritten(archive, Dump::forget_data)
+}
+
+fn rewritten(archive: &[u8], change: impl FnOnce(&mut Dump)) -> Result<Vec<u8>, CorruptError> {
+    let (name, dump) = unpack(archive)?;
+    let mut dump = Dump::of(&dump).map_err(CorruptError::Read)?;
+    change(&mut dump);
+    pack(&name, &dump.uncompressed())
 }
 
 /// `pg_dump` died while it wrote data: the table of contents still lists, a full pass fails.

@@ -146,6 +146,55 @@ async fn each_damage_is_found_where_it_is_said_to_be_found() {
     bench.cluster.stop().await;
 }
 
+#[tokio::test]
+async fn what_no_reader_of_the_file_finds_a_restore_or_a_count_does() {
+    let bench = bench().await;
+    bench.psql("app", "estate", &sql(Size::Small, 1)).await;
+    let counts = bench.counts("estate").await;
+    let good = corrupt::pack("20261120010000_estate.pgsql", &bench.dump().await).unwrap();
+    let inside = |archive: &[u8]| corrupt::unpack(archive).unwrap().1;
+    let restored = async |dump: &[u8]| {
+        for sql in [
+            "SELECT lo_unlink(oid) FROM pg_largeobject_metadata",
+            "DROP SCHEMA IF EXISTS audit CASCADE",
+            "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+        ] {
+            bench.psql(bench.cluster.superuser(), "copy", sql).await;
+        }
+        let file = bench.write(dump).await;
+        let words = ["--no-owner", "--no-privileges", "-d", "copy", file.to_str().unwrap()];
+        let output = bench.run("pg_restore", bench.cluster.superuser(), &words, "").await;
+        bench.psql(bench.cluster.superuser(), "copy", "GRANT USAGE ON SCHEMA public, audit TO app; GRANT SELECT ON ALL TABLES IN SCHEMA public, audit TO app").await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        // The fresh `public` above stands in the way of the dump's own.
+        let said: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("error:") && !line.contains("schema \"public\" already"))
+            .map(str::to_owned)
+            .collect();
+        (said, bench.counts("copy").await)
+    };
+
+    // Nothing but the compression is another.
+    let plain = dump::Dump::of(&inside(&good)).unwrap().uncompressed();
+    let file = bench.write(&plain).await;
+    let listed = bench.run("pg_restore", "app", &["-l", file.to_str().unwrap()], "").await;
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("Compression: 0"), "{listed:?}");
+    assert_eq!(restored(&plain).await, (Vec::new(), counts.clone()));
+
+    let flipped = inside(&corrupt::flip_uncompressed(&good).unwrap());
+    assert_eq!((bench.judged(&flipped).await, flipped.len()), ((true, true), plain.len()));
+    let (said, there) = restored(&flipped).await;
+    assert!(said.iter().any(|line| line.contains("COPY failed")) && there != counts, "{said:?}");
+
+    let empty = inside(&corrupt::schema_only(&good).unwrap());
+    assert_eq!(bench.judged(&empty).await, (true, true));
+    let (said, there) = restored(&empty).await;
+    assert_eq!(said, Vec::<String>::new());
+    assert!(there.len() == counts.len() && there.iter().all(|(_, count)| *count == 0), "{there:?}");
+    bench.cluster.stop().await;
+}
+
 async fn said(dir: &Path, words: &[&str]) -> String {
     let output = Command::new("git").args(words).current_dir(dir).output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 mod kind;
+mod offer;
 mod order;
 pub mod profile;
 mod standing;

@@ -1,8 +1,13 @@
-//! `reprise-sandbox exec` where the machine has no standard ports for it: a network namespace that has them.
+//! `reprise-sandbox exec`: by root and by others, and where the machine has no standard ports for it: a network namespace that
+//! has them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::life::{self, World};
 
 /// A folder that looks like a world's, whose door for HTTP is a server of this test.
 struct Stage {
@@ -29,13 +34,27 @@ fn stage() -> Stage {
 
 impl Stage {
     fn exec(&self, script: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_reprise-sandbox"))
-            .args(["exec", "--dir"])
-            .arg(self.dir.path())
-            .args(["--", "/bin/sh", "-c", script])
-            .output()
-            .unwrap()
+        exec(by_us(), self.dir.path(), script)
     }
+}
+
+fn by_us() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_reprise-sandbox"))
+}
+
+fn exec(mut program: Command, dir: &Path, script: &str) -> Output {
+    program.args(["exec", "--dir"]).arg(dir).args(["--", "/bin/sh", "-c", script]).output().unwrap()
+}
+
+/// Whether somebody who is not root may have namespaces here; else a test of that has nothing to show, and says so.
+fn nobody_may() -> bool {
+    let mut probe = Command::new("setpriv");
+    probe.args(["--reuid", "65534", "--clear-groups", "unshare", "-Urmn", "true"]);
+    let may = probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if !may {
+        eprintln!("not shown: we are not root, or users may have no namespaces of their own here");
+    }
+    may
 }
 
 fn text(output: &Output) -> String {
@@ -66,4 +85,66 @@ fn the_programs_exit_code_and_death_come_out() {
     let stage = stage();
     assert_eq!(stage.exec("exit 7").status.code(), Some(7));
     assert_eq!(stage.exec("kill -KILL $$").status.code(), Some(137));
+}
+
+/// What `psql` by the database's own name is told, in the world and beside it.
+async fn asked(world: &World, program: impl Fn() -> Command) {
+    let url = world.variable("apilos-siap", "SCALINGO_POSTGRESQL_URL").await;
+    let sql = |url: &str| format!("psql -X -w -A -t -c 'SELECT 6 * 7' '{url}'");
+    let inside = exec(program(), &world.folder(), &sql(&url));
+    assert_eq!(text(&inside), "42\n", "{inside:?}");
+    // Below a shell that ends, and by a program that it starts.
+    let nested = exec(program(), &world.folder(), &format!("sh -c \"{}\"; true", sql(&url)));
+    assert_eq!(text(&nested), "42\n", "{nested:?}");
+
+    let host = url.split_once('@').unwrap().1.split_once(':').unwrap().0;
+    let outside = sql(&url.replace(host, "127.0.0.1"));
+    let outside = Command::new("/bin/sh").args(["-c", &outside]).output().unwrap();
+    assert!(!outside.status.success() && text(&outside).is_empty(), "a foreign process came in: {outside:?}");
+}
+
+#[tokio::test]
+async fn a_database_is_reached_by_its_name_and_only_in_the_world() {
+    asked(&life::up(), by_us).await;
+}
+
+#[tokio::test]
+async fn somebody_who_is_not_root_has_a_world_and_reaches_its_databases_by_name() {
+    if nobody_may() {
+        asked(&life::up_of_nobody(), life::as_nobody).await;
+    }
+}
+
+#[test]
+fn somebody_who_is_not_root_has_the_names_and_the_standard_ports() {
+    if !nobody_may() {
+        return;
+    }
+    let stage = stage();
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(stage.dir.path(), open).unwrap();
+    let output =
+        exec(life::as_nobody(), stage.dir.path(), "curl -sS --max-time 10 http://app.example.test/; exit 3");
+    assert_eq!((text(&output).as_str(), output.status.code()), ("hello", Some(3)), "{output:?}");
+}
+
+#[test]
+fn where_namespaces_are_not_allowed_it_says_what_to_do_and_answers_125() {
+    let stage = stage();
+    let unshare = stage.dir.path().join("unshare");
+    std::fs::write(
+        &unshare,
+        "#!/bin/sh\necho 'unshare: unshare failed: Operation not permitted' >&2\nexit 1\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&unshare, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut program = by_us();
+    let path = std::env::var("PATH").unwrap();
+    program.env("PATH", format!("{}:{path}", stage.dir.path().display()));
+    let output = exec(program, stage.dir.path(), "echo it ran");
+    assert_eq!((output.status.code(), text(&output).as_str()), (Some(125), ""), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    for word in ["namespaces are not allowed here", "run as root", "kernel.unprivileged_userns_clone=1"] {
+        assert!(said.contains(word), "{said}");
+    }
 }

@@ -22,14 +22,41 @@ impl Drop for World {
 }
 
 fn program(dir: &Path, command: &str) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_reprise-sandbox"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_reprise-sandbox")), dir, command)
+}
+
+fn prepared(mut program: Command, dir: &Path, command: &str) -> Command {
     program.arg(command).arg("--dir").arg(dir.join("world")).env("XDG_CACHE_HOME", dir.join("cache"));
     program
 }
 
 pub(super) fn up() -> World {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = program(dir.path(), "up");
+    let command = program(dir.path(), "up");
+    started(dir, command)
+}
+
+/// A world of somebody who is not root.
+pub(super) fn up_of_nobody() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let command = prepared(as_nobody(), dir.path(), "up");
+    started(dir, command)
+}
+
+/// A user that every machine has.
+const NOBODY: u32 = 65_534;
+
+/// The program, to be run by somebody who is not root.
+pub(super) fn as_nobody() -> Command {
+    let mut command = Command::new("setpriv");
+    let id = NOBODY.to_string();
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", env!("CARGO_BIN_EXE_reprise-sandbox")]);
+    command.env("HOME", "/nonexistent");
+    command
+}
+
+fn started(dir: tempfile::TempDir, mut command: Command) -> World {
     command.arg("--env-file").arg(dir.path().join("env")).args(["--speed", "60", "--size", "small"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
@@ -40,6 +67,11 @@ pub(super) fn up() -> World {
 }
 
 impl World {
+    /// Its folder.
+    pub(super) fn folder(&self) -> std::path::PathBuf {
+        self.dir.path().join("world")
+    }
+
     fn seed(&self, size: &str) -> std::process::Output {
         program(self.dir.path(), "seed").args(["--size", size]).output().unwrap()
     }
@@ -49,6 +81,19 @@ impl World {
         let text = std::fs::read_to_string(self.dir.path().join("env")).unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         value.unwrap().to_owned()
+    }
+
+    /// A variable of an app.
+    pub(super) async fn variable(&self, app: &str, name: &str) -> String {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let exchange = client.post(format!("{}/v1/tokens/exchange", self.of("SCALINGO_AUTH_URL")));
+        let exchange = exchange.basic_auth("", Some(self.of("SCALINGO_API_TOKEN"))).body("{}").send();
+        let bearer: Value = exchange.await.unwrap().json().await.unwrap();
+        let asked = client.get(format!("{}/v1/apps/{app}/variables", self.of("SCALINGO_API_URL")));
+        let asked = asked.bearer_auth(bearer["token"].as_str().unwrap()).send();
+        let all: Value = asked.await.unwrap().json().await.unwrap();
+        let found = all["variables"].as_array().unwrap().iter().find(|one| one["name"] == name);
+        found.unwrap()["value"].as_str().unwrap().to_owned()
     }
 
     /// What the control API says.

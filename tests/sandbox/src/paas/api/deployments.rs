@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
@@ -14,6 +15,8 @@ use crate::paas::work::deploy::{self, Code};
 use crate::paas::{Paas, view};
 
 const PAGE: usize = 20;
+/// How old a deployment may be whose log limited collaborators read.
+const LIMITED_SEE: TimeDelta = TimeDelta::days(7);
 
 /// `GET …/deployments`: newest first, in pages.
 pub(super) async fn list(
@@ -30,7 +33,7 @@ pub(super) async fn list(
     let app = state.app_for(&session.user, &key, Role::Limited)?;
     let total = app.deployments.len();
     let pages = total.div_ceil(size).max(1);
-    let shown = app.deployments.iter().rev().skip((page - 1) * size).take(size);
+    let shown = app.deployments.iter().rev().skip((page - 1).saturating_mul(size)).take(size);
     Ok(Reply::ok(json!({
         "deployments": shown.map(|one| view::deployment(&paas, &state, app, one)).collect::<Value>(),
         "meta": {"pagination": {
@@ -61,6 +64,10 @@ pub(super) async fn output(
     let state = paas.state();
     let app = state.app_for(&session.user, &key, Role::Limited)?;
     let one = app.deployments.iter().find(|one| one.id == id).ok_or(Refusal::NotFound("deployment"))?;
+    let is_limited = state.app_for(&session.user, &key, Role::Collaborator).is_err();
+    if is_limited && paas.today() - one.world_date >= LIMITED_SEE {
+        return Err(Refusal::not_allowed());
+    }
     if one.output.is_empty() {
         return Err(Refusal::NotFound("deployment_output"));
     }

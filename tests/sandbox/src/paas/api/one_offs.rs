@@ -12,7 +12,7 @@ use crate::paas::one_offs::{self, Known};
 use crate::paas::reply::{Answer, Input, Refusal, Reply};
 use crate::paas::session::{Role, Session};
 use crate::paas::state::App;
-use crate::paas::{Paas, catalogue, rules, view, work};
+use crate::paas::{Paas, catalogue, rules, work};
 use crate::plane::runner::oneoff::Order;
 
 /// One-off containers at once of one app, and of one account.
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let (name, label) = (app.name.clone(), known.label());
     let body = json!({
         "container": known.shown(), "operation_url": location,
-        "operation": app.operations.last().map(|operation| view::operation(app, operation)),
+        "operation": {"id": operation, "status": "pending", "type": "start-one-off"},
     });
     drop(state);
     paas.one_offs.add(known.clone());

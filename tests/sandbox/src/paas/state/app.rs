@@ -167,6 +167,8 @@ pub(in crate::paas) struct Deployment {
     pub(in crate::paas) pusher: String,
     pub(in crate::paas) output: String,
     pub(in crate::paas) created_at: DateTime<Utc>,
+    /// The world's date of its creation, by which it ages.
+    pub(in crate::paas) world_date: DateTime<Utc>,
     pub(in crate::paas) finished_at: Option<DateTime<Utc>>,
     pub(in crate::paas) postdeploy: Option<String>,
 }

@@ -67,7 +67,7 @@ async fn a_plan_is_named_by_its_id_only() {
     assert_eq!(buy(&site, "postgresql", &json!("postgresql-starter-512")).await, (404, unknown));
     let none = json!({"addon": {"addon_provider_id": "postgresql"}});
     let refused = site.post("/v1/apps/demarches-test/addons", none).await;
-    assert_eq!(refused, (400, json!({"error": "plan_id is required"})));
+    assert_eq!(refused, (400, json!({"error": "plan_id is required", "code": "bad_request"})));
 }
 
 #[tokio::test]

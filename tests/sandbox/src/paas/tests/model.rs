@@ -48,21 +48,25 @@ struct Play {
     site: Site,
     model: Model,
     calls: u32,
+    /// Rules that hold the deployments of an app, by its name.
+    held: BTreeMap<String, Vec<u64>>,
 }
 
 impl Play {
     async fn new() -> Self {
-        let site = site().await;
-        // What begins to be deployed never ends, so that it is known at any time what is busy.
-        site.world.faults.add(Rule {
+        Self { site: site().await, model: Model::default(), calls: 0, held: BTreeMap::new() }
+    }
+
+    /// What the next build of `app` is to meet.
+    fn at_build(&self, app: &str, fault: Fault) -> u64 {
+        self.site.world.faults.add(Rule {
             service: Some("scalingo".into()),
             method: Some("build".into()),
-            path: None,
+            path: Some(app.to_owned()),
             skip: 0,
-            times: None,
-            fault: Fault::Stall,
-        });
-        Self { site, model: Model::default(), calls: 0 }
+            times: Some(1),
+            fault,
+        })
     }
 
     /// A request as a fresh API token now and then, so that the rate limit never answers for the handler.

@@ -223,3 +223,30 @@ async fn variables_are_deleted_together_in_both_shapes() {
     assert_eq!(site.post(&path, longest.clone()).await.0, 201);
     assert_eq!(site.post(&path, longest).await.0, 201, "an existing one is overwritten");
 }
+
+#[tokio::test]
+async fn a_limited_collaborator_reads_the_logs_of_a_week() {
+    let two = two().await;
+    two.join(Some(true)).await;
+    let id =
+        crate::paas::work::deploy::enqueue(&two.site.paas, APP, &two.site.user, "deployment", None).unwrap();
+    two.site.paas.with_app(APP, |app| app.deployments[0].output = "-----> built".into());
+    let path = format!("/v1/apps/{APP}/deployments/{id}/output");
+    let read = async |bearer: &str| {
+        let url = format!("{}{path}", two.site.paas.urls().api);
+        two.site.ask(bearer, Method::GET, &url, None).await.status().as_u16()
+    };
+    assert_eq!(read(&two.bearer).await, 200);
+    two.site.advance(6 * 24 * 3_600);
+    assert_eq!(read(&two.bearer).await, 200);
+    two.site.advance(24 * 3_600);
+    assert_eq!((read(&two.bearer).await, read(&two.site.bearer).await), (401, 200));
+}
+
+#[tokio::test]
+async fn a_page_beyond_every_number_is_empty() {
+    let two = two().await;
+    let path = format!("/v1/apps/{APP}/deployments?page={}&per_page=100", u64::MAX);
+    let (status, listed) = two.site.get(&path).await;
+    assert_eq!((status, &listed["deployments"]), (200, &json!([])));
+}

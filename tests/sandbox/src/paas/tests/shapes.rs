@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::site;
+use super::{Site, site, until};
 
 fn recorded(name: &str) -> Value {
     let file =
@@ -40,7 +40,7 @@ fn differences(theirs: &Value, ours: &Value, at: &str, found: &mut Vec<String>) 
 }
 
 #[track_caller]
-fn same_shape(name: &str, ours: &Value) {
+pub(super) fn same_shape(name: &str, ours: &Value) {
     let mut found = Vec::new();
     differences(&recorded(name), ours, name, &mut found);
     assert!(found.is_empty(), "{found:#?}");
@@ -68,7 +68,43 @@ async fn apps_and_what_hangs_on_them_look_as_recorded() {
     same_shape("domain", &site.post("/v1/apps/demarches-test/domains", domain).await.1);
     let variables = json!({"variables": [{"name": "A", "value": "1"}]});
     same_shape("variables", &site.call("PUT", "/v1/apps/demarches-test/variables", variables).await.1);
+    same_shape("token_exchange", &exchanged(&site).await);
+    let key = json!({"key": {"name": "poste", "content": KEY}});
+    same_shape("ssh_key", &site.post("auth:/v1/keys", key).await.1);
     same_shape("source", &site.post("/v1/sources", json!({})).await.1);
+}
+
+/// A public key.
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDBjaxP+0Lq9tmfwPHqYU1z1Fmv0Hn3vb5SeqbZGDoO1 poste";
+
+/// The whole answer to an exchange.
+async fn exchanged(site: &Site) -> Value {
+    let made = site.post("auth:/v1/tokens", json!({"token": {"name": "other"}})).await.1;
+    let token = made["token"]["token"].as_str().unwrap();
+    let url = format!("{}/v1/tokens/exchange", site.paas.urls().auth);
+    site.http.post(url).basic_auth("", Some(token)).body("{}").send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_project_that_is_offered_looks_as_recorded() {
+    let site = site().await;
+    let (alice, _) = site.paas.seed_user("alice", "alice@exemple.test");
+    let made = site.post("/v1/projects", json!({"project": {"name": "commun"}})).await.1;
+    let path = format!("/v1/projects/{}/transfer_invitations", made["project"]["id"].as_str().unwrap());
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let project = json!({"project_id": made["project"]["id"]});
+    site.call("PUT", "/v1/apps/demarches-test", project).await;
+    site.paas.with_app("demarches-test", |app| {
+        app.collaborators.push(crate::paas::state::Collaborator {
+            id: "c".into(),
+            email: "alice@exemple.test".into(),
+            user: Some(alice.clone()),
+            is_limited: false,
+            invitation: "i".into(),
+        });
+    });
+    let invite = json!({"transfer_invitation": {"invited_user_id": alice}});
+    same_shape("transfer_invitation", &site.post(&path, invite).await.1);
 }
 
 #[tokio::test]
@@ -106,6 +142,13 @@ async fn addons_and_databases_look_as_recorded() {
     let user = json!({"database_user": {"name": "lectureseule", "read_only": true}});
     same_shape("database_user_created", &call("POST", "/users", user).await);
     same_shape("database_users", &call("GET", "/users", Value::Null).await);
-    call("POST", "/backups", json!({})).await;
+    let made = call("POST", "/backups", json!({})).await;
     same_shape("backups", &call("GET", "/backups", Value::Null).await);
+    let backup = made["database_backup"]["id"].as_str().unwrap().to_owned();
+    site.advance(10);
+    until("the backup is done", async || {
+        site.paas.state().backup(&backup).is_some_and(|(_, _, one)| one.status == "done")
+    })
+    .await;
+    same_shape("backup_archive", &call("GET", &format!("/backups/{backup}/archive"), Value::Null).await);
 }

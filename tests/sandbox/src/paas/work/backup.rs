@@ -31,8 +31,8 @@ pub(in crate::paas) struct Retention {
     pub(in crate::paas) monthly: usize,
 }
 
-const STARTER: Retention = Retention { manual: 10, daily: 7, weekly: 4, monthly: 0 };
-const BUSINESS: Retention = Retention { manual: 50, daily: 7, weekly: 8, monthly: 12 };
+pub(in crate::paas) const STARTER: Retention = Retention { manual: 10, daily: 7, weekly: 4, monthly: 0 };
+pub(in crate::paas) const BUSINESS: Retention = Retention { manual: 50, daily: 7, weekly: 8, monthly: 12 };
 
 /// Backs up, at each hour of world time, every database that wants it then.
 pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {

@@ -24,6 +24,8 @@ const QUEUED: Duration = Duration::from_secs(1);
 const BUILDING: Duration = Duration::from_secs(21);
 const PUSHING: Duration = Duration::from_secs(29);
 const STARTING: Duration = Duration::from_secs(33);
+/// How often a deployment that is held looks whether its app is still there.
+const HELD_LOOK: Duration = Duration::from_millis(100);
 /// A source archive, unpacked, in bytes.
 const HEAVIEST: u64 = 314_572_800;
 
@@ -45,7 +47,7 @@ pub(in crate::paas) fn enqueue(
     git_ref: Option<String>,
 ) -> Option<String> {
     let id = paas.world.ids.uuid().to_string();
-    let created_at = paas.world.clock.wall();
+    let (created_at, world_date) = (paas.world.clock.wall(), paas.today());
     let mut state = paas.state();
     let found = state.app_mut(app)?;
     let previous = found.deployments.iter().rev().find(|one| one.status == "success");
@@ -58,6 +60,7 @@ pub(in crate::paas) fn enqueue(
         pusher: pusher.into(),
         output: String::new(),
         created_at,
+        world_date,
         finished_at: None,
         postdeploy: None,
     });
@@ -235,8 +238,11 @@ impl Step<'_> {
     async fn rejected(&self, verb: &str) -> Result<(), DeployFailure> {
         let reason = match self.paas.world.faults.take(crate::paas::SERVICE, verb, self.app) {
             Some(Fault::Reject { reason }) => reason,
-            // It stays in its status until the world stops.
-            Some(Fault::Stall) => std::future::pending().await,
+            Some(Fault::Stall) => return self.held().await,
+            Some(Fault::Latency { ms }) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let text = format!("rejected on purpose ({reason})");
@@ -246,6 +252,14 @@ impl Step<'_> {
             "timeout-error" => DeployFailure::Timeout(text),
             _ => DeployFailure::Build(text),
         })
+    }
+
+    /// Stays in its status until its app is removed or the world stops. A later app of the name must not wait for it.
+    async fn held(&self) -> Result<(), DeployFailure> {
+        while self.with_mine(|_| ()).is_some() {
+            tokio::time::sleep(HELD_LOOK).await;
+        }
+        Err(gone())
     }
 
     fn enter(&self, status: &str) {

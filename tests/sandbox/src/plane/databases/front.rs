@@ -1,5 +1,5 @@
-//! The two doors of one database. By TCP it accepts the processes of the sandbox's apps and cuts all others, as the vendor's
-//! private network does; by a Unix socket beside the server's come the tunnels. Behind both is the same [`Gate`].
+//! The two doors of one database. By TCP it accepts the processes of the sandbox's apps and programs that `exec` runs, and cuts all
+//! others, as the vendor's private network does; by a Unix socket beside the server's come the tunnels. Behind both is the same [`Gate`].
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -28,12 +28,14 @@ impl Admission {
         }
     }
 
-    /// Whether the other end of a connection is a process of an app.
-    async fn admits(&self, peer: SocketAddr, here: SocketAddr) -> bool {
-        let Some(runner) = self.0.get().and_then(Weak::upgrade) else { return false };
+    /// Whether the other end of a connection is a process of an app, or a guest of the world.
+    async fn admits(&self, world: &Arc<World>, peer: SocketAddr, here: SocketAddr) -> bool {
+        let (runner, world) = (self.0.get().and_then(Weak::upgrade), Arc::clone(world));
+        let is_ours = move |pid| {
+            runner.as_ref().is_some_and(|runner| runner.owns_process(pid)) || world.guests.owns(pid)
+        };
         // Reads a good part of /proc.
-        let looking =
-            tokio::task::spawn_blocking(move || peer::is_of(peer, here, |pid| runner.owns_process(pid)));
+        let looking = tokio::task::spawn_blocking(move || peer::is_of(peer, here, is_ours));
         looking.await.unwrap_or(false)
     }
 }
@@ -165,7 +167,7 @@ impl Guests {
 
     async fn serve_app(&self, stream: TcpStream) {
         let (Ok(peer), Ok(here)) = (stream.peer_addr(), stream.local_addr()) else { return };
-        if !self.gate.is_public() && !self.admission.admits(peer, here).await {
+        if !self.gate.is_public() && !self.admission.admits(&self.world, peer, here).await {
             tracing::info!("a foreign process was cut off from a database");
             return;
         }

@@ -103,6 +103,23 @@ impl Gate {
     }
 }
 
+/// What a gate that only lets TLS in, and has no certificate, answers to `packet`.
+pub(crate) async fn refusal_of(packet: &[u8]) -> Vec<u8> {
+    let nobody = std::sync::Arc::new(rustls::server::ResolvesServerCertUsingSni::new());
+    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_cert_resolver(nobody);
+    let gate = Gate::new(PathBuf::from("/nonexistent"), std::sync::Arc::new(tls).into());
+    gate.force_tls(true);
+    let (mut client, server) = tokio::io::duplex(packet.len() + LONGEST_STARTUP);
+    let said = async {
+        client.write_all(packet).await.ok();
+        client.shutdown().await.ok();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).await.ok();
+        answer
+    };
+    tokio::join!(gate.serve(server, "127.0.0.1"), said).1
+}
+
 async fn in_time<T>(work: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
     tokio::time::timeout(PATIENCE, work).await?
 }

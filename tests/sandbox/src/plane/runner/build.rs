@@ -14,7 +14,6 @@ use super::environment::{self, Identity};
 use super::source::version_file;
 use super::{DeployFailure, LogSink, Release, Runner, procfile, say, world_or_wall};
 use crate::exec;
-use crate::world::Fault;
 
 /// The whole deployment may take 30 minutes; nearly all of it is the build.
 const LIMIT: Duration = Duration::from_mins(30);
@@ -33,9 +32,6 @@ impl Runner {
         env: &BTreeMap<String, String>,
         log: &LogSink,
     ) -> Result<Release, DeployFailure> {
-        if let Some(Fault::Reject { reason }) = self.world.faults.take("scalingo", "build", app) {
-            return Err(DeployFailure::Build(reason));
-        }
         if is_executable(&dir.join("bin/build")) {
             self.run_build(app, &dir, env, log).await?;
         }

@@ -109,8 +109,12 @@ impl Runner {
         log: &LogSink,
     ) -> Result<(), DeployFailure> {
         let Some(hook) = release.procfile.get(POSTDEPLOY) else { return Ok(()) };
-        if let Some(Fault::Reject { reason }) = self.world.faults.take("scalingo", "hook", name) {
+        let fault = self.world.faults.take("scalingo", "hook", name);
+        if let Some(Fault::Reject { reason }) = fault {
             return Err(DeployFailure::Hook(reason));
+        }
+        if let Some(wait) = fault.as_ref().and_then(Fault::latency) {
+            tokio::time::sleep(wait).await;
         }
         say(log, format!("-----> Running the postdeploy hook: {hook}"));
         let mut command = exec::command(self.world.dir(), "/bin/sh", ["-c", hook]);
@@ -118,8 +122,15 @@ impl Runner {
         let identity = Identity { app: name, container: Some(&container), dir: &release.dir, port: None };
         environment::apply(&mut command, self.world.dir(), identity, env);
         command.current_dir(&release.dir);
+        let running = async {
+            // It does not end: what limits every hook ends it.
+            if matches!(fault, Some(Fault::Stall)) {
+                std::future::pending::<()>().await;
+            }
+            self.run_logged(command, log).await
+        };
         tokio::select! {
-            ended = self.run_logged(command, log) => match ended {
+            ended = running => match ended {
                 Ok(status) if status.success() => Ok(()),
                 Ok(status) => Err(DeployFailure::Hook(format!("the postdeploy hook failed ({status})"))),
                 Err(error) => Err(DeployFailure::Hook(format!("the postdeploy hook could not be started: {error}"))),

@@ -146,6 +146,11 @@ fn lay_out(tar: impl Read, into: &Path, root: Root) -> Result<(), DeployFailure>
     if root == Root::Strip { strip_root(into) } else { Ok(()) }
 }
 
+/// As [`Runner::unpack`] does it, with an archive in memory.
+pub(crate) fn lay_out_archive(archive: &[u8], into: &Path) -> Result<(), DeployFailure> {
+    lay_out(flate2::read::GzDecoder::new(archive), into, Root::Strip)
+}
+
 /// Moves the content of the only folder in `dir` up by one.
 fn strip_root(dir: &Path) -> Result<(), DeployFailure> {
     let one = || DeployFailure::Build("The archive must have exactly one root folder".into());

@@ -6,7 +6,7 @@ use russh::Channel;
 use russh::server::Msg;
 
 use super::Site;
-use super::push::{feed, output, refuse};
+use super::push::{Way, feed, output, refuse};
 use super::repository;
 use crate::plane::runner::groups::Groups;
 
@@ -31,7 +31,7 @@ async fn run(site: &Site, channel: Channel<Msg>, app: &str) -> std::io::Result<(
     let ended = tokio::select! {
         biased;
         () = feed(&mut from_client, stdin) => return Ok(()),
-        ended = output(&mut child, &to_client, false) => ended?,
+        ended = output(&mut child, &to_client, Way::Open) => ended?,
     };
     let told = async {
         to_client.exit_status(ended).await?;

@@ -12,7 +12,9 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::git::Request;
+use super::line::Scissors;
 use super::{Site, fetch, git, push, tunnel};
+use crate::world::Fault;
 
 /// The only login name, as at the vendor's.
 const LOGIN: &str = "git";
@@ -24,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Session {
     site: Arc<Site>,
+    scissors: Scissors,
     /// The user whose key was proven.
     user: Option<String>,
     /// Session channels that have not said yet what they are for.
@@ -38,8 +41,14 @@ struct Idle {
 }
 
 impl Session {
-    pub(super) fn new(site: Arc<Site>) -> Self {
-        Self { site, user: None, idle: HashMap::new() }
+    /// A connection that `scissors` can cut.
+    pub(super) fn new(site: Arc<Site>, scissors: Scissors) -> Self {
+        Self { site, scissors, user: None, idle: HashMap::new() }
+    }
+
+    /// Ends the whole connection, as a line that breaks.
+    fn cut(&self, fault: Option<&Fault>) {
+        if matches!(fault, Some(Fault::Reset { .. })) { self.scissors.reset() } else { self.scissors.cut() }
     }
 
     fn owner_of(&self, login: &str, key: &PublicKey) -> Option<String> {
@@ -101,15 +110,33 @@ impl Handler for Session {
     ) -> Result<(), Self::Error> {
         let user = self.user.clone().unwrap_or_default();
         let Some(destination) = tunnel::find(&self.site, host, port) else {
-            tunnel::record(&self.site, user, host, port, false);
+            tunnel::record(&self.site, user, host, port, (false, None));
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         };
+        let fault = self.site.world.faults.take("ssh", tunnel::VERB, &format!("{host}:{port}"));
+        let record = |opened| tunnel::record(&self.site, user, host, port, (opened, fault.as_ref()));
+        match &fault {
+            Some(Fault::Latency { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
+            Some(Fault::Reject { .. }) => {
+                record(false);
+                reply.reject(ChannelOpenFailure::ConnectFailed).await;
+                return Ok(());
+            }
+            Some(Fault::DropBefore | Fault::Reset { .. }) => {
+                record(false);
+                self.cut(fault.as_ref());
+                // Ends the session before the question, which is let go here, is answered.
+                return Err(russh::Error::Disconnect);
+            }
+            _ => {}
+        }
         match tunnel::connect(destination).await {
             Ok(far) => {
-                tunnel::record(&self.site, user, host, port, true);
+                record(true);
                 reply.accept().await;
-                self.site.world.tasks.spawn("ssh tunnel", tunnel::relay(channel, far));
+                let relay = tunnel::relay(channel, far, fault, self.scissors.clone());
+                self.site.world.tasks.spawn("ssh tunnel", relay);
             }
             Err(error) => {
                 tracing::warn!(%error, host, "a tunnel's destination does not answer");
@@ -132,7 +159,8 @@ impl Handler for Session {
         let (site, handle) = (Arc::clone(&self.site), wire.handle());
         match git::parse(command) {
             Ok(Request::Push(app)) => {
-                self.site.world.tasks.spawn("git push", push::serve(site, handle, channel, user, app));
+                let line = push::Ends { handle, scissors: self.scissors.clone() };
+                self.site.world.tasks.spawn("git push", push::serve(site, line, channel, user, app));
             }
             Ok(Request::Fetch(app)) => {
                 self.site.world.tasks.spawn("git fetch", fetch::serve(site, channel, user, app));

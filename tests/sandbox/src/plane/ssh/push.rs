@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Site;
 use super::git::Update;
+use super::line::Scissors;
 use super::repository::{self, Exchange};
 use crate::plane::ingress::DEFAULT_DOMAIN;
 use crate::plane::platform::Push;
@@ -36,8 +37,21 @@ pub(super) async fn refuse(channel: Channel<Msg>, line: String) {
     told.await.ok();
 }
 
+/// What ends the connection under a push: in order, or as a line that breaks.
+pub(super) struct Ends {
+    pub(super) handle: Handle,
+    pub(super) scissors: Scissors,
+}
+
+impl Ends {
+    async fn hang_up(&self) {
+        let disconnect = self.handle.disconnect(Disconnect::ByApplication, String::new(), String::new());
+        disconnect.await.ok();
+    }
+}
+
 /// Serves one push from its first byte to its exit code.
-pub(super) async fn serve(site: Arc<Site>, handle: Handle, channel: Channel<Msg>, user: String, app: String) {
+pub(super) async fn serve(site: Arc<Site>, ends: Ends, channel: Channel<Msg>, user: String, app: String) {
     if let Err(refusal) = site.platform.may_push(&user, &app) {
         return refuse(channel, refusal).await;
     }
@@ -45,23 +59,27 @@ pub(super) async fn serve(site: Arc<Site>, handle: Handle, channel: Channel<Msg>
     let pusher = Pusher { site, user, app, fault };
     match &pusher.fault {
         Some(Fault::Reject { reason }) => return refuse(channel, reason.clone()).await,
-        Some(Fault::DropBefore) => return hang_up(&handle).await,
+        Some(Fault::DropBefore) => return ends.hang_up().await,
+        Some(Fault::Reset { after: false }) => return ends.scissors.reset(),
+        Some(Fault::Stall) => return never_answer(channel).await,
         Some(Fault::Latency { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
         _ => {}
     }
     match pusher.run(channel).await {
         Ok(Ended::Told | Ended::Gone) => {}
-        Ok(Ended::Silent) => hang_up(&handle).await,
+        Ok(Ended::Silent) if matches!(pusher.fault, Some(Fault::Reset { .. })) => ends.scissors.reset(),
+        Ok(Ended::Silent) => ends.hang_up().await,
         Err(error) => {
             tracing::warn!(%error, app = pusher.app, "a push broke");
-            hang_up(&handle).await;
+            ends.hang_up().await;
         }
     }
 }
 
-async fn hang_up(handle: &Handle) {
-    let disconnected = handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await;
-    disconnected.ok();
+/// Says nothing until the pusher has had enough.
+async fn never_answer(channel: Channel<Msg>) {
+    let (mut from_client, _held) = channel.split();
+    feed(&mut from_client, None).await;
 }
 
 /// How a push ended for its pusher.
@@ -93,14 +111,14 @@ impl Pusher {
         let _group = child.id().map(|leader| groups.adopt(leader));
         let (mut from_client, to_client) = channel.split();
         let stdin = child.stdin.take();
-        let silent = matches!(self.fault, Some(Fault::DropAfter));
+        let way = Way::of(self.fault.as_ref());
         let ended = tokio::select! {
             biased;
             () = feed(&mut from_client, stdin) => return Ok(Ended::Gone),
             error = self.answer_hooks(&exchange, &repository) => return Err(error),
-            ended = output(&mut child, &to_client, silent) => ended?,
+            ended = output(&mut child, &to_client, way) => ended?,
         };
-        if silent {
+        if way == Way::Lost {
             return Ok(Ended::Silent);
         }
         let told = async {
@@ -179,7 +197,7 @@ impl Pusher {
     }
 
     fn record(&self, update: &Update, accepted: bool) {
-        let fault = self.fault.as_ref().map(|fault| format!("{fault:?}"));
+        let fault = self.fault.as_ref().map(|fault| fault.kind().to_owned());
         self.site.world.journal.record(Draft {
             service: "git",
             call: "push".into(),
@@ -210,18 +228,53 @@ pub(super) async fn feed(from_client: &mut ChannelReadHalf, mut stdin: Option<Ch
     }
 }
 
+/// How git's answers get to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Open,
+    /// Only the greeting, without which there would be no push at all, is let through: the rest is what gets lost.
+    Lost,
+    /// Only so many bytes per second.
+    Slow(u64),
+}
+
+impl Way {
+    fn of(fault: Option<&Fault>) -> Self {
+        match fault {
+            Some(Fault::DropAfter | Fault::Reset { .. }) => Self::Lost,
+            Some(Fault::SlowBody { bytes_per_second }) => Self::Slow(*bytes_per_second),
+            _ => Self::Open,
+        }
+    }
+
+    /// The bytes that go at once, and the time until the next may.
+    fn piece(self) -> (usize, Duration) {
+        match self {
+            // A tenth of a second's bytes at a time.
+            Self::Slow(pace) => (
+                usize::try_from(pace.div_ceil(10)).unwrap_or(CHUNK).clamp(1, CHUNK),
+                Duration::from_millis(100),
+            ),
+            Self::Open | Self::Lost => (CHUNK, Duration::ZERO),
+        }
+    }
+}
+
 /// git's answers to the client; its exit code.
 pub(super) async fn output(
     child: &mut Child,
     to_client: &ChannelWriteHalf<Msg>,
-    silent: bool,
+    way: Way,
 ) -> std::io::Result<u32> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    if silent {
-        // Only the greeting, without which there would be no push at all, is left through: the rest is what gets lost.
+    if way == Way::Lost {
         greet(stdout, to_client).await?;
     } else {
-        tokio::try_join!(forward(stdout, to_client, None), forward(stderr, to_client, Some(STDERR)))?;
+        let piece = way.piece();
+        tokio::try_join!(
+            forward(stdout, to_client, None, piece),
+            forward(stderr, to_client, Some(STDERR), piece)
+        )?;
     }
     let status = child.wait().await?;
     Ok(status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(1))
@@ -231,9 +284,10 @@ async fn forward(
     stream: Option<impl AsyncRead + Unpin>,
     to_client: &ChannelWriteHalf<Msg>,
     ext: Option<u32>,
+    (size, pause): (usize, Duration),
 ) -> std::io::Result<()> {
     let Some(mut stream) = stream else { return Ok(()) };
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; size];
     loop {
         let read = stream.read(&mut chunk).await?;
         if read == 0 {
@@ -245,6 +299,9 @@ async fn forward(
             None => to_client.data_bytes(data).await,
         }
         .map_err(std::io::Error::other)?;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The server before the system's own git, ssh and psql.
 
+mod faults;
 mod silence;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Site;
+use super::line::Scissors;
+use super::strain::Strain;
+use crate::world::Fault;
 use crate::world::journal::Draft;
+
+/// What a tunnel is called in the journal and by faults.
+pub(super) const VERB: &str = "direct-tcpip";
 
 /// Larger than a packet, so that each read of the far end fills one.
 const BUFFER: usize = 128 * 1024;
@@ -43,8 +49,25 @@ pub(super) async fn connect(destination: Destination) -> std::io::Result<Box<dyn
     })
 }
 
-pub(super) async fn relay(channel: Channel<Msg>, mut far: Box<dyn Far>) {
+/// Carries bytes until either end is done, or as `fault` has it. `scissors` are the whole connection's.
+pub(super) async fn relay(
+    channel: Channel<Msg>,
+    mut far: Box<dyn Far>,
+    fault: Option<Fault>,
+    scissors: Scissors,
+) {
     let mut near = channel.into_stream();
+    if matches!(fault, Some(Fault::Stall)) {
+        // Taken, and never answered.
+        let swallowed = tokio::io::copy(&mut near, &mut tokio::io::sink()).await;
+        return drop(swallowed);
+    }
+    if let Some(strain) = Strain::of(fault.as_ref()) {
+        if strain.carry(near, far).await.is_err() {
+            scissors.reset();
+        }
+        return;
+    }
     let copied = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, BUFFER, BUFFER).await;
     if let Err(error) = copied {
         tracing::debug!(%error, "a tunnel broke");
@@ -52,13 +75,19 @@ pub(super) async fn relay(channel: Channel<Msg>, mut far: Box<dyn Far>) {
 }
 
 /// A tunnel in the journal. There are no statuses here: 200 and 403 say what HTTP would.
-pub(super) fn record(site: &Site, caller: String, host: &str, port: u32, opened: bool) {
+pub(super) fn record(
+    site: &Site,
+    caller: String,
+    host: &str,
+    port: u32,
+    (opened, fault): (bool, Option<&Fault>),
+) {
     site.world.journal.record(Draft {
         service: "ssh",
-        call: "direct-tcpip".into(),
+        call: VERB.into(),
         caller,
         resource: format!("{host}:{port}"),
         status: if opened { 200 } else { 403 },
-        fault: None,
+        fault: fault.map(|fault| fault.kind().to_owned()),
     });
 }

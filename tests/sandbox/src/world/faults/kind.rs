@@ -122,6 +122,10 @@ pub enum Damage {
     FlippedGzip,
     /// Bytes of table data inside are changed; everything around is whole.
     FlippedData,
+    /// Bits of table data inside are changed in a dump without compression: every reader of the file is content.
+    FlippedUncompressed,
+    /// A whole dump of the schema, without a row.
+    SchemaOnly,
     /// The dump inside ends early; everything around is whole.
     CutDump,
     /// The table of contents is unreadable.

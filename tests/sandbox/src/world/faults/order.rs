@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::profile;
 use super::{Fault, Rule};
+use super::{offer, profile};
 
 /// When a fault is played, with everything that can be asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -141,7 +141,8 @@ impl Order {
         if matches!(self.fault, Fault::Lie { .. }) && self.service.as_deref() != Some("dns") {
             return Some("service: only name servers lie: say \"service\": \"dns\"".into());
         }
-        self.fault.complaint()
+        let verb = self.method.as_deref().or(self.call.as_deref());
+        offer::complaint(self.service.as_deref(), verb, self.fault.kind()).or_else(|| self.fault.complaint())
     }
 }
 

@@ -25,8 +25,11 @@ fn platform() -> Vec<Value> {
         json!({"service": "scalingo", "method": "GET", "probability": 0.01, "fault": {"kind": "status", "status": 503}}),
         json!({"service": "scalingo", "method": "GET", "probability": 0.005, "fault": {"kind": "reset"}}),
         json!({"service": "scalingo", "method": "GET", "probability": 0.005, "fault": {"kind": "half_body"}}),
+        json!({"service": "scalingo", "method": "GET", "probability": 0.01, "fault": {"kind": "stale_read"}}),
+        json!({"service": "scalingo", "method": "GET", "skip": 40, "times": 1, "fault": {"kind": "hang"}}),
         json!({"service": "scalingo", "method": "PUT", "path": "/variables", "probability": 0.1, "fault": {"kind": "duplicate"}}),
         json!({"service": "database-api", "method": "GET", "path": "/download", "times": 1, "fault": {"kind": "corrupt_backup", "how": "cut_dump"}}),
+        json!({"service": "database-api", "method": "GET", "path": "/download", "times": 1, "fault": {"kind": "slow_body", "bytes_per_second": 1_000_000}}),
         json!({"service": "database-api", "method": "GET", "probability": 0.02, "fault": {"kind": "status", "status": 503}}),
         json!({"service": "database-api", "method": "GET", "probability": 0.01, "fault": {"kind": "drop_before"}}),
         json!({"service": "acme", "method": "issue", "fault": {"kind": "latency_uniform", "min_ms": 500, "max_ms": 3000}}),
@@ -39,6 +42,10 @@ fn stores() -> Vec<Value> {
         json!({"service": "s3-source", "probability": 0.02, "fault": {"kind": "status", "status": 503}}),
         json!({"service": "s3-archive", "probability": 0.02, "fault": {"kind": "status", "status": 503}}),
         json!({"service": "s3-archive", "method": "GetObject", "probability": 0.01, "fault": {"kind": "half_body"}}),
+        json!({"service": "s3-archive", "method": "GetObject", "probability": 0.01, "fault": {"kind": "corrupt"}}),
+        json!({"service": "s3-archive", "method": "GetObject", "probability": 0.01, "fault": {"kind": "slow_body", "bytes_per_second": 200_000}}),
+        json!({"service": "s3-source", "method": "PutObject", "probability": 0.01, "fault": {"kind": "disk_full"}}),
+        json!({"service": "s3-source", "method": "PutObject", "fault": {"kind": "throttle", "per_second": 40.0}}),
         json!({"service": "s3-source", "probability": 0.05, "fault": {"kind": "latency_uniform", "min_ms": 20, "max_ms": 200}}),
     ]
 }
@@ -47,6 +54,7 @@ fn names() -> Vec<Value> {
     vec![
         json!({"service": "dns", "method": "lag", "path": "dns2", "times": 1, "fault": {"kind": "latency", "ms": 1500}}),
         json!({"service": "dns", "method": "query", "path": "resolver/", "probability": 0.03, "fault": {"kind": "stale_read"}}),
+        json!({"service": "dns", "method": "query", "path": "resolver/", "probability": 0.02, "fault": {"kind": "lie", "answer": "192.0.2.1"}}),
         json!({"service": "dns", "method": "query", "path": "dns1/", "probability": 0.03, "fault": {"kind": "reject", "reason": "SERVFAIL"}}),
         json!({"service": "dns", "method": "query", "path": "dns", "probability": 0.02, "fault": {"kind": "truncate", "bytes": 0}}),
         json!({"service": "dns", "method": "query", "path": "dns2/", "probability": 0.02, "fault": {"kind": "drop_before"}}),

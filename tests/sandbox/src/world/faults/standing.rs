@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{ASIDE, Asked, Fault, Order};
+use super::{ASIDE, Asked, Fault, Order, offer};
 
 /// The 99th percentile of the standard normal distribution.
 const Z99: f64 = 2.326_347_9;
@@ -142,6 +142,7 @@ impl Order {
             None => !ASIDE.contains(&asked.method) || self.call.is_some(),
         };
         method
+            && offer::plays(asked.method, self.fault.kind())
             && is(&self.service, asked.service)
             && self.path.as_deref().is_none_or(|wanted| asked.path.contains(wanted))
             && one_of(&self.call, asked.calls)

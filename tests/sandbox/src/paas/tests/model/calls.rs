@@ -14,7 +14,9 @@ pub(super) enum Call {
     MoveApp { app: u8, project: u8 },
     AddAddon { app: u8 },
     DeleteAddon { app: u8, which: usize },
+    ChangePlan { app: u8, which: usize, large: bool },
     Wait,
+    Advance { hours: u8 },
     SetVariable { app: u8, name: u8, value: String },
     DeleteVariable { app: u8, name: u8 },
     AddDomain { app: u8, domain: u8 },
@@ -28,6 +30,7 @@ pub(super) enum Call {
     NewToken,
     RevokeToken,
     Deploy { app: u8 },
+    Fail { app: u8 },
     Scale { app: u8, kind: u8, amount: u64 },
     Restart { app: u8 },
 }
@@ -42,7 +45,10 @@ pub(super) fn any() -> impl Strategy<Value = Call> {
         1 => (app.clone(), few.clone()).prop_map(|(app, project)| Call::MoveApp { app, project }),
         3 => app.clone().prop_map(|app| Call::AddAddon { app }),
         2 => (app.clone(), 0..3_usize).prop_map(|(app, which)| Call::DeleteAddon { app, which }),
+        2 => (app.clone(), 0..3_usize, prop::bool::ANY)
+            .prop_map(|(app, which, large)| Call::ChangePlan { app, which, large }),
         1 => Just(Call::Wait),
+        1 => (1..30_u8).prop_map(|hours| Call::Advance { hours }),
         3 => (app.clone(), few.clone(), "[a-z ]{0,3}")
             .prop_map(|(app, name, value)| Call::SetVariable { app, name, value }),
         2 => (app.clone(), few.clone()).prop_map(|(app, name)| Call::DeleteVariable { app, name }),
@@ -51,6 +57,7 @@ pub(super) fn any() -> impl Strategy<Value = Call> {
         2 => (app.clone(), few.clone()).prop_map(|(app, who)| Call::Invite { app, who }),
         1 => (app.clone(), few.clone()).prop_map(|(app, who)| Call::Revoke { app, who }),
         1 => app.clone().prop_map(|app| Call::Deploy { app }),
+        2 => app.clone().prop_map(|app| Call::Fail { app }),
         2 => (app.clone(), few.clone(), 0..12_u64)
             .prop_map(|(app, kind, amount)| Call::Scale { app, kind, amount }),
         1 => app.prop_map(|app| Call::Restart { app }),
@@ -90,7 +97,12 @@ impl Play {
             }
             Call::AddAddon { app } => self.add_addon(app_name(*app)).await,
             Call::DeleteAddon { app, which } => self.delete_addon(app_name(*app), *which).await,
+            Call::ChangePlan { app, which, large } => {
+                self.change_plan(app_name(*app), *which, *large).await;
+            }
             Call::Wait => self.wait().await,
+            // Nothing that the model knows ends by age alone.
+            Call::Advance { hours } => self.site.advance(u64::from(*hours) * 3_600),
             Call::SetVariable { app, name, value } => {
                 self.set_variable(app_name(*app), format!("OWN_{name}"), value.clone()).await;
             }
@@ -132,6 +144,7 @@ impl Play {
                 }
             }
             Call::Deploy { app } => self.deploy(app_name(*app)).await,
+            Call::Fail { app } => self.fail(app_name(*app)).await,
             Call::Scale { app, kind, amount } => {
                 self.scale(app_name(*app), format!("kind{kind}"), *amount).await;
             }
@@ -175,6 +188,10 @@ impl Play {
         self.expect(wanted, "DELETE", &path, Value::Null).await;
         if wanted == 204 {
             self.model.apps.remove(&name);
+            for rule in self.held.remove(&name).unwrap_or_default() {
+                // Where it was played it is spent.
+                let _was_in_force = self.site.world.faults.remove(rule);
+            }
         }
     }
 
@@ -217,6 +234,28 @@ impl Play {
         let addons = self.model.apps.get_mut(&name).map(|app| &mut app.addons);
         let id = addons.filter(|addons| which < addons.len()).map(|addons| addons.remove(which));
         self.delete_of(&name, "addons", id).await;
+    }
+
+    /// Only one that runs changes its plan, and runs again some time later.
+    async fn change_plan(&mut self, name: String, which: usize, large: bool) {
+        let addons = self.model.apps.get(&name).map(|app| app.addons.as_slice()).unwrap_or_default();
+        let id = addons.get(which).cloned().unwrap_or_else(|| "nobody".into());
+        let running = self.site.paas.state().addon(&id).map(|(_, addon)| addon.is_running());
+        let plan = if large { "5cc45d330000000000000512" } else { "5cc45d330000000000000256" };
+        let body = json!({"addon": {"plan_id": plan}});
+        let (status, answer) = self.ask("PATCH", &format!("/v1/apps/{name}/addons/{id}"), body).await;
+        let wanted: &[u16] = match running {
+            None => &[404],
+            Some(true) => &[200],
+            // It may have come to run meanwhile.
+            Some(false) => &[400, 200],
+        };
+        assert!(wanted.contains(&status), "{id} of {name}: {status} {answer}");
+        if status == 200 {
+            let state = self.site.paas.state();
+            let changed = state.addon(&id).is_some_and(|(_, addon)| addon.plan_id == plan);
+            assert!(changed, "{id} of {name} has another plan");
+        }
     }
 
     /// Lets every addon that was asked for run.

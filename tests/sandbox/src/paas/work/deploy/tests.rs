@@ -48,6 +48,7 @@ fn a_failed_deployment_leaves_the_app_as_it_was() {
         pusher: "us-1".into(),
         output: String::new(),
         created_at: app.created_at,
+        world_date: app.created_at,
         finished_at: None,
         postdeploy: None,
     });

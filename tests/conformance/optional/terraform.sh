@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The vendor's Terraform provider, where `terraform` is on PATH and the provider can be had: from a registry, a mirror or a plugin
+# folder that the user's TF_CLI_CONFIG_FILE names. Says nothing otherwise. What counts is what the API then shows.
+command -v terraform >/dev/null 2>&1 || exit 0
+client=terraform
+. "$LIB/check.sh"
+app=conformance-terraform
+export SCALINGO_AUTH_URL SCALINGO_API_URL SCALINGO_DB_URL SCALINGO_REGION SCALINGO_API_TOKEN
+export HOME="$SCRATCH/home" CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1 TF_INPUT=0
+mkdir -p "$HOME" "$SCRATCH/plan"
+cat >"$SCRATCH/plan/main.tf" <<END
+terraform {
+  required_providers {
+    scalingo = { source = "Scalingo/scalingo" }
+  }
+}
+provider "scalingo" { region = "$SCALINGO_REGION" }
+resource "scalingo_app" "app" {
+  name        = "$app"
+  environment = { COLOUR = "blue" }
+}
+resource "scalingo_addon" "db" {
+  app         = scalingo_app.app.id
+  provider_id = "postgresql"
+  plan        = "postgresql-starter-512"
+}
+resource "scalingo_collaborator" "colleague" {
+  app   = scalingo_app.app.id
+  email = "$SCALINGO_COLLABORATOR_EMAIL"
+}
+resource "scalingo_domain" "domain" {
+  app         = scalingo_app.app.id
+  common_name = "terraform.$DNS_ZONE"
+}
+END
+tf() { timeout 180 terraform -chdir="$SCRATCH/plan" "$@" -no-color </dev/null; }
+# Without the provider there is nothing to show.
+tf init >"$SCRATCH/init" 2>&1 || { cat "$SCRATCH/init" >&2; exit 0; }
+login "$SCALINGO_API_TOKEN" "$SCRATCH/bearer"
+
+made() {
+  tf apply -auto-approve
+  api 200 GET "/apps/$app"
+  keep id "$(json .app.id)"
+  api 200 GET "/apps/$app/addons"
+  holds '.addons | length == 1 and .[0].addon_provider.id == "postgresql"'
+  keep addons "$(json '.addons[0].id')"
+  api 200 GET "/apps/$app/collaborators"
+  holds --arg e "$SCALINGO_COLLABORATOR_EMAIL" '.collaborators | length == 1 and .[0].email == $e'
+  api 200 GET "/apps/$app/domains"
+  holds --arg n "terraform.$DNS_ZONE" '.domains | any(.name == $n)'
+  api 200 GET "/apps/$app/variables"
+  holds '.variables | any(.name == "COLOUR" and .value == "blue")'
+}
+check 'apply: app, addon, collaborator, domain' made
+unchanged() { # code 2 would be a plan that has something to do
+  tf plan -detailed-exitcode
+  tf apply -auto-approve | among 'Resources: 0 added, 0 changed, 0 destroyed'
+  tf plan -detailed-exitcode
+  api 200 GET "/apps/$app"
+  holds --arg i "$(kept id)" '.app.id == $i'
+  api 200 GET "/apps/$app/addons"
+  holds --arg i "$(kept addons)" '.addons | length == 1 and .[0].id == $i'
+}
+check 'plan, apply again, plan: nothing changes' unchanged
+destroyed() {
+  tf destroy -auto-approve
+  api 404 GET "/apps/$app"
+}
+check destroy destroyed
