@@ -12,6 +12,7 @@ mod commands;
 mod death;
 mod dns;
 mod drill;
+mod edits;
 mod evidence;
 mod hold;
 mod life;
