@@ -248,6 +248,9 @@ pub struct ConfiguredApp {
     /// Why it is not known what the app was like.
     #[serde(default)]
     pub unknown: Option<String>,
+    /// The newest deployment of the app when they were put, by its id: what it runs may have begun with others.
+    #[serde(default)]
+    pub put_after: Option<String>,
 }
 
 /// What was deployed.

@@ -10,6 +10,7 @@ use reprise_crds::Mode;
 use super::{Ctx, Result, StepError, ssh_key};
 use crate::providers::git::{Commit, GitError, Pushed, is_upload};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
+use crate::providers::scalingo::operations::{Operation, OperationStatus};
 use crate::providers::ssh::Identity;
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::{ConfiguredApp, Deployed, MadeApp};
@@ -69,9 +70,47 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
         decide(app, given_up.as_deref(), said, since(judged, seen))
     };
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
+    if configured.put_after.as_deref() == Some(deployment.id.as_str()) {
+        restarted(ctx, app).await?;
+    }
     ctx.saw(&intent, &deployment.id).await?;
     supersede(ctx, app).await?;
     Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+}
+
+/// The newest deployment of an app that may come to something, by its id.
+pub(super) async fn newest(ctx: &Ctx, app: &str) -> Result<Option<String>> {
+    let listed = ctx.tools.target_platform(&ctx.run)?.deployments(app, 1).await;
+    let listed = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
+    Ok(listed.into_iter().next().filter(|newest| !failed(&newest.status)).map(|newest| newest.id))
+}
+
+/// Has the app's processes begin anew, and waits for that: they may have begun with variables that were mended since.
+///
+/// Source: developer documentation "Environment": a change restarts nothing.
+async fn restarted(ctx: &Ctx, app: &str) -> Result<()> {
+    ctx.doing(SpanKind::Provider, format!("restarting {app}: its variables were put after it was deployed"));
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let asked = platform.restart(app, None).await;
+    let operation = asked.map_err(StepError::provider(format!("restarting {app}")))?;
+    let observe = || async {
+        let found = platform.operation(app, &operation).await;
+        found.map_err(StepError::provider(format!("following the restart of {app}")))
+    };
+    let decide = |seen: &Option<Operation>| begun_anew(app, seen.as_ref());
+    drive(ctx, Pace::PROVIDER, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
+}
+
+fn begun_anew(app: &str, seen: Option<&Operation>) -> Result<Next<(), ()>> {
+    match seen.map(|operation| &operation.status) {
+        Some(OperationStatus::Done) => Ok(Next::Done(())),
+        Some(OperationStatus::Error) => Err(StepError::refused(
+            format!("{app} was restarted with the variables that were put, and did not come up"),
+            "read its logs in the platform's dashboard, mend the variables, and resume the request",
+        )),
+        Some(status) => Ok(Next::Wait(format!("the restart of {app} is {status}"))),
+        None => Ok(Next::Wait(format!("the restart of {app} is not listed yet"))),
+    }
 }
 
 /// What the ledger keeps of a push: how often somebody had asked for another try, and the deployment that had failed by then.
@@ -272,6 +311,19 @@ mod tests {
         let pushed = row(serde_json::json!({ ASKED: 1, JUDGED: "old" }));
         assert!(is_of(&pushed, 1) && !is_of(&pushed, 2));
         assert!(is_of(&row(serde_json::json!({})), 0) && !is_of(&row(serde_json::json!({})), 1));
+    }
+
+    #[test]
+    fn a_restart_is_over_when_its_operation_is() {
+        let operation = |status: &str| -> Operation {
+            serde_json::from_value(serde_json::json!({ "id": "o", "status": status })).expect("an operation")
+        };
+        let told = |status: &str| begun_anew("app", Some(&operation(status)));
+        assert!(matches!(told("done"), Ok(Next::Done(()))) && told("error").is_err());
+        assert!(
+            matches!(told("running"), Ok(Next::Wait(_)))
+                && matches!(begun_anew("app", None), Ok(Next::Wait(_)))
+        );
     }
 
     #[test]

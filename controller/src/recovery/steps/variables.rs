@@ -52,7 +52,8 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
         Err(untold) => (None, Vec::new(), Some(untold.why)),
     };
     let names = planned.into_keys().collect();
-    Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown })
+    let put_after = deploy::newest(ctx, app).await?;
+    Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown, put_after })
 }
 
 /// Puts what is to be there, and waits for what a person gives. Returns the names of all that is there then.

@@ -1,6 +1,6 @@
 //! Deployments that fail as they are told to, and the archive way in.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Site, site, tarball, until};
 use crate::world::Fault;
