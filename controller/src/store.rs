@@ -54,7 +54,7 @@ pub use plans::{Applied, PlanRow};
 pub use preflight::PreflightTurn;
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, LastRun, RunState, ScheduledRun};
-pub use steps::{Span, SpanKind, StepPhase, StepRow};
+pub use steps::{Reopen, Span, SpanKind, StepPhase, StepRow};
 pub use truths::TruthRow;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 

@@ -5,11 +5,12 @@ use std::io::Read as _;
 
 use reprise_crds::RecoveryPlanSpec;
 use reprise_crds::plan::{AppSpec, Policy};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use super::desk::Configured;
 use super::{CliError, Common, Format, cancel, desk, exit, output};
+use crate::providers::scalingo::variables::alias_of;
 use crate::recovery::error::StepError;
 use crate::store::{LedgerRow, LedgerState};
 
@@ -42,6 +43,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
         return Err(CliError::Answer(why));
     }
     let value = value()?;
+    is_no_name(&args.name, &value)?;
     let tools = args.configured.tools(common, store)?;
     let platform = tools.platform(&plan.target.region).map_err(CliError::Setup)?;
     for app in &apps {
@@ -73,6 +75,16 @@ fn asking(plan: &RecoveryPlanSpec, name: &str, ledger: &[LedgerRow]) -> Vec<Stri
     plan.apps.iter().filter(asks).filter(made).map(|app| app.name.clone()).collect()
 }
 
+/// Refuses what the platform would take for another variable: the app would be given that one's value. Pure.
+fn is_no_name(name: &str, value: &SecretString) -> Result<(), CliError> {
+    if alias_of(value.expose_secret()).is_none() {
+        return Ok(());
+    }
+    Err(CliError::Answer(format!(
+        "what was given for {name} is a dollar sign and the name of a variable: the app would be given that one's value. Choose another"
+    )))
+}
+
 /// What was given, without the end of its line.
 fn value() -> Result<SecretString, CliError> {
     let mut text = String::new();
@@ -87,4 +99,16 @@ fn value() -> Result<SecretString, CliError> {
         return Err(CliError::Answer("the platform takes values of at most 32,768 characters".to_owned()));
     }
     Ok(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_stands_for_another_variable_is_refused_and_not_told() {
+        let told = is_no_name("SALT", &"$SECRET_KEY".into()).expect_err("refused").to_string();
+        assert!(told.contains("SALT") && !told.contains("SECRET_KEY"), "{told}");
+        assert!(is_no_name("SALT", &"pa$$word".into()).is_ok());
+    }
 }

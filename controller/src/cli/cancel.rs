@@ -76,6 +76,11 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
     if let Some(why) = in_vain(&request, desired) {
         return Err(CliError::Answer(format!("{name} {why}")));
     }
+    // A drill that is cancelled stays it: only its tear-down is tried again.
+    if desired == Desired::Run && is_drill(&request) && request.desired == Desired::Cancel {
+        store.ask_again(name).await?;
+        return tell(common, name, "is torn down once more; it stays cancelled");
+    }
     store.ask(name, desired).await?;
     tell(common, name, answer(&request, desired).unwrap_or(told))
 }
@@ -84,6 +89,9 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
 fn answer(request: &RequestRow, desired: Desired) -> Option<&'static str> {
     if request.desired == Desired::TearDown {
         return Some("is being torn down, and that goes on");
+    }
+    if request.phase == Phase::Cancelled && desired == Desired::Cancel {
+        return Some("is cancelled; what was not cleaned up then is tried again");
     }
     let failed = request.phase == Phase::Running && request.status["steps"]["failed"].as_u64() > Some(0);
     (failed && desired == Desired::Run).then_some(
@@ -94,13 +102,23 @@ fn answer(request: &RequestRow, desired: Desired) -> Option<&'static str> {
 /// Why nothing would come of asking for `desired`.
 fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
     let torn_down = request.desired == Desired::TearDown;
-    let drill = request.spec["mode"] == "drill";
+    let drill = is_drill(request);
+    let cancelled = request.desired == Desired::Cancel || request.phase == Phase::Cancelled;
     match desired {
         // A tear-down that failed is tried again.
         Desired::Run if torn_down && request.phase == Phase::Failed => None,
         _ if torn_down && request.is_finished() => Some("was torn down: file another request"),
         Desired::TearDown if drill && request.is_finished() => {
             Some("has ended, and a drill is torn down by itself: see what its last message says")
+        }
+        Desired::Cancel | Desired::Run if drill && request.phase == Phase::Cancelled => {
+            Some("was cancelled and torn down: file another drill")
+        }
+        Desired::Run if drill && cancelled && !request.is_finished() => {
+            Some("is being cancelled and torn down: file another drill")
+        }
+        Desired::Cancel if drill && request.phase == Phase::Failed => {
+            Some("has failed, and is torn down: if that failed too, `reprise resume` tries it again")
         }
         Desired::TearDown => None,
         _ if torn_down => {
@@ -112,8 +130,15 @@ fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
         _ if request.phase == Phase::Succeeded => {
             Some("has succeeded: there is nothing left to do or to stop")
         }
+        Desired::Pause if request.is_finished() => {
+            Some("has ended: there is nothing to pause; `reprise resume` tries it again")
+        }
         _ => None,
     }
+}
+
+fn is_drill(request: &RequestRow) -> bool {
+    request.spec["mode"] == "drill"
 }
 
 fn tell(common: &Common, name: &str, told: &str) -> Result<u8, CliError> {
@@ -144,6 +169,28 @@ mod tests {
         row.status = json!({ "steps": { "failed": 1 } });
         assert!(answer(&row, Desired::Run).is_some_and(|told| told.contains("once what does not need it")));
         assert_eq!(answer(&row, Desired::Pause), None);
+    }
+
+    #[test]
+    fn what_has_ended_is_neither_paused_nor_turned_into_something_else() {
+        let row = |phase, desired, mode: &str| RequestRow {
+            desired,
+            spec: json!({ "mode": mode }),
+            ..request(Milestone::Pending, phase)
+        };
+        let (pause, run, cancel) = (Desired::Pause, Desired::Run, Desired::Cancel);
+        for phase in [Phase::Cancelled, Phase::Failed] {
+            assert!(in_vain(&row(phase, cancel, "recover"), pause).is_some(), "{phase}");
+        }
+        assert_eq!(in_vain(&row(Phase::Cancelled, cancel, "recover"), run), None, "it goes on");
+        assert_eq!(in_vain(&row(Phase::Cancelled, cancel, "recover"), cancel), None, "it is cleaned up");
+        for phase in [Phase::Cancelled, Phase::TearingDown] {
+            let told = in_vain(&row(phase, cancel, "drill"), run);
+            assert!(told.is_some_and(|told| told.contains("file another drill")), "{phase}");
+        }
+        let left = row(Phase::Failed, cancel, "drill");
+        assert_eq!(in_vain(&left, run), None, "its tear-down is tried again");
+        assert!(in_vain(&left, cancel).is_some());
     }
 
     #[test]

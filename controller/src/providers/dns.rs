@@ -99,4 +99,4 @@ fn absolute(name: &str) -> Result<Name, DnsError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

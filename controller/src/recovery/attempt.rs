@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::drive::QUIET;
 use super::error::{Result, StepError};
 use super::steps::{self, Ctx};
 use crate::runtime::chain::Chain;
@@ -27,8 +28,8 @@ pub(super) enum End {
     Stopped,
 }
 
-/// Runs one attempt. `last`: a failure now is final.
-pub(super) async fn run(ctx: &Ctx, last: bool) -> End {
+/// Runs one attempt. `last`, asked at its end: whether a failure now is final.
+pub(super) async fn run(ctx: &Ctx, last: impl Fn() -> bool) -> End {
     let store = &ctx.tools.store;
     let key = ctx.step.to_string();
     let begun = store.begin_step(&ctx.run.request, ctx.run.epoch, &key, ctx.step.milestone().as_str());
@@ -101,18 +102,24 @@ async fn flush(ctx: &Ctx) -> Result<()> {
     }
 }
 
-async fn conclude(ctx: &Ctx, result: Result<Value>, last: bool) -> (End, StepRow) {
+async fn conclude(ctx: &Ctx, result: Result<Value>, last: impl Fn() -> bool) -> (End, StepRow) {
+    let denials = format!("denied/{}", ctx.step);
     let error = match result {
         Ok(output) => {
+            ctx.patience.answered(&denials);
             tracing::info!(step = %ctx.step, "step done");
             return (End::Settled, row(ctx, StepPhase::Done, None, Some(output)));
         }
         Err(error) => error,
     };
     let sentence = Chain(&error).to_string();
-    match error.class() {
+    let denied = error.is_denied().then(|| ctx.patience.failed(&denials).lasted);
+    if denied.is_none() {
+        ctx.patience.answered(&denials);
+    }
+    match passing(error.class(), denied, ctx.tools.clock.scaled(QUIET)) {
         Class::Cancelled => (End::Stopped, row(ctx, StepPhase::Pending, Some("stopped".to_owned()), None)),
-        class @ (Class::Transient | Class::Throttled(_)) if !last => {
+        class @ (Class::Transient | Class::Throttled(_)) if !last() => {
             tracing::warn!(step = %ctx.step, error = sentence, class = class.label(), "step will be tried again");
             tell(ctx, "StepRetrying", &sentence).await;
             (
@@ -125,6 +132,15 @@ async fn conclude(ctx: &Ctx, result: Result<Value>, last: bool) -> (End, StepRow
             tell(ctx, "StepFailed", &sentence).await;
             (End::Settled, row(ctx, StepPhase::Failed, Some(sentence), None))
         }
+    }
+}
+
+/// The class of a failure. That our credentials do not suffice is believed once it has been said for a quiet period, wherever in a step:
+/// what stands before a vendor's service answers for it now and then. `denied`: since when it has been said. Pure.
+fn passing(class: Class, denied: Option<Duration>, quiet: Duration) -> Class {
+    match (class, denied) {
+        (Class::Terminal, Some(lasted)) if lasted < quiet => Class::Transient,
+        (class, _) => class,
     }
 }
 
@@ -151,5 +167,19 @@ fn row(ctx: &Ctx, phase: StepPhase, message: Option<String>, output: Option<Valu
         started_at: None,
         heartbeat_at: None,
         finished_at: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_that_credentials_do_not_suffice_is_no_end() {
+        let (quiet, second) = (Duration::from_secs(20), Duration::from_secs(1));
+        assert_eq!(passing(Class::Terminal, Some(Duration::ZERO), quiet), Class::Transient);
+        assert_eq!(passing(Class::Terminal, Some(quiet + second), quiet), Class::Terminal, "it lasts");
+        assert_eq!(passing(Class::Terminal, None, quiet), Class::Terminal, "it is about something else");
+        assert_eq!(passing(Class::Cancelled, None, quiet), Class::Cancelled);
     }
 }

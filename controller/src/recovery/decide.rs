@@ -23,6 +23,8 @@ pub struct Situation<'a> {
     pub desired: Desired,
     /// The stored milestone: a floor.
     pub state: Milestone,
+    /// The stored phase.
+    pub phase: Phase,
     /// What the store says of each step; absent means never begun.
     pub phases: &'a BTreeMap<Step, StepPhase>,
     /// The steps that a task of *this* process is at, or that wait for their next try.
@@ -63,11 +65,11 @@ pub fn decide(now: &Situation<'_>) -> Decision {
         Desired::Run | Desired::Pause | Desired::Cancel if now.graph.steps().all(done) => {
             now.settled(Phase::Succeeded)
         }
-        Desired::Run if failed => now.failing(ready(now, done)),
-        Desired::Run | Desired::Pause if failed || now.again => {
-            now.closing(Step::Cleanup, Phase::Running, Phase::Failed)
-        }
+        Desired::Pause if now.phase.is_final() => now.settled(now.phase),
+        Desired::Pause if failed && now.closes() => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
         Desired::Pause => now.paused(),
+        Desired::Run if failed => now.failing(ready(now, done)),
+        Desired::Run if now.again => now.closing(Step::Cleanup, Phase::Running, Phase::Failed),
         Desired::Run if now.unapproved => now.awaiting(ready(now, done)),
         Desired::Run => Decision { start: ready(now, done), ..now.settled(Phase::Running) },
         Desired::Cancel => now.closing(Step::Cleanup, Phase::Running, Phase::Cancelled),
@@ -92,6 +94,8 @@ fn rehearse(now: &Situation<'_>, drill: Drill, failed: bool) -> Decision {
         return Decision { start: ready(now, done), ..now.settled(Phase::Running) };
     }
     let end = match now.phase_of(&Step::TearDown) {
+        // It has ended so; what people ask for afterwards makes no other end of it.
+        StepPhase::Done if matches!(now.phase, Phase::Cancelled | Phase::Failed) => now.phase,
         StepPhase::Failed => Phase::Failed,
         _ if unwanted => Phase::Cancelled,
         _ if whole => Phase::Succeeded,
@@ -126,14 +130,17 @@ impl Situation<'_> {
         Decision { start, ..self.settled(phase) }
     }
 
+    /// Whether the closing step was begun; one that rests between two tries is pending, too.
+    fn closes(&self) -> bool {
+        self.busy.contains(&Step::Cleanup) || self.phases.contains_key(&Step::Cleanup)
+    }
+
     /// A step has failed. What does not need it goes on to its end: it may be hours of work, and the closing step would throw it away.
     fn failing(&self, ready: Vec<Step>) -> Decision {
-        // One that rests between two tries is pending, too.
-        let closes = self.busy.contains(&Step::Cleanup) || self.phases.contains_key(&Step::Cleanup);
         let open = |step: &Step| self.phase_of(step) != StepPhase::Failed;
         let allowed = |step: &Step| !self.unapproved || step.makes_nothing();
         let start: Vec<Step> = ready.into_iter().filter(|step| open(step) && allowed(step)).collect();
-        if closes || (start.is_empty() && self.busy.is_empty()) {
+        if self.closes() || (start.is_empty() && self.busy.is_empty()) {
             return self.closing(Step::Cleanup, Phase::Running, Phase::Failed);
         }
         Decision { start, ..self.settled(Phase::Running) }

@@ -106,10 +106,12 @@ pub async fn look<O, Observing>(ctx: &Ctx, pace: Pace, observe: impl Fn() -> Obs
 where
     Observing: Future<Output = Result<O>>,
 {
-    let (until, mut pause) = (ctx.deadline(QUIET), pace.first);
+    let (mut until, mut pause) = (None, pace.first);
     loop {
         match observe().await {
-            Err(error) if error.is_final() && ctx.now() < until => {
+            Err(error)
+                if error.is_final() && ctx.now() < *until.get_or_insert_with(|| ctx.deadline(QUIET)) =>
+            {
                 tracing::warn!(step = %ctx.step, error = %Chain(&error), "a look was refused: looking again");
             }
             end => return end,
@@ -185,7 +187,10 @@ impl<A: PartialEq> Doubt<A> {
 impl StepError {
     /// Nobody but a person changes that.
     fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Failed { class: Class::Terminal, .. })
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Denied { .. } | Self::Failed { class: Class::Terminal, .. }
+        )
     }
 
     /// Wraps a provider's error, and keeps whether a mutation may have taken effect. One that may have is no end: who looks again learns
@@ -208,11 +213,9 @@ impl StepError {
 
     /// Our credentials do not open the door: only a person can give better ones.
     fn denied(doing: &str, source: &crate::providers::http::ProviderError) -> Self {
-        Self::refused(
-            format!("{doing}: {}", Chain(source)),
-            "set credentials that are valid and suffice (SCALINGO_API_TOKEN, ALWAYSDATA_API_KEY or GITHUB_TOKEN) where the daemon runs, \
-             restart it, and resume the request",
-        )
+        let advice = "set credentials that are valid and suffice (SCALINGO_API_TOKEN, ALWAYSDATA_API_KEY or GITHUB_TOKEN) where the daemon runs, \
+                      restart it, and resume the request";
+        Self::Denied { what: format!("{doing}: {}", Chain(source)), advice: advice.to_owned() }
     }
 }
 

@@ -29,6 +29,14 @@ pub enum StepError {
         /// What a person can do about it.
         advice: String,
     },
+    /// Our credentials do not open the door: only a person can give better ones.
+    #[error("{what}. What to do: {advice}")]
+    Denied {
+        /// What was refused.
+        what: String,
+        /// What a person can do about it.
+        advice: String,
+    },
     /// Nothing moved for longer than the plan allows.
     #[error("nothing moved for {} s while {doing}", silence.as_secs())]
     Stalled {
@@ -78,11 +86,19 @@ impl StepError {
     /// Wraps an object store's error, and keeps whether a mutation may have taken effect.
     pub fn s3(doing: impl Into<String>) -> impl FnOnce(crate::providers::s3::S3Error) -> Self {
         let doing = doing.into();
-        move |source| Self::Failed {
-            doing,
-            class: source.class(),
-            in_doubt: source.outcome_unknown(),
-            source: Box::new(source),
+        move |source| {
+            if source.is_denied() && !source.is_frozen() && source.class() == Class::Terminal {
+                let what = format!("{doing}: {}", crate::runtime::chain::Chain(&source));
+                let advice = "is the key pair of the plan valid, and may it do that? Set a better one where its references point (restart the daemon \
+                              for `env:`), and resume the request";
+                return Self::Denied { what, advice: advice.to_owned() };
+            }
+            Self::Failed {
+                doing,
+                class: source.class(),
+                in_doubt: source.outcome_unknown(),
+                source: Box::new(source),
+            }
         }
     }
 
@@ -102,6 +118,11 @@ impl StepError {
         Self::Refused { what: what.into(), advice: advice.into() }
     }
 
+    /// Whether it is about our credentials, and not about the world.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+
     /// Whether a mutating call may have taken effect although nobody told us.
     pub fn is_in_doubt(&self) -> bool {
         matches!(self, Self::Failed { in_doubt: true, .. })
@@ -112,7 +133,7 @@ impl Classified for StepError {
     fn class(&self) -> Class {
         match self {
             Self::Failed { class, .. } => *class,
-            Self::Refused { .. } | Self::Output { .. } => Class::Terminal,
+            Self::Refused { .. } | Self::Denied { .. } | Self::Output { .. } => Class::Terminal,
             Self::Stalled { .. } => Class::Transient,
             Self::Stopped => Class::Cancelled,
             Self::Store(error) => error.class(),

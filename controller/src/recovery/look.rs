@@ -48,28 +48,40 @@ impl Tools {
     /// One look at `host` over HTTPS, at every address that any resolver tells: visitors are sent to each of them. `Err`: why there was no
     /// answer at one; the next look may have one.
     pub async fn look(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
-        self.look_at(host, path, true).await
+        self.look_at(host, host, path, true).await
     }
 
-    /// The same over plain HTTP.
+    /// One look at `host` over HTTPS at the addresses of `at`, whatever is told of `host` itself: where its name led before may still be
+    /// remembered, and answer.
+    pub async fn look_through(
+        &self,
+        host: &str,
+        at: &str,
+        path: &str,
+    ) -> Result<std::result::Result<Vec<Seen>, String>> {
+        self.look_at(host, at, path, true).await
+    }
+
+    /// One look at `host` over plain HTTP, at every address that any resolver tells.
     pub async fn look_plain(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
-        self.look_at(host, path, false).await
+        self.look_at(host, host, path, false).await
     }
 
     async fn look_at(
         &self,
         host: &str,
+        at: &str,
         path: &str,
         tls: bool,
     ) -> Result<std::result::Result<Vec<Seen>, String>> {
         let dev = &self.config.dev;
         let port = if tls { dev.https_port } else { dev.http_port };
-        let addresses = match self.resolved(host, |_| false).await? {
+        let addresses = match self.resolved(at, |_| false).await? {
             Ok(found) => routed(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
             Err(why) => return Ok(Err(why)),
         };
         if addresses.is_empty() {
-            return Ok(Err(format!("{host} has no address yet")));
+            return Ok(Err(format!("{at} has no address yet")));
         }
         let prober = self.prober();
         let looks = addresses.into_iter().map(|address| {
@@ -106,11 +118,64 @@ fn all_of(looks: Vec<Result<Seen, ProbeError>>) -> Result<std::result::Result<Ve
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::{RData, Record, RecordType, rdata::A};
+
     use super::*;
+    use crate::config::{Config, References};
+    use crate::metrics::{Labels, Metrics};
+    use crate::providers::http::HttpShared;
+    use crate::providers::{dns, probe};
     use crate::recovery::steps::probe::tests::answer;
+    use crate::recovery::tools::Parts;
+    use crate::runtime::clock::Clock;
+    use crate::store::tests::lab;
+
+    const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+    const OLD_HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
     fn at(address: &str) -> SocketAddr {
         address.parse().expect("an address")
+    }
+
+    /// A resolver that remembers where `shop.test` led before.
+    fn remembers(message: &mut Message) {
+        let asked = message.queries[0].name().clone();
+        let address = if asked.to_ascii().starts_with("shop.test") { OLD_HOST } else { HERE };
+        if message.queries[0].query_type() == RecordType::A {
+            message.answers.push(Record::from_rdata(asked, 86_400, RData::A(A(address))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_resolvers_remember_otherwise_is_seen_where_the_app_is() {
+        let (lab, dir) = (lab().await, tempfile::tempdir().expect("a folder"));
+        let (resolver, _resolving) = dns::tests::serve(remembers).await;
+        let (app, authority, _serving) = probe::tests::server("shop.test").await;
+        let environment = [("SCALINGO_API_TOKEN", "tk-us-1"), ("DNS_RESOLVER", &resolver.to_string())];
+        let references =
+            References::new(environment.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let mut config = Config::load(None, true, &references).expect("valid");
+        config.dev.https_port = app.port();
+        let tools = Tools::new(Parts {
+            store: lab.store.clone(),
+            config,
+            references,
+            clock: Clock::system(),
+            metrics: Arc::new(Metrics::new(Labels::default()).expect("registered")),
+            http: HttpShared { extra_ca_pem: Some(authority), ..HttpShared::default() },
+            identity: "me".to_owned(),
+            data_dir: dir.path().to_owned(),
+        });
+        let by_name = tools.look("shop.test", "/").await.expect("looked");
+        assert!(by_name.is_err(), "nobody is at the old host any more");
+        let seen = tools.look_through("shop.test", "app.platform.test", "/").await.expect("looked");
+        let shown = seen.expect("the app answers").pop().and_then(|seen| seen.certificate);
+        assert!(shown.is_some_and(|shown| shown.names_exactly("shop.test")));
+        lab.end().await;
     }
 
     #[test]

@@ -70,8 +70,11 @@ pub enum ChosenObjects {
     /// A workflow's artifact.
     #[serde(rename_all = "camelCase")]
     Artifact {
-        /// Index of the source in the plan.
+        /// Index of the source in the plan of then.
         source: usize,
+        /// Where the source is: its repository; `None` where an earlier release chose it.
+        #[serde(default)]
+        place: Option<String>,
         /// The run.
         run: u64,
         /// The artifact.
@@ -113,8 +116,11 @@ pub enum ChosenObjects {
     /// A mirror bucket.
     #[serde(rename_all = "camelCase")]
     Mirror {
-        /// Index of the source in the plan.
+        /// Index of the source in the plan of then.
         source: usize,
+        /// Where the source is: its endpoint, bucket and prefix; `None` where an earlier release chose it.
+        #[serde(default)]
+        place: Option<String>,
         /// When its newest object was written.
         taken_at: Option<DateTime<Utc>>,
         /// Objects inside.
@@ -242,6 +248,9 @@ pub struct ConfiguredApp {
     /// Why it is not known what the app was like.
     #[serde(default)]
     pub unknown: Option<String>,
+    /// The newest deployment of the app when they were put, by its id: what it runs may have begun with others.
+    #[serde(default)]
+    pub put_after: Option<String>,
 }
 
 /// What was deployed.
@@ -294,6 +303,12 @@ impl Outputs {
     /// The output of `step`, as the type that it leaves.
     pub fn get<T: for<'de> Deserialize<'de>>(&self, step: &Step) -> Result<T> {
         self.find(step)?.ok_or_else(|| StepError::Output { step: step.to_string() })
+    }
+
+    /// The default hosts of the apps that were made: where names were switched to.
+    pub fn hosts(&self) -> Vec<String> {
+        let apps = self.0.iter().filter(|(step, _)| step.starts_with("app/"));
+        apps.filter_map(|(_, made)| MadeApp::deserialize(made).ok()).map(|made| made.default_host).collect()
     }
 
     /// The output of `step`, if it is done.

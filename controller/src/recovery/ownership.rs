@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::steps::Run;
-use super::supervisor::Live;
+use super::supervisor::{BusyStep, Live};
 use super::tools::Tools;
 use crate::runtime::backoff::Random;
 use crate::runtime::lease::{Held, LeaseKeeper, Terms};
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
-use crate::store::RequestLease;
+use crate::store::{Epoch, RequestLease};
 
 /// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s are cut off
 /// when the lease ends).
@@ -76,6 +76,19 @@ impl Ownership {
             owned.live = Some(Arc::clone(&live));
         }
         live
+    }
+
+    /// Whether a task works for `request` in this process.
+    pub(super) fn is_at_work(&self, request: &str) -> bool {
+        let live = self.owned().get(request).and_then(|owned| owned.live.clone());
+        live.is_some_and(|live| live.is_at_work())
+    }
+
+    /// What the steps of `request` report that are busy under this epoch's lease.
+    pub(super) fn reports(&self, request: &str, epoch: Epoch) -> Vec<BusyStep> {
+        let live = self.owned().get(request).and_then(|owned| owned.live.clone());
+        let live = live.filter(|live| live.run().epoch == epoch && live.is_at_work());
+        live.map(|live| live.reports()).unwrap_or_default()
     }
 
     /// Stops what works for `request` and gives its lease back.

@@ -1,8 +1,10 @@
 //! The signs of life of one running step: how far, what it does or waits for, and where its time goes.
 //!
 //! Kept in memory and written to the store now and then by the supervisor. Silence is measured here: it ends when something
-//! *moved* (bytes, objects, a status word), not when something was polled.
+//! *moved* (bytes, objects, a status word that is new), not when something was polled, nor when what was said before is said again.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use crate::store::{Span, SpanKind};
+
+/// So many different words are signs of life. What has more to say counts, and tells its numbers.
+const WORDS: usize = 10_000;
 
 /// The pulse of one attempt at a step.
 #[derive(Debug)]
@@ -22,6 +27,8 @@ struct State {
     since: DateTime<Utc>,
     moved: Instant,
     patience: Option<Instant>,
+    /// What was said in this attempt, as hashes.
+    said: HashSet<u64>,
     dirty: bool,
 }
 
@@ -50,6 +57,7 @@ impl Pulse {
             since: now,
             moved: Instant::now(),
             patience: None,
+            said: HashSet::new(),
             dirty: true,
         };
         Self(Mutex::new(state))
@@ -120,12 +128,18 @@ impl State {
         self.since = now;
     }
 
+    /// Two faults that take turns are told in turn, and are no progress.
     fn say(&mut self, message: String) {
-        if self.report.message != message {
-            self.report.message = message;
-            self.moved = Instant::now();
-            self.dirty = true;
+        if self.report.message == message {
+            return;
         }
+        let mut hasher = DefaultHasher::new();
+        message.hash(&mut hasher);
+        if self.said.len() < WORDS && self.said.insert(hasher.finish()) {
+            self.moved = Instant::now();
+        }
+        self.report.message = message;
+        self.dirty = true;
     }
 }
 
@@ -163,6 +177,20 @@ mod tests {
         pulse.doing(at(60), SpanKind::Provider, "provisioning");
         assert_eq!(pulse.silence(), Duration::from_mins(1));
         pulse.progress(1, None, "objects");
+        assert_eq!(pulse.silence(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_faults_that_take_turns_are_no_sign_of_life() {
+        let pulse = Pulse::new(at(0), Vec::new());
+        for second in 0..60 {
+            let status = if second % 2 == 0 { "answers 502" } else { "answers 503" };
+            pulse.doing(at(second), SpanKind::Provider, status);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(pulse.silence(), Duration::from_secs(59), "the second fault was the last news");
+        assert_eq!(pulse.report(at(60)).message, "answers 503", "what is so now is told");
+        pulse.doing(at(60), SpanKind::Provider, "answers 404");
         assert_eq!(pulse.silence(), Duration::ZERO);
     }
 

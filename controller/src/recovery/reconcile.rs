@@ -23,7 +23,8 @@ use crate::runtime::lease::Held;
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
 use crate::store::{
-    Desired, Epoch, LedgerState, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError, answered,
+    Desired, Epoch, LedgerState, Reopen, RequestRow, Severity, StatusUpdate, StepPhase, StepRow, StoreError,
+    answered,
 };
 
 /// The look without an event, while something runs.
@@ -53,7 +54,8 @@ impl Requests {
         };
         let plans = self.plans(&row).await?;
         let accepted = self.accept(&row, &plans).await?;
-        if accepted.as_ref().is_err_and(|refusal| status::says(&row, refusal)) {
+        let goes_on = row.desired == Desired::Run && self.ownership.is_at_work(&name);
+        if !goes_on && accepted.as_ref().is_err_and(|refusal| status::says(&row, refusal)) {
             self.ownership.let_go(&name).await;
             return Ok(until_closed(&row, &plans));
         }
@@ -100,13 +102,7 @@ impl Requests {
         let epoch = held.epoch;
         let accepted = match accepted {
             Ok(accepted) => accepted,
-            Err(refusal) => {
-                let begun = !self.tools.store.steps(&row.name).await?.is_empty();
-                let update = status::refused(row, &refusal, begun, self.tools.clock.now());
-                self.tools.store.set_status(&row.name, epoch, &update).await?;
-                self.ownership.let_go(&row.name).await;
-                return Ok(until_closed(row, plans));
-            }
+            Err(refusal) => return self.refused(row, plans, &refusal, epoch).await,
         };
         // What an earlier release began was accepted with a plan that nobody knows any more.
         if let (None, None, Some(today)) = (row.started_at, &plans.kept, &plans.today) {
@@ -148,6 +144,28 @@ impl Requests {
         Ok(Outcome::RequeueAfter(live.next_attempt().unwrap_or(LOOK).min(LOOK)))
     }
 
+    /// Nothing new is begun. What is at work ends as it began, unless people want it to stop: hours of it would be lost for what it does not
+    /// need.
+    async fn refused(
+        &self,
+        row: &RequestRow,
+        plans: &Plans,
+        refusal: &Refusal,
+        epoch: Epoch,
+    ) -> Result<Outcome, StoreError> {
+        let begun = !self.tools.store.steps(&row.name).await?.is_empty();
+        let wanted = row.desired == Desired::Run;
+        let mut busy = if wanted { self.ownership.reports(&row.name, epoch) } else { Vec::new() };
+        busy.retain(|step| step.report.is_some());
+        let update = status::refused(row, refusal, begun, &busy, self.tools.clock.now());
+        self.tools.store.set_status(&row.name, epoch, &update).await?;
+        if busy.is_empty() {
+            self.ownership.let_go(&row.name).await;
+            return Ok(until_closed(row, plans));
+        }
+        Ok(Outcome::RequeueAfter(LOOK))
+    }
+
     /// Takes back to pending what has to be tried again. What was being torn down is not built up again.
     async fn reopen(&self, row: &RequestRow, mode: Mode, epoch: Epoch) -> Result<(), StoreError> {
         let store = &self.tools.store;
@@ -161,8 +179,12 @@ impl Requests {
                 .record_event(&row.name, epoch, Severity::Normal, "TearDownReopened", None, &message)
                 .await?;
         }
-        let closed = mode == Mode::Drill || row.desired == Desired::TearDown;
-        store.reopen_steps(&row.name, epoch, closed).await
+        let what = match (mode, row.desired) {
+            (Mode::Drill, _) | (Mode::Recover, Desired::TearDown) => Reopen::TearDown,
+            (Mode::Recover, Desired::Cancel) => Reopen::Cleanup,
+            (Mode::Recover, Desired::Run | Desired::Pause) => Reopen::All,
+        };
+        store.reopen_steps(&row.name, epoch, what).await
     }
 
     async fn tell_approval(
@@ -266,6 +288,7 @@ fn decided(
         again: doing.again,
         desired: row.desired,
         state: row.state,
+        phase: row.phase,
         phases: &phases,
         busy,
     })

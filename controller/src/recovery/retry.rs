@@ -20,8 +20,15 @@ pub(super) fn heard(row: &RequestRow) -> Value {
 
 /// Whether the steps have to be opened again: as soon as nothing runs any more. A drill is torn down whatever people want of it.
 pub(super) fn is_due(row: &RequestRow, accepted: &Accepted, steps: &[StepRow]) -> bool {
-    let drill = accepted.mode == Mode::Drill;
-    let wanted = drill || matches!(row.desired, Desired::Run | Desired::TearDown);
+    let cleanup = Step::Cleanup.to_string();
+    let unclean = || steps.iter().any(|row| row.step == cleanup && row.phase == StepPhase::Failed);
+    let wanted = match (accepted.mode, row.desired) {
+        // Torn down it is: one that was cancelled has nothing more to undo.
+        (Mode::Drill, _) => row.phase != Phase::Cancelled,
+        (Mode::Recover, Desired::Run | Desired::TearDown) => true,
+        (Mode::Recover, Desired::Cancel) => unclean(),
+        (Mode::Recover, Desired::Pause) => false,
+    };
     let over = row.is_finished() || is_closing(accepted, steps);
     wanted && over && row.phase != Phase::Succeeded && is_asked(row)
 }
@@ -117,5 +124,15 @@ mod tests {
         let row = RequestRow { desired: Desired::Cancel, ..asked(Phase::Failed) };
         assert!(!due(&row, &[]));
         assert!(is_due(&row, &accepted(Mode::Drill), &[]));
+        let over = RequestRow { desired: Desired::Run, ..asked(Phase::Cancelled) };
+        assert!(!is_due(&over, &accepted(Mode::Drill), &[]), "it was torn down");
+    }
+
+    #[test]
+    fn what_a_cancelled_recovery_could_not_clean_up_is_tried_again() {
+        let row = RequestRow { desired: Desired::Cancel, ..asked(Phase::Cancelled) };
+        let cleanup = |phase| [step("cleanup", phase, Value::Null)];
+        assert!(due(&row, &cleanup(StepPhase::Failed)));
+        assert!(!due(&row, &cleanup(StepPhase::Done)));
     }
 }

@@ -31,19 +31,27 @@ pub fn settled(row: &RequestRow) -> bool {
     row.is_finished() && observed(row) >= row.generation
 }
 
-/// Whether the stored status already tells this refusal.
+/// Whether the stored status already tells this refusal, and that nothing runs.
 pub fn says(row: &RequestRow, refusal: &Refusal) -> bool {
     let stored = known(row);
     let told = conditions::find(&stored.conditions, "Accepted");
+    let idle = [true, false].map(|begun| idle(refusal, begun));
     observed(row) >= row.generation
+        && idle.iter().any(|idle| idle == message(&row.status))
         && told.is_some_and(|told| {
             told.status == "False" && told.reason == refusal.reason && told.message == refusal.message
         })
 }
 
 /// The status of a request that cannot be run. Its phase stays: once it is mended, it goes on. One that nobody wants any more and that has
-/// `begun` nothing ends.
-pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<Utc>) -> StatusUpdate {
+/// `begun` nothing ends. `busy`: what goes on all the same, with what it began with.
+pub fn refused(
+    row: &RequestRow,
+    refusal: &Refusal,
+    begun: bool,
+    busy: &[BusyStep],
+    now: DateTime<Utc>,
+) -> StatusUpdate {
     let mut status = known(row);
     let accepted = Observation {
         kind: "Accepted",
@@ -53,9 +61,19 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<U
         generation: Some(row.generation),
     };
     conditions::observe(&mut status.conditions, accepted, time_from_micros(now.timestamp_micros()));
-    status.message = Some(refusal.message.clone());
+    status.message = Some(match reported(busy) {
+        Some(doing) => format!(
+            "{}. Nothing new is begun until that is mended; what runs goes on as it began: {doing}",
+            refusal.message
+        ),
+        None => idle(refusal, begun),
+    });
     status.observed_generation = Some(row.generation);
-    let phase = if row.desired != Desired::Run && !begun { Phase::Cancelled } else { row.phase };
+    let phase = match row.desired {
+        Desired::Pause | Desired::Cancel | Desired::TearDown if !begun => Phase::Cancelled,
+        Desired::Pause if !row.is_finished() => Phase::Paused,
+        _ => row.phase,
+    };
     status.phase = phase;
     let mut status = written(&status, row, None);
     // Nothing was done about what people asked for.
@@ -63,6 +81,12 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<U
         status[retry::HEARD] = heard.clone();
     }
     StatusUpdate { state: row.state, phase, status }
+}
+
+/// What a refusal tells where nothing runs.
+fn idle(refusal: &Refusal, begun: bool) -> String {
+    let until = if begun { ". Nothing runs until that is mended" } else { "" };
+    format!("{}{until}", refusal.message)
 }
 
 /// What is known beside the records.
@@ -91,7 +115,7 @@ pub fn of(
     (status.state, status.phase, status.observed_generation) =
         (decision.state, decision.phase, Some(row.generation));
     status.steps = summary(graph, steps);
-    let sentence = sentence(&row.name, decision, steps, doing);
+    let sentence = sentence(row, decision, steps, doing);
     let mut say = |kind, holds, reason, message: String| {
         let observation =
             Observation { kind, holds: Some(holds), reason, message, generation: Some(row.generation) };
@@ -146,16 +170,21 @@ fn summary(graph: &Graph, steps: &[StepRow]) -> StepsSummary {
 
 /// What it does, what it waits for, or why it ended.
 fn sentence(
-    name: &str,
+    row: &RequestRow,
     decision: &Decision,
     steps: &[StepRow],
     Doing { busy, loss, expired, .. }: &Doing,
 ) -> String {
+    let name = &row.name;
     match decision.phase {
         Phase::Succeeded => "every post-condition was observed".to_owned(),
-        Phase::Cancelled => cancelled(steps),
+        Phase::Cancelled => cancelled(name, steps),
         Phase::Failed => failure(steps, *expired),
-        Phase::Paused => format!("paused on request; `reprise resume {name}` goes on"),
+        Phase::Paused => {
+            let failed = failures(steps).map(|failed| format!("{failed}. It is "));
+            let failed = failed.unwrap_or_default();
+            format!("{failed}paused on request; `reprise resume {name}` goes on")
+        }
         Phase::WaitingApproval => {
             let loss = loss.as_ref().map(ToString::to_string).unwrap_or_default();
             format!(
@@ -163,23 +192,16 @@ fn sentence(
             )
         }
         _ => {
-            let doing = busy.iter().filter_map(|step| {
-                let report = step.report.as_ref()?;
-                Some(format!(
-                    "{}: {}",
-                    step.step,
-                    if report.message.is_empty() { "beginning" } else { &report.message }
-                ))
-            });
-            let doing: Vec<String> = doing.collect();
-            let doing = if doing.is_empty() { "deciding what is next".to_owned() } else { doing.join("; ") };
-            let ending = decision.stop || steps.iter().any(|row| row.step == Step::Cleanup.to_string());
+            let doing = reported(busy).unwrap_or_else(|| "deciding what is next".to_owned());
+            let closing = steps.iter().any(|row| row.step == Step::Cleanup.to_string());
             match failures(steps) {
-                Some(failed) if decision.phase == Phase::Running && ending => {
-                    format!("{failed}. It is being ended: {doing}")
-                }
                 Some(failed) if decision.phase == Phase::Running => {
-                    format!("{failed}. What does not need it goes on: {doing}")
+                    let what = match (decision.stop, closing, row.desired) {
+                        (true, false, Desired::Pause) => "It is being paused",
+                        (false, false, _) => "What does not need it goes on",
+                        _ => "It is being ended",
+                    };
+                    format!("{failed}. {what}: {doing}")
                 }
                 _ => doing,
             }
@@ -187,12 +209,31 @@ fn sentence(
     }
 }
 
-fn cancelled(steps: &[StepRow]) -> String {
+/// What the steps that run say of themselves; `None` where none runs.
+fn reported(busy: &[BusyStep]) -> Option<String> {
+    let doing = busy.iter().filter_map(|step| {
+        let report = step.report.as_ref()?;
+        let doing = if report.message.is_empty() { "beginning" } else { &report.message };
+        Some(format!("{}: {doing}", step.step))
+    });
+    let doing: Vec<String> = doing.collect();
+    (!doing.is_empty()).then(|| doing.join("; "))
+}
+
+fn cancelled(name: &str, steps: &[StepRow]) -> String {
     let torn_down: Option<TornDown> = Outputs::read(steps).find(&Step::TearDown).ok().flatten();
-    match torn_down.map(|done| done.left_alone).filter(|left| !left.is_empty()) {
-        Some(left) => format!(
+    if let Some(left) = torn_down.map(|done| done.left_alone).filter(|left| !left.is_empty()) {
+        return format!(
             "cancelled on request; left alone, because it is not (or no longer) this request's alone: {}. It may still be billed: look at it",
             left.join(", ")
+        );
+    }
+    let cleanup = Step::Cleanup.to_string();
+    let unclean = steps.iter().find(|row| row.step == cleanup && row.phase == StepPhase::Failed);
+    match unclean.map(|row| row.message.as_deref().unwrap_or("no reason was recorded")) {
+        Some(why) => format!(
+            "cancelled on request, and what must not stay (downloads, the ephemeral SSH key) is not all deleted: {why}; \
+             `reprise cancel {name}` tries it again"
         ),
         None => "cancelled on request".to_owned(),
     }
@@ -228,17 +269,47 @@ fn failures(steps: &[StepRow]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::recovery::evidence::tests::step;
+    use crate::recovery::evidence::tests::{request, step};
+    use crate::recovery::pulse::Report;
 
     #[test]
     fn what_a_tear_down_left_alone_is_named_in_the_end() {
         let done = |left: &[&str]| {
             let output = serde_json::json!({ "resources": 4, "leftAlone": left });
-            cancelled(&[step("tear-down", StepPhase::Done, output)])
+            cancelled("shop", &[step("tear-down", StepPhase::Done, output)])
         };
-        assert_eq!([cancelled(&[]), done(&[])], ["cancelled on request", "cancelled on request"]);
+        assert_eq!([cancelled("shop", &[]), done(&[])], ["cancelled on request", "cancelled on request"]);
         assert!(done(&["app apilos-pra"]).contains("app apilos-pra"), "{}", done(&["app apilos-pra"]));
+    }
+
+    #[test]
+    fn a_cancelled_request_tells_what_was_not_cleaned_up() {
+        let cleanup = |phase| [step("cleanup", phase, serde_json::Value::Null)];
+        assert_eq!(cancelled("shop", &cleanup(StepPhase::Done)), "cancelled on request");
+        let told = cancelled("shop", &cleanup(StepPhase::Failed));
+        assert!(told.contains("not all deleted") && told.contains("`reprise cancel shop`"), "{told}");
+    }
+
+    #[test]
+    fn a_refusal_tells_what_goes_on_all_the_same() {
+        let refusal = Refusal { reason: "NotConfigured", message: "env:NEW leads nowhere".to_owned() };
+        let report = Report { message: "restoring: entry 95 of 100".to_owned(), ..Report::default() };
+        let busy = [BusyStep { step: Step::Restore, report: Some(report), silence: Duration::ZERO }];
+        let row = request(Milestone::Addons, Phase::Running);
+        let told =
+            |busy: &[BusyStep]| message(&refused(&row, &refusal, true, busy, Utc::now()).status).to_owned();
+        let goes_on = told(&busy);
+        assert!(goes_on.starts_with("env:NEW leads nowhere. Nothing new is begun"), "{goes_on}");
+        assert!(goes_on.ends_with("restore: restoring: entry 95 of 100"), "{goes_on}");
+        assert!(told(&[]).ends_with("Nothing runs until that is mended"), "{}", told(&[]));
+        let written = |busy: &[BusyStep]| {
+            let update = refused(&row, &refusal, true, busy, Utc::now());
+            RequestRow { status: update.status, ..row.clone() }
+        };
+        assert!(says(&written(&[]), &refusal) && !says(&written(&busy), &refusal), "it is not over");
     }
 
     #[test]
@@ -246,12 +317,18 @@ mod tests {
         let steps = [step("collaborators/shop-pra", StepPhase::Failed, serde_json::Value::Null)];
         let doing = Doing { busy: Vec::new(), loss: None, expired: false, again: false };
         let decision = |phase| Decision { start: vec![], stop: false, state: Milestone::Pending, phase };
-        let told = sentence("shop", &decision(Phase::Running), &steps, &doing);
+        let row = |desired| RequestRow { desired, ..request(Milestone::Pending, Phase::Running) };
+        let shop = row(Desired::Run);
+        let told = sentence(&shop, &decision(Phase::Running), &steps, &doing);
         assert!(told.starts_with("step collaborators/shop-pra failed: "), "{told}");
         assert!(told.contains("What does not need it goes on: deciding"), "{told}");
         let stopping = Decision { stop: true, ..decision(Phase::Running) };
-        assert!(sentence("shop", &stopping, &steps, &doing).contains("It is being ended"));
-        assert!(!sentence("shop", &decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
+        assert!(sentence(&shop, &stopping, &steps, &doing).contains("It is being ended"));
+        let pausing = row(Desired::Pause);
+        assert!(sentence(&pausing, &stopping, &steps, &doing).contains("It is being paused"));
+        let paused = sentence(&pausing, &decision(Phase::Paused), &steps, &doing);
+        assert!(paused.contains("failed: ") && paused.contains("paused on request"), "{paused}");
+        assert!(!sentence(&shop, &decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
     }
 
     #[test]

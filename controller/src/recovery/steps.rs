@@ -123,7 +123,7 @@ impl Ctx {
         detail: Value,
     ) -> Result<LedgerRow> {
         let step = self.step.to_string();
-        let detail = place::written(self, kind, detail)?;
+        let detail = place::written(self, kind, detail).await?;
         let intent = Intent { step: &step, kind, name, parent, detail };
         let row = self.tools.store.intend(&self.run.request, self.run.epoch, &intent).await?;
         place::is_as_planned(self, &row)?;

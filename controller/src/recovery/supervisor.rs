@@ -25,8 +25,25 @@ use crate::store::Span;
 const BETWEEN_ATTEMPTS: Policy =
     Policy { base: Duration::from_secs(2), cap: Duration::from_mins(2), floor: Duration::from_millis(500) };
 
-/// A step that keeps failing is given up after this many stall limits without any success: by default two hours.
+/// A step that keeps failing is given up after this many stall limits in which nothing moved: by default two hours.
 const GIVE_UP_AFTER: u32 = 24;
+
+/// Failures of one step in a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Row {
+    /// The time in which nothing moved: the end of each attempt, and the rests. Hours of work before a line breaks are none of it.
+    idle: Duration,
+    /// How far the furthest attempt came.
+    best: u64,
+}
+
+impl Row {
+    /// With one more attempt that came so far and whose end was silent for so long. Getting further than ever begins a new row.
+    fn after(row: Option<Self>, done: u64, silence: Duration) -> Self {
+        let before = row.filter(|row| done <= row.best).unwrap_or(Self { idle: Duration::ZERO, best: done });
+        Self { idle: before.idle + silence, ..before }
+    }
+}
 
 /// One owned request and its tasks.
 #[derive(Debug)]
@@ -43,8 +60,8 @@ struct State {
     run: Arc<Run>,
     busy: BTreeMap<Step, Busy>,
     backoffs: Backoffs<Step>,
-    /// Since when a step has been failing in a row.
-    failing: HashMap<Step, Instant>,
+    /// What has been failing in a row.
+    failing: HashMap<Step, Row>,
 }
 
 #[derive(Debug)]
@@ -136,18 +153,25 @@ impl Live {
         let task = self.tasks.spawn("step", |stop| async move {
             let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));
             let ctx = Ctx { tools, run, step: of, pulse: beat, outputs, stop, retry, patience };
-            let end = attempt::run(&ctx, live.gives_up(&ctx.step)).await;
-            live.ended(&ctx.step, end);
+            let end = attempt::run(&ctx, || live.gives_up(&ctx)).await;
+            live.ended(&ctx, end);
         });
         state.busy.insert(step, Busy::Running(pulse, task));
     }
 
-    /// Asks every task but a closing one to stop; rests end at once.
+    /// Whether a task is at any step.
+    pub(super) fn is_at_work(&self) -> bool {
+        let at_work = |busy: &Busy| matches!(busy, Busy::Running(_, task) if !task.is_finished());
+        self.state().busy.values().any(at_work)
+    }
+
+    /// Asks every task but a closing one to stop; rests end at once. What is begun again later has not failed in a row.
     pub(super) fn stop(&self) {
         let mut state = self.state();
+        state.failing.retain(|step, _| is_closing(step));
         state.busy.retain(|step, busy| match busy {
             Busy::Running(_, task) => {
-                if !matches!(step, Step::Cleanup | Step::TearDown) {
+                if !is_closing(step) {
                     task.stop();
                 }
                 true
@@ -166,15 +190,21 @@ impl Live {
         self.tasks.shut_down(grace).await;
     }
 
-    /// Whether another failure of `step` is the last one.
-    fn gives_up(&self, step: &Step) -> bool {
-        let run = self.run();
-        let limit = self.tools.clock.scaled(run.plan.limits.stall.duration() * GIVE_UP_AFTER);
-        let failing = self.state().failing.get(step).map(Instant::elapsed);
-        failing.is_some_and(|failing| failing > limit) && !is_never_given_up(run.mode, step)
+    /// Whether a failure of this attempt, which is ending, is the last one.
+    fn gives_up(&self, ctx: &Ctx) -> bool {
+        let limit = self.tools.clock.scaled(ctx.run.plan.limits.stall.duration() * GIVE_UP_AFTER);
+        let before = self.state().failing.get(&ctx.step).copied();
+        let row = Row::after(before, self.done(ctx), ctx.pulse.silence());
+        before.is_some() && row.idle > limit && !is_never_given_up(ctx.run.mode, &ctx.step)
     }
 
-    fn ended(&self, step: &Step, end: End) {
+    fn done(&self, ctx: &Ctx) -> u64 {
+        ctx.pulse.report(self.tools.clock.now()).done
+    }
+
+    fn ended(&self, ctx: &Ctx, end: End) {
+        let step = &ctx.step;
+        let done = self.done(ctx);
         let mut state = self.state();
         state.busy.remove(step);
         match end {
@@ -183,8 +213,10 @@ impl Live {
                 state.failing.remove(step);
             }
             End::Again(class) => {
-                state.failing.entry(step.clone()).or_insert_with(Instant::now);
+                let mut row = Row::after(state.failing.get(step).copied(), done, ctx.pulse.silence());
                 let delay = rest(&mut state.backoffs, step, class);
+                row.idle += self.tools.clock.scaled(delay);
+                state.failing.insert(step.clone(), row);
                 let until = self.tools.clock.after(delay);
                 state.busy.insert(step.clone(), Busy::Resting(until));
             }
@@ -200,6 +232,11 @@ impl Live {
     }
 }
 
+/// The steps that end a request are not stopped.
+fn is_closing(step: &Step) -> bool {
+    matches!(step, Step::Cleanup | Step::TearDown)
+}
+
 /// A drill must leave nothing behind, however long a vendor is away.
 fn is_never_given_up(mode: Mode, step: &Step) -> bool {
     mode == Mode::Drill && *step == Step::TearDown
@@ -212,6 +249,18 @@ fn rest(backoffs: &mut Backoffs<Step>, step: &Step, class: Class) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_of_work_between_two_failures_are_no_failing_in_a_row() {
+        let minute = Duration::from_mins(1);
+        let first = Row::after(None, 5, minute);
+        assert_eq!(first, Row { idle: minute, best: 5 });
+        // It worked for hours, got further, and the line broke: its silence alone counts.
+        assert_eq!(Row::after(Some(first), 90, Duration::ZERO), Row { idle: Duration::ZERO, best: 90 });
+        let same = Row::after(Some(first), 5, minute);
+        assert_eq!(same, Row { idle: 2 * minute, best: 5 }, "it comes no further");
+        assert_eq!(Row::after(Some(same), 2, minute), Row { idle: 3 * minute, best: 5 });
+    }
 
     #[test]
     fn only_the_tear_down_of_a_drill_is_never_given_up() {

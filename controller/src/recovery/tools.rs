@@ -70,12 +70,15 @@ pub struct Tools {
     pub code_turn: tokio::sync::Mutex<()>,
     /// One at a time registers a key.
     pub ssh_key_turn: tokio::sync::Mutex<()>,
+    /// One at a time puts the read-only user's credentials.
+    pub read_only_turn: tokio::sync::Mutex<()>,
     /// The code host's budget of requests.
     pub github_limiter: Limiter,
     dns_limiter: Limiter,
     platforms: Mutex<HashMap<String, Scalingo>>,
     limiter: Limiter,
     ssh_keys: Mutex<HashMap<String, ClientKey>>,
+    account: tokio::sync::OnceCell<String>,
 }
 
 /// What [`Tools::new`] is made of.
@@ -118,11 +121,13 @@ impl Tools {
             code_root: data_dir.join("code"),
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),
+            read_only_turn: tokio::sync::Mutex::default(),
             github_limiter: Limiter::per(GITHUB_BUDGET, minute),
             dns_limiter: Limiter::per(DNS_BUDGET, minute),
             platforms: Mutex::default(),
             limiter: Limiter::per(budget, minute),
             ssh_keys: Mutex::default(),
+            account: tokio::sync::OnceCell::new(),
             config,
         }
     }
@@ -161,10 +166,13 @@ impl Tools {
         self.platform(&run.plan.source.region)
     }
 
-    /// The id of the account that we act as.
+    /// The id of the account that we act as. It is asked once: the token stays the same as long as the process lives.
     pub async fn account(&self, run: &Run) -> Result<String> {
-        let user = self.target_platform(run)?.self_account().await;
-        user.map(|user| user.id).map_err(StepError::provider("asking the platform who we are"))
+        let ask = || async {
+            let user = self.target_platform(run)?.self_account().await;
+            user.map(|user| user.id).map_err(StepError::provider("asking the platform who we are"))
+        };
+        self.account.get_or_try_init(ask).await.cloned()
     }
 
     /// The value of a setting of the plan, its reference resolved.

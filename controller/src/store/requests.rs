@@ -210,7 +210,11 @@ impl Store {
                 "UPDATE recovery_requests SET desired = 'run', retry_requested_at = clock_timestamp() WHERE name = $1"
             }
             Desired::Pause => "UPDATE recovery_requests SET desired = 'pause' WHERE name = $1",
-            Desired::Cancel => "UPDATE recovery_requests SET desired = 'cancel' WHERE name = $1",
+            // Of what has ended, that what was not cleaned up then is tried again.
+            Desired::Cancel => {
+                "UPDATE recovery_requests SET desired = 'cancel',
+                    retry_requested_at = CASE WHEN phase = 'Cancelled' THEN clock_timestamp() ELSE retry_requested_at END WHERE name = $1"
+            }
             Desired::TearDown => {
                 "UPDATE recovery_requests SET desired = 'cancel',
                     deletion_requested_at = coalesce(deletion_requested_at, clock_timestamp()) WHERE name = $1"
@@ -221,6 +225,18 @@ impl Store {
             .execute(&self.pool)
             .await
             .map_err(StoreError::query("request.ask"))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Asks to try again what failed, whatever is wanted of the request. `false` if there is no such request.
+    pub async fn ask_again(&self, request: &str) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE recovery_requests SET retry_requested_at = clock_timestamp() WHERE name = $1",
+        )
+        .bind(request)
+        .execute(&self.pool)
+        .await
+        .map_err(StoreError::query("request.again"))?;
         Ok(done.rows_affected() == 1)
     }
 

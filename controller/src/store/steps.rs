@@ -69,6 +69,27 @@ pub struct StepRow {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// What of a request is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reopen {
+    /// All that failed.
+    All,
+    /// The tear-down alone: of a drill, whose resources are gone, and of what is torn down on request.
+    TearDown,
+    /// The cleanup alone: of what was cancelled.
+    Cleanup,
+}
+
+impl Reopen {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::TearDown => "tear-down",
+            Self::Cleanup => "cleanup",
+        }
+    }
+}
+
 impl Store {
     /// All steps of a request, in the order in which they began.
     pub async fn steps(&self, request: &str) -> Result<Vec<StepRow>> {
@@ -122,22 +143,38 @@ impl Store {
         self.write(request, epoch, "step.finish", statement).await
     }
 
-    /// Takes failed steps back to pending, for another try. What is done stays done, but for the closing steps, as what is fetched again must
-    /// be deleted again: the row of the cleanup goes, so that one that is there has been begun. And for what a deployment to come is made of,
-    /// which may be what was mended: its commit and its variables. Of what was `closed` (a drill, whose resources are gone; what is torn down
-    /// on request), only the tear-down.
-    pub async fn reopen_steps(&self, request: &str, epoch: Epoch, closed: bool) -> Result<()> {
+    /// Takes what has to be tried again back to pending. Of [`Reopen::All`] what is done stays done, but for the closing steps, as what is
+    /// fetched again must be deleted again: the row of the cleanup goes, so that one that is there has been begun. And for what a deployment
+    /// to come is made of, which may be what was mended: its commit and its variables. And for the choice of a mirror whose refill failed:
+    /// it has no point in time, and holds what it holds by now.
+    pub async fn reopen_steps(&self, request: &str, epoch: Epoch, what: Reopen) -> Result<()> {
         let statement = sqlx::query(
-            "WITH again AS (DELETE FROM recovery_steps WHERE request = $1 AND step = 'cleanup' AND NOT $2)
-             UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL
-             WHERE request = $1 AND step <> 'cleanup' AND (phase IN ('Failed', 'Running') OR step = 'tear-down'
-                OR step LIKE 'variables/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
-                    AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done'))
-                AND (step = 'tear-down' OR NOT $2)",
+            "WITH again AS (DELETE FROM recovery_steps WHERE request = $1 AND step = 'cleanup' AND $2 IN ('all', 'cleanup'))
+             UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL, asked = asked + (phase = 'Failed')::integer
+             WHERE request = $1 AND step <> 'cleanup' AND CASE $2
+                WHEN 'tear-down' THEN step = 'tear-down'
+                WHEN 'all' THEN phase IN ('Failed', 'Running') OR step = 'tear-down'
+                    OR step LIKE 'variables/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
+                        AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done')
+                    OR step = 'choose-objects' AND output ->> 'from' = 'mirror' AND EXISTS (SELECT FROM recovery_steps AS refill
+                        WHERE refill.request = $1 AND refill.step = 'refill' AND refill.phase = 'Failed')
+                ELSE false END",
         )
         .bind(request.to_owned())
-        .bind(closed);
+        .bind(what.word());
         self.write(request, epoch, "step.reopen", statement).await
+    }
+
+    /// How often somebody asked to try this step again after it had failed.
+    pub async fn asked_again(&self, request: &str, step: &str) -> Result<i32> {
+        let asked: Option<i32> =
+            sqlx::query_scalar("SELECT asked FROM recovery_steps WHERE request = $1 AND step = $2")
+                .bind(request)
+                .bind(step)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(StoreError::query("step.asked"))?;
+        Ok(asked.unwrap_or_default())
     }
 
     async fn write(&self, request: &str, epoch: Epoch, op: &'static str, statement: Statement) -> Result<()> {
@@ -148,3 +185,6 @@ impl Store {
 }
 
 type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+#[cfg(test)]
+mod tests;

@@ -383,26 +383,3 @@ async fn milestones_are_those_of_recoveries_and_survive_the_process() {
     assert_eq!(reached, [("apilos".to_owned(), "app-created".to_owned(), at)]);
     lab.end().await;
 }
-
-#[tokio::test]
-async fn another_try_decides_anew_what_is_deployed_and_what_it_is_deployed_with() {
-    let lab = lab().await;
-    let epoch = lab.filed().await;
-    lab.sql(
-        "INSERT INTO recovery_steps (request, step, milestone, phase) VALUES
-            ('bad-day', 'restore', 'restored', 'Done'), ('bad-day', 'cleanup', 'dns-ok', 'Done'),
-            ('bad-day', 'variables/up', 'deployed', 'Done'), ('bad-day', 'deploy/up', 'deployed', 'Done'),
-            ('bad-day', 'variables/broken', 'deployed', 'Done'), ('bad-day', 'deploy/broken', 'deployed', 'Failed'),
-            ('bad-day', 'variables/next', 'deployed', 'Done')",
-    )
-    .await
-    .expect("written");
-    lab.store.reopen_steps("bad-day", epoch, false).await.expect("reopened");
-    let steps = lab.store.steps("bad-day").await.expect("read");
-    let mut open: Vec<&str> =
-        steps.iter().filter(|row| row.phase == StepPhase::Pending).map(|row| row.step.as_str()).collect();
-    open.sort_unstable();
-    assert_eq!(open, ["deploy/broken", "variables/broken", "variables/next"]);
-    assert!(steps.iter().all(|row| row.step != "cleanup"), "it is begun when its row is there");
-    lab.end().await;
-}

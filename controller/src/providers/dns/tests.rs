@@ -27,6 +27,14 @@ fn alias(owner: &str, target: &str) -> Record {
 
 /// Serves by UDP, and the whole answer by TCP on the same port.
 async fn server(answer: impl Fn(&mut Message) + Send + Clone + 'static) -> (NameServer, JoinSet<()>) {
+    let (address, tasks) = serve(answer).await;
+    (NameServer::new(address).limit(Duration::from_secs(2)), tasks)
+}
+
+/// The same by its address.
+pub(crate) async fn serve(
+    answer: impl Fn(&mut Message) + Send + Clone + 'static,
+) -> (SocketAddr, JoinSet<()>) {
     let (udp, tcp) = loop {
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
@@ -67,7 +75,7 @@ async fn server(answer: impl Fn(&mut Message) + Send + Clone + 'static) -> (Name
             stream.write_all(&bytes).await.unwrap();
         }
     });
-    (NameServer::new(address).limit(Duration::from_secs(2)), tasks)
+    (address, tasks)
 }
 
 async fn asked(answer: impl Fn(&mut Message) + Send + Clone + 'static) -> CnameAnswer {

@@ -213,7 +213,8 @@ impl Classified for ProviderError {
             Self::Status { status, retry_after, .. } => match status.as_u16() {
                 429 => Class::Throttled(*retry_after),
                 503 if retry_after.is_some() => Class::Throttled(*retry_after),
-                408 | 500 | 502..=599 => Class::Transient,
+                // 409: something else is being done with the thing just now.
+                408 | 409 | 500 | 502..=599 => Class::Transient,
                 _ => Class::Terminal,
             },
             Self::RateLimited { retry_after, .. } => Class::Throttled(*retry_after),
@@ -273,6 +274,7 @@ mod tests {
     fn the_class_follows_the_status() {
         assert_eq!(status(429, Effect::Mutating).class(), Class::Throttled(None));
         assert_eq!(status(503, Effect::Mutating).class(), Class::Transient);
+        assert_eq!(status(409, Effect::Mutating).class(), Class::Transient, "the app is busy");
         assert_eq!(status(422, Effect::Mutating).class(), Class::Terminal);
         assert_eq!(status(301, Effect::Repeatable).class(), Class::Terminal);
     }

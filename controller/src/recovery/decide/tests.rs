@@ -20,6 +20,7 @@ fn situation<'a>(
         again: false,
         desired,
         state: Milestone::Pending,
+        phase: Phase::Running,
         phases,
         busy,
     }
@@ -152,11 +153,49 @@ fn who_asks_for_another_try_stops_nothing_that_goes_on() {
 }
 
 #[test]
-fn a_failure_ends_a_request_that_is_paused_or_waits_for_approval() {
+fn what_was_paused_beside_a_failure_is_paused_and_nothing_is_closed() {
+    let (graph, idle) = (graph(), BTreeSet::new());
+    let mut phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]);
+    let running = BTreeSet::from([Step::ChooseObjects]);
+    let first = decide(&situation(&graph, Desired::Pause, &phases, &running));
+    assert_eq!((first.start.len(), first.stop, first.phase), (0, true, Phase::Running));
+    let then = decide(&situation(&graph, Desired::Pause, &phases, &idle));
+    assert_eq!((then.start.len(), then.stop, then.phase), (0, false, Phase::Paused));
+    phases.insert(Step::Cleanup, StepPhase::Pending);
+    let closing = decide(&situation(&graph, Desired::Pause, &phases, &idle));
+    assert_eq!(closing.start, [Step::Cleanup], "what closes it was begun");
+    phases.insert(Step::Cleanup, StepPhase::Done);
+    assert_eq!(decide(&situation(&graph, Desired::Pause, &phases, &idle)).phase, Phase::Failed);
+}
+
+#[test]
+fn what_has_ended_is_not_paused() {
+    let (graph, idle) = (graph(), BTreeSet::new());
+    let phases = BTreeMap::from([(Step::Cleanup, StepPhase::Done)]);
+    for phase in [Phase::Cancelled, Phase::Failed] {
+        let now = Situation { phase, ..situation(&graph, Desired::Pause, &phases, &idle) };
+        let decision = decide(&now);
+        assert_eq!((decision.start.len(), decision.phase), (0, phase));
+    }
+}
+
+#[test]
+fn a_drill_that_has_ended_stays_what_it_was_whatever_is_asked_of_it() {
+    let (graph, idle) = (graph().rehearsed(), BTreeSet::new());
+    let phases = BTreeMap::from([(Step::ChooseBackup, StepPhase::Done), (Step::TearDown, StepPhase::Done)]);
+    let drill = Some(Drill { expired: false, blind: false });
+    for phase in [Phase::Cancelled, Phase::Failed] {
+        for desired in [Desired::Run, Desired::Pause, Desired::Cancel] {
+            let now = Situation { drill, phase, ..situation(&graph, desired, &phases, &idle) };
+            assert_eq!(decide(&now).phase, phase, "{desired:?}");
+        }
+    }
+}
+
+#[test]
+fn a_failure_starts_nothing_while_somebody_has_to_agree() {
     let graph = graph();
     let (phases, idle) = (BTreeMap::from([(Step::ChooseBackup, StepPhase::Failed)]), BTreeSet::new());
-    let running = BTreeSet::from([Step::ChooseObjects]);
-    assert!(decide(&situation(&graph, Desired::Pause, &phases, &running)).stop);
     let held = |phases| {
         decide(&Situation { unapproved: true, ..situation(&graph, Desired::Run, phases, &idle) }).start
     };

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reprise_crds::plan::{TargetBucket, Visibility};
 
-use super::{Ctx, Result, StepError};
+use super::{Ctx, Result, StepError, place};
 use crate::providers::s3::S3;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
-use crate::store::{LedgerRow, SpanKind};
+use crate::recovery::step::Step;
+use crate::store::{LedgerRow, LedgerState, SpanKind};
 
 /// The tag that marks a bucket as this request's.
 pub(super) const TAG: &str = "reprise-request";
@@ -74,6 +75,34 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     driven?;
     ctx.saw(&intent, name).await?;
     Ok(Made { id: name.to_owned() })
+}
+
+/// The plan's bucket, if it is the one that this request made. A plan that names another one by now is refused: that one nobody made,
+/// marked or looked at, and somebody's objects may be in it.
+pub(super) async fn made(ctx: &Ctx) -> Result<&TargetBucket> {
+    let lacks = || StepError::refused("the plan has no target.bucket", "file a new request");
+    let planned = ctx.run.plan.target.bucket.as_ref().ok_or_else(lacks)?;
+    let made: Made = ctx.outputs.get(&Step::Bucket)?;
+    if made.id != planned.name {
+        return Err(another(&made.id, &planned.name));
+    }
+    let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
+    let ours =
+        |row: &&LedgerRow| row.kind == "bucket" && row.name == made.id && row.state != LedgerState::Deleted;
+    ledger.iter().find(ours).map_or(Ok(()), |row| place::is_as_planned(ctx, row))?;
+    Ok(planned)
+}
+
+fn another(made: &str, planned: &str) -> StepError {
+    StepError::refused(
+        format!(
+            "this request made bucket {made}, and the plan names {planned} now, which it neither made nor looked at"
+        ),
+        format!(
+            "put target.bucket.name back to {made}, apply the plan, and resume the request; to recover into {planned}, cancel this request \
+             and file another"
+        ),
+    )
 }
 
 /// Whether there was no bucket of the name before the intent; `None` where an earlier release did not look.

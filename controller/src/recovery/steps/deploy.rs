@@ -10,6 +10,7 @@ use reprise_crds::Mode;
 use super::{Ctx, Result, StepError, ssh_key};
 use crate::providers::git::{Commit, GitError, Pushed, is_upload};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
+use crate::providers::scalingo::operations::{Operation, OperationStatus};
 use crate::providers::ssh::Identity;
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::{ConfiguredApp, Deployed, MadeApp};
@@ -36,7 +37,6 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let commit = Commit::parse(&configured.commit)
         .ok_or_else(|| StepError::Output { step: format!("variables/{app}") })?;
     let commit = if ctx.run.mode == Mode::Drill { quiet(ctx, app, &commit).await? } else { commit };
-    let intent = ctx.intend("deployment", commit.as_str(), Some(app), serde_json::json!({})).await?;
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let observe = || async {
         let listed = platform.deployments(app, ENOUGH).await;
@@ -48,12 +48,16 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
         });
         Ok(newest)
     };
-    let before = look(ctx, Pace::PROVIDER, &observe).await?.into_iter().next();
-    if before.as_ref().is_some_and(|found| !found.status.is_finished()) {
+    let found = look(ctx, Pace::PROVIDER, &observe).await?;
+    let newest = found.first();
+    if newest.is_some_and(|newest| !newest.status.is_finished()) {
         is_at_work(ctx);
     }
-    // A deployment that had failed before this attempt began is why this attempt was asked for.
-    let failed_before = before.filter(|found| failed(&found.status)).map(|found| found.id);
+    let intent = intent(ctx, app, &commit, newest).await?;
+    let judged = intent.detail[JUDGED].as_str();
+    // That is no word on the code: it is pushed again.
+    let given_up = newest.filter(|newest| newest.status == DeploymentStatus::Aborted);
+    let given_up = given_up.map(|newest| newest.id.clone());
     let verdict = Mutex::new(None);
     let act = |()| async {
         let said = push(ctx, app, &commit).await?;
@@ -63,12 +67,81 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let doubt = !intent.fresh;
     let decide = |seen: &Vec<Deployment>| {
         let said = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        decide(app, failed_before.as_deref(), said, seen)
+        decide(app, given_up.as_deref(), said, since(judged, seen))
     };
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
+    if configured.put_after.as_deref() == Some(deployment.id.as_str()) {
+        restarted(ctx, app).await?;
+    }
     ctx.saw(&intent, &deployment.id).await?;
     supersede(ctx, app).await?;
     Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+}
+
+/// The newest deployment of an app that may come to something, by its id.
+pub(super) async fn newest(ctx: &Ctx, app: &str) -> Result<Option<String>> {
+    let listed = ctx.tools.target_platform(&ctx.run)?.deployments(app, 1).await;
+    let listed = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
+    Ok(listed.into_iter().next().filter(|newest| !failed(&newest.status)).map(|newest| newest.id))
+}
+
+/// Has the app's processes begin anew, and waits for that: they may have begun with variables that were mended since.
+///
+/// Source: developer documentation "Environment": a change restarts nothing.
+async fn restarted(ctx: &Ctx, app: &str) -> Result<()> {
+    ctx.doing(SpanKind::Provider, format!("restarting {app}: its variables were put after it was deployed"));
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let asked = platform.restart(app, None).await;
+    let operation = asked.map_err(StepError::provider(format!("restarting {app}")))?;
+    let observe = || async {
+        let found = platform.operation(app, &operation).await;
+        found.map_err(StepError::provider(format!("following the restart of {app}")))
+    };
+    let decide = |seen: &Option<Operation>| begun_anew(app, seen.as_ref());
+    drive(ctx, Pace::PROVIDER, false, observe, decide, |(): ()| std::future::ready(Ok(()))).await
+}
+
+fn begun_anew(app: &str, seen: Option<&Operation>) -> Result<Next<(), ()>> {
+    match seen.map(|operation| &operation.status) {
+        Some(OperationStatus::Done) => Ok(Next::Done(())),
+        Some(OperationStatus::Error) => Err(StepError::refused(
+            format!("{app} was restarted with the variables that were put, and did not come up"),
+            "read its logs in the platform's dashboard, mend the variables, and resume the request",
+        )),
+        Some(status) => Ok(Next::Wait(format!("the restart of {app} is {status}"))),
+        None => Ok(Next::Wait(format!("the restart of {app} is not listed yet"))),
+    }
+}
+
+/// What the ledger keeps of a push: how often somebody had asked for another try, and the deployment that had failed by then.
+const ASKED: &str = "asked";
+const JUDGED: &str = "judged";
+
+/// The intent to deploy the commit, with the deployment of it that had failed before. A person who asks for another try has read of that
+/// one; whatever fails after it is news, also to an attempt that begins because another one was cut off.
+async fn intent(ctx: &Ctx, app: &str, commit: &Commit, newest: Option<&Deployment>) -> Result<LedgerRow> {
+    let asked = ctx.tools.store.asked_again(&ctx.run.request, &ctx.step.to_string()).await?;
+    let judged = newest.filter(|newest| failed(&newest.status)).map(|newest| newest.id.as_str());
+    let detail = serde_json::json!({ ASKED: asked, JUDGED: judged });
+    let intend = || ctx.intend("deployment", commit.as_str(), Some(app), detail.clone());
+    let known = intend().await?;
+    if is_of(&known, asked) {
+        return Ok(known);
+    }
+    ctx.gone(&known).await?;
+    // What the earlier push led to may be there still: nothing is known to be fresh.
+    Ok(LedgerRow { fresh: false, ..intend().await? })
+}
+
+/// Whether nobody has asked for another try since that push was intended. An earlier release did not write it down.
+fn is_of(row: &LedgerRow, asked: i32) -> bool {
+    row.detail[ASKED].as_i64().unwrap_or_default() == i64::from(asked)
+}
+
+/// The deployments that are newer than the one that was judged.
+fn since<'a>(judged: Option<&str>, seen: &'a [Deployment]) -> &'a [Deployment] {
+    let end = judged.and_then(|judged| seen.iter().position(|one| one.id == judged));
+    &seen[..end.unwrap_or(seen.len())]
 }
 
 /// Commits that were to be deployed before, and came to nothing: another one has taken their place.
@@ -97,16 +170,16 @@ async fn quiet(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Commit> {
     quiet.map_err(StepError::failed(format!("leaving {SCHEDULED_TASKS} out of the code of {app}")))
 }
 
-/// `said`: what the git server answered to a push of this turn instead of taking the code. `seen`: deployments of it, newest first.
+/// `given_up`: the deployment that the platform had given up before this attempt began. `said`: what the git server answered to a push of
+/// this turn instead of taking the code. `seen`: deployments of it that nobody was told of, newest first.
 fn decide(
     app: &str,
-    failed_before: Option<&str>,
+    given_up: Option<&str>,
     said: Option<String>,
     seen: &[Deployment],
 ) -> Result<Next<(), Deployment>> {
-    let fresh = seen
-        .first()
-        .filter(|deployment| !failed(&deployment.status) || failed_before != Some(deployment.id.as_str()));
+    let often = abandoned(seen) >= GIVEN_UP;
+    let fresh = seen.first().filter(|deployment| often || given_up != Some(deployment.id.as_str()));
     let Some(deployment) = fresh else {
         return match said {
             None => Ok(Next::Act(())),
@@ -119,7 +192,7 @@ fn decide(
     match &deployment.status {
         DeploymentStatus::Success => Ok(Next::Done(deployment.clone())),
         // That is no word on the code: our line broke, or this daemon did, and the next attempt pushes again.
-        DeploymentStatus::Aborted if given_up(seen) < GIVEN_UP => Err(StepError::Failed {
+        DeploymentStatus::Aborted if !often => Err(StepError::Failed {
             doing: format!("following deployment {} of {app}", deployment.id),
             class: Class::Transient,
             in_doubt: false,
@@ -137,7 +210,7 @@ fn decide(
 }
 
 /// How many of the newest deployments, one after the other, came to no end of their own.
-fn given_up(seen: &[Deployment]) -> usize {
+fn abandoned(seen: &[Deployment]) -> usize {
     seen.iter().take_while(|deployment| deployment.status == DeploymentStatus::Aborted).count()
 }
 
@@ -212,11 +285,45 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_before_this_attempt_is_pushed_again_and_what_fails_in_it_is_told() {
-        let old = deployment("old", "build-error");
-        assert!(matches!(decide("app", Some("old"), None, &[old]), Ok(Next::Act(()))));
-        let told = decide("app", Some("old"), None, &[deployment("new", "hook-error")]).expect_err("told");
+    fn what_failed_before_somebody_asked_is_pushed_again_and_what_failed_since_is_told() {
+        let seen = [deployment("new", "hook-error"), deployment("old", "build-error")];
+        assert!(matches!(decide("app", None, None, since(Some("old"), &seen[1..])), Ok(Next::Act(()))));
+        let told = decide("app", None, None, since(Some("old"), &seen)).expect_err("told");
         assert!(told.to_string().contains("hook-error"), "{told}");
+        // The attempt that pushed was cut off; nobody has asked since.
+        assert!(decide("app", None, None, since(None, &seen[..1])).is_err());
+    }
+
+    #[test]
+    fn only_who_asks_after_a_push_asks_for_another_one() {
+        let row = |detail| LedgerRow {
+            nonce: uuid::Uuid::nil(),
+            step: "deploy/app".to_owned(),
+            kind: "deployment".to_owned(),
+            name: "0f".repeat(20),
+            parent: Some("app".to_owned()),
+            state: LedgerState::Intended,
+            external_id: None,
+            detail,
+            intended_at: chrono::Utc::now(),
+            fresh: false,
+        };
+        let pushed = row(serde_json::json!({ ASKED: 1, JUDGED: "old" }));
+        assert!(is_of(&pushed, 1) && !is_of(&pushed, 2));
+        assert!(is_of(&row(serde_json::json!({})), 0) && !is_of(&row(serde_json::json!({})), 1));
+    }
+
+    #[test]
+    fn a_restart_is_over_when_its_operation_is() {
+        let operation = |status: &str| -> Operation {
+            serde_json::from_value(serde_json::json!({ "id": "o", "status": status })).expect("an operation")
+        };
+        let told = |status: &str| begun_anew("app", Some(&operation(status)));
+        assert!(matches!(told("done"), Ok(Next::Done(()))) && told("error").is_err());
+        assert!(
+            matches!(told("running"), Ok(Next::Wait(_)))
+                && matches!(begun_anew("app", None), Ok(Next::Wait(_)))
+        );
     }
 
     #[test]
@@ -233,8 +340,14 @@ mod tests {
         assert_eq!(again.class(), Class::Transient, "{again}");
         // The next attempt finds it.
         assert!(matches!(decide("app", Some("a"), None, &aborted(1)), Ok(Next::Act(()))));
-        let told = decide("app", None, None, &aborted(GIVEN_UP)).expect_err("told");
-        assert_eq!(told.class(), Class::Terminal, "{told}");
+        for given_up in [None, Some("a")] {
+            let told = decide("app", given_up, None, &aborted(GIVEN_UP)).expect_err("told");
+            assert_eq!(told.class(), Class::Terminal, "{told}");
+        }
+        let mut asked = aborted(GIVEN_UP + 1);
+        asked[1] = deployment("b", "aborted");
+        let again = decide("app", None, None, since(Some("b"), &asked)).expect_err("another try");
+        assert_eq!(again.class(), Class::Transient, "who asked is given as many tries again");
         let mut broken = aborted(GIVEN_UP);
         broken[1] = deployment("b", "build-error");
         assert_eq!(decide("app", None, None, &broken).expect_err("another try").class(), Class::Transient);

@@ -4,7 +4,7 @@
 //! that very app as the one that is replaced; the ledger keeps where it was.
 
 use super::{Ctx, Result, StepError};
-use crate::providers::http::ProviderError;
+use crate::providers::http::{ProviderError, StatusCode};
 use crate::providers::scalingo::domains::Domain;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
@@ -98,7 +98,8 @@ async fn settle(ctx: &Ctx, from: &str, name: &str) -> Result<()> {
 }
 
 fn not_attached(app: &str, name: &str, error: ProviderError) -> StepError {
-    if !matches!(error.status().map(|status| status.as_u16()), Some(409 | 422)) {
+    if error.status() != Some(StatusCode::UNPROCESSABLE_ENTITY) {
+        // Also 409: the app is busy, and another try may find it idle.
         return StepError::provider(format!("attaching {name} to {app}"))(error);
     }
     let said = error.body().map(|body| body.message.clone()).unwrap_or_default();

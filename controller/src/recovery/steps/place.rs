@@ -15,12 +15,50 @@ struct Place {
     value: String,
 }
 
-/// Writes into the `detail` of a new intent where the plan puts what is of this kind.
-pub(super) fn written(ctx: &Ctx, kind: &str, mut detail: Value) -> Result<Value> {
-    if let (Some(place), Some(detail)) = (of(ctx, kind)?, detail.as_object_mut()) {
-        detail.insert(place.member.to_owned(), place.value.into());
+/// The member of the ledger's `detail` that tells as whom we acted at the platform.
+const ACCOUNT: &str = "account";
+
+/// Writes into the `detail` of a new intent where the plan puts what is of this kind, and at the platform as whom.
+pub(super) async fn written(ctx: &Ctx, kind: &str, mut detail: Value) -> Result<Value> {
+    // Boxed: every step has this one in it.
+    let account =
+        if is_at_the_platform(kind) { Some(Box::pin(ctx.tools.account(&ctx.run)).await?) } else { None };
+    if let Some(detail) = detail.as_object_mut() {
+        if let Some(place) = of(ctx, kind)? {
+            detail.insert(place.member.to_owned(), place.value.into());
+        }
+        if let Some(account) = account {
+            detail.insert(ACCOUNT.to_owned(), account.into());
+        }
     }
     Ok(detail)
+}
+
+fn is_at_the_platform(kind: &str) -> bool {
+    !matches!(kind, "dns-record" | "bucket")
+}
+
+/// Refuses to believe that what is of a row is gone where we are somebody else than who made it: to another account it is never there.
+pub(super) async fn is_of_our_account(ctx: &Ctx, row: &LedgerRow) -> Result<()> {
+    if !is_at_the_platform(&row.kind) {
+        return Ok(());
+    }
+    // A row of an earlier release does not say.
+    let Some(was) = row.detail[ACCOUNT].as_str() else { return Ok(()) };
+    let now = Box::pin(ctx.tools.account(&ctx.run)).await?;
+    if now == was { Ok(()) } else { Err(somebody_else(row, was, &now)) }
+}
+
+fn somebody_else(row: &LedgerRow, was: &str, now: &str) -> StepError {
+    StepError::refused(
+        format!(
+            "the {} {} is not to be seen, and it was made as account {was}, while the token is of account {now}: it may be there all the same",
+            row.kind, row.name
+        ),
+        format!(
+            "set SCALINGO_API_TOKEN to a token of {was} where the daemon runs, restart it, and resume the request"
+        ),
+    )
 }
 
 /// Refuses a row whose resource lies elsewhere than the plan says today. A row of an earlier release does not say where: today's place

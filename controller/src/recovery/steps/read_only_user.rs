@@ -1,5 +1,5 @@
 //! The read-only database user. Its password exists in two places: at the platform, and in the apps' variables. It is put there at
-//! once, and where that did not happen (a crash in between) it is reset rather than remembered.
+//! once, and where no app has it (a crash in between) it is reset rather than remembered.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::variables::{Dsn, database_dsn};
 use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::AddonRef;
 use crate::providers::scalingo::users::DatabaseUser;
-use crate::providers::scalingo::variables::Aliases;
+use crate::providers::scalingo::variables::{self, Aliases};
 use crate::recovery::outputs::{Made, MadeAddon};
 use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
@@ -28,18 +28,87 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
             "remove it in the platform's dashboard, or choose another name for target.readOnlyUser; then resume",
         ));
     }
+    let _turn = ctx.tools.read_only_turn.lock().await;
     if known.is_none() || !everywhere(ctx, &name).await? {
-        let password = fresh_password(ctx, &at, &name, known.is_some()).await?;
-        put(ctx, &name, &password).await?;
-        if !everywhere(ctx, &name).await? {
-            return Err(StepError::refused(
-                "the read-only user's credentials were put and are not there",
-                "look at the apps' variables in the platform's dashboard, then resume",
-            ));
-        }
+        // An app that is deployed already goes on with the password that it has: another one would lock it out.
+        let told = if known.is_some() { told(ctx, &name).await? } else { None };
+        let password = match told {
+            Some(password) => password,
+            None => fresh_password(ctx, &at, &name, known.is_some()).await?,
+        };
+        put_everywhere(ctx, &name, &password).await?;
     }
     ctx.saw(&intent, &name).await?;
     Ok(Made { id: name })
+}
+
+/// Sees to it that every app has each variable of the read-only user, also one that came into the plan when the user was there already: it
+/// is made of what the other variables tell.
+pub(super) async fn complete(ctx: &Ctx) -> Result<()> {
+    let Made { id: name } = ctx.outputs.get(&Step::ReadOnlyUser)?;
+    let _turn = ctx.tools.read_only_turn.lock().await;
+    if everywhere(ctx, &name).await? {
+        return Ok(());
+    }
+    let password = if let Some(password) = told(ctx, &name).await? {
+        password
+    } else {
+        // No app knows it, so none is locked out by another one.
+        let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
+        let at = AddonRef { app: ctx.first_app().to_owned(), addon: addon.id };
+        fresh_password(ctx, &at, &name, true).await?
+    };
+    put_everywhere(ctx, &name, &password).await
+}
+
+async fn put_everywhere(ctx: &Ctx, name: &str, password: &SecretString) -> Result<()> {
+    put(ctx, name, password).await?;
+    if everywhere(ctx, name).await? {
+        return Ok(());
+    }
+    Err(StepError::refused(
+        "the read-only user's credentials were put and are not there",
+        "look at the apps' variables in the platform's dashboard, then resume",
+    ))
+}
+
+/// The user's password as the apps have it; `None` where none has it, or two have different ones.
+async fn told(ctx: &Ctx, user: &str) -> Result<Option<SecretString>> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
+    let mut known: Option<SecretString> = None;
+    for app in &ctx.run.plan.apps {
+        let listed = platform.variables(&app.name, Aliases::Raw).await;
+        let there = listed.map_err(StepError::provider(format!("reading the variables of {}", app.name)))?;
+        for password in passwords(&computed(ctx, app), &dsn, &there) {
+            match &known {
+                Some(before) if before.expose_secret() != password.expose_secret() => return Ok(None),
+                _ => known = Some(password),
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// The passwords that an app's variables of this user tell. One that stands alone counts only beside the user's name or URL. Pure.
+fn passwords(
+    computed: &BTreeMap<String, Computed>,
+    dsn: &Dsn,
+    there: &[variables::Variable],
+) -> Vec<SecretString> {
+    let found = computed.iter().filter_map(|(name, computed)| {
+        let variable = there.iter().find(|variable| variable.name == *name)?;
+        is_of(*computed, dsn, &variable.value).then_some((*computed, &variable.value))
+    });
+    let found: Vec<(Computed, &SecretString)> = found.collect();
+    let named =
+        found.iter().any(|(computed, _)| matches!(computed, Computed::ReadOnlyUrl | Computed::ReadOnlyUser));
+    let told = found.into_iter().filter_map(|(computed, value)| match computed {
+        Computed::ReadOnlyUrl => Dsn::parse(value).map(|dsn| dsn.password),
+        Computed::ReadOnlyPassword if named => Some(value.clone()),
+        _ => None,
+    });
+    told.collect()
 }
 
 async fn find(ctx: &Ctx, at: &AddonRef, name: &str) -> Result<Option<DatabaseUser>> {
@@ -156,6 +225,29 @@ fn is_of(computed: Computed, dsn: &Dsn, value: &SecretString) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_password_is_what_the_apps_have_of_this_user() {
+        let url = |user: &str| format!("postgresql://{user}:s3cret@db.test:31234/apilos");
+        let dsn =
+            Dsn::parse(&url("apilos").into()).expect("a URL").as_user("reader", &SecretString::from(""));
+        let variable = |name: &str, value: &str| variables::Variable {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            value: value.to_owned().into(),
+        };
+        let told = |computed: &[(&str, Computed)], there: &[variables::Variable]| -> Vec<String> {
+            let computed = computed.iter().map(|(name, computed)| ((*name).to_owned(), *computed)).collect();
+            let told = passwords(&computed, &dsn, there);
+            told.iter().map(|password| password.expose_secret().to_owned()).collect()
+        };
+        let whole = [("URL", Computed::ReadOnlyUrl), ("NEW", Computed::ReadOnlyHost)];
+        assert_eq!(told(&whole, &[variable("URL", &url("reader"))]), ["s3cret"]);
+        assert_eq!(told(&whole, &[variable("URL", &url("earlier"))]), [""; 0], "it is another user's");
+        let parts = [("U", Computed::ReadOnlyUser), ("P", Computed::ReadOnlyPassword)];
+        assert_eq!(told(&parts, &[variable("U", "reader"), variable("P", "s3cret")]), ["s3cret"]);
+        assert_eq!(told(&parts, &[variable("P", "s3cret")]), [""; 0], "whose it is nobody says");
+    }
 
     #[test]
     fn credentials_of_an_earlier_user_are_not_this_ones() {

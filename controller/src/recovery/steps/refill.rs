@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _};
 use reprise_crds::plan::TargetBucket;
 
-use super::{Ctx, Result, StepError};
+use super::{Ctx, Result, StepError, bucket};
 use crate::backup::objects::{Listed, RefillPlan, Wanted, plan_refill};
 use crate::providers::s3::{Headers, ObjectSummary, S3};
 use crate::recovery::outputs::{ChosenObjects, Refilled};
@@ -23,8 +23,7 @@ const ROUNDS: usize = 3;
 const ATTEMPTS: u32 = 4;
 
 pub(super) async fn run(ctx: &Ctx) -> Result<Refilled> {
-    let lacks = || StepError::refused("the plan has no target.bucket", "file a new request");
-    let target = ctx.run.plan.target.bucket.as_ref().ok_or_else(lacks)?;
+    let target = bucket::made(ctx).await?;
     let store = ctx.tools.target_store(target)?;
     if let ChosenObjects::Archive { run, .. } = ctx.outputs.get(&Step::ChooseObjects)? {
         return archive::refill(ctx, store, target, run).await;

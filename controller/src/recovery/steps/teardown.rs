@@ -46,34 +46,49 @@ pub(super) async fn run(ctx: &Ctx) -> Result<TornDown> {
     rows.retain(|row| row.state != LedgerState::Deleted);
     let rank = |row: &LedgerRow| ORDER.iter().position(|kind| *kind == row.kind).unwrap_or(ORDER.len());
     rows.sort_by_key(rank);
-    let (left_alone, refused) = undo_all(ctx, &rows).await?;
+    let (undone, trouble) = undo_all(ctx, &rows).await?;
     // Whatever else stays, what was downloaded must not.
     cleanup::run(ctx).await?;
-    if let Some(error) = refused {
+    if let Some(error) = trouble {
         return Err(error);
     }
     if ctx.run.mode == Mode::Drill {
         inventory::compare(ctx).await?;
     }
-    Ok(TornDown { resources: (rows.len() - left_alone.len()) as u64, left_alone })
+    Ok(undone)
 }
 
 /// Undoes every row that can be. What a person has to decide about, and what a vendor does not do now, holds up only what it belongs to.
-/// What was left alone, and the first trouble: one that may pass comes before a refusal, so that the step is tried again.
-async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(Vec<String>, Option<StepError>)> {
+/// Also the first trouble: one that may pass comes before a refusal, so that the step is tried again.
+async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(TornDown, Option<StepError>)> {
     let quiet = ctx.deadline(QUIET);
-    let (mut left_alone, mut first, mut kept) = (Vec::new(), None, Vec::<&str>::new());
+    let (mut undone, mut first) = (TornDown::default(), None);
+    let (mut kept, mut left) = (Vec::<&LedgerRow>::new(), Vec::<&LedgerRow>::new());
     for (done, row) in rows.iter().enumerate() {
-        if kept.iter().any(|kind| holds_up(kind, &row.kind)) {
+        if kept.iter().any(|kept| holds_up(kept, row)) {
+            continue;
+        }
+        if let Some(app) = left.iter().find(|app| goes_with(app, row, rows)) {
+            if row.kind == "bucket" {
+                let told = format!("bucket {} is left alone: app {} is, and may use it", row.name, app.name);
+                ctx.event(Severity::Warning, "LeftAlone", &told).await?;
+                undone.left_alone.push(format!("{} {}", row.kind, row.name));
+            }
             continue;
         }
         ctx.doing(SpanKind::Provider, format!("undoing {} {}", row.kind, row.name));
         match settle(ctx, row, quiet).await {
-            Ok(Undone::LeftAlone) => left_alone.push(format!("{} {}", row.kind, row.name)),
-            Ok(Undone::Settled | Undone::Absent) => ctx.gone(row).await?,
+            Ok(Undone::LeftAlone) => {
+                left.push(row);
+                undone.left_alone.push(format!("{} {}", row.kind, row.name));
+            }
+            Ok(Undone::Settled | Undone::Absent) => {
+                ctx.gone(row).await?;
+                undone.resources += 1;
+            }
             Err(error) if error.class() == Class::Cancelled => return Err(error),
             Err(error) => {
-                kept.push(row.kind.as_str());
+                kept.push(row);
                 tracing::warn!(kind = row.kind, name = row.name, error = %Chain(&error), "not undone now");
                 let passes = |error: &StepError| error.class() != Class::Terminal;
                 first = match first {
@@ -84,25 +99,44 @@ async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(Vec<String>, Option<
         }
         ctx.pulse.progress(done as u64 + 1, Some(rows.len() as u64), "resources");
     }
-    Ok((left_alone, first))
+    Ok((undone, first))
 }
 
-/// Whether something of one kind that could not be undone keeps what is of the other: a name must not point to what is gone, and
-/// a project holds its apps. What goes with an app stays on record with it.
-fn holds_up(kept: &str, kind: &str) -> bool {
-    let name = matches!(kept, "dns-record" | "domain" | "detached-domain");
-    match kind {
-        "dns-record" | "domain" | "detached-domain" | "bucket" | "ssh-key" => false,
+/// Whether something that could not be undone keeps `row`: a name must not lead to what is gone, an app needs its bucket, and a project
+/// holds its apps. What goes with an app stays on record with it.
+fn holds_up(kept: &LedgerRow, row: &LedgerRow) -> bool {
+    let name = matches!(kept.kind.as_str(), "dns-record" | "domain" | "detached-domain");
+    match row.kind.as_str() {
+        "domain" | "detached-domain" => kept.kind == "dns-record" && kept.name == row.name,
+        "dns-record" | "ssh-key" => false,
         "app" => name,
-        _ => name || kept == "app",
+        _ => name || kept.kind == "app",
     }
 }
 
-/// Undoes one row, and looks until that is seen. What was only intended may have been asked for a moment ago, by a call that was cut
-/// off: it is absent for good only when nothing has appeared until `quiet`.
+/// Whether `row` stays with an app that is left alone: what hangs on that app or on an addon of it, and the bucket, which it may use.
+fn goes_with(app: &LedgerRow, row: &LedgerRow, rows: &[LedgerRow]) -> bool {
+    if app.kind != "app" {
+        return false;
+    }
+    let on_app = |row: &LedgerRow| row.parent.as_deref() == Some(&app.name);
+    let on_addon = |row: &LedgerRow| {
+        let parent = row.parent.as_deref();
+        rows.iter().any(|addon| {
+            addon.kind == "addon"
+                && on_app(addon)
+                && parent.is_some()
+                && addon.external_id.as_deref() == parent
+        })
+    };
+    row.kind == "bucket" || on_app(row) || on_addon(row)
+}
+
+/// Undoes one row, and looks until that is seen. What does not seem to be there may have been asked for a moment ago, by a call that was
+/// cut off, or is not told for a moment: it is absent for good only when nothing has appeared until `quiet`, to the account that made it.
 pub(super) async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result<Undone> {
     place::is_as_planned(ctx, row)?;
-    let may_come = row.state == LedgerState::Intended && ORDER.contains(&row.kind.as_str());
+    let may_come = ORDER.contains(&row.kind.as_str());
     loop {
         match undo(ctx, row).await? {
             Undone::Settled => return seen_undone(ctx, row).await,
@@ -112,7 +146,11 @@ pub(super) async fn settle(ctx: &Ctx, row: &LedgerRow, quiet: Instant) -> Result
                     format!("looking whether {} {} still comes", row.kind, row.name),
                 );
             }
-            undone => return Ok(undone),
+            Undone::Absent => {
+                place::is_of_our_account(ctx, row).await?;
+                return Ok(Undone::Absent);
+            }
+            Undone::LeftAlone => return Ok(Undone::LeftAlone),
         }
         ctx.pause(LOOK).await?;
     }

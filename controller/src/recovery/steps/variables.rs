@@ -8,8 +8,8 @@ use reprise_crds::plan::{AppSpec, Computed};
 use reprise_crds::variables::{Planned, resolve};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::read_only_user::is_read_only;
-use super::{Ctx, Result, StepError, deploy};
+use super::read_only_user::{self, is_read_only};
+use super::{Ctx, Result, StepError, bucket, deploy};
 use crate::providers::git::Commit;
 use crate::providers::scalingo::capture::ALL;
 use crate::providers::scalingo::variables::{Aliases, Variable, alias_of};
@@ -38,6 +38,10 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let (decided, captured) = futures::join!(decided, ctx.tools.replaced(plan, spec, &ALL, &ctx.stop));
     let (commit, planned) = decided?;
     let values = values(ctx, spec, &planned, &captured).await?;
+    // One may have come into the plan when the user was there already.
+    if planned.values().any(|one| matches!(one, Planned::Computed(computed) if is_read_only(*computed))) {
+        read_only_user::complete(ctx).await?;
+    }
     let there = put(ctx, app, &values, &asked(&planned)).await?;
     as_the_app_sees_them(ctx, app, &values, &planned).await?;
     let (captured_from, left, unknown) = match captured {
@@ -48,7 +52,8 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
         Err(untold) => (None, Vec::new(), Some(untold.why)),
     };
     let names = planned.into_keys().collect();
-    Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown })
+    let put_after = deploy::newest(ctx, app).await?;
+    Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown, put_after })
 }
 
 /// Puts what is to be there, and waits for what a person gives. Returns the names of all that is there then.
@@ -179,7 +184,7 @@ async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<S
     })
 }
 
-/// The values themselves. Those of the read-only user are on the app already, and known nowhere else.
+/// The values themselves. Those of the read-only user are put by what knows its password.
 async fn values(
     ctx: &Ctx,
     app: &AppSpec,
@@ -267,7 +272,7 @@ impl Known {
             if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
         let mut hosts = app.domains.clone();
         hosts.push(made.default_host);
-        Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx)?, hosts })
+        Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx).await?, hosts })
     }
 
     fn value(&self, computed: Computed) -> Result<SecretString> {
@@ -310,8 +315,11 @@ fn lacks(what: &str) -> StepError {
     )
 }
 
-fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
-    let Some(bucket) = &ctx.run.plan.target.bucket else { return Ok(None) };
+async fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
+    if ctx.run.plan.target.bucket.is_none() {
+        return Ok(None);
+    }
+    let bucket = bucket::made(ctx).await?;
     let setting = |setting: &Setting, what: &str| ctx.tools.setting(setting, what);
     let secret = |reference| {
         ctx.tools.references.secret(reference).map_err(StepError::reference("the bucket's key pair"))

@@ -13,6 +13,7 @@ mod commands;
 mod death;
 mod dns;
 mod drill;
+mod edits;
 mod evidence;
 mod hold;
 mod life;

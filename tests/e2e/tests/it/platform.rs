@@ -3,6 +3,7 @@
 use reprise_e2e::plan::{APPS, Plan};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
+use reqwest::Method;
 
 use crate::evidence::{recovered, recovered_as};
 
@@ -32,6 +33,42 @@ async fn a_build_that_fails_is_told_and_tried_again_when_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postdeploy_hook_that_fails_is_told_and_tried_again_when_asked() {
     a_deployment_fails(6, "hook", "hook-error").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_failed_while_nobody_looked_is_told_and_not_run_again_unasked() {
+    play(9, async |stage: &mut Stage| {
+        stage.world.break_("hook", APPS[0], Some(1), Fault::Reject { reason: "hook-error".to_owned() });
+        // The answer that tells how the first deployment ended is long in coming.
+        let (key, out) =
+            (format!("deploy/{}", APPS[0]), Fault::Status { status: 500, body: None, retry_after: None });
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        let builds = |message: &str| message.contains("builds and deploys");
+        records.step_is(&request, &key, |step| builds(&step.message)).await;
+        stage.world.break_("GET", "/deployments", None, out);
+        let failed = |stage: &Stage| {
+            stage.world.faults_left().iter().all(|rule| rule.method.as_deref() != Some("hook"))
+        };
+        stage.eventually("the hook fails", failed).await;
+        records.step_is(&request, &key, |step| step.phase == "Running" && step.attempt > 1).await;
+        stage.world.mend();
+
+        let why = records.failed(&request).await;
+        assert!(why.contains("hook-error") && why.contains("migrations may be half applied"), "{why}");
+        assert_eq!(deployments(stage).await, ["hook-error"], "it was pushed again, and nobody had asked");
+        stage.daemon.run(&["resume", request.name()]).await;
+        records.succeeded(&request).await;
+        assert_eq!(deployments(stage).await, ["success", "hook-error"]);
+    })
+    .await;
+}
+
+/// How the deployments of the first app ended, newest first.
+async fn deployments(stage: &Stage) -> Vec<String> {
+    let told = stage.world.platform(Method::GET, &format!("apps/{}/deployments", APPS[0]), None).await;
+    let all = told["deployments"].as_array().expect("deployments").iter();
+    all.map(|one| one["status"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -173,6 +173,25 @@ async fn a_bucket_that_the_plan_names_no_more_is_told_and_goes_once_it_is_named_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_is_busy_is_deleted_once_it_is_idle() {
+    play(55, async |stage: &mut Stage| {
+        let busy = Fault::Status { status: 409, body: None, retry_after: None };
+        stage.world.break_("DELETE", "/v1/apps", Some(2), busy);
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        records.step_is(&request, "postgresql", |step| step.phase == "Done").await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        let end = records.ended(&request).await;
+        assert_eq!(end.phase, "Cancelled", "{}", end.message());
+        assert!(stage.world.faults_left().is_empty(), "nobody was told that it is busy");
+        let left = records.ledger(&request).await;
+        assert!(left.iter().all(|row| row.state == "deleted"), "{left:?}");
+        assert_eq!(stage.world.count("projects", "name", "apilos-pra"), 0, "it is there still");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_made_and_then_refused_as_a_second_one_is_found() {
     play(53, async |stage: &mut Stage| {
         stage.daemon.start().await;

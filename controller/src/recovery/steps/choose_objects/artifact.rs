@@ -20,6 +20,11 @@ use crate::store::{Rung, Severity, SpanKind, Verdict};
 /// How many of the branch's newest good runs are looked at.
 const ENOUGH: usize = 100;
 
+/// Where an artifact is: its id belongs to a repository.
+pub(in crate::recovery::steps) fn place(ctx: &Ctx, source: &ArtifactSource) -> Result<String> {
+    ctx.tools.setting(&source.repository, "the artifact's repository")
+}
+
 pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> Result<Tried> {
     let github = client(ctx, source)?;
     let mut refused = Vec::new();
@@ -37,6 +42,7 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &ArtifactSource) -> 
                 .await?;
                 return Ok(Tried::Chosen(ChosenObjects::Artifact {
                     source: index,
+                    place: Some(place(ctx, source)?),
                     run: run.id,
                     artifact: artifact.id,
                     taken_at,

@@ -33,11 +33,20 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, source: &MirrorSource) -> Re
     thaw(ctx, source, &objects).await?;
     Ok(Tried::Chosen(ChosenObjects::Mirror {
         source: index,
+        place: Some(place(ctx, source)?),
         taken_at: objects.iter().filter_map(|object| object.modified).max(),
         objects: objects.len() as u64,
         bytes: objects.iter().map(|object| object.size).sum(),
         refused: Vec::new(),
     }))
+}
+
+/// Where a mirror is.
+pub(in crate::recovery::steps) fn place(ctx: &Ctx, source: &MirrorSource) -> Result<String> {
+    let endpoint = ctx.tools.setting(&source.endpoint, "the mirror's endpoint")?;
+    let bucket = ctx.tools.setting(&source.bucket, "the mirror's bucket")?;
+    let prefix = source.prefix.as_deref().unwrap_or_default();
+    Ok(format!("{}/{bucket}/{prefix}", endpoint.trim_end_matches('/')))
 }
 
 /// Everything in the mirror, under its prefix.

@@ -77,8 +77,8 @@ fn verdict(bucket: &str, restored: &Restored) -> Result<Refilled> {
                 "bucket {bucket} does not take {refused} of {objects} documents of archive run {run}: {}",
                 differences.join("; ")
             ),
-            "the archive has them, and all others are back. Put them there by another name or tool if the app needs them, or choose another \
-             store for the bucket; then resume the request",
+            "the archive has them, and all others are back. Put them there by another name or tool if the app needs them, and resume the \
+             request; or cancel it, choose another store for the bucket, and file another one",
         ));
     }
     if differences.is_empty() {

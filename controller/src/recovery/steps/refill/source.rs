@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
-use reprise_crds::plan::MirrorSource;
+use reprise_crds::plan::{MirrorSource, ObjectSource};
 
 use super::content::{Content, kept};
 use crate::archive::content_type;
@@ -33,23 +33,26 @@ pub(super) enum Source {
 }
 
 pub(super) async fn source(ctx: &Ctx) -> Result<Source> {
-    let gone = || {
-        StepError::refused("the source of the documents is not in the plan any more", "file a new request")
-    };
-    let sources = &ctx.run.plan.source.objects;
     match ctx.outputs.get(&Step::ChooseObjects)? {
-        ChosenObjects::Artifact { source, artifact, sha256, .. } => {
-            let spec = sources.get(source).and_then(|source| source.artifact.as_ref()).ok_or_else(gone)?;
+        ChosenObjects::Artifact { source, place, artifact, sha256, .. } => {
+            let at =
+                |one: &ObjectSource| one.artifact.as_ref().map(|spec| artifact::place(ctx, spec)).transpose();
+            let found = chosen(&ctx.run.plan.source.objects, source, place.as_deref(), at)?;
+            let spec = found.artifact.as_ref().ok_or_else(gone)?;
             let (file, index) = artifact::obtain(ctx, spec, artifact, &sha256).await?;
             let entries = index.entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
             Ok(Source::Artifact { file, entries })
         }
         ChosenObjects::Archive { .. } => Err(gone()),
-        ChosenObjects::Mirror { source, .. } => {
-            let spec = sources.get(source).and_then(|source| source.mirror.as_ref()).ok_or_else(gone)?;
+        ChosenObjects::Mirror { source, place, objects: before, .. } => {
+            let at =
+                |one: &ObjectSource| one.mirror.as_ref().map(|spec| mirror::place(ctx, spec)).transpose();
+            let found = chosen(&ctx.run.plan.source.objects, source, place.as_deref(), at)?;
+            let spec = found.mirror.as_ref().ok_or_else(gone)?;
             let prefix = spec.prefix.clone().unwrap_or_default();
             ctx.doing(SpanKind::Data, "listing the mirror bucket");
             let objects = mirror::list(ctx, spec).await?;
+            is_as_chosen(before, objects.len() as u64)?;
             let own_key = |key: &str| key.strip_prefix(prefix.as_str()).unwrap_or(key).to_owned();
             Ok(Source::Mirror {
                 store: ctx.tools.mirror(spec)?,
@@ -60,6 +63,42 @@ pub(super) async fn source(ctx: &Ctx) -> Result<Source> {
             })
         }
     }
+}
+
+fn gone() -> StepError {
+    StepError::refused(
+        "the source of the documents that was chosen is not in the plan any more",
+        "put it back under source.objects, apply the plan, and resume the request",
+    )
+}
+
+/// The source of the plan that was chosen, wherever in the list it stands by now. `at`: where one is. Pure.
+fn chosen<'a>(
+    sources: &'a [ObjectSource],
+    index: usize,
+    place: Option<&str>,
+    at: impl Fn(&ObjectSource) -> Result<Option<String>>,
+) -> Result<&'a ObjectSource> {
+    let Some(place) = place else { return sources.get(index).ok_or_else(gone) };
+    for source in sources {
+        if at(source)?.as_deref() == Some(place) {
+            return Ok(source);
+        }
+    }
+    Err(gone())
+}
+
+/// A mirror has no point in time: what is deleted from it after it was chosen would be missing from the new bucket, and nobody would be
+/// told. Pure.
+fn is_as_chosen(before: u64, now: u64) -> Result<()> {
+    if now >= before {
+        return Ok(());
+    }
+    Err(StepError::refused(
+        format!("the mirror bucket had {before} objects when it was chosen, and has {now} now"),
+        "does somebody delete from it? Stop that and bring them back if you can; then resume the request: it chooses anew among the sources, \
+         and takes the mirror as it is then",
+    ))
 }
 
 impl Source {
@@ -121,4 +160,35 @@ pub(super) type Hashed = BTreeMap<String, String>;
 /// An `ETag` of several parts is no digest, and some stores' lists have none: what is read is hashed then.
 fn digest(object: &ObjectSummary) -> Option<String> {
     Some(object.etag.clone()).filter(|etag| !etag.is_empty() && !etag.contains('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn mirror(bucket: &str) -> ObjectSource {
+        serde_json::from_value(json!({ "mirror": {
+            "endpoint": "https://s3.test", "bucket": bucket, "region": "fr-par",
+            "credentials": { "accessKeyId": "env:A", "secretAccessKey": "env:B" },
+        } }))
+        .expect("a source")
+    }
+
+    #[test]
+    fn what_was_chosen_is_found_wherever_it_stands_by_now() {
+        let at = |one: &ObjectSource| Ok(one.mirror.as_ref().map(|spec| spec.bucket.as_str().to_owned()));
+        let plan = [mirror("newcomer"), mirror("chosen")];
+        assert_eq!(chosen(&plan, 0, Some("chosen"), at).expect("there"), &plan[1]);
+        assert!(chosen(&plan[..1], 0, Some("chosen"), at).is_err(), "it is in the plan no more");
+        assert_eq!(chosen(&plan, 1, None, at).expect("there"), &plan[1], "an earlier release did not say");
+    }
+
+    #[test]
+    fn a_mirror_that_was_emptied_meanwhile_is_told() {
+        assert!(is_as_chosen(3, 3).is_ok() && is_as_chosen(3, 4).is_ok());
+        let told = is_as_chosen(3, 0).expect_err("told").to_string();
+        assert!(told.contains("had 3 objects") && told.contains("has 0 now"), "{told}");
+    }
 }

@@ -67,6 +67,7 @@ async fn empty(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<()> {
             store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
             deleted += 1;
             // Each is a sign of life: there may be a great many.
+            ctx.pulse.moved();
             ctx.doing(SpanKind::Provider, format!("undoing bucket {}: {deleted} versions deleted", row.name));
         }
         token = next;

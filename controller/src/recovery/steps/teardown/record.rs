@@ -1,6 +1,7 @@
-//! Undoing a change of a DNS record: the old value comes back, or the record goes; in both cases only while it still bears our mark.
+//! Undoing a change of a DNS record: the old value comes back, or the record goes; in both cases only while it still bears our mark, and
+//! still leads where we led it. Somebody may have switched it on since, and left the mark.
 
-use super::super::{Ctx, Result, StepError};
+use super::super::{Ctx, Result, StepError, cname};
 use super::{Undone, mark, not_ours};
 use crate::providers::alwaysdata::{Alwaysdata, Record, RecordChange};
 use crate::store::LedgerRow;
@@ -12,10 +13,31 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     if marked.is_empty() {
         return unmarked(ctx, &provider, row).await;
     }
-    for record in marked {
+    let hosts = ctx.outputs.hosts();
+    let (ours, theirs): (Vec<Record>, Vec<Record>) =
+        marked.into_iter().partition(|record| is_as_put(row, &hosts, record));
+    for record in &ours {
         undo_one(&provider, row, record.id).await?;
     }
+    if ours.is_empty() && !theirs.is_empty() {
+        return not_ours(ctx, row).await;
+    }
     Ok(Undone::Settled)
+}
+
+/// Whether a record leads where we led it, or where it led before. Where it is not known what was made, the mark has to do.
+fn is_as_put(row: &LedgerRow, hosts: &[String], record: &Record) -> bool {
+    hosts.is_empty()
+        || leads_to(hosts, record)
+        || row.detail["oldValue"].as_str().is_some_and(|old| same(old, &record.value))
+}
+
+fn leads_to(hosts: &[String], record: &Record) -> bool {
+    record.kind == "CNAME" && hosts.iter().any(|host| same(host, &record.value))
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'))
 }
 
 async fn undo_one(provider: &Alwaysdata, row: &LedgerRow, id: u64) -> Result<()> {
@@ -32,28 +54,53 @@ async fn undo_one(provider: &Alwaysdata, row: &LedgerRow, id: u64) -> Result<()>
     provider.change_record(id, &change).await.map_err(doing())
 }
 
-/// The records of the zone that bear the mark of a row. A zone that the account does not hold any more has none.
+/// The records of the zone that bear the mark of a row.
 async fn marked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Vec<Record>> {
-    let zone = ctx.run.plan.dns.zone.as_str();
-    let doing = || StepError::provider(format!("listing the records of {zone}"));
-    let Some(domain) = provider.domain(zone).await.map_err(doing())? else { return Ok(Vec::new()) };
-    let mut records = provider.zone_records(domain.id).await.map_err(doing())?;
+    let mut records = zone_records(ctx, provider).await?;
     let mark = mark(ctx, row);
     records.retain(|record| record.annotation.as_deref().is_some_and(|text| text.contains(&mark)));
     Ok(records)
 }
 
-/// Nothing bears the mark: it is gone or was put back, or the record that was ours is somebody's now.
+/// Those of a zone that the account does not hold are not gone: it may be another account.
+async fn zone_records(ctx: &Ctx, provider: &Alwaysdata) -> Result<Vec<Record>> {
+    let zone = ctx.run.plan.dns.zone.as_str();
+    let domain = cname::zone_id(provider, zone).await?;
+    let records = provider.zone_records(domain).await;
+    records.map_err(StepError::provider(format!("listing the records of {zone}")))
+}
+
+/// Nothing bears the mark: it is gone or was put back, or the record that was ours is somebody's now. One that leads to our app without
+/// the mark holds up what it leads to.
 async fn unmarked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Undone> {
+    let (zone, hosts) = (ctx.run.plan.dns.zone.as_str(), ctx.outputs.hosts());
+    let live = zone_records(ctx, provider).await?;
+    let live = live.iter().find(|record| is_named(record, zone, &row.name) && leads_to(&hosts, record));
+    if let Some(record) = live {
+        return Err(StepError::refused(
+            format!(
+                "{} leads to {}, which this request made, and its record does not bear our mark any more: whose it is is not known",
+                row.name, record.value
+            ),
+            "switch it elsewhere or delete it at the DNS provider, then resume the request: its app would be deleted under it",
+        ));
+    }
     match found(provider, row).await? {
         Some(record) if !is_as_before(row, &record) => not_ours(ctx, row).await,
         Some(_) | None => Ok(Undone::Absent),
     }
 }
 
+/// Whether a record of the zone is this name's.
+fn is_named(record: &Record, zone: &str, name: &str) -> bool {
+    let label = name.strip_suffix(zone).unwrap_or(name).trim_end_matches('.');
+    record.name.trim_end_matches('.').eq_ignore_ascii_case(label)
+}
+
 pub(super) async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
     let provider = ctx.tools.alwaysdata()?;
-    if !marked(ctx, &provider, row).await?.is_empty() {
+    let hosts = ctx.outputs.hosts();
+    if marked(ctx, &provider, row).await?.iter().any(|record| is_as_put(row, &hosts, record)) {
         return Ok(false);
     }
     Ok(found(&provider, row).await?.is_none_or(|record| is_as_before(row, &record)))
@@ -68,9 +115,8 @@ async fn found(provider: &Alwaysdata, row: &LedgerRow) -> Result<Option<Record>>
 /// Whether the record is what it was before it was changed: putting that back takes our mark away too.
 fn is_as_before(row: &LedgerRow, record: &Record) -> bool {
     let Some(old) = row.detail["oldValue"].as_str() else { return false };
-    let (old, now) = (old.trim_end_matches('.'), record.value.trim_end_matches('.'));
     let annotation = row.detail["oldAnnotation"].as_str().unwrap_or_default();
-    old.eq_ignore_ascii_case(now)
+    same(old, &record.value)
         && row.detail["oldTtl"].as_u64().is_none_or(|ttl| record.ttl.map(u64::from) == Some(ttl))
         && record.annotation.as_deref().unwrap_or_default() == annotation
 }

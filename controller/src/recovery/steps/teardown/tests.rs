@@ -1,5 +1,7 @@
 //! One row at a time against a small vendor and a real PostgreSQL; whole tear-downs are tested against the sandbox.
 
+mod doubt;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -37,6 +39,10 @@ struct Vendor {
     /// A key that is listed from the look after next on.
     late: Option<(u32, String)>,
     record: Option<Value>,
+    /// Who the token is of.
+    me: Option<String>,
+    /// So many looks at an app say that there is none.
+    hidden: u32,
     /// So many calls that delete or change something are taken by a proxy, and come to nothing.
     unheard: u32,
     deletions: u32,
@@ -53,7 +59,13 @@ fn answer(vendor: &mut Vendor, method: &Method, path: &str, body: &Value) -> Res
     }
     let found = match (method.as_str(), parts.as_slice()) {
         ("POST", ["tokens", "exchange"]) => Some(json!({ "token": "t" })),
-        ("GET", ["users", "self"]) => Some(json!({ "user": { "id": "us-1" } })),
+        ("GET", ["users", "self"]) => {
+            Some(json!({ "user": { "id": vendor.me.as_deref().unwrap_or("us-1") } }))
+        }
+        ("GET", ["apps", _]) if vendor.hidden > 0 => {
+            vendor.hidden -= 1;
+            None
+        }
         ("GET", ["apps", app]) => vendor.apps.get(*app).map(|_| json!({ "app": { "id": "1", "name": app } })),
         ("GET", ["apps", app, "variables"]) => vendor
             .apps
@@ -207,13 +219,49 @@ fn tools(url: &str, lab: &Lab, dir: &tempfile::TempDir) -> Tools {
     })
 }
 
+fn on_record(kind: &str, name: &str, parent: Option<&str>) -> LedgerRow {
+    LedgerRow {
+        nonce: uuid::Uuid::new_v4(),
+        step: "any".to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        parent: parent.map(str::to_owned),
+        state: LedgerState::Present,
+        external_id: None,
+        detail: json!({}),
+        intended_at: Utc::now(),
+        fresh: false,
+    }
+}
+
 #[test]
 fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
-    let kept = |kept| ORDER.into_iter().filter(|kind| holds_up(kept, kind)).collect::<Vec<_>>();
-    assert_eq!(kept("dns-record"), ["app", "project"]);
-    assert_eq!(kept("app"), ["project"]);
+    let kept = |kept| {
+        let holds = |kind: &&str| {
+            holds_up(&on_record(kept, "www.apilos.test", None), &on_record(kind, "other", None))
+        };
+        ORDER.into_iter().filter(holds).collect::<Vec<_>>()
+    };
+    assert_eq!(kept("dns-record"), ["app", "bucket", "project"]);
+    assert_eq!(kept("app"), ["bucket", "project"], "what it uses stays with it");
     assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
-    assert!(holds_up("app", "addon") && !holds_up("bucket", "addon"));
+    let name = |kind| on_record(kind, "www.apilos.test", None);
+    assert!(holds_up(&name("dns-record"), &name("domain")), "it is live under that name");
+    assert!(holds_up(&name("app"), &name("addon")) && !holds_up(&name("bucket"), &name("addon")));
+}
+
+#[test]
+fn what_belongs_to_an_app_that_is_left_alone_stays_on_record() {
+    let app = on_record("app", "shop", None);
+    let addon =
+        LedgerRow { external_id: Some("ad-1".to_owned()), ..on_record("addon", "postgresql", Some("shop")) };
+    let (user, other) =
+        (on_record("database-user", "reader", Some("ad-1")), on_record("addon", "redis", Some("api")));
+    let (bucket, project) = (on_record("bucket", "files", None), on_record("project", "estate", None));
+    let rows = [app.clone(), addon, user, other, bucket, project];
+    let stays: Vec<&str> =
+        rows.iter().filter(|row| goes_with(&app, row, &rows)).map(|row| row.name.as_str()).collect();
+    assert_eq!(stays, ["postgresql", "reader", "files"]);
 }
 
 #[tokio::test]
@@ -275,6 +323,7 @@ async fn what_lies_elsewhere_than_the_plan_says_now_is_refused_and_stays_on_reco
     let bucket = bench.ctx.intend("bucket", "apilos-pra", None, json!({})).await.expect("written");
     let record = bench.ctx.intend("dns-record", "www.apilos.test", None, json!({})).await.expect("written");
     assert_eq!(bucket.detail, json!({ "endpoint": "https://s3.example.org" }));
+    assert_eq!(app.detail["account"], "us-1");
     assert_eq!(record.detail, json!({ "zone": "apilos.test" }));
     let bench = bench.replanned(|plan| {
         elsewhere.clone_into(&mut plan.target.region);
@@ -290,9 +339,9 @@ async fn what_lies_elsewhere_than_the_plan_says_now_is_refused_and_stays_on_reco
         let told = bench.settle(row).await.expect_err("refused").to_string();
         assert!(told.contains(&format!("put {field} back to {was}")), "{told}");
     }
-    let (rows, told) =
+    let (undone, told) =
         undo_all(&bench.ctx, &[app.clone(), bucket, record]).await.expect("all were looked at");
-    assert!(rows.is_empty() && told.is_some_and(|told| told.class() == Class::Terminal));
+    assert!(undone.left_alone.is_empty() && told.is_some_and(|told| told.class() == Class::Terminal));
     let ledger = bench.ctx.tools.store.ledger("bad-day").await.expect("answered");
     assert!(ledger.iter().all(|row| row.state != LedgerState::Deleted), "{ledger:?}");
     let again = bench.ctx.intend("app", &app.name, None, json!({})).await;

@@ -139,7 +139,7 @@ pub(super) async fn rename(
     Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})).about(new))
 }
 
-/// `DELETE /v1/apps/:app?current_name=`: at once, with all that hangs on it.
+/// `DELETE /v1/apps/:app?current_name=`: at once, with all that hangs on it; but not while something is done with it.
 pub(super) async fn delete(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
@@ -151,6 +151,7 @@ pub(super) async fn delete(
         let mut state = paas.state();
         let name = confirmed(&state, &session, &key, current)?;
         let place = state.apps.iter().position(|app| app.name == name).ok_or(Refusal::NotFound("app"))?;
+        super::processes::refuse_if_busy(&state.apps[place])?;
         let mut app = state.apps.remove(place);
         for addon in &mut app.addons {
             state.keep_for_support(&name, addon);

@@ -1,6 +1,6 @@
 //! Deployments that fail as they are told to, and the archive way in.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Site, site, tarball, until};
 use crate::world::Fault;
@@ -24,6 +24,8 @@ async fn deployed(site: &Site, reason: &str) -> (String, String) {
     let id = made["deployment"]["id"].as_str().unwrap().to_owned();
     let (busy, _) = site.post("/v1/apps/demarches-test/scale", json!({"containers": []})).await;
     assert_eq!(busy, 409, "an app that deploys was scaled");
+    let delete = "/v1/apps/demarches-test?current_name=demarches-test";
+    assert_eq!(site.call("DELETE", delete, Value::Null).await.0, 409, "an app that deploys was deleted");
     site.advance(120);
     let path = format!("/v1/apps/demarches-test/deployments/{id}");
     until("the deployment ends", async || {

@@ -182,7 +182,9 @@ impl Play {
     }
 
     async fn delete_app(&mut self, name: String, sure: bool) {
-        let wanted = self.in_app(&name, if sure { 204 } else { 422 });
+        let busy = self.model.apps.get(&name).is_some_and(|app| app.busy);
+        let free = if busy { 409 } else { 204 };
+        let wanted = self.in_app(&name, if sure { free } else { 422 });
         let confirmed = if sure { name.as_str() } else { "another" };
         let path = format!("/v1/apps/{name}?current_name={confirmed}");
         self.expect(wanted, "DELETE", &path, Value::Null).await;

@@ -1,0 +1,51 @@
+//! What is opened again, against a real PostgreSQL.
+
+use super::*;
+use crate::store::tests::lab;
+
+#[tokio::test]
+async fn another_try_decides_anew_what_is_deployed_and_what_it_is_deployed_with() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    lab.sql(
+        "INSERT INTO recovery_steps (request, step, milestone, phase) VALUES
+            ('bad-day', 'restore', 'restored', 'Done'), ('bad-day', 'cleanup', 'dns-ok', 'Done'),
+            ('bad-day', 'variables/up', 'deployed', 'Done'), ('bad-day', 'deploy/up', 'deployed', 'Done'),
+            ('bad-day', 'variables/broken', 'deployed', 'Done'), ('bad-day', 'deploy/broken', 'deployed', 'Failed'),
+            ('bad-day', 'variables/next', 'deployed', 'Done')",
+    )
+    .await
+    .expect("written");
+    lab.store.reopen_steps("bad-day", epoch, Reopen::All).await.expect("reopened");
+    let steps = lab.store.steps("bad-day").await.expect("read");
+    let mut open: Vec<&str> =
+        steps.iter().filter(|row| row.phase == StepPhase::Pending).map(|row| row.step.as_str()).collect();
+    open.sort_unstable();
+    assert_eq!(open, ["deploy/broken", "variables/broken", "variables/next"]);
+    assert!(steps.iter().all(|row| row.step != "cleanup"), "it is begun when its row is there");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_after_a_failure_is_counted_and_a_mirror_is_chosen_anew() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    lab.sql(
+        "INSERT INTO recovery_steps (request, step, milestone, phase, output) VALUES
+            ('bad-day', 'choose-objects', 'backup-selected', 'Done', '{\"from\": \"mirror\"}'),
+            ('bad-day', 'bucket', 'restored', 'Done', NULL), ('bad-day', 'refill', 'restored', 'Failed', NULL),
+            ('bad-day', 'deploy/up', 'deployed', 'Running', NULL)",
+    )
+    .await
+    .expect("written");
+    let asked = async |step| lab.store.asked_again("bad-day", step).await.expect("read");
+    lab.store.reopen_steps("bad-day", epoch, Reopen::Cleanup).await.expect("reopened");
+    assert_eq!(asked("refill").await, 0, "it is about the cleanup alone");
+    lab.store.reopen_steps("bad-day", epoch, Reopen::All).await.expect("reopened");
+    assert_eq!((asked("refill").await, asked("deploy/up").await), (1, 0), "it had not failed");
+    let steps = lab.store.steps("bad-day").await.expect("read");
+    let done: Vec<&str> =
+        steps.iter().filter(|row| row.phase == StepPhase::Done).map(|row| row.step.as_str()).collect();
+    assert_eq!(done, ["bucket"]);
+    lab.end().await;
+}
