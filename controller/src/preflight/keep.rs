@@ -91,11 +91,11 @@ fn is_due(kept: Option<&Kept>, began: DateTime<Utc>, now: DateTime<Utc>) -> bool
 }
 
 fn readiness(plan: &PlanRow) -> Option<Readiness> {
-    let Kept { at, findings, .. } = kept(plan)?;
+    let Kept { at, score, findings } = kept(plan)?;
     let ready = |finding: &Finding| (finding.check.name(), finding.grade <= Grade::Warning);
     let ends = findings.iter().filter_map(|finding| Some((finding.check.name(), finding.until?)));
     let (checks, ends) = (findings.iter().map(ready).collect(), ends.collect());
-    Some(Readiness { plan: plan.name.clone(), at, checks, ends })
+    Some(Readiness { plan: plan.name.clone(), at, score: score.share(), checks, ends })
 }
 
 #[cfg(test)]
@@ -126,6 +126,7 @@ mod tests {
             readiness(&row(serde_json::json!({ "preflight": document }))).unwrap()
         };
         assert_eq!(of(Grade::Warning).checks, [("dns", true)]);
+        assert!(of(Grade::Warning).score.abs() < 1e-9 && (of(Grade::Good).score - 1.0).abs() < 1e-9);
         assert_eq!(of(Grade::Unknown).checks, [("dns", false)]);
         assert_eq!(of(Grade::Bad).at, DateTime::UNIX_EPOCH + TimeDelta::minutes(7));
         assert!(readiness(&row(serde_json::json!({}))).is_none(), "never looked is not ready");
