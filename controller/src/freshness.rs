@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reprise_crds::plan::{DrillSpec, DumpsSpec, ObjectivesSpec, ProofSpec};
+use chrono::{DateTime, Utc};
+use reprise_crds::plan::{ARTIFACT_STALE, DrillSpec, DumpsSpec, ObjectivesSpec, ProofSpec};
 use reprise_crds::{Period, RecoveryPlanSpec};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -30,8 +31,10 @@ const ARCHIVED: Period = Period::seconds(8 * 24 * 3_600);
 pub struct Limits {
     backup: Option<Duration>,
     archive: Option<Duration>,
+    verified_archive: Option<Duration>,
     verification: Option<Duration>,
     dump_copy: Option<Duration>,
+    artifact: Option<Duration>,
     drill: Option<Duration>,
 }
 
@@ -44,6 +47,7 @@ impl Limits {
         Self {
             backup,
             archive: scheduled.map(|archive| archive.max_age.duration()),
+            verified_archive: scheduled.map(|archive| archive.max_age.duration().max(VERIFIED)),
             verification: scheduled.map(|_| VERIFIED),
             // Without a recipient no copy is made, and none is missed.
             dump_copy: spec
@@ -51,6 +55,13 @@ impl Limits {
                 .as_ref()
                 .filter(|archive| !archive.recipients.is_empty())
                 .map(|archive| archive.dumps.max_age.duration()),
+            // Only who names the old job's artifact misses it.
+            artifact: spec
+                .source
+                .objects
+                .iter()
+                .filter_map(|one| Some(one.artifact.as_ref()?.max_age.duration()))
+                .min(),
             drill: spec.drill.enabled.then(|| spec.drill.max_age.duration()),
         }
     }
@@ -68,11 +79,16 @@ impl Limits {
             ..Default::default()
         };
         let stale = ProofSpec::default().stale_after(&objectives);
+        let archived = scheduled.then(|| age(&archive["maxAge"], ARCHIVED));
+        let sources = spec["source"]["objects"].as_array().into_iter().flatten();
+        let artifacts = sources.map(|one| &one["artifact"]).filter(|artifact| artifact.is_object());
         Self {
             backup: enabled("proof").then(|| age(&spec["proof"]["maxAge"], stale)),
-            archive: scheduled.then(|| age(&archive["maxAge"], ARCHIVED)),
+            archive: archived,
+            verified_archive: archived.map(|limit| limit.max(VERIFIED)),
             verification: scheduled.then_some(VERIFIED),
             dump_copy: copied.then(|| age(&archive["dumps"]["maxAge"], DumpsSpec::default().max_age)),
+            artifact: artifacts.map(|artifact| age(&artifact["maxAge"], ARTIFACT_STALE)).min(),
             drill: enabled("drill").then(|| age(&spec["drill"]["maxAge"], DrillSpec::default().max_age)),
         }
     }
@@ -80,27 +96,35 @@ impl Limits {
 
 /// What a plan's dates are held against. Pure.
 pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
-    let one = |what, at, limit| Dated {
+    let one = |what, at, limit, looked_at| Dated {
         plan: dates.plan.clone(),
         what,
         at,
         limit,
-        looked_at: None,
+        looked_at,
         suspicious: None,
         refused: None,
     };
+    let verified = dates.archive_verified_at;
+    let archives = dates.archived_at.max(read(dates.preflight_at.as_ref()).filter(|_| dates.archive_read));
     vec![
         Dated {
-            looked_at: dates.listed_at,
             suspicious: Some(dates.suspicious),
             refused: dates.refused,
-            ..one(What::Backup, dates.backup_at, limits.backup)
+            ..one(What::Backup, dates.backup_at, limits.backup, dates.listed_at)
         },
-        one(What::Archive, dates.archive_at, limits.archive),
-        one(What::ArchiveVerification, dates.archive_verified_at, limits.verification),
-        one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy),
-        one(What::Drill, dates.drill_at, limits.drill),
+        one(What::Archive, dates.archive_at, limits.archive, archives),
+        one(What::VerifiedArchive, dates.verified_archive_at, limits.verified_archive, verified),
+        one(What::ArchiveVerification, verified, limits.verification, verified),
+        one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy, dates.dumps_looked_at),
+        one(What::Artifact, dates.artifact_at, limits.artifact, dates.artifacts_listed_at),
+        one(What::Drill, dates.drill_at, limits.drill, read(dates.compared_at.as_ref())),
     ]
+}
+
+/// A date of the plan's status; none, where another release wrote it otherwise.
+fn read(date: Option<&String>) -> Option<DateTime<Utc>> {
+    date?.parse().ok()
 }
 
 /// Keeps the metrics as old as the records say, until `stop` fires.
@@ -156,6 +180,7 @@ mod tests {
     fn a_plan_that_cannot_be_read_keeps_its_limits() {
         let hours = |hours| Some(Duration::from_hours(hours));
         let spec = json!({
+            "source": { "objects": [{ "artifact": { "maxAge": "3d" } }, { "artifact": {} }, { "mirror": 7 }] },
             "proof": { "maxAge": "3h" }, "drill": { "enabled": false, "invented": 1 }, "apps": 7,
             "archive": { "maxAge": "2d", "schedule": {"cron": "0 4 * * *"}, "recipients": ["age1"], "dumps": 7 },
         });
@@ -163,8 +188,51 @@ mod tests {
         let limits = Limits::of_unreadable(&spec);
         assert_eq!((limits.backup, limits.archive, limits.dump_copy), (hours(3), hours(48), hours(26)));
         assert_eq!((limits.verification, limits.drill), (Some(VERIFIED), None));
+        assert_eq!((limits.verified_archive, limits.artifact), (Some(VERIFIED), hours(72)));
         let usual = Limits::of_unreadable(&json!({}));
         let (nothing, drilled) = ((usual.archive, usual.verification, usual.dump_copy), hours(9 * 24));
         assert_eq!((usual.backup, usual.drill, nothing), (hours(26), drilled, (None, None, None)));
+        assert_eq!((usual.verified_archive, usual.artifact), (None, None));
+    }
+
+    #[test]
+    fn each_kind_tells_when_it_was_last_looked_at() {
+        let at = |day: i64| DateTime::from_timestamp(day * 86_400, 0);
+        let dates = PlanDates {
+            plan: "shop".into(),
+            spec: json!({}),
+            generation: 1,
+            backup_at: None,
+            listed_at: at(1),
+            suspicious: false,
+            refused: None,
+            archive_at: None,
+            archived_at: at(2),
+            verified_archive_at: None,
+            archive_verified_at: at(3),
+            dump_copy_at: None,
+            dumps_looked_at: at(4),
+            artifact_at: None,
+            artifacts_listed_at: at(5),
+            drill_at: None,
+            compared_at: Some("1970-01-07T00:00:00Z".into()),
+            preflight_at: Some("1970-01-08T00:00:00Z".into()),
+            archive_read: true,
+        };
+        let looked = |dates: &PlanDates| -> Vec<_> {
+            dated(dates, Limits::default()).into_iter().map(|one| (one.what.label(), one.looked_at)).collect()
+        };
+        let expected = [
+            ("backup", at(1)),
+            ("archive", at(7)),
+            ("verified-archive", at(3)),
+            ("archive-verification", at(3)),
+            ("dump-copy", at(4)),
+            ("artifact", at(5)),
+            ("drill", at(6)),
+        ];
+        assert_eq!(looked(&dates), expected);
+        let odd = PlanDates { compared_at: Some("long ago".into()), archive_read: false, ..dates };
+        assert_eq!((looked(&odd)[1].1, looked(&odd)[6].1), (at(2), None));
     }
 }

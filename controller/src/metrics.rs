@@ -114,6 +114,11 @@ impl Metrics {
         self.recovery.failures_are(failures);
     }
 
+    /// When anything last moved in the open request of each plan that has stood still for longest; a plan that is not named has none.
+    pub fn movements_are(&self, movements: &[(String, DateTime<Utc>)]) {
+        self.recovery.movements_are(movements);
+    }
+
     /// How the archives of all plans stand, as the store says.
     pub fn archives_are(&self, facts: &[ArchiveFacts]) {
         self.archive.archives_are(facts);

@@ -23,9 +23,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use reprise_crds::RecoveryPlanSpec;
 
+pub use buckets::MIRROR_IS_COLD;
 pub use finding::{Check, Finding, Grade, Score};
 use finding::{Seen, unknown};
 pub use keep::watch;
+pub use outside::NAMES_TTL;
 
 use crate::recovery::tools::Tools;
 

@@ -14,7 +14,7 @@ pub mod error;
 pub mod evidence;
 pub mod graph;
 pub mod grounds;
-mod look;
+pub(crate) mod look;
 pub mod outputs;
 mod ownership;
 pub mod patience;

@@ -259,3 +259,17 @@ pub fn labels() -> Labels {
         data: &["database-backup", "artifact", "restore", "documents"],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What keeps a backup from being proven is looked up there by its reason.
+    #[test]
+    fn the_runbook_names_every_reason_that_a_backup_may_halt_for() {
+        let page = include_str!("../../docs/alerts.md");
+        let missing: Vec<&&str> =
+            REFUSALS.iter().filter(|reason| !page.contains(&format!("`{reason}`"))).collect();
+        assert!(missing.is_empty(), "docs/alerts.md lacks {missing:?}");
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) use archives::a_row;
 pub use archives::{ArchiveEnd, ArchiveRow, Copied};
 pub use dumps::DumpRow;
 pub use events::{Event, Severity};
-pub use freshness::{PlanDates, Sizes};
+pub use freshness::{Artifacts, PlanDates, Sizes};
 pub use lease::RequestLease;
 pub use ledger::{Intent, LedgerRow, LedgerState};
 pub use plans::{Applied, PlanRow};

@@ -28,7 +28,8 @@ pub use drill::DrillSpec;
 pub use objectives::{LimitsSpec, ObjectivesSpec};
 pub use proof::ProofSpec;
 pub use source::{
-    ArchiveSource, ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket, SourceSpec,
+    ARTIFACT_STALE, ArchiveSource, ArtifactSource, MirrorSource, ObjectSource, S3Credentials, SourceBucket,
+    SourceSpec,
 };
 pub use target::{
     ContainerSize, Containers, Formation, PostgresqlSpec, RedisSpec, TargetBucket, TargetSpec, Visibility,

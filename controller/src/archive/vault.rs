@@ -58,6 +58,11 @@ pub struct Init {
     pub versioned: bool,
 }
 
+/// Whether what lies in this storage class must be thawed before it can be read.
+pub fn is_cold(class: Option<&str>) -> bool {
+    matches!(class, Some("GLACIER" | "DEEP_ARCHIVE"))
+}
+
 impl Vault {
     /// How a content is kept that a run at `now` refers to. Locked a quarter longer than is asked for, so that not every run has to
     /// extend every lock.
@@ -107,7 +112,7 @@ impl Vault {
 
     /// Contents lie in cold storage, and must be thawed before they can be read.
     pub fn is_cold(&self) -> bool {
-        matches!(self.storage_class.as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+        is_cold(self.storage_class.as_deref())
     }
 
     /// The lock that a run at `now` puts.

@@ -28,9 +28,10 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
         && let Some(plan) = store.plan(&args.name).await?
     {
         let jobs = standing::jobs(&store, &plan).await?;
+        let drills = standing::drills(&store, &plan).await?;
         match common.output {
-            Format::Json => output::json(&standing::described(&plan, &jobs))?,
-            Format::Text => standing::text(&plan, &jobs)?,
+            Format::Json => output::json(&standing::described(&plan, &jobs, &drills))?,
+            Format::Text => standing::text(&plan, &jobs, &drills)?,
         }
         return Ok(exit::OK);
     }

@@ -8,9 +8,13 @@ use serde_json::{Value, json};
 
 use super::get::moment;
 use super::{CliError, output, report};
+use crate::recovery::report::{RtoSplit, times};
 use crate::runtime::chain::Chain;
 use crate::schedule::runner::{check, next};
-use crate::store::{PlanRow, RunState, ScheduledRun, Store};
+use crate::store::{PlanRow, RequestRow, RunState, ScheduledRun, Store};
+
+/// How many drills show the trend.
+const DRILLS: i64 = 10;
 
 /// A scheduled job of a plan.
 #[derive(Debug, Default)]
@@ -31,6 +35,33 @@ pub(super) async fn jobs(store: &Store, row: &PlanRow) -> Result<BTreeMap<String
         jobs.entry(one.job).or_default().last = Some(one.run);
     }
     Ok(jobs)
+}
+
+/// The newest drills that succeeded, and where their time went, newest first.
+pub(super) async fn drills(store: &Store, row: &PlanRow) -> Result<Vec<(RequestRow, RtoSplit)>, CliError> {
+    let mut drills = Vec::new();
+    for drill in store.good_drills(&row.name, DRILLS).await? {
+        let steps = store.steps(&drill.name).await?;
+        let split = times(&drill, &steps, drill.created_at);
+        drills.push((drill, split));
+    }
+    Ok(drills)
+}
+
+fn drill_cells((drill, split): &(RequestRow, RtoSplit)) -> Vec<String> {
+    let seconds = [
+        split.total_seconds,
+        split.data_movement_seconds,
+        split.provider_wait_seconds,
+        split.dns_wait_seconds,
+        split.own_overhead_seconds,
+    ];
+    let ended = drill.finished_at.map(moment).unwrap_or_default();
+    [format!("  {}", drill.name), ended].into_iter().chain(seconds.map(report::seconds)).collect()
+}
+
+fn drill_json((drill, split): &(RequestRow, RtoSplit)) -> Value {
+    json!({ "name": drill.name, "filedAt": drill.created_at, "finishedAt": drill.finished_at, "rto": split })
 }
 
 /// How a run stands, in the word of `scheduled_runs.state` and a date.
@@ -88,15 +119,24 @@ pub(super) fn document(row: &PlanRow) -> Value {
     json!({ "name": row.name, "unreadable": unreadable(row), "generation": row.generation, "createdAt": row.created_at, "status": row.status })
 }
 
-/// The same with its jobs.
-pub(super) fn described(row: &PlanRow, jobs: &BTreeMap<String, JobState>) -> Value {
+/// The same with its jobs, and the time that its drills took.
+pub(super) fn described(
+    row: &PlanRow,
+    jobs: &BTreeMap<String, JobState>,
+    drills: &[(RequestRow, RtoSplit)],
+) -> Value {
     let mut document = document(row);
     document["jobs"] = jobs.iter().map(job_json).collect();
+    document["drills"] = drills.iter().map(drill_json).collect();
     document
 }
 
 /// The plan for people.
-pub(super) fn text(row: &PlanRow, jobs: &BTreeMap<String, JobState>) -> Result<(), CliError> {
+pub(super) fn text(
+    row: &PlanRow,
+    jobs: &BTreeMap<String, JobState>,
+    drills: &[(RequestRow, RtoSplit)],
+) -> Result<(), CliError> {
     let [status, predicted, message] = cells(row);
     output::line(format!("Plan:       {}", row.name))?;
     output::line(format!("Generation: {}, first applied {}", row.generation, moment(row.created_at)))?;
@@ -118,6 +158,13 @@ pub(super) fn text(row: &PlanRow, jobs: &BTreeMap<String, JobState>) -> Result<(
     for step in row.status["prediction"]["longestWay"].as_array().into_iter().flatten() {
         let took = step[1].as_f64().map(report::seconds).unwrap_or_default();
         output::line(format!("  {took:>9}  {}", step[0].as_str().unwrap_or_default()))?;
+    }
+    if !drills.is_empty() {
+        output::line("Drills that succeeded, and what they took until dns-ok:")?;
+        output::table(
+            &["  DRILL", "ENDED", "IN ALL", "DATA", "PROVIDER", "DNS", "OWN"],
+            &drills.iter().map(drill_cells).collect::<Vec<_>>(),
+        )?;
     }
     let preflight = &row.status["preflight"];
     let (good, of) = (&preflight["score"]["good"], &preflight["score"]["of"]);

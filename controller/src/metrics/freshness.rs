@@ -24,10 +24,14 @@ pub enum What {
     Backup,
     /// The newest archive of documents.
     Archive,
+    /// The newest archive of documents of which contents were read back.
+    VerifiedArchive,
     /// The last time that an archive was read back.
     ArchiveVerification,
     /// The newest database backup of which the archive keeps a copy.
     DumpCopy,
+    /// The newest run of the archive job whose artifact can be had.
+    Artifact,
     /// The last rehearsal.
     Drill,
 }
@@ -38,8 +42,10 @@ impl What {
         match self {
             Self::Backup => "backup",
             Self::Archive => "archive",
+            Self::VerifiedArchive => "verified-archive",
             Self::ArchiveVerification => "archive-verification",
             Self::DumpCopy => "dump-copy",
+            Self::Artifact => "artifact",
             Self::Drill => "drill",
         }
     }
@@ -84,8 +90,8 @@ struct Seen {
 #[derive(Debug, Clone)]
 pub(super) struct Freshness {
     seen: Arc<Mutex<Option<Seen>>>,
-    timestamps: [(What, GaugeVec); 5],
-    ages: [(What, GaugeVec); 5],
+    timestamps: [(What, GaugeVec); 7],
+    ages: [(What, GaugeVec); 7],
     limits: GaugeVec,
     fresh: IntGaugeVec,
     looked: GaugeVec,
@@ -105,7 +111,9 @@ impl Freshness {
         let (plan, both) = (&["plan"][..], &["plan", "what"][..]);
         let backup_at = "When the newest proven database backup was taken.";
         let drill_at = "When a rehearsal last succeeded.";
-        let archive_at = "When the newest archive was complete that nothing is known against.";
+        let archive_at = "Since when the newest archive lists its bucket that is complete and that nothing is known against.";
+        let verified_archive_at = "The same of the newest archive of which contents were read back.";
+        let artifact_at = "When the newest run of the archive job began whose artifact can be had.";
         let verified_at =
             "When contents of an archive were last read back and nothing was found wrong with its run.";
         let copied_at = "When the newest database backup was taken of which the archive keeps a copy.";
@@ -114,8 +122,13 @@ impl Freshness {
             timestamps: [
                 (What::Backup, gauges("backup_timestamp_seconds", backup_at, plan)?),
                 (What::Archive, gauges("archive_timestamp_seconds", archive_at, plan)?),
+                (
+                    What::VerifiedArchive,
+                    gauges("verified_archive_timestamp_seconds", verified_archive_at, plan)?,
+                ),
                 (What::ArchiveVerification, gauges("archive_verified_timestamp_seconds", verified_at, plan)?),
                 (What::DumpCopy, gauges("dump_copy_timestamp_seconds", copied_at, plan)?),
+                (What::Artifact, gauges("artifact_timestamp_seconds", artifact_at, plan)?),
                 (What::Drill, gauges("drill_timestamp_seconds", drill_at, plan)?),
             ],
             ages: [
@@ -124,6 +137,10 @@ impl Freshness {
                     gauges("backup_age_seconds", "Age of the newest proven database backup.", plan)?,
                 ),
                 (What::Archive, gauges("archive_age_seconds", "Age of the newest archive.", plan)?),
+                (
+                    What::VerifiedArchive,
+                    gauges("verified_archive_age_seconds", "Age of the newest that was read back.", plan)?,
+                ),
                 (
                     What::ArchiveVerification,
                     gauges(
@@ -135,6 +152,10 @@ impl Freshness {
                 (
                     What::DumpCopy,
                     gauges("dump_copy_age_seconds", "Age of the newest backup that is copied.", plan)?,
+                ),
+                (
+                    What::Artifact,
+                    gauges("artifact_age_seconds", "Age of the newest artifact that can be had.", plan)?,
                 ),
                 (What::Drill, gauges("drill_age_seconds", "Time since a rehearsal last succeeded.", plan)?),
             ],

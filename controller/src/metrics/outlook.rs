@@ -23,6 +23,8 @@ pub struct Outlook {
     pub predicted_seconds: Option<f64>,
     /// What it may take, by the plan.
     pub objective_seconds: Option<f64>,
+    /// What the newest drill that succeeded took, from its filing to `dns-ok`.
+    pub drill_seconds: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(super) struct Outlooks {
     proven: IntGaugeVec,
     predicted: GaugeVec,
     objective: GaugeVec,
+    drill: GaugeVec,
     /// When that was, and the plans that have such a gauge.
     seen: Mutex<Option<(Instant, Vec<String>)>>,
 }
@@ -40,12 +43,14 @@ impl Outlooks {
         let proven = "Whether the last drill proves that the plan can be recovered as everything is today.";
         let predicted = "How long a recovery would take at today's sizes, from the filing to dns-ok.";
         let objective = "The plan's recovery time objective.";
+        let drill = "How long the newest drill that succeeded took, from its filing to dns-ok.";
         let readable = "Whether this release can read the plan; one that it cannot is not worked on.";
         Ok(Self {
             readable: families.gauges("plan_readable", readable, &["plan"])?,
             proven: families.gauges("plan_proven", proven, &["plan"])?,
             predicted: families.float_gauges("predicted_rto_seconds", predicted, &["plan"])?,
             objective: families.float_gauges("objective_rto_seconds", objective, &["plan"])?,
+            drill: families.float_gauges("drill_duration_seconds", drill, &["plan"])?,
             seen: Mutex::default(),
         })
     }
@@ -73,15 +78,17 @@ impl Outlooks {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Some((Instant::now(), named));
         self.proven.reset();
-        [&self.predicted, &self.objective].into_iter().for_each(GaugeVec::reset);
+        [&self.predicted, &self.objective, &self.drill].into_iter().for_each(GaugeVec::reset);
         for one in all {
             let plan = &[one.plan.as_str()];
             if let Some(proven) = one.proven {
                 self.proven.with_label_values(plan).set(i64::from(proven));
             }
-            for (family, value) in
-                [(&self.predicted, one.predicted_seconds), (&self.objective, one.objective_seconds)]
-            {
+            for (family, value) in [
+                (&self.predicted, one.predicted_seconds),
+                (&self.objective, one.objective_seconds),
+                (&self.drill, one.drill_seconds),
+            ] {
                 if let Some(value) = value {
                     family.with_label_values(plan).set(value);
                 }

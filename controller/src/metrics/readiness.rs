@@ -13,6 +13,8 @@ pub struct Readiness {
     pub plan: String,
     /// When it was looked.
     pub at: DateTime<Utc>,
+    /// The share of its checks that are good, 0 to 1.
+    pub score: f64,
     /// Each check, and whether a recovery could do with what was seen.
     pub checks: Vec<(&'static str, bool)>,
     /// The checks that look at credentials, and when the first of these ends.
@@ -22,6 +24,7 @@ pub struct Readiness {
 #[derive(Debug)]
 pub(super) struct Preflight {
     ok: IntGaugeVec,
+    score: GaugeVec,
     at: GaugeVec,
     ends: GaugeVec,
 }
@@ -30,7 +33,9 @@ impl Preflight {
     pub(super) fn new(families: &Families) -> Result<Self, MetricsError> {
         let ok = "Whether a recovery could do with what the last preflight saw; what could not be seen is 0.";
         let at = "When a plan's preflight was last done.";
+        let score = "The share of the last preflight's checks that are good, 0 to 1.";
         Ok(Self {
+            score: families.float_gauges("preflight_score", score, &["plan"])?,
             ok: families.gauges("preflight_ok", ok, &["plan", "check"])?,
             ends: families.float_gauges(
                 "credential_expiry_timestamp_seconds",
@@ -43,10 +48,10 @@ impl Preflight {
 
     pub(super) fn readiness_is(&self, all: &[Readiness]) {
         self.ok.reset();
-        self.at.reset();
-        self.ends.reset();
+        [&self.at, &self.score, &self.ends].into_iter().for_each(GaugeVec::reset);
         for one in all {
             self.at.with_label_values(&[one.plan.as_str()]).set(seconds(one.at));
+            self.score.with_label_values(&[one.plan.as_str()]).set(one.score);
             for (credential, end) in &one.ends {
                 self.ends.with_label_values(&[one.plan.as_str(), credential]).set(seconds(*end));
             }

@@ -18,6 +18,8 @@ pub(super) struct Recovery {
     milestones: GaugeVec,
     /// No series for a plan none of whose requests stands failed.
     failed: GaugeVec,
+    /// No series for a plan that has no open request.
+    moved: GaugeVec,
     refused: IntCounterVec,
     bytes: IntCounterVec,
 }
@@ -28,6 +30,7 @@ impl Recovery {
         let milestone = &["plan", "milestone"];
         let failed =
             "When the newest request that stands failed ended, or a step failed of one that has not ended.";
+        let moved = "When anything last moved in the plan's open request that has stood still for longest.";
         let ended = "Attempts of recovery steps by how they ended.";
         let took = "How long an attempt of a recovery step took.";
         let refused = "Database backups that were not good enough, by reason.";
@@ -38,6 +41,7 @@ impl Recovery {
             requests: families.gauges("requests", "Recovery requests by phase.", &["phase"])?,
             milestones: families.float_gauges("recovery_milestone_timestamp_seconds", reached, milestone)?,
             failed: families.float_gauges("recovery_failed_timestamp_seconds", failed, &["plan"])?,
+            moved: families.float_gauges("request_moved_timestamp_seconds", moved, &["plan"])?,
             refused: families.counters("backups_refused_total", refused, &["reason"])?,
             bytes: families.counters("bytes_moved_total", "Bytes moved, by what they were.", &["what"])?,
         };
@@ -78,6 +82,13 @@ impl Recovery {
         self.failed.reset();
         for (plan, at) in failures {
             self.failed.with_label_values(&[plan]).set(seconds(*at));
+        }
+    }
+
+    pub(super) fn movements_are(&self, movements: &[(String, DateTime<Utc>)]) {
+        self.moved.reset();
+        for (plan, at) in movements {
+            self.moved.with_label_values(&[plan]).set(seconds(*at));
         }
     }
 

@@ -187,7 +187,16 @@ fn all() -> Metrics {
     metrics.run_ended("request", RunOutcome::Settled, Duration::ZERO);
     metrics.milestones_are(&[(plan(), "restored".to_owned(), at)]);
     metrics.failures_are(&[(plan(), at)]);
-    let what = [What::Backup, What::Archive, What::ArchiveVerification, What::DumpCopy, What::Drill];
+    metrics.movements_are(&[(plan(), at)]);
+    let what = [
+        What::Backup,
+        What::Archive,
+        What::VerifiedArchive,
+        What::ArchiveVerification,
+        What::DumpCopy,
+        What::Artifact,
+        What::Drill,
+    ];
     let dated = what.map(|what| Dated {
         plan: plan(),
         what,
@@ -221,6 +230,7 @@ fn all() -> Metrics {
     metrics.readiness_is(&[Readiness {
         plan: plan(),
         at,
+        score: 1.0,
         checks: vec![("dns", true)],
         ends: vec![("artifacts", at)],
     }]);
@@ -230,6 +240,7 @@ fn all() -> Metrics {
         proven: Some(true),
         predicted_seconds: Some(1.0),
         objective_seconds: Some(1.0),
+        drill_seconds: Some(1.0),
     }]);
     metrics
 }
@@ -256,7 +267,8 @@ fn every_metric_that_a_rule_the_dashboard_or_the_manual_names_exists() {
 #[test]
 fn what_has_a_date_has_an_age() {
     let all = families(&all());
-    let stamps = ["backup", "archive", "archive_verified", "dump_copy", "drill"];
+    let stamps =
+        ["backup", "archive", "verified_archive", "archive_verified", "dump_copy", "artifact", "drill"];
     for form in ["timestamp", "age"] {
         for what in stamps {
             assert!(all.contains(&format!("reprise_{what}_{form}_seconds gauge")), "{what} {form}: {all:?}");

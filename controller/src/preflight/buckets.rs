@@ -1,11 +1,16 @@
 //! Whether documents could be brought back: the store that they come to, those that they come from, and what opens them.
 
+use futures::TryStreamExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::Preflight;
 use super::finding::{Seen, bad, failed, good, unknown, unusable, warning};
+use crate::archive::vault::is_cold;
 use crate::providers::s3::S3Error;
 use crate::recovery::tools::Untold;
+
+/// Where the plan's status says whether a mirror has to be thawed before it can be read.
+pub const MIRROR_IS_COLD: &str = "mirrorIsCold";
 
 impl Preflight<'_> {
     pub(super) async fn target_bucket(&self) -> Seen {
@@ -21,7 +26,7 @@ impl Preflight<'_> {
     }
 
     async fn reached(&self) -> Result<Seen, Seen> {
-        let mut told = Vec::new();
+        let (mut told, mut cold) = (Vec::new(), false);
         for mirror in self.spec.source.objects.iter().filter_map(|one| one.mirror.as_ref()) {
             let store = self.tools.mirror(mirror).map_err(|error| unusable(&error))?;
             let bucket = self.tools.setting(&mirror.bucket, "the mirror's bucket");
@@ -29,9 +34,18 @@ impl Preflight<'_> {
             if !store.bucket_exists(&bucket).await.map_err(|error| failed(&error))? {
                 return Ok(bad(format!("the mirror bucket {bucket} does not exist")));
             }
+            // One object of the first page stands for all: a mirror is of one class.
+            let prefix = mirror.prefix.clone().unwrap_or_default();
+            let first = std::pin::pin!(store.list(&bucket, &prefix)).try_next().await;
+            let first = first.map_err(|error| failed(&error))?;
+            cold |= is_cold(first.and_then(|object| object.storage_class).as_deref());
             told.push(bucket);
         }
-        Ok(good(format!("can be reached: {}", told.join(", "))))
+        // What a recovery is predicted to take depends on it.
+        let kept = self.tools.store.record_plan_status(self.plan, MIRROR_IS_COLD, &cold.into()).await;
+        kept.map_err(|error| failed(&error))?;
+        let told = format!("can be reached: {}", told.join(", "));
+        Ok(good(if cold { format!("{told}; a thaw takes minutes to a day") } else { told }))
     }
 
     /// Opens the smallest of what a run keeps sealed.

@@ -217,6 +217,12 @@ impl Score {
             worst: findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Good),
         }
     }
+
+    /// As one number: 1 where all are good, and where nothing is asked.
+    pub fn share(self) -> f64 {
+        let count = |count: usize| u32::try_from(count).map_or(f64::MAX, f64::from);
+        if self.of == 0 { 1.0 } else { count(self.good) / count(self.of) }
+    }
 }
 
 impl fmt::Display for Score {

@@ -9,7 +9,7 @@ use reprise_crds::RecoveryPlanSpec;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::{Finding, Grade, Preflight, Score};
+use super::{Check, Finding, Grade, Preflight, Score};
 use crate::metrics::Readiness;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
@@ -63,7 +63,9 @@ async fn turn(tools: &Tools, began: DateTime<Utc>) -> Result<(), StoreError> {
 async fn look(tools: &Tools, plan: &PlanRow) -> Result<(), StoreError> {
     // That a plan cannot be read is told where it is applied and run.
     let Ok(spec) = RecoveryPlanSpec::from_json(plan.spec.clone()) else { return Ok(()) };
-    let findings = Preflight { tools, plan: &plan.name, spec: &spec }.look().await;
+    let (seen, before) = (Preflight { tools, plan: &plan.name, spec: &spec }.look().await, kept(plan));
+    let named = spec.apps.iter().any(|app| !app.domains.is_empty());
+    let findings: Vec<Finding> = seen.into_iter().map(|one| carried(one, before.as_ref(), named)).collect();
     let score = Score::of(&findings);
     for finding in findings.iter().filter(|finding| finding.grade == Grade::Bad) {
         let (check, message) = (finding.check.name(), &finding.message);
@@ -80,6 +82,18 @@ async fn look(tools: &Tools, plan: &PlanRow) -> Result<(), StoreError> {
     }
 }
 
+/// With the end that was seen before, where this look could not see any: that a name or a vendor does not answer for a moment makes no
+/// credential last. `named`: the plan has public names, so that there are certificates.
+fn carried(finding: Finding, before: Option<&Kept>, named: bool) -> Finding {
+    let unseen = match finding.check {
+        Check::Certificates => named,
+        _ => finding.grade == Grade::Unknown,
+    };
+    let of = |kept: &Kept| kept.findings.iter().find(|one| one.check == finding.check)?.until;
+    let until = finding.until.or_else(|| before.filter(|_| unseen).and_then(of));
+    Finding { until, ..finding }
+}
+
 /// What the plan's status holds; `None` if there is none, or one of another release.
 fn kept(plan: &PlanRow) -> Option<Kept> {
     serde_json::from_value(plan.status.get("preflight")?.clone()).ok()
@@ -91,17 +105,16 @@ fn is_due(kept: Option<&Kept>, began: DateTime<Utc>, now: DateTime<Utc>) -> bool
 }
 
 fn readiness(plan: &PlanRow) -> Option<Readiness> {
-    let Kept { at, findings, .. } = kept(plan)?;
+    let Kept { at, score, findings } = kept(plan)?;
     let ready = |finding: &Finding| (finding.check.name(), finding.grade <= Grade::Warning);
     let ends = findings.iter().filter_map(|finding| Some((finding.check.name(), finding.until?)));
     let (checks, ends) = (findings.iter().map(ready).collect(), ends.collect());
-    Some(Readiness { plan: plan.name.clone(), at, checks, ends })
+    Some(Readiness { plan: plan.name.clone(), at, score: score.share(), checks, ends })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::Check;
 
     fn row(status: serde_json::Value) -> PlanRow {
         PlanRow {
@@ -126,11 +139,27 @@ mod tests {
             readiness(&row(serde_json::json!({ "preflight": document }))).unwrap()
         };
         assert_eq!(of(Grade::Warning).checks, [("dns", true)]);
+        assert!(of(Grade::Warning).score.abs() < 1e-9 && (of(Grade::Good).score - 1.0).abs() < 1e-9);
         assert_eq!(of(Grade::Unknown).checks, [("dns", false)]);
         assert_eq!(of(Grade::Bad).at, DateTime::UNIX_EPOCH + TimeDelta::minutes(7));
         assert!(readiness(&row(serde_json::json!({}))).is_none(), "never looked is not ready");
         let odd = serde_json::json!({ "preflight": { "at": "long ago" } });
         assert!(readiness(&row(odd)).is_none());
+    }
+
+    #[test]
+    fn an_end_that_cannot_be_seen_for_a_moment_stays() {
+        let end = Some(DateTime::UNIX_EPOCH + TimeDelta::days(7));
+        let of = |check, grade, until| Finding { check, grade, message: String::new(), until };
+        let findings =
+            vec![of(Check::Certificates, Grade::Good, end), of(Check::Artifacts, Grade::Good, end)];
+        let before = Kept { at: DateTime::UNIX_EPOCH, score: Score::of(&findings), findings };
+        let until = |check, grade, named| carried(of(check, grade, None), Some(&before), named).until;
+        assert_eq!(until(Check::Certificates, Grade::Good, true), end, "the names are silent");
+        assert_eq!(until(Check::Certificates, Grade::Good, false), None, "there are none any more");
+        assert_eq!(until(Check::Artifacts, Grade::Unknown, true), end);
+        assert_eq!(until(Check::Artifacts, Grade::Good, true), None, "the new token has no end");
+        assert_eq!(carried(of(Check::Certificates, Grade::Good, end), None, true).until, end);
     }
 
     #[test]

@@ -25,14 +25,14 @@ impl Preflight<'_> {
             Ok(tools) => tools,
             Err(refusal) => return bad(Chain(&refusal).to_string()),
         };
-        let wanted = self.spec.target.postgresql.version.as_deref().and_then(major);
-        match wanted {
-            Some(wanted) if wanted > tools.major() => bad(format!(
-                "pg_restore is {}, and the plan wants PostgreSQL {wanted}: install postgresql-client-{wanted}",
-                tools.version()
-            )),
-            _ => good(format!("pg_restore is {}", tools.version())),
-        }
+        let rows = match self.tools.store.verdicts(self.plan).await {
+            Ok(rows) => rows,
+            Err(error) => return failed(&error),
+        };
+        // Backups to come are of the server that runs now. That it does not tell is found elsewhere.
+        let server = self.source_version().await;
+        let plan = self.spec.target.postgresql.version.as_deref();
+        new_enough((tools.version(), tools.major()), [plan, server.as_deref()], &rows)
     }
 
     pub(super) async fn disk(&self) -> Seen {
@@ -85,6 +85,25 @@ impl Preflight<'_> {
     }
 }
 
+/// `pg_restore` reads what a server of its own major or an older one gave. What counts is the newest that is met: what the plan wants, and
+/// what production runs, and what the backups were made of that are still there.
+fn new_enough((here, major_here): (&str, u32), [plan, server]: [Option<&str>; 2], rows: &[Verdict]) -> Seen {
+    let there = rows.iter().filter(|row| row.kind == "database" && row.gone_at.is_none());
+    let dumped = there.filter_map(|row| major(row.tools["dumpedFrom"].as_str()?)).max();
+    let met = [
+        (dumped, "the newest backups are of"),
+        (server.and_then(major), "production runs"),
+        (plan.and_then(major), "the plan wants"),
+    ];
+    match met.into_iter().filter_map(|(major, whose)| Some((major?, whose))).max_by_key(|(major, _)| *major) {
+        Some((wanted, whose)) if wanted > major_here => bad(format!(
+            "pg_restore is {here}, and {whose} PostgreSQL {wanted}: install postgresql-client-{wanted}"
+        )),
+        Some((wanted, whose)) => good(format!("pg_restore is {here}, and {whose} PostgreSQL {wanted}")),
+        None => good(format!("pg_restore is {here}; what the backups are of is not known yet")),
+    }
+}
+
 fn size(row: &Verdict) -> Option<u64> {
     row.size_bytes.filter(|_| row.kind == "database").and_then(|size| u64::try_from(size).ok())
 }
@@ -107,8 +126,38 @@ const fn called(what: What) -> &'static str {
     match what {
         What::Backup => "proven backup",
         What::Archive => "whole archive run",
+        What::VerifiedArchive => "archive run that was read back",
         What::ArchiveVerification => "verification of the archive",
         What::DumpCopy => "copied backup",
+        What::Artifact => "artifact that can be had",
         What::Drill => "drill that succeeded",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use serde_json::json;
+
+    use super::*;
+    use crate::preflight::Grade;
+
+    #[test]
+    fn pg_restore_is_held_against_the_newest_server_that_is_met() {
+        let of = |server: &str| Verdict {
+            kind: "database".into(),
+            tools: json!({ "dumpedFrom": server }),
+            ..Verdict::default()
+        };
+        let seen = |plan, rows: &[Verdict]| new_enough(("15.14", 15), [plan, None], rows);
+        assert_eq!(seen(None, &[of("15.3"), of("14.9 (Debian 14.9-1)")]).0, Grade::Good);
+        let (grade, told) = seen(None, &[of("15.3"), of("16.1")]);
+        assert!(grade == Grade::Bad && told.contains("postgresql-client-16"), "{told}");
+        assert_eq!(seen(Some("17"), &[of("15.3")]).0, Grade::Bad);
+        assert_eq!(seen(Some("14"), &[of("16.1")]).0, Grade::Bad, "the plan's version hides no newer one");
+        let upgraded = new_enough(("15.14", 15), [None, Some("16.2.0-1")], &[of("15.3")]);
+        assert_eq!(upgraded.0, Grade::Bad, "the next backup is of it");
+        let gone = Verdict { gone_at: Some(DateTime::UNIX_EPOCH), ..of("16.1") };
+        assert_eq!(seen(None, &[gone, Verdict::default()]).0, Grade::Good);
     }
 }

@@ -7,8 +7,10 @@ use super::finding::{Seen, bad, failed, good, unusable, warning};
 use crate::archive::ArchiveError;
 use crate::providers::alwaysdata::Record;
 use crate::providers::s3::S3;
-use crate::recovery::steps::cname::obstacle;
+use crate::recovery::steps::cname::{obstacle, remembered};
 
+/// Where the plan's status says for how many seconds resolvers may remember its names, as they are now.
+pub const NAMES_TTL: &str = "namesTtlSeconds";
 /// A record that resolvers may remember for longer than this makes every recovery wait for it.
 const LONG: u32 = 3_600;
 
@@ -37,7 +39,7 @@ impl Preflight<'_> {
         let Some(domain) = domain else {
             return Ok(bad(format!("the DNS provider has no zone {zone} in this account")));
         };
-        let (mut slow, dns) = (Vec::new(), &self.spec.dns);
+        let (mut slow, mut ttl, dns) = (Vec::new(), None, &self.spec.dns);
         let names: Vec<(&AppSpec, &String)> =
             self.spec.apps.iter().flat_map(|app| app.domains.iter().map(move |name| (app, name))).collect();
         for (app, name) in names.iter().copied() {
@@ -47,7 +49,11 @@ impl Preflight<'_> {
                 return Err(unusable(&error));
             }
             slow.extend(judge(name, &records));
+            ttl = ttl.max(Some(remembered(&records)));
         }
+        // What a recovery is predicted to take depends on it.
+        let kept = self.tools.store.record_plan_status(self.plan, NAMES_TTL, &ttl.into()).await;
+        kept.map_err(|error| failed(&error))?;
         Ok(if slow.is_empty() {
             good(format!("{} names can be switched", names.len()))
         } else {

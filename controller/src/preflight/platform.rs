@@ -5,7 +5,7 @@ use reprise_crds::plan::PostgresqlSpec;
 use super::Preflight;
 use super::finding::{Seen, bad, failed, good, unusable, warning};
 use crate::providers::http::ProviderError;
-use crate::providers::scalingo::addons::AddonPlan;
+use crate::providers::scalingo::addons::{Addon, AddonPlan};
 use crate::providers::scalingo::backups::BackupStatus;
 use crate::providers::scalingo::{AddonRef, Scalingo};
 
@@ -63,12 +63,26 @@ impl Preflight<'_> {
         self.listed_backups().await.unwrap_or_else(|seen| seen)
     }
 
+    /// The version of production's own server, where the platform tells it.
+    pub(super) async fn source_version(&self) -> Option<String> {
+        let source = &self.spec.source;
+        let platform = self.tools.platform(&source.region).ok()?;
+        let addon = self.source_addon(&platform).await.ok()?;
+        let database = platform.database(&AddonRef { app: source.app.clone(), addon: addon?.id }).await;
+        database.ok()??.readable_version
+    }
+
+    async fn source_addon(&self, platform: &Scalingo) -> Result<Option<Addon>, ProviderError> {
+        let source = &self.spec.source;
+        let ours = |provider: &str| provider.eq_ignore_ascii_case(&source.addon);
+        let addons = platform.addons(&source.app).await?;
+        Ok(addons.into_iter().find(|one| one.id == source.addon || ours(&one.addon_provider.id)))
+    }
+
     async fn listed_backups(&self) -> Result<Seen, Seen> {
         let source = &self.spec.source;
         let platform = self.tools.platform(&source.region).map_err(|error| unusable(&error))?;
-        let addons = platform.addons(&source.app).await.map_err(|error| failed(&error))?;
-        let ours = |provider: &str| provider.eq_ignore_ascii_case(&source.addon);
-        let found = addons.into_iter().find(|one| one.id == source.addon || ours(&one.addon_provider.id));
+        let found = self.source_addon(&platform).await.map_err(|error| failed(&error))?;
         let Some(addon) = found else {
             return Ok(bad(format!("{} has no addon {}", source.app, source.addon)));
         };

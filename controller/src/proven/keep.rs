@@ -8,19 +8,22 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use reprise_crds::conditions::{self, Observation, time_from_micros};
 use reprise_crds::plan::RecoveryPlanStatus;
-use reprise_crds::{RecoveryPlanSpec, Scope};
+use reprise_crds::{Phase, RecoveryPlanSpec, Scope};
+use serde::Deserialize as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::fingerprint::{Fingerprint, Standing, standing};
 use super::predict::{Growth, Model, Prediction};
+use crate::archive::vault::is_cold;
 use crate::metrics::Outlook;
+use crate::preflight::{MIRROR_IS_COLD, NAMES_TTL};
 use crate::recovery::graph::Graph;
 use crate::recovery::grounds::Grounds;
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs};
-use crate::recovery::rehearsal;
 use crate::recovery::step::Step;
 use crate::recovery::tools::{CODE_PATIENCE, Tools};
+use crate::recovery::{rehearsal, report};
 use crate::runtime::chain::Chain;
 use crate::store::{PlanRow, RequestRow, Sizes, StepRow, StoreError};
 
@@ -31,6 +34,10 @@ const COMMITS: TimeDelta = TimeDelta::minutes(5);
 
 /// That all was compared is written down no more often.
 const NOTED: TimeDelta = TimeDelta::hours(1);
+/// Documented: a thaw takes up to a day.
+const THAW: Duration = Duration::from_hours(24);
+/// Where, in the plan's status.
+const PREDICTED: &str = "prediction";
 /// Where, in the plan's status.
 const COMPARED: &str = "comparedAt";
 
@@ -94,12 +101,25 @@ impl Plan<'_> {
         } else {
             None
         };
-        let prediction = drill.as_ref().and_then(|drill| self.predict(drill, &steps, &sizes));
+        // One that failed measured nothing, and does not undo what the ones before it have.
+        let good = match drill.filter(|drill| drill.phase == Phase::Succeeded) {
+            Some(drill) => Some((drill, steps)),
+            None => match store.good_drills(&self.row.name, 1).await?.pop() {
+                Some(drill) => Some((drill.clone(), store.steps(&drill.name).await?)),
+                None => None,
+            },
+        };
+        let predicted = match &good {
+            Some((drill, steps)) => self.predict(drill, steps, &sizes).await?,
+            None => None,
+        };
+        let prediction = stays(predicted, &self.row.status);
         self.keep(proven.as_ref(), prediction.as_ref(), now).await?;
         Ok(Outlook {
             plan: self.row.name.clone(),
             proven: proven.map(|standing| standing.proven == Some(true)),
             predicted_seconds: prediction.map(|prediction| prediction.seconds),
+            drill_seconds: good.map(|(drill, steps)| report::times(&drill, &steps, now).total_seconds),
             objective_seconds: self.spec.objectives.rto.map(|rto| rto.duration().as_secs_f64()),
         })
     }
@@ -138,12 +158,45 @@ impl Plan<'_> {
         serde_json::from_value(self.row.status.get(COMPARED)?.clone()).ok()
     }
 
-    fn predict(&self, drill: &RequestRow, steps: &[StepRow], sizes: &Sizes) -> Option<Prediction> {
+    /// By the way that the drill took, which was the plan's of that day.
+    async fn predict(
+        &self,
+        drill: &RequestRow,
+        steps: &[StepRow],
+        sizes: &Sizes,
+    ) -> Result<Option<Prediction>, StoreError> {
+        let accepted =
+            self.tools.store.accepted_plan(&drill.name).await?.filter(|spec| *spec != self.row.spec);
+        let accepted = accepted.and_then(|spec| RecoveryPlanSpec::from_json(spec).ok());
+        let spec = accepted.as_ref().unwrap_or(self.spec);
         let suffix = rehearsal::suffix(&drill.name, drill.created_at);
-        let graph = Graph::compile(&rehearsal::rehearsed(self.spec, &suffix), &Scope::default()).rehearsed();
-        let ttl = self.tools.clock.scaled(Duration::from_secs(self.spec.dns.ttl.into()));
-        Model { graph: &graph, steps, filed_at: drill.created_at, growth: growth(steps, sizes), ttl }
-            .predict()
+        let graph = Graph::compile(&rehearsal::rehearsed(spec, &suffix), &Scope::default()).rehearsed();
+        let model = Model {
+            graph: &graph,
+            steps,
+            filed_at: drill.created_at,
+            growth: growth(steps, sizes),
+            ttl: self.tools.clock.scaled(self.remembered()),
+            thaw: if self.thaws(steps) { self.tools.clock.scaled(THAW) } else { Duration::ZERO },
+        };
+        Ok(model.predict())
+    }
+
+    /// For how long resolvers hold what the plan's names are now, as a preflight saw it. Before one has, what the plan makes of them.
+    fn remembered(&self) -> Duration {
+        let seen = self.row.status.get(NAMES_TTL).and_then(Value::as_u64);
+        Duration::from_secs(seen.unwrap_or_else(|| self.spec.dns.ttl.into()))
+    }
+
+    /// Whether the documents that the drill chose lie in cold storage.
+    fn thaws(&self, steps: &[StepRow]) -> bool {
+        match Outputs::read(steps).find(&Step::ChooseObjects).ok().flatten() {
+            Some(ChosenObjects::Archive { .. }) => {
+                is_cold(self.spec.archive.as_ref().and_then(|archive| archive.storage_class.as_deref()))
+            }
+            Some(ChosenObjects::Mirror { .. }) => self.row.status[MIRROR_IS_COLD] == Value::Bool(true),
+            Some(ChosenObjects::Artifact { .. }) | None => false,
+        }
     }
 
     async fn keep(
@@ -174,29 +227,29 @@ impl Plan<'_> {
             }
         }
         let prediction = serde_json::to_value(prediction).unwrap_or_default();
-        if self.row.status.get("prediction").unwrap_or(&Value::Null) != &prediction {
-            store.record_plan_status(&self.row.name, "prediction", &prediction).await?;
+        if self.row.status.get(PREDICTED).unwrap_or(&Value::Null) != &prediction {
+            store.record_plan_status(&self.row.name, PREDICTED, &prediction).await?;
         }
         Ok(())
     }
 }
 
-/// Today's sizes over the drill's. What is not known has not grown.
+/// A prediction stays where nothing can be predicted anew: that it vanished would end an alert.
+fn stays(predicted: Option<Prediction>, status: &Value) -> Option<Prediction> {
+    predicted.or_else(|| Prediction::deserialize(status.get(PREDICTED)?).ok())
+}
+
+/// Today's sizes over the drill's, of the same kind of copy. What is not known has not grown.
 fn growth(steps: &[StepRow], sizes: &Sizes) -> Growth {
     let outputs = Outputs::read(steps);
     let backup: Option<ChosenBackup> = outputs.find(&Step::ChooseBackup).ok().flatten();
     let documents = match outputs.find(&Step::ChooseObjects).ok().flatten() {
-        Some(
-            ChosenObjects::Artifact { bytes, .. }
-            | ChosenObjects::Archive { bytes, .. }
-            | ChosenObjects::Mirror { bytes, .. },
-        ) => Some(bytes),
-        None => None,
+        Some(ChosenObjects::Archive { bytes, .. }) => ratio(sizes.document_bytes, Some(bytes)),
+        Some(ChosenObjects::Artifact { size_bytes, .. }) => ratio(sizes.artifact_bytes, Some(size_bytes)),
+        // To know today's size of a mirror, all of it would have to be listed.
+        Some(ChosenObjects::Mirror { .. }) | None => 1.0,
     };
-    Growth {
-        database: ratio(sizes.backup_bytes, backup.map(|backup| backup.size_bytes)),
-        documents: ratio(sizes.document_bytes, documents),
-    }
+    Growth { database: ratio(sizes.backup_bytes, backup.map(|backup| backup.size_bytes)), documents }
 }
 
 fn ratio(today: Option<i64>, then: Option<u64>) -> f64 {
@@ -213,12 +266,57 @@ const KIB: i64 = 1 << 10;
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::store::StepPhase;
 
     #[test]
     fn what_is_not_known_has_not_grown() {
         let same = |today, then| (ratio(today, then) - 1.0).abs() < 1e-9;
         assert!(same(None, Some(5_000)) && same(Some(5_000), None) && same(Some(5_000), Some(10)));
         assert!((ratio(Some(30 << 20), Some(20 << 20)) - 1.5).abs() < 1e-9);
+    }
+
+    fn chose(output: &Value) -> StepRow {
+        StepRow {
+            step: Step::ChooseObjects.to_string(),
+            phase: StepPhase::Done,
+            attempt: 1,
+            done: 0,
+            total: None,
+            unit: None,
+            message: None,
+            output: Some(output.clone()),
+            spans: Vec::new(),
+            started_at: None,
+            heartbeat_at: None,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn documents_grow_as_the_kind_of_copy_does_that_the_drill_took() {
+        let sizes =
+            Sizes { document_bytes: Some(90 << 20), artifact_bytes: Some(30 << 20), ..Sizes::default() };
+        let artifact = chose(&json!({
+            "from": "artifact", "source": 0, "run": 1, "artifact": 2, "takenAt": "2026-11-01T00:00:00Z", "sizeBytes": 20 << 20,
+            "sha256": "", "objects": 1, "bytes": 40 << 20, "refused": [],
+        }));
+        let mirror = chose(&json!({
+            "from": "mirror", "source": 0, "takenAt": null, "objects": 1, "bytes": 10 << 20, "refused": [],
+        }));
+        assert!((growth(&[artifact], &sizes).documents - 1.5).abs() < 1e-9);
+        assert!((growth(&[mirror], &sizes).documents - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_prediction_stays_where_there_is_no_new_one() {
+        let old = Prediction { seconds: 7.0, ttl_seconds: 1.0, thaw_seconds: 0.0, longest_way: Vec::new() };
+        let status = json!({ "prediction": old });
+        let new = Prediction { seconds: 9.0, ..old.clone() };
+        assert_eq!(stays(Some(new.clone()), &status), Some(new));
+        assert_eq!(stays(None, &status), Some(old));
+        assert_eq!(stays(None, &json!({ "prediction": null })), None);
     }
 }

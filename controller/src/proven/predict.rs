@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::recovery::graph::Graph;
 use crate::recovery::step::Step;
-use crate::store::{SpanKind, StepRow};
+use crate::store::{Span, SpanKind, StepRow};
 
 /// How much more data there is than there was: 1 where there is as much.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,13 +23,16 @@ pub(super) struct Growth {
 }
 
 /// What a recovery would take.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Prediction {
     /// From the filing to `dns-ok`, in seconds.
     pub seconds: f64,
     /// Of which resolvers may hold the old answer, in seconds.
     pub ttl_seconds: f64,
+    /// Of which documents may thaw, in seconds, where the drill met them thawed.
+    #[serde(default)]
+    pub thaw_seconds: f64,
     /// The steps that follow each other on the longest way, with their seconds.
     pub longest_way: Vec<(String, f64)>,
 }
@@ -47,6 +50,8 @@ pub(super) struct Model<'a> {
     pub growth: Growth,
     /// For how long resolvers may hold the old names.
     pub ttl: Duration,
+    /// How long the documents may take to thaw; nothing where they lie warm.
+    pub thaw: Duration,
 }
 
 /// The longest way up to the end of a step.
@@ -68,7 +73,14 @@ impl Model<'_> {
             }
         }
         let Way { seconds, steps } = longest;
-        Some(Prediction { seconds, ttl_seconds: self.ttl.as_secs_f64(), longest_way: steps })
+        let thaw_seconds =
+            self.steps.iter().find(|row| row.step == Step::Refill.to_string()).map(|row| self.thaws(row));
+        Some(Prediction {
+            seconds,
+            ttl_seconds: self.ttl.as_secs_f64(),
+            thaw_seconds: thaw_seconds.unwrap_or_default(),
+            longest_way: steps,
+        })
     }
 
     fn way_to(&self, step: &Step, known: &mut HashMap<Step, Way>) -> Option<Way> {
@@ -106,10 +118,18 @@ impl Model<'_> {
     fn takes(&self, step: &Step) -> Option<f64> {
         let (began, ended) = self.times(step)?;
         let (took, spans) = (between(began, ended), &self.row(step)?.spans);
-        let moving = spans.iter().filter(|span| span.0 == SpanKind::Data).map(|span| between(span.1, span.2));
-        let moving = moving.sum::<f64>().min(took);
-        let ttl = if matches!(step, Step::Resolver(_)) { self.ttl.as_secs_f64() } else { 0.0 };
-        Some(took - moving + moving * self.growth.of(step) + ttl)
+        let moving = spent(spans, SpanKind::Data).min(took);
+        let more = match step {
+            Step::Resolver(_) => self.ttl.as_secs_f64(),
+            Step::Refill => self.thaws(self.row(step)?),
+            _ => 0.0,
+        };
+        Some(took - moving + moving * self.growth.of(step) + more)
+    }
+
+    /// What thaws stays so for a week: a drill that did not wait for it met what one before had thawed, and tells nothing of a recovery.
+    fn thaws(&self, refill: &StepRow) -> f64 {
+        if spent(&refill.spans, SpanKind::Provider) > 0.0 { 0.0 } else { self.thaw.as_secs_f64() }
     }
 }
 
@@ -123,6 +143,10 @@ impl Growth {
     }
 }
 
+fn spent(spans: &[Span], kind: SpanKind) -> f64 {
+    spans.iter().filter(|span| span.0 == kind).map(|span| between(span.1, span.2)).sum()
+}
+
 fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).to_std().unwrap_or_default().as_secs_f64()
 }
@@ -132,7 +156,7 @@ mod tests {
     use reprise_crds::{RecoveryPlan, Scope};
 
     use super::*;
-    use crate::store::{Span, StepPhase};
+    use crate::store::StepPhase;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("a date")
@@ -183,7 +207,8 @@ mod tests {
         let mut steps = drilled(&graph);
         change(&mut steps);
         let ttl = Duration::from_secs(ttl);
-        let model = Model { graph: &graph, steps: &steps, filed_at: at(0), growth, ttl };
+        let model =
+            Model { graph: &graph, steps: &steps, filed_at: at(0), growth, ttl, thaw: Duration::ZERO };
         model.predict().map(|prediction| prediction.seconds)
     }
 
@@ -216,6 +241,34 @@ mod tests {
     fn what_resolvers_remember_is_added_once() {
         let waits = predicted(SAME, 300, |_| {}).unwrap();
         assert!((waits - measured() - 300.0).abs() < 1e-9, "{waits}");
+    }
+
+    #[test]
+    fn a_thaw_that_the_drill_did_not_wait_for_is_added_and_one_that_it_measured_is_not() {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
+        let graph = Graph::compile(&plan, &Scope::default()).rehearsed();
+        let mut steps = drilled(&graph);
+        let day = Duration::from_hours(24);
+        let of = |steps: &[StepRow], thaw| {
+            Model { graph: &graph, steps, filed_at: at(0), growth: SAME, ttl: Duration::ZERO, thaw }
+                .predict()
+                .unwrap()
+        };
+        let (warm, cold) = (of(&steps, Duration::ZERO), of(&steps, day));
+        assert!(
+            cold.seconds > day.as_secs_f64() && cold.seconds < warm.seconds + day.as_secs_f64() + 1e-9,
+            "{cold:?}"
+        );
+        assert!((cold.thaw_seconds - day.as_secs_f64()).abs() < 1e-9, "{cold:?}");
+        let refill = steps.iter_mut().find(|row| row.step == Step::Refill.to_string()).unwrap();
+        let began = refill.started_at.unwrap();
+        refill.spans.push(Span(
+            SpanKind::Provider,
+            began + chrono::TimeDelta::seconds(5),
+            began + chrono::TimeDelta::seconds(9),
+        ));
+        assert_eq!(of(&steps, day), of(&steps, Duration::ZERO), "it is in the drill's own time");
     }
 
     #[test]

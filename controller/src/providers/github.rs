@@ -111,6 +111,11 @@ pub struct Runs {
     pub read: usize,
     /// Whether these are all that there are.
     pub all: bool,
+    /// When our token ends, which the vendor tells of those that do.
+    ///
+    /// Source: vendor's changelog, "Expiration of personal access tokens", and REST reference "Troubleshooting": header
+    /// `github-authentication-token-expiration`.
+    pub token_end: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
@@ -165,25 +170,13 @@ impl Github {
             let (answer, root): (Answer, RunsPage) = self.page(call, page).await?;
             found.read += root.workflow_runs.len();
             found.wanted.extend(root.workflow_runs.into_iter().filter(&wanted));
+            found.token_end = answer.header(TOKEN_END).and_then(token_end);
             found.all = !has_next(&answer);
             if found.all || found.wanted.len() >= enough {
                 break;
             }
         }
         Ok(found)
-    }
-
-    /// The newest page of [`Github::runs`], and when our token ends, which the vendor tells of those that do.
-    ///
-    /// Source: vendor's changelog, "Expiration of personal access tokens", and REST reference "Troubleshooting": header
-    /// `github-authentication-token-expiration`. Safe to repeat.
-    pub async fn newest_runs(
-        &self,
-        workflow: &str,
-    ) -> Result<(Vec<Run>, Option<DateTime<Utc>>), ProviderError> {
-        let call = self.call("runs.list", &["actions", "workflows", workflow, "runs"]);
-        let (answer, root): (Answer, RunsPage) = self.page(call, 1).await?;
-        Ok((root.workflow_runs, answer.header(TOKEN_END).and_then(token_end)))
     }
 
     /// `GET /repos/:r/actions/runs/:run/artifacts`, all pages.
@@ -266,7 +259,7 @@ fn limited<T>(result: Result<T, ProviderError>) -> Result<T, ProviderError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use axum::{Json, Router, http::HeaderMap, http::Uri, response::IntoResponse, routing::any};
     use serde_json::json;
 
@@ -276,7 +269,8 @@ mod tests {
         runtime::class::{Class, Classified as _},
     };
 
-    async fn client(router: Router) -> (Github, tokio::task::JoinSet<()>) {
+    /// A client of a server that answers so; it ends with the second value.
+    pub(crate) async fn client(router: Router) -> (Github, tokio::task::JoinSet<()>) {
         let (url, server) = serve(router).await;
         let token = Some(SecretString::from("t0ken"));
         let config = GithubConfig { url: url.replace("/v1", ""), repository: "agence/app".into(), token };
@@ -331,9 +325,9 @@ mod tests {
             (None, None),
         ] {
             let (github, _server) = client(Router::new().fallback(with(told))).await;
-            let (runs, end) = github.newest_runs("archive.yml").await.unwrap();
+            let runs = github.runs("archive.yml", 1, |_| true).await.unwrap();
             let read: Option<DateTime<Utc>> = read.map(|at| at.parse().unwrap());
-            assert_eq!((runs.len(), end), (0, read), "{told:?}");
+            assert_eq!((runs.read, runs.token_end), (0, read), "{told:?}");
         }
     }
 

@@ -91,11 +91,9 @@ async fn beat(ctx: &Ctx) -> StepError {
 }
 
 async fn flush(ctx: &Ctx) -> Result<()> {
-    if ctx.pulse.changed(ctx.tools.clock.now()).is_none() {
-        return Ok(());
-    }
+    let Some(moved) = ctx.pulse.changed() else { return Ok(()) };
     let row = row(ctx, StepPhase::Running, None, None);
-    match ctx.tools.store.heartbeat(&ctx.run.request, ctx.run.epoch, &row).await {
+    match ctx.tools.store.heartbeat(&ctx.run.request, ctx.run.epoch, &row, moved).await {
         Err(error) if error.class() == Class::Cancelled => Err(error.into()),
         // The work goes on: the next beat tells the same.
         Err(_) | Ok(()) => Ok(()),

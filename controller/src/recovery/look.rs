@@ -7,8 +7,38 @@ use futures::future::join_all;
 use super::error::{Result, StepError};
 use super::tools::Tools;
 use crate::providers::dns::NameServer;
-use crate::providers::probe::{ProbeError, Seen, Target};
+use crate::providers::probe::{ProbeError, Seen, Target, TlsFault};
 use crate::runtime::chain::Chain;
+
+/// Why a public name was not seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unseen {
+    /// In words.
+    pub why: String,
+    /// What is wrong with TLS, where that is why.
+    pub fault: Option<TlsFault>,
+}
+
+impl Unseen {
+    fn of(error: &ProbeError) -> Self {
+        let fault = match error {
+            ProbeError::Tls { fault, .. } => Some(fault.clone()),
+            _ => None,
+        };
+        Self { why: Chain(error).to_string(), fault }
+    }
+
+    fn has_expired(&self) -> bool {
+        matches!(self.fault, Some(TlsFault::Expired(_)))
+    }
+
+    fn silent(why: String) -> Self {
+        Self { why, fault: None }
+    }
+}
+
+/// What was seen at each address of a name.
+type Looked = std::result::Result<Vec<Seen>, Unseen>;
 
 impl Tools {
     /// Every address of `host` by the first resolver that knows any; empty where one says that there is none and no other knows better.
@@ -48,7 +78,12 @@ impl Tools {
     /// One look at `host` over HTTPS, at every address that any resolver tells: visitors are sent to each of them. `Err`: why there was no
     /// answer at one; the next look may have one.
     pub async fn look(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
-        self.look_at(host, host, path, true).await
+        Ok(self.look_at(host, host, path, true).await?.map_err(|unseen| unseen.why))
+    }
+
+    /// The same of the certificates that are shown at `host`: one that has expired is told from silence.
+    pub async fn look_for_certificates(&self, host: &str) -> Result<Looked> {
+        self.look_at(host, host, "/", true).await
     }
 
     /// One look at `host` over HTTPS at the addresses of `at`, whatever is told of `host` itself: where its name led before may still be
@@ -59,29 +94,23 @@ impl Tools {
         at: &str,
         path: &str,
     ) -> Result<std::result::Result<Vec<Seen>, String>> {
-        self.look_at(host, at, path, true).await
+        Ok(self.look_at(host, at, path, true).await?.map_err(|unseen| unseen.why))
     }
 
     /// One look at `host` over plain HTTP, at every address that any resolver tells.
     pub async fn look_plain(&self, host: &str, path: &str) -> Result<std::result::Result<Vec<Seen>, String>> {
-        self.look_at(host, host, path, false).await
+        Ok(self.look_at(host, host, path, false).await?.map_err(|unseen| unseen.why))
     }
 
-    async fn look_at(
-        &self,
-        host: &str,
-        at: &str,
-        path: &str,
-        tls: bool,
-    ) -> Result<std::result::Result<Vec<Seen>, String>> {
+    async fn look_at(&self, host: &str, at: &str, path: &str, tls: bool) -> Result<Looked> {
         let dev = &self.config.dev;
         let port = if tls { dev.https_port } else { dev.http_port };
         let addresses = match self.resolved(at, |_| false).await? {
             Ok(found) => routed(found.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
-            Err(why) => return Ok(Err(why)),
+            Err(why) => return Ok(Err(Unseen::silent(why))),
         };
         if addresses.is_empty() {
-            return Ok(Err(format!("{at} has no address yet")));
+            return Ok(Err(Unseen::silent(format!("{at} has no address yet"))));
         }
         let prober = self.prober();
         let looks = addresses.into_iter().map(|address| {
@@ -103,17 +132,20 @@ fn routed(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     if routed.is_empty() { addresses } else { routed }
 }
 
-/// What was seen at each address; why there was no answer at one, where there was none.
-fn all_of(looks: Vec<Result<Seen, ProbeError>>) -> Result<std::result::Result<Vec<Seen>, String>> {
-    let mut seen = Vec::with_capacity(looks.len());
+/// What was seen at each address; why there was no answer at one, where there was none. An expired certificate says more than silence.
+fn all_of(looks: Vec<std::result::Result<Seen, ProbeError>>) -> Result<Looked> {
+    let (mut seen, mut unseen) = (Vec::with_capacity(looks.len()), None::<Unseen>);
     for look in looks {
         match look {
             Ok(one) => seen.push(one),
             Err(ProbeError::Cancelled) => return Err(StepError::Stopped),
-            Err(error) => return Ok(Err(Chain(&error).to_string())),
+            Err(error) => {
+                let one = Unseen::of(&error);
+                unseen = unseen.filter(|known| known.has_expired() || !one.has_expired()).or(Some(one));
+            }
         }
     }
-    Ok(Ok(seen))
+    Ok(unseen.map_or(Ok(seen), Err))
 }
 
 #[cfg(test)]
@@ -128,6 +160,8 @@ mod tests {
     use crate::config::{Config, References};
     use crate::metrics::{Labels, Metrics};
     use crate::providers::http::HttpShared;
+    use crate::providers::probe::Prober;
+    use crate::providers::probe::tests::server_until;
     use crate::providers::{dns, probe};
     use crate::recovery::steps::probe::tests::answer;
     use crate::recovery::tools::Parts;
@@ -184,8 +218,24 @@ mod tests {
         let both = all_of(vec![Ok(answer(200, None)), Ok(answer(200, None))]).expect("it goes on");
         assert_eq!(both.map(|seen| seen.len()), Ok(2));
         let why = all_of(vec![Ok(answer(200, None)), Err(silent())]).expect("it goes on").expect_err("one");
-        assert!(why.contains("192.0.2.7"), "{why}");
+        assert!(why.why.contains("192.0.2.7"), "{why:?}");
+        assert_eq!(why.fault, None);
         assert!(all_of(vec![Err(ProbeError::Cancelled)]).is_err());
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_is_told_from_silence_with_its_date() {
+        let (address, pem, _server) = server_until("www.exemple.fr", 2025).await;
+        let prober = Prober::new(HttpShared { extra_ca_pem: Some(pem), ..HttpShared::default() });
+        let target = Target { name: "www.exemple.fr", address, tls: true, path: "/", host: None };
+        let silent = || ProbeError::Timeout { name: "a.test".into(), address: at("192.0.2.7:443") };
+        for looks in
+            [vec![Err(silent()), prober.look(&target).await], vec![prober.look(&target).await, Err(silent())]]
+        {
+            let unseen = all_of(looks).expect("it goes on").expect_err("it is refused");
+            let since = "2025-12-31T00:00:00Z".parse().ok();
+            assert_eq!(unseen.fault, Some(TlsFault::Expired(since)), "{}", unseen.why);
+        }
     }
 
     #[test]

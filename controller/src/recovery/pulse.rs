@@ -15,6 +15,8 @@ use crate::store::{Span, SpanKind};
 
 /// So many different words are signs of life. What has more to say counts, and tells its numbers.
 const WORDS: usize = 10_000;
+/// What moves without a number, and what is rightly waited for, is told no more often than this.
+const TOLD: Duration = Duration::from_secs(30);
 
 /// The pulse of one attempt at a step.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ struct State {
     /// What was said in this attempt, as hashes.
     said: HashSet<u64>,
     dirty: bool,
+    /// More than words since it was last told.
+    stirred: bool,
+    told: Instant,
 }
 
 /// What is known of a running step at one moment.
@@ -59,6 +64,8 @@ impl Pulse {
             patience: None,
             said: HashSet::new(),
             dirty: true,
+            stirred: false,
+            told: Instant::now(),
         };
         Self(Mutex::new(state))
     }
@@ -78,14 +85,16 @@ impl Pulse {
         let mut state = self.state();
         if (state.report.done, state.report.total) != (done, total) {
             state.moved = Instant::now();
-            state.dirty = true;
+            (state.dirty, state.stirred) = (true, true);
         }
         (state.report.done, state.report.total, state.report.unit) = (done, total, Some(unit));
     }
 
     /// Something moved that has no number of its own.
     pub fn moved(&self) {
-        self.state().moved = Instant::now();
+        let mut state = self.state();
+        state.moved = Instant::now();
+        state.stirred = true;
     }
 
     /// Silence is expected for `duration` from now (a TTL that has to run out): it is no stall.
@@ -110,10 +119,16 @@ impl Pulse {
         report
     }
 
-    /// The report if something changed since the last call of this function.
-    pub fn changed(&self, now: DateTime<Utc>) -> Option<Report> {
-        let dirty = std::mem::take(&mut self.state().dirty);
-        dirty.then(|| self.report(now))
+    /// Whether there is something to write down since the last call of this function, and if so, whether it is more than words: something
+    /// moved, or a wait of known length goes on.
+    pub fn changed(&self) -> Option<bool> {
+        let (mut state, now) = (self.state(), Instant::now());
+        let moves = state.stirred || state.patience.is_some_and(|until| until > now);
+        if !(state.dirty || moves && now - state.told >= TOLD) {
+            return None;
+        }
+        (state.dirty, state.stirred, state.told) = (false, false, now);
+        Some(moves)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -192,6 +207,26 @@ mod tests {
         assert_eq!(pulse.report(at(60)).message, "answers 503", "what is so now is told");
         pulse.doing(at(60), SpanKind::Provider, "answers 404");
         assert_eq!(pulse.silence(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn words_are_written_down_and_are_no_movement() {
+        let pulse = Pulse::new(at(0), Vec::new());
+        assert_eq!((pulse.changed(), pulse.changed()), (Some(false), None));
+        pulse.doing(at(1), SpanKind::Provider, "provisioning");
+        assert_eq!(pulse.changed(), Some(false));
+        pulse.progress(1, None, "objects");
+        assert_eq!((pulse.changed(), pulse.changed()), (Some(true), None));
+        // What has no number is told now and then.
+        pulse.moved();
+        assert_eq!(pulse.changed(), None);
+        tokio::time::advance(TOLD).await;
+        assert_eq!((pulse.changed(), pulse.changed()), (Some(true), None));
+        pulse.expect_silence(Duration::from_mins(5));
+        tokio::time::advance(TOLD).await;
+        assert_eq!(pulse.changed(), Some(true), "it is rightly waited for");
+        tokio::time::advance(Duration::from_mins(5)).await;
+        assert_eq!(pulse.changed(), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -117,6 +117,7 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
     }
     metrics.requests_are(&store.phases().await?);
     metrics.failures_are(&store.failures().await?);
+    metrics.movements_are(&store.movements().await?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The archive's records: a row a run, and what an unfinished run has copied.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
 
@@ -145,9 +145,9 @@ impl Store {
             .map_err(failed)
     }
 
-    /// An unfinished run goes on under another name.
+    /// An unfinished run goes on under another name, and lists its bucket again.
     pub async fn rename_archive(&self, id: i64, run: &str) -> Result<()> {
-        sqlx::query("UPDATE archives SET run = $2 WHERE id = $1")
+        sqlx::query("UPDATE archives SET run = $2, listed_at = clock_timestamp() WHERE id = $1")
             .bind(id)
             .bind(run)
             .execute(&self.pool)
@@ -278,8 +278,8 @@ impl Store {
     ) -> Result<()> {
         sqlx::query(
             "INSERT INTO archives (plan, run, started_at, phase, finished_at, objects, done_objects, bytes, changed_objects,
-                changed_bytes, duration_seconds, suspicious, manifest_sha256, status)
-             VALUES ($1, $2, $3, 'Complete', $4, $5, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (plan, run) DO NOTHING",
+                changed_bytes, duration_seconds, suspicious, manifest_sha256, status, listed_at)
+             VALUES ($1, $2, $3, 'Complete', $4, $5, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (plan, run) DO NOTHING",
         )
         .bind(plan)
         .bind(run)
@@ -293,6 +293,7 @@ impl Store {
         .bind(end.suspicious)
         .bind(&end.manifest_sha256)
         .bind(&end.record)
+        .bind(listed_at(run, started_at, end.finished_at))
         .execute(&self.pool)
         .await
         .map_err(StoreError::query("archive.found"))
@@ -356,6 +357,12 @@ impl Store {
 }
 
 /// A complete run of which nothing is known, for the tests of what is made of rows.
+/// When a run that another machine took listed its bucket: a run is named by that, unless a clock was wrong.
+fn listed_at(run: &str, began: DateTime<Utc>, ended: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let named = NaiveDateTime::parse_from_str(run.get(..16)?, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
+    (began < named && named <= ended).then_some(named)
+}
+
 #[cfg(test)]
 pub(crate) fn a_row(run: &str) -> ArchiveRow {
     ArchiveRow {

@@ -172,6 +172,21 @@ impl Store {
         row.as_ref().map(RequestRow::read).transpose()
     }
 
+    /// The newest drills of `plan` that succeeded, at most so many, newest first. Those of a time to come are last.
+    pub async fn good_drills(&self, plan: &str, most: i64) -> Result<Vec<RequestRow>> {
+        let statement = format!(
+            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND phase = 'Succeeded'
+             ORDER BY coalesce(finished_at <= clock_timestamp() + interval '5 minutes', false) DESC, finished_at DESC NULLS LAST LIMIT $2"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(plan)
+            .bind(most)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("request.drills"))?;
+        rows.iter().map(RequestRow::read).collect()
+    }
+
     /// The name of a recovery that is at work, of whichever plan, if there is one. Drills are none.
     pub async fn recovery_running(&self) -> Result<Option<String>> {
         sqlx::query_scalar(
@@ -285,6 +300,21 @@ impl Store {
         .map_err(StoreError::query("request.failures"))
     }
 
+    /// When anything last moved in the open request of each plan that has stood still for longest, for the metrics. What waits for a person,
+    /// who is told by another alert, is none.
+    pub async fn movements(&self) -> Result<Vec<(String, DateTime<Utc>)>> {
+        sqlx::query_as(
+            "SELECT plan, min(moved) FROM (
+                SELECT plan, greatest(created_at, started_at, retry_requested_at, deletion_requested_at, approved_at,
+                    (SELECT max(greatest(moved_at, CASE WHEN phase = 'Done' THEN finished_at END)) FROM recovery_steps WHERE request = name)) AS moved
+                FROM recovery_requests WHERE phase IN ('Pending', 'Running', 'TearingDown')
+             ) AS open GROUP BY plan",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.movements"))
+    }
+
     /// The number of requests in each phase, for the metrics.
     pub async fn phases(&self) -> Result<Vec<(String, i64)>> {
         sqlx::query_as("SELECT phase, count(*) FROM recovery_requests GROUP BY phase")
@@ -293,3 +323,6 @@ impl Store {
             .map_err(StoreError::query("request.phases"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,16 +113,18 @@ impl Store {
         self.write(request, epoch, "step.begin", statement).await
     }
 
-    /// Records a sign of life of a running step.
-    pub async fn heartbeat(&self, request: &str, epoch: Epoch, beat: &StepRow) -> Result<()> {
-        let statement = sqlx::query("UPDATE recovery_steps SET done = $3, total = $4, unit = $5, message = $6, spans = $7, heartbeat_at = clock_timestamp()
+    /// Records a sign of life of a running step; `moved`: it is more than words.
+    pub async fn heartbeat(&self, request: &str, epoch: Epoch, beat: &StepRow, moved: bool) -> Result<()> {
+        let statement = sqlx::query("UPDATE recovery_steps SET done = $3, total = $4, unit = $5, message = $6, spans = $7, heartbeat_at = clock_timestamp(),
+                moved_at = CASE WHEN $8 THEN clock_timestamp() ELSE moved_at END
             WHERE request = $1 AND step = $2 AND phase = 'Running'").bind(request.to_owned())
                 .bind(beat.step.clone())
                 .bind(beat.done)
                 .bind(beat.total)
                 .bind(beat.unit.clone())
                 .bind(beat.message.clone())
-                .bind(Json(beat.spans.clone()));
+                .bind(Json(beat.spans.clone()))
+                .bind(moved);
         self.write(request, epoch, "step.heartbeat", statement).await
     }
 

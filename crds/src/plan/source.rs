@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{SecretRef, Setting};
+use crate::text::{Period, SecretRef, Setting};
 
 /// The production estate: its database and every copy of its documents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +79,16 @@ pub struct ArtifactSource {
     pub branch: String,
     /// The artifact's name, for example `s3_production`.
     pub name: Setting,
+    /// The age at which the newest one that can be had is stale. Default: `8d`.
+    #[serde(default = "stale")]
+    pub max_age: Period,
+}
+
+/// The age at which an artifact is stale whose plan does not say: the job runs once a week.
+pub const ARTIFACT_STALE: Period = Period::seconds(8 * 24 * 3_600);
+
+fn stale() -> Period {
+    ARTIFACT_STALE
 }
 
 fn main() -> String {

@@ -3,7 +3,7 @@
 use super::{names, settings};
 use crate::plan::{ArtifactSource, MirrorSource, ObjectSource, RecoveryPlanSpec, SourceBucket};
 use crate::problem::{At, Report};
-use crate::text::Setting;
+use crate::text::{Period, Setting};
 
 pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     let (source, at) = (&plan.source, at.member("source"));
@@ -48,13 +48,16 @@ fn object_source(object: &ObjectSource, has_archive: bool, at: &At, report: &mut
             "describe it at spec.archive",
         );
     }
-    if let Some(ArtifactSource { repository, workflow, branch, name }) = &object.artifact {
+    if let Some(ArtifactSource { repository, workflow, branch, name, max_age }) = &object.artifact {
         let at = at.member("artifact");
         settings::check(repository, settings::github_repository, &at.member("repository"), report);
         settings::check(workflow, settings::word, &at.member("workflow"), report);
         settings::check(name, |_| None, &at.member("name"), report);
         if let Some(wrong) = settings::git_ref(branch) {
             report.add(&at.member("branch"), wrong);
+        }
+        if *max_age == Period::seconds(0) {
+            report.add(&at.member("maxAge"), "must be more than nothing");
         }
     }
     if let Some(MirrorSource { endpoint, bucket, region, prefix, .. }) = &object.mirror {

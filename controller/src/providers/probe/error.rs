@@ -2,7 +2,9 @@
 
 use std::{fmt, io, net::SocketAddr};
 
+use chrono::{DateTime, Utc};
 use rustls::CertificateError;
+use rustls::pki_types::UnixTime;
 
 use super::Target;
 use crate::runtime::class::{Class, Classified};
@@ -14,8 +16,8 @@ pub enum TlsFault {
     WrongName,
     /// Nobody we trust issued it.
     UnknownIssuer,
-    /// No longer good.
-    Expired,
+    /// No longer good, since then, where that is told.
+    Expired(Option<DateTime<Utc>>),
     /// Not yet good.
     NotYetValid,
     /// The server refused our greeting: it may not know the name.
@@ -29,7 +31,7 @@ impl fmt::Display for TlsFault {
         f.write_str(match self {
             Self::WrongName => "its certificate is for another name",
             Self::UnknownIssuer => "its certificate is from an unknown issuer",
-            Self::Expired => "its certificate has expired",
+            Self::Expired(_) => "its certificate has expired",
             Self::NotYetValid => "its certificate is not valid yet",
             Self::Alert => "it refuses the connection for this name",
             Self::Other => "its TLS is not acceptable",
@@ -147,6 +149,10 @@ fn tls_fault(error: &reqwest::Error) -> Option<TlsFault> {
     None
 }
 
+fn date(time: UnixTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(i64::try_from(time.as_secs()).ok()?, 0)
+}
+
 fn fault(error: &rustls::Error) -> TlsFault {
     match error {
         rustls::Error::InvalidCertificate(reason) => match reason {
@@ -154,7 +160,8 @@ fn fault(error: &rustls::Error) -> TlsFault {
                 TlsFault::WrongName
             }
             CertificateError::UnknownIssuer => TlsFault::UnknownIssuer,
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsFault::Expired,
+            CertificateError::Expired => TlsFault::Expired(None),
+            CertificateError::ExpiredContext { not_after, .. } => TlsFault::Expired(date(*not_after)),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 TlsFault::NotYetValid
             }

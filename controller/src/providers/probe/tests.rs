@@ -14,12 +14,19 @@ use super::*;
 
 /// A server whose certificate names `name`, its authority as PEM; it answers with the `Host` that it was given.
 pub(crate) async fn server(name: &str) -> (SocketAddr, Vec<u8>, JoinSet<()>) {
+    server_until(name, 4096).await
+}
+
+/// The same; its certificate ends with this year.
+pub(crate) async fn server_until(name: &str, year: i32) -> (SocketAddr, Vec<u8>, JoinSet<()>) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(rcgen::DnType::CommonName, "Test Authority");
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    leaf.not_after = rcgen::date_time_ymd(year, 12, 31);
+    let leaf = leaf.signed_by(&key, &authority).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -85,6 +92,9 @@ async fn faults_of_tls_are_told_apart() {
     assert_eq!(fault(wrong), TlsFault::WrongName);
     let unknown = prober(None).look(&target("default.platform.io", address)).await;
     assert_eq!(fault(unknown), TlsFault::UnknownIssuer);
+    let (address, pem, _server) = server_until("www.exemple.fr", 2025).await;
+    let expired = prober(Some(pem)).look(&target("www.exemple.fr", address)).await;
+    assert_eq!(fault(expired), TlsFault::Expired("2025-12-31T00:00:00Z".parse().ok()));
 }
 
 #[tokio::test]

@@ -173,6 +173,12 @@ pub(crate) fn obstacle(
     decide(&Rules { domain, target, ttl: 0, existing, expected }, seen).err()
 }
 
+/// For how many seconds resolvers may remember what a name was before a recovery switches it.
+pub(crate) fn remembered(seen: &[Record]) -> u64 {
+    let alias = seen.iter().find(|record| record.kind == "CNAME");
+    alias.and_then(|record| record.ttl).map_or(NEGATIVE_TTL, u64::from)
+}
+
 /// Whether a record of this type cannot stand beside a CNAME of the same name.
 fn clashes(kind: &str) -> bool {
     !matches!(kind, "SOA" | "NS")
@@ -250,6 +256,12 @@ mod tests {
         assert!(!stops(ExistingRecord::Refuse, &[made_by_the_provider]));
         assert!(stops(ExistingRecord::Replace, &[record("A", "192.0.2.1")]));
         assert!(!stops(ExistingRecord::Refuse, &[]));
+    }
+
+    #[test]
+    fn a_name_is_remembered_for_its_own_time_and_one_that_is_not_there_for_an_hour() {
+        let old = Record { ttl: Some(86_400), ..record("CNAME", "apilos-siap.osc-fr1.scalingo.test") };
+        assert_eq!((remembered(&[old]), remembered(&[])), (86_400, 3_600));
     }
 
     #[test]

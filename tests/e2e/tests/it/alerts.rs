@@ -150,7 +150,7 @@ async fn a_stale_archive_is_notified_in_time_and_not_before() {
             depot.source.put(PRODUCTION, "a", super::archive::body("a")).await;
             let record = depot.take().await;
             let taken: DateTime<Utc> =
-                record["finished_at"].as_str().and_then(|at| at.parse().ok()).expect("a date");
+                record["started_at"].as_str().and_then(|at| at.parse().ok()).expect("a date");
             let told = timeout(LIMIT + SCRAPE + IN_TIME, inbox.first("RepriseArchiveStale")).await;
             let told = told.expect("a notification in time");
             let age = (Utc::now() - taken).to_std().expect("it is past");

@@ -2,7 +2,7 @@
 
 use reprise_e2e::plan::{DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
-use reprise_e2e::stage::{self, Stage, play};
+use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use serde_json::{Value, json};
 
@@ -59,12 +59,9 @@ async fn becomes(stage: &Stage, series: &str, wanted: f64) {
     assert!(told.is_some(), "{series} was never {wanted}: {}", stage.daemon.run(&["get", "plans"]).await);
 }
 
-/// For how long resolvers remember a name, in seconds: short, as a drill's names are new to them and it does not wait for that.
-const TTL: u32 = 60;
-
 /// The plan whose drills are proven, predicted and changed.
 fn plan() -> Plan {
-    Plan::example().with("ttl: 300", &format!("ttl: {TTL}"))
+    Plan::example()
 }
 
 const PREDICTED: &str = "reprise_predicted_rto_seconds{plan=\"apilos\"}";
@@ -77,11 +74,12 @@ async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
     let mut told = Vec::new();
     for name in ["the-next", "the-third", "the-fourth"] {
         let predicted = stage.daemon.metric(PREDICTED).await.expect("a prediction");
+        let ttl = described(stage).await["status"]["prediction"]["ttlSeconds"].as_f64().expect("a TTL");
         let next = file_as(stage, name).await;
         let status = stage.daemon.records().succeeded(&next).await.status;
         let measured = status["rto"]["totalSeconds"].as_f64().expect("a time");
-        // A recovery waits for resolvers too, as long as the certificate does not take longer.
-        let with_ttl = measured + f64::from(TTL) / f64::from(stage::SPEED);
+        // A recovery waits for resolvers too, as long as the certificate does not take longer; a drill's names are new to them.
+        let with_ttl = measured + ttl;
         told.push(format!(
             "{predicted} s were predicted of {measured} s, or {with_ttl} s with what resolvers remember"
         ));
@@ -92,6 +90,41 @@ async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
         assert!(poll(newer).await.is_some(), "{name} changed no prediction");
     }
     panic!("{told:#?}");
+}
+
+async fn described(stage: &Stage) -> Value {
+    serde_json::from_str(&stage.daemon.run(&["describe", "apilos", "-o", "json"]).await).expect("JSON")
+}
+
+/// What each drill took is the plan's own, the newest first, and the newest is a metric.
+async fn the_trend_is_kept(stage: &Stage, last: &str) {
+    let told = described(stage).await;
+    let drills = told["drills"].as_array().expect("drills");
+    assert_eq!(drills.first().map(|drill| &drill["name"]), Some(&json!(last)), "{drills:?}");
+    assert_eq!(drills.last().map(|drill| &drill["name"]), Some(&json!("rehearsal")), "{drills:?}");
+    let took = drills[0]["rto"]["totalSeconds"].as_f64().expect("a time");
+    becomes(stage, "reprise_drill_duration_seconds{plan=\"apilos\"}", took).await;
+    let page = stage.daemon.run(&["describe", "apilos"]).await;
+    assert!(page.contains("Drills that succeeded") && page.contains(last), "{page}");
+}
+
+/// The daemon looks by itself what a recovery would need, for as long as none is at work.
+async fn nobody_has_to_ask_for_a_preflight(stage: &Stage) {
+    let looked = poll(async || {
+        let score = stage.daemon.metric("reprise_preflight_score{plan=\"apilos\"}").await;
+        score.filter(|score| (0.0..=1.0).contains(score))
+    });
+    let score = looked.await.expect("a preflight");
+    let kept = &described(stage).await["status"];
+    let (good, of) = (&kept["preflight"]["score"]["good"], &kept["preflight"]["score"]["of"]);
+    let share = good.as_f64().zip(of.as_f64()).map(|(good, of)| good / of).expect("a score");
+    assert!(share > 0.5 && (share - score).abs() < 1.0, "{score}: {kept}");
+    // What it saw at the code host and at the DNS provider is on record.
+    assert!(kept["namesTtlSeconds"].as_u64() > Some(0), "{kept}");
+    let artifact = stage.daemon.metric("reprise_artifact_timestamp_seconds{plan=\"apilos\"}").await;
+    let looked = "reprise_freshness_looked_timestamp_seconds{plan=\"apilos\",what=\"artifact\"}";
+    let artifacts = stage.daemon.metric(looked).await;
+    assert!(artifact.is_some() && artifacts > artifact, "{artifact:?}, {artifacts:?}");
 }
 
 /// Another plan is not proven; and what was drilled is held against what was asked for then.
@@ -141,6 +174,8 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         nothing_is_left(stage, &request, &before).await;
         let last = proves_the_plan_and_predicts_the_next(stage).await;
         assert_eq!(standing(stage), before);
+        the_trend_is_kept(stage, last).await;
+        nobody_has_to_ask_for_a_preflight(stage).await;
         a_change_ends_the_proof_and_judges_nothing_anew(stage, last).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));

@@ -19,15 +19,26 @@ const THAW: Duration = Duration::from_hours(24);
 
 pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: String) -> Result<Refilled> {
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
-    ctx.doing(SpanKind::Data, format!("bringing documents back from archive run {run}"));
-    let (pulse, day) = (Arc::clone(&ctx.pulse), ctx.tools.clock.scaled(THAW));
+    let bringing = format!("bringing documents back from archive run {run}");
+    ctx.doing(SpanKind::Data, bringing.clone());
+    let (pulse, clock, day) = (Arc::clone(&ctx.pulse), ctx.tools.clock.clone(), ctx.tools.clock.scaled(THAW));
     if archiver.vault.is_cold() {
         pulse.expect_silence(day);
     }
     let progress = move |stage, done, total| match stage {
         // What was not to be expected by the plan is seen when it is met.
-        Stage::Thawing => pulse.expect_silence(day),
-        Stage::Copying => pulse.progress(done, Some(total), "objects"),
+        Stage::Thawing => {
+            pulse.doing(
+                clock.now(),
+                SpanKind::Provider,
+                "the archive's contents are thawing (minutes to a day)",
+            );
+            pulse.expect_silence(day);
+        }
+        Stage::Copying => {
+            pulse.doing(clock.now(), SpanKind::Data, bringing.clone());
+            pulse.progress(done, Some(total), "objects");
+        }
         Stage::Passing => pulse.moved(),
     };
     let order = RestoreOrder {

@@ -16,12 +16,13 @@ fn weekly() -> String {
 /// What was due and what became of it.
 const RUNS: &str = "SELECT state || ': ' || coalesce(message, '') FROM scheduled_runs ORDER BY due_at";
 /// What the metrics say that must not change while nothing happens.
-const LASTING: [&str; 7] = [
+const LASTING: [&str; 8] = [
     "reprise_archive_objects",
     "reprise_archive_bytes",
     "reprise_archive_changed_bytes",
     "reprise_archive_duration_seconds",
     "reprise_archive_timestamp_seconds",
+    "reprise_verified_archive_timestamp_seconds",
     "reprise_archive_verified_timestamp_seconds",
     "reprise_archive_suspicious",
 ];
