@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Site, site, tarball, until};
+use crate::paas::work::demolish;
 use crate::world::Fault;
 use crate::world::faults::Rule;
 
@@ -100,8 +101,14 @@ async fn a_deployment_does_not_reach_a_later_app_of_the_same_name() {
     site.paas.seed_app(&site.user, name).unwrap();
     let whole = site.upload(tarball(&[("root/Procfile", "worker: sleep 600\n")])).await;
     site.deploy(name, &whole).await;
-    let path = format!("/v1/apps/{name}?current_name={name}");
-    assert_eq!(site.call("DELETE", &path, serde_json::Value::Null).await.0, 204);
+    // As the loss of the account takes it away: a call would be refused while it deploys.
+    let remains = {
+        let mut state = site.paas.state();
+        let place = state.apps.iter().position(|app| app.name == name).unwrap();
+        let app = state.apps.remove(place);
+        demolish::detach(&site.paas, app)
+    };
+    demolish::app(&site.paas, remains);
     assert_eq!(site.post("/v1/apps", json!({"app": {"name": name}})).await.0, 201);
     let broken = site.upload(b"this is no gzip".to_vec()).await;
     site.deploy(name, &broken).await;
