@@ -28,6 +28,7 @@ mod lease;
 mod ledger;
 mod plans;
 mod preflight;
+mod prune;
 mod requests;
 mod schedule;
 pub mod snapshot;
