@@ -225,7 +225,7 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
     let wholes: HashMap<i64, &Relation> =
         tables.iter().filter(|table| table.kind == "p").map(|whole| (whole.oid, whole)).collect();
     let mut rows: BTreeMap<_, u64> = wholes.values().map(|whole| (whole.name.clone(), 0)).collect();
-    for (done, table) in (1..).zip(&tables) {
+    for (done, table) in (0..).zip(&tables) {
         progress(done, total);
         if table.kind == "p" {
             continue;
@@ -243,6 +243,7 @@ async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Ro
             *rows.entry(whole.name.clone()).or_default() += count;
         }
     }
+    progress(total, total);
     let of = |wanted: fn(&Relation) -> bool| {
         tables.iter().filter(|table| wanted(table)).map(|table| table.name.clone()).collect()
     };
