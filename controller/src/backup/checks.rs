@@ -103,7 +103,7 @@ pub async fn analyze(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Re
             // It takes the locks of all partitions at once. The plans of questions to the whole are worse without its statistics, and that is all.
             Err(sqlx::Error::Database(error))
                 if partitioned && error.code().as_deref() == Some(OUT_OF_MEMORY) => {}
-            analyzed => drop(analyzed.map_err(failed("analyze a table"))?),
+            analyzed => analyzed.map(drop).map_err(failed("analyze a table"))?,
         }
         progress(done, total);
     }
