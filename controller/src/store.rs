@@ -20,6 +20,7 @@ mod archive_marks;
 mod archive_pending;
 mod archive_turns;
 mod archives;
+mod counts;
 mod dumps;
 pub mod embedded;
 mod events;

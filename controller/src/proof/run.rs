@@ -246,6 +246,9 @@ impl Prover<'_> {
     ) -> Result<Taken, ProofError> {
         tracing::info!(plan = self.plan, backup = known.label(), why = ?why, "taking up a backup");
         let began = Instant::now();
+        // All that is known of it, which the list does not hold.
+        let counts = self.tools.store.counts_of(self.plan, &known.backup).await?;
+        let known = &Verdict { counts, ..known.clone() };
         server.clear().await?;
         let look = async {
             match self.climb(bench, server, known, stop).await {

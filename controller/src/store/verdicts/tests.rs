@@ -236,6 +236,8 @@ async fn rows_of_tables_are_read_where_they_are_asked_for_alone() {
     let questions_sha256 = Some("q".to_owned());
     let fact = Verdict { counts: counts.clone(), questions_sha256, ..verdict("a", Rung::Asserted, 0) };
     store.record_verdict("apilos", &fact).await.unwrap();
+    assert_eq!(store.counts_of("apilos", "a").await.unwrap(), counts);
+    assert_eq!(store.counts_of("apilos", "b").await.unwrap(), None);
     let known = store.verdicts("apilos").await.unwrap().swap_remove(0);
     assert_eq!((known.counts.as_ref(), known.questions_sha256.as_deref()), (None, Some("q")));
     // What is written from there leaves them as they are.
