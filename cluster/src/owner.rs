@@ -29,7 +29,14 @@ pub(crate) const ENDINGS: [(Signal, Duration); 3] = [
 /// Proof that no other process uses the folder; the kernel ends it with our process, however that ends.
 #[derive(Debug)]
 pub(crate) struct Owner {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Owner {
+    /// Said aloud: a program that another thread of ours is just starting has the file as well, until it is one of its own.
+    fn drop(&mut self) {
+        self.lock.unlock().ok();
+    }
 }
 
 impl Owner {
@@ -42,7 +49,7 @@ impl Owner {
         match lock.try_lock() {
             Ok(()) => {
                 write_pid(&mut lock).map_err(io("write", &path))?;
-                Ok(Self { _lock: lock })
+                Ok(Self { lock })
             }
             Err(TryLockError::WouldBlock) => {
                 Err(ClusterError::Owned { dir: dir.to_owned(), holder: read_pid(&mut lock) })
@@ -138,6 +145,16 @@ mod tests {
         assert_eq!(holder, &std::process::id().to_string());
         drop(first);
         Owner::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_was_let_go_is_free_though_a_child_has_the_file_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Owner::take(dir.path()).unwrap();
+        let of_a_child = first.lock.try_clone().unwrap();
+        drop(first);
+        Owner::take(dir.path()).unwrap();
+        drop(of_a_child);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ pub mod checks;
 pub mod contents;
 pub mod doubt;
 #[cfg(test)]
-mod lab;
+pub(crate) mod lab;
 pub mod ladder;
 pub mod majors;
 pub mod objects;

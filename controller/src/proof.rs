@@ -12,6 +12,7 @@
 mod bench;
 mod disk;
 mod error;
+mod forget;
 mod learnt;
 mod pick;
 mod policy;

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use crate::archive::folder::{Folder, Purpose};
 use crate::archive::manifest::lines;
 use crate::archive::{ArchiveError, Archiver};
-use crate::backup::checks::all_rows;
+use crate::backup::checks::{all_rows, quiet};
 use crate::runtime::class::{Class, Classified};
 use crate::store::TruthRow;
 pub use merge::Truth;
@@ -28,6 +28,13 @@ pub enum TruthError {
     /// The archive did not give the manifest.
     #[error("reading the manifest of the archive run")]
     Manifest(#[from] ArchiveError),
+}
+
+impl TruthError {
+    /// A view of the database's own may say what it likes of a row.
+    fn keys(error: sqlx::Error) -> Self {
+        Self::Keys(quiet(error))
+    }
 }
 
 impl Classified for TruthError {
@@ -54,23 +61,25 @@ pub async fn compare(
     let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
     let statement = statement(columns);
     // A view may call whatever it likes: here it only reads.
-    let mut reading = all_rows(connection).await.map_err(TruthError::Keys)?;
+    let mut reading = all_rows(connection).await.map_err(TruthError::keys)?;
     let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
-    let merged = merge::merge(rows.map_err(TruthError::Keys).boxed(), lines(manifest), prefixes).await;
-    reading.rollback().await.map_err(TruthError::Keys)?;
+    let merged = merge::merge(rows.map_err(TruthError::keys).boxed(), lines(manifest), prefixes).await;
+    reading.rollback().await.map_err(TruthError::keys)?;
     merged
 }
 
-/// All keys in the order of their bytes, each with the number of its rows.
+/// All keys in the order of their bytes, each with the number of its rows. They are compared by their bytes throughout: the columns may have
+/// collations of their own, each another one, or one that takes two keys for the same.
 fn statement(columns: &[ObjectKeys]) -> String {
     let each = columns.iter().map(|one| {
         let (schema, table) = one.table.split_once('.').unwrap_or(("public", &one.table));
         let (from, column) = (format!("{}.{}", quoted(schema), quoted(table)), quoted(&one.column));
         let prefix = one.prefix.replace('\'', "''");
-        format!("SELECT '{prefix}'::text || {column}::text AS key FROM {from} WHERE {column}::text <> ''")
+        let key = format!("{column}::text COLLATE \"C\"");
+        format!("SELECT '{prefix}'::text || {key} AS key FROM {from} WHERE {key} <> ''")
     });
     let all = each.collect::<Vec<_>>().join(" UNION ALL ");
-    format!("SELECT key, count(*) FROM ({all}) AS keys GROUP BY key ORDER BY key COLLATE \"C\"")
+    format!("SELECT key, count(*) FROM ({all}) AS keys GROUP BY key ORDER BY key")
 }
 
 fn quoted(name: &str) -> String {
@@ -108,6 +117,25 @@ mod tests {
             ["3", "4", "2", "1"],
             "an older one loses more than it saves"
         );
+    }
+
+    #[tokio::test]
+    async fn keys_are_compared_by_their_bytes_whatever_the_collations_of_their_columns() {
+        let lab = crate::backup::lab::lab().await;
+        let collated = "
+            CREATE COLLATION public.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+            CREATE TABLE public.a (k text COLLATE public.ci); INSERT INTO public.a VALUES ('Été.pdf'), ('été.pdf');
+            CREATE TABLE public.b (k text COLLATE \"POSIX\"); INSERT INTO public.b VALUES ('zoo.pdf'), ('été.pdf'), ('');";
+        let mut source = lab.connect(&lab.source(collated).await).await;
+        let keys = |table: &str, prefix: &str| ObjectKeys {
+            table: format!("public.{table}"),
+            column: "k".into(),
+            prefix: prefix.into(),
+        };
+        let asked = AssertSqlSafe(statement(&[keys("a", ""), keys("b", "")]));
+        let found: Vec<(String, i64)> = sqlx::query_as(asked).fetch_all(&mut source).await.expect("the keys");
+        let found: Vec<(&str, i64)> = found.iter().map(|(key, rows)| (key.as_str(), *rows)).collect();
+        assert_eq!(found, [("zoo.pdf", 1), ("Été.pdf", 1), ("été.pdf", 2)]);
     }
 
     #[test]

@@ -63,16 +63,16 @@ SELECT lo_from_bytea(0, decode(repeat('00ff17', 20000), 'hex'));
 SELECT lo_from_bytea(0, 'bonjour');
 "#;
 
-pub(super) struct Lab {
+pub(crate) struct Lab {
     cluster: Cluster,
-    pub(super) tools: PgTools,
+    pub(crate) tools: PgTools,
     bin: PathBuf,
-    pub(super) folder: TempDir,
+    pub(crate) folder: TempDir,
     next: AtomicU32,
 }
 
 /// The server in use, or a new one. The last test that lets go of it ends it.
-pub(super) async fn lab() -> Arc<Lab> {
+pub(crate) async fn lab() -> Arc<Lab> {
     static SHARED: Mutex<Weak<Lab>> = Mutex::const_new(Weak::new());
     let mut shared = SHARED.lock().await;
     if let Some(lab) = shared.upgrade() {
@@ -93,30 +93,35 @@ impl Lab {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) async fn connect(&self, database: &str) -> PgConnection {
+    pub(crate) async fn connect(&self, database: &str) -> PgConnection {
         PgConnection::connect(&self.cluster.url(database)).await.expect("a connection")
     }
 
-    pub(super) async fn execute(&self, database: &str, sql: &str) {
+    pub(crate) async fn execute(&self, database: &str, sql: &str) {
         let mut connection = self.connect(database).await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.expect(sql);
     }
 
     /// A database filled with `sql`, owned by the superuser, and its name.
-    pub(super) async fn source(&self, sql: &str) -> String {
+    pub(crate) async fn source(&self, sql: &str) -> String {
+        self.source_in("", sql).await
+    }
+
+    /// The same, with more behind `CREATE DATABASE`.
+    pub(crate) async fn source_in(&self, options: &str, sql: &str) -> String {
         let name = format!("source_{}", self.number());
-        self.execute("postgres", &format!("CREATE DATABASE {name}")).await;
+        self.execute("postgres", &format!("CREATE DATABASE {name} {options}")).await;
         self.execute(&name, sql).await;
         name
     }
 
     /// The small estate.
-    pub(super) async fn shop(&self) -> String {
+    pub(crate) async fn shop(&self) -> String {
         self.source(SHOP).await
     }
 
     /// An empty database with an ordinary owner, as a platform hands it out.
-    pub(super) async fn target(&self) -> Target {
+    pub(crate) async fn target(&self) -> Target {
         let name = format!("target_{}", self.number());
         let password = PASSWORD.replace('\'', "''");
         self.execute("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'")).await;
@@ -131,13 +136,13 @@ impl Lab {
     }
 
     /// The same database as its server's superuser.
-    pub(super) fn superuser(&self, target: &Target) -> Target {
+    pub(crate) fn superuser(&self, target: &Target) -> Target {
         let user = self.cluster.superuser().to_owned();
         Target { user, password: SecretString::default(), ..target.clone() }
     }
 
     /// A connection of the target's owner.
-    pub(super) async fn owner(&self, target: &Target) -> PgConnection {
+    pub(crate) async fn owner(&self, target: &Target) -> PgConnection {
         let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
             .socket(&target.socket_dir)
             .port(target.port)
@@ -148,7 +153,7 @@ impl Lab {
     }
 
     /// Dumps a database in custom format with further options.
-    pub(super) fn dump(&self, database: &str, options: &[&str]) -> PathBuf {
+    pub(crate) fn dump(&self, database: &str, options: &[&str]) -> PathBuf {
         let file = self.folder.path().join(format!("dump_{}", self.number()));
         let output = Command::new(self.bin.join("pg_dump"))
             .args(["-Fc", "-d", &self.cluster.url(database), "-f"])
@@ -161,7 +166,7 @@ impl Lab {
     }
 
     /// What is in a dump.
-    pub(super) async fn contents(&self, file: &Path) -> (Toc, Counts) {
+    pub(crate) async fn contents(&self, file: &Path) -> (Toc, Counts) {
         let toc = read_toc(&self.tools, file).await.expect("a table of contents");
         let counts = read_all(&self.tools, file, &toc, |_| {}).await.expect("its data");
         (toc, counts)

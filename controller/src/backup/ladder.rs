@@ -9,11 +9,14 @@
 mod extensions;
 mod halt;
 mod lacking;
+mod locale;
 mod look;
+mod patience;
 mod recorded;
 mod roles;
 mod seal;
 mod server;
+mod session;
 
 use std::fs::File;
 use std::path::Path;
@@ -21,28 +24,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use secrecy::ExposeSecret as _;
-use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use halt::Halt;
+pub use locale::Locale;
 use look::{Inside, Look};
+use patience::PATIENCE;
 pub use recorded::{Fall, Previous, Recorded, Rows, rows_document, rows_of, rows_of_document};
 pub use seal::Seal;
 pub use server::Majors;
+pub(crate) use session::connect;
+use session::quoted;
 
 use super::PgTools;
 use super::accounting::{Account, account};
 use super::archive::{Expect, Received, receive_and_hand_on};
 use super::checks::{
-    CheckError, Code, DataCheck, Finding, MigrationLevel, Severity, Structure, analyze, applied_migrations,
-    compare, compare_migrations, occupancy, run_data_checks, undumped,
+    Code, DataCheck, Finding, MigrationLevel, Severity, Structure, analyze, applied_migrations, compare,
+    compare_migrations, occupancy, run_data_checks, undumped,
 };
 use super::contents::{Counts, EarlyReading, early_counts, read_all};
 use super::refusal::BodyError;
-use super::restore::{Order, Selection, Target, restore};
+use super::restore::{Order, Selection, Target};
 use super::toc::{Toc, read_toc};
 use crate::store::Rung;
 
@@ -90,6 +95,8 @@ pub struct Climb {
     pub account: Option<Account>,
     /// What is not as it should be, notices included.
     pub findings: Vec<Finding>,
+    /// What the dump tells of how its database sorts text.
+    pub locale: Option<Locale>,
     /// The majors of the server that was dumped and of the one that it was tried in.
     pub server: Option<Majors>,
     /// How far indexes and tables were looked into.
@@ -99,6 +106,8 @@ pub struct Climb {
     /// What of the dump's needs the throwaway server does not offer, each in a few words (`the extension postgis`): what then
     /// did not come back says nothing of the backup.
     pub unoffered: Vec<String>,
+    /// Whether the plan's questions were asked.
+    pub asked: bool,
     /// Each rung that it reached, with the time since the beginning of the download.
     pub reached: Vec<(Rung, Duration)>,
     pub(crate) began: Instant,
@@ -141,7 +150,9 @@ where
     let outcome = async {
         let (early, dump) = EarlyReading::begin(tools).unzip();
         climb.download(body, expect, recorded, file, dump.unwrap_or_default()).await?;
-        climb.read(tools, recorded, file, early).await
+        climb.read(tools, recorded, file, early).await?;
+        climb.locale = Locale::read(tools, file).await;
+        Ok(())
     };
     climb.halt = Box::pin(outcome).await.err();
     climb
@@ -168,10 +179,12 @@ impl Climb {
             counts: None,
             account: None,
             findings: Vec::new(),
+            locale: None,
             server: None,
             structure: None,
             migrations: None,
             unoffered: Vec::new(),
+            asked: false,
             reached: Vec::new(),
             began: Instant::now(),
         }
@@ -228,10 +241,18 @@ impl Climb {
     /// fault is ours or the line's, and it is to be tried again.
     pub fn is_conclusive(&self) -> bool {
         match &self.halt {
-            None | Some(Halt::Ahead(_) | Halt::Unsealed) => true,
+            None | Some(Halt::Ahead(_) | Halt::Unsealed | Halt::Unsteady(_)) => true,
+            Some(halt @ Halt::Unasked(_)) => !halt.is_of_the_machine(),
             Some(Halt::Incomplete(_) | Halt::Unsound(_)) if !self.unoffered.is_empty() => false,
             Some(halt) => halt.blames_backup(),
         }
+    }
+
+    /// The same as told by one who knows the backup: see [`Halt::known`].
+    #[must_use]
+    pub fn known(mut self, others: bool, itself: bool) -> Self {
+        self.halt = self.halt.map(|halt| halt.known(others, itself));
+        self
     }
 
     async fn download<S, E>(
@@ -293,9 +314,9 @@ impl Climb {
     ) -> Result<Inside, Halt> {
         let Unrestored { tools, file, toc, counts, scratch, cancel } = *from;
         let selection = Selection::new(toc, &occupancy(connection).await?, false)?;
-        let Scratch { target, jobs, work_dir, application, .. } = scratch;
+        let Scratch { target, superuser, jobs, work_dir, application, .. } = scratch;
         let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
-        let report = restore(tools, order, cancel, |_| {}).await?;
+        let report = PATIENCE.restored(tools, order, superuser.unwrap_or(target), cancel).await?;
         let Look { observed, inside } = Look::take(&scratch, connection).await?;
         self.findings = compare(counts, &observed);
         self.findings.extend(undumped(toc, &observed));
@@ -304,6 +325,8 @@ impl Climb {
         self.account = Some(account);
         if !complete {
             self.unoffered.extend(lacking::lacking(&report.errors));
+            self.unoffered
+                .extend(locale::sorted_otherwise(self.locale.as_ref(), toc, &report, connection).await?);
             return Err(Halt::Incomplete(told));
         }
         self.reach(Rung::Restored);
@@ -335,9 +358,10 @@ impl Climb {
             analyze(connection, |_, _| {}).await?;
             answers = run_data_checks(connection, questions, question_limit).await?;
         }
+        self.asked = true;
         answers.retain(|answer| !answer.holds);
         if !answers.is_empty() {
-            return Err(Halt::Answers(answers));
+            return Err(Halt::of(answers));
         }
         let falls = recorded.falls(from.counts);
         if !falls.is_empty() {
@@ -353,26 +377,6 @@ impl Climb {
         self.reach(Rung::Asserted);
         Ok(())
     }
-}
-
-/// A session in the throwaway database.
-pub(crate) async fn connect(target: &Target, application: &str) -> Result<PgConnection, Halt> {
-    let Target { socket_dir, port, database, user, password } = target;
-    let options = PgConnectOptions::new_without_pgpass()
-        .socket(socket_dir)
-        .port(*port)
-        .database(database)
-        .username(user)
-        .password(password.expose_secret())
-        .ssl_mode(PgSslMode::Disable)
-        .application_name(application)
-        .disable_statement_logging();
-    let connected = options.connect().await;
-    connected.map_err(|source| CheckError { doing: "connect to the throwaway database", source }.into())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

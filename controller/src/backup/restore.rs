@@ -10,6 +10,7 @@
 
 mod messages;
 mod progress;
+mod quotes;
 mod run;
 mod selection;
 
@@ -18,9 +19,10 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use thiserror::Error;
 
-pub(super) use messages::without_values;
+pub(super) use messages::head_of;
 pub use messages::{EntryError, Messages, Report};
 pub use progress::Progress;
+pub(super) use quotes::{RAISED, without_values};
 pub use run::restore;
 pub use selection::Selection;
 
@@ -98,6 +100,12 @@ pub enum RestoreError {
         /// The first error that says so.
         said: String,
     },
+    /// It did not come to an end.
+    #[error("the restore did not come to an end: {said}")]
+    Stalled {
+        /// What it stood at, and for how long.
+        said: String,
+    },
     /// It was stopped from outside.
     #[error("the restore was stopped")]
     Cancelled,
@@ -107,7 +115,9 @@ impl Classified for RestoreError {
     fn class(&self) -> Class {
         match self {
             Self::NotEmpty { .. } => Class::Terminal,
-            Self::Local { .. } | Self::GaveUp { .. } | Self::Trouble { .. } => Class::Transient,
+            Self::Local { .. } | Self::GaveUp { .. } | Self::Trouble { .. } | Self::Stalled { .. } => {
+                Class::Transient
+            }
             Self::Cancelled => Class::Cancelled,
         }
     }

@@ -63,7 +63,7 @@ async fn verification(store: &Store, name: &str) -> Result<Option<Verification>,
     let mut found: Option<(String, Verdict)> = None;
     let run = format!("archive:{name}");
     for plan in store.plans().await? {
-        let verdicts = store.verdicts(&plan.name).await?.into_iter();
+        let verdicts = store.verdicts_with_counts(&plan.name).await?.into_iter();
         let meant = verdicts.filter(|row| row.backup == name || row.backup == run || row.label() == name);
         let newest = meant.max_by_key(|row| row.checked_at).map(|row| (plan.name, row));
         found = found.into_iter().chain(newest).max_by_key(|(_, row)| row.checked_at);

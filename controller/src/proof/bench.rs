@@ -1,12 +1,14 @@
 //! What a run works with, and which of the installed majors a dump is tried with.
 
 use reprise_cluster::{Binaries, ClusterError};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
 use super::ProofError;
 use super::policy::Policy;
 use super::run::Prover;
 use super::source::Source;
+use super::throwaway::OLDEST;
 use crate::backup::checks::{Code, DataCheck, planned};
 use crate::backup::toc::{Toc, major_of};
 use crate::backup::tools::ToolsError;
@@ -18,6 +20,8 @@ pub(super) struct Bench {
     pub policy: Policy,
     pub source: Source,
     pub questions: Vec<DataCheck>,
+    /// The questions' fingerprint, for the verdicts.
+    pub asked: String,
     pub code: OnceCell<Code>,
     /// Every `pg_restore` of this machine, and every server, the newest first.
     restorers: Vec<PgTools>,
@@ -28,13 +32,15 @@ impl Prover<'_> {
     pub(super) async fn bench(&self) -> Result<Bench, ProofError> {
         let source = &self.spec.source;
         let platform = self.tools.platform(&source.region)?;
+        let questions = planned(&self.spec.data_checks);
         Ok(Bench {
             policy: Policy::of(&self.spec.proof),
             source: Source::find(platform, &source.app, &source.addon).await?,
-            questions: planned(&self.spec.data_checks),
+            asked: fingerprint(&questions),
+            questions,
             code: OnceCell::new(),
             restorers: PgTools::installed().await,
-            servers: Binaries::installed(),
+            servers: able(Binaries::installed()),
         })
     }
 }
@@ -44,7 +50,8 @@ impl Bench {
     pub(super) fn server(&self, dumped: Option<u32>) -> Result<&Binaries, ProofError> {
         let installed: Vec<u32> = self.servers.iter().map(Binaries::major).collect();
         let wanted = majors::server(&installed, dumped);
-        let none = || ClusterError::NoBinaries { looked: "/usr/lib/postgresql and PATH".to_owned() };
+        let looked = || format!("/usr/lib/postgresql and PATH, of version {OLDEST} or newer");
+        let none = || ClusterError::NoBinaries { looked: looked() };
         Ok(self.servers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)?)
     }
 
@@ -56,6 +63,17 @@ impl Bench {
         let none = || ProofError::Tools(Refusal::Tool { tool: "pg_restore", source: source() });
         self.restorers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)
     }
+}
+
+/// The servers that throwaway databases can be made in.
+fn able(mut installed: Vec<Binaries>) -> Vec<Binaries> {
+    installed.retain(|one| one.major() >= OLDEST);
+    installed
+}
+
+/// What the plan's questions are, all of them: other questions are another proof.
+fn fingerprint(questions: &[DataCheck]) -> String {
+    hex::encode(Sha256::digest(serde_json::json!(questions).to_string()))
 }
 
 /// The major of the server that the newest judged dump came from: the next one's most likely too.
@@ -71,6 +89,26 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::backup::checks::Expectation;
+
+    #[test]
+    fn a_server_that_is_too_old_for_a_throwaway_database_is_not_chosen() {
+        let at = |version: &str| Binaries { dir: "/nowhere".into(), version: version.to_owned() };
+        let able = able(["15.18", "13.1", "12.22", "9.6"].map(at).to_vec());
+        assert_eq!(able.iter().map(Binaries::major).collect::<Vec<_>>(), [15, 13]);
+    }
+
+    #[test]
+    fn other_questions_have_another_fingerprint() {
+        let question = |sql: &str| DataCheck {
+            name: "people".to_owned(),
+            sql: sql.to_owned(),
+            expectation: Expectation::Present,
+        };
+        let of = |sql| fingerprint(&[question(sql)]);
+        assert_eq!(of("SELECT 1"), of("SELECT 1"));
+        assert!(of("SELECT 1") != of("SELECT 2") && of("SELECT 1") != fingerprint(&[]));
+    }
 
     #[test]
     fn the_major_that_was_seen_last_is_the_likely_one() {

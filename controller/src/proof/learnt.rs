@@ -23,6 +23,8 @@ pub(super) struct Look<'a> {
     pub tools: &'a Value,
     pub at: DateTime<Utc>,
     pub by: &'a str,
+    /// The fingerprint of the plan's questions.
+    pub asked: &'a str,
 }
 
 /// What a climb is held against: the digest of the dump as it was first seen. Suspicion is reckoned apart, over all backups.
@@ -57,7 +59,8 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         (None, false) => Some(Halt::Unsealed.to_string()),
         (None, true) => None,
     };
-    let received = climb.received.as_ref();
+    // What could not be read to its end may have been the platform's bad hour: it is no measure for what is served later.
+    let received = climb.received.as_ref().filter(|_| climb.rung >= Rung::Readable);
     // A digest stays the one of the first look: what has changed since stays changed.
     let first = |known: &Option<String>, now: Option<&String>| known.clone().or_else(|| now.cloned());
     Learnt::Fact(Box::new(Verdict {
@@ -77,6 +80,7 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         extensions: climb.toc.as_ref().map(extensions),
         reached: Some(reached(climb)),
         checks: checks(climb),
+        questions_sha256: climb.asked.then(|| look.asked.to_owned()),
         ..known.clone()
     }))
 }
@@ -126,7 +130,7 @@ mod tests {
     use crate::backup::Refusal;
     use crate::backup::archive::sniff::DumpHeader;
     use crate::backup::archive::{Packing, Received};
-    use crate::backup::checks::{Ahead, MigrationLevel};
+    use crate::backup::checks::{Ahead, DataOutcome, MigrationLevel, Unasked};
     use crate::backup::contents::Counts;
     use crate::backup::ladder::Majors;
 
@@ -172,7 +176,7 @@ mod tests {
     }
 
     fn of(known: &Verdict, climb: &Climb) -> Learnt {
-        learnt(known, climb, &Look { tools: &json!({}), at: now(), by: "test" })
+        learnt(known, climb, &Look { tools: &json!({}), at: now(), by: "test", asked: "q" })
     }
 
     fn fact(known: &Verdict, climb: &Climb) -> Verdict {
@@ -209,6 +213,43 @@ mod tests {
         assert_eq!((verdict.rung, verdict.refused.as_deref()), (Rung::Downloaded, Some("digest-differs")));
         assert_eq!(verdict.dump_sha256.as_deref(), Some("b"), "or the next look would find nothing");
         assert!(!verdict.sound);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_no_measure_for_what_is_served_later() {
+        let cut = Halt::Refused(Refusal::DataMissing { entry: "TABLE DATA a".into() });
+        let received = whole(Packing::GzipTar).received;
+        let climb = Climb { received: received.clone(), ..climbed(Rung::Intact, Some(cut)) };
+        let bad_hour = fact(&Verdict::default(), &climb);
+        assert_eq!((bad_hour.refused.as_deref(), &bad_hour.dump_sha256), (Some("data-missing"), &None));
+        assert_eq!(recorded(&bad_hour), Recorded::default());
+        assert_eq!(fact(&bad_hour, &whole(Packing::GzipTar)).dump_sha256.as_deref(), Some("d2"));
+        let incomplete = Some(Halt::Incomplete("3 entries".into()));
+        let whole_and_refused = Climb { received, ..climbed(Rung::Readable, incomplete) };
+        let refused = fact(&Verdict::default(), &whole_and_refused);
+        assert_eq!(
+            refused.dump_sha256.as_deref(),
+            Some("d2"),
+            "a lesser look knows it again, and clears nothing"
+        );
+    }
+
+    #[test]
+    fn questions_that_cannot_be_asked_refuse_nothing_and_those_that_the_machine_failed_are_asked_again() {
+        let unasked = |unasked| {
+            let (found, expected) = ("an error".to_owned(), "a value".to_owned());
+            let outcome =
+                DataOutcome { name: "a".into(), holds: false, unasked: Some(unasked), found, expected };
+            let halt = Some(Halt::Unasked(vec![outcome]));
+            Climb { halt, asked: true, rung: Rung::Restored, ..whole(Packing::GzipTar) }
+        };
+        let verdict = fact(&Verdict::default(), &unasked(Unasked::Question { absent: true }));
+        assert_eq!((verdict.rung, verdict.refused, verdict.sound), (Rung::Restored, None, false));
+        assert_eq!((verdict.settled, verdict.questions_sha256.as_deref()), (true, Some("q")));
+        assert!(verdict.message.is_some_and(|why| why.contains("correct dataChecks")));
+        let Learnt::Nothing(_) = of(&Verdict::default(), &unasked(Unasked::Machine)) else {
+            panic!("a verdict")
+        };
     }
 
     #[test]

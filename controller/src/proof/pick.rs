@@ -13,6 +13,8 @@ use crate::store::Verdict;
 pub enum Why {
     /// It is not known how far it gets.
     New,
+    /// It failed the plan's questions, and these are others now.
+    Corrected,
     /// It was refused once, which may have been the platform's bad hour.
     Doubt,
     /// It was proven long ago, and backups rot.
@@ -21,11 +23,13 @@ pub enum Why {
     Asked,
 }
 
-/// The next one of `rows` (newest first) that is due and was not `tried` in this run. `draw` draws one of so many.
+/// The next one of `rows` (newest first) that is due and was not `tried` in this run. `asked` is the fingerprint of the plan's questions of
+/// now; `draw` draws one of so many.
 pub(super) fn next<'a>(
     rows: &'a [Verdict],
     now: DateTime<Utc>,
     policy: &Policy,
+    asked: &str,
     tried: &BTreeSet<String>,
     draw: impl FnOnce(usize) -> usize,
 ) -> Option<(&'a Verdict, Why)> {
@@ -33,6 +37,9 @@ pub(super) fn next<'a>(
         present(rows).filter(|row| !tried.contains(&row.backup)).filter(|row| rested(row, now)).collect();
     if let Some(new) = open.iter().find(|row| !row.settled) {
         return Some((new, Why::New));
+    }
+    if let Some(corrected) = open.iter().find(|row| failed_others(row, asked)) {
+        return Some((corrected, Why::Corrected));
     }
     let long_since = |row: &Verdict| row.checked_at + policy.doubt <= now || row.checked_at > now;
     let doubtful = |row: &&&Verdict| row.refused.is_some() && row.climbs < 2 && long_since(row);
@@ -49,9 +56,17 @@ pub(super) fn enough(rows: &[Verdict], tried: usize, policy: &Policy) -> bool {
 }
 
 /// The backups that are due and were not tried.
-pub(super) fn left(rows: &[Verdict], now: DateTime<Utc>, tried: &BTreeSet<String>) -> usize {
-    let due = |row: &&Verdict| !row.settled && rested(row, now);
+pub(super) fn left(rows: &[Verdict], now: DateTime<Utc>, asked: &str, tried: &BTreeSet<String>) -> usize {
+    let due = |row: &&Verdict| (!row.settled || failed_others(row, asked)) && rested(row, now);
     present(rows).filter(due).filter(|row| !tried.contains(&row.backup)).count()
+}
+
+/// Whether it failed other questions than those that are `asked` now, or such as could not be asked. Which ones a refusal was for is not
+/// known of every old one.
+fn failed_others(row: &Verdict, asked: &str) -> bool {
+    let others = row.questions_sha256.as_deref() != Some(asked);
+    let unproven = row.refused.is_none() && !row.sound && row.questions_sha256.is_some();
+    row.settled && others && (unproven || row.refused.as_deref() == Some("check-failed"))
 }
 
 /// Whether it may be tried again. Nothing rests beyond the longest rest: what says so was dated by a clock that was ahead.
@@ -62,6 +77,17 @@ fn rested(row: &Verdict, now: DateTime<Utc>) -> bool {
 /// The database's backups that the platform lists.
 pub(super) fn present(rows: &[Verdict]) -> impl Iterator<Item = &Verdict> {
     rows.iter().filter(|row| row.kind == "database" && row.gone_at.is_none())
+}
+
+/// Whether another backup than `known` has answered the questions as it should: what they ask for was there then.
+pub(super) fn answered(rows: &[Verdict], known: &Verdict, asked: &str) -> bool {
+    let others = rows.iter().filter(|row| row.kind == "database" && row.backup != known.backup);
+    others.filter(|row| row.sound).any(|row| row.questions_sha256.as_deref() == Some(asked))
+}
+
+/// Whether the very bytes of `known` have answered the questions as they should. That they are the same is seen before any is asked.
+pub(super) fn held(known: &Verdict, asked: &str) -> bool {
+    known.sound && known.questions_sha256.as_deref() == Some(asked) && known.dump_sha256.is_some()
 }
 
 /// One that was not looked at for long, unless another one was looked at again lately.
@@ -119,7 +145,7 @@ mod tests {
 
     fn picked(rows: &[Verdict], tried: &[&str]) -> Option<(String, Why)> {
         let tried = tried.iter().map(|name| (*name).to_owned()).collect();
-        next(rows, now(), &policy(), &tried, |_| 0).map(|(row, why)| (row.backup.clone(), why))
+        next(rows, now(), &policy(), "q", &tried, |_| 0).map(|(row, why)| (row.backup.clone(), why))
     }
 
     #[test]
@@ -145,10 +171,45 @@ mod tests {
     }
 
     #[test]
+    fn what_failed_other_questions_is_asked_those_of_now() {
+        let failed = |asked: Option<&str>| Verdict {
+            refused: Some("check-failed".into()),
+            questions_sha256: asked.map(str::to_owned),
+            climbs: 2,
+            ..refused("a", 0)
+        };
+        let again = Some(("a".to_owned(), Why::Corrected));
+        assert_eq!(picked(&[failed(Some("typo"))], &[]), again);
+        assert_eq!(picked(&[failed(None)], &[]), again, "of an earlier release");
+        assert_eq!(picked(&[failed(Some("q"))], &[]), None, "they are the same");
+        assert_eq!(left(&[failed(Some("typo"))], now(), "q", &BTreeSet::new()), 1);
+        let unasked = Verdict { sound: false, questions_sha256: Some("typo".into()), ..proven("a", 0) };
+        assert_eq!(picked(&[unasked], &[]), again);
+        let proven = Verdict { questions_sha256: Some("typo".into()), ..proven("a", 0) };
+        assert_eq!(picked(&[proven, refused("b", 0)], &[]), None, "what was proven stays so");
+    }
+
+    #[test]
+    fn what_the_questions_found_in_others_or_in_the_same_bytes_is_known() {
+        let proven = |backup: &str, asked: &str| Verdict {
+            kind: "database".into(),
+            backup: backup.into(),
+            sound: true,
+            dump_sha256: Some("d".into()),
+            questions_sha256: Some(asked.into()),
+            ..Verdict::default()
+        };
+        let (a, b) = (proven("a", "q"), proven("b", "typo"));
+        let rows = [a.clone(), b.clone()];
+        assert!(answered(&rows, &b, "q") && !answered(&rows, &a, "q"));
+        assert!(held(&a, "q") && !held(&b, "q") && !held(&Verdict { sound: false, ..a }, "q"));
+    }
+
+    #[test]
     fn old_ones_are_drawn_one_a_day() {
         let rows = [proven("c", 30), proven("b", 40), proven("a", 3)];
         assert_eq!(picked(&rows, &[]), Some(("c".into(), Why::Sample)));
-        let drawn = next(&rows, now(), &policy(), &BTreeSet::new(), |count| count - 1);
+        let drawn = next(&rows, now(), &policy(), "q", &BTreeSet::new(), |count| count - 1);
         assert_eq!(drawn.map(|(row, _)| row.backup.as_str()), Some("b"));
         let again = Verdict { climbs: 2, ..proven("d", 1) };
         assert_eq!(picked(&[again, proven("b", 40)], &[]), None, "another was looked at again lately");
@@ -163,7 +224,7 @@ mod tests {
         assert_eq!(picked(&[refused], &[]), Some(("a".into(), Why::Doubt)));
         let rests = Verdict { retry_at: Some(years), ..row("a") };
         assert_eq!(picked(std::slice::from_ref(&rests), &[]), Some(("a".into(), Why::New)));
-        assert_eq!(left(&[rests], now(), &BTreeSet::new()), 1);
+        assert_eq!(left(&[rests], now(), "q", &BTreeSet::new()), 1);
     }
 
     #[test]
@@ -174,6 +235,6 @@ mod tests {
         let good = [refused("c", 0), proven("b", 0), row("a")];
         assert!(!enough(&good, 2, &policy()));
         assert!(enough(&good, 3, &policy()));
-        assert_eq!(left(&good, now(), &BTreeSet::new()), 1);
+        assert_eq!(left(&good, now(), "q", &BTreeSet::new()), 1);
     }
 }

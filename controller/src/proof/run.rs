@@ -14,7 +14,7 @@ use super::ProofError;
 use super::bench::{Bench, last_dumped};
 use super::learnt::{Learnt, Look, learnt};
 use super::pick::{self, Why};
-use super::policy::{Policy, rest};
+use super::policy::rest;
 use super::reckon::suspicions;
 use super::throwaway::Throwaway;
 use super::trial::Tried;
@@ -153,6 +153,7 @@ impl Prover<'_> {
         let bench = self.bench().await?;
         let listed = bench.source.list().await?;
         store.record_listing(self.plan, &listed, self.tools.clock.now(), self.by).await?;
+        self.forget().await?;
         let mut summary = Summary { listed: listed.len(), ..Summary::default() };
         let mut server = None;
         let worked = self.work(&bench, which, stop, &mut server, &mut summary, told).await;
@@ -177,8 +178,8 @@ impl Prover<'_> {
                 return Err(ProofError::Stopped);
             }
             let rows = self.tools.store.verdicts(self.plan).await?;
-            summary.left = pick::left(&rows, self.tools.clock.now(), &tried);
-            let Some((known, why)) = self.choose(&rows, which, &bench.policy, &tried)? else { return Ok(()) };
+            summary.left = pick::left(&rows, self.tools.clock.now(), &bench.asked, &tried);
+            let Some((known, why)) = self.choose(&rows, which, bench, &tried)? else { return Ok(()) };
             if *which == Which::Due && self.tools.store.recovery_at_work().await? {
                 summary.postponed = true;
                 return Ok(());
@@ -190,7 +191,8 @@ impl Prover<'_> {
             let Some(server) = server.as_mut() else { return Ok(()) };
             tried.insert(known.backup.clone());
             // What was asked for goes on: whoever asked sees what it does.
-            let taken = self.take(bench, server, known, why, stop);
+            let others = pick::answered(&rows, known, &bench.asked);
+            let taken = self.take(bench, server, (known, others), why, stop);
             let taken = match which {
                 Which::Due => unless_recovery(&self.tools.store, BETWEEN_LOOKS, taken).await,
                 Which::One(_) | Which::All => Some(taken.await),
@@ -213,15 +215,15 @@ impl Prover<'_> {
         &self,
         rows: &'r [Verdict],
         which: &Which,
-        policy: &Policy,
+        bench: &Bench,
         tried: &BTreeSet<String>,
     ) -> Result<Option<(&'r Verdict, Why)>, ProofError> {
         let untried = |row: &&Verdict| !tried.contains(&row.backup);
         match which {
-            Which::Due if pick::enough(rows, tried.len(), policy) => Ok(None),
+            Which::Due if pick::enough(rows, tried.len(), &bench.policy) => Ok(None),
             Which::Due => {
                 let draw = |count| rand::random_range(0..count);
-                Ok(pick::next(rows, self.tools.clock.now(), policy, tried, draw))
+                Ok(pick::next(rows, self.tools.clock.now(), &bench.policy, &bench.asked, tried, draw))
             }
             Which::All => Ok(pick::present(rows).find(untried).map(|row| (row, Why::Asked))),
             Which::One(name) => {
@@ -238,16 +240,22 @@ impl Prover<'_> {
         &self,
         bench: &Bench,
         server: &mut Throwaway,
-        known: &Verdict,
+        (known, others): (&Verdict, bool),
         why: Why,
         stop: &CancellationToken,
     ) -> Result<Taken, ProofError> {
         tracing::info!(plan = self.plan, backup = known.label(), why = ?why, "taking up a backup");
         let began = Instant::now();
+        // All that is known of it, which the list does not hold.
+        let counts = self.tools.store.counts_of(self.plan, &known.backup).await?;
+        let known = &Verdict { counts, ..known.clone() };
         server.clear().await?;
         let look = async {
             match self.climb(bench, server, known, stop).await {
-                Ok(Tried { climb, tools, place }) => (self.judge(known, &climb, &tools), place),
+                Ok(Tried { climb, tools, place }) => {
+                    let climb = climb.known(others, pick::held(known, &bench.asked));
+                    (self.judge(bench, known, &climb, &tools), place)
+                }
                 Err(trouble) => (Learnt::Nothing(trouble), None),
             }
         };
@@ -268,11 +276,11 @@ impl Prover<'_> {
         Ok(taken)
     }
 
-    fn judge(&self, known: &Verdict, climbed: &Climb, tools: &Value) -> Learnt {
+    fn judge(&self, bench: &Bench, known: &Verdict, climbed: &Climb, tools: &Value) -> Learnt {
         if let Some(received) = &climbed.received {
             self.tools.metrics.bytes_moved("database-backup", received.download_bytes);
         }
-        let look = Look { tools, at: self.tools.clock.now(), by: self.by };
+        let look = Look { tools, at: self.tools.clock.now(), by: self.by, asked: &bench.asked };
         learnt(known, climbed, &look)
     }
 
@@ -315,7 +323,7 @@ impl Prover<'_> {
 
     /// Holds all backups against each other anew.
     async fn reckon(&self, bench: &Bench) -> Result<(), ProofError> {
-        let rows = self.tools.store.verdicts(self.plan).await?;
+        let rows = self.tools.store.verdicts_with_counts(self.plan).await?;
         let found = suspicions(&rows, bench.policy.tolerated);
         for (backup, why) in &found {
             let known = rows.iter().find(|row| row.backup == *backup);

@@ -15,13 +15,19 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::ProofError;
+use crate::backup::ladder::Locale;
 use crate::backup::restore::Target;
+
+/// The oldest major that will do: `DROP DATABASE … WITH (FORCE)` is of this one.
+pub(super) const OLDEST: u32 = 13;
+/// The locale of a server of ours.
+pub(super) const LOCALE: &str = "C.UTF-8";
 
 /// The throwaway database, and its owner.
 const NAME: &str = "throwaway";
 
 /// What is lost in a crash of the machine is made anew; what is not waited for is time.
-const OPTIONS: [(&str, &str); 13] = [
+const OPTIONS: [(&str, &str); 16] = [
     ("fsync", "off"),
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
@@ -32,6 +38,11 @@ const OPTIONS: [(&str, &str); 13] = [
     // Short questions to a new database, planned without statistics: compiling them costs more than asking.
     ("jit", "off"),
     ("max_connections", "40"),
+    // For each of the connections: a table of thousands of partitions, with their indexes, is locked as one where it is altered.
+    ("max_locks_per_transaction", "2048"),
+    // Of all sessions, whichever zone this machine is in: what is computed for an index is computed again to look into it.
+    ("timezone", "UTC"),
+    ("log_timezone", "UTC"),
     ("maintenance_work_mem", "128MB"),
     ("max_wal_size", "2GB"),
     ("checkpoint_timeout", "30min"),
@@ -102,20 +113,14 @@ impl Throwaway {
         cleared
     }
 
-    /// An empty database; the former one is gone.
-    pub(super) async fn fresh(&self) -> Result<Place, ProofError> {
+    /// An empty database, in the `locale` that is asked for if this machine has it; the former one is gone.
+    pub(super) async fn fresh(&self, locale: Option<&Locale>) -> Result<Place, ProofError> {
         let password = format!("{:032x}", rand::random::<u128>());
         let mut connection = self.connect().await.map_err(ProofError::Database)?;
         clear(&mut connection).await.map_err(ProofError::Database)?;
-        for statement in [
-            format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'"),
-            format!("CREATE DATABASE {NAME} OWNER {NAME} TEMPLATE template0 ENCODING 'UTF8'"),
-        ] {
-            sqlx::query(AssertSqlSafe(statement))
-                .execute(&mut connection)
-                .await
-                .map_err(ProofError::Database)?;
-        }
+        let role = format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'");
+        sqlx::query(AssertSqlSafe(role)).execute(&mut connection).await.map_err(ProofError::Database)?;
+        create(&mut connection, locale).await.map_err(ProofError::Database)?;
         connection.close().await.ok();
         let place = |user: &str, password: String| Target {
             socket_dir: self.cluster.socket_dir().to_owned(),
@@ -138,6 +143,21 @@ impl Throwaway {
         let options = PgConnectOptions::from_str(&self.cluster.url("postgres"))?;
         options.application_name("reprise-proof").disable_statement_logging().connect().await
     }
+}
+
+/// Where the locale cannot be had, the server's own: who judges looks which it is.
+async fn create(connection: &mut PgConnection, locale: Option<&Locale>) -> sqlx::Result<()> {
+    let create = format!("CREATE DATABASE {NAME} OWNER {NAME} TEMPLATE template0 ENCODING 'UTF8'");
+    if let Some(locale) = locale {
+        let in_locale = AssertSqlSafe(format!("{create}{}", locale.sql()));
+        match sqlx::query(in_locale).execute(&mut *connection).await {
+            Err(sqlx::Error::Database(error)) => {
+                tracing::info!(%locale, error = error.message(), "no throwaway database in the source's locale");
+            }
+            created => return created.map(drop),
+        }
+    }
+    sqlx::query(AssertSqlSafe(create)).execute(connection).await.map(drop)
 }
 
 /// The server is ours alone: every role in it but its superuser was made for a dump.
@@ -242,7 +262,7 @@ mod tests {
             server.clear().await.expect("cleared");
             std::fs::write(server.dump(), "a dump").expect("written");
             server.run_on(binaries).await.expect("another server");
-            let place = server.fresh().await.expect("a database");
+            let place = server.fresh(None).await.expect("a database");
             sweep(root.path()).await.expect("swept");
             let major = asked(&server, "SELECT current_setting('server_version_num')::integer / 10000").await;
             assert_eq!((major.unsigned_abs(), server.dump().exists()), (binaries.major(), true));
@@ -259,7 +279,7 @@ mod tests {
         let installed = Binaries::installed();
         let newest = installed.first().expect("a server");
         let server = Throwaway::start(&root.path().join("shop"), newest).await.expect("a server");
-        server.fresh().await.expect("a database");
+        server.fresh(None).await.expect("a database");
         let mut connection = server.connect().await.expect("a connection");
         sqlx::raw_sql("CREATE ROLE \"Chef, de rayon\"").execute(&mut connection).await.expect("a role");
         connection.close().await.expect("closed");
@@ -268,6 +288,36 @@ mod tests {
         assert_eq!(asked(&server, others).await, 2);
         server.clear().await.expect("cleared");
         assert_eq!(asked(&server, others).await, 0);
+        server.end().await.expect("ended");
+    }
+
+    /// What `psql` prints: unlike our own driver, it chooses no time zone.
+    fn printed(server: &Throwaway, binaries: &Binaries, sql: &str) -> String {
+        let mut psql = std::process::Command::new(binaries.tool("psql"));
+        psql.args(["-XAtc", sql, &server.cluster.url(NAME)]).env_remove("PGTZ").env_remove("PGOPTIONS");
+        String::from_utf8_lossy(&psql.output().expect("psql").stdout).trim().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_database_is_made_in_the_source_s_locale_where_there_is_one_and_in_no_zone_of_this_machine() {
+        let root = tempfile::tempdir().expect("a folder");
+        let installed = Binaries::installed();
+        let newest = installed.first().expect("a server");
+        let server = Throwaway::start(&root.path().join("shop"), newest).await.expect("a server");
+        let locale =
+            |options| Locale::told_by(&format!("CREATE DATABASE a WITH TEMPLATE = template0{options};"));
+        for (told, collates) in [
+            (locale(" LOCALE_PROVIDER = icu LOCALE = 'C.UTF-8' ICU_LOCALE = 'fr-FR'"), "i"),
+            (locale(" LOCALE = 'xx_XX.UTF-8'"), "c"),
+            (None, "c"),
+        ] {
+            server.fresh(told.as_ref()).await.expect("a database");
+            let provider = "SELECT datlocprovider FROM pg_database WHERE datname = current_database()";
+            assert_eq!(printed(&server, newest, provider), collates, "{told:?}");
+        }
+        assert_eq!(printed(&server, newest, "SHOW timezone"), "UTC");
+        let locks = "SHOW max_locks_per_transaction";
+        assert!(printed(&server, newest, locks).parse::<u32>().is_ok_and(|locks| locks >= 1024));
         server.end().await.expect("ended");
     }
 }

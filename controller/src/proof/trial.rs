@@ -12,7 +12,7 @@ use super::disk::Budget;
 use super::learnt::{recorded, versions};
 use super::run::{APPLICATION, Prover};
 use super::source::paced;
-use super::throwaway::{Place, Throwaway};
+use super::throwaway::{LOCALE, Place, Throwaway};
 use crate::backup::archive::Expect;
 use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::ladder::{Climb, Recorded, Scratch, climb_to_readable};
@@ -50,7 +50,7 @@ impl Prover<'_> {
             // opened last: whoever offers it closes a line on which nobody reads.
             let migrations = || self.tools.migrations((self.plan, self.spec), &folder, stop);
             bench.code.get_or_init(migrations).await;
-            let place = server.fresh().await.map_err(|error| Chain(&error).to_string())?;
+            let place = server.fresh(None).await.map_err(|error| Chain(&error).to_string())?;
             let climb = self.read_twice(bench, known, &recorded, &server.dump(), budget.most).await?;
             self.restore(bench, (server, place), climb, &recorded, stop)
                 .await
@@ -96,7 +96,8 @@ impl Prover<'_> {
             return Ok(tried);
         };
         let moved = server.run_on(bench.server(toc.server_major())?).await?;
-        let place = if moved { server.fresh().await? } else { place };
+        let locale = tried.climb.locale.as_ref().filter(|locale| !locale.is(LOCALE));
+        let place = if moved || locale.is_some() { server.fresh(locale).await? } else { place };
         let (folder, dump) = (server.folder(), server.dump());
         let migrations = || self.tools.migrations((self.plan, self.spec), folder, stop);
         let scratch = Scratch {

@@ -84,7 +84,7 @@ pub struct Verdict {
     pub suspicious: Option<String>,
     /// Who said that this was meant.
     pub accepted_by: Option<String>,
-    /// Rows of each table: `[[schema, name, rows], …]`.
+    /// Rows of each table: `[[schema, name, rows], …]`; read where they are asked for ([`Store::verdicts_with_counts`]).
     pub counts: Option<Value>,
     /// Digest of the statements that make its schema.
     pub schema_sha256: Option<String>,
@@ -94,6 +94,8 @@ pub struct Verdict {
     pub reached: Option<Value>,
     /// What was looked at in the restored database, a sentence each: `{"structure": …, "migrations": …}`.
     pub checks: Option<Value>,
+    /// Fingerprint of the plan's questions that it was asked, if it came so far.
+    pub questions_sha256: Option<String>,
     /// How often something was learnt of it.
     pub climbs: i32,
     /// How often in a row nothing was.
@@ -131,8 +133,8 @@ pub struct ProofTurn {
 }
 
 const ROW: &str = "SELECT kind, backup, name, taken_at, size_bytes, rung, refused, message, sha256, dump_sha256, tools,
-    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, counts, reached, checks, schema_sha256, extensions, climbs,
-    attempts, retry_at, trouble FROM backup_verdicts";
+    checked_at, checked_by, gone_at, settled, sound, proven_at, suspicious, accepted_by, reached, checks, schema_sha256, extensions,
+    questions_sha256, climbs, attempts, retry_at, trouble";
 
 /// Both facts are about the very same bytes: the same dump, as the platform may pack it anew for each download.
 const SAME: &str = "(CASE WHEN known.dump_sha256 IS NOT NULL AND EXCLUDED.dump_sha256 IS NOT NULL
@@ -151,8 +153,9 @@ impl Store {
     pub async fn record_verdict(&self, plan: &str, verdict: &Verdict) -> Result<()> {
         let statement = format!(
             "INSERT INTO backup_verdicts AS known (plan, kind, backup, taken_at, size_bytes, rung, refused, message, sha256, tools,
-                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, checks, extensions, climbs)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, 1)
+                checked_at, checked_by, name, settled, sound, proven_at, dump_sha256, counts, reached, schema_sha256, checks, extensions,
+                questions_sha256, climbs)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, 1)
              ON CONFLICT (plan, kind, backup) DO UPDATE SET
                 taken_at = coalesce(EXCLUDED.taken_at, known.taken_at),
                 size_bytes = coalesce(known.size_bytes, EXCLUDED.size_bytes),
@@ -166,6 +169,7 @@ impl Store {
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
                 extensions = coalesce(EXCLUDED.extensions, known.extensions),
+                questions_sha256 = coalesce(EXCLUDED.questions_sha256, CASE WHEN {SAME} THEN known.questions_sha256 END),
                 checks = coalesce(EXCLUDED.checks, CASE WHEN {SAME} THEN known.checks END),
                 reached = coalesce(EXCLUDED.reached, known.reached), climbs = known.climbs + 1, attempts = 0, retry_at = NULL,
                 trouble = NULL
@@ -195,6 +199,7 @@ impl Store {
             .bind(&verdict.schema_sha256)
             .bind(&verdict.checks)
             .bind(&verdict.extensions)
+            .bind(&verdict.questions_sha256)
             .execute(&self.pool)
             .await
             .map(drop)
@@ -305,9 +310,20 @@ impl Store {
         Ok(done.rows_affected() > 0)
     }
 
-    /// What is known of the backups of a plan, newest backup first.
+    /// What is known of the backups of a plan, newest backup first, without the rows of their tables, which are most of it.
     pub async fn verdicts(&self, plan: &str) -> Result<Vec<Verdict>> {
-        let statement = format!("{ROW} WHERE plan = $1 ORDER BY taken_at DESC NULLS LAST, backup");
+        self.verdicts_with(plan, "NULL::jsonb AS counts").await
+    }
+
+    /// The same with the rows of their tables.
+    pub async fn verdicts_with_counts(&self, plan: &str) -> Result<Vec<Verdict>> {
+        self.verdicts_with(plan, "counts").await
+    }
+
+    async fn verdicts_with(&self, plan: &str, counts: &str) -> Result<Vec<Verdict>> {
+        let statement = format!(
+            "{ROW}, {counts} FROM backup_verdicts WHERE plan = $1 ORDER BY taken_at DESC NULLS LAST, backup"
+        );
         sqlx::query_as(sqlx::AssertSqlSafe(statement))
             .bind(plan)
             .fetch_all(&self.pool)

@@ -1,16 +1,16 @@
 //! The plan's own checks: a query, and what its one value must be.
 //!
 //! They run in a transaction that cannot write, as a single statement each, under a time-out: a plan is trusted, a typo
-//! in one is not.
+//! in one is not. Names are found as the application finds them: by the search path that the server gives to its sessions, whatever was set
+//! in this one.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sqlx::error::DatabaseError;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::{CheckError, failed};
-use crate::backup::restore::without_values;
 
 /// What the value of a check must be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,19 @@ pub struct DataCheck {
     pub expectation: Expectation,
 }
 
+/// Why a check could not be asked: what is at fault then is not the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unasked {
+    /// The question itself: it names what is not there, or is no SQL that may be asked.
+    Question {
+        /// It names a table, a column or a function that is not there.
+        absent: bool,
+    },
+    /// The machine: it took too long, or memory, disk or the connection gave out.
+    Machine,
+}
+
 /// What came of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataOutcome {
@@ -44,12 +57,26 @@ pub struct DataOutcome {
     pub name: String,
     /// Whether it holds.
     pub holds: bool,
+    /// Why it could not be asked; it does not hold then.
+    pub unasked: Option<Unasked>,
     /// The value that was found, if it is a number or a truth, else what kind it is; or why there is none. It goes into records that
     /// outlive the database, where nobody's name or address belongs.
     pub found: String,
+    /// What was expected, in the plan's own words.
+    pub expected: String,
 }
 
-/// Runs all `checks`, each given at most `limit`. A check that cannot be run does not hold.
+impl fmt::Display for DataOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, unasked, found, expected, .. } = self;
+        match unasked {
+            Some(_) => write!(f, "{name} ({found})"),
+            None => write!(f, "{name} (found {found}, expected {expected})"),
+        }
+    }
+}
+
+/// Runs all `checks`, each given at most `limit`. A check that cannot be asked does not hold.
 pub async fn run_data_checks(
     conn: &mut PgConnection,
     checks: &[DataCheck],
@@ -57,14 +84,35 @@ pub async fn run_data_checks(
 ) -> Result<Vec<DataOutcome>, CheckError> {
     let mut outcomes = Vec::with_capacity(checks.len());
     for check in checks {
-        let (holds, found) = match value_of(conn, check, limit).await {
-            Ok(value) => (check.expectation.holds(value.as_deref()), told(value.as_deref())),
-            Err(CheckError { source: sqlx::Error::Database(error), .. }) => (false, fault(&*error)),
+        let (holds, unasked, found) = match value_of(conn, check, limit).await {
+            Ok(value) => (check.expectation.holds(value.as_deref()), None, told(value.as_deref())),
+            Err(CheckError { source: sqlx::Error::Database(error), .. }) => {
+                let fault = format!("an error: {}", error.message());
+                (false, unasked(error.code().as_deref().unwrap_or_default()), fault)
+            }
             Err(other) => return Err(other),
         };
-        outcomes.push(DataOutcome { name: check.name.clone(), holds, found });
+        let (name, expected) = (check.name.clone(), check.expectation.to_string());
+        outcomes.push(DataOutcome { name, holds, unasked, found, expected });
     }
     Ok(outcomes)
+}
+
+/// Whose fault an error with this code is; `None` where the data may have led to it: a division by a count that is 0, a value that is no
+/// number, what a function of the database raises.
+///
+/// Source: "Appendix A. PostgreSQL Error Codes"; 25006 is a write, 54 a limit of the server's program, XX an error in it.
+fn unasked(code: &str) -> Option<Unasked> {
+    match code.get(..2).unwrap_or_default() {
+        // Such as a materialized view without rows.
+        "55" if code == "55000" => None,
+        "21" | "22" | "23" | "2F" | "38" | "39" | "P0" => None,
+        "08" | "40" | "53" | "55" | "57" | "58" | "XX" => Some(Unasked::Machine),
+        _ => {
+            let absent = ["3F000", "42P01", "42703", "42704", "42883"].contains(&code);
+            Some(Unasked::Question { absent })
+        }
+    }
 }
 
 /// A value as it may be kept.
@@ -74,13 +122,9 @@ fn told(value: Option<&str>) -> String {
     if plain { value.to_owned() } else { format!("a text of {} characters", value.chars().count()) }
 }
 
-/// An error as it may be kept. One that a function of the database raises may say anything.
-fn fault(error: &dyn DatabaseError) -> String {
-    match error.code().as_deref() {
-        Some("P0001") => "an error that a function of the database raises".to_owned(),
-        _ => format!("an error: {}", without_values(error.message())),
-    }
-}
+/// The search path as sessions begin with it: other looks of ours have emptied this one's.
+const OWN_SEARCH_PATH: &str = "SELECT pg_catalog.set_config('search_path', reset_val, true)
+    FROM pg_catalog.pg_settings WHERE name = 'search_path'";
 
 async fn value_of(
     conn: &mut PgConnection,
@@ -90,7 +134,12 @@ async fn value_of(
     let doing = "run a data check";
     let mut transaction = conn.begin_with("BEGIN READ ONLY").await.map_err(failed(doing))?;
     let time_out = format!("SET LOCAL statement_timeout = {}", limit.as_millis().max(1));
-    sqlx::query(AssertSqlSafe(time_out)).execute(&mut *transaction).await.map_err(failed(doing))?;
+    for setting in [time_out.as_str(), OWN_SEARCH_PATH] {
+        sqlx::raw_sql(AssertSqlSafe(setting.to_owned()))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed(doing))?;
+    }
     let statement = check.sql.trim().trim_end_matches(';');
     let sql = format!("SELECT answer.value::text FROM (\n{statement}\n) AS answer (value) LIMIT 1");
     let value: Option<Option<String>> = sqlx::query_scalar(AssertSqlSafe(sql))
@@ -116,14 +165,44 @@ impl Expectation {
     }
 }
 
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equals(value) => write!(f, "{value:?}"),
+            Self::AtLeast(limit) => write!(f, "{limit} or more"),
+            Self::AtMost(limit) => write!(f, "{limit} or less"),
+            Self::Present => f.write_str("a value"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod unit {
-    use super::{Expectation, told};
+    use super::{Expectation, Unasked, told, unasked};
 
     #[test]
     fn numbers_and_truths_are_told_and_texts_are_not() {
         assert_eq!([Some("12"), Some("-0.5"), Some("t"), None].map(told), ["12", "-0.5", "t", "nothing"]);
         assert_eq!(told(Some("Zoé <zoe@example.org>")), "a text of 21 characters");
+    }
+
+    #[test]
+    fn only_what_the_data_may_have_led_to_is_an_answer() {
+        for (code, whose) in [
+            ("22012", None),
+            ("P0001", None),
+            ("21000", None),
+            ("55000", None),
+            ("57014", Some(Unasked::Machine)),
+            ("53100", Some(Unasked::Machine)),
+            ("53200", Some(Unasked::Machine)),
+            ("42601", Some(Unasked::Question { absent: false })),
+            ("25006", Some(Unasked::Question { absent: false })),
+            ("42P01", Some(Unasked::Question { absent: true })),
+            ("", Some(Unasked::Question { absent: false })),
+        ] {
+            assert_eq!(unasked(code), whose, "{code}");
+        }
     }
 
     #[test]

@@ -51,7 +51,8 @@ async fn unproven_constraints(conn: &mut PgConnection) -> Result<Vec<Finding>, C
 fn fed_columns() -> String {
     format!(
         "SELECT DISTINCT sn.nspname::text, s.relname::text, format('%I.%I', sn.nspname, s.relname),
-           format('%I.%I', tn.nspname, c.relname), a.attname::text, quote_ident(a.attname), q.seqincrement, {VEILED}
+           format('%I.%I', tn.nspname, c.relname), a.attname::text, quote_ident(a.attname), q.seqincrement, {VEILED},
+           c.oid::bigint, c.relkind = 'p'
     FROM pg_catalog.pg_class s
     JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
     JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid
@@ -105,6 +106,20 @@ struct Fed {
     increment: i64,
     /// Whether some rows of the table are hidden from its owner.
     veiled: bool,
+    oid: i64,
+    /// Whether its rows are its partitions'.
+    partitioned: bool,
+}
+
+/// The tables that hold the rows of a partitioned one: each is asked by itself, as all at once may need more locks than there is room for.
+fn leaves() -> String {
+    format!(
+        "WITH RECURSIVE parts (oid) AS (SELECT $1::bigint::oid
+           UNION ALL SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN parts ON i.inhparent = parts.oid)
+         SELECT format('%I.%I', n.nspname, c.relname), {VEILED} FROM parts
+         JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'r'"
+    )
 }
 
 impl Fed {
@@ -117,30 +132,63 @@ impl Fed {
             quoted_column: row.try_get(5)?,
             increment: row.try_get(6)?,
             veiled: row.try_get(7)?,
+            oid: row.try_get(8)?,
+            partitioned: row.try_get(9)?,
         })
     }
 
     /// The next value and the furthest one in the column, if the sequence would run into it.
     async fn behind(&self, conn: &mut PgConnection) -> Result<Option<(i64, i64, i64)>, CheckError> {
-        let Self { quoted, table, quoted_column, increment, .. } = self;
-        let (furthest, passed) = if *increment > 0 { ("max", ">=") } else { ("min", "<=") };
-        let sql = format!(
-            "SELECT last_value, next::bigint, furthest FROM (
-               SELECT last_value, CASE WHEN is_called THEN last_value::numeric + {increment} ELSE last_value END,
-                      (SELECT {furthest}({quoted_column})::bigint FROM {table})
-               FROM {quoted}
-             ) AS state (last_value, next, furthest)
-             WHERE furthest {passed} next AND next BETWEEN -9223372036854775808 AND 9223372036854775807"
-        );
         let ask = async {
-            if !self.veiled {
-                return sqlx::query_as(AssertSqlSafe(sql)).fetch_optional(conn).await;
-            }
-            let mut transaction = unveiled(conn, &[table]).await?;
-            let behind = sqlx::query_as(AssertSqlSafe(sql)).fetch_optional(&mut *transaction).await?;
-            transaction.rollback().await.map(|()| behind)
+            let Some(furthest) = self.furthest(conn).await? else { return Ok(None) };
+            let next = format!(
+                "SELECT last_value, next::bigint FROM (
+                   SELECT last_value, CASE WHEN is_called THEN last_value::numeric + {} ELSE last_value END FROM {}
+                 ) AS state (last_value, next)
+                 WHERE next BETWEEN -9223372036854775808 AND 9223372036854775807",
+                self.increment, self.quoted
+            );
+            let state: Option<(i64, i64)> =
+                sqlx::query_as(AssertSqlSafe(next)).fetch_optional(&mut *conn).await?;
+            let passed = |next: i64| if self.increment > 0 { furthest >= next } else { furthest <= next };
+            Ok(state.filter(|(_, next)| passed(*next)).map(|(last, next)| (last, next, furthest)))
         };
         ask.await.map_err(failed("hold a sequence against its column"))
+    }
+
+    /// The furthest value in the column; none where there is no row.
+    async fn furthest(&self, conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
+        let tables = if self.partitioned {
+            sqlx::query_as(AssertSqlSafe(leaves())).bind(self.oid).fetch_all(&mut *conn).await?
+        } else {
+            vec![(self.table.clone(), self.veiled)]
+        };
+        let mut furthest = None;
+        for (table, veiled) in tables {
+            let of_table = self.furthest_of(conn, &table, veiled).await?;
+            furthest = match (furthest, of_table) {
+                (Some(one), Some(other)) if self.increment > 0 => Some(std::cmp::max(one, other)),
+                (Some(one), Some(other)) => Some(std::cmp::min(one, other)),
+                (one, other) => one.or(other),
+            };
+        }
+        Ok(furthest)
+    }
+
+    async fn furthest_of(
+        &self,
+        conn: &mut PgConnection,
+        table: &str,
+        veiled: bool,
+    ) -> sqlx::Result<Option<i64>> {
+        let furthest = if self.increment > 0 { "max" } else { "min" };
+        let sql = AssertSqlSafe(format!("SELECT {furthest}({})::bigint FROM {table}", self.quoted_column));
+        if !veiled {
+            return sqlx::query_scalar(sql).fetch_one(conn).await;
+        }
+        let mut transaction = unveiled(conn, &[table]).await?;
+        let value = sqlx::query_scalar(sql).fetch_one(&mut *transaction).await?;
+        transaction.rollback().await.map(|()| value)
     }
 }
 

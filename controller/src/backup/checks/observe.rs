@@ -2,7 +2,7 @@
 //!
 //! Names are built as a dump's table of contents builds them, so that the two can be compared as text.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
@@ -26,7 +26,7 @@ pub struct SequenceState {
 pub struct Observed {
     /// Kind and path of each object, in the words of a table of contents.
     pub objects: HashSet<(String, String)>,
-    /// Rows of each table, exactly; of a partitioned table, those of its partitions.
+    /// Rows of each table, exactly; of a partitioned table, those of its partitions here (a foreign one's are elsewhere).
     pub rows: BTreeMap<RelationName, u64>,
     /// The tables among them that belong to an extension, which may have put rows of its own there.
     pub of_extensions: BTreeSet<RelationName>,
@@ -175,6 +175,9 @@ async fn objects(conn: &mut PgConnection) -> Result<HashSet<(String, String)>, C
 
 /// A relation that is looked into.
 struct Relation {
+    oid: i64,
+    /// The table that it is a partition of.
+    whole: Option<i64>,
     name: RelationName,
     quoted: String,
     kind: String,
@@ -189,7 +192,8 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
         "SELECT n.nspname::text, c.relname::text, format('%I.%I', n.nspname, c.relname), c.relkind::text,
            EXISTS (SELECT FROM pg_catalog.pg_depend d
              WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),
-           {VEILED}
+           {VEILED}, c.oid::bigint,
+           (SELECT i.inhparent::bigint FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid AND c.relispartition)
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE {USER_SCHEMA} AND c.relkind::text = ANY (string_to_array($1, NULL)) ORDER BY 1, 2"
     );
@@ -205,6 +209,8 @@ async fn relations(conn: &mut PgConnection, kinds: &str) -> Result<Vec<Relation>
             kind: row.try_get(3)?,
             of_extension: row.try_get(4)?,
             veiled: row.try_get(5)?,
+            oid: row.try_get(6)?,
+            whole: row.try_get(7)?,
         })
     };
     rows.into_iter().map(relation).collect::<Result<_, _>>().map_err(failed("list the relations"))
@@ -216,29 +222,38 @@ type Rows = (BTreeMap<RelationName, u64>, BTreeSet<RelationName>, BTreeSet<Relat
 async fn rows(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Result<Rows, CheckError> {
     let tables = relations(conn, "rp").await?;
     let total = tables.len() as u64;
-    let (mut rows, mut of_extensions, mut partitioned) = Rows::default();
-    for (done, table) in (1..).zip(tables) {
-        match count(conn, &table).await {
-            Ok(count) => drop(rows.insert(table.name.clone(), count.unsigned_abs())),
-            // An extension may keep its tables to itself.
-            Err(sqlx::Error::Database(_)) if table.of_extension => {}
-            Err(error) => return Err(failed("count the rows of a table")(error)),
-        }
-        if table.of_extension {
-            of_extensions.insert(table.name.clone());
-        }
-        if table.kind == "p" {
-            partitioned.insert(table.name);
-        }
+    let wholes: HashMap<i64, &Relation> =
+        tables.iter().filter(|table| table.kind == "p").map(|whole| (whole.oid, whole)).collect();
+    let mut rows: BTreeMap<_, u64> = wholes.values().map(|whole| (whole.name.clone(), 0)).collect();
+    for (done, table) in (0..).zip(&tables) {
         progress(done, total);
+        if table.kind == "p" {
+            continue;
+        }
+        let count = match count(conn, table).await {
+            Ok(count) => count.unsigned_abs(),
+            // An extension may keep its tables to itself.
+            Err(sqlx::Error::Database(_)) if table.of_extension => continue,
+            Err(error) => return Err(failed("count the rows of a table")(error)),
+        };
+        rows.insert(table.name.clone(), count);
+        // One by one: a partitioned table is counted under the locks of all of its partitions, for which a server may have no room.
+        let part_of = |part: &&Relation| part.whole.and_then(|whole| wholes.get(&whole).copied());
+        for whole in std::iter::successors(part_of(&table), part_of) {
+            *rows.entry(whole.name.clone()).or_default() += count;
+        }
     }
+    progress(total, total);
+    let of = |wanted: fn(&Relation) -> bool| {
+        tables.iter().filter(|table| wanted(table)).map(|table| table.name.clone()).collect()
+    };
+    let (of_extensions, partitioned) = (of(|table| table.of_extension), of(|table| table.kind == "p"));
     Ok((rows, of_extensions, partitioned))
 }
 
+/// A parent's own rows are told apart from its children's, as a dump does.
 async fn count(conn: &mut PgConnection, table: &Relation) -> sqlx::Result<i64> {
-    // A parent's own rows are told apart from its children's, as a dump does; a partitioned table has none.
-    let only = if table.kind == "p" { "" } else { "ONLY " };
-    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {only}{}", table.quoted));
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM ONLY {}", table.quoted));
     if !table.veiled {
         return sqlx::query_scalar(sql).fetch_one(conn).await;
     }
@@ -300,6 +315,31 @@ mod tests {
             ..Observed::default()
         };
         assert_eq!(seen.counted(), (2, 1_000));
+    }
+
+    #[tokio::test]
+    async fn a_partitioned_table_is_counted_by_its_parts_and_never_as_one() {
+        let lab = lab().await;
+        let target = lab.target().await;
+        let (mut owner, mut other) = (lab.owner(&target).await, lab.owner(&target).await);
+        let parts = "CREATE TABLE public.whole (id integer, sort text) PARTITION BY LIST (sort);
+            CREATE TABLE public.a PARTITION OF public.whole FOR VALUES IN ('a') PARTITION BY RANGE (id);
+            CREATE TABLE public.a_1 PARTITION OF public.a FOR VALUES FROM (0) TO (10);
+            CREATE TABLE public.b PARTITION OF public.whole FOR VALUES IN ('b');
+            CREATE SEQUENCE public.s OWNED BY public.whole.id;
+            INSERT INTO public.whole VALUES (1, 'a'), (2, 'a'), (3, 'b')";
+        sqlx::raw_sql(parts).execute(&mut owner).await.expect("tables");
+        // Whoever asks for the whole waits for this lock, and for those of all parts.
+        let lock = "BEGIN; LOCK TABLE ONLY public.whole IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut other).await.expect("a lock");
+        sqlx::raw_sql("SET lock_timeout = '2s'").execute(&mut owner).await.expect("set");
+        let seen = observe(&mut owner, |_, _| {}).await.expect("a look that waits for nobody");
+        let rows: Vec<(&str, u64)> =
+            seen.rows.iter().map(|(name, rows)| (name.name.as_str(), *rows)).collect();
+        assert_eq!(rows, [("a", 2), ("a_1", 2), ("b", 1), ("whole", 3)]);
+        assert_eq!((seen.counted(), seen.partitioned.len()), ((2, 3), 2));
+        let found = super::super::integrity(&mut owner).await.expect("a look that waits for nobody");
+        assert_eq!(found.iter().map(super::super::Finding::reason).collect::<Vec<_>>(), ["sequence-behind"]);
     }
 
     #[tokio::test]

@@ -28,7 +28,7 @@ async fn asked(lab: &Lab, database: &str, code: &Code, questions: &[DataCheck]) 
         work_dir: lab.folder.path(),
         application: "test",
         questions,
-        question_limit: Duration::from_mins(1),
+        question_limit: Duration::from_secs(2),
         structure_limit: Duration::from_mins(1),
         code,
     };
@@ -122,18 +122,76 @@ async fn a_question_that_does_not_hold_at_once_is_asked_again_with_statistics() 
     let lab = lab().await;
     let source =
         lab.source("CREATE TABLE public.people AS SELECT n AS id FROM generate_series(1, 300) AS n").await;
-    let question = |sql: &str, least| DataCheck {
-        name: "people".to_owned(),
-        sql: sql.to_owned(),
-        expectation: Expectation::AtLeast(least),
-    };
     let code = Code::Known(Vec::new());
-    let known = question("SELECT count(*) FROM pg_stats WHERE tablename = 'people'", 1.0);
+    let known =
+        question("SELECT count(*) FROM pg_stats WHERE tablename = 'people'", Expectation::AtLeast(1.0));
     let (climb, _) = asked(&lab, &source, &code, &[known]).await;
     assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
-    let wrong = question("SELECT count(*) FROM public.people", 301.0);
+    let wrong = question("SELECT count(*) FROM public.people", Expectation::AtLeast(301.0));
     let (climb, _) = asked(&lab, &source, &code, &[wrong]).await;
     assert!(matches!(&climb.halt, Some(Halt::Answers(wrong)) if wrong.len() == 1), "{:?}", climb.halt);
+}
+
+fn question(sql: &str, expectation: Expectation) -> DataCheck {
+    DataCheck { name: "people".to_owned(), sql: sql.to_owned(), expectation }
+}
+
+#[tokio::test]
+async fn a_question_finds_its_table_as_the_application_does() {
+    let lab = lab().await;
+    let source = lab.source("CREATE TABLE public.people AS SELECT generate_series(1, 3) AS id").await;
+    let bare = question("SELECT count(*) FROM people", Expectation::Equals("3".to_owned()));
+    let (climb, _) = asked(&lab, &source, &Code::Known(Vec::new()), &[bare]).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_asked_is_no_fault_of_the_backup_and_no_proof() {
+    let lab = lab().await;
+    let source = lab.source("CREATE TABLE public.people AS SELECT generate_series(1, 3) AS id").await;
+    let code = Code::Known(Vec::new());
+    for (sql, conclusive, told) in [
+        ("SELECT count(*) FROM peopel", true, "people (an error: relation \"peopel\" does not exist)"),
+        ("SELEC 1", true, "people (an error: syntax error"),
+        ("SELECT pg_sleep(600)", false, "statement timeout"),
+    ] {
+        let (climb, _) = asked(&lab, &source, &code, &[question(sql, Expectation::Present)]).await;
+        let Some(halt @ Halt::Unasked(_)) = &climb.halt else { panic!("{sql}: {:?}", climb.halt) };
+        assert_eq!((climb.rung, climb.is_conclusive()), (Rung::Restored, conclusive), "{sql}");
+        assert!(!halt.blames_backup() && halt.to_string().contains(told), "{halt}");
+    }
+    let divided = question("SELECT 1 / (count(*) - 3) FROM people", Expectation::Present);
+    let (climb, _) = asked(&lab, &source, &code, &[divided]).await;
+    assert!(matches!(climb.halt, Some(Halt::Answers(_))), "{:?}", climb.halt);
+}
+
+/// Names from a to z, among which a B is in French, and not in C.
+const SORTED: &str = "
+    CREATE TABLE public.nom (nom text NOT NULL) PARTITION BY RANGE (nom);
+    CREATE TABLE public.nom_az PARTITION OF public.nom FOR VALUES FROM ('a') TO ('z');
+    INSERT INTO public.nom VALUES ('Bernard'), ('claude');";
+
+#[tokio::test]
+async fn what_only_the_source_s_locale_takes_says_nothing_of_the_backup() {
+    let lab = lab().await;
+    let french = "LOCALE_PROVIDER icu ICU_LOCALE 'fr-FR' TEMPLATE template0";
+    let source = lab.source_in(french, SORTED).await;
+    let (climb, _) = climbed(&lab, &source, &Code::Known(Vec::new())).await;
+    assert!(matches!(climb.halt, Some(Halt::Incomplete(_))), "{:?}", climb.halt);
+    assert_eq!(climb.unoffered, ["the locale fr-FR, by which the texts of public.nom_az are compared"]);
+    assert!(!climb.is_conclusive());
+    assert_eq!(climb.locale.expect("the dump tells it").to_string(), "fr-FR");
+}
+
+#[tokio::test]
+async fn in_the_source_s_own_locale_a_misplaced_text_is_the_backup_s_fault() {
+    let lab = lab().await;
+    let misplaced = "CREATE TABLE public.a (nom text); INSERT INTO public.a VALUES ('z');
+        ALTER TABLE public.a ADD CONSTRAINT tot CHECK (nom < 'b') NOT VALID;
+        UPDATE pg_constraint SET convalidated = true WHERE conname = 'tot'";
+    let (climb, _) = climbed(&lab, &lab.source(misplaced).await, &Code::Known(Vec::new())).await;
+    assert!(matches!(climb.halt, Some(Halt::Incomplete(_))), "{:?}", climb.halt);
+    assert!(climb.is_conclusive() && climb.unoffered.is_empty(), "{:?}", climb.unoffered);
 }
 
 /// What is read of these bytes while they come.

@@ -9,9 +9,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::quotes::{RAISED, without_values};
+
 /// Errors kept; those beyond are only counted, which is as bad for the account.
 const MAX_ERRORS: usize = 1000;
-const MAX_MESSAGE: usize = 300;
 const MAX_STATEMENT: usize = 120;
 
 /// What a message begins with, but for the word that makes it an error.
@@ -67,6 +68,7 @@ impl Report {
 /// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c` and `postgres.c` of PostgreSQL 12 to 18.
 const TROUBLE: &[&str] = &[
     "deadlock detected",
+    "out of memory",
     "No space left on device",
     "Disk quota exceeded",
     "Cannot allocate memory",
@@ -125,6 +127,11 @@ impl Messages {
             self.entry = None;
         } else if let Some(entry) = said.strip_prefix("from TOC entry ") {
             self.entry = number(entry);
+        } else if self.in_error && line.ends_with(" at RAISE") {
+            // What a function says of a row may hold the row.
+            if let Some(error) = self.report.errors.last_mut() {
+                RAISED.clone_into(&mut error.message);
+            }
         } else if let Some(statement) = line.strip_prefix("Command was: ").filter(|_| self.in_error) {
             self.in_error = false;
             if let Some(error) = self.report.errors.last_mut() {
@@ -199,19 +206,8 @@ fn number(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The server's own words, up to where it would quote a value.
-pub(in crate::backup) fn without_values(message: &str) -> String {
-    let message = message.split_once("ERROR:  ").map_or(message, |(_, own)| own);
-    let quotes_a_value = ["invalid input syntax", "malformed", "invalid input value", "out of range"];
-    let cut = match message.split_once(": \"") {
-        Some((head, _)) if quotes_a_value.iter().any(|start| message.contains(start)) => head,
-        _ => message,
-    };
-    cut.chars().take(MAX_MESSAGE).collect()
-}
-
 /// The head of a statement: enough to know it again, and before any value in it.
-fn head_of(statement: &str) -> String {
+pub(in crate::backup) fn head_of(statement: &str) -> String {
     let head = statement.split(" VALUES").next().unwrap_or(statement);
     head.chars().take(MAX_STATEMENT).collect()
 }
@@ -283,6 +279,21 @@ pg_restore: warning: errors ignored on restore: 3
     }
 
     #[test]
+    fn what_a_function_raises_is_not_kept() {
+        let mut messages = Messages::default();
+        for line in [
+            "pg_restore: from TOC entry 7; 0 16400 TABLE DATA client shop",
+            "pg_restore: error: COPY failed for table \"client\": ERROR:  Zoé Durand is not welcome",
+            "CONTEXT:  PL/pgSQL function public.refuse() line 1 at RAISE",
+            "COPY client, line 3",
+        ] {
+            messages.line(line);
+        }
+        let report = messages.finish();
+        assert_eq!(report.errors[0].message, RAISED);
+    }
+
+    #[test]
     fn trouble_of_the_server_s_own_is_told_from_faults_of_the_dump() {
         let trouble = |said: &str| {
             let mut messages = Messages::default();
@@ -292,6 +303,7 @@ pg_restore: warning: errors ignored on restore: 3
         };
         assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
         assert!(trouble("deadlock detected"));
+        assert!(trouble("out of memory"));
         assert!(!trouble("could not create unique index \"a_x\""));
         assert!(!trouble("relation \"a\" does not exist"));
     }

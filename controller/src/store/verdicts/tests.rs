@@ -227,3 +227,23 @@ async fn a_dump_that_was_packed_anew_is_the_same_backup() {
     assert_eq!((row.rung, row.accepted_by.as_deref()), (Rung::Asserted, Some("eve")), "a lesser look");
     lab.end().await;
 }
+
+#[tokio::test]
+async fn rows_of_tables_are_read_where_they_are_asked_for_alone() {
+    let lab = lab().await;
+    let store = &lab.store;
+    let counts = Some(json!([["public", "a", 3]]));
+    let questions_sha256 = Some("q".to_owned());
+    let fact = Verdict { counts: counts.clone(), questions_sha256, ..verdict("a", Rung::Asserted, 0) };
+    store.record_verdict("apilos", &fact).await.unwrap();
+    assert_eq!(store.counts_of("apilos", "a").await.unwrap(), counts);
+    assert_eq!(store.counts_of("apilos", "b").await.unwrap(), None);
+    let known = store.verdicts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((known.counts.as_ref(), known.questions_sha256.as_deref()), (None, Some("q")));
+    // What is written from there leaves them as they are.
+    let again = Verdict { checked_at: at(1), questions_sha256: None, ..known };
+    store.record_verdict("apilos", &again).await.unwrap();
+    let known = store.verdicts_with_counts("apilos").await.unwrap().swap_remove(0);
+    assert_eq!((known.counts, known.questions_sha256.as_deref()), (counts, Some("q")));
+    lab.end().await;
+}
