@@ -26,4 +26,5 @@ pub use error::ProofError;
 pub use pick::Why;
 pub use run::{Prover, Summary, Taken, Which};
 pub use source::Source;
+pub use reckon::suspicions;
 pub use throwaway::sweep;

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::Fall;
 use crate::backup::Refusal;
 use crate::backup::checks::{Ahead, CheckError, DataOutcome, Finding};
 use crate::backup::restore::RestoreError;
@@ -39,9 +38,6 @@ pub enum Halt {
     /// The plan's questions are not answered as they should be.
     #[error("the plan's checks do not hold: {}", .0.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", "))]
     Answers(Vec<DataOutcome>),
-    /// Far fewer rows than in the backup before: it may be the poisoned one.
-    #[error("suspiciously few rows: {}", list(.0))]
-    Fallen(Vec<Fall>),
     /// Newer code than the plan's has changed the database: no fault of the backup, and no proof of a recovery with this code.
     #[error("the database is ahead of the code: {}; deploy newer code, or name it in the plan", list(.0))]
     Ahead(Vec<Ahead>),
@@ -60,7 +56,6 @@ impl Halt {
         "check-not-run",
         "restore-incomplete",
         "check-failed",
-        "rows-fallen",
         "code-behind",
         "unsealed",
     ];
@@ -75,7 +70,6 @@ impl Halt {
             Self::Incomplete(_) => "restore-incomplete",
             Self::Unsound(findings) => findings.first().map_or("restore-incomplete", Finding::reason),
             Self::Answers(_) => "check-failed",
-            Self::Fallen(_) => "rows-fallen",
             Self::Ahead(_) => "code-behind",
             Self::Unsealed => "unsealed",
         }
@@ -86,7 +80,7 @@ impl Halt {
     pub fn blames_backup(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.blames_backup(),
-            Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) | Self::Fallen(_) => true,
+            Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) => true,
             Self::ServerOlder { .. }
             | Self::NotRestored(_)
             | Self::NotSeen(_)
@@ -106,7 +100,6 @@ impl Classified for Halt {
             | Self::Incomplete(_)
             | Self::Unsound(_)
             | Self::Answers(_)
-            | Self::Fallen(_)
             | Self::Ahead(_)
             | Self::Unsealed => Class::Terminal,
         }
