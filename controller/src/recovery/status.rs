@@ -62,7 +62,7 @@ pub fn refused(row: &RequestRow, refusal: &Refusal, begun: bool, now: DateTime<U
     if let Some(heard) = row.status.get(retry::HEARD) {
         status[retry::HEARD] = heard.clone();
     }
-    StatusUpdate { state: row.state, phase, status }
+    StatusUpdate { state: row.state, phase, status, evidence: None }
 }
 
 /// What is known beside the records.
@@ -111,7 +111,7 @@ pub fn of(
         Some(before) if doing.again => before.clone(),
         _ => retry::heard(row),
     };
-    StatusUpdate { state: decision.state, phase: decision.phase, status }
+    StatusUpdate { state: decision.state, phase: decision.phase, status, evidence: None }
 }
 
 /// What was written before, or nothing where it cannot be read: it is ours to write anew.

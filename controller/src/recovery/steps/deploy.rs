@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use reprise_crds::Mode;
 
-use super::{Ctx, Result, StepError, ssh_key};
-use crate::providers::git::{Commit, GitError, Pushed, is_upload};
+use super::{Ctx, Result, StepError, dump, ssh_key};
+use crate::providers::git::{self, Commit, GitError, Pushed, is_upload};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 use crate::providers::ssh::Identity;
 use crate::recovery::drive::{Next, Pace, drive, look};
@@ -68,7 +68,9 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
     ctx.saw(&intent, &deployment.id).await?;
     supersede(ctx, app).await?;
-    Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+    let git = git::version().await.map_err(StepError::failed("asking git for its version"))?;
+    let tools = dump::versions([("git", &git)]);
+    Ok(Deployed { commit: commit.to_string(), deployment: deployment.id, tools })
 }
 
 /// Commits that were to be deployed before, and came to nothing: another one has taken their place.
