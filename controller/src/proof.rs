@@ -12,6 +12,7 @@
 mod bench;
 mod disk;
 mod error;
+mod keys;
 mod learnt;
 mod pick;
 mod policy;
@@ -23,8 +24,9 @@ mod throwaway;
 mod trial;
 
 pub use error::ProofError;
+pub use keys::KeyList;
 pub use pick::Why;
+pub use reckon::suspicions;
 pub use run::{Prover, Summary, Taken, Which};
 pub use source::Source;
-pub use reckon::suspicions;
 pub use throwaway::sweep;
