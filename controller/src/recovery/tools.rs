@@ -30,7 +30,9 @@ use crate::store::Store;
 
 mod code;
 mod estate;
+mod kept;
 mod ssh;
+mod versions;
 
 pub(crate) use code::CODE_PATIENCE;
 pub(crate) use estate::{Back, Captured, Untold};
@@ -76,6 +78,7 @@ pub struct Tools {
     platforms: Mutex<HashMap<String, Scalingo>>,
     limiter: Limiter,
     ssh_keys: Mutex<HashMap<String, ClientKey>>,
+    programs: tokio::sync::Mutex<versions::Told>,
 }
 
 /// What [`Tools::new`] is made of.
@@ -123,6 +126,7 @@ impl Tools {
             platforms: Mutex::default(),
             limiter: Limiter::per(budget, minute),
             ssh_keys: Mutex::default(),
+            programs: tokio::sync::Mutex::default(),
             config,
         }
     }

@@ -1,10 +1,12 @@
 //! The rehearsal: the production path under throwaway names, while production serves; afterwards everything is as it was before.
 
-use reprise_e2e::plan::{DOMAINS, NAME, Plan};
+use reprise_e2e::plan::{APPS, DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{self, Stage, play};
 use reprise_e2e::world::Fault;
 use serde_json::{Value, json};
+
+use crate::platform::Code;
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
 pub(crate) fn standing(stage: &Stage) -> Value {
@@ -94,6 +96,29 @@ async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
     panic!("{told:#?}");
 }
 
+/// What was drilled is not what would be deployed today; and what is on record of the drill stays as it was.
+async fn newer_code_ends_the_proof(stage: &mut Stage, last: &str) {
+    let newest = Code::of(stage).put("NEWS", b"something else\n");
+    // The commit is known for minutes to a daemon that runs.
+    stage.daemon.stop().await;
+    stage.daemon.start().await;
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+    let told = stage.daemon.run(&["describe", NAME]).await;
+    let changed = format!("Proven:     False: changed since the drill {last}");
+    assert!(
+        told.contains(&changed) && told.contains(&format!("the code of {} (now {})", APPS[0], &newest[..12])),
+        "{told}"
+    );
+
+    let shown = async || stage.daemon.run(&["evidence", "rehearsal"]).await;
+    let before = shown().await;
+    for step in ["choose-backup | pg", "restore | server", "deploy/apilos", " | git | "] {
+        assert!(before.contains(step), "{step}: {before}");
+    }
+    stage.daemon.records().execute("UPDATE backup_verdicts SET tools = '{\"pg_restore\": \"99.9\"}'").await;
+    assert_eq!(shown().await, before);
+}
+
 /// Another plan is not proven; and what was drilled is held against what was asked for then.
 async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage, last: &str) {
     let strict = plan().with("stall: 5m", "stall: 6m").with("rto: 2h", "rto: 1s");
@@ -141,6 +166,7 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         nothing_is_left(stage, &request, &before).await;
         let last = proves_the_plan_and_predicts_the_next(stage).await;
         assert_eq!(standing(stage), before);
+        newer_code_ends_the_proof(stage, last).await;
         a_change_ends_the_proof_and_judges_nothing_anew(stage, last).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));
