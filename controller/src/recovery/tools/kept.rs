@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reprise_crds::RecoveryPlanSpec;
 use reprise_crds::plan::AppSpec;
 use reprise_crds::variables;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use super::Tools;
@@ -41,13 +41,42 @@ impl Tools {
         };
         let listed = listed.inspect_err(|why| tracing::debug!(app = old, why, "kept values are not known"));
         let values = listed.ok()?.into_iter().map(|known| (known.name, known.value));
-        let values: BTreeMap<_, _> = values.filter(|(name, _)| names.contains(name)).collect();
-        let mut hash = Sha256::new();
-        hash.update(key);
-        for (name, value) in &values {
-            hash.update(Sha256::digest(name));
-            hash.update(Sha256::digest(value.expose_secret()));
+        let values = values.filter(|(name, _)| names.contains(name)).collect();
+        Some(digest(&key, &values))
+    }
+}
+
+/// Of all the values together, each under its name.
+fn digest(key: &[u8], values: &BTreeMap<String, SecretString>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(key);
+    for (name, value) in values {
+        hash.update(Sha256::digest(name));
+        hash.update(Sha256::digest(value.expose_secret()));
+    }
+    hex::encode(hash.finalize())[..DIGITS].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_value_another_name_and_another_key_are_told_apart() {
+        let of = |key: &str, values: &[(&str, &str)]| {
+            let values = values.iter().map(|(name, value)| ((*name).to_owned(), SecretString::from(*value)));
+            digest(key.as_bytes(), &values.collect())
+        };
+        let kept = of("k", &[("A", "1"), ("B", "2")]);
+        assert_eq!((kept.len(), of("k", &[("B", "2"), ("A", "1")])), (DIGITS, kept.clone()));
+        for other in [
+            of("k", &[("A", "1"), ("B", "3")]),
+            of("k", &[("A", "1"), ("C", "2")]),
+            of("k", &[("A", "1B2")]),
+            of("k", &[("A", "1")]),
+            of("l", &[("A", "1"), ("B", "2")]),
+        ] {
+            assert_ne!(other, kept);
         }
-        Some(hex::encode(hash.finalize())[..DIGITS].to_owned())
     }
 }

@@ -4,6 +4,7 @@ use reprise_e2e::plan::{APPS, DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{self, Stage, play};
 use reprise_e2e::world::Fault;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::platform::Code;
@@ -66,7 +67,14 @@ const TTL: u32 = 60;
 
 /// The plan whose drills are proven, predicted and changed.
 fn plan() -> Plan {
-    Plan::example().with("ttl: 300", &format!("ttl: {TTL}"))
+    let kept = Plan::example().with("{ from: \"env:APILOS_JWT_SIGN_KEY\" }", "{ policy: keep }");
+    kept.with("ttl: 300", &format!("ttl: {TTL}"))
+}
+
+/// Gives the app that is replaced another value for the variable that the plan keeps.
+async fn keeps(stage: &Stage, value: &str) {
+    let body = json!({ "variables": [{ "name": "JWT_SIGN_KEY", "value": value }] });
+    stage.world.platform(Method::PUT, "apps/apilos-siap/variables", Some(body)).await;
 }
 
 const PREDICTED: &str = "reprise_predicted_rto_seconds{plan=\"apilos\"}";
@@ -96,15 +104,20 @@ async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
     panic!("{told:#?}");
 }
 
-/// What was drilled is not what would be deployed today; and what is on record of the drill stays as it was.
+/// What was drilled is neither what would be deployed today nor what it would be given; and what is on record of the drill stays as it was.
 async fn newer_code_ends_the_proof(stage: &mut Stage, last: &str) {
     let newest = Code::of(stage).put("NEWS", b"something else\n");
-    // The commit is known for minutes to a daemon that runs.
+    keeps(stage, "signed-otherwise").await;
+    // Both are known for minutes to a daemon that runs.
     stage.daemon.stop().await;
     stage.daemon.start().await;
     becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
     let told = stage.daemon.run(&["describe", NAME]).await;
     let changed = format!("Proven:     False: changed since the drill {last}");
+    assert!(told.contains(&format!("a kept variable of {}", APPS[0])), "{told}");
+    assert!(!told.contains(&format!("a kept variable of {}", APPS[1])), "{told}");
+    let everything = stage.daemon.records().everything().await + &stage.daemon.printed();
+    assert!(!everything.contains("signed-"), "a value that is kept is on record");
     assert!(
         told.contains(&changed) && told.contains(&format!("the code of {} (now {})", APPS[0], &newest[..12])),
         "{told}"
@@ -150,6 +163,7 @@ async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage, last: &s
 async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
     play(41, async |stage: &mut Stage| {
         stage.daemon.start().await;
+        keeps(stage, "signed-as-ever").await;
         stage.daemon.apply(&plan()).await;
         // Vendors take most of the time, as in life: else the prediction would be one of how busy this machine is.
         stage.world.break_("provision", "", None, Fault::Latency { ms: 12_000 });

@@ -32,7 +32,9 @@ async fn a_later_run_is_held_against_it_too_and_every_key_is_listed(stage: &Stag
     let summary: Value = serde_json::from_str(&told).expect("JSON");
     let taken = summary["taken"].as_array().into_iter().flatten().find(|one| one["why"] == "archived");
     let taken = taken.unwrap_or_else(|| panic!("{summary}"));
-    let compared = format!("SELECT dangling::text FROM object_truths WHERE run = '{later}'");
+    let backup = taken["backup"].as_str().expect("its id");
+    let compared =
+        format!("SELECT dangling::text FROM object_truths WHERE run = '{later}' AND backup = '{backup}'");
     assert_eq!(stage.daemon.records().column(&compared).await, ["1"], "{summary}");
     let (_, told) = stage.daemon.ask(&["prove", "--dev", "apilos", "-o", "json"]).await;
     assert!(!told.contains("archived"), "once will do: {told}");
