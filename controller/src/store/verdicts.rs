@@ -80,11 +80,12 @@ pub struct Verdict {
     pub sound: bool,
     /// When it did so last.
     pub proven_at: Option<DateTime<Utc>>,
-    /// Which rows are gone since the backup before.
+    /// Which rows or large objects are gone since the backup before.
     pub suspicious: Option<String>,
     /// Who said that this was meant.
     pub accepted_by: Option<String>,
-    /// Rows of each table: `[[schema, name, rows], …]`.
+    /// Rows of each table, and large objects: `{"tables": [[schema, name, rows], …], "largeObjects": [count, bytes]}`; of an earlier
+    /// release the list of tables alone.
     pub counts: Option<Value>,
     /// Digest of the statements that make its schema.
     pub schema_sha256: Option<String>,
