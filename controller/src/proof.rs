@@ -13,6 +13,7 @@ mod bench;
 mod disk;
 mod error;
 mod forget;
+mod keys;
 mod learnt;
 mod pick;
 mod policy;
@@ -24,7 +25,9 @@ mod throwaway;
 mod trial;
 
 pub use error::ProofError;
+pub use keys::KeyList;
 pub use pick::Why;
+pub use reckon::suspicions;
 pub use run::{Prover, Summary, Taken, Which};
 pub use source::Source;
 pub use throwaway::sweep;

@@ -23,6 +23,7 @@ pub mod reconcile;
 pub mod rehearsal;
 pub mod report;
 mod retry;
+pub mod shown;
 pub mod status;
 pub mod step;
 pub mod steps;

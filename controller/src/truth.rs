@@ -17,7 +17,7 @@ use crate::archive::{ArchiveError, Archiver};
 use crate::backup::checks::{all_rows, quiet};
 use crate::runtime::class::{Class, Classified};
 use crate::store::TruthRow;
-pub use merge::Truth;
+pub use merge::{Odd, Told, Truth};
 
 /// Why rows and objects were not compared.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,9 @@ pub enum TruthError {
     /// The archive did not give the manifest.
     #[error("reading the manifest of the archive run")]
     Manifest(#[from] ArchiveError),
+    /// Whoever wanted to hear of each key does not take it.
+    #[error("writing down a key")]
+    Told(#[source] std::io::Error),
 }
 
 impl TruthError {
@@ -40,19 +43,21 @@ impl TruthError {
 impl Classified for TruthError {
     fn class(&self) -> Class {
         match self {
-            Self::Keys(sqlx::Error::Database(_)) => Class::Terminal,
+            Self::Keys(sqlx::Error::Database(_)) | Self::Told(_) => Class::Terminal,
             Self::Keys(_) => Class::Transient,
             Self::Manifest(error) => error.class(),
         }
     }
 }
 
-/// Compares what `columns` of the database hold with the run's manifest. Reads only. *Repeat*: safe.
+/// Compares what `columns` of the database hold with the run's manifest; `told` hears of each key that has no counterpart. Reads only.
+/// *Repeat*: safe.
 pub async fn compare(
     connection: &mut PgConnection,
     columns: &[ObjectKeys],
     archiver: &Archiver,
     run: &str,
+    told: Told<'_>,
 ) -> Result<Truth, TruthError> {
     let folder = Folder::below(&archiver.work, Purpose::Truth)?;
     let manifest = folder.path().join("manifest");
@@ -63,7 +68,8 @@ pub async fn compare(
     // A view may call whatever it likes: here it only reads.
     let mut reading = all_rows(connection).await.map_err(TruthError::keys)?;
     let rows = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(statement)).fetch(&mut *reading);
-    let merged = merge::merge(rows.map_err(TruthError::keys).boxed(), lines(manifest), prefixes).await;
+    let rows = rows.map_err(TruthError::keys).boxed();
+    let merged = merge::merge(rows, lines(manifest), prefixes, told).await;
     reading.rollback().await.map_err(TruthError::keys)?;
     merged
 }

@@ -92,6 +92,13 @@ fn place(file: &At, line: usize) -> String {
     format!("{}:{line}", file.as_str())
 }
 
+/// The names of the variables of `app` whose values are those of the app that it replaces.
+pub fn kept(plan: &RecoveryPlanSpec, app: &AppSpec) -> BTreeSet<String> {
+    let mut given = given(plan, app, Mode::Recover, &mut Report::default());
+    given.retain(|_, planned| *planned == Planned::Kept);
+    given.into_keys().collect()
+}
+
 /// What the plan gives: for all apps, then for this one.
 fn given(
     plan: &RecoveryPlanSpec,

@@ -27,7 +27,7 @@ pub use migrations::{
     Ahead, Applied, Code, CodeLevel, MigrationLevel, applied_migrations, compare_migrations,
 };
 pub use observe::{Observed, SequenceState, observe};
-pub use occupancy::{Occupancy, occupancy};
+pub use occupancy::{Occupancy, occupancy, server_version};
 pub use planned::planned;
 pub use quiet::quiet;
 pub use readonly::{ReadonlyGaps, grant_readonly, readonly_gaps};

@@ -1,12 +1,12 @@
-//! `reprise evidence NAME`: what can be shown of one request, backup or archive run, to be kept or handed on.
+//! `reprise evidence NAME`: what can be shown of one request, backup or archive run, to be kept or handed on. Of a request that has
+//! ended it is what was written then.
 
 use clap::ValueEnum;
-use reprise_crds::RecoveryPlanSpec;
-use reprise_crds::plan::ObjectivesSpec;
 
-use super::{CliError, Common, Format, describe, exit, output};
-use crate::recovery::evidence::{self, Record, Verification};
-use crate::store::{RequestRow, Store, Verdict};
+use super::{CliError, Common, Format, cancel, exit, output};
+use crate::recovery::evidence::{self, Verification};
+use crate::recovery::shown::shown;
+use crate::store::{Store, Verdict};
 
 /// Arguments of `evidence`.
 #[derive(Debug, clap::Args)]
@@ -35,27 +35,11 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
         let (markdown, html) = (|| verification.markdown(), || verification.html());
         return show(common.output, args.page, &verification, markdown, html);
     }
-    let records = describe::read(&store, &args.name).await?;
-    let objectives = objectives(&store, &records.request).await?;
-    let evidence = evidence::of(Record {
-        request: &records.request,
-        steps: &records.steps,
-        events: &records.events,
-        verdicts: &records.verdicts,
-        objectives,
-    });
+    let request = store.request(&args.name).await?;
+    let Some(request) = request else { return Err(cancel::not_found(&store, &args.name).await?) };
+    let evidence = shown(&store, &request).await?;
     let (markdown, html) = (|| evidence::markdown(&evidence), || evidence::html(&evidence));
     show(common.output, args.page, &evidence, markdown, html)
-}
-
-/// What the plan asked for when the request was accepted; before that, what it asks for now.
-async fn objectives(store: &Store, request: &RequestRow) -> Result<Option<ObjectivesSpec>, CliError> {
-    let mut spec = store.accepted_plan(&request.name).await?;
-    if spec.is_none() && request.started_at.is_none() {
-        spec = store.plan(&request.plan).await?.map(|plan| plan.spec);
-    }
-    let plan = spec.and_then(|spec| serde_json::from_value::<RecoveryPlanSpec>(spec).ok());
-    Ok(plan.map(|plan| plan.objectives))
 }
 
 /// What is known of the backup or archive run of that name; of several plans' the one that was looked at last.

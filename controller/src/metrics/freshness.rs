@@ -172,7 +172,7 @@ impl Freshness {
             )?,
             suspicious: switches(
                 "backup_suspicious",
-                "Whether the newest sound backup lost suspiciously many rows.",
+                "Whether the newest restored backup lost suspiciously much.",
                 plan,
             )?,
             refused: switches(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::backup::ladder::{Climb, Halt, Recorded, Seal, rows_document, rows_of};
+use crate::backup::ladder::{Climb, Halt, Recorded, Seal, rows_document, rows_of, rows_of_document};
 use crate::backup::toc::Toc;
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Verdict};
@@ -27,10 +27,16 @@ pub(super) struct Look<'a> {
     pub asked: &'a str,
 }
 
-/// What a climb is held against: the digest of the dump as it was first seen. Suspicion is reckoned apart, over all backups.
+/// What a climb is held against: the digest of the dump as it was first seen. Where that was not kept, its rows: beside a digest
+/// they say nothing more, and a release that counts otherwise would blame a backup that has not changed. Suspicion is reckoned
+/// apart, over all backups.
 pub(super) fn recorded(known: &Verdict) -> Recorded {
-    let download_sha256 = if known.dump_sha256.is_none() { known.sha256.clone() } else { None };
-    Recorded { download_sha256, dump_sha256: known.dump_sha256.clone(), ..Recorded::default() }
+    let undigested = known.dump_sha256.is_none();
+    Recorded {
+        download_sha256: known.sha256.clone().filter(|_| undigested),
+        dump_sha256: known.dump_sha256.clone(),
+        rows: known.counts.as_ref().filter(|_| undigested).and_then(rows_of_document),
+    }
 }
 
 /// The versions of what a climb was made with, and of what it was dumped from and with.
@@ -201,6 +207,17 @@ mod tests {
         assert_eq!((verdict.rung, verdict.sound, verdict.proven_at), (Rung::Restored, false, None));
         assert!(verdict.settled && verdict.refused.is_none(), "nothing is wrong with it that could be seen");
         assert!(verdict.message.is_some_and(|why| why.contains("neither a recorded digest nor checksums")));
+    }
+
+    #[test]
+    fn rows_are_held_against_those_on_record_where_no_digest_is() {
+        let counts = Some(json!([["public", "orders", 7]]));
+        let known = Verdict { counts, sha256: Some("d1".into()), ..Verdict::default() };
+        let held = recorded(&known);
+        let refused = held.check_rows(&Counts::default()).map_err(|refusal| refusal.reason());
+        assert_eq!((refused, held.download_sha256.as_deref()), (Err("count-differs"), Some("d1")));
+        let held = recorded(&Verdict { dump_sha256: Some("d2".into()), ..known });
+        assert_eq!((held.rows, held.download_sha256, held.dump_sha256.as_deref()), (None, None, Some("d2")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::policy::{LONGEST_REST, Policy};
-use crate::store::Verdict;
+use crate::store::{Rung, Verdict};
 
 /// Why a backup is taken up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -19,6 +19,8 @@ pub enum Why {
     Doubt,
     /// It was proven long ago, and backups rot.
     Sample,
+    /// A run of the archive was completed since, which its rows were never held against.
+    Archived,
     /// Somebody asked for it.
     Asked,
 }
@@ -47,6 +49,33 @@ pub(super) fn next<'a>(
         return Some((doubtful, Why::Doubt));
     }
     sample(rows, &open, now, policy, draw).map(|row| (row, Why::Sample))
+}
+
+/// The newest good backup, if the archive's newest sound run was `completed` since it was looked at: a recovery
+/// would choose among runs of which one was never held against its rows. `compared` tells which were.
+pub(super) fn overtaken<'a>(
+    rows: &'a [Verdict],
+    completed: Option<(&str, DateTime<Utc>)>,
+    now: DateTime<Utc>,
+    compared: impl Fn(&str) -> bool,
+) -> Option<&'a Verdict> {
+    let good = good(rows)?;
+    let (run, at) = completed?;
+    (at > good.checked_at && rested(good, now) && !compared(run)).then_some(good)
+}
+
+/// What comes first: one that is new, and newer than the good one that was overtaken; then that one; then all else.
+pub(super) fn sooner<'a>(
+    next: Option<(&'a Verdict, Why)>,
+    overtaken: Option<&'a Verdict>,
+) -> Option<(&'a Verdict, Why)> {
+    let newer = |good: &Verdict| next.filter(|(row, why)| *why == Why::New && row.taken_at > good.taken_at);
+    overtaken.map_or(next, |good| newer(good).or(Some((good, Why::Archived))))
+}
+
+/// The newest that is proven, and above suspicion.
+pub(super) fn good(rows: &[Verdict]) -> Option<&Verdict> {
+    present(rows).find(|row| row.rung == Rung::Asserted && row.refused.is_none())
 }
 
 /// Whether a run that has taken up so many may end before all is done.
@@ -115,7 +144,6 @@ mod tests {
     use reprise_crds::plan::ProofSpec;
 
     use super::*;
-    use crate::store::Rung;
 
     fn now() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100)
@@ -225,6 +253,39 @@ mod tests {
         let rests = Verdict { retry_at: Some(years), ..row("a") };
         assert_eq!(picked(std::slice::from_ref(&rests), &[]), Some(("a".into(), Why::New)));
         assert_eq!(left(&[rests], now(), "q", &BTreeSet::new()), 1);
+    }
+
+    #[test]
+    fn a_run_of_the_archive_that_came_after_the_proof_is_held_against_it() {
+        let rows = [refused("c", 1), proven("b", 5), proven("a", 30)];
+        let due = |hours, compared: bool| {
+            let at = now() - TimeDelta::hours(hours);
+            overtaken(&rows, Some(("run", at)), now(), |_| compared).map(|row| row.backup.as_str())
+        };
+        assert_eq!(due(4, false), Some("b"), "the newest good one");
+        assert_eq!(due(4, true), None);
+        assert_eq!(due(6, false), None, "what could not be compared then is not tried for ever");
+        assert_eq!(overtaken(&rows, None, now(), |_| false), None);
+        let suspicious = Verdict { rung: Rung::Restored, ..proven("b", 5) };
+        let at = now() - TimeDelta::hours(4);
+        let rows = [suspicious, proven("a", 30)];
+        let found = overtaken(&rows, Some(("run", at)), now(), |_| false);
+        assert_eq!(found.map(|row| row.backup.as_str()), Some("a"), "a recovery would take that one");
+    }
+
+    #[test]
+    fn the_good_one_that_was_overtaken_waits_for_newer_ones_alone() {
+        let of = |backup, days| Verdict {
+            taken_at: Some(DateTime::UNIX_EPOCH + TimeDelta::days(days)),
+            ..proven(backup, 5)
+        };
+        let (newer, good, older) = (of("c", 3), of("b", 2), of("a", 1));
+        let first = |next, good| sooner(next, good).map(|(row, why)| (row.backup.as_str(), why));
+        assert_eq!(first(Some((&newer, Why::New)), Some(&good)), Some(("c", Why::New)));
+        assert_eq!(first(Some((&older, Why::New)), Some(&good)), Some(("b", Why::Archived)));
+        assert_eq!(first(Some((&newer, Why::Sample)), Some(&good)), Some(("b", Why::Archived)));
+        assert_eq!(first(Some((&older, Why::New)), None), Some(("a", Why::New)));
+        assert_eq!(first(None, None), None);
     }
 
     #[test]

@@ -1,16 +1,20 @@
-//! Which backups are suspicious: far fewer rows than in the one before, as after a `DELETE` without a `WHERE`. Pure.
+//! Which backups are suspicious: far fewer rows or large objects than in the one before, as after a `DELETE` without a
+//! `WHERE`. Pure.
 //!
 //! Backups are proven newest first, so what a backup falls from may be learnt after it: suspicion is reckoned over all of
-//! them, each time something was learnt. Each is held against the newest older one that is itself above suspicion.
+//! them, each time something was learnt. Each is held against the newest older one that is itself above suspicion. One that
+//! is not asserted for another reason (the code is behind it, nothing vouches for its bytes) may be the poisoned one all the
+//! same, and a recovery would take it.
 
 use crate::backup::ladder::{Previous, Rows, rows_of_document};
-use crate::store::Verdict;
+use crate::store::{Rung, Verdict};
 
-/// Every sound backup whose rows are known, with what is suspicious about it.
-pub(super) fn suspicions(rows: &[Verdict], tolerated: f64) -> Vec<(String, Option<String>)> {
+/// Every backup that was restored and not refused, and whose rows are known, with what is suspicious about it.
+pub fn suspicions(rows: &[Verdict], tolerated: f64) -> Vec<(String, Option<String>)> {
     let mut known: Vec<(&Verdict, Rows)> = rows
         .iter()
-        .filter(|row| row.kind == "database" && row.sound && row.taken_at.is_some())
+        .filter(|row| row.kind == "database" && row.taken_at.is_some())
+        .filter(|row| row.rung >= Rung::Restored && row.refused.is_none())
         .filter_map(|row| Some((row, rows_of_document(row.counts.as_ref()?)?)))
         .collect();
     known.sort_by_key(|(row, _)| row.taken_at);
@@ -32,8 +36,8 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
 
     use super::*;
-    use crate::backup::contents::RelationName;
-    use crate::backup::ladder::rows_document;
+    use crate::backup::contents::{Counts, RelationName};
+    use crate::backup::ladder::{rows_document, rows_of};
 
     /// A sound backup of this day, with this many orders.
     fn backup(day: i64, orders: u64) -> Verdict {
@@ -42,6 +46,7 @@ mod tests {
             kind: "database".into(),
             backup: format!("day {day}"),
             taken_at: Some(DateTime::UNIX_EPOCH + TimeDelta::days(day)),
+            rung: Rung::Asserted,
             sound: true,
             counts: Some(rows_document(&Rows::from_iter([(table, orders)]))),
             ..Verdict::default()
@@ -94,7 +99,36 @@ mod tests {
 
     #[test]
     fn one_that_did_not_pass_its_checks_is_no_measure() {
-        let broken = Verdict { sound: false, ..backup(1, 1000) };
+        let broken = Verdict {
+            sound: false,
+            rung: Rung::Restored,
+            refused: Some("check-failed".into()),
+            ..backup(1, 1000)
+        };
         assert_eq!(suspected(&[backup(2, 10), broken]), [""; 0]);
+        let unread = Verdict { sound: false, rung: Rung::Readable, ..backup(1, 1000) };
+        assert_eq!(suspected(&[backup(2, 10), unread]), [""; 0], "it may not come back");
+    }
+
+    #[test]
+    fn one_that_the_code_is_behind_or_nothing_vouches_for_is_held_against_the_one_before() {
+        // As a climb leaves it that was stopped by `Halt::Ahead` or `Halt::Unsealed`.
+        let short = |day, orders| Verdict { sound: false, rung: Rung::Restored, ..backup(day, orders) };
+        assert_eq!(suspected(&[short(2, 0), backup(1, 1000)]), ["day 2"]);
+        assert_eq!(
+            suspected(&[short(3, 0), short(2, 1000), backup(1, 1000)]),
+            ["day 3"],
+            "it is a measure too"
+        );
+    }
+
+    #[test]
+    fn large_objects_that_were_left_out_are_a_fall_too() {
+        let large = |day, count| {
+            let counts = Counts { large_objects: count, large_object_bytes: count * 9, ..Counts::default() };
+            Verdict { counts: Some(rows_document(&rows_of(&counts))), ..backup(day, 0) }
+        };
+        assert_eq!(suspected(&[large(2, 0), large(1, 50)]), ["day 2"]);
+        assert_eq!(suspected(&[large(2, 0), backup(1, 0)]), [""; 0], "an earlier release did not count them");
     }
 }

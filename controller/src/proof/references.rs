@@ -3,17 +3,38 @@
 use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 
+use super::ProofError;
+use super::pick;
 use super::run::{APPLICATION, Prover};
 use super::throwaway::Place;
 use crate::backup::ladder::connect;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveRow, Verdict};
-use crate::truth;
+use crate::truth::{self, Odd};
 
 /// So many of the archive's newest runs a backup's rows are held against.
 const RUNS: usize = 4;
 
+/// The runs that a recovery would take, the newest first.
+fn sound(rows: &[ArchiveRow]) -> Vec<&ArchiveRow> {
+    let sound = |row: &&ArchiveRow| row.phase == "Complete" && row.damaged.is_none() && !row.suspicious;
+    let mut runs: Vec<&ArchiveRow> = rows.iter().filter(sound).collect();
+    runs.sort_by(|a, b| b.run.cmp(&a.run));
+    runs
+}
+
 impl Prover<'_> {
+    /// The id of the newest good backup, if the archive's newest run came after it was proven.
+    pub(super) async fn overtaken(&self, rows: &[Verdict]) -> Result<Option<String>, ProofError> {
+        let (store, good) = (&self.tools.store, pick::good(rows));
+        let Some(good) = good.filter(|_| !self.spec.object_keys.is_empty()) else { return Ok(None) };
+        let runs = store.archives(self.plan).await?;
+        let newest = sound(&runs).into_iter().find_map(|row| Some((row.run.as_str(), row.finished_at?)));
+        let truths = store.truths(self.plan, &good.backup).await?;
+        let compared = |run: &str| truths.iter().any(|truth| truth.run == run);
+        Ok(pick::overtaken(rows, newest, self.tools.clock.now(), compared).map(|row| row.backup.clone()))
+    }
+
     /// Holds the rows of what was restored against the newest archive runs. That it fails says nothing of the backup.
     pub(super) async fn references(
         &self,
@@ -29,15 +50,14 @@ impl Prover<'_> {
             let archiver =
                 self.tools.archiver(self.plan, self.spec, stop).map_err(|e| Chain(&e).to_string())?;
             let rows = self.tools.store.archives(self.plan).await.map_err(|e| Chain(&e).to_string())?;
-            let sound =
-                |row: &&ArchiveRow| row.phase == "Complete" && row.damaged.is_none() && !row.suspicious;
-            let mut runs: Vec<&ArchiveRow> = rows.iter().filter(sound).collect();
-            runs.sort_by(|a, b| b.run.cmp(&a.run));
+            let runs = sound(&rows);
             let mut connection =
                 connect(&place.owner, APPLICATION).await.map_err(|e| Chain(&e).to_string())?;
             let mut told = None;
             for row in runs.into_iter().take(RUNS) {
-                let found = truth::compare(&mut connection, columns, &archiver, &row.run).await;
+                let mut list =
+                    |odd: Odd<'_>| self.keys.map_or(Ok(()), |keys| keys.add(&known.backup, &row.run, odd));
+                let found = truth::compare(&mut connection, columns, &archiver, &row.run, &mut list).await;
                 let found = found.map_err(|e| Chain(&e).to_string())?;
                 let stored = found.row(&known.backup, &row.run);
                 let recorded = self.tools.store.record_truth(self.plan, &stored, self.by).await;

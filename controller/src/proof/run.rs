@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ProofError;
 use super::bench::{Bench, last_dumped};
+use super::keys::KeyList;
 use super::learnt::{Learnt, Look, learnt};
 use super::pick::{self, Why};
 use super::policy::rest;
@@ -40,6 +41,8 @@ pub struct Prover<'a> {
     pub spec: &'a RecoveryPlanSpec,
     /// Who takes them up, for the verdicts.
     pub by: &'a str,
+    /// Where every key is listed that has no counterpart, if anybody wants that.
+    pub keys: Option<&'a KeyList>,
 }
 
 /// Which backups are taken up.
@@ -179,7 +182,9 @@ impl Prover<'_> {
             }
             let rows = self.tools.store.verdicts(self.plan).await?;
             summary.left = pick::left(&rows, self.tools.clock.now(), &bench.asked, &tried);
-            let Some((known, why)) = self.choose(&rows, which, bench, &tried)? else { return Ok(()) };
+            let overtaken = if *which == Which::Due { self.overtaken(&rows).await? } else { None };
+            let chosen = self.choose(&rows, which, bench, &tried, overtaken.as_deref())?;
+            let Some((known, why)) = chosen else { return Ok(()) };
             if *which == Which::Due && self.tools.store.recovery_at_work().await? {
                 summary.postponed = true;
                 return Ok(());
@@ -217,13 +222,17 @@ impl Prover<'_> {
         which: &Which,
         bench: &Bench,
         tried: &BTreeSet<String>,
+        overtaken: Option<&str>,
     ) -> Result<Option<(&'r Verdict, Why)>, ProofError> {
         let untried = |row: &&Verdict| !tried.contains(&row.backup);
         match which {
             Which::Due if pick::enough(rows, tried.len(), &bench.policy) => Ok(None),
             Which::Due => {
                 let draw = |count| rand::random_range(0..count);
-                Ok(pick::next(rows, self.tools.clock.now(), &bench.policy, &bench.asked, tried, draw))
+                let now = self.tools.clock.now();
+                let overtaken = rows.iter().find(|row| overtaken == Some(row.backup.as_str()));
+                let next = pick::next(rows, now, &bench.policy, &bench.asked, tried, draw);
+                Ok(pick::sooner(next, overtaken.filter(untried)))
             }
             Which::All => Ok(pick::present(rows).find(untried).map(|row| (row, Why::Asked))),
             Which::One(name) => {

@@ -25,6 +25,8 @@ pub(super) struct Fingerprint {
     pub code: BTreeMap<String, String>,
     /// Digest of the database's schema.
     pub schema: Option<String>,
+    /// A digest of what each app keeps of its variables.
+    pub kept: BTreeMap<String, String>,
 }
 
 /// What a plan's proof comes to.
@@ -42,6 +44,8 @@ pub(super) struct Standing {
 #[derive(Deserialize)]
 struct Before {
     grounds: Option<Grounds>,
+    #[serde(default)]
+    kept: BTreeMap<String, String>,
 }
 
 impl Fingerprint {
@@ -57,7 +61,8 @@ impl Fingerprint {
         };
         let apps = plan.apps.iter().zip(&rehearsed.apps);
         let code = apps.filter_map(|(app, drilled)| Some((app.name.clone(), commit(&drilled.name)?)));
-        Some(Self { grounds: before.grounds?, code: code.collect(), schema: chosen.schema_sha256 })
+        let (code, kept) = (code.collect(), before.kept);
+        Some(Self { grounds: before.grounds?, code, schema: chosen.schema_sha256, kept })
     }
 
     /// What is different today, in words.
@@ -67,7 +72,8 @@ impl Fingerprint {
         unless(self.grounds.plan == today.grounds.plan, "the plan");
         unless(self.grounds.secrets == today.grounds.secrets, "a secret or token");
         for (tool, version) in &today.grounds.tools {
-            unless(self.grounds.tools.get(tool) == Some(version), &format!("{tool} (now {version})"));
+            let same = self.grounds.tools.get(tool).is_none_or(|then| then == version);
+            unless(same, &format!("{tool} (now {version})"));
         }
         for (which, print) in &today.grounds.ssh {
             let same = self.grounds.ssh.get(which).is_none_or(|then| then == print);
@@ -76,6 +82,10 @@ impl Fingerprint {
         for (app, commit) in &today.code {
             let short = &commit[..commit.len().min(12)];
             unless(self.code.get(app) == Some(commit), &format!("the code of {app} (now {short})"));
+        }
+        for (app, digest) in &today.kept {
+            let same = self.kept.get(app).is_none_or(|then| then == digest);
+            unless(same, &format!("a kept variable of {app}"));
         }
         let schemas = self.schema.as_ref().zip(today.schema.as_ref());
         unless(schemas.is_none_or(|(then, now)| then == now), "the database's schema");
@@ -86,6 +96,8 @@ impl Fingerprint {
     fn unknown(&self, today: &Self) -> Vec<String> {
         let code = self.code.keys().filter(|app| !today.code.contains_key(*app));
         let mut told: Vec<String> = code.map(|app| format!("the code of {app}")).collect();
+        let kept = self.kept.keys().filter(|app| !today.kept.contains_key(*app));
+        told.extend(kept.map(|app| format!("the kept variables of {app}")));
         if self.schema.is_some() && today.schema.is_none() {
             told.push("the database's schema".to_owned());
         }
@@ -154,11 +166,12 @@ mod tests {
             grounds: Grounds {
                 plan: "p1".into(),
                 secrets: "s1".into(),
-                tools: BTreeMap::from([("pg_restore".into(), "15.1".into())]),
+                tools: BTreeMap::from([("pg_restore".into(), "15.1".into()), ("git".into(), "2.39".into())]),
                 ssh: BTreeMap::from([("key".into(), "SHA256:a".into())]),
             },
             code: BTreeMap::from([("shop".into(), "c1".into())]),
             schema: Some("d1".into()),
+            kept: BTreeMap::from([("shop".into(), "k1".into())]),
         }
     }
 
@@ -196,13 +209,15 @@ mod tests {
     #[test]
     fn every_change_ends_it_and_is_named() {
         type Change = fn(&mut Fingerprint);
-        let changes: [(Change, &str); 6] = [
+        let changes: [(Change, &str); 8] = [
             (|f| f.grounds.plan = "p2".into(), "the plan"),
             (|f| f.grounds.secrets = "s2".into(), "a secret or token"),
             (
                 |f| f.grounds.tools = BTreeMap::from([("pg_restore".into(), "16".into())]),
                 "pg_restore (now 16)",
             ),
+            (|f| drop(f.grounds.tools.insert("git".into(), "2.40".into())), "git (now 2.40)"),
+            (|f| f.kept = BTreeMap::from([("shop".into(), "k2".into())]), "a kept variable of shop"),
             (|f| f.code = BTreeMap::from([("shop".into(), "c2".into())]), "the code of shop (now c2)"),
             (|f| f.schema = Some("d2".into()), "the database's schema"),
             (|f| f.grounds.ssh = BTreeMap::from([("key".into(), "SHA256:b".into())]), "the SSH key"),
@@ -243,6 +258,8 @@ mod tests {
     fn what_an_earlier_release_did_not_keep_is_no_change() {
         let mut drilled = fingerprint();
         drilled.grounds.ssh.clear();
+        drilled.grounds.tools.remove("git");
+        drilled.kept.clear();
         assert!(drilled.changes(&fingerprint()).is_empty());
     }
 }

@@ -1,5 +1,5 @@
 //! Keeps what is proven and predicted in each plan's status, and in the metrics. What it says comes from the records; only the
-//! commits are asked for outside, now and then.
+//! commits and the values that a plan keeps are asked for outside, now and then.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::store::{PlanRow, RequestRow, Sizes, StepRow, StoreError};
 
 /// Between two looks at the records. Real time, never scaled: they are between us and our own store.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long a commit is taken for today's.
+/// How long a commit, or a variable, is taken for today's.
 const COMMITS: TimeDelta = TimeDelta::minutes(5);
 
 /// That all was compared is written down no more often.
@@ -41,8 +41,17 @@ const PREDICTED: &str = "prediction";
 /// Where, in the plan's status.
 const COMPARED: &str = "comparedAt";
 
-/// The commits of a plan's apps, and when they were asked for.
-type Commits = HashMap<String, (DateTime<Utc>, i64, BTreeMap<String, String>)>;
+/// What was asked for outside about a plan's apps, and when, at which generation of the plan.
+type Commits = HashMap<String, (DateTime<Utc>, i64, Outside)>;
+
+/// What only others know of a plan's apps.
+#[derive(Debug, Clone, Default)]
+struct Outside {
+    /// The commit of each.
+    commits: BTreeMap<String, String>,
+    /// A digest of what each keeps of its variables.
+    kept: BTreeMap<String, String>,
+}
 
 /// Looks again and again, until `stop` fires.
 pub async fn watch(tools: Arc<Tools>, stop: CancellationToken) {
@@ -127,18 +136,19 @@ impl Plan<'_> {
     async fn today(&self, sizes: &Sizes, commits: &mut Commits) -> Result<Fingerprint, StoreError> {
         let grounds = Grounds::now(self.tools, &self.row.name).await?.unwrap_or_default();
         let schema = sizes.schema_sha256.clone();
-        Ok(Fingerprint { grounds, code: self.commits(commits).await?, schema })
+        let Outside { commits, kept } = self.outside(commits).await?;
+        Ok(Fingerprint { grounds, code: commits, schema, kept })
     }
 
-    /// Those of today, as far as the code host tells; while a recovery is at work nobody is bothered.
-    async fn commits(&self, known: &mut Commits) -> Result<BTreeMap<String, String>, StoreError> {
+    /// As of today, as far as code host and platform tell; while a recovery is at work nobody is bothered.
+    async fn outside(&self, known: &mut Commits) -> Result<Outside, StoreError> {
         let (now, generation) = (self.tools.clock.now(), self.row.generation);
         let known_now = known.get(&self.row.name).filter(|(_, of, _)| *of == generation);
-        if let Some((_, _, commits)) = known_now.filter(|(at, ..)| *at <= now && now - *at < COMMITS) {
-            return Ok(commits.clone());
+        if let Some((_, _, outside)) = known_now.filter(|(at, ..)| *at <= now && now - *at < COMMITS) {
+            return Ok(outside.clone());
         }
         if self.tools.store.recovery_at_work().await? {
-            return Ok(known_now.map(|(_, _, commits)| commits.clone()).unwrap_or_default());
+            return Ok(known_now.map(|(_, _, outside)| outside.clone()).unwrap_or_default());
         }
         let mut commits = BTreeMap::new();
         for app in &self.spec.apps {
@@ -149,8 +159,9 @@ impl Plan<'_> {
                 }
             }
         }
-        known.insert(self.row.name.clone(), (now, generation, commits.clone()));
-        Ok(commits)
+        let outside = Outside { commits, kept: self.tools.kept(self.spec).await };
+        known.insert(self.row.name.clone(), (now, generation, outside.clone()));
+        Ok(outside)
     }
 
     /// When all that the drill stands on was last seen to be the same.

@@ -284,6 +284,14 @@ fn git() -> Program {
         .args(["-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "protocol.version=2"])
 }
 
+/// The version of the system's `git`, such as `2.39.5`.
+pub async fn version() -> Result<String, GitError> {
+    let doing = "ask git for its version";
+    let told = done(doing, Program::new("git").args(["--version"]).run(|_| ()).await)?;
+    let told = String::from_utf8_lossy(&told.output);
+    told.split_whitespace().nth(2).map(str::to_owned).ok_or(GitError::Answer { doing })
+}
+
 fn done(doing: &'static str, finished: Result<Finished, ProcessError>) -> Result<Finished, GitError> {
     let finished = finished.map_err(|source| GitError::Process { doing, source })?;
     if finished.status.success() {

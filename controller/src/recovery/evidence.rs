@@ -1,7 +1,8 @@
 //! The evidence of one request: what happened, what was chosen and why, what was checked and how, and how that compares with the
 //! plan's objectives. Computed from the records alone. No I/O, no clock.
 //!
-//! It claims what a step that is done has left behind, and nothing else: what was not reached is listed as not shown.
+//! It claims what a step that is done has left behind, and nothing else: what was not reached is listed as not shown. When a
+//! request ends it is written down with the request: what it was made of goes on changing.
 
 mod checks;
 mod page;
@@ -12,10 +13,11 @@ mod verification;
 use chrono::{DateTime, Utc};
 use reprise_crds::Milestone;
 use reprise_crds::plan::ObjectivesSpec;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use super::outputs::{ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup, read_again};
+use super::outputs::{
+    ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup, Versions, read_again,
+};
 use super::report::{RtoSplit, rpo_minutes, times};
 use super::status;
 use super::step::Step;
@@ -40,7 +42,7 @@ pub struct Record<'a> {
 }
 
 /// What can be shown of one request.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// The request.
@@ -73,16 +75,26 @@ pub struct Evidence {
     pub left: Vec<Left>,
     /// The steps that show nothing: they are not done, or what they recorded cannot be read.
     pub not_shown: Vec<String>,
-    /// Versions of the tools that judged the backup, as they were recorded.
-    pub tools: Value,
+    /// The versions of what each step was done with, and by what the backup was last looked at.
+    pub tools: Vec<DoneWith>,
+}
+
+/// What one step was done with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoneWith {
+    /// The step, or the last look at the backup.
+    pub step: String,
+    /// By program.
+    pub versions: Versions,
 }
 
 /// One objective of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Objective {
     /// What is measured.
-    pub what: &'static str,
+    pub what: String,
     /// What the plan asked for, in seconds.
     pub wanted_seconds: Option<f64>,
     /// What was achieved, in seconds; `None`: nothing was.
@@ -92,7 +104,7 @@ pub struct Objective {
 }
 
 /// One event.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moment {
     /// When.
@@ -106,11 +118,11 @@ pub struct Moment {
 }
 
 /// What one part was brought back from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Choice {
     /// `database` or `documents`.
-    pub of: &'static str,
+    pub of: String,
     /// What was taken.
     pub taken: String,
     /// Of when it is.
@@ -120,7 +132,7 @@ pub struct Choice {
 }
 
 /// What one app had that was not brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Left {
     /// The new app.
@@ -157,7 +169,7 @@ pub fn of(record: Record<'_>) -> Evidence {
         checks: checks::of(steps).into_iter().chain(judge.into_iter().flat_map(checks::of_verdict)).collect(),
         left: left(&outputs, steps),
         not_shown: not_shown(steps),
-        tools: judge.map_or(Value::Null, |judge| judge.tools.clone()),
+        tools: checks::tools(steps, judge),
     }
 }
 
@@ -200,7 +212,7 @@ fn objectives_of(
 
 fn objective(what: &'static str, wanted: Option<f64>, achieved: Option<f64>) -> Objective {
     let met = wanted.map(|wanted| achieved.is_some_and(|achieved| achieved <= wanted));
-    Objective { what, wanted_seconds: wanted, achieved_seconds: achieved, met }
+    Objective { what: what.to_owned(), wanted_seconds: wanted, achieved_seconds: achieved, met }
 }
 
 fn moment(event: &Event, filed_at: DateTime<Utc>) -> Moment {
@@ -211,11 +223,11 @@ fn moment(event: &Event, filed_at: DateTime<Utc>) -> Moment {
 fn database(backup: ChosenBackup) -> Choice {
     let from = if backup.copied { "the archive's copy of " } else { "" };
     let taken = format!("{from}backup {} ({} bytes)", backup.name, backup.size_bytes);
-    Choice { of: "database", taken, taken_at: Some(backup.taken_at), refused: backup.refused }
+    Choice { of: "database".to_owned(), taken, taken_at: Some(backup.taken_at), refused: backup.refused }
 }
 
 fn documents(objects: ChosenObjects) -> Choice {
-    let of = "documents";
+    let of = "documents".to_owned();
     match objects {
         ChosenObjects::Artifact { run, taken_at, objects, bytes, refused, .. } => {
             let taken = format!("artifact of workflow run {run}: {objects} objects, {bytes} bytes");

@@ -40,14 +40,10 @@ impl Grounds {
     /// With `spec` as the plan's; `None` if it cannot be read.
     pub async fn of(tools: &Tools, spec: &Value) -> Option<Self> {
         let plan = RecoveryPlanSpec::from_json(spec.clone()).ok()?;
-        let restore = tools.postgresql().await.map(|found| found.version().to_string());
         Some(Self {
             plan: hex::encode(Sha256::digest(spec.to_string())),
             secrets: secrets(&plan, &tools.references, &tools.config),
-            tools: BTreeMap::from([
-                ("reprise".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                ("pg_restore".to_owned(), restore.unwrap_or_else(|_| "missing".to_owned())),
-            ]),
+            tools: tools.programs().await,
             ssh: ssh(tools, &plan.target.region),
         })
     }

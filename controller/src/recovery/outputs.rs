@@ -10,6 +10,9 @@ use super::error::{Result, StepError};
 use super::step::Step;
 use crate::store::{StepPhase, StepRow};
 
+/// The versions of what a step was done with, by program; `server` is the database's. Empty where an earlier release did it.
+pub type Versions = BTreeMap<String, String>;
+
 /// The database backup that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,6 +48,9 @@ pub struct ChosenBackup {
     /// Whether checksums cover all of its bytes: only then may it be called asserted.
     #[serde(default)]
     pub sealed: bool,
+    /// With what it was read.
+    #[serde(default)]
+    pub tools: Versions,
     /// The newer ones, and why each lost.
     pub refused: Vec<RefusedBackup>,
 }
@@ -199,6 +205,9 @@ pub struct RestoredDatabase {
     pub restored: u64,
     /// Entries left out for a named reason: rule → how many.
     pub benign: BTreeMap<String, u64>,
+    /// With what, and in which server.
+    #[serde(default)]
+    pub tools: Versions,
 }
 
 /// What the checks of the restored database saw.
@@ -261,6 +270,9 @@ pub struct Deployed {
     pub commit: String,
     /// The platform's deployment.
     pub deployment: String,
+    /// With what it was pushed.
+    #[serde(default)]
+    pub tools: Versions,
 }
 
 /// The switch of a name.

@@ -13,6 +13,7 @@ use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
 use super::ownership::{Ownership, TERM};
 use super::retry;
+use super::shown::shown_of;
 use super::status::{self, Doing};
 use super::step::Step;
 use super::steps::Run;
@@ -136,7 +137,7 @@ impl Requests {
         let doing = Doing { busy: live.reports(), ..doing };
         let now = self.tools.clock.now();
         let update = status::of(row, &decision, &accepted.graph, &steps, &doing, now);
-        self.record(row, epoch, &update).await?;
+        self.record(row, epoch, update, &steps, now).await?;
         if decision.phase.is_final() {
             self.ownership.let_go(&row.name).await;
             return Ok(Outcome::AwaitChange);
@@ -241,7 +242,14 @@ impl Requests {
         self.ownership.live(run, held).await
     }
 
-    async fn record(&self, row: &RequestRow, epoch: Epoch, update: &StatusUpdate) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        row: &RequestRow,
+        epoch: Epoch,
+        mut update: StatusUpdate,
+        steps: &[StepRow],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let store = &self.tools.store;
         let crossed =
             Milestone::ALL.iter().filter(|milestone| row.state < **milestone && **milestone <= update.state);
@@ -255,8 +263,11 @@ impl Requests {
             let severity = if update.phase == Phase::Failed { Severity::Warning } else { Severity::Normal };
             let message = status::message(&update.status).to_owned();
             store.record_event(&row.name, epoch, severity, update.phase.as_str(), None, &message).await?;
+            if update.phase.is_final() {
+                update.evidence = Some(shown_of(store, row, &update, steps, now).await?);
+            }
         }
-        store.set_status(&row.name, epoch, update).await
+        store.set_status(&row.name, epoch, &update).await
     }
 }
 

@@ -80,7 +80,7 @@ pub fn refused(
     if let Some(heard) = row.status.get(retry::HEARD) {
         status[retry::HEARD] = heard.clone();
     }
-    StatusUpdate { state: row.state, phase, status }
+    StatusUpdate { state: row.state, phase, status, evidence: None }
 }
 
 /// What a refusal tells where nothing runs.
@@ -135,7 +135,7 @@ pub fn of(
         Some(before) if doing.again => before.clone(),
         _ => retry::heard(row),
     };
-    StatusUpdate { state: decision.state, phase: decision.phase, status }
+    StatusUpdate { state: decision.state, phase: decision.phase, status, evidence: None }
 }
 
 /// What was written before, or nothing where it cannot be read: it is ours to write anew.

@@ -30,7 +30,9 @@ use crate::store::Store;
 
 mod code;
 mod estate;
+mod kept;
 mod ssh;
+mod versions;
 
 pub(crate) use code::CODE_PATIENCE;
 pub(crate) use estate::{Back, Captured, Untold};
@@ -79,6 +81,7 @@ pub struct Tools {
     limiter: Limiter,
     ssh_keys: Mutex<HashMap<String, ClientKey>>,
     account: tokio::sync::OnceCell<String>,
+    programs: tokio::sync::Mutex<versions::Told>,
 }
 
 /// What [`Tools::new`] is made of.
@@ -128,6 +131,7 @@ impl Tools {
             limiter: Limiter::per(budget, minute),
             ssh_keys: Mutex::default(),
             account: tokio::sync::OnceCell::new(),
+            programs: tokio::sync::Mutex::default(),
             config,
         }
     }

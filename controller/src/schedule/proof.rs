@@ -24,7 +24,7 @@ async fn run(tools: &Tools, order: &Order) -> Result<String, ProofError> {
         plan: order.plan.clone(),
         problems: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })?;
-    let prover = Prover { tools, plan: &order.plan, spec: &spec, by: "scheduled proof" };
+    let prover = Prover { tools, plan: &order.plan, spec: &spec, by: "scheduled proof", keys: None };
     let summary = Box::pin(prover.run(&Which::Due, &order.stop, |_| {})).await?;
     summary.outcome()
 }

@@ -18,7 +18,7 @@ pub struct PlanDates {
     pub backup_at: Option<DateTime<Utc>>,
     /// When the platform last told its backups.
     pub listed_at: Option<DateTime<Utc>>,
-    /// Whether the newest sound backup is suspicious, and nobody has accepted it.
+    /// Whether the newest backup that was restored and not refused is suspicious, and nobody has accepted it.
     pub suspicious: bool,
     /// Whether the newest backup that was looked at, and is still at the platform, was refused; none: none was.
     pub refused: Option<bool>,
@@ -121,7 +121,7 @@ impl Store {
     pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
         sqlx::query_as(
             r#"SELECT p.name AS plan, p.spec, p.generation, proven.backup_at, listing.listed_at,
-                coalesce(sound.suspicious, false) AS suspicious, judged.refused, archive.archive_at, archive.archived_at, archive.verified_archive_at,
+                coalesce(restored.suspicious, false) AS suspicious, judged.refused, archive.archive_at, archive.archived_at, archive.verified_archive_at,
                 archive.archive_verified_at, copied.dump_copy_at, greatest(copied.copied_at, looked.dumps_at) AS dumps_looked_at,
                 CASE WHEN artifact.newest_at <= clock_timestamp() + interval '5 minutes' THEN artifact.newest_at END AS artifact_at,
                 artifact.listed_at AS artifacts_listed_at, drill.drill_at, p.status ->> 'comparedAt' AS compared_at,
@@ -135,8 +135,9 @@ impl Store {
              LEFT JOIN LATERAL (SELECT listed_at FROM backup_listings l
                 WHERE l.plan = p.name AND l.kind = 'database') listing ON true
              LEFT JOIN LATERAL (SELECT v.suspicious IS NOT NULL AND v.accepted_by IS NULL AS suspicious FROM backup_verdicts v
-                WHERE v.plan = p.name AND v.kind = 'database' AND v.sound AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
-                ORDER BY v.taken_at DESC LIMIT 1) sound ON true
+                WHERE v.plan = p.name AND v.kind = 'database' AND v.rung IN ('restored', 'asserted') AND v.refused IS NULL
+                  AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
+                ORDER BY v.taken_at DESC LIMIT 1) restored ON true
              LEFT JOIN LATERAL (SELECT v.refused IS NOT NULL AS refused FROM backup_verdicts v
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                   AND (v.rung <> 'listed' OR v.refused IS NOT NULL)

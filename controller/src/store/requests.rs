@@ -63,6 +63,8 @@ pub struct StatusUpdate {
     pub phase: Phase,
     /// Replaces the status.
     pub status: Value,
+    /// What can be shown of it, where it ends with this; what was written at an earlier end stays otherwise.
+    pub evidence: Option<Value>,
 }
 
 const COLUMNS: &str = "SELECT name, plan, spec, desired, deletion_requested_at, state, phase, status, generation, created_at, \
@@ -198,6 +200,17 @@ impl Store {
         .map_err(StoreError::query("request.running"))
     }
 
+    /// What was written of `name` when it last ended; `None` before that, and where an earlier release ended it.
+    pub async fn evidence(&self, name: &str) -> Result<Option<Value>> {
+        let kept: Option<Option<Value>> =
+            sqlx::query_scalar("SELECT evidence FROM recovery_requests WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(StoreError::query("request.evidence"))?;
+        Ok(kept.flatten())
+    }
+
     /// Writes what a reconcile concluded; `started_at` and `finished_at` follow from the phase.
     pub async fn set_status(&self, request: &str, epoch: Epoch, update: &StatusUpdate) -> Result<()> {
         let mut transaction = self.fenced(request, epoch).await?;
@@ -205,13 +218,15 @@ impl Store {
         sqlx::query(
             "UPDATE recovery_requests SET state = $2, phase = $3, status = $4,
                 started_at = CASE WHEN $3 = 'Pending' THEN started_at ELSE coalesce(started_at, now()) END,
-                finished_at = CASE WHEN $3 IN ('Succeeded', 'Failed', 'Cancelled') THEN coalesce(finished_at, now()) END
+                finished_at = CASE WHEN $3 IN ('Succeeded', 'Failed', 'Cancelled') THEN coalesce(finished_at, now()) END,
+                evidence = coalesce($5::jsonb || jsonb_build_object('finishedAt', coalesce(finished_at, now())), evidence)
              WHERE name = $1 AND (state, phase, status) IS DISTINCT FROM ($2, $3, $4)",
         )
         .bind(request)
         .bind(update.state.as_str())
         .bind(update.phase.as_str())
         .bind(&update.status)
+        .bind(&update.evidence)
         .execute(&mut *transaction)
         .await
         .map_err(&failed)?;

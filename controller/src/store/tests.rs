@@ -76,7 +76,7 @@ async fn a_database_without_tables_of_ours_is_told_from_one_that_does_not_answer
 }
 
 fn update(state: Milestone, phase: Phase) -> StatusUpdate {
-    StatusUpdate { state, phase, status: json!({"message": "x"}) }
+    StatusUpdate { state, phase, status: json!({"message": "x"}), evidence: None }
 }
 
 #[tokio::test]

@@ -80,11 +80,12 @@ pub struct Verdict {
     pub sound: bool,
     /// When it did so last.
     pub proven_at: Option<DateTime<Utc>>,
-    /// Which rows are gone since the backup before.
+    /// Which rows or large objects are gone since the backup before.
     pub suspicious: Option<String>,
     /// Who said that this was meant.
     pub accepted_by: Option<String>,
-    /// Rows of each table: `[[schema, name, rows], …]`; read where they are asked for ([`Store::verdicts_with_counts`]).
+    /// Rows of each table, and large objects: `{"tables": [[schema, name, rows], …], "largeObjects": [count, bytes]}`; of an earlier
+    /// release the list of tables alone. Read where they are asked for ([`Store::verdicts_with_counts`]).
     pub counts: Option<Value>,
     /// Digest of the statements that make its schema.
     pub schema_sha256: Option<String>,
@@ -275,15 +276,16 @@ impl Store {
         .map_err(StoreError::query("verdict.trouble"))
     }
 
-    /// Stores which backups are suspicious, and why: a sound one that is not is asserted. Safe to repeat.
+    /// Stores which backups are suspicious, and why: a sound one that is not is asserted. One that is not sound keeps its rung. Safe
+    /// to repeat.
     pub async fn record_suspicions(&self, plan: &str, found: &[(String, Option<String>)]) -> Result<()> {
         let (backups, why): (Vec<&str>, Vec<Option<&str>>) =
             found.iter().map(|(backup, why)| (backup.as_str(), why.as_deref())).unzip();
         sqlx::query(
             "UPDATE backup_verdicts AS known SET suspicious = new.why,
-                rung = CASE WHEN new.why IS NULL OR known.accepted_by IS NOT NULL THEN 'asserted' ELSE 'restored' END
+                rung = CASE WHEN NOT known.sound THEN known.rung WHEN new.why IS NULL OR known.accepted_by IS NOT NULL THEN 'asserted' ELSE 'restored' END
              FROM unnest($2::text[], $3::text[]) AS new (backup, why)
-             WHERE known.plan = $1 AND known.kind = 'database' AND known.backup = new.backup AND known.sound
+             WHERE known.plan = $1 AND known.kind = 'database' AND known.backup = new.backup
                AND known.suspicious IS DISTINCT FROM new.why",
         )
         .bind(plan)

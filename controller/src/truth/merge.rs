@@ -41,6 +41,26 @@ impl std::fmt::Display for Truth {
     }
 }
 
+/// A row or an object that has no counterpart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd<'a> {
+    /// So many rows name an object that is missing.
+    Dangling {
+        /// Its key.
+        key: &'a str,
+        /// The rows.
+        rows: i64,
+    },
+    /// No row names this object.
+    Orphan {
+        /// Its key.
+        key: &'a str,
+    },
+}
+
+/// What hears of each as it passes: there may be more of them than fit into memory.
+pub type Told<'a> = &'a mut (dyn FnMut(Odd<'_>) -> std::io::Result<()> + Send);
+
 impl Truth {
     /// As it is stored.
     pub fn row(&self, backup: &str, run: &str) -> TruthRow {
@@ -76,6 +96,7 @@ pub(super) async fn merge(
     mut rows: impl Stream<Item = Result<(String, i64), TruthError>> + Unpin,
     lines: mpsc::Receiver<Result<Vec<Line>, ArchiveError>>,
     prefixes: Vec<String>,
+    told: Told<'_>,
 ) -> Result<Truth, TruthError> {
     let mut objects = Objects { lines, batch: Vec::new().into_iter(), prefixes };
     let mut truth = Truth::default();
@@ -90,11 +111,13 @@ pub(super) async fn merge(
         if order.is_lt()
             && let Some((key, rows)) = row.take()
         {
+            told(Odd::Dangling { key: &key, rows }).map_err(TruthError::Told)?;
             truth.missing(key, rows);
         }
         if order.is_gt()
             && let Some(key) = object.take()
         {
+            told(Odd::Orphan { key: &key }).map_err(TruthError::Told)?;
             truth.unnamed(key);
         }
         if order.is_le() {

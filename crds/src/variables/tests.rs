@@ -113,6 +113,7 @@ fn a_value_that_nobody_wrote_down_comes_about_as_the_plan_says() {
     assert_eq!(planned["KEY"], Planned::Generated { shared: true });
     assert_eq!(planned["OWN"], Planned::Generated { shared: false });
     assert_eq!((&planned["OLD"], &planned["PIN"]), (&Planned::Kept, &Planned::Asked));
+    assert_eq!(kept(&plan, &plan.apps[0]).into_iter().collect::<Vec<_>>(), ["OLD"]);
     // A drill makes secrets of its own, asks nobody and is given nothing of production.
     let rehearsed = resolved(&plan, "", Mode::Drill).unwrap();
     assert_eq!(rehearsed.keys().collect::<Vec<_>>(), ["KEY", "OWN"]);

@@ -1,7 +1,7 @@
 //! One case: some bytes, what is known of them, and how far they may come.
 
 use reprise::backup::checks::DataCheck;
-use reprise::backup::ladder::Recorded;
+use reprise::backup::ladder::{Recorded, Rows};
 use reprise::store::Rung;
 
 /// The room that the caller of a check has for a dump.
@@ -20,6 +20,8 @@ pub(crate) struct Case {
     /// The length that the server announced.
     pub(crate) announced: Option<u64>,
     pub(crate) recorded: Recorded,
+    /// The rows of the backup before.
+    pub(crate) before: Option<Rows>,
     pub(crate) room: u64,
     /// What the superuser does in the target first.
     pub(crate) prepare: &'static str,
@@ -41,6 +43,7 @@ impl Case {
             download,
             line_fails: false,
             recorded: Recorded::default(),
+            before: None,
             room: ROOM,
             prepare: "",
             questions: Vec::new(),
@@ -63,6 +66,10 @@ impl Case {
         Self { recorded, ..self }
     }
 
+    pub(crate) fn before(self, rows: Rows) -> Self {
+        Self { before: Some(rows), ..self }
+    }
+
     pub(crate) fn announced(self, bytes: usize) -> Self {
         Self { announced: Some(bytes as u64), ..self }
     }
@@ -73,11 +80,11 @@ impl Case {
 
     /// What is known of it beside its bytes.
     pub(crate) fn evidence(&self) -> String {
-        let Recorded { download_sha256, dump_sha256, rows, previous } = &self.recorded;
+        let Recorded { download_sha256, dump_sha256, rows } = &self.recorded;
         let known = [
             ("digest", download_sha256.is_some() || dump_sha256.is_some()),
             ("rows", rows.is_some()),
-            ("previous rows", previous.is_some()),
+            ("previous rows", self.before.is_some()),
             ("plan's check", !self.questions.is_empty()),
         ];
         let known: Vec<_> = known.iter().filter(|(_, known)| *known).map(|(what, _)| *what).collect();

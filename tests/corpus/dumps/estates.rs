@@ -271,6 +271,12 @@ INSERT INTO public.mesure (jour) SELECT '2025-01-01'::date + n FROM generate_ser
 INSERT INTO public.mesure (jour) SELECT '2026-01-01'::date + n FROM generate_series(1, 200) AS n;
 ";
 
+/// Photographs, each a large object of ten bytes that a row names.
+pub(crate) const ALBUM: &str = "
+CREATE TABLE public.photo (id serial PRIMARY KEY, image oid NOT NULL);
+INSERT INTO public.photo (image) SELECT lo_from_bytea(0, 'dix octets') FROM generate_series(1, 40) AS n;
+";
+
 /// What stands on files of the system's.
 pub(crate) const FILES: &str = "
 CREATE COLLATION public.ordre (provider = libc, locale = 'C.utf8');

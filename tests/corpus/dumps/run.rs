@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::DateTime;
 use futures::stream;
 use reprise::backup::archive::Expect;
 use reprise::backup::checks::Code;
-use reprise::backup::ladder::{Climb, Halt, Scratch, climb};
+use reprise::backup::ladder::{Climb, Halt, Rows, Scratch, climb, rows_document, rows_of};
 use reprise::backup::restore::Target;
+use reprise::proof::suspicions;
 use reprise::runtime::chain::Chain;
-use reprise::store::Rung;
+use reprise::store::{self, Rung};
 use tokio_util::sync::CancellationToken;
 
 use crate::case::Case;
@@ -75,11 +77,33 @@ fn body(case: &Case) -> impl futures::Stream<Item = Result<Bytes, std::io::Error
     stream::iter(pieces)
 }
 
+/// What is suspicious about it beside the backup before, reckoned as over all of a plan's.
+fn suspicion(case: &Case, climbed: &Climb) -> Option<String> {
+    let backup = |day: i64, rung, rows: &Rows| store::Verdict {
+        kind: "database".to_owned(),
+        backup: format!("day {day}"),
+        taken_at: DateTime::from_timestamp(day * 86_400, 0),
+        rung,
+        counts: Some(rows_document(rows)),
+        ..store::Verdict::default()
+    };
+    let before = backup(1, Rung::Asserted, case.before.as_ref()?);
+    let refused =
+        climbed.halt.as_ref().filter(|halt| halt.blames_backup()).map(|halt| halt.reason().to_owned());
+    let now = backup(2, climbed.rung, &rows_of(climbed.counts.as_ref()?));
+    let mut found = suspicions(&[store::Verdict { refused, ..now }, before], 0.2);
+    found.retain(|(backup, _)| backup == "day 2");
+    found.pop()?.1
+}
+
 fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
-    let reason = climbed.halt.as_ref().map_or("", Halt::reason);
-    let verdict = if climbed.rung > case.rung {
+    let suspicious = suspicion(case, climbed);
+    let stopped = climbed.halt.as_ref().map_or("", Halt::reason);
+    let reason = if suspicious.is_some() { "rows-fallen" } else { stopped };
+    let rung = if suspicious.is_some() { climbed.rung.min(Rung::Restored) } else { climbed.rung };
+    let verdict = if rung > case.rung {
         Verdict::FalseSuccess
-    } else if climbed.rung < case.rung {
+    } else if rung < case.rung {
         Verdict::FalseFailure
     } else if !(reason.is_empty() && case.reasons.is_empty() || case.reasons.contains(&reason)) {
         Verdict::WrongReason
@@ -88,8 +112,8 @@ fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
     } else {
         Verdict::Right
     };
-    let sentence = climbed.halt.as_ref().map(|halt| Chain(halt).to_string()).unwrap_or_default();
-    Outcome { rung: climbed.rung, reason, sentence, verdict }
+    let halt = climbed.halt.as_ref().map(|halt| Chain(halt).to_string());
+    Outcome { rung, reason, sentence: suspicious.or(halt).unwrap_or_default(), verdict }
 }
 
 /// Whether the backup is blamed; none if its halt blames no backup at all.

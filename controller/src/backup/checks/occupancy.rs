@@ -113,3 +113,13 @@ pub async fn occupancy(conn: &mut PgConnection) -> Result<Occupancy, CheckError>
         extension_schemas: names(5)?,
     })
 }
+
+/// The version of the server, such as `15.4`.
+pub async fn server_version(conn: &mut PgConnection) -> Result<String, CheckError> {
+    let told: String = sqlx::query_scalar("SELECT current_setting('server_version')")
+        .fetch_one(conn)
+        .await
+        .map_err(failed("ask the server for its version"))?;
+    // Distributors put their own behind it.
+    Ok(told.split_whitespace().next().unwrap_or_default().to_owned())
+}

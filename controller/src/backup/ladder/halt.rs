@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::Fall;
 use crate::backup::Refusal;
 use crate::backup::checks::{Ahead, CheckError, DataOutcome, Finding, Unasked};
 use crate::backup::restore::RestoreError;
@@ -51,9 +50,6 @@ pub enum Halt {
         list(.0)
     )]
     Unsteady(Vec<DataOutcome>),
-    /// Far fewer rows than in the backup before: it may be the poisoned one.
-    #[error("suspiciously few rows: {}", list(.0))]
-    Fallen(Vec<Fall>),
     /// Newer code than the plan's has changed the database: no fault of the backup, and no proof of a recovery with this code.
     #[error("the database is ahead of the code: {}; deploy newer code, or name it in the plan", list(.0))]
     Ahead(Vec<Ahead>),
@@ -74,7 +70,6 @@ impl Halt {
         "check-failed",
         "check-not-asked",
         "check-unsteady",
-        "rows-fallen",
         "code-behind",
         "unsealed",
     ];
@@ -91,7 +86,6 @@ impl Halt {
             Self::Answers(_) => "check-failed",
             Self::Unasked(_) => "check-not-asked",
             Self::Unsteady(_) => "check-unsteady",
-            Self::Fallen(_) => "rows-fallen",
             Self::Ahead(_) => "code-behind",
             Self::Unsealed => "unsealed",
         }
@@ -102,7 +96,7 @@ impl Halt {
     pub fn blames_backup(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.blames_backup(),
-            Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) | Self::Fallen(_) => true,
+            Self::Incomplete(_) | Self::Unsound(_) | Self::Answers(_) => true,
             Self::ServerOlder { .. }
             | Self::NotRestored(_)
             | Self::NotSeen(_)
@@ -156,7 +150,6 @@ impl Classified for Halt {
             | Self::Answers(_)
             | Self::Unasked(_)
             | Self::Unsteady(_)
-            | Self::Fallen(_)
             | Self::Ahead(_)
             | Self::Unsealed => Class::Terminal,
         }

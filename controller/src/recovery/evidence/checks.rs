@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, Deployed, Probed, Refilled, RestoredDatabase};
+use super::DoneWith;
+use crate::recovery::outputs::{
+    CheckedDatabase, ChosenBackup, Deployed, Probed, Refilled, RestoredDatabase, Versions,
+};
 use crate::store::{StepPhase, StepRow, Verdict};
 
 /// One check that held.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// The step that made it.
@@ -35,6 +38,21 @@ pub(super) fn of_verdict(verdict: &Verdict) -> Vec<Check> {
     told.filter_map(check).collect()
 }
 
+/// The versions of what each step that is done was done with; after them those of the last verification of the backup.
+pub(super) fn tools(steps: &[StepRow], judge: Option<&Verdict>) -> Vec<DoneWith> {
+    let done = steps.iter().filter(|step| step.phase == StepPhase::Done);
+    let told = done.filter_map(|step| {
+        let versions = Versions::deserialize(step.output.as_ref()?.get("tools")?).ok()?;
+        (!versions.is_empty()).then(|| DoneWith { step: step.step.clone(), versions })
+    });
+    let judged = judge.and_then(|judge| {
+        let day = judge.checked_at.format("%Y-%m-%d");
+        let versions = Versions::deserialize(&judge.tools).ok().filter(|known| !known.is_empty())?;
+        Some(DoneWith { step: format!("last look at the backup, {day}"), versions })
+    });
+    told.chain(judged).collect()
+}
+
 /// The steps that are done and say nothing here, although they check something: their records are not readable.
 pub(super) fn unreadable(steps: &[StepRow]) -> impl Iterator<Item = String> {
     let checks = |step: &&StepRow| step.step.split('/').next().is_some_and(|kind| CHECKING.contains(&kind));
@@ -52,7 +70,7 @@ fn sentence(step: &StepRow) -> Option<String> {
         "refill" => left(step).map(|Refilled { objects, bytes }| {
             format!("{objects} objects ({bytes} bytes) in the new bucket compared with what was archived: equal")
         }),
-        "deploy" => left(step).map(|Deployed { commit, deployment }| {
+        "deploy" => left(step).map(|Deployed { commit, deployment, .. }| {
             format!("deployment {deployment} of exactly commit {commit} succeeded")
         }),
         "probe" => left(step).map(|Probed { status, issuer, not_after }| {
@@ -80,7 +98,7 @@ fn read(backup: &ChosenBackup) -> String {
 }
 
 fn accounted(restored: &RestoredDatabase) -> String {
-    let RestoredDatabase { entries, restored, benign } = restored;
+    let RestoredDatabase { entries, restored, benign, .. } = restored;
     let left_out: Vec<String> = benign.iter().map(|(rule, number)| format!("{number} by {rule}")).collect();
     let left_out = if left_out.is_empty() { "none".to_owned() } else { left_out.join(", ") };
     format!(

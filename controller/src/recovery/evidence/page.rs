@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use pulldown_cmark::{Options, Parser};
 use serde_json::Value;
 
-use super::{Choice, Evidence, Left, Objective};
+use super::{Choice, DoneWith, Evidence, Left, Objective};
 
 /// The page as Markdown, with tables as GitHub has them.
 pub fn markdown(evidence: &Evidence) -> String {
@@ -20,7 +20,7 @@ pub fn markdown(evidence: &Evidence) -> String {
         checks(evidence),
         left(&evidence.left),
         timeline(evidence),
-        tools(&evidence.tools),
+        versions(&evidence.tools),
     ];
     sections.join("\n")
 }
@@ -69,7 +69,7 @@ fn objectives(Evidence { objectives, objectives_known: known, .. }: &Evidence) -
             None if *known => "nothing was asked for",
             None => "what was asked for is not known: an earlier release did not keep the plan",
         };
-        vec![one.what.to_owned(), time(one.wanted_seconds), time(one.achieved_seconds), met.to_owned()]
+        vec![one.what.clone(), time(one.wanted_seconds), time(one.achieved_seconds), met.to_owned()]
     });
     section("Objectives", &["Objective", "Wanted", "Achieved", "Met"], rows)
 }
@@ -90,13 +90,13 @@ fn split(evidence: &Evidence) -> String {
 fn choices(choices: &[Choice]) -> String {
     let taken = choices.iter().map(|choice| {
         let of = choice.taken_at.map(|at| format!(", of {}", date(at))).unwrap_or_default();
-        vec![choice.of.to_owned(), "taken".to_owned(), plain(&choice.taken) + &of]
+        vec![choice.of.clone(), "taken".to_owned(), plain(&choice.taken) + &of]
     });
     let refused = choices.iter().flat_map(|choice| {
         choice.refused.iter().map(|one| {
             let of = one.taken_at.map(|at| format!(" of {}", date(at))).unwrap_or_default();
             let why = format!("{}{of}: {} ({})", plain(&one.backup), plain(&one.message), plain(&one.reason));
-            vec![choice.of.to_owned(), "refused".to_owned(), why]
+            vec![choice.of.clone(), "refused".to_owned(), why]
         })
     });
     section("What it was brought back from", &["Part", "Choice", "What and why"], taken.chain(refused))
@@ -129,6 +129,14 @@ fn timeline(evidence: &Evidence) -> String {
         vec![date(moment.at), time(Some(moment.after_seconds)), step + &plain(&moment.message)]
     });
     section("Timeline", &["At", "After", "What"], rows)
+}
+
+/// What each step was done with.
+fn versions(steps: &[DoneWith]) -> String {
+    let rows = steps.iter().flat_map(|DoneWith { step, versions }| {
+        versions.iter().map(|(tool, version)| vec![plain(step), plain(tool), plain(version)])
+    });
+    section("Versions", &["Step", "What", "Version"], rows)
 }
 
 pub(super) fn tools(tools: &Value) -> String {

@@ -4,7 +4,7 @@ use reprise_crds::{Milestone, Period, Phase};
 use serde_json::{Value, json};
 
 use super::{Evidence, Record, html, markdown, of};
-use crate::store::{Desired, RequestRow, StepPhase, StepRow};
+use crate::store::{Desired, RequestRow, StepPhase, StepRow, Verdict};
 
 fn filed() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("a date")
@@ -112,6 +112,40 @@ fn what_no_checksum_covers_is_said() {
     };
     assert!(seen(true).ends_with("checksums cover every byte"), "{}", seen(true));
     assert!(seen(false).contains("could not be seen"), "{}", seen(false));
+}
+
+#[test]
+fn each_step_says_what_it_was_done_with_and_a_later_look_takes_nothing_of_that_away() {
+    let mut chosen = backup(true);
+    chosen["tools"] = json!({ "reprise": "0.1.0", "pg_restore": "15.1" });
+    let restored = json!({ "entries": 9, "restored": 9, "benign": {}, "tools": { "server": "15.3" } });
+    let deployed = json!({ "commit": "c0ffee", "deployment": "d-1", "tools": { "git": "2.39.5" } });
+    let steps = [
+        step("choose-backup", StepPhase::Done, chosen),
+        step("restore", StepPhase::Done, restored),
+        step("deploy/shop-pra", StepPhase::Done, deployed),
+    ];
+    let verdict = Verdict {
+        kind: "database".to_owned(),
+        backup: "b-2".to_owned(),
+        tools: json!({ "pg_restore": "15.4" }),
+        checked_at: filed() + TimeDelta::days(30),
+        ..Verdict::default()
+    };
+    let request = request(Milestone::DnsOk, Phase::Succeeded);
+    let record =
+        Record { request: &request, steps: &steps, events: &[], verdicts: &[verdict], objectives: None };
+    let evidence = of(record);
+    let page = markdown(&evidence);
+    for row in
+        ["restore | server | 15.3", "deploy/shop-pra | git | 2.39.5", "choose-backup | pg\\_restore | 15.1"]
+    {
+        assert!(page.contains(row), "{row}: {page}");
+    }
+    assert!(page.contains("last look at the backup, 2026-10-21 | pg\\_restore | 15.4"), "{page}");
+    let read: Evidence =
+        serde_json::from_value(serde_json::to_value(&evidence).expect("JSON")).expect("evidence again");
+    assert_eq!(read, evidence, "it reads back as it was written");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::checks::{self, Check};
 use super::page::{self, date, plain, section, time};
+use crate::backup::ladder::tables_of_document;
 use crate::store::{Rung, Verdict};
 
 /// The rungs, in the order in which a backup is taken up.
@@ -169,9 +170,9 @@ impl Verification {
     }
 }
 
-/// Of `[[schema, name, rows], …]`, where a partition has its root's name behind them.
+/// Of the tables `[[schema, name, rows], …]`, where a partition has its root's name behind them.
 fn counted(counts: &Value) -> Option<(usize, i64)> {
-    let tables = counts.as_array()?;
+    let tables = tables_of_document(counts)?;
     Some((tables.len(), tables.iter().filter_map(|table| table.get(2)?.as_i64()).sum()))
 }
 
@@ -222,6 +223,7 @@ mod tests {
     fn rows_of_partitions_are_counted() {
         let counts = json!([["public", "y2026", 900, ["public", "all"]], ["public", "users", 12]]);
         assert_eq!(counted(&counts), Some((2, 912)));
+        assert_eq!(counted(&json!({ "tables": counts, "largeObjects": [3, 70] })), Some((2, 912)));
     }
 
     #[test]

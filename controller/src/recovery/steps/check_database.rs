@@ -109,7 +109,7 @@ async fn references(ctx: &Ctx, connection: &mut PgConnection) -> Result<Option<S
     }
     ctx.doing(SpanKind::Data, "holding rows against objects");
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
-    match truth::compare(connection, columns, &archiver, &run).await {
+    match truth::compare(connection, columns, &archiver, &run, &mut |_| Ok(())).await {
         Ok(found) => {
             ctx.tools
                 .store

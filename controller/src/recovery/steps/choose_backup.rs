@@ -113,6 +113,7 @@ async fn chosen(
 ) -> Result<ChosenBackup> {
     let Fetched { received, dump } = fetched;
     let backup = &candidate.backup;
+    let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
     let verdict = Verdict {
         rung: Rung::Readable,
         sha256: Some(received.download_sha256.clone()),
@@ -146,6 +147,11 @@ async fn chosen(
         large_objects: dump.counts.large_objects,
         schema_sha256: Some(dump.counts.schema_sha256.clone()),
         sealed: Seal::of(received, &dump.toc, &Recorded::default()).is_some(),
+        tools: dump::versions([
+            ("pg_restore", tools.version()),
+            ("pg_dump", &dump.toc.dump_version),
+            ("dumpedFrom", &dump.toc.server_version),
+        ]),
         refused: newest_first(lost),
     })
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use reprise_crds::Mode;
 
-use super::{Ctx, Result, StepError, ssh_key};
-use crate::providers::git::{Commit, GitError, Pushed, is_upload};
+use super::{Ctx, Result, StepError, dump, ssh_key};
+use crate::providers::git::{self, Commit, GitError, Pushed, is_upload};
 use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 use crate::providers::scalingo::operations::{Operation, OperationStatus};
 use crate::providers::ssh::Identity;
@@ -75,7 +75,9 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     }
     ctx.saw(&intent, &deployment.id).await?;
     supersede(ctx, app).await?;
-    Ok(Deployed { commit: commit.to_string(), deployment: deployment.id })
+    let git = git::version().await.map_err(StepError::failed("asking git for its version"))?;
+    let tools = dump::versions([("git", &git)]);
+    Ok(Deployed { commit: commit.to_string(), deployment: deployment.id, tools })
 }
 
 /// The newest deployment of an app that may come to something, by its id.

@@ -8,7 +8,7 @@ use crate::backup::contents::{Counts, read_all};
 use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::toc::{Toc, read_toc};
 use crate::backup::{PgTools, Refusal};
-use crate::recovery::outputs::ChosenBackup;
+use crate::recovery::outputs::{ChosenBackup, Versions};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 use crate::store::{Severity, SpanKind};
@@ -162,4 +162,10 @@ async fn digest(file: &std::path::Path) -> Option<String> {
 /// The connection-level tools' versions, for verdicts.
 pub(super) fn tool_versions(tools: &PgTools) -> serde_json::Value {
     serde_json::json!({ "pg_restore": tools.version() })
+}
+
+/// Our own version, and these beside it, for what a step leaves.
+pub(super) fn versions<const N: usize>(of: [(&str, &str); N]) -> Versions {
+    let ours = [("reprise", env!("CARGO_PKG_VERSION"))];
+    ours.into_iter().chain(of).map(|(tool, version)| (tool.to_owned(), version.to_owned())).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reprise_crds::RecoveryPlanSpec;
 use serde::{Deserialize, Serialize};
 
 use super::{Ctx, Result, StepError, cname};
@@ -26,6 +27,9 @@ pub(super) struct Before {
     inventory: Inventory,
     /// What it stands on, for which alone it proves anything.
     grounds: Option<Grounds>,
+    /// A digest of what each app of the plan keeps of its variables, by the plan's names. An earlier release did not look.
+    #[serde(default)]
+    kept: BTreeMap<String, String>,
     /// What it may cost, in a sentence; `None` where an earlier release looked.
     #[serde(default)]
     cost: Option<String>,
@@ -36,10 +40,15 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Before> {
     ctx.doing(SpanKind::Own, "writing down what there is");
     // The plan that is rehearsed, whatever it says by now.
     let kept = ctx.tools.store.accepted_plan(&ctx.run.request).await?;
-    let grounds = Grounds::of(&ctx.tools, &kept.unwrap_or_default()).await;
+    let spec = kept.unwrap_or_default();
+    let grounds = Grounds::of(&ctx.tools, &spec).await;
+    let kept = match RecoveryPlanSpec::from_json(spec) {
+        Ok(plan) => ctx.tools.kept(&plan).await,
+        Err(_) => BTreeMap::new(),
+    };
     let inventory = look(ctx).await?;
     let cost = Some(affordable(ctx).await?);
-    Ok(Before { inventory, grounds, cost })
+    Ok(Before { inventory, grounds, kept, cost })
 }
 
 /// What the drill may cost, if the plan lets it; nothing is made before that is known.

@@ -7,9 +7,9 @@ use super::database::Database;
 use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError};
 use crate::backup::accounting::{Account, account};
-use crate::backup::checks::{Occupancy, observe, occupancy};
+use crate::backup::checks::{Occupancy, observe, occupancy, server_version};
 use crate::backup::restore::{Order, RestoreError, Selection, restore};
-use crate::recovery::outputs::{ChosenBackup, MadeAddon, RestoredDatabase};
+use crate::recovery::outputs::{ChosenBackup, MadeAddon, RestoredDatabase, Versions};
 use crate::recovery::step::Step;
 use crate::store::{LedgerRow, SpanKind};
 
@@ -23,7 +23,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
     let database = Database::open(ctx).await?;
     let restored = database.attended(&ctx.pulse, restored(ctx, &chosen, &addon, &dump, &database)).await;
     database.close().await;
-    let (account, intent) = restored?;
+    let (account, intent, tools) = restored?;
     if !account.is_complete() {
         return Err(StepError::refused(
             format!("not everything of the backup came back: {account}"),
@@ -31,7 +31,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<RestoredDatabase> {
         ));
     }
     ctx.saw(&intent, &chosen.backup).await?;
-    Ok(output(&account))
+    Ok(output(&account, tools))
 }
 
 async fn restored(
@@ -40,7 +40,7 @@ async fn restored(
     addon: &MadeAddon,
     dump: &Dump,
     database: &Database,
-) -> Result<(Account, LedgerRow)> {
+) -> Result<(Account, LedgerRow, Versions)> {
     let mut connection = database.connect().await?;
     database.end_sessions(&mut connection, APPLICATION).await?;
     let found =
@@ -74,7 +74,9 @@ async fn restored(
     let seen = observe(&mut connection, beat)
         .await
         .map_err(StepError::failed("looking at the restored database"))?;
-    Ok((account(&dump.toc, &selection, &report, &dump.counts, &seen), intent))
+    let server = server_version(&mut connection).await.map_err(StepError::failed("asking the new server"))?;
+    let versions = dump::versions([("pg_restore", tools.version()), ("server", &server)]);
+    Ok((account(&dump.toc, &selection, &report, &dump.counts, &seen), intent, versions))
 }
 
 /// What the ledger keeps of the look before the first byte was put there.
@@ -107,8 +109,9 @@ fn was_empty(intent: &LedgerRow) -> bool {
     intent.detail[EMPTY].as_bool().unwrap_or(!intent.fresh)
 }
 
-fn output(account: &Account) -> RestoredDatabase {
+fn output(account: &Account, tools: Versions) -> RestoredDatabase {
     let benign: BTreeMap<String, u64> =
         account.benign().into_iter().map(|(rule, count)| (format!("{rule:?}"), count as u64)).collect();
-    RestoredDatabase { entries: account.entries.len() as u64, restored: account.restored() as u64, benign }
+    let (entries, restored) = (account.entries.len() as u64, account.restored() as u64);
+    RestoredDatabase { entries, restored, benign, tools }
 }

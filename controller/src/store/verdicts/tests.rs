@@ -207,6 +207,27 @@ async fn a_verdict_from_a_time_to_come_gives_way_and_hides_nothing() {
 }
 
 #[tokio::test]
+async fn one_that_the_code_is_behind_is_suspicious_too_and_keeps_its_rung() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_listing("apilos", &[listed("a", 1, 10), listed("b", 2, 10)], at(0), "test").await.unwrap();
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 1)).await.unwrap();
+    store.record_verdict("apilos", &verdict("b", Rung::Restored, 2)).await.unwrap();
+    let suspicions = [("a".to_owned(), None), ("b".to_owned(), Some("orders fell".to_owned()))];
+    store.record_suspicions("apilos", &suspicions).await.unwrap();
+    let newest = async || store.verdicts("apilos").await.unwrap().swap_remove(0);
+    let suspicious = async || store.plan_dates().await.unwrap()[0].suspicious;
+    assert_eq!((newest().await.rung, newest().await.suspicious.is_some()), (Rung::Restored, true));
+    assert!(suspicious().await, "though an older one is sound and above suspicion");
+    assert!(store.accept_backup("apilos", "b", "eve").await.unwrap());
+    assert_eq!((newest().await.rung, suspicious().await), (Rung::Restored, false), "accepted is not proven");
+    let refused = Verdict { refused: Some("check-failed".into()), ..verdict("b", Rung::Restored, 3) };
+    store.record_verdict("apilos", &refused).await.unwrap();
+    assert!(!suspicious().await, "what is refused is told by another alert");
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_dump_that_was_packed_anew_is_the_same_backup() {
     let lab = lab().await;
     let store = &lab.store;

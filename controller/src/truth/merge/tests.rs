@@ -28,8 +28,19 @@ async fn merged(
         send.send(Ok(batch)).await.expect("somebody reads");
     };
     let prefixes = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
-    let (truth, ()) = tokio::join!(merge(stream::iter(rows.map(Ok)), receive, prefixes), feeding);
-    truth.expect("merged")
+    let mut told = (0, 0);
+    let mut hear = |odd: Odd<'_>| {
+        match odd {
+            Odd::Dangling { rows, .. } => told.0 += rows.unsigned_abs(),
+            Odd::Orphan { .. } => told.1 += 1,
+        }
+        Ok(())
+    };
+    let merging = merge(stream::iter(rows.map(Ok)), receive, prefixes, &mut hear);
+    let (truth, ()) = tokio::join!(merging, feeding);
+    let truth = truth.expect("merged");
+    assert_eq!(told, (truth.dangling, truth.orphans), "each is told, however many are named");
+    truth
 }
 
 proptest! {
@@ -50,16 +61,49 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn a_million_references_are_counted_exactly() {
+/// So many references. Each seventh row names nothing that is there; of each thousand objects one, at an odd number, is named by no row.
+async fn referred(references: u32) -> Truth {
     let key = |number: u32| format!("documents/{number:07}.pdf");
-    let rows = (0..1_000_000_u32).map(move |number| (key(number * 2), 1));
-    // Each seventh row names nothing that is there; a thousand objects, at odd numbers, are named by no row.
+    let rows = (0..references).map(move |number| (key(number * 2), 1));
     let there = |number: &u32| {
         if number.is_multiple_of(2) { !(number / 2).is_multiple_of(7) } else { number % 2_000 == 1 }
     };
-    let objects = (0..2_000_000_u32).filter(there).map(key);
-    let truth = merged(rows, objects, &["documents/"]).await;
+    let objects = (0..references * 2).filter(there).map(key);
+    merged(rows, objects, &["documents/"]).await
+}
+
+#[tokio::test]
+#[ignore = "weighed below, in a process of its own"]
+async fn a_thousand_references_alone() {
+    referred(1_000).await;
+    println!("{}", std::fs::read_to_string("/proc/self/status").expect("what the process takes"));
+}
+
+#[tokio::test]
+#[ignore = "weighed below, in a process of its own"]
+async fn a_million_references_alone() {
+    referred(1_000_000).await;
+    println!("{}", std::fs::read_to_string("/proc/self/status").expect("what the process takes"));
+}
+
+/// The most that a test of this module took, alone in its process, in KiB.
+fn peak(test: &str) -> u64 {
+    let mut process = std::process::Command::new(std::env::current_exe().expect("this program"));
+    process.args(["--exact", &format!("truth::merge::tests::{test}"), "--ignored", "--nocapture"]);
+    let told = String::from_utf8(process.output().expect("it runs").stdout).expect("a text");
+    let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most that it took");
+    peak.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[test]
+fn a_million_references_take_hardly_more_memory_than_a_thousand() {
+    let (few, many) = (peak("a_thousand_references_alone"), peak("a_million_references_alone"));
+    assert!(many < few + (4 << 10), "{many} KiB, and {few} KiB for a thousand");
+}
+
+#[tokio::test]
+async fn a_million_references_are_counted_exactly() {
+    let truth = referred(1_000_000).await;
     assert_eq!((truth.keys, truth.dangling), (1_000_000, 142_858));
     assert_eq!((truth.objects, truth.orphans), (857_142 + 1_000, 1_000));
     assert_eq!(truth.dangling_keys[..2], ["documents/0000000.pdf", "documents/0000014.pdf"]);

@@ -1,11 +1,11 @@
 //! Dumps that only look broken: each comes back whole, and none may be blamed.
 
 use reprise::backup::checks::{DataCheck, Expectation};
-use reprise::backup::ladder::{Previous, Recorded};
+use reprise::backup::ladder::Recorded;
 use reprise::store::Rung;
 use tar::EntryType;
 
-use super::{Till, digest_of, rotated, till_rows};
+use super::{Till, album, album_rows, digest_of, rotated, till_rows};
 use crate::case::Case;
 use crate::estates::{
     EXTENSIONS, FILES, FILLED, FOREIGN, HUGE, NAMES, OWNERS, SUPERUSER, TRAPS, VEILED, WORKSHOP, ZOO,
@@ -22,6 +22,9 @@ pub(crate) async fn all(lab: &Lab, till: &Till) -> Vec<Case> {
     cases.extend(evidence(lab, till));
     cases.extend(sources(lab).await);
     cases.push(rotated(lab).await);
+    let fewer = album(lab, "SELECT lo_unlink(image) FROM public.photo WHERE id > 35", &[]).await;
+    cases
+        .push(Case::harmless("large-objects-fewer", "five of 40 unlinked since", fewer).before(album_rows()));
     cases.extend(asked(lab).await);
     cases.extend(lacking(lab, till).await);
     cases.extend(options(lab, till).await);
@@ -61,8 +64,7 @@ fn containers(till: &Till) -> Vec<Case> {
 
 /// Whole dumps for which nothing, or something else than gzip, vouches.
 fn evidence(lab: &Lab, till: &Till) -> Vec<Case> {
-    let previous = Previous { rows: till_rows(), tolerated: 0.2 };
-    let as_before = Recorded { rows: Some(till_rows()), previous: Some(previous), ..digest_of(&till.packed) };
+    let as_before = Recorded { rows: Some(till_rows()), ..digest_of(&till.packed) };
     let unsealed =
         |name, made, download| Case::harmless(name, made, download).stops(Rung::Restored, UNSEALED);
     vec![
@@ -74,7 +76,8 @@ fn evidence(lab: &Lab, till: &Till) -> Vec<Case> {
         Case::harmless("uncompressed-digest", "the same, its digest recorded", served(&till.bare))
             .recorded(digest_of(&till.bare)),
         Case::harmless("all-recorded", "digest, rows and the backup before", served(&till.packed))
-            .recorded(as_before),
+            .recorded(as_before)
+            .before(till_rows()),
         Case {
             announced: None,
             ..Case::harmless("length-not-told", "no Content-Length", served(&till.packed))
@@ -218,7 +221,11 @@ async fn options(lab: &Lab, till: &Till) -> Vec<Case> {
         Case::harmless("level-1", "pg_dump -Z1", till_dump(&["-Z1"])),
         Case::harmless("with-database", "pg_dump --create, settings and comment", till_dump(&["--create"])),
         Case::harmless("with-clean", "pg_dump --clean --if-exists", till_dump(&["--clean", "--if-exists"])),
-        Case::harmless("without-large-objects", "pg_dump --no-blobs", till_dump(&["--no-blobs"])),
+        Case::harmless(
+            "without-large-objects",
+            "--no-blobs, nothing known of before",
+            till_dump(&["--no-blobs"]),
+        ),
         Case::harmless("without-owner", "pg_dump -O -x", till_dump(&["-O", "-x"])),
         Case::harmless(
             "quoted-all",

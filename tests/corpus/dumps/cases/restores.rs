@@ -1,10 +1,9 @@
 //! Dumps that read well to their last byte and do not come back whole, or come back with too little.
 
 use reprise::backup::checks::{DataCheck, Expectation};
-use reprise::backup::ladder::{Previous, Recorded};
 use reprise::store::Rung;
 
-use super::{Till, digest_of, partitions, rotated, rows, till_rows};
+use super::{Till, album, album_rows, digest_of, partitions, rotated, rows, till_rows};
 use crate::case::Case;
 use crate::estates::{BARE_NAME, VEILED};
 use crate::lab::Lab;
@@ -65,8 +64,11 @@ async fn from_sources(lab: &Lab) -> Vec<Case> {
 async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
     let till_sql = crate::estates::TILL;
     let emptied = lab.source("", &format!("{till_sql}; DELETE FROM public.facture WHERE id > 100")).await;
-    let emptied = served(&lab.dump(&emptied, &[]));
-    let before = |rows| Recorded { previous: Some(Previous { rows, tolerated: 0.2 }), ..Recorded::default() };
+    let (emptied, bare) = (served(&lab.dump(&emptied, &[])), lab.dump(&emptied, &[]));
+    let left_out = album(lab, "SELECT 1", &["--no-blobs"]).await;
+    let unlinked = album(lab, "SELECT lo_unlink(image) FROM public.photo WHERE id > 10", &[]).await;
+    let truncated = "SELECT lo_truncate(lo_open(image, 131072), 0) FROM public.photo";
+    let truncated = album(lab, truncated, &[]).await;
     let rotated = rotated(lab).await;
     let mut more = till_rows();
     more.tables.extend(rows(&[("disparue", 400)]).tables);
@@ -77,13 +79,25 @@ async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
     };
     vec![
         Case::broken("rows-deleted", "19 of 20 invoices deleted before the dump", emptied.clone())
-            .recorded(before(till_rows()))
+            .before(till_rows())
             .stops(Rung::Restored, &["rows-fallen"]),
         Case::broken("partitions-emptied", "a table of partitions lost most of its rows", rotated.download)
-            .recorded(before(partitions(&[("mesure_2024", 2000), ("mesure_2025", 250)])))
+            .before(partitions(&[("mesure_2024", 2000), ("mesure_2025", 250)]))
             .stops(Rung::Restored, &["rows-fallen"]),
         Case::broken("table-dropped", "a table of the backup before is gone", served(&till.packed))
-            .recorded(before(more))
+            .before(more)
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("large-objects-left-out", "pg_dump --no-blobs, unlike before", left_out)
+            .before(album_rows())
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("large-objects-unlinked", "lo_unlink of 30 of 40 before the dump", unlinked)
+            .before(album_rows())
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("large-objects-truncated", "lo_truncate of all of them before the dump", truncated)
+            .before(album_rows())
+            .stops(Rung::Restored, &["rows-fallen"]),
+        Case::broken("rows-deleted-unsealed", "the same, and nothing vouches for the bytes", bare)
+            .before(till_rows())
             .stops(Rung::Restored, &["rows-fallen"]),
         Case {
             questions: vec![question],

@@ -1,10 +1,13 @@
 //! The rehearsal: the production path under throwaway names, while production serves; afterwards everything is as it was before.
 
-use reprise_e2e::plan::{DOMAINS, NAME, Plan};
+use reprise_e2e::plan::{APPS, DOMAINS, NAME, Plan};
 use reprise_e2e::records::{Request, poll};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
+use reqwest::Method;
 use serde_json::{Value, json};
+
+use crate::platform::Code;
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
 pub(crate) fn standing(stage: &Stage) -> Value {
@@ -61,7 +64,13 @@ async fn becomes(stage: &Stage, series: &str, wanted: f64) {
 
 /// The plan whose drills are proven, predicted and changed.
 fn plan() -> Plan {
-    Plan::example()
+    Plan::example().with("{ from: \"env:APILOS_JWT_SIGN_KEY\" }", "{ policy: keep }")
+}
+
+/// Gives the app that is replaced another value for the variable that the plan keeps.
+async fn keeps(stage: &Stage, value: &str) {
+    let body = json!({ "variables": [{ "name": "JWT_SIGN_KEY", "value": value }] });
+    stage.world.platform(Method::PUT, "apps/apilos-siap/variables", Some(body)).await;
 }
 
 const PREDICTED: &str = "reprise_predicted_rto_seconds{plan=\"apilos\"}";
@@ -127,6 +136,34 @@ async fn nobody_has_to_ask_for_a_preflight(stage: &Stage) {
     assert!(artifact.is_some() && artifacts > artifact, "{artifact:?}, {artifacts:?}");
 }
 
+/// What was drilled is neither what would be deployed today nor what it would be given; and what is on record of the drill stays as it was.
+async fn newer_code_ends_the_proof(stage: &mut Stage, last: &str) {
+    let newest = Code::of(stage).put("NEWS", b"something else\n");
+    keeps(stage, "signed-otherwise").await;
+    // Both are known for minutes to a daemon that runs.
+    stage.daemon.stop().await;
+    stage.daemon.start().await;
+    becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 0.0).await;
+    let told = stage.daemon.run(&["describe", NAME]).await;
+    let changed = format!("Proven:     False: changed since the drill {last}");
+    assert!(told.contains(&format!("a kept variable of {}", APPS[0])), "{told}");
+    assert!(!told.contains(&format!("a kept variable of {}", APPS[1])), "{told}");
+    let everything = stage.daemon.records().everything().await + &stage.daemon.printed();
+    assert!(!everything.contains("signed-"), "a value that is kept is on record");
+    assert!(
+        told.contains(&changed) && told.contains(&format!("the code of {} (now {})", APPS[0], &newest[..12])),
+        "{told}"
+    );
+
+    let shown = async || stage.daemon.run(&["evidence", "rehearsal"]).await;
+    let before = shown().await;
+    for step in ["choose-backup | pg", "restore | server", "deploy/apilos", " | git | "] {
+        assert!(before.contains(step), "{step}: {before}");
+    }
+    stage.daemon.records().execute("UPDATE backup_verdicts SET tools = '{\"pg_restore\": \"99.9\"}'").await;
+    assert_eq!(shown().await, before);
+}
+
 /// Another plan is not proven; and what was drilled is held against what was asked for then.
 async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage, last: &str) {
     let strict = plan().with("stall: 5m", "stall: 6m").with("rto: 2h", "rto: 1s");
@@ -158,6 +195,7 @@ async fn a_change_ends_the_proof_and_judges_nothing_anew(stage: &Stage, last: &s
 async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() {
     play(41, async |stage: &mut Stage| {
         stage.daemon.start().await;
+        keeps(stage, "signed-as-ever").await;
         stage.daemon.apply(&plan()).await;
         // Vendors take most of the time, as in life: else the prediction would be one of how busy this machine is.
         stage.world.break_("provision", "", None, Fault::Latency { ms: 12_000 });
@@ -176,6 +214,7 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(standing(stage), before);
         the_trend_is_kept(stage, last).await;
         nobody_has_to_ask_for_a_preflight(stage).await;
+        newer_code_ends_the_proof(stage, last).await;
         a_change_ends_the_proof_and_judges_nothing_anew(stage, last).await;
         // What a rehearsal must not know never left for the platform.
         assert!(!stage.world.journal().iter().any(|entry| format!("{entry:?}").contains("ops@apilos.test")));

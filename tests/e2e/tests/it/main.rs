@@ -20,6 +20,7 @@ mod life;
 mod lost_answers;
 mod mirror;
 mod platform;
+mod poisoned;
 mod proof;
 mod references;
 mod restoring;

@@ -114,10 +114,18 @@ impl Code {
 
     /// Another commit on the ref, with this build. Its id.
     pub(crate) fn build(&self, build: &[u8]) -> String {
-        std::fs::write(self.copy.path().join("bin/build"), build).expect("written");
+        self.put("bin/build", build)
+    }
+
+    /// Another commit on the ref, with this file. Its id.
+    pub(crate) fn put(&self, path: &str, content: &[u8]) -> String {
+        let file = self.copy.path().join(path);
+        std::fs::create_dir_all(file.parent().expect("below the repository")).expect("a folder");
+        std::fs::write(file, content).expect("written");
         let here = self.copy.path().display().to_string();
         let who = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
-        git(&[&["-C", &here], &who[..], &["commit", "--quiet", "--all", "-m", "another build"]].concat());
+        git(&["-C", &here, "add", "--all"]);
+        git(&[&["-C", &here], &who[..], &["commit", "--quiet", "-m", "another build"]].concat());
         git(&["-C", &here, "push", "--quiet", "origin", "HEAD:main"]);
         git(&["-C", &here, "rev-parse", "HEAD"]).trim().to_owned()
     }

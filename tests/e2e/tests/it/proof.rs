@@ -180,13 +180,9 @@ async fn where_the_code_host_is_gone_migrations_are_held_against_the_code_that_t
         stage.daemon.run(&["archive", "--dev", "init", NAME]).await;
         stage.daemon.run(&["archive", "--dev", "run", NAME]).await;
         let away = tempfile::tempdir().expect("a folder");
-        let done = away.path().join("migrated");
         let django = "CREATE TABLE django_migrations (id serial, app text, name text, applied timestamptz DEFAULT now());
                       INSERT INTO django_migrations (app, name) VALUES ('orders', '0001_initial')";
-        let command = format!("psql -v ON_ERROR_STOP=1 -c \"{django}\" \"$DATABASE_URL\" && touch {}", done.display());
-        let migrate = json!({ "command": command, "detached": true });
-        stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(migrate)).await;
-        stage.eventually("what Django keeps", |_| done.exists()).await;
+        in_production(stage, django).await;
 
         let code = stage.world.variable("CODE_URL").trim_start_matches("file://").to_owned();
         std::fs::rename(&code, away.path().join("code")).expect("the code host is gone");
@@ -196,6 +192,17 @@ async fn where_the_code_host_is_gone_migrations_are_held_against_the_code_that_t
         assert_eq!(verdicts(stage.daemon.records()).await[0].rung, "asserted");
     })
     .await;
+}
+
+/// Runs statements in production's database, as its application would.
+pub(crate) async fn in_production(stage: &Stage, sql: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let done = folder.path().join("done");
+    let command =
+        format!("psql -v ON_ERROR_STOP=1 -c \"{sql}\" \"$DATABASE_URL\" && touch {}", done.display());
+    let run = json!({ "command": command, "detached": true });
+    stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(run)).await;
+    stage.eventually("what was done in production", |_| done.exists()).await;
 }
 
 async fn verdicts(records: &Records) -> Vec<Row> {
@@ -275,7 +282,7 @@ pub(crate) fn grade(told: &str, check: &str) -> String {
 }
 
 /// What the choice of a backup left.
-async fn choice(stage: &Stage, request: &Request) -> Value {
+pub(crate) async fn choice(stage: &Stage, request: &Request) -> Value {
     let done = stage.daemon.records().step_is(request, "choose-backup", |step| step.phase == "Done").await;
     done.output
 }
@@ -289,7 +296,7 @@ fn fresh() -> String {
 }
 
 /// A metric once it is as `wanted`.
-async fn until(stage: &Stage, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
+pub(crate) async fn until(stage: &Stage, series: &str, wanted: impl Fn(f64) -> bool) -> f64 {
     let mut seen = None;
     let found = poll(async || {
         seen = stage.daemon.metric(series).await;

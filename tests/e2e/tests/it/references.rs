@@ -5,6 +5,7 @@ use reprise_e2e::shelf;
 use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
 use reprise_sandbox::s3::Key;
+use serde_json::Value;
 
 const ASKS: &str = "[{ table: public.documents, column: object_key }]";
 
@@ -20,6 +21,36 @@ async fn lose_a_document(stage: &Stage) -> String {
     let key = key.expect("a document").to_owned();
     client.delete_object().bucket(&bucket).key(&key).send().await.expect("deleted");
     key
+}
+
+/// What was taken after the proof would else count as good as the best.
+async fn a_later_run_is_held_against_it_too_and_every_key_is_listed(stage: &Stage, lost: &str) {
+    stage.daemon.run(&["archive", "--dev", "run", "apilos"]).await;
+    let later = "SELECT run FROM archives ORDER BY run DESC LIMIT 1";
+    let later = stage.daemon.records().column(later).await.swap_remove(0);
+    let (_, told) = stage.daemon.ask(&["prove", "--dev", "apilos", "-o", "json"]).await;
+    let summary: Value = serde_json::from_str(&told).expect("JSON");
+    let taken = summary["taken"].as_array().into_iter().flatten().find(|one| one["why"] == "archived");
+    let taken = taken.unwrap_or_else(|| panic!("{summary}"));
+    let backup = taken["backup"].as_str().expect("its id");
+    let compared =
+        format!("SELECT dangling::text FROM object_truths WHERE run = '{later}' AND backup = '{backup}'");
+    assert_eq!(stage.daemon.records().column(&compared).await, ["1"], "{summary}");
+    let (_, told) = stage.daemon.ask(&["prove", "--dev", "apilos", "-o", "json"]).await;
+    assert!(!told.contains("archived"), "once will do: {told}");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys").display().to_string();
+    let backup = taken["name"].as_str().expect("a name");
+    stage.daemon.run(&["prove", "--dev", "apilos", "--backup", backup, "--keys", &file]).await;
+    let listed = std::fs::read_to_string(&file).expect("a list");
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of_run: Vec<&Value> = listed.iter().filter(|line| line["run"] == later.as_str()).collect();
+    let dangling: Vec<&Value> =
+        of_run.iter().map(|line| &line["dangling"]).filter(|key| !key.is_null()).collect();
+    assert_eq!((dangling, of_run.len()), (vec![&Value::from(lost)], 3), "{listed:?}");
+    let (well, told) = stage.daemon.ask(&["prove", "--dev", "apilos", "--keys", &file]).await;
+    assert!(!well && told.contains("cannot write"), "what is there is kept: {told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +72,8 @@ async fn the_run_is_taken_that_leaves_no_row_without_its_object() {
         let [first, second] = known.as_slice() else { panic!("{known:?}") };
         assert!(first.contains(" 0 2 []"), "{first}");
         assert!(second.contains(" 1 2 [") && second.contains(&lost), "{second} lacks {lost}");
+
+        a_later_run_is_held_against_it_too_and_every_key_is_listed(stage, &lost).await;
 
         stage.world.strike(Disaster::Data).await;
         let request = stage.file().await;
