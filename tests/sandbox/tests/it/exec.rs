@@ -52,8 +52,8 @@ fn nobody_may() -> bool {
     probe.args(["--reuid", "65534", "--clear-groups", "unshare", "-Urmn", "true"]);
     let may = probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !may {
-        let why = "not shown: we are not root, or users may have no namespaces of their own here";
-        writeln!(std::io::stderr(), "{why}").unwrap();
+        let why = b"not shown: we are not root, or users may have no namespaces of their own here\n";
+        std::io::stderr().write_all(why).unwrap();
     }
     may
 }
