@@ -41,16 +41,13 @@ pub(crate) fn question(data: &[u8]) {
     let _answered = parsers::question(data);
 }
 
-/// The first packets to a database, where plain text is refused: an answer is one whole message, or the letters before it.
+/// The first packets to a database, where plain text is refused: after the letters that refuse other encryption comes one whole
+/// message, unless it is TLS that goes on.
 pub(crate) fn startup(data: &[u8]) {
     let answer = crate::block_on(parsers::startup(data));
-    let said = answer.iter().position(|byte| *byte == b'E').map(|at| &answer[at..]);
-    if let Some([b'E', a, b, c, d, ..]) = said {
+    let letters = answer.iter().take_while(|byte| **byte == b'N').count();
+    if let Some(said @ [b'E', a, b, c, d, ..]) = answer.get(letters..) {
         let length = u32::from_be_bytes([*a, *b, *c, *d]);
-        assert_eq!(
-            said.map(<[u8]>::len),
-            usize::try_from(length).ok().map(|length| length + 1),
-            "a torn message"
-        );
+        assert_eq!(Some(said.len()), usize::try_from(length).ok().map(|length| length + 1), "a torn message");
     }
 }

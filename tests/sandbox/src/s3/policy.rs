@@ -136,7 +136,16 @@ impl BucketPolicy {
 /// Parses a policy and, if it is one, asks it something; whether it is one.
 pub(crate) fn try_out(text: &str) -> bool {
     let Ok(policy) = BucketPolicy::parse(text, "bucket") else { return false };
-    let facts = Facts::default();
+    let mut facts = Facts::default();
+    for (name, value) in [
+        ("aws:SourceIp", "127.0.0.1"),
+        ("aws:CurrentTime", "2026-11-30T00:00:00Z"),
+        ("aws:SecureTransport", "false"),
+        ("s3:prefix", "a/"),
+        ("s3:max-keys", "10"),
+    ] {
+        facts.set(name, value);
+    }
     for (principal, action, resource) in
         [(Some("user_id:me"), "s3:GetObject", "bucket/a key"), (None, "s3:ListBucket", "bucket")]
     {
