@@ -17,6 +17,8 @@ use crate::error::io;
 pub(crate) const CLUSTER_NAME: &str = "cluster_name=reprise";
 
 const POLL: Duration = Duration::from_millis(20);
+/// For how long a process that is ending may still be listed.
+const LAST_BREATH: Duration = Duration::from_secs(10);
 
 /// The signals that end a server, each with how long to wait for its effect: fast shutdown (writes a checkpoint),
 /// immediate shutdown (recovery at the next start), and the last resort.
@@ -79,7 +81,7 @@ pub(crate) async fn end_survivors(pgdata: &Path) -> Result<(), ClusterError> {
     let Ok(pgdata) = pgdata.canonicalize() else { return Ok(()) };
     let postmaster = postmaster(&pgdata).filter(|pid| processes_in(&pgdata).contains(pid));
     if let Some(pid) = postmaster
-        && !is_ours(pid)
+        && is_foreign(&pgdata, pid).await
     {
         return Err(ClusterError::Foreign { dir: pgdata, pid: pid.as_raw() });
     }
@@ -126,9 +128,19 @@ fn serves(pid: i32, pgdata: &Path) -> bool {
         && std::fs::read_to_string(proc.join("comm")).is_ok_and(|name| name.starts_with("post"))
 }
 
-fn is_ours(postmaster: Pid) -> bool {
-    let line = std::fs::read(format!("/proc/{postmaster}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).any(|argument| argument == CLUSTER_NAME.as_bytes())
+/// Whether a server is not provably ours. One that is just ending has no command line any more, which tells nothing: it is waited for.
+async fn is_foreign(pgdata: &Path, postmaster: Pid) -> bool {
+    let deadline = Instant::now() + LAST_BREATH;
+    loop {
+        let line = std::fs::read(format!("/proc/{postmaster}/cmdline")).unwrap_or_default();
+        if !line.is_empty() || Instant::now() > deadline {
+            return !line.split(|byte| *byte == 0).any(|argument| argument == CLUSTER_NAME.as_bytes());
+        }
+        if !processes_in(pgdata).contains(&postmaster) {
+            return false;
+        }
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 #[cfg(test)]

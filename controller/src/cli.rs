@@ -148,7 +148,7 @@ impl Cli {
     /// Runs the command; the result is the exit code.
     pub async fn run(self) -> u8 {
         let (output, lists) = (self.common.output, self.command.only_lists());
-        match self.execute().await {
+        match Box::pin(self.execute()).await {
             Ok(code) => code,
             // Whoever reads our output has seen enough: `reprise plan x | head`. Of what does or judges something, nobody has seen the end.
             Err(CliError::Print(error)) if lists && error.kind() == std::io::ErrorKind::BrokenPipe => {

@@ -117,7 +117,13 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         one(What::VerifiedArchive, dates.verified_archive_at, limits.verified_archive, verified),
         one(What::ArchiveVerification, verified, limits.verification, verified),
         one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy, dates.dumps_looked_at),
-        one(What::Artifact, dates.artifact_at, limits.artifact, dates.artifacts_listed_at),
+        // Before anybody has looked nothing is known of it, which is no reason to say that there is none.
+        one(
+            What::Artifact,
+            dates.artifact_at,
+            limits.artifact.filter(|_| dates.artifacts_listed_at.is_some()),
+            dates.artifacts_listed_at,
+        ),
         one(What::Drill, dates.drill_at, limits.drill, read(dates.compared_at.as_ref())),
     ]
 }

@@ -24,6 +24,7 @@ use super::format::{Entry, is_md5};
 use super::known::Known;
 use super::suspicion::Noise;
 use super::tags::Tags;
+use super::take::Meter;
 use super::vault::PART;
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
 use crate::runtime::chain::Chain;
@@ -39,7 +40,7 @@ mod trouble;
 
 use claims::{claimed, condition};
 pub use outcome::{Done, Kept, Outcome};
-use trouble::{absent, again, error_is_change, replaced, short, without};
+use trouble::{absent, again, error_is_change, is_cut, replaced, short, without};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -47,6 +48,8 @@ const BUDGET_KIB: usize = 32 << 10;
 const PATIENCE: u64 = 8;
 /// How often one object is begun again.
 const ATTEMPTS: u32 = 6;
+/// What is being done while an object's bytes come.
+const READING: &str = "reading an object";
 /// The pause before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -132,13 +135,16 @@ impl Copier {
                 listed = self.look(&listed).await?.unwrap_or(listed);
             }
             if let Some(error) = error {
-                if attempt == ATTEMPTS || !again(&error) {
-                    return if self.is_shut(&error) {
-                        Err(error)
-                    } else if self.is_cut_alone(&error, &listed).await {
-                        Ok(Outcome::Unreadable(format!("it breaks off each time: {}", Chain(&error))))
-                    } else {
-                        without(error, &listed.key)
+                let is_cut = is_cut(&error) && self.given.load(Ordering::Relaxed) > 0;
+                // The store answers, and may have been away for a moment: then it is asked once more.
+                let once_more = attempt == ATTEMPTS && is_cut && self.is_told(&listed).await;
+                if !once_more && (attempt >= ATTEMPTS || !again(&error)) {
+                    return match error {
+                        error if self.is_shut(&error) => Err(error),
+                        error if is_cut && attempt > ATTEMPTS => {
+                            Ok(Outcome::Unreadable(format!("it breaks off each time: {}", Chain(&error))))
+                        }
+                        error => without(error, &listed.key),
                     };
                 }
                 tracing::debug!(key = listed.key, attempt, error = %Chain(&error), "copying an object again");
@@ -158,23 +164,16 @@ impl Copier {
         self.denied.fetch_add(1, Ordering::Relaxed) >= PATIENCE
     }
 
-    /// Nothing was given of what was to be copied, however little it was, and some of it was denied: that is no matter of single objects
-    /// either. To be asked at the end.
-    pub fn is_open(&self) -> Result<()> {
-        match self.first_denial.get() {
-            Some(why) if self.given.load(Ordering::Relaxed) == 0 => Err(ArchiveError::Refused {
-                why: format!("the bucket gives nothing of what is to be copied: {why}"),
-                advice: "give the key pair of source.bucket the right to read its objects, and take the archive again",
-            }),
-            _ => Ok(()),
+    /// Notes that nothing was given of what was to be copied, however little it was, and some of it was denied.
+    pub fn tells(&self, meter: &Meter) {
+        if let Some(why) = self.first_denial.get().filter(|_| self.given.load(Ordering::Relaxed) == 0) {
+            meter.denied.get_or_init(|| why.clone());
         }
     }
 
-    /// Whether only this object's bytes do not come: others did, and the store tells of it all the same.
-    async fn is_cut_alone(&self, error: &ArchiveError, listed: &ObjectSummary) -> bool {
-        matches!(error, ArchiveError::Outside { source, .. } if source.is_cut())
-            && self.given.load(Ordering::Relaxed) > 0
-            && matches!(self.look(listed).await, Ok(Some(_)))
+    /// Whether the source tells of an object, whatever becomes of its bytes.
+    async fn is_told(&self, listed: &ObjectSummary) -> bool {
+        matches!(self.look(listed).await, Ok(Some(_)))
     }
 
     /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.
@@ -233,7 +232,7 @@ impl Copier {
         }
         let kib = u32::try_from(listed.size >> 10).unwrap_or(u32::MAX) + 1;
         let _room = Arc::clone(&self.budget).acquire_many_owned(kib).await;
-        let outside = ArchiveError::outside("reading an object");
+        let outside = ArchiveError::outside(READING);
         let found = match self
             .archiver
             .source
@@ -261,7 +260,7 @@ impl Copier {
     async fn small(&self, listed: &ObjectSummary, found: Found) -> Result<Done> {
         let mut bytes = BytesMut::with_capacity(usize::try_from(found.size).unwrap_or_default());
         let (mut sha256, mut md5, mut body) = (Sha256::new(), Md5::new(), found.body);
-        while let Some(chunk) = body.try_next().await.map_err(ArchiveError::outside("reading an object"))? {
+        while let Some(chunk) = body.try_next().await.map_err(ArchiveError::outside(READING))? {
             sha256.update(&chunk);
             md5.update(&chunk);
             bytes.extend_from_slice(&chunk);

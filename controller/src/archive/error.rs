@@ -106,6 +106,17 @@ impl ArchiveError {
         }
     }
 
+    /// A store does not let our key pair do what was asked: one that is frozen is another matter.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Outside { source, .. } | Self::Inside { source, .. } => {
+                source.is_denied() && !source.is_frozen() && source.class() == Class::Terminal
+            }
+            Self::Object { source, .. } => source.is_denied(),
+            _ => false,
+        }
+    }
+
     /// A store turned out to list in another order than S3 has: begun again, its lists are sorted.
     pub fn is_disordered(&self) -> bool {
         match self {

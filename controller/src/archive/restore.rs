@@ -28,7 +28,7 @@ mod lost;
 mod out;
 mod thaw;
 
-use lost::Lost;
+use lost::{Lost, is_cut};
 use thaw::{Thaws, is_frozen};
 
 /// How often one object is begun again.
@@ -99,9 +99,10 @@ pub struct Restored {
     pub skipped: u64,
     /// Those that did not come back, since the archive has lost their content or holds it as other bytes.
     pub damaged: u64,
-    /// Those that the target does not take, by their keys or what travels with them, and those that the archive has and does not send to the
-    /// end. A restore of them may be tried again.
+    /// Those that the target does not take, by their keys or what travels with them; the archive has them.
     pub refused: u64,
+    /// Those that the archive has, and did not send to their ends: another restore may bring them.
+    pub cut: u64,
     /// What differs from the manifest at the end; the first hundred. None: all is as it was.
     pub differences: Vec<String>,
     /// What could be neither put back nor compared, and why.
@@ -227,9 +228,10 @@ impl Archiver {
             copied_bytes: count(&tally.copied_bytes),
             skipped: count(&tally.objects)
                 .saturating_sub(count(&tally.copied))
-                .saturating_sub(tally.lost.count() + tally.lost.refused()),
+                .saturating_sub(tally.lost.all()),
             damaged: tally.lost.count(),
             refused: tally.lost.refused(),
+            cut: tally.lost.cuts(),
             differences,
             notes: notes(&tally).into_iter().chain(compared.others).collect(),
             cost: BTreeMap::new(),
@@ -292,18 +294,22 @@ impl Archiver {
         }
         // Where nothing was taken, or so much is refused, it is not about this object.
         let taken = tally.right.load(Ordering::Relaxed);
-        let patient = tally.lost.refused() < if taken == 0 { ROW } else { MOST_REFUSED };
-        let how = if !patient {
+        let patient = tally.lost.refused() + tally.lost.cuts() < if taken == 0 { ROW } else { MOST_REFUSED };
+        if patient && taken > 0 && self.is_cut_alone(entry, &error).await {
+            // The archive's store answers, and may have been away for a moment.
+            let Err(again) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
+            if !is_cut(&again) {
+                return Err(again);
+            }
+            tracing::warn!(key, error = %Chain(&again), "the archive does not send an object to its end");
+            tally.lost.cut(&key, format!("the archive breaks off each time: {}", Chain(&again)));
+            return Ok(false);
+        }
+        if !patient || !Self::is_refused_alone(&error) {
             return Err(error);
-        } else if Self::is_refused_alone(&error) {
-            "the target does not take it"
-        } else if taken > 0 && self.is_cut_alone(entry, &error).await {
-            "the archive breaks off each time"
-        } else {
-            return Err(error);
-        };
-        tracing::warn!(key, error = %Chain(&error), how, "an object does not come back");
-        tally.lost.refuse(&key, format!("{how}: {}", Chain(&error)));
+        }
+        tracing::warn!(key, error = %Chain(&error), "the target does not take an object");
+        tally.lost.refuse(&key, format!("the target does not take it: {}", Chain(&error)));
         Ok(false)
     }
 

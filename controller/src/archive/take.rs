@@ -67,6 +67,8 @@ pub struct Meter {
     pub odd: AtomicU64,
     /// The first of them.
     pub first_odd: OnceLock<String>,
+    /// Nothing of what was to be copied was given, and this was said instead.
+    pub denied: OnceLock<String>,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
     /// Objects whose tags or access control list alone are others.
@@ -163,6 +165,9 @@ impl Archiver {
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
         let (walked, meter) = self.listed_and_copied(row, (manifest, listing), &spool).await?;
+        if let Some(why) = meter.denied.get() {
+            self.is_open(&spool, why).await?;
+        }
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
         let counts = self.counted(walked, &meter, latest.as_ref(), folder).await?;
@@ -181,6 +186,25 @@ impl Archiver {
         };
         turn.is_ours().await?;
         self.publish(row, (record, cost), &folder.join("manifest")).await
+    }
+
+    /// Where nothing was given of what is new, one of the objects that were archived before is looked at: if that is denied too, it is a right
+    /// that was taken away, and no matter of single objects.
+    async fn is_open(&self, spool: &Path, why: &str) -> Result<()> {
+        let read = ArchiveError::file("reading the spooled listing");
+        let file = std::fs::File::open(spool).map_err(&read)?;
+        let mut kept = std::io::BufReader::new(file).lines().map_while(std::result::Result::ok);
+        if let Some(line) = kept.find(|line| line.starts_with('=')) {
+            let Brief { key, .. } = parse(line.trim_start_matches('='))?;
+            let head = self.source.s3.head(&self.source.bucket, &key).await;
+            if head.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(ArchiveError::Refused {
+            why: format!("the bucket gives nothing of what is to be copied: {why}"),
+            advice: "give the key pair of source.bucket the right to read its objects, and take the archive again",
+        })
     }
 
     /// Lists and copies, and shows how far it is. Where the source's list turns out to be in another order than S3 has, once more: what was

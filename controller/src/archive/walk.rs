@@ -154,6 +154,15 @@ pub trait Held: Sync {
     fn pending(&self, names: Vec<String>) -> BoxFuture<'_, Result<HashMap<String, Option<String>>>>;
 }
 
+/// What a walk tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// So many objects were listed.
+    Listed(u64),
+    /// One of them is due, and so many bytes of it have to be copied.
+    Due(u64),
+}
+
 /// What is decided of one object that the listing shows.
 struct Decided {
     listed: ObjectSummary,
@@ -175,14 +184,14 @@ pub async fn walk(
     copied: impl Stream<Item = Copied>,
     mut spool: Spool,
     changed: mpsc::Sender<Changed>,
-    seen: &(dyn Fn(u64) + Sync),
+    seen: &(dyn Fn(Sight) + Sync),
     held: &dyn Held,
 ) -> Result<Walked> {
     let mut walked = Walked::default();
     let mut copied = std::pin::pin!(copied.peekable());
     while let Some(page) = pages.recv().await {
         let page = page?;
-        seen(page.len() as u64);
+        seen(Sight::Listed(page.len() as u64));
         let mut decided = decide(page, &mut before, &mut walked.counts).await?;
         for one in &mut decided {
             one.copied = is_copied(copied.as_mut(), &one.listed).await?;
@@ -212,6 +221,7 @@ pub async fn walk(
                 walked.counts.rewritten -= u64::from(same);
                 continue;
             }
+            seen(Sight::Due(if known.is_some() { 0 } else { listed.size }));
             let change = Changed { listed, before: other.map(Box::new), known };
             if changed.send(change).await.is_err() {
                 return Err(ArchiveError::Cancelled);

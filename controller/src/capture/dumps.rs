@@ -18,6 +18,9 @@ use crate::proof::Source;
 use crate::runtime::chain::Chain;
 use crate::store::{ListedBackup, Rung, Verdict};
 
+/// Who notes refusals where no proof does.
+const NOTED_BY: &str = "archive dumps";
+
 /// What became of the platform's backups.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Copies {
@@ -56,10 +59,13 @@ impl Capture<'_> {
                 continue;
             }
             match self.copy(archiver, &recipients, &found, backup).await {
-                Ok(Ok(record)) => copies.copied.push(record),
+                Ok(Ok(record)) => {
+                    self.tools.store.forget_note(self.plan, &backup.backup, NOTED_BY).await?;
+                    copies.copied.push(record);
+                }
                 Ok(Err(Unfit { reason, why })) => {
                     copies.refused.push(format!("{} ({reason}): {why}", label(backup)));
-                    self.remember(backup, reason, why).await?;
+                    self.remember(&verdicts, backup, reason, why).await?;
                 }
                 // One that does not come keeps none of the older ones out.
                 Err(error @ (CaptureError::Platform { .. } | CaptureError::Absent(_))) => {
@@ -85,8 +91,17 @@ impl Capture<'_> {
     }
 
     /// Notes that a backup is refused, where no proof of backups does so: it would be downloaded each hour for as long as it is listed.
-    async fn remember(&self, backup: &ListedBackup, reason: &str, why: String) -> Result<(), CaptureError> {
-        if self.spec.proof.enabled {
+    /// What a proof has learnt of it is not written over.
+    async fn remember(
+        &self,
+        verdicts: &[Verdict],
+        backup: &ListedBackup,
+        reason: &str,
+        why: String,
+    ) -> Result<(), CaptureError> {
+        let known = verdicts.iter().find(|known| known.kind == "database" && known.backup == backup.backup);
+        let is_ours = known.is_none_or(|known| known.checked_by.as_deref() == Some(NOTED_BY));
+        if self.spec.proof.enabled || !is_ours {
             return Ok(());
         }
         let verdict = Verdict {
@@ -98,7 +113,7 @@ impl Capture<'_> {
             refused: Some(reason.to_owned()),
             message: Some(why),
             checked_at: self.tools.clock.now(),
-            checked_by: Some("archive dumps".to_owned()),
+            checked_by: Some(NOTED_BY.to_owned()),
             ..Verdict::default()
         };
         Ok(self.tools.store.record_verdict(self.plan, &verdict).await?)

@@ -131,7 +131,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<u8, CliError> {
     match command {
         Command::Keygen(args) => keygen(common.output, &args),
         Command::Init(args) => init(&desk, &args).await,
-        Command::Run(args) => take::run(&desk, &args).await,
+        Command::Run(args) => Box::pin(take::run(&desk, &args)).await,
         Command::Dumps(args) => dumps::run(&desk, &args).await,
         Command::Import(args) => Box::pin(import::run(&desk, &args)).await,
         Command::List(args) => list::run(&desk, &args).await,

@@ -14,8 +14,8 @@ use crate::store::Artifacts;
 
 /// A token is made anew by a person, who wants to know a while before.
 const SOON: TimeDelta = TimeDelta::days(14);
-/// So many of the newest good runs are asked for their artifacts: each is a call, and what is older has expired as well.
-const ENOUGH: usize = 10;
+/// So many of the newest good runs are asked for their artifacts, as in a recovery: each is a call, and the first that can be had is enough.
+const ENOUGH: usize = 100;
 
 /// What one workflow leaves.
 #[derive(Debug, Default, PartialEq, Eq)]

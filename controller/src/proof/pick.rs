@@ -114,9 +114,17 @@ pub(super) fn answered(rows: &[Verdict], known: &Verdict, asked: &str) -> bool {
     others.filter(|row| row.sound).any(|row| row.questions_sha256.as_deref() == Some(asked))
 }
 
+/// How the message begins of a backup whose bytes answered the questions once, and not when they were asked again ([`Halt::Unsteady`]).
+///
+/// [`Halt::Unsteady`]: crate::backup::ladder::Halt::Unsteady
+const HELD: &str = "the plan's checks held for these very bytes before";
+
 /// Whether the very bytes of `known` have answered the questions as they should. That they are the same is seen before any is asked.
 pub(super) fn held(known: &Verdict, asked: &str) -> bool {
-    known.sound && known.questions_sha256.as_deref() == Some(asked) && known.dump_sha256.is_some()
+    let once = known.sound || known.message.as_deref().is_some_and(|message| message.starts_with(HELD));
+    once && known.refused.is_none()
+        && known.questions_sha256.as_deref() == Some(asked)
+        && known.dump_sha256.is_some()
 }
 
 /// One that was not looked at for long, unless another one was looked at again lately.
@@ -174,6 +182,19 @@ mod tests {
     fn picked(rows: &[Verdict], tried: &[&str]) -> Option<(String, Why)> {
         let tried = tried.iter().map(|name| (*name).to_owned()).collect();
         next(rows, now(), &policy(), "q", &tried, |_| 0).map(|(row, why)| (row.backup.clone(), why))
+    }
+
+    #[test]
+    fn what_held_once_has_held_also_when_it_was_told_twice_that_it_does_not() {
+        let asked = || Some("q".to_owned());
+        let dump_sha256 = Some("d".to_owned());
+        let proven = Verdict { sound: true, questions_sha256: asked(), dump_sha256, ..row("a") };
+        assert!(held(&proven, "q") && !held(&proven, "other"));
+        let message = Some(crate::backup::ladder::Halt::Unsteady(Vec::new()).to_string());
+        let told = Verdict { sound: false, message, ..proven.clone() };
+        assert!(held(&told, "q"), "{told:?}");
+        let refused = Verdict { sound: false, refused: Some("check-failed".to_owned()), ..proven };
+        assert!(!held(&refused, "q"));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) async fn run(ctx: &Ctx, last: impl Fn() -> bool) -> End {
     let began = tokio::time::Instant::now();
     let result = watched(ctx).await;
     ctx.tools.metrics.step_ended(ctx.step.kind(), outcome(&result), began.elapsed());
-    let (end, row) = conclude(ctx, result, last).await;
+    let (end, row) = conclude(ctx, (result, began.elapsed()), last).await;
     match answered(store.finish_step(&ctx.run.request, ctx.run.epoch, &row)).await {
         Ok(()) => end,
         Err(error) => not_recorded(&error),
@@ -100,8 +100,16 @@ async fn flush(ctx: &Ctx) -> Result<()> {
     }
 }
 
-async fn conclude(ctx: &Ctx, result: Result<Value>, last: impl Fn() -> bool) -> (End, StepRow) {
+async fn conclude(
+    ctx: &Ctx,
+    (result, worked): (Result<Value>, Duration),
+    last: impl Fn() -> bool,
+) -> (End, StepRow) {
     let denials = format!("denied/{}", ctx.step);
+    // What was done meanwhile was not denied.
+    if worked > ctx.tools.clock.scaled(QUIET) {
+        ctx.patience.answered(&denials);
+    }
     let error = match result {
         Ok(output) => {
             ctx.patience.answered(&denials);

@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use crate::archive::ArchiveError;
 use crate::runtime::class::{Class, Classified};
 use crate::store::StoreError;
+
+/// What helps where an object store denies.
+const KEY_PAIR: &str = "is the key pair of the plan valid, and may it do that? Set a better one where its references point (restart the daemon \
+                        for `env:`), and resume the request";
 
 /// The failure of a step. Its text says what failed; what is known and what to do follow in the same sentence.
 #[derive(Debug, thiserror::Error)]
@@ -89,9 +94,7 @@ impl StepError {
         move |source| {
             if source.is_denied() && !source.is_frozen() && source.class() == Class::Terminal {
                 let what = format!("{doing}: {}", crate::runtime::chain::Chain(&source));
-                let advice = "is the key pair of the plan valid, and may it do that? Set a better one where its references point (restart the daemon \
-                              for `env:`), and resume the request";
-                return Self::Denied { what, advice: advice.to_owned() };
+                return Self::Denied { what, advice: KEY_PAIR.to_owned() };
             }
             Self::Failed {
                 doing,
@@ -110,6 +113,18 @@ impl StepError {
                 format!("{what}: {}", crate::runtime::chain::Chain(&source)),
                 "set it where the daemon runs, restart the daemon, and resume the request",
             )
+        }
+    }
+
+    /// Wraps an error of the archive: a store that denies is believed once it has denied for a while.
+    pub fn archive(doing: impl Into<String>) -> impl FnOnce(ArchiveError) -> Self {
+        let doing = doing.into();
+        move |source| {
+            if source.is_denied() {
+                let what = format!("{doing}: {}", crate::runtime::chain::Chain(&source));
+                return Self::Denied { what, advice: KEY_PAIR.to_owned() };
+            }
+            Self::failed(doing)(source)
         }
     }
 

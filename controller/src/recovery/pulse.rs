@@ -97,6 +97,11 @@ impl Pulse {
         state.stirred = true;
     }
 
+    /// Somebody is awaited, for as long as that takes: no stall, and nothing that moves either.
+    pub fn awaits(&self) {
+        self.state().moved = Instant::now();
+    }
+
     /// Silence is expected for `duration` from now (a TTL that has to run out): it is no stall.
     pub fn expect_silence(&self, duration: Duration) {
         let until = Instant::now() + duration;

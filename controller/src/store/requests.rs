@@ -219,7 +219,8 @@ impl Store {
             "UPDATE recovery_requests SET state = $2, phase = $3, status = $4,
                 started_at = CASE WHEN $3 = 'Pending' THEN started_at ELSE coalesce(started_at, now()) END,
                 finished_at = CASE WHEN $3 IN ('Succeeded', 'Failed', 'Cancelled') THEN coalesce(finished_at, now()) END,
-                evidence = coalesce($5::jsonb || jsonb_build_object('finishedAt', coalesce(finished_at, now())), evidence)
+                evidence = CASE WHEN $3 = 'Cancelled' AND evidence ->> 'phase' = 'Succeeded' THEN evidence
+                    ELSE coalesce($5::jsonb || jsonb_build_object('finishedAt', coalesce(finished_at, now())), evidence) END
              WHERE name = $1 AND (state, phase, status) IS DISTINCT FROM ($2, $3, $4)",
         )
         .bind(request)

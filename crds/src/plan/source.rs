@@ -80,7 +80,7 @@ pub struct ArtifactSource {
     /// The artifact's name, for example `s3_production`.
     pub name: Setting,
     /// The age at which the newest one that can be had is stale. Default: `8d`.
-    #[serde(default = "stale")]
+    #[serde(default = "stale", skip_serializing_if = "is_stale_default")]
     pub max_age: Period,
 }
 
@@ -89,6 +89,11 @@ pub const ARTIFACT_STALE: Period = Period::seconds(8 * 24 * 3_600);
 
 fn stale() -> Period {
     ARTIFACT_STALE
+}
+
+/// What a plan of before the field said nothing of is no change of the plan, however often it is applied.
+fn is_stale_default(age: &Period) -> bool {
+    *age == ARTIFACT_STALE
 }
 
 fn main() -> String {

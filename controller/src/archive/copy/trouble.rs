@@ -35,6 +35,11 @@ pub(super) fn without(error: ArchiveError, key: &str) -> Result<Outcome> {
     Ok(Outcome::Unreadable(why))
 }
 
+/// Whether an object's bytes broke off on their way from the source. What came of them at the archive's side is another matter.
+pub(super) fn is_cut(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { doing, source } if *doing == super::READING && source.is_cut())
+}
+
 pub(super) fn error_is_change(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Outside { source, .. } if source.is_changed())
 }

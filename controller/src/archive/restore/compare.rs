@@ -53,11 +53,16 @@ impl Archiver {
         let Some(head) = order.to.s3.head(&order.to.bucket, key).await.map_err(&outside)? else {
             return Ok(false);
         };
-        // A store names a type where none was sent, and one that makes no websites keeps no place to send readers to.
+        // A store names a type where none was sent. What it does not keep, and what the lines of older releases do not tell, is no difference.
         let wanted = entry.headers();
+        let told = |seen: Option<String>, wanted: &Option<String>| match (seen, wanted) {
+            (Some(seen), Some(_)) => Some(seen),
+            (_, wanted) => wanted.clone(),
+        };
         let seen = Headers {
             content_type: head.metadata.content_type.filter(|_| entry.content_type.is_some()),
-            website_redirect: head.metadata.website_redirect.or_else(|| wanted.website_redirect.clone()),
+            expires: told(head.metadata.expires, &wanted.expires),
+            website_redirect: told(head.metadata.website_redirect, &wanted.website_redirect),
             ..head.metadata
         };
         if head.size != entry.size || seen != wanted {
@@ -116,7 +121,7 @@ impl Archiver {
                 there = listing.try_next().await?;
             }
             let wrong = match found {
-                _ if lost.count() + lost.refused() > 0 && lost.of(&key).is_some() => lost.of(&key),
+                _ if lost.all() > 0 && lost.of(&key).is_some() => lost.of(&key),
                 None => Some(format!("{key} is missing")),
                 Some(object) if object.size != entry.size => {
                     Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))

@@ -18,9 +18,11 @@ pub(super) struct Lost {
     count: AtomicU64,
     /// Objects that the target does not take; the archive has them.
     refused: AtomicU64,
+    /// Objects whose content the archive's store does not send to its end.
+    cuts: AtomicU64,
     /// The first of them: what is wrong with the content of each, by its key at the target.
     told: Mutex<BTreeMap<String, String>>,
-    /// The same of those that the target does not take.
+    /// The same of those that the archive has all the same.
     held_back: Mutex<BTreeMap<String, String>>,
 }
 
@@ -36,6 +38,26 @@ impl Lost {
     /// The target refuses this object.
     pub(super) fn refuse(&self, key: &str, how: String) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.hold_back(key, how);
+    }
+
+    /// The archive's store has it, and breaks off.
+    pub(super) fn cut(&self, key: &str, how: String) {
+        self.cuts.fetch_add(1, Ordering::Relaxed);
+        self.hold_back(key, how);
+    }
+
+    /// How many broke off.
+    pub(super) fn cuts(&self) -> u64 {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
+    /// How many do not come back, for whatever reason.
+    pub(super) fn all(&self) -> u64 {
+        self.count() + self.refused() + self.cuts()
+    }
+
+    fn hold_back(&self, key: &str, how: String) {
         let mut told = self.held_back.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < NAMED {
             told.insert(key.to_owned(), how);
@@ -65,6 +87,11 @@ impl Lost {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.values().cloned().collect::<Vec<_>>().join("; ")
     }
+}
+
+/// Whether a content broke off on its way from the archive.
+pub(super) fn is_cut(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Inside { source, .. } if source.is_cut())
 }
 
 impl Archiver {
@@ -104,8 +131,7 @@ impl Archiver {
 
     /// Whether only this content does not come: others did, and the archive's store tells of it all the same.
     pub(super) async fn is_cut_alone(&self, entry: &Entry, error: &ArchiveError) -> bool {
-        matches!(error, ArchiveError::Inside { source, .. } if source.is_cut())
-            && matches!(self.look_inside(&entry.content_key(&self.vault.prefix)).await, Ok(Some(_)))
+        is_cut(error) && matches!(self.look_inside(&entry.content_key(&self.vault.prefix)).await, Ok(Some(_)))
     }
 
     /// The run does not pass for whole any more. What a verification found of it says more, and stays.

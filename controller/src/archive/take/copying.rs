@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::holdings::Holdings;
 use super::pace::{Share, pace};
@@ -15,7 +16,7 @@ use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::gate::Gate;
 use crate::archive::known::Known;
-use crate::archive::walk::{Before, Changed, Spool, Walked, walk};
+use crate::archive::walk::{Before, Changed, Sight, Spool, Walked, walk};
 use crate::archive::{Archiver, manifest};
 use crate::providers::s3::ObjectSummary;
 use crate::runtime::tasks::{Aside, aside};
@@ -33,7 +34,7 @@ const AHEAD: usize = 4;
 pub(super) struct Listing {
     pages: mpsc::Receiver<Result<Vec<ObjectSummary>>>,
     // It ends with whoever reads.
-    _reader: Aside<()>,
+    reader: Aside<()>,
 }
 
 impl Archiver {
@@ -50,7 +51,7 @@ impl Archiver {
                 }
             }
         });
-        Listing { pages, _reader: reader }
+        Listing { pages, reader }
     }
 
     /// Decides and copies what is listed, all at once.
@@ -65,12 +66,17 @@ impl Archiver {
         let (done, copied) = mpsc::channel(BATCH);
         let before = Before::new(before.map(manifest::lines)).read_again(self.spec.refresh_metadata);
         let lines = self.store.archive_lines(row.id);
-        let seen = |count| {
-            meter.listed.fetch_add(count, Ordering::Relaxed);
+        let seen = |sight| match sight {
+            Sight::Listed(count) => drop(meter.listed.fetch_add(count, Ordering::Relaxed)),
+            Sight::Due(bytes) => {
+                meter.due.fetch_add(1, Ordering::Relaxed);
+                meter.due_bytes.fetch_add(bytes, Ordering::Relaxed);
+            }
         };
         let known = Arc::new(Known::new(self));
         let holdings = Holdings::of(self, Arc::clone(&known));
-        let walked = walk(listing.pages, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
+        let Listing { pages, reader } = listing;
+        let walked = walk(pages, before, lines, Spool::create(spool)?, changed, &seen, &holdings);
         let copier = Copier::new(
             self.clone(),
             row.run.clone(),
@@ -80,6 +86,8 @@ impl Archiver {
         let (walked, (), ()) = futures::try_join!(
             async {
                 let walked = walked.await?;
+                // A reader that broke is no end of the list.
+                reader.await;
                 meter.decided.cancel();
                 Ok(walked)
             },
@@ -104,8 +112,6 @@ impl Archiver {
         let (copier, gate, done) = (&copier, &gate, &done);
         due.map(Ok::<_, ArchiveError>)
             .try_for_each_concurrent(self.concurrency, |changed| async move {
-                meter.due.fetch_add(1, Ordering::Relaxed);
-                meter.due_bytes.fetch_add(changed.listed.size, Ordering::Relaxed);
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
                 let (copying, listed, known) =
                     (Arc::clone(copier), changed.listed.clone(), changed.known.clone());
@@ -122,7 +128,8 @@ impl Archiver {
                 done.send(note).await.map_err(|_| ArchiveError::Cancelled)
             })
             .await?;
-        copier.is_open()
+        copier.tells(meter);
+        Ok(())
     }
 
     /// What is kept of a copy.
@@ -135,8 +142,14 @@ impl Archiver {
                 meter.redressed.fetch_add(u64::from(other), Ordering::Relaxed);
                 return Ok(absent(changed, serde_json::to_value(&entry).ok()));
             }
-            Outcome::Vanished => return Ok(absent(changed, None)),
-            Outcome::Unreadable(why) => return Ok(absent(changed, Some(why.into()))),
+            Outcome::Vanished => {
+                meter.is_not_copied(&changed);
+                return Ok(absent(changed, None));
+            }
+            Outcome::Unreadable(why) => {
+                meter.is_not_copied(&changed);
+                return Ok(absent(changed, Some(why.into())));
+            }
         };
         meter.bytes.fetch_add(done.entry.size, Ordering::Relaxed);
         meter.replaced.fetch_add(u64::from(done.replaced), Ordering::Relaxed);
@@ -196,6 +209,11 @@ impl Archiver {
 }
 
 impl Meter {
+    /// What was due of an object, and does not come.
+    fn is_not_copied(&self, changed: &Changed) {
+        self.due_bytes.fetch_sub(changed.listed.size, Ordering::Relaxed);
+    }
+
     /// How far the run is after `elapsed`.
     fn progress(&self, elapsed: Duration) -> Progress {
         let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);

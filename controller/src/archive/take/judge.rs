@@ -39,6 +39,7 @@ impl Archiver {
 
     /// What of a run's objects turned into noise is not known when their store copies them by itself. By now more of them were read: is the run
     /// suspicious? Its manifest is `manifest`. It is marked, and the reason told.
+    /// It is held against the newest run that was verified; those between them, which nobody has read, are marked with it.
     pub(in crate::archive) async fn suspected_since(
         &self,
         run: &str,
@@ -49,12 +50,41 @@ impl Archiver {
             return Ok(None);
         }
         let before = manifest.with_extension("trusted");
-        let Some(trusted) = self.newest_trusted_before(Some(run), &before).await? else { return Ok(None) };
-        let (changes, known) = self.changes(&before, manifest).await?;
-        let Some(why) = suspicion_of_part(&changes, known, &self.spec.suspicious) else { return Ok(None) };
-        let why = format!("since run {}: {why}", trusted.run);
-        let marked = self.store.archive_is_suspected(&self.plan, run, std::slice::from_ref(&why)).await?;
-        Ok(marked.then_some(why))
+        let Some(trusted) = self.newest_verified_before(run, &before).await? else { return Ok(None) };
+        let Some(why) = self.noise_since(&trusted, &before, manifest).await? else { return Ok(None) };
+        if !self.store.archive_is_suspected(&self.plan, run, std::slice::from_ref(&why)).await? {
+            return Ok(None);
+        }
+        let between = manifest.with_extension("between");
+        let runs = self.vault.runs().await?;
+        for other in runs.iter().rev().filter(|other| other.as_str() < run && **other > trusted.run) {
+            let Ok((record, _)) = self.vault.record(other).await else { continue };
+            self.vault.fetch_manifest(&record, &between).await?;
+            // Those before it were taken before the damage.
+            let Some(why) = self.noise_since(&trusted, &before, &between).await? else { break };
+            self.store.archive_is_suspected(&self.plan, other, &[why]).await?;
+        }
+        Ok(Some(why))
+    }
+
+    async fn noise_since(&self, trusted: &Record, before: &Path, now: &Path) -> Result<Option<String>> {
+        let (changes, known) = self.changes(before, now).await?;
+        let why = suspicion_of_part(&changes, known, &self.spec.suspicious);
+        Ok(why.map(|why| format!("since run {}: {why}", trusted.run)))
+    }
+
+    /// The newest run before `end` that is trusted and was read again, its manifest in `file`; where none was, the oldest.
+    async fn newest_verified_before(&self, end: &str, file: &Path) -> Result<Option<Record>> {
+        let rows = self.store.archives(&self.plan).await?;
+        let trusted = |run: &&String| {
+            run.as_str() < end
+                && rows.iter().any(|row| row.run == **run && !row.suspicious && row.damaged.is_none())
+        };
+        let read = |run: &&String| rows.iter().any(|row| row.run == **run && row.verified_at.is_some());
+        let runs = self.vault.runs().await?;
+        let known = || runs.iter().filter(trusted);
+        let Some(run) = known().rev().find(read).or_else(|| known().next()) else { return Ok(None) };
+        self.trusted(run, file).await
     }
 
     /// Not suspicious, or accepted by somebody. What our own row says may be newer than the record.
@@ -66,12 +96,7 @@ impl Archiver {
 
     /// The newest run that is trusted and whole, its manifest in `file`.
     async fn newest_trusted(&self, file: &Path) -> Result<Option<Record>> {
-        self.newest_trusted_before(None, file).await
-    }
-
-    async fn newest_trusted_before(&self, end: Option<&str>, file: &Path) -> Result<Option<Record>> {
-        let runs = self.vault.runs().await?;
-        for run in runs.into_iter().rev().filter(|run| end.is_none_or(|end| run.as_str() < end)) {
+        for run in self.vault.runs().await?.into_iter().rev() {
             match self.trusted(&run, file).await {
                 Ok(Some(record)) => return Ok(Some(record)),
                 Ok(None) => {}

@@ -38,7 +38,7 @@ pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
             let index = index.map_err(|error| damaged(zip, &error)).map_err(failed(&args.plan))?;
             opened.archiver.import_zip(zip, &index, taken_at).await
         }
-        _ => opened.archiver.import_mirror(mirror(&opened, &args.plan)?).await,
+        _ => Box::pin(opened.archiver.import_mirror(mirror(&opened, &args.plan)?)).await,
     };
     super::take::show(desk.format(), &record.map_err(failed(&args.plan))?)?;
     Ok(exit::OK)

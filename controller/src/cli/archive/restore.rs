@@ -172,6 +172,7 @@ fn damaged(restored: &Restored) -> String {
     };
     let lost = told(restored.damaged, "the archive has lost them");
     lost + &told(restored.refused, "the target does not take them")
+        + &told(restored.cut, "the archive does not send them to their ends; try again")
 }
 
 fn print(restored: &Restored) -> Result<(), CliError> {

@@ -48,16 +48,12 @@ pub enum S3Error {
         source: BoxError,
     },
     /// Other bytes came than the store says it has: the line changed them, or they have rotted there.
-    #[error("the bytes of {call} have {name} {found}, and the store names {claimed}")]
+    #[error("the bytes of {call} have {sums}")]
     Mismatch {
         /// Which call.
         call: &'static str,
-        /// Which checksum.
-        name: &'static str,
-        /// That of the bytes that came.
-        found: String,
-        /// That of the store.
-        claimed: String,
+        /// Both checksums, in words.
+        sums: String,
     },
     /// The store answered with an error.
     #[error("{call} was answered {status}{}{}", words(code, message), advice(code))]

@@ -9,8 +9,8 @@ use super::database::{Database, goodbye};
 use super::dump::{self, Dump};
 use super::{Ctx, Result, StepError, deploy};
 use crate::backup::checks::{
-    Code, Finding, MigrationLevel, Severity as Weight, analyze, applied_migrations, compare,
-    compare_migrations, grant_readonly, integrity, observe, planned, readonly_gaps, run_data_checks,
+    Code, DataOutcome, Finding, MigrationLevel, Severity as Weight, Unasked, analyze, applied_migrations,
+    compare, compare_migrations, grant_readonly, integrity, observe, planned, readonly_gaps, run_data_checks,
     undumped,
 };
 use crate::backup::ladder::{rows_document, rows_of};
@@ -21,6 +21,8 @@ use crate::runtime::chain::Chain;
 use crate::store::{Rung, Severity, SpanKind, Verdict};
 use crate::truth;
 
+/// So often the plan's questions are asked that take too long or lack room: then somebody has to look.
+const TRIES: u32 = 3;
 /// How long one of the plan's questions may take.
 const QUESTION: Duration = Duration::from_mins(2);
 
@@ -172,18 +174,38 @@ async fn questions(ctx: &Ctx, connection: &mut PgConnection) -> Result<u64> {
     let outcomes = run_data_checks(connection, &checks, QUESTION)
         .await
         .map_err(StepError::failed("asking the plan's questions"))?;
-    let broken: Vec<String> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.holds)
-        .map(|outcome| format!("{} (found {})", outcome.name, outcome.found))
-        .collect();
-    if broken.is_empty() {
-        return Ok(ctx.run.plan.data_checks.len() as u64);
+    let judged = judged(&outcomes, || ctx.patience.failed("questions").times);
+    judged.map(|()| ctx.run.plan.data_checks.len() as u64)
+}
+
+/// What comes of the answers: what does not hold is a matter of the data, what could not be asked is one of the plan, or of now.
+fn judged(outcomes: &[DataOutcome], tried: impl FnOnce() -> u32) -> Result<()> {
+    let told = |of: &dyn Fn(&DataOutcome) -> bool| {
+        let lines: Vec<_> =
+            outcomes.iter().filter(|one| !one.holds && of(one)).map(ToString::to_string).collect();
+        Some(lines.join("; ")).filter(|lines| !lines.is_empty())
+    };
+    if let Some(broken) = told(&|one| one.unasked.is_none()) {
+        return Err(StepError::refused(
+            format!("the restored data does not answer the plan's checks: {broken}"),
+            "is it the right backup? If a check itself is wrong, correct dataChecks in the plan, apply it, and resume",
+        ));
     }
-    Err(StepError::refused(
-        format!("the restored data does not answer the plan's checks: {}", broken.join("; ")),
-        "is it the right backup? If a check itself is wrong, correct dataChecks in the plan, apply it, and resume",
-    ))
+    if let Some(wrong) = told(&|one| matches!(one.unasked, Some(Unasked::Question { .. }))) {
+        return Err(StepError::refused(
+            format!("the plan's checks could not be asked: {wrong}"),
+            "correct dataChecks in the plan, apply it, and resume; the data is back",
+        ));
+    }
+    let Some(late) = told(&|one| one.unasked.is_some()) else { return Ok(()) };
+    if tried() >= TRIES {
+        return Err(StepError::refused(
+            format!("the plan's checks could not be asked {TRIES} times: {late}"),
+            "ask for less in dataChecks, or mend what the message names, apply it, and resume; the data is back",
+        ));
+    }
+    // A time-out, a lack of memory or disk: another try may do.
+    Err(StepError::io("asking the plan's questions")(std::io::Error::other(late)))
 }
 
 /// It was restored for real, and is what the dump holds. Whether that is all that can be asked of it says the prover, which looks into
@@ -209,4 +231,30 @@ async fn record(ctx: &Ctx, chosen: &ChosenBackup, dump: &Dump) -> Result<()> {
         ..Verdict::default()
     };
     Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::class::{Class, Classified as _};
+
+    fn outcome(holds: bool, unasked: Option<Unasked>) -> DataOutcome {
+        let (name, found, expected) = ("rows".to_owned(), "3".to_owned(), "4 or more".to_owned());
+        DataOutcome { name, holds, unasked, found, expected }
+    }
+
+    #[test]
+    fn what_could_not_be_asked_now_is_asked_again_and_what_does_not_hold_is_told() {
+        assert!(judged(&[outcome(true, None)], || 1).is_ok());
+        let slow = || judged(&[outcome(false, Some(Unasked::Machine))], || TRIES - 1).unwrap_err();
+        assert_eq!(slow().class(), Class::Transient, "{}", slow());
+        let always = judged(&[outcome(false, Some(Unasked::Machine))], || TRIES).unwrap_err();
+        assert_eq!(always.class(), Class::Terminal, "somebody is told: {always}");
+        let typo = judged(&[outcome(false, Some(Unasked::Question { absent: true }))], || 1).unwrap_err();
+        assert!(typo.class() == Class::Terminal && typo.to_string().contains("correct dataChecks"), "{typo}");
+        let both = [outcome(false, Some(Unasked::Machine)), outcome(false, None)];
+        let wrong = judged(&both, || 1).unwrap_err();
+        assert_eq!(wrong.class(), Class::Terminal);
+        assert!(wrong.to_string().contains("rows (found 3, expected 4 or more)"), "{wrong}");
+    }
 }

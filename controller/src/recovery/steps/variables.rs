@@ -76,7 +76,7 @@ async fn put(
         let open: Vec<&str> = asked.iter().copied().filter(|name| of(seen, name).is_none()).collect();
         if !open.is_empty() {
             // A person is awaited, for as long as that takes.
-            ctx.pulse.moved();
+            ctx.pulse.awaits();
             return Ok(Next::Wait(question(ctx, app, &open)));
         }
         Ok(Next::Done(seen.iter().map(|variable| variable.name.clone()).collect()))

@@ -32,10 +32,9 @@ impl Tools {
             ("postgres", servers.into_iter().next().map(|newest| newest.version)),
             ("git", git::version().await.ok()),
         ]);
-        let named = |(program, version): (&str, Option<String>)| {
-            (program.to_owned(), version.unwrap_or_else(|| "missing".to_owned()))
-        };
-        let found: BTreeMap<String, String> = found.into_iter().map(named).collect();
+        // What could not be asked now may be what it was: nothing is said of it.
+        let named = |(program, version): (&str, Option<String>)| Some((program.to_owned(), version?));
+        let found: BTreeMap<String, String> = found.into_iter().filter_map(named).collect();
         *told = Some((Instant::now(), found.clone()));
         found
     }

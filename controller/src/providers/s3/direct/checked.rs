@@ -35,7 +35,7 @@ fn compare(call: &'static str, sum: Box<dyn HttpChecksum>, claimed: &str) -> Res
     if found == claimed {
         return Ok(());
     }
-    Err(S3Error::Mismatch { call, name, found, claimed: claimed.to_owned() })
+    Err(S3Error::Mismatch { call, sums: format!("{name} {found}, and the store names {claimed}") })
 }
 
 #[cfg(test)]

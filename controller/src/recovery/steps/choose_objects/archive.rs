@@ -125,13 +125,13 @@ async fn judge(
         Err(error) if error.class() == Class::Terminal => {
             return Ok(Err(lost("unreadable", Chain(&error).to_string())));
         }
-        verified => verified.map_err(StepError::failed(format!("checking archive run {run}")))?,
+        verified => verified.map_err(StepError::archive(format!("checking archive run {run}")))?,
     };
     if !verified.findings.is_empty() {
         return Ok(Err(lost("damaged", verified.findings.join("; "))));
     }
     let record = archiver.vault.record(run).await;
-    let (record, _) = record.map_err(StepError::failed(format!("reading archive run {run}")))?;
+    let (record, _) = record.map_err(StepError::archive(format!("reading archive run {run}")))?;
     if row.map_or(!record.suspicious.is_empty(), |row| row.suspicious) && !named {
         let since = row.and_then(|row| row.suspected.as_array()).into_iter().flatten();
         let since = since.filter_map(|why| why.as_str().map(str::to_owned));

@@ -56,7 +56,7 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
         progress: Some(Arc::new(progress)),
     };
     let restored = archiver.restore(&order).await;
-    let restored = restored.map_err(StepError::failed(format!("bringing back archive run {run}")))?;
+    let restored = restored.map_err(StepError::archive(format!("bringing back archive run {run}")))?;
     ctx.tools.metrics.bytes_moved("documents", restored.copied_bytes);
     for note in &restored.notes {
         tracing::warn!(
@@ -71,7 +71,15 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
 
 /// All is back, or it is said what is not. Pure.
 fn verdict(bucket: &str, restored: &Restored) -> Result<Refilled> {
-    let Restored { run, objects, bytes, damaged, refused, differences, .. } = restored;
+    let Restored { run, objects, bytes, damaged, refused, cut, differences, .. } = restored;
+    if *cut > 0 {
+        // The archive has them: another try may bring them.
+        let told = format!(
+            "the archive breaks off {cut} of {objects} documents of run {run}: {}",
+            differences.join("; ")
+        );
+        return Err(StepError::io("bringing back the documents")(std::io::Error::other(told)));
+    }
     if *damaged > 0 {
         return Err(StepError::refused(
             format!(

@@ -34,7 +34,8 @@ async fn a_source_object_that_is_not_given_is_told_and_all_others_are_archived()
         assert!(said.contains("401"), "{said}");
         // Nor is a right that was taken away.
         depot.mend();
-        depot.break_source("GetObject", "/new", None, answer(403));
+        depot.break_source("GetObject", PRODUCTION, None, answer(403));
+        depot.break_source("HeadObject", PRODUCTION, None, answer(403));
         let said = depot.fails(&["run"]).await;
         assert!(said.contains("403"), "{said}");
     })
@@ -132,6 +133,15 @@ async fn a_few_objects_that_are_denied_cost_themselves_and_many_in_a_row_are_a_r
         let said = depot.fails(&["run"]).await;
         assert!(said.contains("403"), "{said}");
         assert_eq!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len(), 1, "no run without them");
+        // One that is denied for good keeps no quiet night from having its run.
+        depot.mend();
+        depot.take().await;
+        depot.source.put(PRODUCTION, "denied-for-good", body("denied")).await;
+        depot.break_source("GetObject", "/denied-for-good", None, answer(403));
+        for _ in 0..2 {
+            let record = depot.take().await;
+            assert!(record["missing"].to_string().contains("`denied-for-good`"), "{record}");
+        }
     })
     .await;
 }

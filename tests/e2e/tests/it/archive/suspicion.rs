@@ -120,6 +120,8 @@ async fn what_the_store_copied_by_itself_is_suspected_when_it_is_read() {
         let record = depot.take().await;
         let run = run_of(&record);
         assert_eq!(record["suspicious"], Value::Null, "nobody has read it yet: {record}");
+        // Another night, in which nothing changed.
+        let (between, run) = (run, run_of(&depot.take().await));
         let said = depot.fails(&["verify", "--depth", "full"]).await;
         assert!(
             said.contains("is suspicious") && said.contains("3 turned into what looks like noise"),
@@ -128,12 +130,18 @@ async fn what_the_store_copied_by_itself_is_suspected_when_it_is_read() {
         let row = depot.must(&["list"]).await[0].clone();
         assert_eq!((&row["run"], &row["suspicious"]), (&run.as_str().into(), &true.into()), "{row}");
         assert!(row["suspicions"][0].as_str().is_some_and(|why| why.contains("of all 3")), "{row}");
+        let before = depot.must(&["list"]).await[1].clone();
+        assert_eq!(
+            (&before["run"], &before["suspicious"]),
+            (&between.as_str().into(), &true.into()),
+            "{before}"
+        );
         depot.archive.bucket("back", false, false).await;
         assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], good);
         // The next run is no more innocent for having the same; and what somebody accepted is not suspected again.
         let after = depot.take().await;
         assert!(after["suspicious"][0].as_str().is_some_and(|why| why.contains("noise")), "{after}");
-        for run in [run, run_of(&after)] {
+        for run in [between, run, run_of(&after)] {
             assert_eq!(depot.archive(&["accept", &run]).await.code, 0);
         }
         depot.must(&["verify", "--depth", "full"]).await;
