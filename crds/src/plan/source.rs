@@ -92,6 +92,7 @@ fn stale() -> Period {
 }
 
 /// What a plan of before the field said nothing of is no change of the plan, however often it is applied.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_stale_default(age: &Period) -> bool {
     *age == ARTIFACT_STALE
 }
