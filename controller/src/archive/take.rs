@@ -3,15 +3,12 @@
 use std::borrow::Cow;
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering;
 
 use futures::TryStreamExt as _;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::Archiver;
-use super::acl::Acls;
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
@@ -19,19 +16,21 @@ use super::format::{
     record_key,
 };
 use super::manifest::{Writer, Written};
-use super::tags::Tags;
 use super::walk::Walked;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
 use copying::Listing;
 pub(super) use holdings::Holdings;
 use latest::Latest;
+pub use meter::Meter;
+use meter::unread;
 
 mod copying;
 mod due;
 mod holdings;
 mod judge;
 mod latest;
+mod meter;
 mod pace;
 
 /// What is stored of the copies at once.
@@ -41,43 +40,6 @@ const NAMED: usize = 1_000;
 
 /// Objects that the bucket lists and does not give: above so many it is the bucket that cannot be read.
 const MOST_UNREADABLE: usize = 100;
-
-/// What a run has done so far.
-#[derive(Debug, Default)]
-pub struct Meter {
-    /// Objects that the listing showed.
-    pub listed: AtomicU64,
-    /// Fires when all is listed, and decided of each object whether it is to be copied.
-    pub decided: CancellationToken,
-    /// Fires when everything is listed and copied.
-    pub complete: CancellationToken,
-    /// Objects that were copied, or found to be gone.
-    pub copied: AtomicU64,
-    /// Their bytes.
-    pub bytes: AtomicU64,
-    /// Objects that have to be copied, as far as is known.
-    pub due: AtomicU64,
-    /// Their bytes.
-    pub due_bytes: AtomicU64,
-    /// Objects that were another one than the listing showed.
-    pub replaced: AtomicU64,
-    /// Objects that the listing showed as another one and whose content is the same.
-    pub same: AtomicU64,
-    /// Objects whose entity tag looks like an MD5, and is not that of the bytes that the source sends.
-    pub odd: AtomicU64,
-    /// The first of them.
-    pub first_odd: OnceLock<String>,
-    /// Nothing of what was to be copied was given, and this was said instead.
-    pub denied: OnceLock<String>,
-    /// Objects that turned into noise.
-    pub scrambled: AtomicU64,
-    /// Objects whose tags or access control list alone are others.
-    pub redressed: AtomicU64,
-    /// The source's access control lists.
-    pub acls: Arc<Acls>,
-    /// The source's tags, as far as they are read again.
-    pub tags: Arc<Tags>,
-}
 
 /// What is archived beside the bucket's objects. Its contents are there already.
 #[derive(Debug, Clone, Default)]
@@ -353,20 +315,6 @@ impl Archiver {
         holdings.all(digests).await?;
         Ok((writer.finish()?, vanished, unreadable))
     }
-}
-
-/// What the run's record says of lists and tags that the source did not show.
-fn unread(meter: &Meter) -> Vec<String> {
-    let lists = meter.acls.why().map(|why| format!("access control lists: {why}"));
-    let tags = meter.tags.why().map(|why| format!("tags: {why}"));
-    let odd = meter.odd.load(Ordering::Relaxed);
-    // The same twice is archived: it is all that the source has. Whether it is what once was put there, nobody can tell.
-    let odd = meter.first_odd.get().map(|first| {
-        format!(
-            "entity tags: {odd} objects bear an MD5 that is not that of their bytes, `{first}` first: the source encrypts without saying so, or has changed them"
-        )
-    });
-    lists.into_iter().chain(tags).chain(odd).collect()
 }
 
 /// What our own row says of a run that is whole.

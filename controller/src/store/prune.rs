@@ -15,6 +15,20 @@ const GONE_FOR_GOOD: &str = "v.plan = $1 AND v.kind = 'database' AND v.gone_at <
         AND p.proven_at IS NOT NULL ORDER BY p.proven_at DESC LIMIT 1)";
 
 impl Store {
+    /// Takes back what `by` has noted against a backup. Safe to repeat.
+    pub async fn forget_note(&self, plan: &str, backup: &str, by: &str) -> Result<()> {
+        sqlx::query(
+            "DELETE FROM backup_verdicts WHERE plan = $1 AND kind = 'database' AND backup = $2 AND checked_by = $3",
+        )
+        .bind(plan)
+        .bind(backup)
+        .bind(by)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(StoreError::query("verdict.forget_note"))
+    }
+
     /// Deletes what is known of backups that the platform has not listed since `before`, and that neither the archive nor a request has.
     /// Returns how many. Safe to repeat.
     pub async fn prune_verdicts(&self, plan: &str, before: DateTime<Utc>) -> Result<u64> {

@@ -207,20 +207,6 @@ impl Store {
             .map_err(StoreError::query("verdict.record"))
     }
 
-    /// Takes back what `by` has noted against a backup. Safe to repeat.
-    pub async fn forget_note(&self, plan: &str, backup: &str, by: &str) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM backup_verdicts WHERE plan = $1 AND kind = 'database' AND backup = $2 AND checked_by = $3",
-        )
-        .bind(plan)
-        .bind(backup)
-        .bind(by)
-        .execute(&self.pool)
-        .await
-        .map(drop)
-        .map_err(StoreError::query("verdict.forget_note"))
-    }
-
     /// Stores the provider's list of finished backups: new ones are put down as listed, those that are not on it any more as
     /// gone, and one whose size has changed is judged anew. Safe to repeat.
     pub async fn record_listing(

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::holdings::Holdings;
-use super::pace::{Share, pace};
 use super::{BATCH, Meter};
 use crate::archive::copy::{Copier, Kept, Outcome};
 use crate::archive::error::{ArchiveError, Result};
@@ -20,7 +19,7 @@ use crate::archive::walk::{Before, Changed, Sight, Spool, Walked, walk};
 use crate::archive::{Archiver, manifest};
 use crate::providers::s3::ObjectSummary;
 use crate::runtime::tasks::{Aside, aside};
-use crate::store::{ArchiveRow, Copied, Progress};
+use crate::store::{ArchiveRow, Copied};
 
 /// How long they are gathered at most.
 const GATHER: Duration = Duration::from_millis(500);
@@ -205,28 +204,6 @@ impl Archiver {
             }
         }
         Ok(())
-    }
-}
-
-impl Meter {
-    /// What was due of an object, and does not come.
-    fn is_not_copied(&self, changed: &Changed) {
-        self.due_bytes.fetch_sub(changed.listed.size, Ordering::Relaxed);
-    }
-
-    /// How far the run is after `elapsed`.
-    fn progress(&self, elapsed: Duration) -> Progress {
-        let signed = |count: &AtomicU64| i64::try_from(count.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-        let (listed, due, copied) = (signed(&self.listed), signed(&self.due), signed(&self.copied));
-        let (bytes, due_bytes) = (signed(&self.bytes), signed(&self.due_bytes));
-        let (objects, size) = (Share { done: copied, of: due }, Share { done: bytes, of: due_bytes });
-        Progress {
-            objects: (listed - due).max(0) + copied,
-            of: listed,
-            bytes,
-            due_bytes,
-            pace: pace(elapsed, objects, size, self.decided.is_cancelled()),
-        }
     }
 }
 
