@@ -82,8 +82,12 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
 
 /// The newest deployment of an app that may come to something, by its id.
 pub(super) async fn newest(ctx: &Ctx, app: &str) -> Result<Option<String>> {
-    let listed = ctx.tools.target_platform(&ctx.run)?.deployments(app, 1).await;
-    let listed = listed.map_err(StepError::provider(format!("listing the deployments of {app}")))?;
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let observe = || async {
+        let listed = platform.deployments(app, 1).await;
+        listed.map_err(StepError::provider(format!("listing the deployments of {app}")))
+    };
+    let listed = look(ctx, Pace::PROVIDER, &observe).await?;
     Ok(listed.into_iter().next().filter(|newest| !failed(&newest.status)).map(|newest| newest.id))
 }
 

@@ -68,7 +68,8 @@ async fn features_are_pending_then_active_and_need_each_other() {
     }
     let pending = json!({"name": "force-ssl", "status": "PENDING", "message": ""});
     assert_eq!(base.enable("force-ssl").await, (200, pending));
-    let again = json!({"error": "feature 'force-ssl' is already setup on this database"});
+    let again =
+        json!({"code": "bad_request", "error": "feature 'force-ssl' is already setup on this database"});
     assert_eq!(base.enable("force-ssl").await, (400, again));
     assert_eq!(base.features().await, json!([{"name": "force-ssl", "status": "PENDING"}]));
     let active = json!([{"name": "force-ssl", "status": "ACTIVATED"}]);
