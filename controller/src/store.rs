@@ -56,6 +56,8 @@ pub use plans::{Applied, PlanRow};
 pub use preflight::PreflightTurn;
 pub use requests::{Desired, RequestRow, StatusUpdate};
 pub use schedule::{Claim, Ending, LastRun, RunState, ScheduledRun};
+#[cfg(test)]
+pub(crate) use steps::a_done_step;
 pub use steps::{Reopen, Span, SpanKind, StepPhase, StepRow};
 pub use truths::TruthRow;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};

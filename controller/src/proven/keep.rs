@@ -280,7 +280,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::store::StepPhase;
 
     #[test]
     fn what_is_not_known_has_not_grown() {
@@ -291,18 +290,8 @@ mod tests {
 
     fn chose(output: &Value) -> StepRow {
         StepRow {
-            step: Step::ChooseObjects.to_string(),
-            phase: StepPhase::Done,
-            attempt: 1,
-            done: 0,
-            total: None,
-            unit: None,
-            message: None,
             output: Some(output.clone()),
-            spans: Vec::new(),
-            started_at: None,
-            heartbeat_at: None,
-            finished_at: None,
+            ..crate::store::a_done_step(&Step::ChooseObjects.to_string())
         }
     }
 

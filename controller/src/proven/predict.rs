@@ -156,7 +156,6 @@ mod tests {
     use reprise_crds::{RecoveryPlan, Scope};
 
     use super::*;
-    use crate::store::StepPhase;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("a date")
@@ -185,18 +184,10 @@ mod tests {
 
     fn row(step: &Step, began: i64) -> StepRow {
         StepRow {
-            step: step.to_string(),
-            phase: StepPhase::Done,
-            attempt: 1,
-            done: 0,
-            total: None,
-            unit: None,
-            message: None,
-            output: None,
             spans: vec![Span(SpanKind::Data, at(began), at(began + 5))],
             started_at: Some(at(began)),
-            heartbeat_at: None,
             finished_at: Some(at(began + 10)),
+            ..crate::store::a_done_step(&step.to_string())
         }
     }
 

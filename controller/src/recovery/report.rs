@@ -76,27 +76,13 @@ pub fn rpo_minutes(taken_at: DateTime<Utc>, filed_at: DateTime<Utc>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::StepPhase;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("a date")
     }
 
     fn step(spans: &[Span]) -> StepRow {
-        StepRow {
-            step: "any".to_owned(),
-            phase: StepPhase::Done,
-            attempt: 1,
-            done: 0,
-            total: None,
-            unit: None,
-            message: None,
-            output: None,
-            spans: spans.to_vec(),
-            started_at: None,
-            heartbeat_at: None,
-            finished_at: None,
-        }
+        StepRow { spans: spans.to_vec(), ..crate::store::a_done_step("any") }
     }
 
     #[test]

@@ -188,5 +188,24 @@ impl Store {
 
 type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
+/// A step that is done, of which nothing else is known.
+#[cfg(test)]
+pub(crate) fn a_done_step(step: &str) -> StepRow {
+    StepRow {
+        step: step.to_owned(),
+        phase: StepPhase::Done,
+        attempt: 1,
+        done: 0,
+        total: None,
+        unit: None,
+        message: None,
+        output: None,
+        spans: Vec::new(),
+        started_at: None,
+        heartbeat_at: None,
+        finished_at: None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -72,32 +72,31 @@ async fn referred(references: u32) -> Truth {
     merged(rows, objects, &["documents/"]).await
 }
 
+/// How many references a process of its own merges that is weighed.
+const WEIGHED: &str = "REPRISE_TEST_REFERENCES";
+
 #[tokio::test]
-#[ignore = "weighed below, in a process of its own"]
-async fn a_thousand_references_alone() {
-    referred(1_000).await;
+async fn as_many_references_as_are_asked_for_are_all_counted() {
+    let asked = std::env::var(WEIGHED).map_or(1_000, |count| count.parse().expect("a count"));
+    assert_eq!(referred(asked).await.keys, u64::from(asked));
     println!("{}", std::fs::read_to_string("/proc/self/status").expect("what the process takes"));
 }
 
-#[tokio::test]
-#[ignore = "weighed below, in a process of its own"]
-async fn a_million_references_alone() {
-    referred(1_000_000).await;
-    println!("{}", std::fs::read_to_string("/proc/self/status").expect("what the process takes"));
-}
-
-/// The most that a test of this module took, alone in its process, in KiB.
-fn peak(test: &str) -> u64 {
+/// The most that so many references take, alone in their process, in KiB.
+fn peak(references: u32) -> u64 {
     let mut process = std::process::Command::new(std::env::current_exe().expect("this program"));
-    process.args(["--exact", &format!("truth::merge::tests::{test}"), "--ignored", "--nocapture"]);
-    let told = String::from_utf8(process.output().expect("it runs").stdout).expect("a text");
+    let test = "truth::merge::tests::as_many_references_as_are_asked_for_are_all_counted";
+    process.args(["--exact", test, "--nocapture"]).env(WEIGHED, references.to_string());
+    let done = process.output().expect("it runs");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let told = String::from_utf8(done.stdout).expect("a text");
     let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the most that it took");
     peak.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 #[test]
 fn a_million_references_take_hardly_more_memory_than_a_thousand() {
-    let (few, many) = (peak("a_thousand_references_alone"), peak("a_million_references_alone"));
+    let (few, many) = (peak(1_000), peak(1_000_000));
     assert!(many < few + (4 << 10), "{many} KiB, and {few} KiB for a thousand");
 }
 
