@@ -6,7 +6,7 @@
 # WORK (./reprise-restore) takes the archive's contents; run it again to go on. Thaw cold contents first (s3api restore-object).
 set -euo pipefail; say() { echo "restore: $*" >&2; } && die() { say "$@" && exit 1; }
 url='^(https?://[^/]+)/([^/]+)/?(.*)$' && [ $# -ge 2 ] && [[ $1 =~ $url ]] || die "usage: $0 ENDPOINT/BUCKET/PREFIX TARGET [RUN]"
-export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required
+export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALIDATION=when_required LC_ALL=C.UTF-8 LANGUAGE= # words are read
 at=${BASH_REMATCH[1]} archive=s3://${BASH_REMATCH[2]}/${BASH_REMATCH[3]} failed=0
 from() { aws ${ARCHIVE_PROFILE:+--profile "$ARCHIVE_PROFILE"} --endpoint-url "$at" s3 "$@" --only-show-errors; }
 mkdir -p "${WORK:=./reprise-restore}/contents" && work=$(cd "$WORK" && pwd); if [[ $2 =~ $url ]]; then export to=${BASH_REMATCH[1]} bucket=${BASH_REMATCH[2]} prefix=${BASH_REMATCH[3]}
@@ -18,7 +18,7 @@ exchanged=$(cd runs && for one in *.json; do jq -r '.previous // empty | "\(.sha
 whole() {
   ! grep -q "^$1.json:" <<<"$exchanged" || { say "record $1 is not the one that its successor names"; return 1; }
   jq -e --arg run "$1" '.format == "reprise-archive/1" and .run == $run' "runs/$1.json" >said 2>&1 &&
-    from cp "${archive}manifests/$1.jsonl.zst" manifest.zst &&
+    { from cp "${archive}manifests/$1.jsonl.zst" manifest.zst 2>said || grep -q '(404)' said || { cat said >&2 && die "ask again later"; } } &&
     [ "$(sha256sum <manifest.zst)" = "$(jq -r .manifest.sha256 "runs/$1.json")  -" ] && zstd -qdf manifest.zst -o manifest &&
     jq -ne 'all(inputs; (.key | explode | index(0) == null) and (.pending // "objects/\(.sha256)" |
       test("\\A(objects/[0-9a-f]{64}|pending/[0-9A-Za-z/+=_-]+)\\z")))' manifest >said 2>&1 || { say "run $1 is damaged"; return 1; }

@@ -5,12 +5,10 @@
 
 use std::path::PathBuf;
 
-use futures::TryStreamExt as _;
 use reprise_crds::plan::ArchiveSpec;
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::providers::s3::{S3, Want};
+use crate::providers::s3::S3;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
@@ -105,13 +103,6 @@ impl Archiver {
 
     /// The digest of what lies in the archive under `key`.
     pub async fn hash_inside(&self, key: &str) -> error::Result<String> {
-        let failed = ArchiveError::inside("reading a content again");
-        let mut body =
-            self.vault.s3.read(&self.vault.bucket, key, Want::default()).await.map_err(&failed)?.body;
-        let mut hash = Sha256::new();
-        while let Some(chunk) = body.try_next().await.map_err(&failed)? {
-            hash.update(&chunk);
-        }
-        Ok(hex::encode(hash.finalize()))
+        self.vault.hash(key).await
     }
 }

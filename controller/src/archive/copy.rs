@@ -24,7 +24,7 @@ use super::format::{Entry, is_md5};
 use super::known::Known;
 use super::suspicion::Noise;
 use super::tags::Tags;
-use super::take::Meter;
+use super::take::{Meter, Withheld};
 use super::vault::PART;
 use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Want};
 use crate::runtime::chain::Chain;
@@ -40,7 +40,7 @@ mod trouble;
 
 use claims::{claimed, condition};
 pub use outcome::{Done, Kept, Outcome};
-use trouble::{absent, again, error_is_change, is_cut, replaced, short, without};
+use trouble::{absent, again, error_is_change, is_cut, is_of_part, replaced, short, without};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -50,6 +50,8 @@ const PATIENCE: u64 = 8;
 const ATTEMPTS: u32 = 6;
 /// What is being done while an object's bytes come.
 const READING: &str = "reading an object";
+/// The same, of a large one.
+const READING_PART: &str = "reading a part";
 /// The pause before the second attempt; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -70,8 +72,8 @@ pub struct Copier {
     given: AtomicU64,
     /// Objects that it denied, since it gave the last one.
     denied: AtomicU64,
-    /// Its words, the first time.
-    first_denial: OnceLock<String>,
+    /// Why the first object does not come, where that may be about the bucket too.
+    withheld: OnceLock<Withheld>,
 }
 
 impl Copier {
@@ -97,14 +99,14 @@ impl Copier {
             doubts: AtomicU64::new(0),
             given: AtomicU64::new(0),
             denied: AtomicU64::new(0),
-            first_denial: OnceLock::new(),
+            withheld: OnceLock::new(),
         }
     }
 
     /// Copies what the listing showed.
     pub async fn copy(&self, listed: &ObjectSummary) -> Result<Outcome> {
         let mut pause = PAUSE;
-        let mut changed = false;
+        let (mut changed, mut is_doubted) = (false, false);
         let mut listed = listed.clone();
         for attempt in 1.. {
             let error = match self.attempt(&listed).await {
@@ -114,10 +116,16 @@ impl Copier {
                     let replaced = done.replaced || changed;
                     return Ok(Outcome::Copied(Box::new(Done { replaced, ..done })));
                 }
+                // Its list may have spelt it in another way than it is.
+                Ok(None) if listed.key.contains(char::REPLACEMENT_CHARACTER) => {
+                    return Ok(Outcome::Unreadable(
+                        "the bucket's list does not tell its key as it is".to_owned(),
+                    ));
+                }
                 Ok(None) => match self.is_listed(&listed.key).await {
                     Ok(false) => return Ok(Outcome::Vanished),
                     // Perhaps its list is late.
-                    Ok(true) if attempt == ATTEMPTS => return Ok(absent()),
+                    Ok(true) if attempt >= ATTEMPTS => return Ok(absent()),
                     Ok(true) => None,
                     Err(error) => Some(error),
                 },
@@ -135,16 +143,26 @@ impl Copier {
                 listed = self.look(&listed).await?.unwrap_or(listed);
             }
             if let Some(error) = error {
-                let is_cut = is_cut(&error) && self.given.load(Ordering::Relaxed) > 0;
-                // The store answers, and may have been away for a moment: then it is asked once more.
-                let once_more = attempt == ATTEMPTS && is_cut && self.is_told(&listed).await;
-                if !once_more && (attempt >= ATTEMPTS || !again(&error)) {
-                    return match error {
-                        error if self.is_shut(&error) => Err(error),
-                        error if is_cut && attempt > ATTEMPTS => {
-                            Ok(Outcome::Unreadable(format!("it breaks off each time: {}", Chain(&error))))
-                        }
-                        error => without(error, &listed.key),
+                let is_cut = is_cut(&error);
+                let is_last = attempt >= ATTEMPTS || !again(&error);
+                let once_more = if is_cut && (is_last || is_of_part(&error)) && self.is_told(&listed).await {
+                    if is_doubted {
+                        let why = format!("it breaks off each time: {}", Chain(&error));
+                        self.withheld.get_or_init(|| Withheld { why: why.clone(), is_denied: false });
+                        return Ok(Outcome::Unreadable(why));
+                    }
+                    // The store answers, and may have been away for a moment: then it is asked once more.
+                    is_doubted = true;
+                    true
+                } else {
+                    false
+                };
+                if is_last && !once_more {
+                    let given = self.given.load(Ordering::Relaxed) > 0;
+                    return if self.is_shut(&error) {
+                        Err(error)
+                    } else {
+                        without(error, &listed.key, given)
                     };
                 }
                 tracing::debug!(key = listed.key, attempt, error = %Chain(&error), "copying an object again");
@@ -160,14 +178,14 @@ impl Copier {
         if !matches!(error, ArchiveError::Outside { source, .. } if source.is_denied()) {
             return false;
         }
-        self.first_denial.get_or_init(|| Chain(error).to_string());
+        self.withheld.get_or_init(|| Withheld { why: Chain(error).to_string(), is_denied: true });
         self.denied.fetch_add(1, Ordering::Relaxed) >= PATIENCE
     }
 
-    /// Notes that nothing was given of what was to be copied, however little it was, and some of it was denied.
+    /// Notes that nothing was given of what was to be copied, however little it was, and why not.
     pub fn tells(&self, meter: &Meter) {
-        if let Some(why) = self.first_denial.get().filter(|_| self.given.load(Ordering::Relaxed) == 0) {
-            meter.denied.get_or_init(|| why.clone());
+        if let Some(why) = self.withheld.get().filter(|_| self.given.load(Ordering::Relaxed) == 0) {
+            meter.withheld.get_or_init(|| why.clone());
         }
     }
 

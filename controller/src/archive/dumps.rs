@@ -131,8 +131,7 @@ impl Archiver {
             .map_err(|error| ArchiveError::file("writing a dump's record")(error.into()))?;
         let headers = Headers { content_type: Some("application/json".to_owned()), ..Headers::default() };
         let keeping = vault.keeping_warm(self.clock.now());
-        let put = vault.s3.write(&vault.bucket, &key, text, &headers, &keeping).await;
-        put.map_err(ArchiveError::inside("writing a dump's record"))?;
+        vault.put_bytes(&key, text, &headers, &keeping).await?;
         Ok(self.store.keep_dump(&self.plan, &record.row()).await?)
     }
 

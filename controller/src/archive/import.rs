@@ -15,7 +15,7 @@ use super::format::{
 use super::manifest::{Writer, Written};
 use super::suspicion::Noise;
 use super::take::{Holdings, create_private};
-use super::vault::{BINARY, PART};
+use super::vault::{BINARY, PART, is_cold};
 use super::{Archiver, Place};
 use crate::backup::objects::{ArtifactEntry, ArtifactIndex, read_entry};
 use crate::providers::s3::{Headers, Thaw};
@@ -100,9 +100,7 @@ impl Archiver {
         let text = serde_json::to_vec_pretty(&record)
             .map_err(|error| ArchiveError::file("writing the record")(error.into()))?;
         let headers = Headers { content_type: Some("application/json".to_owned()), ..Headers::default() };
-        let put =
-            vault.s3.write(&vault.bucket, &record_key(&vault.prefix, run), text, &headers, &keeping).await;
-        put.map_err(ArchiveError::inside("writing the record"))?;
+        vault.put_bytes(&record_key(&vault.prefix, run), text, &headers, &keeping).await?;
         self.store.archive_found(&self.plan, run, taken_at, &super::take::ended(&record)).await?;
         Ok(record)
     }
@@ -160,8 +158,7 @@ impl Archiver {
                 bytes.extend_from_slice(&piece);
             }
             let headers = Headers { content_type: Some(BINARY.to_owned()), ..Headers::default() };
-            let put = vault.s3.write(&vault.bucket, &key, bytes.freeze(), &headers, &keeping).await;
-            put.map_err(ArchiveError::inside("writing a content"))?;
+            vault.put_bytes(&key, bytes.freeze(), &headers, &keeping).await?;
         } else {
             let path = folder.join(&entry.sha256);
             let local = ArchiveError::file("unpacking a large member");
@@ -186,7 +183,7 @@ impl Archiver {
         let cold: Vec<String> = mirror
             .s3
             .list(&mirror.bucket, "")
-            .try_filter(|object| std::future::ready(object.storage_class.as_deref() == Some("GLACIER")))
+            .try_filter(|object| std::future::ready(is_cold(object.storage_class.as_deref())))
             .map_ok(|object| object.key)
             .try_collect()
             .await

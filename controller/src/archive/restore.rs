@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
+use futures::{TryFutureExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use super::acl::Acls;
@@ -17,6 +17,8 @@ use super::format::Entry;
 use super::gate::Gate;
 use super::select::Which;
 use super::tags::Tags;
+use super::vault::{PART, SENDS};
+use super::verify::again;
 use super::{Archiver, Place};
 use crate::providers::s3::ObjectHead;
 use crate::runtime::chain::Chain;
@@ -253,11 +255,9 @@ impl Archiver {
     }
 
     async fn look_inside(&self, key: &str) -> Result<Option<ObjectHead>> {
-        self.vault
-            .s3
-            .head(&self.vault.bucket, key)
-            .await
-            .map_err(ArchiveError::inside("looking at a content"))
+        let inside = ArchiveError::inside("looking at a content");
+        // Hours of thawing are not lost to a store that is away for a moment.
+        again(SENDS, || self.vault.s3.head(&self.vault.bucket, key).map_err(&inside)).await
     }
 
     /// The entry with its digest, where what the store copied was hashed since: then what comes from there can be proven.
@@ -295,14 +295,14 @@ impl Archiver {
         // Where nothing was taken, or so much is refused, it is not about this object.
         let taken = tally.right.load(Ordering::Relaxed);
         let patient = tally.lost.refused() + tally.lost.cuts() < if taken == 0 { ROW } else { MOST_REFUSED };
-        if patient && taken > 0 && self.is_cut_alone(entry, &error).await {
+        if patient && self.is_cut_alone(entry, &error).await {
             // The archive's store answers, and may have been away for a moment.
-            let Err(again) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
-            if !is_cut(&again) {
-                return Err(again);
+            let Err(still) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
+            if !is_cut(&still) {
+                return Err(still);
             }
-            tracing::warn!(key, error = %Chain(&again), "the archive does not send an object to its end");
-            tally.lost.cut(&key, format!("the archive breaks off each time: {}", Chain(&again)));
+            tracing::warn!(key, error = %Chain(&still), "the archive does not send an object to its end");
+            tally.lost.cut(&key, format!("the archive does not send it to its end: {}", Chain(&still)));
             return Ok(false);
         }
         if !patient || !Self::is_refused_alone(&error) {
@@ -320,8 +320,8 @@ impl Archiver {
         there: bool,
         (order, tally): (&RestoreOrder, &Tally),
     ) -> Result<()> {
-        if there && self.is_right(entry, key, order, &tally.tags).await? {
-            return self.open_up(entry, key, (order, &tally.acls), false).await;
+        if there && again(SENDS, || self.is_right(entry, key, order, &tally.tags)).await? {
+            return again(SENDS, || self.open_up(entry, key, (order, &tally.acls), false)).await;
         }
         if tally.thaws.are_asked() {
             self.thawed(entry, &tally.thaws, order).await?;
@@ -333,6 +333,10 @@ impl Archiver {
                 Err(error) if attempt < ATTEMPTS && is_frozen(&error) => {
                     self.thaw_all(&tally.thaws, order).await?;
                     self.thawed(entry, &tally.thaws, order).await?;
+                }
+                // Each part was asked for several times by now, where it is large: if the store tells of it all the same, that is that.
+                Err(error) if entry.size > PART && self.is_cut_alone(entry, &error).await => {
+                    return Err(error);
                 }
                 Err(error)
                     if attempt < ATTEMPTS
@@ -352,9 +356,9 @@ impl Archiver {
             }
         }
         if !entry.tags.is_empty() {
-            tally.tags.put(&order.to, key, &entry.tags).await?;
+            again(SENDS, || tally.tags.put(&order.to, key, &entry.tags)).await?;
         }
-        self.open_up(entry, key, (order, &tally.acls), true).await?;
+        again(SENDS, || self.open_up(entry, key, (order, &tally.acls), true)).await?;
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())

@@ -16,14 +16,16 @@ use super::format::{
     record_key,
 };
 use super::manifest::{Writer, Written};
+use super::vault::PART;
 use super::walk::Walked;
+use crate::providers::s3::Want;
 use crate::runtime::chain::Chain;
 use crate::store::{ArchiveEnd, ArchiveRow, Turn};
 use copying::Listing;
 pub(super) use holdings::Holdings;
 use latest::Latest;
-pub use meter::Meter;
 use meter::unread;
+pub use meter::{Meter, Withheld};
 
 mod copying;
 mod due;
@@ -127,8 +129,8 @@ impl Archiver {
         let spool = folder.join("listing");
         let manifest = latest.as_ref().map(|latest| latest.manifest.clone());
         let (walked, meter) = self.listed_and_copied(row, (manifest, listing), &spool).await?;
-        if let Some(why) = meter.denied.get() {
-            self.is_open(&spool, why).await?;
+        if let Some(withheld) = meter.withheld.get() {
+            self.is_open(&spool, withheld).await?;
         }
         let (written, vanished, unreadable) =
             self.write_manifest(row.id, &spool, &folder.join("manifest")).await?;
@@ -150,23 +152,35 @@ impl Archiver {
         self.publish(row, (record, cost), &folder.join("manifest")).await
     }
 
-    /// Where nothing was given of what is new, one of the objects that were archived before is looked at: if that is denied too, it is a right
-    /// that was taken away, and no matter of single objects.
-    async fn is_open(&self, spool: &Path, why: &str) -> Result<()> {
+    /// Where nothing was given of what is new, one of the objects that were archived before is read: if that does not come either, a right was
+    /// taken away, or the way there breaks whatever passes, and it is no matter of single objects.
+    async fn is_open(&self, spool: &Path, withheld: &Withheld) -> Result<()> {
         let read = ArchiveError::file("reading the spooled listing");
         let file = std::fs::File::open(spool).map_err(&read)?;
         let mut kept = std::io::BufReader::new(file).lines().map_while(std::result::Result::ok);
         if let Some(line) = kept.find(|line| line.starts_with('=')) {
-            let Brief { key, .. } = parse(line.trim_start_matches('='))?;
-            let head = self.source.s3.head(&self.source.bucket, &key).await;
-            if head.is_ok() {
+            let Brief { key, size } = parse(line.trim_start_matches('='))?;
+            if self.is_given(&key, size).await {
                 return Ok(());
             }
         }
         Err(ArchiveError::Refused {
-            why: format!("the bucket gives nothing of what is to be copied: {why}"),
-            advice: "give the key pair of source.bucket the right to read its objects, and take the archive again",
+            why: format!("the bucket gives nothing of what is to be copied: {}", withheld.why),
+            advice: if withheld.is_denied {
+                "give the key pair of source.bucket the right to read its objects, and take the archive again"
+            } else {
+                "look at one of its objects with another client, and take the archive again"
+            },
         })
+    }
+
+    /// Whether the source gives an object, as far as a look at its beginning tells. What is cold or gone by now was not denied.
+    async fn is_given(&self, key: &str, size: u64) -> bool {
+        let range = (size > PART).then_some((0, PART));
+        match self.source.s3.read(&self.source.bucket, key, Want { range, ..Want::default() }).await {
+            Ok(found) => found.body.try_for_each(|_| std::future::ready(Ok(()))).await.is_ok(),
+            Err(error) => error.is_frozen() || error.is_not_found(),
+        }
     }
 
     /// Lists and copies, and shows how far it is. Where the source's list turns out to be in another order than S3 has, once more: what was

@@ -8,11 +8,12 @@ use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
 use reprise_crds::plan::{LockMode, LockSpec};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
 
 use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, Record, digest, record_key};
 use super::verify::again;
-use crate::providers::s3::{Headers, Keeping, Lock, S3, Want};
+use crate::providers::s3::{Headers, Keeping, Lock, Payload, S3, Want};
 
 mod locks;
 
@@ -24,12 +25,15 @@ pub const PART: u64 = 8 << 20;
 pub const SENDS: u32 = 4;
 /// No store of ours takes more parts.
 const MOST_PARTS: u64 = 1_000;
+/// Nor a larger one. Source: S3 API, "Amazon S3 multipart upload limits".
+const LARGEST_PART: u64 = 5 << 30;
 /// No record is longer: it would be somebody else's file.
 const LONGEST_RECORD: u64 = 16 << 20;
 
 /// The size of the parts of an object of `size` bytes.
 pub fn part_size(size: u64) -> u64 {
-    (2 * PART).max(size.div_ceil(MOST_PARTS))
+    // Whoever takes objects that are larger than so many of the largest parts takes more parts.
+    (2 * PART).max(size.div_ceil(MOST_PARTS)).min(LARGEST_PART)
 }
 
 /// Where the archive lies, and how it is kept.
@@ -200,8 +204,58 @@ impl Vault {
         Ok(hex::encode(hash.finalize()))
     }
 
-    /// Puts a file, in parts if it is large.
+    /// Puts a file, in parts if it is large. A key pair that only adds may not put what is there already: what is there and is the same is
+    /// as good as put.
     pub async fn put_file(&self, key: &str, path: &Path, keeping: &Keeping) -> Result<()> {
+        match self.put_once(key, path, keeping).await {
+            Err(error) if error.is_denied() => {
+                let read = ArchiveError::file("reading what is to be archived");
+                let sha256 = hash_of(path).await.map_err(read)?;
+                self.is_put(key, &sha256, error).await
+            }
+            put => put,
+        }
+    }
+
+    /// Puts bytes in one piece; the same holds of what is there already.
+    pub async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes> + Send,
+        headers: &Headers,
+        keeping: &Keeping,
+    ) -> Result<()> {
+        let bytes: Bytes = bytes.into();
+        let put = self.s3.write(&self.bucket, key, bytes.clone(), headers, keeping).await;
+        match put.map_err(ArchiveError::inside("writing")) {
+            Err(error) if error.is_denied() => self.is_put(key, &digest(&bytes), error).await,
+            put => put.map(drop),
+        }
+    }
+
+    /// Whether what lies under `key` has this digest; else it was `denied`.
+    async fn is_put(&self, key: &str, sha256: &str, denied: ArchiveError) -> Result<()> {
+        match self.hash(key).await {
+            Ok(found) if found == sha256 => {
+                tracing::debug!(key, "it is there already");
+                Ok(())
+            }
+            _ => Err(denied),
+        }
+    }
+
+    /// The digest of what lies under `key`.
+    pub async fn hash(&self, key: &str) -> Result<String> {
+        let failed = ArchiveError::inside("reading a content again");
+        let mut body = self.s3.read(&self.bucket, key, Want::default()).await.map_err(&failed)?.body;
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.try_next().await.map_err(&failed)? {
+            hash.update(&chunk);
+        }
+        Ok(hex::encode(hash.finalize()))
+    }
+
+    async fn put_once(&self, key: &str, path: &Path, keeping: &Keeping) -> Result<()> {
         let (read, write) =
             (ArchiveError::file("reading what is to be archived"), ArchiveError::inside("writing"));
         let size = tokio::fs::metadata(path).await.map_err(&read)?.len();
@@ -230,10 +284,10 @@ impl Vault {
         let (part, mut etags) = (part_size(size), Vec::new());
         for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
             let bytes = read_at(path, from, part.min(size - from)).await.map_err(&read)?;
+            // Some stores ask for its MD5 where the object is locked.
+            let payload = Payload::from(bytes);
             let put = again(SENDS, || {
-                let (content, len) = (bytes.clone(), bytes.len() as u64);
-                let content = futures::stream::once(std::future::ready(Ok(content))).boxed();
-                let put = self.s3.put_part(&self.bucket, key, upload, number, len, content);
+                let put = self.s3.write_part(&self.bucket, key, upload, number, payload.clone());
                 put.map_err(ArchiveError::inside("writing"))
             });
             etags.push(put.await?.etag);
@@ -244,6 +298,16 @@ impl Vault {
 
 /// What contents are, as far as the archive's store is told.
 pub const BINARY: &str = "application/octet-stream";
+
+/// The digest of a file.
+async fn hash_of(path: &Path) -> std::io::Result<String> {
+    let mut pieces = ReaderStream::with_capacity(tokio::fs::File::open(path).await?, 1 << 18);
+    let mut hash = Sha256::new();
+    while let Some(bytes) = pieces.try_next().await? {
+        hash.update(&bytes);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
 
 async fn read_at(path: &Path, from: u64, size: u64) -> std::io::Result<Bytes> {
     use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -264,8 +328,9 @@ mod tests {
         for size in [PART + 1, 16 << 20, 20_000_000_000, 1_000 * (16 << 20), 1_000 * (16 << 20) + 1, 5 << 40]
         {
             let part = part_size(size);
-            assert!(size.div_ceil(part) <= 1_000, "{size} in parts of {part}");
-            assert!(part >= 5 << 20, "{size} in parts of {part}");
+            let most = if size <= 1_000 * (5 << 30) { 1_000 } else { 10_000 };
+            assert!(size.div_ceil(part) <= most, "{size} in parts of {part}");
+            assert!((5 << 20..=5 << 30).contains(&part), "{size} in parts of {part}");
         }
     }
 }

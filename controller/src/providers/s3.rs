@@ -42,7 +42,7 @@ pub use self::{
     acl::{Acl, Grant, Grantee},
     error::S3Error,
     objects::{ObjectHead, ObjectSummary, Thaw},
-    parts::Sent,
+    parts::{PartError, Sent},
     payload::Payload,
     proof::Proof,
     transfer::{Content, Found, Headers, Keeping, Lock, Want},

@@ -27,8 +27,17 @@ mod tests {
             let (headers, body) = (Headers::default(), futures::stream::empty().boxed());
             let proof = Proof { checksum: None, is_encrypted };
             let (version, modified) = (None, None);
-            let found =
-                Found { size: 1, etag: etag.into(), version, modified, headers, tags: 0, proof, body };
+            let found = Found {
+                size: 1,
+                etag: etag.into(),
+                version,
+                modified,
+                headers,
+                tags: 0,
+                proof,
+                body,
+                part_of: None,
+            };
             claimed(&found).is_some()
         };
         assert!(claims(etag, false) && !claims(etag, true));

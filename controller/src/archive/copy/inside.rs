@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use super::{Copier, Done, Kept, claimed, condition, replaced, short};
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::is_md5;
-use crate::providers::s3::{Found, Keeping, ObjectHead, ObjectSummary, Want};
+use crate::providers::s3::{Found, Keeping, ObjectHead, ObjectSummary, S3Error, Want};
 use crate::store::Pending;
 
 impl Copier {
@@ -28,6 +28,12 @@ impl Copier {
         let (acl, etag) = futures::join!(self.acl(&listed.key, found.version.as_deref()), copied);
         let etag = match etag {
             Err(error) if error.code() == Some("NoSuchKey") => return Ok(None),
+            // The source may give to its own key pair what it does not let the archive's copy.
+            Err(error) if is_not_copied(&error) => {
+                tracing::debug!(key = listed.key, %error, "the store does not copy it: the object is read");
+                self.doubts.fetch_add(1, Ordering::Relaxed);
+                return Ok(None);
+            }
             // The condition is about the source, as its changes are elsewhere.
             Err(error) if error.is_changed() => {
                 return Err(ArchiveError::outside("copying inside the store")(error));
@@ -102,6 +108,12 @@ impl Copier {
         while found.body.try_next().await.map_err(&outside)?.is_some() {}
         Ok(Some(found))
     }
+}
+
+/// Whether the store does not copy this, or copies nothing. A condition that fails, what is cold, and trouble that passes are other matters.
+fn is_not_copied(error: &S3Error) -> bool {
+    let refused = error.is_refused() && !error.is_of_all() && !error.is_changed() && !error.is_frozen();
+    refused || error.is_unsupported() || error.is_broken()
 }
 
 /// What a copy is beside its source.

@@ -8,13 +8,14 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    ATTEMPTS, Copier, Done, Kept, PAUSE, again, claimed, condition, error_is_change, replaced, short,
+    ATTEMPTS, Copier, Done, Kept, PAUSE, READING_PART, again, claimed, condition, error_is_change, replaced,
+    short,
 };
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{is_md5, object_key};
 use crate::archive::suspicion::Noise;
 use crate::archive::vault::part_size;
-use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, Sent, Want};
+use crate::providers::s3::{Found, Headers, Keeping, ObjectSummary, PartError, S3Error, Sent, Want};
 use crate::store::Stored;
 
 /// How often a part is sent that the store gives another tag than its MD5; then all of it is read back.
@@ -127,13 +128,22 @@ impl Copier {
         let mut found =
             match self.archiver.source.s3.read(&self.archiver.source.bucket, &listed.key, want).await {
                 Err(error) if error.is_not_found() => return Ok(None),
-                found => found.map_err(ArchiveError::outside("reading a part"))?,
+                found => found.map_err(ArchiveError::outside(READING_PART))?,
             };
         // Some stores pass over the condition: parts of two objects make a third.
         if want.range.is_some_and(|(from, _)| from > 0) && want.etag.is_some_and(|etag| etag != found.etag) {
             return Err(replaced(&listed.key));
         }
-        let size = want.range.map_or(found.size, |(_, size)| size);
+        let (from, size) = want.range.unwrap_or((0, listed.size));
+        // Nor does each list have tags: a larger object would be taken for this one, cut off.
+        if found.part_of.is_some_and(|part| part != (from, listed.size)) {
+            return Err(replaced(&listed.key));
+        }
+        if found.size != size {
+            let what = "the range that was asked for";
+            let source = S3Error::Incomplete { call: "objects.get", what };
+            return Err(ArchiveError::Outside { doing: READING_PART, source });
+        }
         let hashes = before.clone();
         // One MD5 is as dear as all else together. With that of the whole the end is checked: see `settle`.
         let md5 = hashes.md5.is_none().then(Md5::new);
@@ -144,7 +154,10 @@ impl Copier {
             .inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes))
             .boxed();
         let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
-        let Sent { etag, is_encrypted } = put.map_err(ArchiveError::inside("sending a part"))?;
+        let Sent { etag, is_encrypted } = put.map_err(|error| match error {
+            PartError::Content(error) => ArchiveError::outside(READING_PART)(error),
+            PartError::Store(error) => ArchiveError::inside("sending a part")(error),
+        })?;
         let state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.bytes != size {
             return Err(short(&listed.key, state.bytes, size));

@@ -17,14 +17,19 @@ pub(super) fn again(error: &ArchiveError) -> bool {
 }
 
 /// Why this one object does not come, where that is about it alone: the run goes on without it, and says so. What is about the bucket, the
-/// key pair or the way there stays an error.
-pub(super) fn without(error: ArchiveError, key: &str) -> Result<Outcome> {
+/// key pair or the way there stays an error. `given`: others came before.
+pub(super) fn without(error: ArchiveError, key: &str, given: bool) -> Result<Outcome> {
     let why = match &error {
         ArchiveError::Outside { source, .. } if source.is_changed() => {
             "it is replaced faster than it can be read".to_owned()
         }
         ArchiveError::Outside { source, .. }
-            if source.is_broken() || source.is_mismatch() || (source.is_refused() && !source.is_of_all()) =>
+            if source.is_broken()
+                || source.is_mismatch()
+                || source.is_incomplete()
+                || (source.is_refused() && !source.is_of_all())
+                // A proxy that tidies paths up spoils the signatures of some.
+                || (given && source.code() == Some("SignatureDoesNotMatch")) =>
         {
             Chain(&error).to_string()
         }
@@ -37,7 +42,13 @@ pub(super) fn without(error: ArchiveError, key: &str) -> Result<Outcome> {
 
 /// Whether an object's bytes broke off on their way from the source. What came of them at the archive's side is another matter.
 pub(super) fn is_cut(error: &ArchiveError) -> bool {
-    matches!(error, ArchiveError::Outside { doing, source } if *doing == super::READING && source.is_cut())
+    matches!(error, ArchiveError::Outside { doing, source }
+        if [super::READING, super::READING_PART].contains(doing) && source.is_cut())
+}
+
+/// Whether it was a part's, which was asked for [`super::ATTEMPTS`] times by then.
+pub(super) fn is_of_part(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { doing, .. } if *doing == super::READING_PART)
 }
 
 pub(super) fn error_is_change(error: &ArchiveError) -> bool {
@@ -53,7 +64,7 @@ pub(super) fn replaced(key: &str) -> ArchiveError {
         message: format!("{key} was replaced"),
         effect: Effect::Repeatable,
     };
-    ArchiveError::Outside { doing: "reading a part", source }
+    ArchiveError::Outside { doing: super::READING_PART, source }
 }
 
 /// Fewer bytes arrived than were announced, or others: reading again helps.

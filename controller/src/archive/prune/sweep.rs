@@ -11,6 +11,8 @@ use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{manifest_key, object_key, record_key};
 use crate::providers::s3::{Version, VersionToken};
 
+/// What an archive's keys begin with, below its prefix.
+const OURS: [&str; 6] = ["objects/", "pending/", "uploads/", "manifests/", "runs/", "dumps/"];
 /// Contents that are deleted together.
 const BATCH: i64 = 256;
 
@@ -138,7 +140,9 @@ impl Archiver {
             uploads => uploads.map_err(&inside)?,
         };
         for upload in uploads {
-            if old(upload.begun) {
+            // In a bucket that is the archive's alone by no prefix, others may have uploads too.
+            let name = upload.key.strip_prefix(&vault.prefix).unwrap_or(&upload.key);
+            if OURS.iter().any(|folder| name.starts_with(folder)) && old(upload.begun) {
                 vault.s3.abort_parts(&vault.bucket, &upload.key, &upload.id).await.map_err(&inside)?;
                 pruned.leftovers += 1;
             }

@@ -76,7 +76,7 @@ impl Archiver {
 
     /// Whether the object's bytes are those that the manifest names. Stores that encrypt give tags that look like an MD5 and are none: where
     /// they differ, only reading tells.
-    async fn has_content(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
+    pub(super) async fn has_content(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<bool> {
         let outside = ArchiveError::outside("reading an object again");
         let mut body = match order.to.s3.read(&order.to.bucket, key, Want::default()).await {
             Err(error) if error.is_not_found() => return Ok(false),

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::Entry;
+use crate::providers::s3::S3Error;
 
 /// So many are named.
 const NAMED: usize = 100;
@@ -89,9 +90,14 @@ impl Lost {
     }
 }
 
-/// Whether a content broke off on its way from the archive.
+/// Whether the archive's store does not send a content, or not to its end.
 pub(super) fn is_cut(error: &ArchiveError) -> bool {
-    matches!(error, ArchiveError::Inside { source, .. } if source.is_cut())
+    matches!(error, ArchiveError::Inside { source, .. } if source.is_cut() || source.is_broken() || is_refused(source))
+}
+
+/// Whether it is about what was asked for. What is cold is thawed.
+fn is_refused(source: &S3Error) -> bool {
+    source.is_refused() && !source.is_of_all() && !source.is_frozen() && !source.is_not_found()
 }
 
 impl Archiver {
@@ -124,13 +130,18 @@ impl Archiver {
         Ok(Some(how))
     }
 
-    /// Whether the target refuses this one object, whose key or headers it may not take, and not whatever it is asked for.
+    /// Whether the target does not take this one object, whose key or headers it may not like, and not whatever it is asked for.
     pub(super) fn is_refused_alone(error: &ArchiveError) -> bool {
-        matches!(error, ArchiveError::Outside { source, .. } if source.is_refused() && !source.is_of_all())
+        let alone = |source: &S3Error| source.is_refused() && !source.is_of_all();
+        matches!(error, ArchiveError::Outside { source, .. }
+            if alone(source) || source.is_broken() || source.is_mismatch())
     }
 
-    /// Whether only this content does not come: others did, and the archive's store tells of it all the same.
+    /// Whether only this content does not come, where others did: it is refused, or the archive's store tells of it all the same.
     pub(super) async fn is_cut_alone(&self, entry: &Entry, error: &ArchiveError) -> bool {
+        if matches!(error, ArchiveError::Inside { source, .. } if is_refused(source)) {
+            return true;
+        }
         is_cut(error) && matches!(self.look_inside(&entry.content_key(&self.vault.prefix)).await, Ok(Some(_)))
     }
 
@@ -161,5 +172,27 @@ mod tests {
         assert_eq!(lost.of("a//b").as_deref(), Some("a//b does not come back: the target does not take it"));
         assert!(!lost.told().contains("take it"), "the archive has it");
         assert!(lost.told().starts_with("objects/0 is missing; objects/1 is missing"), "{}", lost.told());
+    }
+
+    #[test]
+    fn one_content_that_does_not_come_is_told_from_an_archive_that_is_shut() {
+        let inside = |status: u16, code: &str| ArchiveError::Inside {
+            doing: "reading a content",
+            source: S3Error::Status {
+                call: "objects.get",
+                status,
+                code: code.to_owned(),
+                message: String::new(),
+                effect: crate::providers::http::Effect::Repeatable,
+            },
+        };
+        for (status, code) in [(500, "InternalError"), (403, "AccessDenied"), (400, "InvalidRequest")] {
+            assert!(is_cut(&inside(status, code)), "{status}");
+        }
+        for (status, code) in
+            [(403, "InvalidAccessKeyId"), (403, "InvalidObjectState"), (404, "NoSuchKey"), (503, "SlowDown")]
+        {
+            assert!(!is_cut(&inside(status, code)), "{code}");
+        }
     }
 }

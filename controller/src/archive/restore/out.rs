@@ -10,13 +10,15 @@ use sha2::{Digest as _, Sha256};
 use super::RestoreOrder;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
-use crate::archive::format::Entry;
+use crate::archive::format::{Entry, is_md5};
 use crate::archive::vault::{PART, SENDS, part_size};
 use crate::archive::verify::again;
-use crate::providers::s3::{Keeping, Payload, Want};
+use crate::providers::s3::{Keeping, PartError, Payload, S3Error, Sent, Want};
 
 /// The largest object that one server-side copy takes.
 const ONE_COPY: u64 = 5_000_000_000;
+/// What is being done while a content's bytes come.
+const READING: &str = "reading a content";
 
 impl Archiver {
     pub(super) async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
@@ -45,7 +47,7 @@ impl Archiver {
     }
 
     async fn small_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
-        let inside = ArchiveError::inside("reading a content");
+        let inside = ArchiveError::inside(READING);
         let found =
             self.vault.s3.read(&self.vault.bucket, content, Want::default()).await.map_err(&inside)?;
         let (mut bytes, mut body) = (BytesMut::new(), found.body);
@@ -74,8 +76,9 @@ impl Archiver {
             .map_err(&outside)?;
         let sent = self.parts_out(entry, content, key, &upload, order).await;
         let done = match sent {
-            Ok(etags) => {
-                to.s3.complete_parts(&to.bucket, key, &upload, &etags).await.map_err(&outside).map(drop)
+            Ok((etags, is_doubtful)) => {
+                let put = to.s3.complete_parts(&to.bucket, key, &upload, &etags).await;
+                put.map_err(&outside).map(|_| is_doubtful)
             }
             Err(error) => Err(error),
         };
@@ -84,9 +87,15 @@ impl Archiver {
         {
             tracing::warn!(key, %error, "an unfinished upload stays");
         }
-        done
+        // A store that encrypts has tags that are no digests: what it holds tells.
+        if done? && !self.has_content(entry, key, order).await? {
+            let sums = "other checksums at the target than when they were sent".to_owned();
+            return Err(outside(S3Error::Mismatch { call: "parts.put", sums }));
+        }
+        Ok(())
     }
 
+    /// The tags of all parts, and whether one of them is not the MD5 of what was sent.
     async fn parts_out(
         &self,
         entry: &Entry,
@@ -94,50 +103,71 @@ impl Archiver {
         key: &str,
         upload: &str,
         order: &RestoreOrder,
-    ) -> Result<Vec<String>> {
+    ) -> Result<(Vec<String>, bool)> {
         let part = part_size(entry.size);
-        let (mut hashes, mut etags) = (Hashes::of(entry), Vec::new());
+        let (mut hashes, mut etags, mut is_doubtful) = (Hashes::of(entry), Vec::new(), false);
         for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
         {
             let range = (from, part.min(entry.size - from));
             // A large object is not begun anew because the line broke in one of its parts.
-            let sent =
-                again(SENDS, || self.part_out((content, range), (key, upload, number), order, &hashes));
-            let (etag, so_far) = sent.await?;
-            etags.push(etag);
-            hashes = so_far;
+            let send =
+                || again(SENDS, || self.part_out((content, range), (key, upload, number), order, &hashes));
+            let mut sent = send().await?;
+            if sent.is_doubtful {
+                // The line may have changed it.
+                sent = send().await?;
+            }
+            is_doubtful |= sent.is_doubtful;
+            etags.push(sent.etag);
+            hashes = sent.hashes;
         }
         proven(entry, content, &hex::encode(hashes.sha256.finalize()))?;
         unhashed(entry, content, hashes.bytes, || {
             hashes.md5.map(|md5| hex::encode(md5.finalize())).unwrap_or_default()
         })?;
-        Ok(etags)
+        Ok((etags, is_doubtful))
     }
 }
 
 impl Archiver {
-    /// One part: read by its range and sent on as it comes; its tag, and the digests of all up to its end.
+    /// One part: read by its range and sent on as it comes.
     async fn part_out(
         &self,
         (content, range): (&str, (u64, u64)),
         (key, upload, number): (&str, &str, i32),
         order: &RestoreOrder,
         before: &Hashes,
-    ) -> Result<(String, Hashes)> {
+    ) -> Result<PartSent> {
         let want = Want { range: Some(range), ..Want::default() };
         let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
-        let found = found.map_err(ArchiveError::inside("reading a content"))?;
-        let state = Arc::new(Mutex::new(before.clone()));
+        let found = found.map_err(ArchiveError::inside(READING))?;
+        let state = Arc::new(Mutex::new((before.clone(), Md5::new())));
         let (passing, told) = (Arc::clone(&state), order.clone());
         let body = found.body.inspect_ok(move |bytes| {
             told.passes();
-            passing.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+            let mut passing = passing.lock().unwrap_or_else(PoisonError::into_inner);
+            passing.0.update(bytes);
+            passing.1.update(bytes);
         });
         let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, range.1, body.boxed()).await;
-        let etag = put.map_err(ArchiveError::outside("sending a part"))?.etag;
-        let hashes = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok((etag, hashes))
+        let sent = put.map_err(|error| match error {
+            PartError::Content(error) => ArchiveError::inside(READING)(error),
+            PartError::Store(error) => ArchiveError::outside("sending a part")(error),
+        });
+        let Sent { etag, is_encrypted } = sent?;
+        let (hashes, md5) = state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_doubtful = !is_encrypted && is_md5(&etag) && etag != hex::encode(md5.finalize());
+        Ok(PartSent { etag, hashes, is_doubtful })
     }
+}
+
+/// A part that was sent.
+struct PartSent {
+    etag: String,
+    /// Of all up to its end.
+    hashes: Hashes,
+    /// The target gives it a tag that looks like an MD5, and is not that of what was sent.
+    is_doubtful: bool,
 }
 
 /// What is computed of a content on its way.

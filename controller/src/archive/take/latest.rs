@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
-use crate::archive::format::Record;
+use crate::archive::format::{Record, Source};
 use crate::runtime::chain::Chain;
 use crate::store::Turn;
 
@@ -20,15 +20,30 @@ pub(super) struct Latest {
 }
 
 impl Archiver {
-    /// The newest run whose record and manifest are whole. Damaged ones are told and passed over: everything is read again then.
+    /// The newest run of this source whose record and manifest are whole, or of whatever source where there is none. Damaged ones are told and
+    /// passed over: everything is read again then.
     pub(super) async fn latest(&self, folder: &Path) -> Result<Option<Latest>> {
-        for run in self.vault.runs().await?.into_iter().rev() {
-            match self.open(&run, folder).await {
-                Ok(latest) => return Ok(Some(latest)),
+        let runs = self.vault.runs().await?;
+        match self.latest_of(&runs, folder, Some(&self.source_named())).await? {
+            None => self.latest_of(&runs, folder, None).await,
+            latest => Ok(latest),
+        }
+    }
+
+    async fn latest_of(
+        &self,
+        runs: &[String],
+        folder: &Path,
+        source: Option<&Source>,
+    ) -> Result<Option<Latest>> {
+        for run in runs.iter().rev() {
+            match self.open(run, folder, source).await {
+                Ok(None) => {}
+                Ok(latest) => return Ok(latest),
                 Err(error @ ArchiveError::Damaged { .. }) => {
                     tracing::error!(plan = self.plan, run, error = %Chain(&error), "a run of the archive is damaged");
                     let why = Chain(&error).to_string();
-                    self.store.archive_is_damaged(&self.plan, &run, Some(&why)).await?;
+                    self.store.archive_is_damaged(&self.plan, run, Some(&why)).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -56,11 +71,15 @@ impl Archiver {
         Ok(None)
     }
 
-    async fn open(&self, run: &str, folder: &Path) -> Result<Latest> {
+    /// A run, if it is of this source.
+    async fn open(&self, run: &str, folder: &Path, source: Option<&Source>) -> Result<Option<Latest>> {
         let (record, sha256) = self.record_of(run).await?;
+        if source.is_some_and(|source| *source != record.source) {
+            return Ok(None);
+        }
         let manifest = folder.join("before");
         self.vault.fetch_manifest(&record, &manifest).await?;
-        Ok(Latest { record, sha256, manifest })
+        Ok(Some(Latest { record, sha256, manifest }))
     }
 
     /// The plan's turn, once the archive locks if it is to and what we know is about the place that the plan names: before anything is put.

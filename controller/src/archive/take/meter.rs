@@ -37,8 +37,8 @@ pub struct Meter {
     pub odd: AtomicU64,
     /// The first of them.
     pub first_odd: OnceLock<String>,
-    /// Nothing of what was to be copied was given, and this was said instead.
-    pub denied: OnceLock<String>,
+    /// Nothing of what was to be copied was given, and why not.
+    pub withheld: OnceLock<Withheld>,
     /// Objects that turned into noise.
     pub scrambled: AtomicU64,
     /// Objects whose tags or access control list alone are others.
@@ -47,6 +47,15 @@ pub struct Meter {
     pub acls: Arc<Acls>,
     /// The source's tags, as far as they are read again.
     pub tags: Arc<Tags>,
+}
+
+/// Why a source does not give an object.
+#[derive(Debug, Clone)]
+pub struct Withheld {
+    /// In words.
+    pub why: String,
+    /// It denies it; else it breaks off.
+    pub is_denied: bool,
 }
 
 impl Meter {

@@ -13,7 +13,10 @@ use aws_sdk_s3::config::Credentials;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Response, body::Incoming};
+use hyper::{
+    Response,
+    body::{Body as _, Incoming},
+};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -22,7 +25,7 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use secrecy::ExposeSecret as _;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::request::{Base, Signer};
 pub(super) use self::{checked::checked, request::Ask};
@@ -38,6 +41,8 @@ use crate::{
 
 /// What is read of a document at most: a page of a list, whose keys are of a thousand letters that are all escaped.
 const DOCUMENT: usize = 16 << 20;
+/// The largest object, in bytes. Source: S3 API, "Amazon S3 multipart upload limits".
+const LARGEST: u64 = 5 << 40;
 /// How long the words of an error are waited for: its status is known.
 const WORDS: Duration = Duration::from_secs(5);
 /// As the SDK rests between its attempts.
@@ -78,13 +83,14 @@ impl Direct {
     }
 
     /// How often a call is tried.
-    fn tries(&self) -> Tries {
-        Tries { left: self.attempts, careful: self.careful, rest: Backoff::new(REST) }
+    fn tries(&self, ask: &Ask<'_>) -> Tries {
+        let left = if ask.is_patient && self.attempts > 1 { settings::PATIENT } else { self.attempts };
+        Tries { left, careful: self.careful, rest: Backoff::new(REST) }
     }
 
     /// The head of a good answer, whose body is on its way.
     async fn head(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, S3Error> {
-        let mut tries = self.tries();
+        let mut tries = self.tries(ask);
         loop {
             match self.attempt(ask).await {
                 Err(error) if tries.another(&error).await => {}
@@ -95,7 +101,7 @@ impl Direct {
 
     /// A document.
     async fn document<T>(&self, ask: &Ask<'_>, parse: Parse<T>) -> Result<T, S3Error> {
-        let mut tries = self.tries();
+        let mut tries = self.tries(ask);
         loop {
             match self.whole(ask, parse).await {
                 Err(error) if tries.another(&error).await => {}
@@ -139,7 +145,9 @@ impl S3 {
         let call = ask.call;
         let answer = self.metered(call, ask.effect, Box::pin(self.direct.head(&ask))).await?;
         let (head, body) = answer.into_parts();
-        Ok((head.headers, self.content(call, body)))
+        // One of no length has the time of the largest that comes in one request.
+        let size = body.size_hint().exact().unwrap_or(LARGEST);
+        Ok((head.headers, self.content(call, body, settings::limit(size))))
     }
 
     /// A call whose answer says nothing but in its head.
@@ -155,23 +163,26 @@ impl S3 {
         self.metered(ask.call, ask.effect, Box::pin(self.direct.document(&ask, parse))).await
     }
 
-    /// A body that ends when it stands still, or when we are told to stop.
-    fn content(&self, call: &'static str, body: Incoming) -> Content {
+    /// A body that ends when it stands still, when it was waited for longer than `patience` in all, or when we are told to stop.
+    fn content(&self, call: &'static str, body: Incoming, patience: Duration) -> Content {
         let cancel = self.shared.cancel.clone();
-        futures::stream::unfold(Some(body.into_data_stream()), move |body| {
+        futures::stream::unfold(Some((body.into_data_stream(), patience)), move |state| {
             let cancel = cancel.clone();
             async move {
-                let mut body = body?;
+                let (mut body, left) = state?;
+                let asked = Instant::now();
                 let next = tokio::select! {
                     biased;
                     () = cancel.cancelled() => Err(S3Error::Cancelled { call, in_doubt: false }),
-                    next = timeout(settings::STALL, body.next()) => match next {
+                    next = timeout(settings::STALL.min(left), body.next()) => match next {
                         Ok(next) => next.transpose().map_err(|error| cut(call, error)),
                         Err(silent) => Err(cut(call, silent)),
                     },
                 };
+                // What whoever reads takes to do with it does not count.
+                let left = left.saturating_sub(asked.elapsed());
                 match next {
-                    Ok(bytes) => bytes.map(|bytes| (Ok(bytes), Some(body))),
+                    Ok(bytes) => bytes.map(|bytes| (Ok(bytes), Some((body, left)))),
                     Err(error) => Some((Err(error), None)),
                 }
             }

@@ -56,7 +56,7 @@ pub enum S3Error {
         sums: String,
     },
     /// The store answered with an error.
-    #[error("{call} was answered {status}{}{}", words(code, message), advice(code))]
+    #[error("{call} was answered {status}{}{}", words(code, message), advice(*status, code))]
     Status {
         /// Which call.
         call: &'static str,
@@ -107,10 +107,14 @@ pub enum S3Error {
 }
 
 /// What helps, where that is known and in no answer.
-fn advice(code: &str) -> &'static str {
-    match code {
-        "RequestTimeTooSkewed" => {
+fn advice(status: u16, code: &str) -> &'static str {
+    match (status, code) {
+        (_, "RequestTimeTooSkewed") => {
             "; this machine's clock is not that of the store: set it right, or have it set (NTP)"
+        }
+        // A `HEAD` tells it by status only.
+        (301 | 307 | 308, _) | (_, "AuthorizationHeaderMalformed") => {
+            "; the bucket is in another region: name that region, and its endpoint"
         }
         _ => "",
     }

@@ -18,7 +18,7 @@ pub(super) struct Page {
     pub(super) objects: Vec<Option<ObjectSummary>>,
     pub(super) truncated: bool,
     pub(super) next: Option<String>,
-    /// Its keys are escaped. Nobody asked for that, but a store that does it says so.
+    /// Its keys are escaped. That is asked for; a store that does it says so, and the others send them as they are.
     escaped: bool,
 }
 

@@ -121,6 +121,8 @@ impl S3 {
     ) -> Result<(Vec<ObjectSummary>, Option<String>), S3Error> {
         let list = Ask::get("objects.list", bucket, "").query("list-type", Some("2"));
         let list = list.query("prefix", Some(prefix)).query("continuation-token", token);
+        // XML cannot spell every key.
+        let list = list.query("encoding-type", Some("url")).patient();
         let page = self.document(list, listing::parse).await?;
         let next = page.next.filter(|next| page.truncated && !next.is_empty());
         if page.truncated && (next.is_none() || next.as_deref() == token) {
@@ -133,6 +135,8 @@ impl S3 {
             objects.ok_or(S3Error::Incomplete { call: "objects.list", what: "an object's key or size" })?;
         // Stores that keep keys as files list folder by folder: `a/b` before `a-b`. Keys in order are sorted at no cost.
         objects.sort_by(|a, b| a.key.cmp(&b.key));
+        // A store over something that knows names twice lists one of them twice, and gives one.
+        objects.dedup_by(|a, b| a.key == b.key);
         Ok((objects, next))
     }
 
@@ -161,8 +165,8 @@ impl S3 {
             if page.iter().any(|object| object.key == key) {
                 return Ok(true);
             }
-            // Keys that begin with it come after it, in the order that S3 has: the first page is enough.
-            if !self.order.is_lost() {
+            // Keys that begin with it come after it, in the order that S3 has: the first page that has any is enough.
+            if !page.is_empty() && !self.order.is_lost() {
                 return Ok(false);
             }
         }
@@ -227,7 +231,9 @@ pub(super) fn source_of((bucket, key): (&str, &str), version: Option<&str>) -> S
 
 fn read_head(found: &HeaderMap) -> Result<ObjectHead, S3Error> {
     let text = |name: &str| found.get(name).map(said);
-    let frozen = matches!(text("x-amz-storage-class").as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"));
+    let frozen = matches!(text("x-amz-storage-class").as_deref(), Some("GLACIER" | "DEEP_ARCHIVE"))
+        // What a store puts away by itself keeps its class.
+        || text("x-amz-archive-status").is_some();
     let locked_until = text("x-amz-object-lock-retain-until-date");
     let locked_until = locked_until.and_then(|date| DateTime::parse_from_rfc3339(&date).ok());
     // Believed to be empty, an object would be taken for damaged.

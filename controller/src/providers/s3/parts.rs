@@ -2,10 +2,10 @@
 //! copy.
 
 use std::{
-    fmt,
+    fmt, io,
     path::Path,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -21,9 +21,10 @@ use md5::{Digest as _, Md5};
 use serde::Deserialize;
 
 use super::{
-    Content, Headers, Keeping, S3, S3Error,
+    Content, Headers, Keeping, Payload, S3, S3Error,
     direct::{Ask, serde},
     objects::{quoted, unquoted},
+    proof::Proof,
     settings::limits,
     transfer::{kept, travelling},
 };
@@ -87,7 +88,8 @@ impl S3 {
         begun.upload.ok_or(S3Error::Incomplete { call, what: "the upload's id" })
     }
 
-    /// Sends a part of `size` bytes as they come. Returns its tag. The SDK cannot repeat it; the caller can, with the same bytes.
+    /// Sends a part of `size` bytes as they come. Returns its tag. The SDK cannot repeat it; the caller can, with the same bytes. Which
+    /// side failed is told: the store that is sent to has no share in it if the bytes break off on their way here.
     ///
     /// Source: S3 API "`UploadPart`": parts of 5 MiB at least, but the last; Scaleway takes 1,000.
     pub async fn put_part(
@@ -98,15 +100,41 @@ impl S3 {
         number: i32,
         size: u64,
         content: Content,
-    ) -> Result<Sent, S3Error> {
-        let body = SdkBody::from_body_1_x(Measured { left: size, content: Mutex::new(content) });
+    ) -> Result<Sent, PartError> {
+        let broke = Arc::new(Mutex::new(None));
+        let body = Measured { left: size, content: Mutex::new(content), broke: Arc::clone(&broke) };
+        let body = SdkBody::from_body_1_x(body);
         let put = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
         let put = put.content_length(i64::try_from(size).unwrap_or(i64::MAX)).body(ByteStream::new(body));
         let put = put.customize().config_override(limits(&self.shared, size)).send();
-        let done = self.run("parts.put", Effect::Repeatable, put).await?;
+        let done = self.run("parts.put", Effect::Repeatable, put).await.map_err(|error| {
+            let broke = broke.lock().unwrap_or_else(PoisonError::into_inner).take();
+            broke.map_or(PartError::Store(error), PartError::Content)
+        })?;
         let by_key = done.server_side_encryption().is_some_and(|kind| kind.as_str().starts_with("aws:kms"));
         let is_encrypted = by_key || done.sse_customer_algorithm().is_some();
         Ok(Sent { etag: unquoted(done.e_tag()), is_encrypted })
+    }
+
+    /// Sends a part that is held in memory, with its MD5, which a store may ask for where the object is locked. Returns its tag. Safe to
+    /// repeat.
+    ///
+    /// Source: S3 API "`UploadPart`", `Content-MD5`; "`InvalidRequest`: Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part
+    /// requests with Object Lock parameters".
+    pub async fn write_part(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload: &str,
+        number: i32,
+        payload: Payload,
+    ) -> Result<Sent, S3Error> {
+        let (md5, number) = (payload.content_md5(), number.to_string());
+        let put = Ask::put("parts.put", bucket, key, payload).repeatable();
+        let put = put.query("partNumber", Some(&number)).query("uploadId", Some(upload));
+        let told = self.told(put.header("content-md5", Some(md5))).await?;
+        let etag = told.get(http::header::ETAG).and_then(|etag| etag.to_str().ok());
+        Ok(Sent { etag: unquoted(etag), is_encrypted: Proof::of(&told).is_encrypted })
     }
 
     pub(super) async fn copy_parts(
@@ -196,6 +224,15 @@ impl S3 {
     }
 }
 
+/// Why a part was not sent, by the side that failed.
+#[derive(Debug)]
+pub enum PartError {
+    /// The bytes did not come to their end.
+    Content(S3Error),
+    /// The store that they were sent to.
+    Store(S3Error),
+}
+
 /// A part that was sent.
 #[derive(Debug, Clone)]
 pub struct Sent {
@@ -231,21 +268,31 @@ struct Begun {
 struct Measured {
     left: u64,
     content: Mutex<Content>,
+    /// Why the content broke off. The client tells of whatever it cannot send as of a connection that failed.
+    broke: Arc<Mutex<Option<S3Error>>>,
 }
 
 impl HttpBody for Measured {
     type Data = Bytes;
-    type Error = S3Error;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, S3Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let polled = self.content.get_mut().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(bytes))) = &polled {
-            self.left = self.left.saturating_sub(bytes.len() as u64);
-        }
-        polled.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+        polled.map(|next| {
+            next.map(|bytes| match bytes {
+                Ok(bytes) => {
+                    self.left = self.left.saturating_sub(bytes.len() as u64);
+                    Ok(Frame::data(bytes))
+                }
+                Err(error) => {
+                    *self.broke.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    Err(io::Error::other("the content broke off"))
+                }
+            })
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

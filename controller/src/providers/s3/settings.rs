@@ -29,6 +29,8 @@ const SLOWEST: u64 = 128 << 10;
 
 /// How often a call is sent that can be sent again.
 pub(super) const ATTEMPTS: u32 = 4;
+/// The same of one page of a list that took hours to come to it: half a minute.
+pub(super) const PATIENT: u32 = 8;
 /// Longest rest before it is sent again.
 pub(super) const LONGEST_REST: Duration = Duration::from_secs(10);
 

@@ -60,6 +60,8 @@ pub struct Want<'a> {
 pub struct Found {
     /// In bytes, of what is sent.
     pub size: u64,
+    /// Of a part: where it begins, and how many bytes the whole has, as far as the store says so.
+    pub part_of: Option<(u64, u64)>,
     /// Without quotes.
     pub etag: String,
     /// Its version, in a versioned bucket.
@@ -195,6 +197,7 @@ impl Found {
         let modified = text("last-modified").and_then(|date| DateTime::parse_from_rfc2822(&date).ok());
         Ok(Self {
             size: size.ok_or(S3Error::Incomplete { call, what: "its length" })?,
+            part_of: text("content-range").as_deref().and_then(part_of),
             etag: etag(head),
             version: text("x-amz-version-id").filter(|id| id != "null"),
             modified: modified.map(|date| date.to_utc()),
@@ -271,6 +274,12 @@ pub(super) fn kept<'a>(put: Ask<'a>, keeping: &Keeping) -> Ask<'a> {
     put.header("x-amz-storage-class", keeping.storage_class.clone())
         .header("x-amz-object-lock-mode", keeping.lock.map(Lock::mode))
         .header("x-amz-object-lock-retain-until-date", keeping.lock.map(until))
+}
+
+/// The start and the total of `bytes 0-1023/146515`. Source: RFC 9110, section 14.4.
+fn part_of(range: &str) -> Option<(u64, u64)> {
+    let (span, total) = range.trim().strip_prefix("bytes ")?.split_once('/')?;
+    Some((span.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()?))
 }
 
 fn etag(head: &HeaderMap) -> String {

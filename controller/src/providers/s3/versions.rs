@@ -49,7 +49,8 @@ impl S3 {
     ) -> Result<(Vec<Version>, Option<VersionToken>), S3Error> {
         let call = "versions.list";
         // Not through the SDK, which insists on the name of the document's root; not every store has it right.
-        let list = Ask::get(call, bucket, "").query("versions", Some("")).query("prefix", Some(prefix));
+        let list =
+            Ask::get(call, bucket, "").query("versions", Some("")).query("prefix", Some(prefix)).patient();
         let list = list.query("key-marker", token.key.as_deref());
         let page =
             self.document(list.query("version-id-marker", token.version.as_deref()), rows::parse).await?;
@@ -82,7 +83,9 @@ impl S3 {
             }
             let next = (page.field("NextKeyMarker"), page.field("NextUploadIdMarker"));
             let more = page.is_truncated();
-            uploads.extend(page.rows.into_iter().filter_map(|(kind, row)| upload(&kind, row)));
+            // Where a store passes over the prefix, those of others are none of ours to end.
+            let ours = page.rows.into_iter().filter_map(|(kind, row)| upload(&kind, row));
+            uploads.extend(ours.filter(|upload| upload.key.starts_with(prefix)));
             if !more {
                 return Ok(uploads);
             }

@@ -34,6 +34,7 @@ pub(in crate::providers::s3) struct Ask<'a> {
     pub(in crate::providers::s3) effect: Effect,
     /// Bytes that are moved before its answer begins, here or inside the store.
     pub(super) moves: u64,
+    pub(super) is_patient: bool,
     method: Method,
     bucket: &'a str,
     key: &'a str,
@@ -49,6 +50,7 @@ impl<'a> Ask<'a> {
             call,
             effect: Effect::Repeatable,
             moves: 0,
+            is_patient: false,
             method: Method::GET,
             bucket,
             key,
@@ -94,6 +96,18 @@ impl<'a> Ask<'a> {
     /// A command without a body. Repeating it does it once more.
     pub(in crate::providers::s3) fn post(call: &'static str, bucket: &'a str, key: &'a str) -> Self {
         Self { effect: Effect::Mutating, method: Method::POST, ..Self::get(call, bucket, key) }
+    }
+
+    /// Whatever it changes, repeating it changes nothing more.
+    #[must_use]
+    pub(in crate::providers::s3) fn repeatable(self) -> Self {
+        Self { effect: Effect::Repeatable, ..self }
+    }
+
+    /// Much would be lost with it: it is asked more often than others.
+    #[must_use]
+    pub(in crate::providers::s3) fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// So many bytes are moved inside the store before its answer begins.

@@ -1,5 +1,7 @@
 //! What other people's stores do otherwise: each case was seen at one of them (`tests/conformance/stores`).
 
+use futures::StreamExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -206,4 +208,82 @@ async fn what_a_header_says_is_read_as_it_was_meant() {
 async fn an_object_without_tags_has_none() {
     let (s3, _seen, _server) = store(vec![(404, &[], "<Error><Code>NoSuchTagSet</Code></Error>")]).await;
     assert!(s3.tags("b", "k", None).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_in_a_way_that_can_spell_them_and_twice_the_same_is_one() {
+    let twice = page(&["a", "b", "a"], false);
+    let (s3, seen, _server) = store(vec![(200, &[], twice)]).await;
+    let all: Vec<_> = s3.list_in_order("b", "").map_ok(|object| object.key).try_collect().await.unwrap();
+    assert_eq!(all, ["a", "b"]);
+    assert!(seen.lock().unwrap()[0].1.contains("encoding-type=url"));
+}
+
+#[tokio::test]
+async fn a_first_page_that_is_empty_is_not_the_end_of_a_list() {
+    let (s3, _seen, _server) =
+        store(vec![(200, &[], page(&[], true)), (200, &[], page(&["k"], false))]).await;
+    assert!(s3.is_listed("b", "k").await.unwrap());
+}
+
+#[tokio::test]
+async fn uploads_below_another_prefix_are_nobody_elses_to_end() {
+    let uploads = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>\
+        <Upload><Key>mine/1</Key><UploadId>u</UploadId></Upload>\
+        <Upload><Key>theirs/1</Key><UploadId>v</UploadId></Upload></ListMultipartUploadsResult>";
+    let (s3, _seen, _server) = store(vec![(200, &[], uploads)]).await;
+    let keys: Vec<_> = s3.uploads("b", "mine/").await.unwrap().into_iter().map(|one| one.key).collect();
+    assert_eq!(keys, ["mine/1"]);
+}
+
+#[tokio::test]
+async fn a_part_that_is_held_goes_with_its_md5() {
+    let (s3, seen, _server) =
+        store(vec![(200, &[("etag", "\"0cc175b9c0f1b6a831c399e269772661\"")], "")]).await;
+    let sent = s3.write_part("b", "k", "u", 2, Payload::from("a")).await.unwrap();
+    assert_eq!((sent.etag.as_str(), sent.is_encrypted), ("0cc175b9c0f1b6a831c399e269772661", false));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0].2["content-md5"], "DMF1ucDxtqgxw5niaXcmYQ==");
+    assert!(seen[0].1.contains("partNumber=2") && seen[0].1.contains("uploadId=u"), "{}", seen[0].1);
+}
+
+#[tokio::test]
+async fn of_a_range_it_is_told_of_what_it_is() {
+    let part: Answer = (206, &[("content-range", "bytes 8-10/30")], "abc");
+    let (s3, _seen, _server) = store(vec![part, (206, &[], "abc"), (200, &[], "abc")]).await;
+    let want = Want { range: Some((8, 3)), ..Want::default() };
+    assert_eq!(s3.read("b", "k", want).await.unwrap().part_of, Some((8, 30)));
+    assert_eq!(s3.read("b", "k", want).await.unwrap().part_of, None);
+    assert_eq!(s3.read("b", "k", Want::default()).await.unwrap().part_of, None);
+}
+
+#[tokio::test]
+async fn what_a_store_put_away_by_itself_is_frozen() {
+    let away = [
+        ("content-length", "1"),
+        ("x-amz-storage-class", "INTELLIGENT_TIERING"),
+        ("x-amz-archive-status", "ARCHIVE_ACCESS"),
+    ];
+    let (s3, _seen, _server) = store(vec![(200, away.as_slice().to_vec().leak(), "")]).await;
+    assert_eq!(s3.head("b", "k").await.unwrap().unwrap().thaw, Thaw::Frozen);
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_region_is_told_with_what_to_do() {
+    let elsewhere = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>";
+    let (s3, _seen, _server) = store(vec![(301, &[], elsewhere)]).await;
+    let error = s3.head_version("b", "k", None).await.unwrap_err();
+    assert!(error.to_string().contains("in another region"), "{error}");
+}
+
+#[tokio::test]
+async fn the_side_that_failed_is_told_of_a_part() {
+    let broken = || S3Error::Incomplete { call: "objects.get", what: "its end" };
+    let (s3, _seen, _server) = store(vec![(403, &[], "<Error><Code>AccessDenied</Code></Error>")]).await;
+    let content = futures::stream::iter([Ok(bytes::Bytes::from("a")), Err(broken())]).boxed();
+    let error = s3.put_part("b", "k", "u", 1, 2, content).await.unwrap_err();
+    assert!(matches!(&error, PartError::Content(error) if error.is_incomplete()), "{error:?}");
+    let content = futures::stream::iter([Ok(bytes::Bytes::from("ab"))]).boxed();
+    let error = s3.put_part("b", "k", "u", 1, 2, content).await.unwrap_err();
+    assert!(matches!(&error, PartError::Store(error) if error.is_denied()), "{error:?}");
 }

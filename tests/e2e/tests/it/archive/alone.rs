@@ -43,6 +43,50 @@ async fn a_source_object_that_is_not_given_is_told_and_all_others_are_archived()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_that_never_comes_ends_no_run_in_which_nothing_else_is_new() {
+    play(&Plan::example(), async |depot| {
+        for key in ["broken", "other"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let cut = Fault::Truncate { bytes: 3 };
+        depot.break_source("GetObject", "/broken", None, cut.clone());
+        for _ in 0..2 {
+            let record = depot.take().await;
+            assert!(record["missing"].to_string().contains("`broken`: it breaks off each time"), "{record}");
+            assert_eq!(record["manifest"]["objects"], 1, "{record}");
+        }
+        // What comes of no object is no matter of single ones.
+        depot.break_source("GetObject", PRODUCTION, None, cut);
+        let said = depot.fails(&["run"]).await;
+        assert!(said.contains("gives nothing") && said.contains("with another client"), "{said}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_content_that_is_denied_keeps_no_other_from_coming_back() {
+    play(&Plan::example(), async |depot| {
+        for key in ["a", "b", "c"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let run = run_of(&depot.take().await);
+        let lines = depot.manifest(&run).await;
+        let content = format!("apilos/objects/{}", lines[1]["sha256"].as_str().expect("a digest"));
+        depot.break_archive("GetObject", &content, None, answer(403));
+        depot.source.bucket("back", false, false).await;
+        let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
+        let restored = said.json();
+        assert_eq!((said.code, &restored["copied"]), (1, &2.into()), "{restored}{}", said.err);
+        assert_eq!((&restored["cut"], &restored["damaged"]), (&1.into(), &0.into()), "{restored}");
+        assert!(restored["differences"].to_string().contains("b does not come back"), "{restored}");
+        depot.mend();
+        let restored = depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!((&restored["copied"], &restored["skipped"]), (&1.into(), &2.into()), "{restored}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_content_that_the_archive_does_not_give_is_damage_and_the_others_are_read() {
     play(&Plan::example(), async |depot| {
         for key in ["a", "b", "c"] {

@@ -37,10 +37,14 @@ async fn an_object_that_breaks_off_each_time_costs_itself_on_the_way_in_and_out(
         for key in ["cut", "other", "whole"] {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }
+        depot.source.put(PRODUCTION, "cut-and-large", noise(20 << 20, 3)).await;
         let cut = Fault::Truncate { bytes: 3 };
         depot.break_source("GetObject", "/cut", None, cut.clone());
         let record = depot.take().await;
-        assert!(record["missing"].to_string().contains("`cut`: it breaks off each time"), "{record}");
+        for key in ["`cut`: ", "`cut-and-large`: "] {
+            let told = format!("{key}it breaks off each time");
+            assert!(record["missing"].to_string().contains(&told), "{told}: {record}");
+        }
         assert_eq!(record["manifest"]["objects"], 2, "{record}");
         depot.mend();
         let run = run_of(&depot.take().await);
@@ -50,24 +54,25 @@ async fn an_object_that_breaks_off_each_time_costs_itself_on_the_way_in_and_out(
             format!("apilos/objects/{}", line["sha256"].as_str().expect("a digest"))
         };
         // One breaks off, and of another one the archive's store says itself that its bytes are others.
-        depot.break_archive("GetObject", &content("cut"), None, cut);
+        for key in ["cut", "cut-and-large"] {
+            depot.break_archive("GetObject", &content(key), None, cut.clone());
+        }
         depot.break_archive("GetObject", &content("other"), None, Fault::Corrupt);
         depot.source.bucket("back", false, false).await;
         let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
         let restored = said.json();
         assert_eq!((said.code, &restored["copied"]), (1, &1.into()), "{restored}{}", said.err);
-        assert_eq!((&restored["damaged"], &restored["cut"]), (&1.into(), &1.into()), "{restored}");
+        assert_eq!((&restored["damaged"], &restored["cut"]), (&1.into(), &2.into()), "{restored}");
         let told = restored["differences"].to_string();
-        assert!(
-            told.contains("cut does not come back") && told.contains("other does not come back"),
-            "{told}"
-        );
+        for key in ["cut", "cut-and-large", "other"] {
+            assert!(told.contains(&format!("{key} does not come back")), "{key}: {told}");
+        }
         assert_eq!(depot.source.get("back", "whole").await, body("whole"));
         // What only broke off is no damage; what the store gives as other bytes is, and is put again.
         depot.mend();
         depot.take().await;
         let restored = depot.must(&["restore", "--to-bucket", "back"]).await;
-        assert_eq!((&restored["copied"], &restored["skipped"]), (&2.into(), &1.into()), "{restored}");
+        assert_eq!((&restored["copied"], &restored["skipped"]), (&3.into(), &1.into()), "{restored}");
     })
     .await;
 }

@@ -85,6 +85,51 @@ async fn a_workflows_zip_becomes_one_run_of_its_time_and_its_contents_are_copied
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_pair_that_only_adds_an_import_that_was_cut_off_is_ended() {
+    play(&Plan::example(), async |depot| {
+        let adder = depot.archive.adder().clone();
+        depot.archive_as(&adder);
+        let zip = zip(&depot.folder("zip"), "s3_production.zip", &[("a.txt", b"a"), ("b.txt", b"b")]);
+        let (file, taken_at) = (zip.display().to_string(), time(days_ago(9)));
+        let words = ["import", "--zip", &file, "--taken-at", &taken_at];
+        let run = run_of(&depot.must(&words).await);
+        // It died before the record was put, and before our own tables knew of the contents.
+        depot.archive.delete(ARCHIVE, &format!("apilos/runs/{run}.json")).await;
+        depot
+            .sees(
+                "WITH gone AS (DELETE FROM archive_objects RETURNING 1) SELECT count(*)::text FROM gone",
+                |gone| gone == ["2"],
+            )
+            .await;
+        assert_eq!(run_of(&depot.must(&words).await), run);
+        assert_eq!(depot.manifest(&run).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_the_mirror_is_not_what_the_buckets_own_are_held_against() {
+    play(&Plan::example(), async |depot| {
+        depot.archive.bucket(MIRROR, false, false).await;
+        depot.daemon.set("S3_ARCHIVE_BUCKET", MIRROR);
+        for key in KEYS {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+            depot.archive.put(MIRROR, key, body(key)).await;
+        }
+        let own = run_of(&depot.take().await);
+        depot.must(&["import", "--mirror"]).await;
+        let record = depot.take().await;
+        assert_eq!(
+            (&record["changes"]["rewritten"], &record["changes"]["bytes"]),
+            (&0.into(), &0.into()),
+            "{record}"
+        );
+        assert_eq!(record["previous"]["run"], own.as_str(), "{record}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_zip_that_is_not_what_it_should_be_puts_nothing() {
     play(&Plan::example(), async |depot| {
         let folder = depot.folder("zip");

@@ -45,6 +45,15 @@ async fn what_the_store_does_not_find_to_copy_is_read_as_it_is() {
         let lines = depot.manifest(&run_of(&record)).await;
         assert_eq!(lines.iter().filter(|line| line["sha256"] != "").count(), 1);
         depot.must(&["verify", "--depth", "full"]).await;
+
+        // The same where it does not let the archive's key pair copy one: the source's own may read it.
+        for key in ["denied", "e"] {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        let denied = Fault::Status { status: 403, body: None, retry_after: None };
+        depot.break_archive("CopyObject", "/apilos/pending/", Some(1), denied);
+        assert_eq!(depot.take().await["manifest"]["objects"], 4);
+        depot.must(&["verify", "--depth", "full"]).await;
     })
     .await;
 }

@@ -131,6 +131,8 @@ pub(super) async fn restore(depot: &Depot, target: &str, rest: &[&str]) -> Outpu
     command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default()).env("HOME", &home);
     command.env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials")).env("AWS_DEFAULT_REGION", REGION);
     command.env("AWS_EC2_METADATA_DISABLED", "true").env("WORK", depot.folder("contents"));
+    // Where the desktop speaks another language, so do the programs whose words the script reads.
+    command.env("LC_ALL", "C.UTF-8").env("LANGUAGE", "fr");
     command
         .env("ARCHIVE_PROFILE", "old")
         .env("TARGET_PROFILE", "new")
