@@ -12,3 +12,4 @@ pub mod controller;
 pub mod lease;
 pub mod queue;
 pub mod tasks;
+pub mod urgency;

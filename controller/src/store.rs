@@ -21,6 +21,7 @@ mod archive_pending;
 mod archive_progress;
 mod archive_turns;
 mod archives;
+mod budgets;
 mod counts;
 mod dumps;
 pub mod embedded;

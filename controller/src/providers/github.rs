@@ -204,7 +204,7 @@ impl Github {
         let call = self.call("artifacts.locate", &["actions", "artifacts", &artifact.to_string(), "zip"]);
         // The same call of a repository that was renamed, and not the signed address, whosever host that is.
         let call = call.follow(|to| to.path().contains("/actions/artifacts/") && to.path().ends_with("/zip"));
-        let answer = self.limited(call.accept_redirect().answer().await)?;
+        let answer = self.limited(call.accept_redirect().answer().await).await?;
         let (call, what, effect) = ("artifacts.locate", "a place to download from", Effect::Repeatable);
         let location = answer.header("location").ok_or(ProviderError::Incomplete { call, what, effect })?;
         Download::open(&self.http, turn, "artifacts.download", location).await
@@ -217,18 +217,18 @@ impl Github {
     ) -> Result<(Answer, T), ProviderError> {
         let call = call.query("per_page", &PAGE.to_string()).query("page", &page.to_string());
         let name = call.name();
-        let answer = self.limited(call.answer().await)?;
+        let answer = self.limited(call.answer().await).await?;
         let root = super::http::call::decode(name, Effect::Repeatable, &answer.body)?;
         Ok((answer, root))
     }
 
     /// A used-up limit holds the account, whichever way it is said.
-    fn limited<T>(&self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
-        limited(result).inspect_err(|error| {
-            if let ProviderError::RateLimited { retry_after, .. } = error {
-                self.http.limiter.hold(*retry_after);
-            }
-        })
+    async fn limited<T: Send>(&self, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+        let result = limited(result);
+        if let Err(ProviderError::RateLimited { retry_after, .. }) = &result {
+            self.http.limiter.hold(*retry_after).await;
+        }
+        result
     }
 }
 

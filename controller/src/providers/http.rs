@@ -14,7 +14,7 @@ pub mod origin;
 pub use call::{Answer, Call};
 pub use download::{Download, Turn};
 pub use error::{Effect, ProviderError, TransportKind};
-pub use limiter::Limiter;
+pub use limiter::{Budget, Limiter, Rate};
 pub use observe::{CallObserver, CallReport, Outcome};
 pub use origin::{OriginError, base_url};
 pub use reqwest::{Method, StatusCode};

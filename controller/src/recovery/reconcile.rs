@@ -19,6 +19,7 @@ use super::step::Step;
 use super::steps::Run;
 use super::supervisor::Live;
 use super::tools::Tools;
+use crate::runtime::chain::Chain;
 use crate::runtime::controller::{Outcome, Reconciler};
 use crate::runtime::lease::Held;
 use crate::runtime::queue::WorkQueue;
@@ -48,10 +49,27 @@ impl Reconciler for Requests {
 }
 
 impl Requests {
+    /// Deletes what was downloaded here for a request that has ended, elsewhere perhaps: another daemon's cleanup does not reach this disk.
+    async fn forget(&self, row: &RequestRow) {
+        let folder = self.tools.work_dir.join(&row.name);
+        match tokio::fs::remove_dir_all(&folder).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::error!(folder = %folder.display(), error = %Chain(&error), "personal data may be left there: delete it by hand");
+            }
+            _ => {}
+        }
+    }
+
     async fn reconciled(&self, name: String) -> Result<Outcome, StoreError> {
-        let Some(row) = self.tools.store.request(&name).await?.filter(|row| !status::settled(row)) else {
-            self.ownership.let_go(&name).await;
-            return Ok(Outcome::AwaitChange);
+        let row = match self.tools.store.request(&name).await? {
+            Some(row) if !status::settled(&row) => row,
+            ended => {
+                self.ownership.let_go(&name).await;
+                if let Some(row) = ended {
+                    self.forget(&row).await;
+                }
+                return Ok(Outcome::AwaitChange);
+            }
         };
         let plans = self.plans(&row).await?;
         let accepted = self.accept(&row, &plans).await?;

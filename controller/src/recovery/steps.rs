@@ -94,6 +94,13 @@ impl Ctx {
         self.pulse.doing(self.tools.clock.now(), kind, what);
     }
 
+    /// Silence is expected for as long as `wait`, in scaled time, from when this step first said so of `what`: it is no stall. An attempt that
+    /// begins anew waits for what is left of it.
+    pub fn expect_silence(&self, what: &str, wait: Duration) {
+        let what = format!("{}/{what}", self.step);
+        self.pulse.expect_silence(self.patience.granted(&what, self.tools.clock.scaled(wait)));
+    }
+
     /// Now, on the clock that waits.
     pub fn now(&self) -> Instant {
         Instant::now()

@@ -19,6 +19,7 @@ use crate::runtime::backoff::{Backoffs, Policy, Random};
 use crate::runtime::class::Class;
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::{Task, Tasks};
+use crate::runtime::urgency::Urgency;
 use crate::store::Span;
 
 /// The shape of the waits between two attempts at one step.
@@ -150,11 +151,14 @@ impl Live {
         let pulse = Arc::new(Pulse::new(self.tools.clock.now(), spans));
         let (live, of, beat) = (Arc::clone(self), step.clone(), Arc::clone(&pulse));
         let run = Arc::clone(&state.run);
-        let task = self.tasks.spawn("step", |stop| async move {
-            let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));
-            let ctx = Ctx { tools, run, step: of, pulse: beat, outputs, stop, retry, patience };
-            let end = attempt::run(&ctx, || live.gives_up(&ctx)).await;
-            live.ended(&ctx, end);
+        let urgency = if run.mode == Mode::Drill { Urgency::Drill } else { Urgency::Recovery };
+        let task = self.tasks.spawn("step", |stop| {
+            urgency.scope(async move {
+                let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));
+                let ctx = Ctx { tools, run, step: of, pulse: beat, outputs, stop, retry, patience };
+                let end = attempt::run(&ctx, || live.gives_up(&ctx)).await;
+                live.ended(&ctx, end);
+            })
         });
         state.busy.insert(step, Busy::Running(pulse, task));
     }

@@ -19,7 +19,7 @@ use crate::config::{Config, References, ScalingoSettings};
 use crate::metrics::Metrics;
 use crate::providers::alwaysdata::{Alwaysdata, AlwaysdataConfig};
 use crate::providers::github::{Github, GithubConfig};
-use crate::providers::http::{HttpShared, Limiter};
+use crate::providers::http::{Budget, HttpShared, Limiter};
 use crate::providers::probe::Prober;
 use crate::providers::s3::{S3, S3Config};
 use crate::providers::scalingo::{Scalingo, ScalingoConfig};
@@ -28,6 +28,7 @@ use crate::runtime::chain::Chain;
 use crate::runtime::clock::Clock;
 use crate::store::Store;
 
+mod budgets;
 mod code;
 mod estate;
 mod kept;
@@ -111,6 +112,8 @@ impl Tools {
         let Parts { store, config, references, clock, metrics, http, identity, data_dir } = parts;
         let budget = NonZeroU32::new(config.dev.requests_per_minute).unwrap_or(NonZeroU32::MIN);
         let minute = clock.scaled(Duration::from_mins(1));
+        let budgets: Arc<dyn Budget> = Arc::new(budgets::Budgets(store.clone()));
+        let limiter = |requests, account| Limiter::shared(requests, minute, account, Arc::clone(&budgets));
         Self {
             store,
             references,
@@ -125,10 +128,10 @@ impl Tools {
             code_turn: tokio::sync::Mutex::default(),
             ssh_key_turn: tokio::sync::Mutex::default(),
             read_only_turn: tokio::sync::Mutex::default(),
-            github_limiter: Limiter::per(GITHUB_BUDGET, minute),
-            dns_limiter: Limiter::per(DNS_BUDGET, minute),
+            github_limiter: limiter(GITHUB_BUDGET, "github"),
+            dns_limiter: limiter(DNS_BUDGET, "alwaysdata"),
             platforms: Mutex::default(),
-            limiter: Limiter::per(budget, minute),
+            limiter: limiter(budget, "scalingo"),
             ssh_keys: Mutex::default(),
             account: tokio::sync::OnceCell::new(),
             programs: tokio::sync::Mutex::default(),

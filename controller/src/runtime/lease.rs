@@ -75,12 +75,13 @@ pub enum Decision {
 ///
 /// A lease in our name that this process does not hold was a predecessor's: a name belongs to one process at a time, so
 /// that one is gone and its lease is taken at once. One that has expired is taken anew even by its own holder: between
-/// the expiry and now it was nobody's.
-pub fn decide(me: &str, held: Option<Epoch>, seen: &Seen) -> Decision {
+/// the expiry and now it was nobody's. Nobody takes one for longer than `term`: what ends later than twice that was written before the
+/// store's clock was set back, and if its holder lives, the fence stops him.
+pub fn decide(me: &str, held: Option<Epoch>, seen: &Seen, term: Duration) -> Decision {
     let Some(lease) = &seen.lease else { return Decision::Take { after: Epoch(0) } };
     let left = (lease.expires_at - seen.now).to_std().unwrap_or(Duration::ZERO);
     match (lease.holder == me, held == Some(lease.epoch)) {
-        _ if left.is_zero() => Decision::Take { after: lease.epoch },
+        _ if left.is_zero() || left > 2 * term => Decision::Take { after: lease.epoch },
         (true, true) => Decision::Renew,
         (true, false) => Decision::Take { after: lease.epoch },
         (false, _) => Decision::Wait(left),
@@ -96,8 +97,8 @@ pub trait LeaseStore: Send + Sync + 'static {
     /// Reads the lease.
     fn read(&self) -> impl Future<Output = Result<Seen, Self::Error>> + Send;
 
-    /// Takes it for `term` as the owner after `after`, if that is still its epoch and it is expired or in our name
-    /// already. `None` if somebody was faster.
+    /// Takes it for `term` as the owner after `after`, if that is still its epoch and it is expired, in our name already, or ends later than
+    /// twice the term from now. `None` if somebody was faster.
     fn take(
         &self,
         me: &str,

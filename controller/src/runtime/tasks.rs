@@ -18,6 +18,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
+use super::urgency::Urgency;
+
 /// How long tasks have to fall after they were cut off, before they are given up.
 const CUT_OFF: Duration = Duration::from_secs(1);
 
@@ -45,7 +47,8 @@ struct Process {
 /// A panic in it is one of whoever waits.
 #[expect(clippy::disallowed_methods, reason = "it is waited for, or ended")]
 pub fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Aside<T> {
-    Aside(AbortOnDropHandle::new(tokio::spawn(work.in_current_span())))
+    let work = Urgency::current().scope(work.in_current_span());
+    Aside(AbortOnDropHandle::new(tokio::spawn(work)))
 }
 
 /// Work that goes on aside.
@@ -187,7 +190,7 @@ impl Tasks {
             drop(counted);
             result
         };
-        tokio::spawn(work.instrument(tracing::info_span!("task", name)))
+        tokio::spawn(Urgency::current().scope(work.instrument(tracing::info_span!("task", name))))
     }
 
     /// Asks every task of this group to stop and waits for them, at most `grace`; what is left then is cut off at its

@@ -16,6 +16,7 @@ use super::runner::Parts;
 use crate::runtime::backoff::{Backoff, Policy, Random};
 use crate::runtime::chain::Chain;
 use crate::runtime::tasks::{Task, TaskError, Tasks};
+use crate::runtime::urgency::Urgency;
 use crate::store::{Claim, Ending, StoreError};
 
 /// No schedule fails so often in a row that a longer backoff would differ.
@@ -69,8 +70,9 @@ impl Run {
         tracing::info!(failures, late_s = self.late(due_at), "scheduled run started");
         // Started within the task, so that a starter that panics is a job that panics.
         let parts = Arc::clone(&self.parts);
-        tasks.spawn("scheduled job", |stop| async move {
-            parts.jobs.start(Order { job, plan, due_at, failures, stop }).await
+        tasks.spawn("scheduled job", |stop| {
+            Urgency::Verdicts
+                .scope(async move { parts.jobs.start(Order { job, plan, due_at, failures, stop }).await })
         })
     }
 

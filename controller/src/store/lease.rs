@@ -72,7 +72,8 @@ impl LeaseStore for RequestLease {
             "UPDATE recovery_requests SET lease_epoch = lease_epoch + 1, lease_holder = $2,
                 lease_expires_at = clock_timestamp() + make_interval(secs => $4)
              WHERE name = $1 AND lease_epoch = $3
-               AND (lease_holder IS NULL OR lease_holder = $2 OR lease_expires_at <= clock_timestamp())
+               AND (lease_holder IS NULL OR lease_holder = $2 OR lease_expires_at <= clock_timestamp()
+                 OR lease_expires_at > clock_timestamp() + make_interval(secs => 2 * $4))
              RETURNING lease_epoch",
         )
         .bind(&self.request)

@@ -41,6 +41,11 @@ impl Lab {
         taken.expect("nobody has it")
     }
 
+    /// How others connect.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.cluster.url("postgres").parse().expect("a URL")
+    }
+
     pub(crate) async fn end(self) {
         self.store.close().await;
         self.cluster.stop().await;
@@ -161,6 +166,13 @@ async fn a_former_owner_can_write_nothing() {
     let refused = lab.store.begin_step("bad-day", old, "restore", "restored").await;
     assert!(matches!(refused, Err(StoreError::Fenced { .. })), "{refused:?}");
     lab.store.begin_step("bad-day", new, "restore", "restored").await.expect("the new owner writes");
+    // One that ends a day from now is a dead daemon's, from before the clock was set back.
+    assert_eq!(lease.take("third", new, TERM).await.expect("answered"), None, "it is held");
+    lab.sql("UPDATE recovery_requests SET lease_expires_at = now() + interval '1 day'").await.expect("set");
+    assert!(
+        lease.take("third", new, TERM).await.expect("answered").is_some(),
+        "a clock that was set back holds it"
+    );
     lab.end().await;
 }
 

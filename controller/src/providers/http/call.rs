@@ -283,7 +283,7 @@ impl Call {
         }
         if let Err(ProviderError::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) = &result
         {
-            self.http.limiter.hold(*retry_after);
+            self.http.limiter.hold(*retry_after).await;
         }
         self.http.shared.observer.tell(CallReport {
             provider: self.http.provider,

@@ -23,7 +23,7 @@ struct Seen {
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let switched: SwitchedName = ctx.outputs.get(&Step::Cname(site.clone()))?;
     // The platform asks resolvers, too, and is told the old answer for its whole time to live.
-    ctx.pulse.expect_silence(ctx.tools.clock.scaled(Duration::from_secs(switched.old_ttl_seconds)));
+    ctx.expect_silence("ttl", Duration::from_secs(switched.old_ttl_seconds));
     let pace = Pace { waiting_for: SpanKind::Provider, ..Pace::PROVIDER };
     let decide = |seen: &Seen| decide(&site.domain, seen);
     drive(

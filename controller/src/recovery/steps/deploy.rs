@@ -50,8 +50,8 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     };
     let found = look(ctx, Pace::PROVIDER, &observe).await?;
     let newest = found.first();
-    if newest.is_some_and(|newest| !newest.status.is_finished()) {
-        is_at_work(ctx);
+    if let Some(newest) = newest.filter(|newest| !newest.status.is_finished()) {
+        ctx.expect_silence(&newest.id, SILENCE);
     }
     let intent = intent(ctx, app, &commit, newest).await?;
     let judged = intent.detail[JUDGED].as_str();

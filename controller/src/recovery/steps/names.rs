@@ -44,7 +44,7 @@ pub(super) async fn resolver(ctx: &Ctx, site: &Site) -> Result<Made> {
     let switched: SwitchedName = ctx.outputs.get(&Step::Cname(site.clone()))?;
     let resolvers = &ctx.tools.config.dns.resolvers;
     // Caches may hold the old answer for its whole time to live: that silence is no stall.
-    ctx.pulse.expect_silence(ctx.tools.clock.scaled(Duration::from_secs(switched.old_ttl_seconds)));
+    ctx.expect_silence("ttl", Duration::from_secs(switched.old_ttl_seconds));
     let observe = || async {
         let mut answers: Answers = Vec::with_capacity(resolvers.len());
         for resolver in resolvers {

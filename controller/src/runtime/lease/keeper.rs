@@ -121,7 +121,7 @@ impl<S: LeaseStore> LeaseKeeper<S> {
     }
 
     async fn try_take(&self) -> Result<Attempt, S::Error> {
-        match decide(&self.me, None, &self.store.read().await?) {
+        match decide(&self.me, None, &self.store.read().await?, self.terms.term) {
             Decision::Take { after } => {
                 let taken = self.store.take(&self.me, after, self.terms.term).await?;
                 Ok(taken.map_or_else(|| Attempt::Busy(self.terms.retry()), Attempt::Taken))

@@ -76,8 +76,10 @@ impl LeaseStore for Memory {
     async fn take(&self, me: &str, after: Epoch, term: Duration) -> Result<Option<Epoch>, Away> {
         self.reached().await?;
         let mut row = self.row.lock().unwrap();
-        let free =
-            row.as_ref().is_none_or(|lease| lease.holder == me || lease.expires_at <= self.clock.now());
+        let (now, latest) = (self.clock.now(), self.until(2 * term));
+        let free = row
+            .as_ref()
+            .is_none_or(|lease| lease.holder == me || lease.expires_at <= now || lease.expires_at > latest);
         if !free || row.as_ref().map_or(Epoch(0), |lease| lease.epoch) != after {
             return Ok(None);
         }
@@ -148,24 +150,42 @@ fn seen(holder: &str, epoch: i64, seconds_left: i64) -> Seen {
 
 #[test]
 fn a_free_lease_is_taken() {
-    assert_eq!(decide("me", None, &Seen { lease: None, now: noon() }), Decision::Take { after: Epoch(0) });
+    assert_eq!(
+        decide("me", None, &Seen { lease: None, now: noon() }, TERM),
+        Decision::Take { after: Epoch(0) }
+    );
     for (holder, held) in [("other", None), ("me", None), ("me", Some(Epoch(7)))] {
-        assert_eq!(decide("me", held, &seen(holder, 7, 0)), Decision::Take { after: Epoch(7) }, "{holder}");
+        assert_eq!(
+            decide("me", held, &seen(holder, 7, 0), TERM),
+            Decision::Take { after: Epoch(7) },
+            "{holder}"
+        );
     }
 }
 
 #[test]
 fn only_what_this_process_holds_is_renewed() {
-    assert_eq!(decide("me", Some(Epoch(7)), &seen("me", 7, 5)), Decision::Renew);
-    assert_eq!(decide("me", None, &seen("me", 7, 5)), Decision::Take { after: Epoch(7) }, "a predecessor's");
-    assert_eq!(decide("me", Some(Epoch(6)), &seen("me", 7, 5)), Decision::Take { after: Epoch(7) });
+    assert_eq!(decide("me", Some(Epoch(7)), &seen("me", 7, 5), TERM), Decision::Renew);
+    assert_eq!(
+        decide("me", None, &seen("me", 7, 5), TERM),
+        Decision::Take { after: Epoch(7) },
+        "a predecessor's"
+    );
+    assert_eq!(decide("me", Some(Epoch(6)), &seen("me", 7, 5), TERM), Decision::Take { after: Epoch(7) });
 }
 
 #[test]
 fn what_another_holds_is_waited_for() {
     for held in [None, Some(Epoch(7))] {
-        assert_eq!(decide("me", held, &seen("other", 7, 5)), Decision::Wait(Duration::from_secs(5)));
+        assert_eq!(decide("me", held, &seen("other", 7, 5), TERM), Decision::Wait(Duration::from_secs(5)));
     }
+}
+
+#[test]
+fn what_ends_later_than_anybody_could_have_asked_for_is_free() {
+    let day = 24 * 3_600;
+    assert_eq!(decide("me", None, &seen("other", 7, day), TERM), Decision::Take { after: Epoch(7) });
+    assert_eq!(decide("me", None, &seen("other", 7, 24), TERM), Decision::Wait(2 * TERM));
 }
 
 #[tokio::test(start_paused = true)]

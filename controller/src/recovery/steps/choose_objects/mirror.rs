@@ -89,13 +89,10 @@ pub(in crate::recovery::steps) async fn readable(
     }
     let (store, bucket) = open(ctx, source)?;
     let mut pause = Duration::from_secs(5);
-    // Of each object once: a thaw that does not end is a stall.
-    let mut patience = Some(ctx.tools.clock.scaled(LONGEST_THAW));
     while !is_thawed(&store, &bucket, &object.key).await? {
         ctx.doing(SpanKind::Provider, "the mirror's objects are thawing (minutes to a day)");
-        if let Some(day) = patience.take() {
-            ctx.pulse.expect_silence(day);
-        }
+        // A thaw that does not end is a stall.
+        ctx.expect_silence(&object.key, LONGEST_THAW);
         ctx.pause(pause).await?;
         pause = pause.mul_f64(1.5).min(Duration::from_mins(5));
     }

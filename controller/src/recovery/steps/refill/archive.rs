@@ -21,9 +21,9 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
     let bringing = format!("bringing documents back from archive run {run}");
     ctx.doing(SpanKind::Data, bringing.clone());
-    let (pulse, clock, day) = (Arc::clone(&ctx.pulse), ctx.tools.clock.clone(), ctx.tools.clock.scaled(THAW));
+    let (pulse, clock, thaws) = (Arc::clone(&ctx.pulse), ctx.tools.clock.clone(), ctx.clone());
     if archiver.vault.is_cold() {
-        pulse.expect_silence(day);
+        ctx.expect_silence("thaw", THAW);
     }
     let progress = move |stage, done, total| match stage {
         // What was not to be expected by the plan is seen when it is met.
@@ -33,7 +33,7 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
                 SpanKind::Provider,
                 "the archive's contents are thawing (minutes to a day)",
             );
-            pulse.expect_silence(day);
+            thaws.expect_silence("thaw", THAW);
         }
         Stage::Copying => {
             pulse.doing(clock.now(), SpanKind::Data, bringing.clone());
