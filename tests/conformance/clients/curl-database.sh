@@ -161,6 +161,22 @@ dashboard() { # the newest dashboard's shapes: regional API host, the user's own
   http 200 GET "$API/api/databases/$(kept pg)/users" -K "$SCRATCH/bearer"
 }
 check 'databases: by the regional host with the user bearer' dashboard
+later() { # later Go clients: the regional API itself, and no token of the addon
+  local one
+  one=/databases/$(kept pg)
+  api 200 GET "$one"
+  holds '.database.type_name == "postgresql"'
+  api 200 GET "/database_type_versions/$(json .database.version_id)"
+  api 200 PATCH "$one" -d '{"database":{"periodic_backups_scheduled_at":4,"periodic_backups_enabled":true}}'
+  holds '.database.periodic_backups_enabled'
+  api 201 POST "$one/users" -d '{"database_user":{"name":"lateruser","read_only":true}}'
+  api 200 GET "$one/users"
+  holds '."database-users" | any(.name == "lateruser")'
+  api 204 DELETE "$one/users/lateruser"
+  api 200 GET "$one/maintenance"
+  holds '.maintenance | type == "array"'
+}
+check 'databases: as later Go clients ask, by the regional API' later
 plan_change() {
   local id
   id=$(plan postgresql postgresql-starter-1024)

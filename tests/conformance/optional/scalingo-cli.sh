@@ -6,8 +6,9 @@ client=scalingo-cli
 . "$LIB/check.sh"
 app=conformance-cli tree="$HERE/node-app"
 . "$LIB/app.sh"
-# Addresses come from the environment; every run has a home, a login and a region cache of its own.
-export HOME="$SCRATCH/home" DISABLE_UPDATE_CHECKER=true DISABLE_INTERACTIVE=true SCALINGO_PREVIEW_FEATURES=true
+# Addresses come from the environment; every run has a home, a login and a region cache of its own. Hours of maintenance and
+# backups are typed in local time.
+export TZ=UTC HOME="$SCRATCH/home" DISABLE_UPDATE_CHECKER=true DISABLE_INTERACTIVE=true SCALINGO_PREVIEW_FEATURES=true
 export SCALINGO_AUTH_URL SCALINGO_API_URL SCALINGO_DB_URL SCALINGO_REGION SCALINGO_API_TOKEN
 unset CONFIG_DIR AUTH_FILE CONFIG_FILE_PATH LOG_FILE CACHE_DIR REGIONS_CACHE_PATH SCALINGO_APP SCALINGO_ADDON
 mkdir -p "$HOME"
@@ -33,7 +34,7 @@ addon_of() { # provider: the addon's id
 by_token() { cli login --api-token "$SCALINGO_API_TOKEN" && prints '@' cli whoami; }
 check 'login --api-token, whoami' by_token
 check regions prints "$SCALINGO_REGION" cli regions
-check create cli create "$app" --remote ""
+check create cli create --remote "" "$app" # flags come first: after a name some versions print their help, and say that all is well
 check apps prints "$app" cli apps
 check apps-info prints "$app" of apps-info
 check projects prints default cli projects
@@ -93,9 +94,9 @@ backups() {
   of --addon postgresql backups-config --schedule-at '4:00 UTC'
 }
 check 'backups-create, backups, backups-download, backups-config' backups
-unscheduled() {
+unscheduled() { # asks whether that is really meant
   enter "$app" "$(kept pg)" pg.bearer
-  of --addon postgresql backups-config --unschedule
+  echo yes | timeout 120 scalingo --app "$app" --addon postgresql backups-config --unschedule
   db pg.bearer 200 GET "/databases/$(kept pg)"
   holds '.database.periodic_backups_enabled | not'
   of --addon postgresql backups-config --schedule-at '4:00 UTC'

@@ -8,6 +8,7 @@ app=conformance-terraform
 export SCALINGO_AUTH_URL SCALINGO_API_URL SCALINGO_DB_URL SCALINGO_REGION SCALINGO_API_TOKEN
 export HOME="$SCRATCH/home" CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1 TF_INPUT=0
 mkdir -p "$HOME" "$SCRATCH/plan"
+tf() { timeout 180 terraform -chdir="$SCRATCH/plan" "$@" -no-color </dev/null; }
 cat >"$SCRATCH/plan/main.tf" <<END
 terraform {
   required_providers {
@@ -15,9 +16,23 @@ terraform {
   }
 }
 provider "scalingo" { region = "$SCALINGO_REGION" }
+END
+# Without the provider there is nothing to show.
+tf init >"$SCRATCH/init" 2>&1 || { cat "$SCRATCH/init" >&2; exit 0; }
+login "$SCALINGO_API_TOKEN" "$SCRATCH/bearer"
+
+# Versions that know projects plan to take an app out of its own wherever none is named, at the vendor's as here (their issue 242).
+tf providers schema -json >"$SCRATCH/schema"
+project=
+if jq -e 'any(.provider_schemas[].resource_schemas.scalingo_app.block.attributes; has("project_id"))' "$SCRATCH/schema" >/dev/null; then
+  api 200 GET /projects
+  project="project_id  = \"$(json '.projects[] | select(.default) | .id')\""
+fi
+cat >"$SCRATCH/plan/app.tf" <<END
 resource "scalingo_app" "app" {
   name        = "$app"
   environment = { COLOUR = "blue" }
+  $project
 }
 resource "scalingo_addon" "db" {
   app         = scalingo_app.app.id
@@ -33,10 +48,6 @@ resource "scalingo_domain" "domain" {
   common_name = "terraform.$DNS_ZONE"
 }
 END
-tf() { timeout 180 terraform -chdir="$SCRATCH/plan" "$@" -no-color </dev/null; }
-# Without the provider there is nothing to show.
-tf init >"$SCRATCH/init" 2>&1 || { cat "$SCRATCH/init" >&2; exit 0; }
-login "$SCALINGO_API_TOKEN" "$SCRATCH/bearer"
 
 made() {
   tf apply -auto-approve
@@ -66,5 +77,12 @@ check 'plan, apply again, plan: nothing changes' unchanged
 destroyed() {
   tf destroy -auto-approve
   api 404 GET "/apps/$app"
+  tf destroy -auto-approve | among 'Resources: 0 destroyed'
 }
-check destroy destroyed
+check 'destroy, and again: nothing is left' destroyed
+again() { # names are free again, and nothing of the first round is in the way
+  made
+  unchanged
+  destroyed
+}
+check 'the same once more' again

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, State as Shared};
 use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use serde_json::json;
 
@@ -36,42 +37,54 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
 
 /// What needs a bearer.
 pub(super) fn routes() -> Router<Arc<Paas>> {
-    Router::new()
-        .route("/api/databases/{id}", get(databases::show).patch(databases::update).put(databases::update))
-        .route("/api/databases/{id}/features", post(features::enable).delete(features::disable))
+    about_one("/api")
+        .route("/api/databases/{id}", get(databases::show))
         .route("/api/databases/{id}/upgrade", post(databases::upgrade))
         .route("/api/databases/{id}/instances_status", get(databases::instances))
-        .route("/api/databases/{id}/pitr/recovery_window", get(no_window))
-        .route("/api/databases/{id}/pitr/restore", post(no_pitr))
-        .route("/api/databases/{id}/users", get(users::list).post(users::create))
-        .route("/api/databases/{id}/users/{name}", patch(users::update).delete(users::delete))
-        .route(
-            "/api/databases/{id}/users/{name}/reset_password",
-            post(users::reset_password).patch(users::reset_password),
-        )
-        .route("/api/databases/{id}/backups", get(backups::list).post(backups::create))
         .route("/api/databases/{id}/backups/{backup}", get(backups::show))
-        .route("/api/databases/{id}/backups/{backup}/archive", get(backups::archive))
         .route("/api/databases/{id}/backups/{backup}/restore", post(restorations::restore))
         .route("/api/databases/{id}/backup_restorations/{restoration}", get(restorations::show))
         .route("/api/databases/{id}/action", post(actions::act))
         .route("/api/databases/{id}/metrics", get(observe::metrics))
-        .route("/api/databases/{id}/logs", get(logs::address))
-        .route("/api/databases/{id}/logs_archives", get(logs::archives))
-        .route("/api/databases/{id}/maintenance", get(observe::maintenance))
-        .route("/api/databases/{id}/maintenance/{one}", get(observe::one_maintenance))
         .route("/api/operations/{id}", get(observe::operation))
-        .route("/api/backups/{backup}", get(backups::show_alone))
         .merge(about_types())
 }
 
-/// What later command lines ask of the regional host's own API, with a user's bearer.
+/// What later Go clients (the command line's, Terraform's) ask of the regional host's own API, with a user's bearer and no addon
+/// token. `GET /v1/databases/:id` is shared with the databases on dedicated resources, in [`show_or`].
 pub(super) fn routes_of_later_clients() -> Router<Arc<Paas>> {
+    about_one("/v1")
+}
+
+/// The addon's database by its id on the regional host's own API, or else `other`.
+pub(super) async fn show_or(paas: Arc<Paas>, session: Session, id: String, other: Response) -> Response {
+    let is_addon = paas.state().addon(&id).is_some();
+    if is_addon { databases::show(Shared(paas), session, Path(id)).await.into_response() } else { other }
+}
+
+/// What the vendor's Go client does with one database: on the database API's host under `/api`, later under `/v1` of the region's.
+fn about_one(prefix: &str) -> Router<Arc<Paas>> {
+    let one = format!("{prefix}/databases/{{id}}");
+    let below = |rest: &str| format!("{one}/{rest}");
     Router::new()
-        .route("/v1/databases/{id}/backups", get(backups::list).post(backups::create))
-        .route("/v1/databases/{id}/backups/{backup}/archive", get(backups::archive))
-        .route("/v1/databases/{id}/logs", get(logs::address))
-        .route("/v1/backups/{backup}", get(backups::show_alone))
+        .route(&one, patch(databases::update).put(databases::update))
+        .route(&below("features"), post(features::enable).delete(features::disable))
+        .route(&below("pitr/recovery_window"), get(no_window))
+        .route(&below("pitr/restore"), post(no_pitr))
+        .route(&below("users"), get(users::list).post(users::create))
+        .route(&below("users/{name}"), patch(users::update).delete(users::delete))
+        .route(
+            &below("users/{name}/reset_password"),
+            post(users::reset_password).patch(users::reset_password),
+        )
+        .route(&below("backups"), get(backups::list).post(backups::create))
+        .route(&below("backups/{backup}/archive"), get(backups::archive))
+        .route(&below("logs"), get(logs::address))
+        .route(&below("logs_archives"), get(logs::archives))
+        .route(&below("maintenance"), get(observe::maintenance))
+        .route(&below("maintenance/{one}"), get(observe::one_maintenance))
+        .route(&format!("{prefix}/backups/{{backup}}"), get(backups::show_alone))
+        .route(&format!("{prefix}/database_type_versions/{{id}}"), get(types::version))
 }
 
 fn about_types() -> Router<Arc<Paas>> {
@@ -79,7 +92,6 @@ fn about_types() -> Router<Arc<Paas>> {
         .route("/api/database_types", get(types::list))
         .route("/api/database_types/{id}", get(types::show))
         .route("/api/database_types/{id}/versions", get(types::versions))
-        .route("/api/database_type_versions/{id}", get(types::version))
         .route("/api/databases/{id}/plan", get(types::plan))
         .route("/api/databases/{id}/ping", post(types::ping))
         .route("/api/databases/{id}/lag", get(types::lag))

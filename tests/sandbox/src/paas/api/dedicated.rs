@@ -1,13 +1,15 @@
 //! Dedicated-resources databases, which the vendor offers to selected customers: this account is none of them.
 
-use axum::extract::Path;
+use std::sync::Arc;
+
+use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::paas::reply::{Input, Refusal};
-use crate::paas::rules;
 use crate::paas::session::Session;
+use crate::paas::{Paas, dbapi, rules};
 
 /// `GET /v1/databases`: none. The vendor's Go client takes them out of an object; its JavaScript client takes the root, and expects
 /// an array.
@@ -18,9 +20,14 @@ pub(super) async fn list(_: Session, headers: HeaderMap) -> Response {
     axum::Json(none).into_response()
 }
 
-/// `GET /v1/databases/:id`: 404 in a shape of its own.
-pub(super) async fn show(_: Session, Path(_): Path<String>) -> Response {
-    (StatusCode::NOT_FOUND, axum::Json(json!({"error": "Database not found"}))).into_response()
+/// `GET /v1/databases/:id`: an addon's database, for which later clients ask here; else 404 in a shape of its own.
+pub(super) async fn show(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(id): Path<String>,
+) -> Response {
+    let none = (StatusCode::NOT_FOUND, axum::Json(json!({"error": "Database not found"}))).into_response();
+    dbapi::show_or(paas, session, id, none).await
 }
 
 /// `POST /v1/databases`, wrapped or not: a name that no app could have is refused as such, a good one because no dedicated

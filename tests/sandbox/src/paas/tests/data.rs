@@ -150,11 +150,6 @@ async fn the_newest_sdk_reaches_the_same_by_the_regional_host() {
     let one = base.site.get(&format!("/v1/backups/{}", id.as_str().unwrap())).await;
     assert_eq!((one.0, &one.1["database_backup"]["id"]), (200, id));
     assert!(base.site.get(&format!("{path}/logs")).await.1["url"].is_string());
-    assert_eq!(
-        base.site.get(&path).await,
-        (404, json!({"error": "Database not found"})),
-        "it is no dedicated one"
-    );
     let (status, shown) = base.site.get(&format!("/api/databases/{}", base.id)).await;
     assert_eq!((status, &shown["database"]["resource_id"]), (200, &json!(base.resource)), "{shown}");
     assert_eq!(shown["database"]["status"], "running");
@@ -170,6 +165,40 @@ async fn the_newest_sdk_reaches_the_same_by_the_regional_host() {
     let (_, token) = base.site.paas.seed_user("etranger", "etranger@exemple.test");
     let stranger = base.site.exchange(&token).await;
     assert_eq!(read(base.site.ask(&stranger, Method::GET, &by_its_own, None).await).await.0, 404);
+}
+
+#[tokio::test]
+async fn later_go_clients_need_no_token_of_the_addon() {
+    let base = base().await;
+    let at = |rest: &str| format!("/v1/databases/{}{rest}", base.id);
+    let (status, shown) = base.site.get(&at("")).await;
+    assert_eq!((status, &shown["database"]["resource_id"]), (200, &json!(base.resource)), "{shown}");
+    let version = shown["database"]["version_id"].as_str().unwrap();
+    assert_eq!(base.site.get(&format!("/v1/database_type_versions/{version}")).await.0, 200);
+    let change = json!({"database": {"periodic_backups_scheduled_at": 3, "periodic_backups_enabled": true}});
+    let (status, changed) = base.site.call("PATCH", &at(""), change).await;
+    assert_eq!((status, &changed["database"]["periodic_backups_scheduled_at"]), (200, &json!([3])));
+
+    let feature = json!({"feature": {"name": "force-ssl", "status": ""}});
+    let (status, begun) = base.site.post(&at("/features"), feature).await;
+    assert_eq!((status, &begun["status"]), (200, &json!("PENDING")), "{begun}");
+    assert_eq!(base.site.call("DELETE", &at("/features?feature=force-ssl"), Value::Null).await.0, 200);
+
+    let user = json!({"database_id": base.id, "name": "lectureseule", "read_only": true});
+    assert_eq!(base.site.post(&at("/users"), json!({"database_user": user})).await.0, 201);
+    let listed = base.site.get(&at("/users")).await.1["database-users"].clone();
+    assert!(listed.as_array().unwrap().iter().any(|one| one["name"] == "lectureseule"), "{listed}");
+    let (status, reset) = base.site.post(&at("/users/lectureseule/reset_password"), json!({})).await;
+    assert_eq!((status, reset["database_user"]["password"].is_string()), (200, true), "{reset}");
+    assert_eq!(base.site.call("DELETE", &at("/users/lectureseule"), Value::Null).await.0, 204);
+
+    assert_eq!(base.site.get(&at("/maintenance?page=1")).await.1["maintenance"], json!([]));
+    let time = json!({"restore_time": "2026-01-01T00:00:00Z"});
+    assert_eq!(base.site.post(&at("/pitr/restore"), time).await.0, 400);
+    let (_, token) = base.site.paas.seed_user("etranger", "etranger@exemple.test");
+    let stranger = base.site.exchange(&token).await;
+    let url = format!("{}{}", base.site.paas.urls().api, at(""));
+    assert_eq!(read(base.site.ask(&stranger, Method::GET, &url, None).await).await.0, 404);
 }
 
 #[tokio::test]
