@@ -201,7 +201,8 @@ impl Repository {
         // Asked for, it also tells how far the upload is where nobody watches a terminal.
         let push = push.args(["push", "--porcelain", "--progress", "--no-follow-tags"]);
         let push = push.args(["--recurse-submodules=no", "--"]);
-        let finished = push.args([remote, &format!("{commit}:{DEPLOYED}")]).run(on_line).await;
+        // `+` because a person may go back to an earlier release, or have rewritten the branch: the vendor takes that.
+        let finished = push.args([remote, &format!("+{commit}:{DEPLOYED}")]).run(on_line).await;
         let finished = finished.map_err(|source| GitError::Process { doing: PUSHING, source })?;
         verdict(&String::from_utf8_lossy(&finished.output), finished.status.success(), &finished.complaint)
     }

@@ -99,6 +99,25 @@ async fn exactly_one_commit_reaches_master_and_no_tag() {
 }
 
 #[tokio::test]
+async fn an_earlier_release_is_deployed_over_a_newer_one() {
+    let (folder, source, first) = upstream().await;
+    let at = folder.path().to_str().unwrap().to_owned();
+    run(&["-C", &at, "commit", "--quiet", "--allow-empty", "-m", "second"]).await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let newer = repository.fetch(&source, "main").await.unwrap();
+    let older = repository.fetch(&source, &first).await.unwrap();
+    let remote = cache.path().join("app.git");
+    let at = remote.to_str().unwrap();
+    run(&["init", "--quiet", "--bare", at]).await;
+    for commit in [&newer, &older] {
+        assert_eq!(repository.push(commit, at, None, |_| ()).await.unwrap(), Pushed::Moved);
+        let deployed = run(&["--git-dir", at, "rev-parse", DEPLOYED]).await;
+        assert_eq!(deployed, commit.as_str());
+    }
+}
+
+#[tokio::test]
 async fn a_refusing_hook_is_a_refusal_with_its_lines_told() {
     use std::os::unix::fs::PermissionsExt as _;
     let (_folder, source, _) = upstream().await;
