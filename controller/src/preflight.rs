@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod buckets;
+mod caa;
 mod certificates;
 mod extensions;
 mod finding;

@@ -117,6 +117,15 @@ impl ArchiveError {
         }
     }
 
+    /// A store refuses whatever it is asked for, and not this one thing.
+    pub fn is_of_all(&self) -> bool {
+        match self {
+            Self::Outside { source, .. } | Self::Inside { source, .. } => source.is_of_all(),
+            Self::Object { source, .. } => source.is_of_all(),
+            _ => false,
+        }
+    }
+
     /// A store turned out to list in another order than S3 has: begun again, its lists are sorted.
     pub fn is_disordered(&self) -> bool {
         match self {

@@ -54,6 +54,9 @@ impl Preflight<'_> {
         // What a recovery is predicted to take depends on it.
         let kept = self.tools.store.record_plan_status(self.plan, NAMES_TTL, &ttl.into()).await;
         kept.map_err(|error| failed(&error))?;
+        if let Some(forbidden) = self.certificates_forbidden(names.iter().map(|(_, name)| *name)).await {
+            return Ok(forbidden);
+        }
         Ok(if slow.is_empty() {
             good(format!("{} names can be switched", names.len()))
         } else {

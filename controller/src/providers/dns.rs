@@ -4,6 +4,7 @@
 //! there", "not there yet" and "nobody said anything" stay three things. Each question has a time limit and is asked once by UDP, once
 //! more after half of the time, and by TCP when the answer was cut.
 
+pub mod caa;
 pub mod exchange;
 pub mod outcome;
 
@@ -11,6 +12,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use hickory_proto::rr::{Name, RecordType};
 
+pub use self::caa::CaaAnswer;
 pub use self::outcome::{Address, CnameAnswer, DnsError, Fault};
 use self::outcome::{addresses, cname, serial, servers};
 
@@ -56,6 +58,15 @@ impl NameServer {
         let name = absolute(name)?;
         let message = exchange::ask(self.address, &name, RecordType::CNAME, true, self.limit).await;
         Ok(message.map_or_else(CnameAnswer::Fault, |message| cname(&message, &name, false)))
+    }
+
+    /// The CAA records at `name`: as this *authoritative* server has them, or as it believes as a *resolver*.
+    ///
+    /// Source: RFC 8659.
+    pub async fn caa(&self, name: &str, authority: bool) -> Result<Result<CaaAnswer, Fault>, DnsError> {
+        let name = absolute(name)?;
+        let message = exchange::ask(self.address, &name, RecordType::CAA, !authority, self.limit).await;
+        Ok(message.and_then(|message| caa::caa(&message, &name, authority)))
     }
 
     /// Serial of the zone at `apex`: servers whose serials differ are still copying.

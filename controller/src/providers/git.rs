@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
 mod error;
+mod locks;
 
 pub use self::error::GitError;
 use self::error::{PUSHING, definite};
@@ -27,6 +28,8 @@ const DEPLOYED: &str = "refs/heads/master";
 pub(crate) const FETCH_LIMIT: Duration = Duration::from_mins(15);
 /// A host that sends nothing for so many seconds hangs.
 const SILENCE: u32 = 60;
+/// A lock is held for moments: one that is so old is that of a git which was killed.
+const STALE: Duration = Duration::from_mins(1);
 /// Time for a push: the platform builds meanwhile, for 30 minutes at most, after a hook of 20 and a queue before it.
 const PUSH_LIMIT: Duration = Duration::from_hours(2);
 
@@ -98,6 +101,14 @@ impl Repository {
 
     /// Fetches `reference` (a branch, a tag, or a full commit id) with its whole history and says which commit it is. Safe to repeat.
     pub async fn fetch(&self, source: &Source, reference: &str) -> Result<Commit, GitError> {
+        match self.fetched(source, reference).await {
+            Err(error @ GitError::Locked { .. }) if !locks::freed(&self.dir, STALE) => Err(error),
+            Err(GitError::Locked { .. }) => self.fetched(source, reference).await,
+            end => end,
+        }
+    }
+
+    async fn fetched(&self, source: &Source, reference: &str) -> Result<Commit, GitError> {
         let doing = "fetch the code";
         let reference = plain_reference(reference)?;
         // Under a name of its own, so that two plans do not overwrite each other's; `+` because branches may be rewritten.
@@ -201,7 +212,8 @@ impl Repository {
         // Asked for, it also tells how far the upload is where nobody watches a terminal.
         let push = push.args(["push", "--porcelain", "--progress", "--no-follow-tags"]);
         let push = push.args(["--recurse-submodules=no", "--"]);
-        let finished = push.args([remote, &format!("{commit}:{DEPLOYED}")]).run(on_line).await;
+        // `+` because a person may go back to an earlier release, or have rewritten the branch: the vendor takes that.
+        let finished = push.args([remote, &format!("+{commit}:{DEPLOYED}")]).run(on_line).await;
         let finished = finished.map_err(|source| GitError::Process { doing: PUSHING, source })?;
         verdict(&String::from_utf8_lossy(&finished.output), finished.status.success(), &finished.complaint)
     }
@@ -297,7 +309,11 @@ fn done(doing: &'static str, finished: Result<Finished, ProcessError>) -> Result
     if finished.status.success() {
         return Ok(finished);
     }
-    Err(GitError::Failed { doing, complaint: finished.complaint })
+    let complaint = finished.complaint;
+    if locks::is_told(&complaint) {
+        return Err(GitError::Locked { complaint });
+    }
+    Err(GitError::Failed { doing, complaint })
 }
 
 /// A branch, tag or commit as it may be named in a refspec.

@@ -50,4 +50,4 @@ impl SshConfig {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::drive::QUIET;
 use super::error::{Result, StepError};
 use super::steps::{self, Ctx};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
-use crate::store::{Severity, StepPhase, StepRow, answered};
+use crate::store::{Severity, StepPhase, StepRow, StoreError, answered};
 
 /// How often signs of life are written down, in wall time.
 const FLUSH: Duration = Duration::from_millis(400);
+
+/// Between two tries to write an end down, in wall time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// No stall is called earlier than this, in wall time, however fast a rehearsed world runs: real programs are behind it.
 const SHORTEST_STALL: Duration = Duration::from_secs(20);
@@ -40,14 +44,37 @@ pub(super) async fn run(ctx: &Ctx, last: impl Fn() -> bool) -> End {
     let result = watched(ctx).await;
     ctx.tools.metrics.step_ended(ctx.step.kind(), outcome(&result), began.elapsed());
     let (end, row) = conclude(ctx, (result, began.elapsed()), last).await;
-    match answered(store.finish_step(&ctx.run.request, ctx.run.epoch, &row)).await {
+    let write = || answered(store.finish_step(&ctx.run.request, ctx.run.epoch, &row));
+    match written(write, &ctx.stop).await {
         Ok(()) => end,
         Err(error) => not_recorded(&error),
     }
 }
 
+/// Writes an end down, again and again while the store does not answer: hours of work would be done once more for want of one line. Ends
+/// when the attempt has to: whoever owns the request then looks again.
+async fn written<Writing>(
+    write: impl Fn() -> Writing,
+    stop: &CancellationToken,
+) -> std::result::Result<(), StoreError>
+where
+    Writing: Future<Output = std::result::Result<(), StoreError>>,
+{
+    loop {
+        match write().await {
+            Err(error) if matches!(error.class(), Class::Transient | Class::Throttled(_)) => {
+                if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                    return Err(error);
+                }
+                tracing::warn!(error = %Chain(&error), "writing the end of a step down once more");
+            }
+            end => return end,
+        }
+    }
+}
+
 /// Without a record nothing was concluded: the next owner, or the next attempt, looks again.
-fn not_recorded(error: &crate::store::StoreError) -> End {
+fn not_recorded(error: &StoreError) -> End {
     tracing::warn!(error = %Chain(error), "a step's record could not be written");
     match error.class() {
         Class::Cancelled => End::Stopped,
@@ -178,7 +205,26 @@ fn row(ctx: &Ctx, phase: StepPhase, message: Option<String>, output: Option<Valu
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_written_down_when_the_store_is_back() {
+        let (tries, stop) = (AtomicUsize::new(0), CancellationToken::new());
+        let away = async |times: usize| {
+            let before = tries.fetch_add(1, Ordering::Relaxed);
+            if before < times { Err(StoreError::Silent) } else { Ok(()) }
+        };
+        written(|| away(3), &stop).await.expect("the store is back");
+        assert_eq!(tries.swap(0, Ordering::Relaxed), 4);
+        let fenced = || async { Err(StoreError::Fenced { request: "bad-day".to_owned() }) };
+        let error = written(fenced, &stop).await.expect_err("it is another's by now");
+        assert_eq!(error.class(), Class::Cancelled);
+        stop.cancel();
+        assert!(written(|| away(9), &stop).await.is_err(), "it has to end");
+        assert_eq!(tries.into_inner(), 1);
+    }
 
     #[test]
     fn one_word_that_credentials_do_not_suffice_is_no_end() {

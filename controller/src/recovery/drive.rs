@@ -91,7 +91,7 @@ where
                     continue;
                 }
                 Verdict::Look(why) => ctx.doing(pace.waiting_for, why),
-                Verdict::Refused(why) => return Err(why),
+                Verdict::Refused(why) => return Err(why.lasting()),
             },
             Next::Wait(why) => ctx.doing(pace.waiting_for, why),
         }
@@ -114,7 +114,7 @@ where
             {
                 tracing::warn!(step = %ctx.step, error = %Chain(&error), "a look was refused: looking again");
             }
-            end => return end,
+            end => return end.map_err(StepError::lasting),
         }
         ctx.pause(pause).await?;
         pause = pace.after(pause);
@@ -215,7 +215,8 @@ impl StepError {
     fn denied(doing: &str, source: &crate::providers::http::ProviderError) -> Self {
         let advice = "set credentials that are valid and suffice (SCALINGO_API_TOKEN, ALWAYSDATA_API_KEY or GITHUB_TOKEN) where the daemon runs, \
                       restart it, and resume the request";
-        Self::Denied { what: format!("{doing}: {}", Chain(source)), advice: advice.to_owned() }
+        let what = format!("{doing}: {}", Chain(source));
+        Self::Denied { what, advice: advice.to_owned(), lasted: false }
     }
 }
 
@@ -223,6 +224,22 @@ impl StepError {
 mod tests {
     use super::*;
     use crate::providers::http::{Effect, ProviderError};
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    #[tokio::test]
+    async fn a_denial_that_a_look_has_waited_out_is_no_single_word_any_more() {
+        let bench = Bench::new(Step::ChooseBackup, vendors(|_, _| Err(403))).await;
+        let tools = &bench.ctx.tools;
+        let observe = || async {
+            let listed = tools.target_platform(&bench.ctx.run)?.keys().await;
+            listed.map_err(StepError::provider("listing the keys"))
+        };
+        assert!(observe().await.expect_err("denied").is_denied(), "it may be somebody's in between");
+        let error = look(&bench.ctx, Pace::PROVIDER, observe).await.expect_err("denied");
+        assert!(matches!(error, StepError::Denied { .. }) && !error.is_denied(), "{error}");
+        bench.end().await;
+    }
 
     const SOON: Duration = Duration::from_secs(20);
 

@@ -41,6 +41,8 @@ pub enum StepError {
         what: String,
         /// What a person can do about it.
         advice: String,
+        /// It was said for a quiet period already.
+        lasted: bool,
     },
     /// Nothing moved for longer than the plan allows.
     #[error("nothing moved for {} s while {doing}", silence.as_secs())]
@@ -94,7 +96,7 @@ impl StepError {
         move |source| {
             if source.is_denied() && !source.is_frozen() && source.class() == Class::Terminal {
                 let what = format!("{doing}: {}", crate::runtime::chain::Chain(&source));
-                return Self::Denied { what, advice: KEY_PAIR.to_owned() };
+                return Self::Denied { what, advice: KEY_PAIR.to_owned(), lasted: false };
             }
             Self::Failed {
                 doing,
@@ -122,7 +124,7 @@ impl StepError {
         move |source| {
             if source.is_denied() {
                 let what = format!("{doing}: {}", crate::runtime::chain::Chain(&source));
-                return Self::Denied { what, advice: KEY_PAIR.to_owned() };
+                return Self::Denied { what, advice: KEY_PAIR.to_owned(), lasted: false };
             }
             Self::failed(doing)(source)
         }
@@ -133,9 +135,35 @@ impl StepError {
         Self::Refused { what: what.into(), advice: advice.into() }
     }
 
-    /// Whether it is about our credentials, and not about the world.
+    /// Whether it is about our credentials, and was said once: it may be somebody's who stands before the vendor.
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied { .. })
+        matches!(self, Self::Denied { lasted: false, .. })
+    }
+
+    /// The same after it was said for a quiet period.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        match self {
+            Self::Denied { what, advice, .. } => Self::Denied { what, advice, lasted: true },
+            other => other,
+        }
+    }
+
+    /// The same as something that may pass: it is tried again, where what would be taken instead is a loss.
+    #[must_use]
+    pub fn may_pass(self) -> Self {
+        match self {
+            Self::Failed { doing, class: Class::Terminal, in_doubt, source } => {
+                Self::Failed { doing, class: Class::Transient, in_doubt, source }
+            }
+            Self::Refused { what, advice } | Self::Denied { what, advice, .. } => Self::Failed {
+                doing: what,
+                class: Class::Transient,
+                in_doubt: false,
+                source: format!("what to do: {advice}").into(),
+            },
+            other => other,
+        }
     }
 
     /// Whether a mutating call may have taken effect although nobody told us.

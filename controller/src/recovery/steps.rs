@@ -21,6 +21,8 @@ use crate::store::{Epoch, Intent, LedgerRow, LedgerState, Severity, SpanKind};
 
 mod addon;
 mod app;
+#[cfg(test)]
+pub(super) mod bench;
 mod bucket;
 mod certificate;
 mod check_database;
@@ -47,6 +49,10 @@ mod restore;
 mod ssh_key;
 mod teardown;
 mod variables;
+
+/// What loses data where it is passed over is passed over once it has been failing for so long, and so often.
+const LONG: Duration = Duration::from_mins(10);
+const OFTEN: u32 = 3;
 
 /// One request that is being run: what does not change while it runs.
 #[derive(Debug)]
@@ -157,6 +163,12 @@ impl Ctx {
         Ok(store
             .record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message)
             .await?)
+    }
+
+    /// Counts one more failure of `what`, and tells whether it is time to do without it, although that loses data.
+    pub fn keeps_failing(&self, what: &str) -> bool {
+        let failing = self.patience.failed(what);
+        failing.times >= OFTEN && failing.lasted >= self.tools.clock.scaled(LONG)
     }
 
     /// Makes the request's private folder.

@@ -63,9 +63,9 @@ impl Report {
     }
 }
 
-/// What a server says whose disk, memory, locks or connections give out: parts of its messages.
+/// What a server says whose disk, memory, locks or connections give out, or that takes no writes just now: parts of its messages.
 ///
-/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c` and `postgres.c` of PostgreSQL 12 to 18.
+/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c` and `utility.c` of PostgreSQL 12 to 18.
 const TROUBLE: &[&str] = &[
     "deadlock detected",
     "out of memory",
@@ -80,6 +80,10 @@ const TROUBLE: &[&str] = &[
     "terminating connection",
     "server closed the connection",
     "canceling statement due to",
+    // A server that has just taken over, or is about to hand over.
+    "in a read-only transaction",
+    "during recovery",
+    "the database system is ",
 ];
 
 impl Report {
@@ -304,6 +308,9 @@ pg_restore: warning: errors ignored on restore: 3
         assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
         assert!(trouble("deadlock detected"));
         assert!(trouble("out of memory"));
+        assert!(trouble("cannot execute CREATE TABLE in a read-only transaction"));
+        assert!(trouble("cannot execute COPY FROM during recovery"));
+        assert!(trouble("the database system is in recovery mode"));
         assert!(!trouble("could not create unique index \"a_x\""));
         assert!(!trouble("relation \"a\" does not exist"));
     }

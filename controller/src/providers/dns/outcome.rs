@@ -117,12 +117,12 @@ impl Address {
 }
 
 /// Lower case, without the final dot: as names are written and compared elsewhere.
-fn plain(name: &Name) -> String {
+pub(super) fn plain(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// `Ok(true)` if the name exists.
-fn exists(message: &Message) -> Result<bool, Fault> {
+pub(super) fn exists(message: &Message) -> Result<bool, Fault> {
     match message.metadata.response_code {
         ResponseCode::NoError => Ok(true),
         ResponseCode::NXDomain => Ok(false),

@@ -23,6 +23,12 @@ pub enum GitError {
         /// Its own last words.
         complaint: String,
     },
+    /// Our own copy is locked: another git is at it, or one was killed at it.
+    #[error("our copy of the code is locked ({complaint})")]
+    Locked {
+        /// Its own last words.
+        complaint: String,
+    },
     /// The host has the repository, and not what was asked for.
     #[error("the code's host has no {reference} ({complaint})")]
     NoSuchRef {
@@ -110,7 +116,9 @@ impl Classified for GitError {
             | Self::Argument { .. }
             | Self::Shallow
             | Self::Refused { .. } => Class::Terminal,
-            Self::Process { .. } | Self::Failed { .. } | Self::InDoubt { .. } => Class::Transient,
+            Self::Process { .. } | Self::Failed { .. } | Self::Locked { .. } | Self::InDoubt { .. } => {
+                Class::Transient
+            }
         }
     }
 }

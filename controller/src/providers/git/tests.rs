@@ -50,6 +50,27 @@ async fn a_branch_a_tag_and_a_commit_mean_the_same() {
 }
 
 #[tokio::test]
+async fn a_lock_that_a_killed_git_left_is_removed_and_a_fresh_one_is_not() {
+    let (folder, source, commit) = upstream().await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    repository.fetch(&source, "main").await.unwrap();
+    let at = folder.path().to_str().unwrap().to_owned();
+    run(&["-C", &at, "commit", "--quiet", "--allow-empty", "-m", "second"]).await;
+    let kept = std::fs::read_dir(repository.dir.join("refs/reprise")).unwrap().next().unwrap().unwrap();
+    let lock = kept.path().with_extension("lock");
+    std::fs::write(&lock, "").unwrap();
+    let error = repository.fetch(&source, "main").await.unwrap_err();
+    assert!(matches!(&error, GitError::Locked { .. }), "{error}");
+    assert_eq!((error.class(), error.is_of_the_host()), (Class::Transient, false), "older code is no help");
+    let hour_ago = std::fs::File::options().write(true).open(&lock).unwrap();
+    let before = hour_ago.metadata().unwrap().modified().unwrap() - Duration::from_hours(1);
+    hour_ago.set_modified(before).unwrap();
+    assert_ne!(repository.fetch(&source, "main").await.unwrap().as_str(), commit);
+    assert!(!lock.exists());
+}
+
+#[tokio::test]
 async fn a_file_is_read_and_a_link_is_not_followed() {
     let (_folder, source, _) = upstream().await;
     let cache = tempfile::tempdir().unwrap();
@@ -96,6 +117,25 @@ async fn exactly_one_commit_reaches_master_and_no_tag() {
         run(&["--git-dir", at, "for-each-ref", "--format=%(refname) %(objectname)"]).await,
         format!("{DEPLOYED} {commit}")
     );
+}
+
+#[tokio::test]
+async fn an_earlier_release_is_deployed_over_a_newer_one() {
+    let (folder, source, first) = upstream().await;
+    let at = folder.path().to_str().unwrap().to_owned();
+    run(&["-C", &at, "commit", "--quiet", "--allow-empty", "-m", "second"]).await;
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::open(&cache.path().join("code.git")).await.unwrap();
+    let newer = repository.fetch(&source, "main").await.unwrap();
+    let older = repository.fetch(&source, &first).await.unwrap();
+    let remote = cache.path().join("app.git");
+    let at = remote.to_str().unwrap();
+    run(&["init", "--quiet", "--bare", at]).await;
+    for commit in [&newer, &older] {
+        assert_eq!(repository.push(commit, at, None, |_| ()).await.unwrap(), Pushed::Moved);
+        let deployed = run(&["--git-dir", at, "rev-parse", DEPLOYED]).await;
+        assert_eq!(deployed, commit.as_str());
+    }
 }
 
 #[tokio::test]

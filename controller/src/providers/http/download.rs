@@ -145,7 +145,9 @@ async fn failed(call: &'static str, mut response: Response) -> ProviderError {
     let status = response.status();
     let beginning = response.chunk().await.ok().flatten().unwrap_or_default();
     let body = Box::new(ErrorBody::read(&beginning));
-    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+    // What is refused is the address. That nothing is there, and that it is busy, are other things.
+    let of_the_link = !matches!(status.as_u16(), 404 | 408 | 409 | 429);
+    if status.is_client_error() && of_the_link {
         return ProviderError::Link { call, status, body };
     }
     ProviderError::Status { call, status, effect: Effect::Repeatable, body, retry_after: None }
@@ -178,7 +180,19 @@ mod tests {
         let http = Http::new("test", &base, fast(), HttpShared::default()).unwrap();
         let error = open(&http, &base).await.unwrap_err();
         assert_eq!(error.class(), Class::Transient);
-        assert!(!error.is_denied() && error.to_string().contains("has expired"), "{error}");
+        assert!(!error.is_denied() && error.to_string().contains("Request has expired"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_a_store_refuses_is_the_address_and_what_is_not_there_is_another_thing() {
+        for (status, of_the_link) in [(400, true), (405, true), (410, true), (404, false), (503, false)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let answer = any(move || async move { status });
+            let (base, _server) = serve(Router::new().fallback(answer)).await;
+            let http = Http::new("test", &base, fast(), HttpShared::default()).unwrap();
+            let error = open(&http, &base).await.unwrap_err();
+            assert_eq!(matches!(error, ProviderError::Link { .. }), of_the_link, "{error}");
+        }
     }
 
     #[tokio::test]

@@ -66,7 +66,7 @@ pub enum ProviderError {
         retry_after: Option<Duration>,
     },
     /// A signed address is refused. No credential of ours was sent there: a fresh one may do.
-    #[error("the link of {call} was refused, {} ({}): it has expired", status.as_u16(), body.message)]
+    #[error("the link of {call} was refused, {} ({}): it may have expired", status.as_u16(), body.message)]
     Link {
         /// Which call.
         call: &'static str,

@@ -126,13 +126,19 @@ impl Classified for SshError {
                 }
                 _ => Class::Transient,
             },
+            // A disk that is full has room again; a file that is not there, or not for us, stays so.
+            Self::File { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidData => {
+                    Class::Terminal
+                }
+                _ => Class::Transient,
+            },
             Self::Address { .. }
             | Self::Fingerprint { .. }
             | Self::Key { .. }
             | Self::KeyLocked { .. }
             | Self::HostKey { .. }
             | Self::Refused { .. }
-            | Self::File { .. }
             | Self::Folder { .. }
             | Self::Repository { .. } => Class::Terminal,
         }

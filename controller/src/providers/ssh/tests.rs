@@ -1,6 +1,12 @@
 //! Against a real SSH server in the same process.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use russh::{
     Channel,
@@ -18,14 +24,36 @@ use crate::runtime::class::{Class, Classified as _};
 
 /// Accepts one key, and echoes on every channel to port 5432; other ports are forbidden.
 struct Echo {
-    accepted: String,
+    accepted: Accepted,
+}
+
+/// Which key is let in.
+#[derive(Clone)]
+enum Accepted {
+    /// The one with this fingerprint.
+    One(String),
+    /// Any, after so many refusals: the door learns late of what was registered.
+    AnyAfter(Arc<AtomicUsize>),
+}
+
+impl Accepted {
+    fn lets_in(&self, fingerprint: &str) -> bool {
+        match self {
+            Self::One(accepted) => accepted == fingerprint,
+            Self::AnyAfter(refusals) => {
+                let less = |left: usize| left.checked_sub(1);
+                refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err()
+            }
+        }
+    }
 }
 
 impl server::Handler for Echo {
     type Error = russh::Error;
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
-        let known = user == "git" && key.public_key.fingerprint(HashAlg::Sha256).to_string() == self.accepted;
+        let fingerprint = key.public_key.fingerprint(HashAlg::Sha256).to_string();
+        let known = user == "git" && self.accepted.lets_in(&fingerprint);
         Ok(if known { Auth::Accept } else { Auth::reject() })
     }
 
@@ -80,6 +108,15 @@ impl server::Handler for Echo {
 
 /// A server with its own host key; sessions end with the returned set. Each connection is a task of it.
 async fn serve(accepted: &ClientKey) -> (SocketAddr, String, JoinSet<()>) {
+    serve_to(Accepted::One(accepted.fingerprint())).await
+}
+
+/// The same to whoever comes after so many were refused.
+pub(crate) async fn serve_after(refusals: usize) -> (SocketAddr, String, JoinSet<()>) {
+    serve_to(Accepted::AnyAfter(Arc::new(AtomicUsize::new(refusals)))).await
+}
+
+async fn serve_to(accepted: Accepted) -> (SocketAddr, String, JoinSet<()>) {
     let host_key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
     let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
     let config = Arc::new(server::Config {
@@ -89,7 +126,6 @@ async fn serve(accepted: &ClientKey) -> (SocketAddr, String, JoinSet<()>) {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let accepted = accepted.fingerprint();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         // Dropping a session's future does not end it; closing its socket does, so each is copied through a pair we own.
@@ -282,6 +318,18 @@ async fn the_systems_ssh_keeps_to_the_pin() {
     let bad = by_system_ssh(&identity).await;
     assert!(!bad.status.success() && bad.stdout.is_empty(), "{bad:?}");
     assert!(String::from_utf8_lossy(&bad.stderr).contains("Host key verification failed"), "{bad:?}");
+}
+
+#[test]
+fn a_disk_that_is_full_has_room_again_and_a_key_that_is_not_there_stays_away() {
+    let class = |kind: std::io::ErrorKind| {
+        SshError::File { doing: "write", path: "known_hosts".into(), source: kind.into() }.class()
+    };
+    use std::io::ErrorKind::{NotFound, PermissionDenied, StorageFull};
+    assert_eq!(
+        [StorageFull, NotFound, PermissionDenied].map(class),
+        [Class::Transient, Class::Terminal, Class::Terminal]
+    );
 }
 
 #[test]

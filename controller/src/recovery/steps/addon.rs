@@ -4,7 +4,7 @@ use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::Scalingo;
 use crate::providers::scalingo::addons::{Addon, AddonStatus};
 use crate::providers::scalingo::variables::Aliases;
-use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::MadeAddon;
 
 /// An addon as the plan wants it.
@@ -48,7 +48,7 @@ pub(super) async fn redis(ctx: &Ctx, app: &str) -> Result<MadeAddon> {
 
 async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let plan_id = plan_id(&platform, wanted).await?;
+    let plan_id = look(ctx, Pace::PROVIDER, || plan_id(&platform, wanted)).await?;
     let detail = serde_json::json!({ "plan": wanted.plan });
     let intent = ctx.intend("addon", wanted.provider, Some(wanted.app), detail).await?;
     let observe = || observe(&platform, wanted);

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::apps::{App, NewApp, Owner, name_is_taken};
 use crate::providers::scalingo::variables::Aliases;
-use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::{Made, MadeApp};
 use crate::recovery::step::Step;
 use crate::store::LedgerRow;
@@ -37,7 +37,7 @@ enum Action {
 pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let project: Made = ctx.outputs.get(&Step::Project)?;
-    let stack = stack_id(ctx).await?;
+    let stack = look(ctx, Pace::PROVIDER, || stack_id(ctx)).await?;
     let intent = ctx.intend("app", name, None, serde_json::json!({})).await?;
     let mark = SecretString::from(marker(ctx, &intent));
     let me = ctx.tools.account(&ctx.run).await?;

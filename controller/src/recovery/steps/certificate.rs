@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use super::{Ctx, Result, StepError};
 use crate::providers::probe::CertificateSummary;
 use crate::providers::scalingo::domains::CertificateStatus;
@@ -18,19 +20,26 @@ struct Seen {
     told: Option<CertificateStatus>,
     /// At each address of the app.
     shown: Vec<CertificateSummary>,
+    /// Resolvers may still remember where the name led before.
+    remembered: bool,
 }
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let switched: SwitchedName = ctx.outputs.get(&Step::Cname(site.clone()))?;
     // The platform asks resolvers, too, and is told the old answer for its whole time to live.
-    ctx.expect_silence("ttl", Duration::from_secs(switched.old_ttl_seconds));
+    let old_ttl = Duration::from_secs(switched.old_ttl_seconds);
+    ctx.expect_silence("ttl", old_ttl);
+    let forgotten = forgotten_at(ctx, site, ctx.tools.clock.scaled(old_ttl)).await?;
     let pace = Pace { waiting_for: SpanKind::Provider, ..Pace::PROVIDER };
     let decide = |seen: &Seen| decide(&site.domain, seen);
     drive(
         ctx,
         pace,
         false,
-        || observe(ctx, site, &switched.target),
+        || async {
+            let (told, shown) = observe(ctx, site, &switched.target).await?;
+            Ok(Seen { told, shown, remembered: ctx.tools.clock.now() < forgotten })
+        },
         decide,
         |(): ()| std::future::ready(Ok(())),
     )
@@ -38,7 +47,11 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
 }
 
 /// `target`: the app's default host.
-async fn observe(ctx: &Ctx, site: &Site, target: &str) -> Result<Seen> {
+async fn observe(
+    ctx: &Ctx,
+    site: &Site,
+    target: &str,
+) -> Result<(Option<CertificateStatus>, Vec<CertificateSummary>)> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let listed = platform.domains(&site.app).await;
     let domains = listed.map_err(StepError::provider(format!("listing the domains of {}", site.app)))?;
@@ -53,7 +66,15 @@ async fn observe(ctx: &Ctx, site: &Site, target: &str) -> Result<Seen> {
     } else {
         Vec::new()
     };
-    Ok(Seen { told, shown })
+    Ok((told, shown))
+}
+
+/// When no resolver remembers any more where the name led before: its record was changed after the intent to.
+async fn forgotten_at(ctx: &Ctx, site: &Site, old_ttl: Duration) -> Result<DateTime<Utc>> {
+    let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
+    let switch = ledger.iter().rfind(|row| row.kind == "dns-record" && row.name == site.domain);
+    let switched = switch.map_or_else(|| ctx.tools.clock.now(), |row| row.intended_at);
+    Ok(TimeDelta::from_std(old_ttl).ok().and_then(|ttl| switched.checked_add_signed(ttl)).unwrap_or(switched))
 }
 
 fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
@@ -61,6 +82,10 @@ fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
         (_, [shown, ..]) if seen.shown.iter().all(|one| one.names_exactly(domain)) => {
             Ok(Next::Done(Made { id: shown.serial.clone() }))
         }
+        // The authority may have been led to the old host: the platform asks it again.
+        (Some(CertificateStatus::Error), _) if seen.remembered => Ok(Next::Wait(format!(
+            "the platform could not get a certificate for {domain}, and resolvers may still remember where it led before"
+        ))),
         (Some(CertificateStatus::Error), _) => Err(StepError::refused(
             format!("the platform could not get a certificate for {domain}"),
             "look at the domain in the platform's dashboard (CAA records? the authority's weekly quota?), then resume the request",
@@ -70,5 +95,20 @@ fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
         }
         (Some(told), _) => Ok(Next::Wait(format!("the certificate for {domain} is {told}"))),
         (None, _) => Ok(Next::Wait(format!("the platform says nothing of a certificate for {domain}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_while_the_old_answer_may_be_remembered_is_no_end() {
+        let refused = |remembered| {
+            let seen = Seen { told: Some(CertificateStatus::Error), shown: Vec::new(), remembered };
+            decide("siap.apilos.test", &seen)
+        };
+        assert!(matches!(refused(true), Ok(Next::Wait(_))));
+        assert!(refused(false).is_err());
     }
 }

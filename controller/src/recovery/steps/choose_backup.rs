@@ -7,8 +7,6 @@
 mod offer;
 mod rank;
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 
 use super::dump::{self, Fetched, Origin, Unfit};
@@ -23,15 +21,12 @@ use crate::store::{Rung, Severity, Verdict};
 use offer::{Offered, offered};
 use rank::{Candidate, rank};
 
-/// An older backup is a loss: it is taken in place of one whose download keeps failing, which it does for so long and so often.
-const LONG: Duration = Duration::from_mins(10);
-const OFTEN: u32 = 3;
-
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
     let offered = offered(ctx).await?;
     let known = ctx.tools.store.verdicts(&ctx.run.plan_name).await?;
     let candidates = rank(offered.backups.clone(), &known, ctx.tools.clock.now());
     let mut lost: Vec<RefusedBackup> = candidates.iter().filter_map(Candidate::lost).collect();
+    lost.extend(offered.lost.clone());
     let mut trouble = None;
     for candidate in &candidates {
         let (origin, fetched) = fetch(ctx, &offered, candidate).await?;
@@ -48,7 +43,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
         let told = match unfit {
             Unfit::Refused(refusal) => refuse(ctx, candidate, &refusal).await?,
             Unfit::Gone => gone(ctx, candidate).await?,
-            Unfit::Line(error) if keeps_failing(ctx, candidate) => {
+            // An older backup is a loss: it is taken in place of one whose download keeps failing.
+            Unfit::Line(error) if ctx.keeps_failing(&key(candidate)) => {
                 let told = unreachable(ctx, candidate, &error).await?;
                 trouble = trouble.or(Some(error));
                 told
@@ -89,12 +85,6 @@ fn key(candidate: &Candidate) -> String {
     format!("backup/{}", candidate.backup.id)
 }
 
-/// Counts one more failure of its download.
-fn keeps_failing(ctx: &Ctx, candidate: &Candidate) -> bool {
-    let failing = ctx.patience.failed(&key(candidate));
-    failing.times >= OFTEN && failing.lasted >= ctx.tools.clock.scaled(LONG)
-}
-
 fn taken_at(backup: &Backup) -> DateTime<Utc> {
     backup.created_at.unwrap_or_default()
 }
@@ -124,7 +114,9 @@ async fn chosen(
     };
     ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?;
     let name = candidate.name().to_owned();
-    lost.retain(|one| one.backup != name && one.taken_at > Some(taken_at(backup)));
+    // What has no date stands for all that could not be listed.
+    let newer = |one: &RefusedBackup| one.taken_at.is_none_or(|at| at > taken_at(backup));
+    lost.retain(|one| one.backup != name && newer(one));
     tell_remembered(ctx, &lost).await?;
     let whole = format!("{name} is whole: {} tables, {} rows", dump.counts.tables.len(), dump.counts.rows());
     ctx.event(Severity::Normal, "BackupChosen", &format!("{whole}{}", candidate.proof())).await?;

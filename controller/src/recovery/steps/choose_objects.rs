@@ -10,6 +10,7 @@ use reprise_crds::plan::ObjectSource;
 use tokio::sync::watch;
 
 use super::{Ctx, Result, StepError};
+use crate::recovery::drive::QUIET;
 use crate::recovery::outputs::{ChosenObjects, RefusedBackup};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
@@ -51,12 +52,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<ChosenObjects> {
             Err(error) if error.class() == Class::Cancelled || is_of_this_machine(&error) => {
                 return Err(error);
             }
-            // A line that breaks once is no reason to take what is worse.
-            Err(error)
-                if error.class() != Class::Terminal && ctx.patience.failed(&key(index)).times < OFTEN =>
-            {
-                return Err(error);
-            }
+            // A line that breaks once, or one word of whoever stands before it, is no reason to take what is worse.
+            Err(error) if !is_passed_over(ctx, index, &error) => return Err(error.may_pass()),
             Err(error) => {
                 refused.push(unreachable(ctx, source, &error).await?);
                 trouble = trouble.or(Some(error).filter(|error| error.class() != Class::Terminal));
@@ -116,6 +113,13 @@ fn key(index: usize) -> String {
     format!("objects/{index}")
 }
 
+/// Counts one more failure of a source, and tells whether it is time to do without it. A refusal has to last for a quiet period.
+fn is_passed_over(ctx: &Ctx, index: usize, error: &StepError) -> bool {
+    let failing = ctx.patience.failed(&key(index));
+    let refused = error.class() == Class::Terminal;
+    failing.times >= OFTEN && (!refused || failing.lasted >= ctx.tools.clock.scaled(QUIET))
+}
+
 /// Whether our own disk is the trouble, which every source would meet.
 fn is_of_this_machine(error: &StepError) -> bool {
     let disk = |error: &std::io::Error| {
@@ -160,6 +164,22 @@ async fn judged(ctx: &Ctx, verdict: Verdict) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    #[tokio::test]
+    async fn a_source_is_passed_over_for_a_refusal_that_lasts_and_not_for_one_word() {
+        let bench = Bench::new(Step::ChooseObjects, vendors(|_, _| Err(404))).await;
+        let ctx = &bench.ctx;
+        let refused = || StepError::refused("the archive says no", "look");
+        assert!(!is_passed_over(ctx, 0, &refused()) && !is_passed_over(ctx, 0, &refused()));
+        let (doing, source) = ("listing".to_owned(), "the line broke".into());
+        let broken = StepError::Failed { doing, class: Class::Transient, in_doubt: false, source };
+        assert!(!is_passed_over(ctx, 1, &broken) && is_passed_over(ctx, 1, &broken), "the second time");
+        ctx.pause(QUIET).await.expect("nobody stops it");
+        assert!(is_passed_over(ctx, 0, &refused()));
+        bench.end().await;
+    }
 
     #[test]
     fn a_full_disk_is_told_from_a_line_that_breaks() {

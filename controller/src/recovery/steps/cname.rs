@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Ctx, Result, StepError};
 use crate::providers::alwaysdata::{Alwaysdata, NewRecord, Record, RecordChange};
-use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::{MadeApp, SwitchedName};
 use crate::recovery::step::{Site, Step};
 use crate::store::{LedgerRow, Severity};
@@ -27,6 +27,8 @@ struct Rules<'a> {
     existing: ExistingRecord,
     /// Where the name of the app that is replaced points.
     expected: Option<String>,
+    /// What the annotations of this request's records begin with.
+    mark: String,
 }
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
@@ -39,7 +41,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
         .map(|label| label.trim_end_matches('.'))
         .unwrap_or_default()
         .to_owned();
-    let domain = zone_id(&provider, zone).await?;
+    let domain = zone_id(ctx, &provider, zone).await?;
     let rules = rules(ctx, site, &made.default_host);
     let observe = || async {
         let listed = provider.records(domain, &label).await;
@@ -49,7 +51,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
         let action = action;
         let old = if let Action::Change(old) = &action { Some(old) } else { None };
         let row = remember(ctx, site, old).await?;
-        let mark = format!("reprise {}/{}", ctx.run.request, row.nonce.simple());
+        let mark = format!("{}{}", rules.mark, row.nonce.simple());
         match action {
             Action::Create => {
                 let new = NewRecord {
@@ -64,11 +66,13 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
                 made.map(drop).map_err(StepError::provider(format!("creating the CNAME of {}", site.domain)))
             }
             Action::Change(old) => {
-                let told = format!(
-                    "{} pointed to {} and is switched to {}; the old value is kept",
-                    site.domain, old.value, rules.target
-                );
-                ctx.event(Severity::Normal, "NameSwitched", &told).await?;
+                if !same(&old.value, rules.target) {
+                    let told = format!(
+                        "{} pointed to {} and is switched to {}; the old value is kept",
+                        site.domain, old.value, rules.target
+                    );
+                    ctx.event(Severity::Normal, "NameSwitched", &told).await?;
+                }
                 let change =
                     RecordChange { value: Some(rules.target), ttl: Some(rules.ttl), annotation: Some(&mark) };
                 let made = provider.change_record(old.id, &change).await;
@@ -99,6 +103,7 @@ fn rules<'a>(ctx: &'a Ctx, site: &'a Site, target: &'a str) -> Rules<'a> {
         ttl: ctx.run.plan.dns.ttl,
         existing: ctx.run.plan.dns.existing,
         expected,
+        mark: format!("reprise {}/", ctx.run.request),
     }
 }
 
@@ -126,11 +131,9 @@ fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
     }
     let aliases: Vec<&Record> =
         seen.iter().filter(user_made).filter(|record| record.kind == "CNAME").collect();
-    let same =
-        |one: &str, other: &str| one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'));
     match aliases.as_slice() {
         [] => Ok(Next::Act(Action::Create)),
-        [one] if same(&one.value, rules.target) && one.ttl.is_none_or(|ttl| ttl == rules.ttl) => {
+        [one] if same(&one.value, rules.target) && (is_ours(rules, one) || has_ttl(rules, one)) => {
             Ok(Next::Done((*one).clone()))
         }
         [one] if same(&one.value, rules.target) => Ok(Next::Act(Action::Change((*one).clone()))),
@@ -154,6 +157,19 @@ fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
     }
 }
 
+fn same(one: &str, other: &str) -> bool {
+    one.trim_end_matches('.').eq_ignore_ascii_case(other.trim_end_matches('.'))
+}
+
+/// Whether this request has put the record. Its time to live was put with it: where it is another one, the provider has its own idea of it.
+fn is_ours(rules: &Rules<'_>, record: &Record) -> bool {
+    record.annotation.as_deref().is_some_and(|annotation| annotation.starts_with(&rules.mark))
+}
+
+fn has_ttl(rules: &Rules<'_>, record: &Record) -> bool {
+    record.ttl.is_none_or(|ttl| ttl == rules.ttl)
+}
+
 /// Why a recovery would not switch the name of `app` as its records are now. Its own target is not known before the app is made: what
 /// bears the app's name in the region is taken for it.
 pub(crate) fn obstacle(
@@ -170,7 +186,7 @@ pub(crate) fn obstacle(
     };
     let target = of(&app.name).unwrap_or_default();
     let expected = app.replaces.as_deref().and_then(of).map(str::to_owned);
-    decide(&Rules { domain, target, ttl: 0, existing, expected }, seen).err()
+    decide(&Rules { domain, target, ttl: 0, existing, expected, mark: "reprise ".to_owned() }, seen).err()
 }
 
 /// For how many seconds resolvers may remember what a name was before a recovery switches it.
@@ -184,20 +200,24 @@ fn clashes(kind: &str) -> bool {
     !matches!(kind, "SOA" | "NS")
 }
 
-pub(super) async fn zone_id(provider: &Alwaysdata, zone: &str) -> Result<u64> {
-    let found =
-        provider.domain(zone).await.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
-    found.map(|domain| domain.id).ok_or_else(|| {
-        StepError::refused(
-            format!("the DNS provider's account does not hold the zone {zone}"),
-            "correct dns.zone in the plan or ALWAYSDATA_ACCOUNT where the daemon runs, then resume the request",
-        )
-    })
+pub(super) async fn zone_id(ctx: &Ctx, provider: &Alwaysdata, zone: &str) -> Result<u64> {
+    let observe = || async {
+        let found = provider.domain(zone).await;
+        let found = found.map_err(StepError::provider(format!("looking for the zone {zone}")))?;
+        found.map(|domain| domain.id).ok_or_else(|| {
+            StepError::refused(
+                format!("the DNS provider's account does not hold the zone {zone}"),
+                "correct dns.zone in the plan or ALWAYSDATA_ACCOUNT where the daemon runs, then resume the request",
+            )
+        })
+    };
+    look(ctx, Pace::DNS, observe).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
 
     fn rules(existing: ExistingRecord) -> Rules<'static> {
         Rules {
@@ -206,6 +226,7 @@ mod tests {
             ttl: 300,
             existing,
             expected: Some("apilos-siap.osc-fr1.scalingo.test".to_owned()),
+            mark: "reprise bad-day/".to_owned(),
         }
     }
 
@@ -262,6 +283,42 @@ mod tests {
     fn a_name_is_remembered_for_its_own_time_and_one_that_is_not_there_for_an_hour() {
         let old = Record { ttl: Some(86_400), ..record("CNAME", "apilos-siap.osc-fr1.scalingo.test") };
         assert_eq!((remembered(&[old]), remembered(&[])), (86_400, 3_600));
+    }
+
+    #[test]
+    fn a_provider_that_has_its_own_idea_of_a_ttl_is_asked_once() {
+        let target = "apilos-siap-pra.osc-fr1.scalingo.test";
+        let clamped = |annotation: Option<&str>| Record {
+            ttl: Some(60),
+            annotation: annotation.map(str::to_owned),
+            ..record("CNAME", target)
+        };
+        let rules = rules(ExistingRecord::Refuse);
+        let next = |annotation| decide(&rules, &[clamped(annotation)]);
+        assert!(
+            matches!(next(Some("reprise bad-day/0f")), Ok(Next::Done(_))),
+            "it was put so by this request"
+        );
+        for stranger in [None, Some(""), Some("reprise bad-day-2/0f"), Some("by hand")] {
+            assert!(matches!(next(stranger), Ok(Next::Act(Action::Change(_)))), "{stranger:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_zone_that_is_not_listed_for_a_moment_is_looked_for_again() {
+        let provider = vendors(|_, before| match before {
+            0 => Ok(json!([])),
+            1 => Err(302),
+            2 => Err(404),
+            3 => Ok(json!({})),
+            _ => Ok(json!([{ "id": 7, "name": "apilos.test" }])),
+        });
+        let bench = Bench::new(Step::TearDown, provider).await;
+        let dns = bench.ctx.tools.alwaysdata().expect("it is configured");
+        assert_eq!(zone_id(&bench.ctx, &dns, "apilos.test").await.expect("it is there"), 7);
+        let refused = zone_id(&bench.ctx, &dns, "other.test").await.expect_err("it is not").to_string();
+        assert!(refused.contains("does not hold the zone other.test"), "{refused}");
+        bench.end().await;
     }
 
     #[test]

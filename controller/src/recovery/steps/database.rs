@@ -13,6 +13,7 @@ use super::variables::database_dsn;
 use super::{Ctx, Result, StepError, ssh_key};
 use crate::backup::restore::Target;
 use crate::providers::ssh::Tunnel;
+use crate::recovery::drive::{Pace, look};
 use crate::runtime::class::Class;
 use crate::store::SpanKind;
 use secrecy::ExposeSecret as _;
@@ -38,8 +39,12 @@ impl Database {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(socket_folder(&ctx.run.dir))
             .map_err(StepError::io("making a folder for the tunnel"))?;
-        let opened = Tunnel::open(config, &dsn.host, dsn.port, dir.path()).await;
-        let tunnel = opened.map_err(StepError::failed("opening the tunnel to the database"))?;
+        // A key that was registered a moment ago may not be known at the door yet.
+        let open = || async {
+            let opened = Tunnel::open(config.clone(), &dsn.host, dsn.port, dir.path()).await;
+            opened.map_err(StepError::failed("opening the tunnel to the database"))
+        };
+        let tunnel = look(ctx, Pace::PROVIDER, open).await?;
         let target = Target {
             socket_dir: tunnel.socket_dir().to_owned(),
             port: 5432,
@@ -105,5 +110,48 @@ fn socket_folder(own: &Path) -> PathBuf {
 pub(super) async fn goodbye(connection: PgConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "a connection did not close");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::providers::ssh::tests::serve_after;
+    use crate::recovery::rehearsal::suffix;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, SCALE, vendors};
+
+    /// The key that this daemon has registered is listed from then on.
+    #[tokio::test]
+    async fn a_key_that_the_door_does_not_know_yet_is_shown_again() {
+        let (address, fingerprint, _server) = serve_after(2).await;
+        let address = address.to_string();
+        let environment =
+            [("SCALINGO_SSH_HOST", address.as_str()), ("SCALINGO_SSH_FINGERPRINT", fingerprint.as_str())];
+        let registered = Arc::<Mutex<Option<Value>>>::default();
+        let known = Arc::clone(&registered);
+        let platform = vendors(move |what, _| match what.rsplit('/').next() {
+            Some("variables") => {
+                let url = "postgres://u:p@db.private:5432/d";
+                Ok(json!({ "variables": [{ "id": "v", "name": "SCALINGO_POSTGRESQL_URL", "value": url }] }))
+            }
+            Some("keys") => {
+                let keys = known.lock().unwrap().clone();
+                Ok(json!({ "keys": keys.into_iter().collect::<Vec<_>>() }))
+            }
+            _ => Err(404),
+        });
+        let bench = Bench::with(Step::Restore, platform, (SCALE, &environment)).await;
+        let key = bench.ctx.tools.ephemeral_ssh_key("bad-day").expect("a key");
+        let name = format!("reprise-bad-day-{}", suffix("bad-day", bench.ctx.run.filed_at));
+        let line = key.public_line().expect("a line");
+        *registered.lock().unwrap() = Some(json!({ "id": "k", "name": name, "content": line }));
+        let database = Database::open(&bench.ctx).await.expect("the door has learnt of it");
+        database.close().await;
+        bench.end().await;
     }
 }

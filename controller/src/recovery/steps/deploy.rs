@@ -250,9 +250,12 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Option<String>> {
     let repository = repository(ctx, spec).await?;
     let config = ssh_key::config(ctx).await?;
     ctx.make_dir()?;
-    let identity = Identity::prepare(&config, &ctx.run.dir)
-        .await
-        .map_err(StepError::failed("connecting to the platform's git server"))?;
+    // A key that was registered a moment ago may not be known at the door yet.
+    let connect = || async {
+        let prepared = Identity::prepare(&config, &ctx.run.dir).await;
+        prepared.map_err(StepError::failed("connecting to the platform's git server"))
+    };
+    let identity = look(ctx, Pace::PROVIDER, connect).await?;
     let remote =
         identity.remote(&made.git_url).map_err(StepError::failed("reading the app's git address"))?;
     let mut lines = 0;

@@ -47,11 +47,13 @@ pub(super) enum Unfit {
 }
 
 impl Unfit {
-    /// Of whoever was asked for a backup: what may pass is the line's fault.
+    /// Of whoever was asked for a backup: whatever else than its bytes is answered says nothing of the backup. That our credentials do
+    /// not suffice is a person's to mend.
     fn of(error: StepError) -> Self {
-        match error.class() {
-            Class::Transient | Class::Throttled(_) => Self::Line(error),
-            Class::Terminal | Class::Cancelled => Self::Error(error),
+        match (error.class(), &error) {
+            (Class::Cancelled, _) => Self::Error(error),
+            (_, StepError::Denied { .. }) => Self::Line(error),
+            _ => Self::Line(error.may_pass()),
         }
     }
 }
@@ -168,4 +170,25 @@ pub(super) fn tool_versions(tools: &PgTools) -> serde_json::Value {
 pub(super) fn versions<const N: usize>(of: [(&str, &str); N]) -> Versions {
     let ours = [("reprise", env!("CARGO_PKG_VERSION"))];
     ours.into_iter().chain(of).map(|(tool, version)| (tool.to_owned(), version.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_answered_in_place_of_a_backup_says_nothing_of_it() {
+        let failed = |class| StepError::Failed {
+            doing: "asking".into(),
+            class,
+            in_doubt: false,
+            source: "405".into(),
+        };
+        for class in [Class::Terminal, Class::Transient, Class::Throttled(None)] {
+            let unfit = Unfit::of(failed(class));
+            let Unfit::Line(error) = unfit else { panic!("{class:?} is {unfit:?}") };
+            assert_ne!(error.class(), Class::Terminal, "a copy, or an older one, may do");
+        }
+        assert!(matches!(Unfit::of(failed(Class::Cancelled)), Unfit::Error(_)));
+    }
 }

@@ -107,7 +107,7 @@ async fn look(ctx: &Ctx) -> Result<Inventory> {
 
 async fn records(ctx: &Ctx) -> Result<BTreeSet<String>> {
     let (provider, zone) = (ctx.tools.alwaysdata()?, ctx.run.plan.dns.zone.as_str());
-    let domain = cname::zone_id(&provider, zone).await?;
+    let domain = cname::zone_id(ctx, &provider, zone).await?;
     let records = provider.zone_records(domain).await;
     let records = records.map_err(StepError::provider(format!("listing the records of {zone}")))?;
     let line = |record: crate::providers::alwaysdata::Record| {

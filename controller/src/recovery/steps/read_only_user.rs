@@ -2,15 +2,17 @@
 //! once, and where no app has it (a crash in between) it is reset rather than remembered.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use reprise_crds::plan::{AppSpec, Computed, Variable};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::variables::{Dsn, database_dsn};
+use super::variables::{Dsn, database_dsn, listed};
 use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::AddonRef;
 use crate::providers::scalingo::users::DatabaseUser;
 use crate::providers::scalingo::variables::{self, Aliases};
+use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::{Made, MadeAddon};
 use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
@@ -21,20 +23,15 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let at = AddonRef { app: ctx.first_app().to_owned(), addon: addon.id.clone() };
     let intent = ctx.intend("database-user", &name, Some(&addon.id), serde_json::json!({})).await?;
     ctx.doing(SpanKind::Provider, "looking for the read-only user");
-    let known = find(ctx, &at, &name).await?;
-    if known.as_ref().is_some_and(|user| !user.read_only) {
-        return Err(StepError::refused(
-            format!("the database user {name} exists and may write"),
-            "remove it in the platform's dashboard, or choose another name for target.readOnlyUser; then resume",
-        ));
-    }
+    let fresh = made(ctx, &at, &name, !intent.fresh).await?;
     let _turn = ctx.tools.read_only_turn.lock().await;
-    if known.is_none() || !everywhere(ctx, &name).await? {
+    if let Some(password) = fresh {
+        put_everywhere(ctx, &name, &password).await?;
+    } else if !everywhere(ctx, &name).await? {
         // An app that is deployed already goes on with the password that it has: another one would lock it out.
-        let told = if known.is_some() { told(ctx, &name).await? } else { None };
-        let password = match told {
+        let password = match told(ctx, &name).await? {
             Some(password) => password,
-            None => fresh_password(ctx, &at, &name, known.is_some()).await?,
+            None => rotated(ctx, &at, &name).await?,
         };
         put_everywhere(ctx, &name, &password).await?;
     }
@@ -56,7 +53,7 @@ pub(super) async fn complete(ctx: &Ctx) -> Result<()> {
         // No app knows it, so none is locked out by another one.
         let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
         let at = AddonRef { app: ctx.first_app().to_owned(), addon: addon.id };
-        fresh_password(ctx, &at, &name, true).await?
+        rotated(ctx, &at, &name).await?
     };
     put_everywhere(ctx, &name, &password).await
 }
@@ -74,12 +71,10 @@ async fn put_everywhere(ctx: &Ctx, name: &str, password: &SecretString) -> Resul
 
 /// The user's password as the apps have it; `None` where none has it, or two have different ones.
 async fn told(ctx: &Ctx, user: &str) -> Result<Option<SecretString>> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
     let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
     let mut known: Option<SecretString> = None;
     for app in &ctx.run.plan.apps {
-        let listed = platform.variables(&app.name, Aliases::Raw).await;
-        let there = listed.map_err(StepError::provider(format!("reading the variables of {}", app.name)))?;
+        let there = listed(ctx, &app.name, Aliases::Raw).await?;
         for password in passwords(&computed(ctx, app), &dsn, &there) {
             match &known {
                 Some(before) if before.expose_secret() != password.expose_secret() => return Ok(None),
@@ -118,18 +113,43 @@ async fn find(ctx: &Ctx, at: &AddonRef, name: &str) -> Result<Option<DatabaseUse
     Ok(users.into_iter().find(|user| user.name == name))
 }
 
-/// Creates the user or, where it is there and its password is nowhere, resets it.
-async fn fresh_password(ctx: &Ctx, at: &AddonRef, name: &str, exists: bool) -> Result<SecretString> {
+/// Sees to it that the user is there, and tells its password where it was made now. `doubt`: an earlier attempt may have made it.
+async fn made(ctx: &Ctx, at: &AddonRef, name: &str, doubt: bool) -> Result<Option<SecretString>> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let made = if exists {
-        let message = format!("the password of {name} had not reached the apps; it is reset");
-        ctx.event(Severity::Normal, "PasswordRotated", &message).await?;
-        platform.reset_database_user(at, name).await
-    } else {
-        platform.create_database_user(at, name, true).await
+    let password = Mutex::new(None);
+    let act = |()| async {
+        let made = platform.create_database_user(at, name, true).await;
+        let user = made.map_err(StepError::provider(format!("creating the read-only user {name}")))?;
+        *password.lock().unwrap_or_else(PoisonError::into_inner) = user.password;
+        Ok(())
     };
-    let user = made.map_err(StepError::provider(format!("creating the read-only user {name}")))?;
-    user.password.ok_or_else(|| {
+    drive(ctx, Pace::PROVIDER, doubt, || find(ctx, at, name), |seen| decide(name, seen.as_ref()), act)
+        .await?;
+    Ok(password.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn decide(name: &str, seen: Option<&DatabaseUser>) -> Result<Next<(), ()>> {
+    match seen {
+        None => Ok(Next::Act(())),
+        Some(user) if user.read_only => Ok(Next::Done(())),
+        Some(_) => Err(StepError::refused(
+            format!("the database user {name} exists and may write"),
+            "remove it in the platform's dashboard, or choose another name for target.readOnlyUser; then resume",
+        )),
+    }
+}
+
+/// Another password for the user, whose own one is nowhere.
+async fn rotated(ctx: &Ctx, at: &AddonRef, name: &str) -> Result<SecretString> {
+    let platform = ctx.tools.target_platform(&ctx.run)?;
+    let message = format!("the password of {name} had not reached the apps; it is reset");
+    ctx.event(Severity::Normal, "PasswordRotated", &message).await?;
+    // What is refused was not done; one that was done twice is good all the same.
+    let reset = || async {
+        let reset = platform.reset_database_user(at, name).await;
+        reset.map_err(StepError::provider(format!("resetting the password of {name}")))
+    };
+    look(ctx, Pace::PROVIDER, reset).await?.password.ok_or_else(|| {
         StepError::refused(
             "the platform told no password for the read-only user",
             "reset it in the dashboard, then resume",
@@ -151,8 +171,11 @@ async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
             .filter_map(|(name, computed)| Some((name, read_only(computed, &dsn)?)))
             .collect();
         let pairs = values.iter().map(|(name, value)| (name.as_str(), value));
-        let put = platform.set_variables(&app.name, pairs).await;
-        put.map_err(StepError::provider(format!("putting the read-only credentials into {}", app.name)))?;
+        let put = || async {
+            let put = platform.set_variables(&app.name, pairs.clone()).await;
+            put.map_err(StepError::provider(format!("putting the read-only credentials into {}", app.name)))
+        };
+        look(ctx, Pace::PROVIDER, put).await?;
     }
     Ok(())
 }
@@ -194,12 +217,10 @@ pub(super) fn is_read_only(computed: Computed) -> bool {
 
 /// Whether every app has its read-only variables, and they are this user's.
 async fn everywhere(ctx: &Ctx, user: &str) -> Result<bool> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
     let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
     for app in &ctx.run.plan.apps {
         let wanted = computed(ctx, app);
-        let listed = platform.variables(&app.name, Aliases::Raw).await;
-        let there = listed.map_err(StepError::provider(format!("reading the variables of {}", app.name)))?;
+        let there = listed(ctx, &app.name, Aliases::Raw).await?;
         let has = |(name, computed): (&String, &Computed)| {
             there.iter().any(|variable| variable.name == *name && is_of(*computed, &dsn, &variable.value))
         };
@@ -224,7 +245,42 @@ fn is_of(computed: Computed, dsn: &Dsn, value: &SecretString) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serde_json::json;
+
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    #[tokio::test]
+    async fn a_user_whose_creation_got_no_answer_and_who_is_listed_late_is_not_made_twice() {
+        let made = Arc::new(AtomicUsize::new(0));
+        let created = Arc::clone(&made);
+        let platform = vendors(move |what, before| match what.split_once(' ') {
+            Some(("POST", at)) if at.ends_with("/users") => {
+                // Done, and its answer was lost; a second one would be refused.
+                if created.fetch_add(1, Ordering::Relaxed) == 0 { Err(500) } else { Err(422) }
+            }
+            Some(("GET", at)) if at.ends_with("/users") && before < 4 => {
+                if before == 0 {
+                    Err(404)
+                } else {
+                    Ok(json!({ "database_users": [] }))
+                }
+            }
+            Some(("GET", at)) if at.ends_with("/users") => {
+                Ok(json!({ "database_users": [{ "name": "reader", "read_only": true }] }))
+            }
+            _ => Err(404),
+        });
+        let bench = Bench::new(Step::ReadOnlyUser, platform).await;
+        let at = AddonRef { app: "apilos".to_owned(), addon: "ad-1".to_owned() };
+        let password = super::made(&bench.ctx, &at, "reader", false).await.expect("it is there");
+        assert!(password.is_none(), "nobody told it: it is reset");
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+        bench.end().await;
+    }
 
     #[test]
     fn the_password_is_what_the_apps_have_of_this_user() {

@@ -6,6 +6,7 @@ use reprise_crds::plan::TargetBucket;
 use super::{Ctx, Result, StepError, bucket};
 use crate::backup::objects::{Listed, RefillPlan, Wanted, plan_refill};
 use crate::providers::s3::{Headers, ObjectSummary, S3};
+use crate::recovery::drive::{Pace, look};
 use crate::recovery::outputs::{ChosenObjects, Refilled};
 use crate::recovery::step::Step;
 use crate::store::{Severity, SpanKind};
@@ -32,7 +33,7 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Refilled> {
     let mut hashed = Hashed::new();
     for _ in 0..ROUNDS {
         let wanted = source.wanted(&hashed);
-        let listed = listed(ctx, &store, target).await?;
+        let listed = look(ctx, Pace::PROVIDER, || listed(ctx, &store, target)).await?;
         let plan = plan_refill(&wanted, &listed);
         if plan.is_complete() {
             return complete(ctx, &plan).await;
@@ -120,7 +121,8 @@ async fn copy(
     let (content, md5, headers, size) = source.read(ctx, &key).await?;
     if found.as_ref() != Some(&md5) {
         let wanted = Wanted { key: key.clone(), size, etag: Some(md5.clone()) };
-        put(ctx, to, &content, &headers, &wanted).await?;
+        // A store may not know at once that a bucket was made. What it refuses it has not written.
+        look(ctx, Pace::PROVIDER, || put(ctx, to, &content, &headers, &wanted)).await?;
     }
     Ok(Copied { key, size, md5 })
 }

@@ -4,7 +4,7 @@
 use super::{Ctx, Result, StepError};
 use crate::providers::scalingo::keys::Key;
 use crate::providers::ssh::{ClientKey, SshConfig};
-use crate::recovery::drive::{Next, Pace, drive};
+use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::SshIdentity;
 use crate::recovery::rehearsal::suffix;
 use crate::recovery::tools::registered;
@@ -33,7 +33,9 @@ async fn identity(ctx: &Ctx) -> Result<(SshIdentity, ClientKey)> {
     // Two steps may want the key at once: only one of them registers it.
     let _turn = ctx.tools.ssh_key_turn.lock().await;
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let listed = platform.keys().await.map_err(StepError::provider("listing the account's SSH keys"))?;
+    let observe =
+        || async { platform.keys().await.map_err(StepError::provider("listing the account's SSH keys")) };
+    let listed = look(ctx, Pace::PROVIDER, observe).await?;
     if let Some(key) = ctx.tools.configured_ssh_key()?
         && let Some(known) = registered(&listed, &key)
     {

@@ -3,28 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use reprise_crds::Setting;
-use reprise_crds::plan::{AppSpec, Computed};
-use reprise_crds::variables::{Planned, resolve};
+use reprise_crds::plan::AppSpec;
+use reprise_crds::variables::{Planned, kept as kept_names, resolve};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::read_only_user::{self, is_read_only};
-use super::{Ctx, Result, StepError, bucket, deploy};
+use super::{Ctx, Result, StepError, deploy};
 use crate::providers::git::Commit;
 use crate::providers::scalingo::capture::ALL;
 use crate::providers::scalingo::variables::{Aliases, Variable, alias_of};
-use crate::recovery::drive::{Next, Pace, drive};
-use crate::recovery::outputs::{ConfiguredApp, MadeApp};
-use crate::recovery::step::Step;
+use crate::recovery::drive::{Next, Pace, drive, look};
+use crate::recovery::outputs::ConfiguredApp;
 use crate::recovery::tools::{Back, Captured, Untold};
-use crate::store::SpanKind;
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
+use crate::store::Severity;
 
 mod dsn;
+mod values;
 
 /// What was put so often and still reads otherwise is kept otherwise by the platform.
 const OFTEN: u32 = 3;
 
 pub(super) use dsn::Dsn;
+use values::values;
+pub(super) use values::{database_dsn, listed};
 
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let gone = || StepError::refused(format!("the plan has no app {app} any more"), "file a new request");
@@ -34,9 +37,8 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
         let planned = planned(ctx, spec, &commit).await?;
         Ok::<_, StepError>((commit, planned))
     };
-    let plan = (ctx.run.plan_name.as_str(), &ctx.run.plan);
-    let (decided, captured) = futures::join!(decided, ctx.tools.replaced(plan, spec, &ALL, &ctx.stop));
-    let (commit, planned) = decided?;
+    let (decided, captured) = futures::join!(decided, captured(ctx, spec));
+    let ((commit, planned), captured) = (decided?, captured?);
     let values = values(ctx, spec, &planned, &captured).await?;
     // One may have come into the plan when the user was there already.
     if planned.values().any(|one| matches!(one, Planned::Computed(computed) if is_read_only(*computed))) {
@@ -47,13 +49,40 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let (captured_from, left, unknown) = match captured {
         Ok(captured) => {
             let left = captured.left(&back(ctx, spec, &there));
-            (Some(captured.from), left, None)
+            let unknown = (!captured.silent.is_empty()).then(|| captured.silent.join("; "));
+            (Some(captured.from), left, unknown)
         }
         Err(untold) => (None, Vec::new(), Some(untold.why)),
     };
     let names = planned.into_keys().collect();
     let put_after = deploy::newest(ctx, app).await?;
     Ok(ConfiguredApp { commit: commit.to_string(), names, captured_from, left, unknown, put_after })
+}
+
+/// What the app that is replaced was like. Where the plan keeps its values, those of the archive may be older than its own: they are taken
+/// once the platform says that there is no such app, or has been failing for long.
+async fn captured(ctx: &Ctx, app: &AppSpec) -> Result<Result<Captured, Untold>> {
+    let plan = (ctx.run.plan_name.as_str(), &ctx.run.plan);
+    if kept_names(plan.1, app).is_empty() {
+        return Ok(ctx.tools.replaced(plan, app, &ALL, &ctx.stop).await);
+    }
+    let failing = format!("captured/{}", app.name);
+    let error = match look(ctx, Pace::PROVIDER, || ctx.tools.alive(plan.1, app, &ALL)).await {
+        Ok(captured) => {
+            ctx.patience.answered(&failing);
+            return Ok(Ok(captured));
+        }
+        Err(error) if error.class() == Class::Cancelled => return Err(error),
+        Err(error) => error,
+    };
+    if !matches!(error, StepError::Refused { .. }) {
+        if !ctx.keeps_failing(&failing) {
+            return Err(error.may_pass());
+        }
+        let told = format!("what the archive keeps of {} is taken: {}", app.name, Chain(&error));
+        ctx.event(Severity::Warning, "ConfigurationFromArchive", &told).await?;
+    }
+    Ok(ctx.tools.archived_instead(plan, app, &ALL, (&error, &ctx.stop)).await)
 }
 
 /// Puts what is to be there, and waits for what a person gives. Returns the names of all that is there then.
@@ -127,8 +156,7 @@ async fn as_the_app_sees_them(
     if doubted.is_empty() {
         return Ok(());
     }
-    let listed = ctx.tools.target_platform(&ctx.run)?.variables(app, Aliases::Resolved).await;
-    let seen = listed.map_err(StepError::provider(format!("reading the variables of {app}")))?;
+    let seen = listed(ctx, app, Aliases::Resolved).await?;
     let other = others(&doubted, &seen);
     if other.is_empty() { Ok(()) } else { Err(taken_for_a_name(app, &other)) }
 }
@@ -184,186 +212,52 @@ async fn planned(ctx: &Ctx, app: &AppSpec, commit: &Commit) -> Result<BTreeMap<S
     })
 }
 
-/// The values themselves. Those of the read-only user are put by what knows its password.
-async fn values(
-    ctx: &Ctx,
-    app: &AppSpec,
-    planned: &BTreeMap<String, Planned>,
-    captured: &Result<Captured, Untold>,
-) -> Result<BTreeMap<String, SecretString>> {
-    ctx.doing(SpanKind::Own, "computing the variables");
-    let known = Known::gather(ctx, app, planned).await?;
-    let mut values = BTreeMap::new();
-    for (name, planned) in planned {
-        let value = match planned {
-            Planned::Literal(text) => SecretString::from(text.clone()),
-            Planned::Reference(reference) => ctx
-                .tools
-                .references
-                .secret(reference)
-                .map_err(StepError::reference(format!("variable {name}")))?,
-            Planned::Computed(computed) if is_read_only(*computed) => continue,
-            Planned::Computed(computed) => known.value(*computed)?,
-            Planned::Kept => match kept(captured, name) {
-                Ok(value) => value,
-                // It was put by an earlier attempt, and what told it may be gone by now.
-                Err(why) => there(ctx, &app.name, name).await?.ok_or(why)?,
-            },
-            Planned::Generated { shared } => generated(ctx, &app.name, name, *shared).await?,
-            Planned::Asked => continue,
-        };
-        values.insert(name.clone(), value);
-    }
-    Ok(values)
-}
-
-fn kept(captured: &Result<Captured, Untold>, name: &str) -> Result<SecretString> {
-    let advice =
-        "give it a value in the plan, or policy regenerate or ask, apply the plan, and resume the request";
-    let captured = captured.as_ref().map_err(|untold| {
-        StepError::refused(
-            format!("variable {name} is to be kept, and nobody tells its value: {}", untold.why),
-            advice,
-        )
-    })?;
-    captured.variable(name).ok_or_else(|| {
-        let from = &captured.from;
-        StepError::refused(format!("variable {name} is to be kept, and {from} has no value for it"), advice)
-    })
-}
-
-/// A new secret. It is known to the app alone: an attempt after a crash finds it there, or makes another one.
-async fn generated(ctx: &Ctx, app: &str, name: &str, shared: bool) -> Result<SecretString> {
-    // The first app's variables were put before those of the others are.
-    let owner = if shared { ctx.first_app() } else { app };
-    let known = there(ctx, owner, name).await?;
-    Ok(known.unwrap_or_else(|| hex::encode(rand::random::<[u8; 32]>()).into()))
-}
-
-/// What an app of ours has under a name, unless it is blank.
-async fn there(ctx: &Ctx, app: &str, name: &str) -> Result<Option<SecretString>> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let seen = platform.variables(app, Aliases::Raw).await;
-    let seen = seen.map_err(StepError::provider(format!("reading the variables of {app}")))?;
-    Ok(of(&seen, name))
-}
-
-/// Everything that computed values are made of.
-struct Known {
-    database: Dsn,
-    redis: Option<SecretString>,
-    bucket: Option<Bucket>,
-    hosts: Vec<String>,
-}
-
-struct Bucket {
-    name: String,
-    endpoint: String,
-    region: String,
-    access_key_id: SecretString,
-    secret_access_key: SecretString,
-}
-
-impl Known {
-    async fn gather(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<Self> {
-        let made: MadeApp = ctx.outputs.get(&Step::App(app.name.clone()))?;
-        let wants_redis = planned.values().any(|planned| *planned == Planned::Computed(Computed::RedisUrl));
-        let redis =
-            if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
-        let mut hosts = app.domains.clone();
-        hosts.push(made.default_host);
-        Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx).await?, hosts })
-    }
-
-    fn value(&self, computed: Computed) -> Result<SecretString> {
-        let bucket = || self.bucket.as_ref().ok_or_else(|| lacks("a bucket"));
-        let default_host = || self.hosts.last().cloned().unwrap_or_default();
-        let primary = || self.hosts.first().cloned().unwrap_or_default();
-        Ok(match computed {
-            Computed::DatabaseUrl => self.database.url(),
-            Computed::DatabaseHost => self.database.host.clone().into(),
-            Computed::DatabasePort => self.database.port.to_string().into(),
-            Computed::DatabaseUser => self.database.user.clone().into(),
-            Computed::DatabasePassword => self.database.password.clone(),
-            Computed::DatabaseName => self.database.database.clone().into(),
-            Computed::RedisUrl => self.redis.clone().ok_or_else(|| lacks("Redis"))?,
-            Computed::BucketName => bucket()?.name.clone().into(),
-            Computed::BucketEndpoint => bucket()?.endpoint.clone().into(),
-            Computed::BucketRegion => bucket()?.region.clone().into(),
-            Computed::BucketAccessKeyId => bucket()?.access_key_id.clone(),
-            Computed::BucketSecretAccessKey => bucket()?.secret_access_key.clone(),
-            Computed::Hosts => self.hosts.join(",").into(),
-            Computed::DefaultHost => default_host().into(),
-            Computed::PrimaryHost => primary().into(),
-            Computed::PrimaryUrl => format!("https://{}", primary()).into(),
-            Computed::ReadOnlyUrl
-            | Computed::ReadOnlyHost
-            | Computed::ReadOnlyPort
-            | Computed::ReadOnlyUser
-            | Computed::ReadOnlyPassword
-            | Computed::ReadOnlyName => {
-                return Err(lacks("the read-only user's password, which is on the app alone"));
-            }
-        })
-    }
-}
-
-fn lacks(what: &str) -> StepError {
-    StepError::refused(
-        format!("a variable is computed from {what}, and there is none"),
-        "mend the plan, apply it, and resume",
-    )
-}
-
-async fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
-    if ctx.run.plan.target.bucket.is_none() {
-        return Ok(None);
-    }
-    let bucket = bucket::made(ctx).await?;
-    let setting = |setting: &Setting, what: &str| ctx.tools.setting(setting, what);
-    let secret = |reference| {
-        ctx.tools.references.secret(reference).map_err(StepError::reference("the bucket's key pair"))
-    };
-    Ok(Some(Bucket {
-        name: bucket.name.clone(),
-        endpoint: setting(&bucket.endpoint, "target.bucket.endpoint")?,
-        region: setting(&bucket.region, "target.bucket.region")?,
-        access_key_id: secret(bucket.credentials.access_key_id.reference())?,
-        secret_access_key: secret(bucket.credentials.secret_access_key.reference())?,
-    }))
-}
-
-/// One variable of an app, aliases resolved.
-async fn variable(ctx: &Ctx, app: &str, name: &str) -> Result<SecretString> {
-    let platform = ctx.tools.target_platform(&ctx.run)?;
-    let listed = platform.variables(app, Aliases::Resolved).await;
-    let variables = listed.map_err(StepError::provider(format!("reading the variables of {app}")))?;
-    let found = variables.into_iter().find(|variable| variable.name == name);
-    found.map(|variable| variable.value).ok_or_else(|| {
-        StepError::refused(
-            format!("{app} has no variable {name}"),
-            "the addon was probably removed: look at the app in the platform's dashboard, then resume",
-        )
-    })
-}
-
-/// How the first app reaches the restored database. Read each time: the platform may change it.
-pub(super) async fn database_dsn(ctx: &Ctx) -> Result<Dsn> {
-    let url = variable(ctx, ctx.first_app(), "SCALINGO_POSTGRESQL_URL").await?;
-    Dsn::parse(&url).ok_or_else(|| {
-        StepError::refused(
-            "SCALINGO_POSTGRESQL_URL is not a PostgreSQL URL",
-            "look at the variable in the platform's dashboard, then resume",
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, example, vendors};
 
     fn variable(name: &str, value: &str) -> Variable {
         Variable { id: name.to_owned(), name: name.to_owned(), value: value.to_owned().into() }
+    }
+
+    fn keeping() -> reprise_crds::RecoveryPlanSpec {
+        let mut plan = example();
+        let keep = serde_json::from_value(serde_json::json!({ "policy": "keep" })).expect("a variable");
+        plan.variables.values.insert("JWT_SIGN_KEY".to_owned(), keep);
+        plan
+    }
+
+    #[tokio::test]
+    async fn values_that_are_kept_are_those_of_the_app_though_it_is_silent_for_a_moment() {
+        let platform = vendors(|what, before| match what.rsplit('/').next() {
+            Some("variables") if before < 2 => Err(403),
+            Some("variables") => {
+                Ok(serde_json::json!({ "variables": [{ "name": "JWT_SIGN_KEY", "value": "now" }] }))
+            }
+            Some("log_drains" | "notifiers") => Err(403),
+            _ => Ok(serde_json::json!({})),
+        });
+        let plan = keeping();
+        let bench = Bench::new(Step::Variables(plan.apps[0].name.clone()), platform).await;
+        let told = captured(&bench.ctx.clone(), &plan.apps[0]).await;
+        let bench = bench.replanned(|spec| *spec = keeping());
+        assert!(told.is_ok_and(|told| told.is_err()), "no value is kept: it is looked at once");
+        let told = captured(&bench.ctx, &plan.apps[0]).await.expect("it is looked at again").expect("told");
+        assert!(told.variable("JWT_SIGN_KEY").is_some_and(|value| value.expose_secret() == "now"));
+        assert_eq!(told.silent.len(), 2, "{:?}", told.silent);
+        bench.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_platform_that_fails_is_waited_for_before_older_values_are_taken() {
+        let plan = keeping();
+        let bench = Bench::new(Step::Variables(plan.apps[0].name.clone()), vendors(|_, _| Err(500))).await;
+        let bench = bench.replanned(|spec| *spec = keeping());
+        let error = captured(&bench.ctx, &plan.apps[0]).await.map(drop).expect_err("it may come back");
+        assert_eq!(error.class(), Class::Transient, "{error}");
+        bench.end().await;
     }
 
     #[test]

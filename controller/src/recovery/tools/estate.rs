@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use reprise_crds::RecoveryPlanSpec;
 use reprise_crds::plan::AppSpec;
 use secrecy::SecretString;
@@ -20,10 +20,10 @@ use crate::recovery::error::{Result, StepError};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
 
+mod alive;
+
 /// The largest document of an estate that is read, in bytes.
 const LIMIT: usize = 64 << 20;
-/// Calls to the platform at once.
-const AT_ONCE: usize = 4;
 /// What the platform sets or an addon brings by itself, by the beginnings of its names.
 const BY_THEMSELVES: [&str; 3] = ["SCALINGO_", "REPRISE_", "CONTAINER"];
 
@@ -33,6 +33,8 @@ pub(crate) struct Captured {
     parts: BTreeMap<&'static str, Value>,
     /// Where it was read, for people.
     pub from: String,
+    /// What could not be asked of it, in words.
+    pub silent: Vec<String>,
 }
 
 /// Neither the platform nor the archive tells what an app looked like.
@@ -60,31 +62,28 @@ impl Tools {
         parts: &[Part],
         stop: &CancellationToken,
     ) -> Result<Captured, Untold> {
-        let old = app.replaces.as_deref().unwrap_or(&plan.1.source.app);
-        let alive = match self.alive(&plan.1.source.region, old, parts).await {
-            Ok(Some(captured)) => return Ok(captured),
-            Ok(None) => Untold { why: format!("the platform has no app {old}"), passes: false },
-            Err(error) => Untold::of(&error),
+        match self.alive(plan.1, app, parts).await {
+            Ok(captured) => Ok(captured),
+            Err(error) => self.archived_instead(plan, app, parts, (&error, stop)).await,
+        }
+    }
+
+    /// What the archive keeps of the app that `app` replaces, where the platform does not tell, for that `error`.
+    pub(crate) async fn archived_instead(
+        &self,
+        plan: (&str, &RecoveryPlanSpec),
+        app: &AppSpec,
+        parts: &[Part],
+        (error, stop): (&StepError, &CancellationToken),
+    ) -> Result<Captured, Untold> {
+        let alive = match error {
+            StepError::Refused { what, .. } => Untold { why: what.clone(), passes: false },
+            error => Untold::of(error),
         };
-        self.archived(plan, old, parts, stop).await.map_err(|archived| Untold {
+        self.archived(plan, replaced_by(plan.1, app), parts, stop).await.map_err(|archived| Untold {
             why: format!("{}; {}", alive.why, archived.why),
             passes: alive.passes || archived.passes,
         })
-    }
-
-    /// `None` if the platform does not know the app.
-    async fn alive(&self, region: &str, app: &str, parts: &[Part]) -> Result<Option<Captured>> {
-        let platform = &self.platform(region)?;
-        let told = futures::stream::iter(parts.iter().copied()).map(|part| async move {
-            let told = platform.captured(app, part).await;
-            told.map(|told| (part, told)).map_err(StepError::provider(format!("looking at {app}")))
-        });
-        let told: Vec<(Part, Option<Value>)> = told.buffer_unordered(AT_ONCE).try_collect().await?;
-        if !told.iter().any(|(part, told)| *part == Part::App && told.is_some()) {
-            return Ok(None);
-        }
-        let parts = told.into_iter().filter_map(|(part, told)| Some((part.name(), told?))).collect();
-        Ok(Some(Captured { parts, from: format!("app {app}") }))
     }
 
     async fn archived(
@@ -101,7 +100,7 @@ impl Tools {
         let found = document["apps"][app].as_object();
         let found = found.ok_or_else(|| lasting(format!("run {run} of the archive does not know {app}")))?;
         let parts = parts.iter().filter_map(|part| Some((part.name(), found.get(part.name())?.clone())));
-        Ok(Captured { parts: parts.collect(), from: format!("archive run {run}") })
+        Ok(Captured { parts: parts.collect(), from: format!("archive run {run}"), silent: Vec::new() })
     }
 
     /// The newest run of the archive that keeps a configuration (of `app`, if one is named), and that, opened; `None` if none does.
@@ -136,6 +135,11 @@ impl Tools {
     }
 }
 
+/// The app that `app` replaces.
+fn replaced_by<'a>(plan: &'a RecoveryPlanSpec, app: &'a AppSpec) -> &'a str {
+    app.replaces.as_deref().unwrap_or(&plan.source.app)
+}
+
 #[cfg(test)]
 impl Captured {
     /// An app that has these variables.
@@ -145,7 +149,7 @@ impl Captured {
             .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
             .collect();
         let parts = BTreeMap::from([(Part::Variables.name(), serde_json::json!({ "variables": listed }))]);
-        Self { parts, from: from.to_owned() }
+        Self { parts, from: from.to_owned(), silent: Vec::new() }
     }
 }
 
@@ -295,7 +299,7 @@ mod tests {
                 json!({ "collaborators": [{ "email": "A@agence.test" }, { "email": "gone@agence.test" }] }),
             ),
         ]);
-        Captured { parts, from: "a test".to_owned() }
+        Captured { parts, from: "a test".to_owned(), silent: Vec::new() }
     }
 
     #[test]

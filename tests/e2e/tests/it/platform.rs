@@ -94,6 +94,28 @@ async fn code_that_was_mended_where_it_comes_from_is_what_the_next_try_deploys()
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_release_is_deployed_over_one_whose_hook_failed() {
+    play(10, async |stage: &mut Stage| {
+        let code = Code::of(stage);
+        let earlier = code.newest();
+        code.put("a-note", b"newer");
+        stage.world.break_("hook", APPS[0], Some(1), Fault::Reject { reason: "hook-error".to_owned() });
+        let request = stage.bad_day(&Plan::example()).await;
+        let why = stage.daemon.records().failed(&request).await;
+        assert!(why.contains("hook-error"), "{why}");
+        stage.daemon.apply(&Plan::example().with("ref: main", &format!("ref: \"{earlier}\""))).await;
+        stage.daemon.run(&["resume", request.name()]).await;
+        stage.daemon.records().succeeded(&request).await;
+        for app in APPS {
+            let step =
+                stage.daemon.records().step(&request, &format!("deploy/{app}")).await.expect("the step");
+            assert_eq!(step.output["commit"], earlier, "{step:?}");
+        }
+    })
+    .await;
+}
+
 /// The repository that the apps' code comes from.
 pub(crate) struct Code {
     copy: tempfile::TempDir,
@@ -105,6 +127,11 @@ impl Code {
         let url = stage.world.variable("CODE_URL");
         git(&["clone", "--quiet", url, &copy.path().display().to_string()]);
         Self { copy }
+    }
+
+    /// The ref's commit now.
+    fn newest(&self) -> String {
+        git(&["-C", &self.copy.path().display().to_string(), "rev-parse", "HEAD"]).trim().to_owned()
     }
 
     /// What builds it now.
@@ -127,7 +154,7 @@ impl Code {
         git(&["-C", &here, "add", "--all"]);
         git(&[&["-C", &here], &who[..], &["commit", "--quiet", "-m", "another build"]].concat());
         git(&["-C", &here, "push", "--quiet", "origin", "HEAD:main"]);
-        git(&["-C", &here, "rev-parse", "HEAD"]).trim().to_owned()
+        self.newest()
     }
 }
 

@@ -119,10 +119,27 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         let (well, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
         assert_eq!((well, grade(&told, "dns").as_str()), (false, "bad"), "{told}");
         stage.world.mend();
+        an_authority_that_may_not_issue_is_found(stage).await;
 
         the_newest_good_one_is_chosen(stage, &new, &broken).await;
     })
     .await;
+}
+
+/// Where the name leads, only another authority may issue certificates.
+async fn an_authority_that_may_not_issue_is_found(stage: &Stage) {
+    let caa = async |values: &[&str]| {
+        let name = "apilos-siap.osc-fr1.scalingo.test";
+        stage.world.control("caa", &json!({ "name": name, "values": values })).await;
+    };
+    caa(&["0 issue \"sectigo.com\""]).await;
+    // Resolvers may remember for a moment that there was none.
+    let told = poll(async || {
+        let (_, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
+        (grade(&told, "dns") == "bad").then_some(told)
+    });
+    assert!(told.await.is_some_and(|told| told.contains("sectigo.com")), "nobody was told");
+    caa(&[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

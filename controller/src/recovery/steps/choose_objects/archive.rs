@@ -4,23 +4,21 @@ use chrono::TimeDelta;
 use reprise_crds::plan::ArchiveSource;
 
 use super::Tried;
-use crate::archive::{Archiver, Which};
+use crate::archive::{ArchiveError, Archiver, Which};
+use crate::recovery::drive::{Pace, look};
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, RefusedBackup};
 use crate::recovery::step::Step;
 use crate::recovery::steps::{Ctx, Result, StepError};
 use crate::runtime::chain::Chain;
-use crate::runtime::class::{Class, Classified as _};
+use crate::runtime::class::Class;
 use crate::store::{ArchiveRow, Severity, SpanKind};
 use crate::truth;
 
 pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> Result<Tried> {
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
     ctx.doing(SpanKind::Data, "looking for the archive's newest run");
-    let mut runs = match archiver.vault.runs().await {
-        // Another copy may do, and where none does, this is told.
-        Err(error) if error.class() == Class::Terminal => return Ok(unreadable(Chain(&error).to_string())),
-        runs => runs.map_err(StepError::failed("listing the runs of the archive"))?,
-    };
+    let runs = archiver.vault.runs().await;
+    let mut runs = runs.map_err(StepError::archive("listing the runs of the archive"))?;
     runs.retain(|run| wanted.run.as_ref().is_none_or(|wanted| wanted == run));
     let rows = ctx.tools.store.archives(&ctx.run.plan_name).await?;
     runs.reverse();
@@ -97,11 +95,6 @@ async fn suited(ctx: &Ctx, newest: Vec<String>) -> Result<(Vec<String>, Vec<Refu
     Ok((ranked, passed))
 }
 
-fn unreadable(message: String) -> Tried {
-    let (backup, reason) = ("the archive".to_owned(), "unreadable".to_owned());
-    Tried::Refused(vec![RefusedBackup { backup, taken_at: None, reason, message }])
-}
-
 type Record = crate::archive::format::Record;
 
 /// The run's record, if its manifest is whole and every content that it names is there.
@@ -120,12 +113,16 @@ async fn judge(
     };
     ctx.doing(SpanKind::Data, format!("comparing the manifest of run {run} with what the archive lists"));
     let which = Which { run: Some(run.to_owned()), as_of: None };
-    let verified = match archiver.look(&which).await {
-        // It is of this run, and an older one may do.
-        Err(error) if error.class() == Class::Terminal => {
+    let looked = || async {
+        let looked = archiver.look(&which).await;
+        looked.map_err(StepError::archive(format!("checking archive run {run}")))
+    };
+    let verified = match look(ctx, Pace::PROVIDER, looked).await {
+        // An older one may do.
+        Err(error) if is_of_the_run(&error) => {
             return Ok(Err(lost("unreadable", Chain(&error).to_string())));
         }
-        verified => verified.map_err(StepError::archive(format!("checking archive run {run}")))?,
+        verified => verified?,
     };
     if !verified.findings.is_empty() {
         return Ok(Err(lost("damaged", verified.findings.join("; "))));
@@ -139,6 +136,12 @@ async fn judge(
         return Ok(Err(lost("suspicious", why.join("; "))));
     }
     Ok(Ok(record))
+}
+
+/// Whether a run cannot be read, and not the archive as a whole, of which an older run is a part as well. Pure.
+fn is_of_the_run(error: &StepError) -> bool {
+    let StepError::Failed { class: Class::Terminal, source, .. } = error else { return false };
+    !source.downcast_ref::<ArchiveError>().is_some_and(ArchiveError::is_of_all)
 }
 
 fn chosen(
@@ -156,5 +159,30 @@ fn chosen(
         objects: record.manifest.objects,
         bytes: record.manifest.bytes,
         refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::http::Effect;
+    use crate::providers::s3::S3Error;
+
+    fn answered(status: u16, code: &str) -> StepError {
+        let (call, effect) = ("objects.get", Effect::Repeatable);
+        let source = S3Error::Status { call, status, code: code.to_owned(), message: String::new(), effect };
+        StepError::archive("checking")(ArchiveError::inside("reading a record")(source))
+    }
+
+    #[test]
+    fn a_store_that_takes_nothing_from_us_says_nothing_of_one_run() {
+        let damaged = ArchiveError::Damaged { what: "runs/x".into(), how: "it is cut".into() };
+        assert!(is_of_the_run(&StepError::archive("checking")(damaged)));
+        assert!(is_of_the_run(&answered(404, "NoSuchKey")));
+        for (status, code) in
+            [(403, "RequestTimeTooSkewed"), (403, ""), (401, ""), (404, "NoSuchBucket"), (503, "")]
+        {
+            assert!(!is_of_the_run(&answered(status, code)), "{status} {code}");
+        }
     }
 }

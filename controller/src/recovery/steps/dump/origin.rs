@@ -10,6 +10,7 @@ use crate::archive::dumps::DumpRecord;
 use crate::backup::refusal::BodyError;
 use crate::providers::s3::Want;
 use crate::providers::scalingo::AddonRef;
+use crate::recovery::drive::{Pace, look};
 use crate::recovery::outputs::ChosenBackup;
 use crate::recovery::steps::{Ctx, Result, StepError};
 use crate::store::SpanKind;
@@ -59,9 +60,14 @@ impl Origin {
             Self::Platform(addon) => {
                 let platform = ctx.tools.source_platform(&ctx.run).map_err(Unfit::Error)?;
                 ctx.doing(SpanKind::Data, format!("downloading backup {backup}"));
-                let found = platform.download_backup(addon, backup).await;
-                let failed = StepError::provider("asking for a backup's archive");
-                let download = found.map_err(|error| Unfit::of(failed(error)))?.ok_or(Unfit::Gone)?;
+                let asked = || async {
+                    let found = platform.download_backup(addon, backup).await;
+                    found.map_err(StepError::provider("asking for a backup's archive"))?.ok_or_else(gone)
+                };
+                let download = match look(ctx, Pace::PROVIDER, asked).await {
+                    Err(StepError::Refused { .. }) => return Err(Unfit::Gone),
+                    found => found.map_err(Unfit::of)?,
+                };
                 Ok(Incoming { body: download.body.map_err(BodyError::from).boxed(), length: download.length })
             }
             Self::Archive(copy) => {
@@ -79,12 +85,28 @@ async fn read(ctx: &Ctx, copy: &DumpRecord) -> Result<Incoming, Unfit> {
     let identity =
         identity.map_err(|error| Unfit::Error(StepError::reference("the archive's identity")(error)))?;
     let key = format!("{}{}", archiver.vault.prefix, copy.key);
-    let found = match archiver.vault.s3.read(&archiver.vault.bucket, &key, Want::default()).await {
-        Err(error) if error.is_not_found() => return Err(Unfit::Gone),
-        found => found.map_err(|error| Unfit::of(StepError::s3("reading a copied backup")(error)))?,
+    let vault = &archiver.vault;
+    let asked = || async {
+        match vault.s3.read(&vault.bucket, &key, Want::default()).await {
+            Err(error) if error.is_not_found() => Err(gone_from_archive()),
+            found => found.map_err(StepError::s3("reading a copied backup")),
+        }
+    };
+    let found = match look(ctx, Pace::PROVIDER, asked).await {
+        Err(StepError::Refused { .. }) => return Err(Unfit::Gone),
+        found => found.map_err(Unfit::of)?,
     };
     let opened = crypt::open(found.body, identity);
     Ok(Incoming { body: opened.map_err(BodyError::from).boxed(), length: Some(copy.clear.size) })
+}
+
+/// That the platform does not have it, which is believed once it has been said for a while.
+fn gone() -> StepError {
+    StepError::refused("the platform lists the backup and does not have it", "nothing: an older one is tried")
+}
+
+fn gone_from_archive() -> StepError {
+    StepError::refused("the archive does not have the copy that it lists", "nothing: an older one is tried")
 }
 
 fn no_identity() -> StepError {
@@ -102,4 +124,57 @@ pub(in crate::recovery::steps) async fn copies(ctx: &Ctx) -> Result<Vec<DumpReco
     }
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
     archiver.dumps().await.map_err(StepError::failed("listing the archive's copies of the backups"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::{StatusCode, Uri};
+    use axum::response::IntoResponse as _;
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::http::call::tests::serve;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    /// A store whose first answers are these, and then the backup.
+    async fn blobs(odd: &'static [u16]) -> (String, tokio::task::JoinSet<()>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        serve(axum::Router::new().fallback(async move |_: Uri| {
+            let before = asked.fetch_add(1, Ordering::Relaxed);
+            match odd.get(before) {
+                Some(status) => StatusCode::from_u16(*status).expect("a status").into_response(),
+                None => "the backup".into_response(),
+            }
+        }))
+        .await
+    }
+
+    async fn opened(odd_links: &'static [u16], odd_blobs: &'static [u16]) -> Result<Incoming, Unfit> {
+        let (blob, _blobs) = blobs(odd_blobs).await;
+        let platform = vendors(move |what, before| match odd_links.get(before) {
+            _ if !what.ends_with("/archive") => Err(404),
+            Some(status) => Err(*status),
+            None => Ok(json!({ "download_url": blob })),
+        });
+        let bench = Bench::new(Step::ChooseBackup, platform).await;
+        let at = AddonRef { app: "apilos".to_owned(), addon: "ad-1".to_owned() };
+        let opened = Origin::Platform(at).open(&bench.ctx, "b-1").await;
+        bench.end().await;
+        opened
+    }
+
+    #[tokio::test]
+    async fn one_word_that_a_listed_backup_is_not_there_is_not_believed() {
+        assert!(opened(&[404, 403], &[404]).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_does_not_take_the_link_is_a_fault_of_the_line() {
+        let unfit = opened(&[], &[400]).await.err();
+        assert!(matches!(unfit, Some(Unfit::Line(_))), "{unfit:?}");
+    }
 }

@@ -65,7 +65,7 @@ async fn marked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Vec
 /// Those of a zone that the account does not hold are not gone: it may be another account.
 async fn zone_records(ctx: &Ctx, provider: &Alwaysdata) -> Result<Vec<Record>> {
     let zone = ctx.run.plan.dns.zone.as_str();
-    let domain = cname::zone_id(provider, zone).await?;
+    let domain = cname::zone_id(ctx, provider, zone).await?;
     let records = provider.zone_records(domain).await;
     records.map_err(StepError::provider(format!("listing the records of {zone}")))
 }

@@ -3,32 +3,20 @@
 mod doubt;
 
 use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Json, Router, extract::State};
 use chrono::Utc;
-use reprise_crds::{RecoveryPlan, RecoveryPlanSpec};
+use reprise_crds::RecoveryPlanSpec;
 use serde_json::Value;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::config::{Config, References};
-use crate::metrics::{Labels, Metrics};
-use crate::providers::http::HttpShared;
-use crate::providers::http::call::tests::serve;
 use crate::recovery::outputs::Outputs;
-use crate::recovery::pulse::Pulse;
 use crate::recovery::step::Step;
-use crate::recovery::steps::Run;
-use crate::recovery::tools::{Parts, Tools};
-use crate::runtime::clock::Clock;
-use crate::store::tests::{Lab, lab};
-
-/// The quiet period lasts a second.
-const SCALE: f64 = 20.0;
+use crate::recovery::steps::bench;
 
 /// What there is at the platform and at the DNS provider.
 #[derive(Debug, Default)]
@@ -103,17 +91,26 @@ fn keys(vendor: &mut Vendor) -> Value {
 
 /// One request and what it made.
 struct Bench {
-    ctx: Ctx,
+    base: bench::Bench,
     vendor: Arc<Mutex<Vendor>>,
-    lab: Lab,
-    _server: JoinSet<()>,
-    _dir: tempfile::TempDir,
+}
+
+impl Deref for Bench {
+    type Target = bench::Bench;
+
+    fn deref(&self) -> &bench::Bench {
+        &self.base
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut bench::Bench {
+        &mut self.base
+    }
 }
 
 impl Bench {
     async fn new() -> Self {
-        let (lab, dir) = (lab().await, tempfile::tempdir().expect("a folder"));
-        let epoch = lab.filed().await;
         let vendor = Arc::<Mutex<Vendor>>::default();
         let said =
             async |State(vendor): State<Arc<Mutex<Vendor>>>, method: Method, uri: Uri, body: String| {
@@ -121,27 +118,7 @@ impl Bench {
                 answer(&mut vendor.lock().unwrap(), &method, uri.path(), &body)
             };
         let router = Router::new().fallback(said).with_state(Arc::clone(&vendor));
-        let (url, server) = serve(router).await;
-        let run = Run {
-            request: "bad-day".to_owned(),
-            plan_name: "apilos".to_owned(),
-            plan: example(),
-            mode: Mode::Recover,
-            epoch,
-            dir: dir.path().join("work"),
-            filed_at: Utc::now(),
-        };
-        let ctx = Ctx {
-            tools: Arc::new(tools(&url, &lab, &dir)),
-            run: Arc::new(run),
-            step: Step::TearDown,
-            pulse: Arc::new(Pulse::new(Utc::now(), Vec::new())),
-            outputs: Arc::new(Outputs::read(&[])),
-            stop: CancellationToken::new(),
-            retry: false,
-            patience: Arc::default(),
-        };
-        Self { ctx, vendor, lab, _server: server, _dir: dir }
+        Self { base: bench::Bench::new(Step::TearDown, router).await, vendor }
     }
 
     fn vendor(&self) -> MutexGuard<'_, Vendor> {
@@ -179,44 +156,13 @@ impl Bench {
     }
 
     /// The same request after its plan has changed.
-    fn replanned(mut self, change: impl FnOnce(&mut RecoveryPlanSpec)) -> Self {
-        let run = Arc::get_mut(&mut self.ctx.run).expect("nobody else runs it");
-        change(&mut run.plan);
-        self
+    fn replanned(self, change: impl FnOnce(&mut RecoveryPlanSpec)) -> Self {
+        Self { base: self.base.replanned(change), ..self }
     }
 
     async fn end(self) {
-        self.lab.end().await;
+        self.base.end().await;
     }
-}
-
-fn example() -> RecoveryPlanSpec {
-    let text = include_str!("../../../../../deploy/examples/apilos.yaml");
-    RecoveryPlan::parse_yaml(text).expect("the example is valid").spec
-}
-
-fn tools(url: &str, lab: &Lab, dir: &tempfile::TempDir) -> Tools {
-    let base = url.trim_end_matches("/v1");
-    let environment = [
-        ("SCALINGO_AUTH_URL", base),
-        ("SCALINGO_API_URL", base),
-        ("SCALINGO_DB_URL", base),
-        ("SCALINGO_API_TOKEN", "tk-us-1"),
-        ("ALWAYSDATA_API_URL", base),
-        ("ALWAYSDATA_API_KEY", "KEY"),
-        ("S3_SOURCE_ENDPOINT", "https://s3.example.org"),
-    ];
-    let references = References::new(environment.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    Tools::new(Parts {
-        store: lab.store.clone(),
-        config: Config::load(None, true, &references).expect("valid"),
-        references,
-        clock: Clock::system().with_scale(SCALE).expect("a scale"),
-        metrics: Arc::new(Metrics::new(Labels::default()).expect("registered")),
-        http: HttpShared::default(),
-        identity: "me".to_owned(),
-        data_dir: dir.path().to_owned(),
-    })
 }
 
 fn on_record(kind: &str, name: &str, parent: Option<&str>) -> LedgerRow {
