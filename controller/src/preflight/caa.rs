@@ -40,7 +40,7 @@ impl Preflight<'_> {
             let plain = name.trim_start_matches("*.");
             match asked.relevant(plain).await {
                 Ok((at, set)) if !allows(&set, ISSUER, plain != name) => {
-                    forbidden.push(told(name, &at, &set))
+                    forbidden.push(told(name, &at, &set));
                 }
                 Ok(_) => {}
                 Err(why) => unseen.push(format!("the CAA records of {name} cannot be looked at: {why}")),

@@ -178,9 +178,19 @@ impl Ctx {
         made.map_err(StepError::io("making the request's private folder"))
     }
 
-    /// The app that owns the database.
+    /// The app that owns the database, as the plan has it.
     pub fn first_app(&self) -> &str {
         &self.run.plan.apps[0].name
+    }
+
+    /// The app that the database was ordered for: the plan's apps may come in another order by now, and a second one is billed.
+    pub async fn database_app(&self) -> Result<String> {
+        let ledger = self.tools.store.ledger(&self.run.request).await?;
+        let ordered = ledger.iter().rfind(|row| {
+            row.kind == "addon" && row.name == addon::POSTGRESQL && row.state != LedgerState::Deleted
+        });
+        let app = ordered.and_then(|row| row.parent.clone());
+        Ok(app.unwrap_or_else(|| self.first_app().to_owned()))
     }
 }
 

@@ -7,6 +7,9 @@ use crate::providers::scalingo::variables::Aliases;
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::MadeAddon;
 
+/// The database's provider.
+pub(super) const POSTGRESQL: &str = "postgresql";
+
 /// An addon as the plan wants it.
 #[derive(Debug, Clone, Copy)]
 struct Wanted<'a> {
@@ -26,12 +29,12 @@ struct Seen {
 }
 
 pub(super) async fn postgresql(ctx: &Ctx) -> Result<MadeAddon> {
-    let wanted = &ctx.run.plan.target.postgresql;
+    let (wanted, app) = (&ctx.run.plan.target.postgresql, ctx.database_app().await?);
     provision(
         ctx,
         Wanted {
-            app: ctx.first_app(),
-            provider: "postgresql",
+            app: &app,
+            provider: POSTGRESQL,
             plan: &wanted.plan,
             version: wanted.version.as_deref(),
             variable: "SCALINGO_POSTGRESQL_URL",

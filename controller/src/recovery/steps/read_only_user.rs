@@ -20,7 +20,7 @@ use crate::store::{Severity, SpanKind};
 pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let name = ctx.run.plan.target.read_only_user.clone().unwrap_or_default();
     let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
-    let at = AddonRef { app: ctx.first_app().to_owned(), addon: addon.id.clone() };
+    let at = AddonRef { app: ctx.database_app().await?, addon: addon.id.clone() };
     let intent = ctx.intend("database-user", &name, Some(&addon.id), serde_json::json!({})).await?;
     ctx.doing(SpanKind::Provider, "looking for the read-only user");
     let fresh = made(ctx, &at, &name, !intent.fresh).await?;
@@ -52,7 +52,7 @@ pub(super) async fn complete(ctx: &Ctx) -> Result<()> {
     } else {
         // No app knows it, so none is locked out by another one.
         let addon: MadeAddon = ctx.outputs.get(&Step::Postgres)?;
-        let at = AddonRef { app: ctx.first_app().to_owned(), addon: addon.id };
+        let at = AddonRef { app: ctx.database_app().await?, addon: addon.id };
         rotated(ctx, &at, &name).await?
     };
     put_everywhere(ctx, &name, &password).await

@@ -87,3 +87,35 @@ async fn what_runs_goes_on_when_the_plan_refers_to_what_the_daemon_lacks() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_stays_on_the_app_that_it_was_ordered_for() {
+    play(83, async |stage: &mut Stage| {
+        // It takes its time to come up.
+        stage.world.break_("provision", "", None, Fault::Latency { ms: 3_000 });
+        let request = stage.bad_day(&Plan::example()).await;
+        let records = stage.daemon.records();
+        records.step_is(&request, "postgresql", |step| step.phase == "Running").await;
+        stage.daemon.run(&["pause", request.name()]).await;
+        records.stands(&request, |now| now.phase == "Paused").await;
+
+        // The other app comes first now.
+        let text = Plan::example().text().to_owned();
+        let start = |name: &str| text.find(&format!("    - name: {name}")).expect("an app");
+        let (first, second, end) =
+            (start(APPS[0]), start(APPS[1]), text.find("\n  variables:").expect("the end"));
+        let swapped = Plan::example()
+            .with(&text[first..end], &format!("{}\n{}", &text[second..end], &text[first..second]));
+        stage.daemon.apply(&swapped).await;
+        stage.world.mend();
+        stage.daemon.run(&["resume", request.name()]).await;
+        records.succeeded(&request).await;
+        let inventory = stage.world.inventory();
+        let addons = inventory["addons"].as_array().expect("a list").iter();
+        let databases: Vec<_> = addons
+            .filter(|one| one["provider"] == "postgresql" && APPS.iter().any(|app| one["app"] == *app))
+            .collect();
+        assert!(databases.len() == 1 && databases[0]["app"] == APPS[0], "each one is billed: {databases:?}");
+    })
+    .await;
+}

@@ -14,6 +14,9 @@ use crate::store::{Severity, SpanKind};
 /// Between the tries to fetch of one attempt. A line that breaks for a moment is no reason to deploy what is older.
 const PAUSES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(20), Duration::from_mins(1)];
 
+/// So many of them also where the host itself refuses: a proxy before it answers 403 or 404 for a moment now and then.
+const DENIED: usize = 2;
+
 /// The bare repository of ours that holds the app's code. Shared by the apps that are made of the same code.
 pub(super) async fn repository(ctx: &Ctx, app: &AppSpec) -> Result<Repository> {
     let dir: PathBuf = ctx.tools.code_dir(&ctx.tools.setting(&app.code.repository, "code.repository")?);
@@ -68,9 +71,9 @@ where
     Fetching: Future<Output = Result<Commit, GitError>>,
     Pausing: Future<Output = Result<()>>,
 {
-    for rest in PAUSES {
+    for (tried, rest) in PAUSES.into_iter().enumerate() {
         match fetch().await {
-            Err(error) if error.class() != Class::Terminal => {
+            Err(error) if error.class() != Class::Terminal || is_denied(&error) && tried < DENIED => {
                 tracing::warn!(error = %Chain(&error), "the code is fetched again");
             }
             end => return Ok(end),
@@ -78,6 +81,10 @@ where
         pause(rest).await?;
     }
     Ok(fetch().await)
+}
+
+fn is_denied(error: &GitError) -> bool {
+    matches!(error, GitError::NoAccess { .. })
 }
 
 async fn fetch(
@@ -114,10 +121,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_that_breaks_is_tried_again_and_what_the_host_says_is_not() {
+    async fn a_line_that_breaks_and_a_host_that_denies_are_tried_again_and_what_a_ref_is_is_believed() {
         assert_eq!(tried(1, broken).await, (2, true));
         assert_eq!(tried(9, broken).await, (4, false));
         let refused = || GitError::NoAccess { complaint: "fatal: repository not found".to_owned() };
-        assert_eq!(tried(1, refused).await, (1, false));
+        assert_eq!(tried(2, refused).await, (3, true));
+        assert_eq!(tried(9, refused).await, (3, false));
+        let none = || GitError::NoSuchRef { reference: "main".to_owned(), complaint: String::new() };
+        assert_eq!(tried(1, none).await, (1, false));
     }
 }

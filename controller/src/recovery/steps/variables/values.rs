@@ -193,9 +193,9 @@ async fn variable(ctx: &Ctx, app: &str, name: &str) -> Result<SecretString> {
     look(ctx, Pace::PROVIDER, observe).await
 }
 
-/// How the first app reaches the restored database. Read each time: the platform may change it.
+/// How the app that has it reaches the restored database. Read each time: the platform may change it.
 pub(in crate::recovery::steps) async fn database_dsn(ctx: &Ctx) -> Result<Dsn> {
-    let url = variable(ctx, ctx.first_app(), "SCALINGO_POSTGRESQL_URL").await?;
+    let url = variable(ctx, &ctx.database_app().await?, "SCALINGO_POSTGRESQL_URL").await?;
     Dsn::parse(&url).ok_or_else(|| {
         StepError::refused(
             "SCALINGO_POSTGRESQL_URL is not a PostgreSQL URL",
