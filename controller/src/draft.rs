@@ -9,6 +9,7 @@ use reprise_crds::{Problem, RecoveryPlan, yaml};
 use serde_json::Value;
 
 pub mod account;
+mod formation;
 pub mod look;
 mod names;
 mod page;

@@ -143,3 +143,32 @@ impl Places {
         database || redis || bucket || self.hosts.iter().any(|host| value.contains(host.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::variables::tests::app;
+    use super::*;
+
+    fn other(variables: &[(&str, &str)]) -> Seen {
+        let all = variables.iter();
+        let all = all.map(|(name, value)| ((*name).to_owned(), SecretString::from(*value)));
+        Seen { variables: all.collect(), ..Seen::default() }
+    }
+
+    #[test]
+    fn an_app_belongs_to_the_estate_by_its_database_or_its_bucket() {
+        let places = Places::of(&[app(&[("S3_BUCKET", "the-documents")])]);
+        for (variables, shared) in [
+            (&[("URL", "postgres://reader:x@app-42.db.example:31000/app_42")][..], Some("the database")),
+            (&[("A", "app-42.db.example"), ("B", "app_42")][..], Some("the database")),
+            (&[("BUCKET_NAME", "the-documents")][..], Some("the bucket")),
+            // The same server holds other databases, and the same name is elsewhere too.
+            (&[("URL", "postgres://app_42:x@app-42.db.example:31000/other")][..], None),
+            (&[("URL", "postgres://app_42:x@app-43.db.example:31000/app_42")][..], None),
+            (&[("BACKUPS", "the-documents"), ("BUCKET_NAME", "others")][..], None),
+        ] {
+            assert_eq!(places.shared_with(&other(variables)), shared, "{variables:?}");
+        }
+        assert_eq!(Places::of(&[other(&[])]).shared_with(&other(&[("S3_BUCKET", "")])), None);
+    }
+}
