@@ -1,5 +1,5 @@
 # Thin on purpose: each target is one obvious command.
-.PHONY: setup build demo test conformance fuzz soak bench lint manifests
+.PHONY: setup build demo test conformance fuzz soak bench lint image manifests
 
 CARGO ?= cargo
 DUMP ?=
@@ -37,6 +37,9 @@ lint: setup
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@./deploy/check-lints
 	@./deploy/prometheus/check
+
+image:            ## a container image of the daemon, with podman, buildah or docker; see deploy/image/build for IMAGE, BASE, BINARY, ARCHIVE
+	@./deploy/image/build
 
 manifests:        ## write crds/manifests from the types
 	$(CARGO) run --locked -p reprise-crds --bin reprise-crds-manifests

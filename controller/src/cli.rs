@@ -23,6 +23,7 @@ mod error;
 mod evidence;
 mod file;
 mod get;
+mod init;
 mod output;
 mod plan;
 mod prove;
@@ -41,7 +42,7 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The command or a document is wrong; nothing was changed.
     pub const USAGE: u8 = 2;
-    /// There is no plan or request of that name.
+    /// There is no plan, request or app of that name.
     pub const NOT_FOUND: u8 = 3;
     /// The store does not answer.
     pub const UNAVAILABLE: u8 = 4;
@@ -53,7 +54,7 @@ const EXIT_CODES: &str = "Exit codes:
   0  done (watch: the request succeeded)
   1  it did not work, or what was looked at is not right (watch: the request failed)
   2  the command or a document is wrong; nothing was changed
-  3  there is no plan or request of that name
+  3  there is no plan, request or app of that name
   4  the store does not answer
   5  watch: the request was cancelled
   130  a second signal ended it at once; the next start looks at what was under way
@@ -94,6 +95,8 @@ enum Format {
 enum Command {
     /// Run the daemon
     Serve(serve::Args),
+    /// Draw up a first plan from a live app; it has to be looked at, and no value of a variable is in it
+    Init(init::Args),
     /// Check a plan and store it; every problem is listed, and nothing is stored unless all is well
     Apply(apply::Args),
     /// File a request: an order to run a plan now
@@ -139,6 +142,7 @@ impl Command {
             Self::Plan(_) | Self::Get(_) | Self::Describe(_) | Self::Evidence(_) => true,
             Self::Backups(args) => args.accept.is_none(),
             Self::Archive(args) => args.only_list(),
+            Self::Init(args) => args.only_print(),
             _ => false,
         }
     }
@@ -165,6 +169,7 @@ impl Cli {
         let Self { common, command } = self;
         match command {
             Command::Serve(args) => serve::run(&common, args).await,
+            Command::Init(args) => init::run(&common, &args).await,
             Command::Apply(args) => apply::run(&common, &args).await,
             Command::File(args) => file::run(&common, &args).await,
             Command::Plan(args) => plan::run(&common, &args).await,

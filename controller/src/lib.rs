@@ -8,6 +8,7 @@ pub mod backup;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod draft;
 pub mod freshness;
 pub mod heartbeat;
 pub mod http;

@@ -69,6 +69,7 @@ pub const CALLS: &[(&str, &[&str])] = &[
             "projects.get",
             "projects.list",
             "regions.list",
+            "scm_links.get",
             "stacks.list",
             "tokens.exchange",
             "users.self",

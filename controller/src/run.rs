@@ -204,19 +204,22 @@ fn start_loops(
 /// What every part of the program needs, from its configuration.
 pub fn tools(order: Order, store: Store, metrics: Arc<Metrics>) -> Result<Tools, RunError> {
     let clock = Clock::system().with_scale(order.config.dev.time_scale.max(1.0))?;
-    let extra_ca_pem = order
-        .config
-        .ca_file
-        .as_ref()
-        .map(|path| std::fs::read(path).map_err(|source| RunError::File { path: path.clone(), source }));
     let counted = Arc::clone(&metrics);
     let observer = CallObserver::new(move |report: CallReport| {
         counted.provider_called(report.provider, report.call, report.outcome.label(), report.took);
     });
-    let http = HttpShared { extra_ca_pem: extra_ca_pem.transpose()?, observer, ..HttpShared::default() };
+    let http = http(&order.config, observer)?;
     let identity = identity(&order);
     let Order { config, references, data_dir, .. } = order;
     Ok(Tools::new(Parts { store, config, references, clock, metrics, http, identity, data_dir }))
+}
+
+/// What all providers share, from the configuration.
+pub fn http(config: &Config, observer: CallObserver) -> Result<HttpShared, RunError> {
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|source| RunError::File { path: path.clone(), source });
+    let extra_ca_pem = config.ca_file.as_ref().map(read).transpose()?;
+    Ok(HttpShared { extra_ca_pem, observer, ..HttpShared::default() })
 }
 
 /// A name that belongs to one living process at a time. The private store lets only one process in, so there the name may outlive the

@@ -26,7 +26,7 @@ use crate::problem::{At, Problem, Report};
 use crate::request::Mode;
 use crate::template::{Entry, Template};
 use crate::text::Reference;
-use crate::validate::variables::is_reserved;
+pub use crate::validate::variables::is_reserved;
 
 /// Where the value of one variable comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

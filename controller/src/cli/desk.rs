@@ -6,10 +6,12 @@ use std::sync::Arc;
 use reprise_crds::RecoveryPlanSpec;
 
 use super::{CliError, Common, connect};
-use crate::config::{Config, References};
+use crate::config::{Config, ConfigError, References};
+use crate::draft::account::Account;
 use crate::metrics::Metrics;
+use crate::providers::http::CallObserver;
 use crate::recovery::tools::Tools;
-use crate::run::{Order, labels, tools};
+use crate::run::{Order, http, labels, tools};
 use crate::store::Store;
 
 /// How the daemon is configured.
@@ -37,6 +39,17 @@ impl Configured {
         };
         let metrics = Arc::new(Metrics::new(labels()).map_err(|error| cannot_start(error.into()))?);
         tools(order, store, metrics).map_err(|error| cannot_start(error.into()))
+    }
+
+    /// The account at the platform, without a store.
+    pub(super) fn account(&self) -> Result<Account, CliError> {
+        let references = References::of_this_process();
+        let config = Config::load(self.config.as_deref(), self.dev, &references).map_err(CliError::Config)?;
+        let http = http(&config, CallObserver::silent()).map_err(|error| cannot_start(error.into()))?;
+        Account::new(&config, http).ok_or_else(|| {
+            let problem = "it is not set, and the platform is asked with it".to_owned();
+            CliError::Config(ConfigError::Value { name: "SCALINGO_API_TOKEN", problem })
+        })
     }
 }
 

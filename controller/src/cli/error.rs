@@ -40,7 +40,7 @@ pub enum CliError {
     /// There is no such thing.
     #[error("there is no {kind} called {name}{}", known(names))]
     NotFound {
-        /// `plan` or `request`.
+        /// `plan`, `request` or `app`.
         kind: &'static str,
         /// The name that was given.
         name: String,
@@ -124,6 +124,9 @@ pub enum CliError {
     /// What was asked for could not be set up.
     #[error("cannot begin")]
     Setup(#[source] crate::recovery::error::StepError),
+    /// The live estate cannot be read.
+    #[error("cannot read the live estate")]
+    Look(#[source] crate::draft::look::LookError),
     /// A request was not waited for any longer.
     #[error("{name} has not ended within {}; it goes on", humantime::format_duration(*limit))]
     NotEnded {
@@ -166,6 +169,7 @@ impl CliError {
             | Self::Capture { .. }
             | Self::Proof { .. }
             | Self::Setup(_)
+            | Self::Look(_)
             | Self::Embedded(_)
             | Self::Write { .. }
             | Self::Start { .. }

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod operations;
 pub mod projects;
 pub mod regions;
+pub mod scm;
 pub mod tokens;
 pub mod users;
 pub mod variables;

@@ -7,7 +7,7 @@ use crate::problem::{At, Report};
 
 mod name;
 
-pub(crate) use name::is_reserved;
+pub use name::is_reserved;
 
 pub(super) fn check(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     let variables = &plan.variables;

@@ -149,6 +149,14 @@ scale_new() {
 check 'scale: before the first deployment, 200 without Location' scale_new
 log_drains() { api 200 GET "/apps/$app/log_drains" && holds '.drains == []'; }
 check 'log_drains: none' log_drains
+scm_link() {
+  api 404 GET "/apps/$app/scm_repo_link"
+  api 201 POST "/apps/$app/scm_repo_link" -d '{"scm_repo_link":{"source":"https://github.com/owner/code","branch":"main"}}'
+  api 200 GET "/apps/$app/scm_repo_link"
+  holds '.scm_repo_link | .source == "https://github.com/owner/code" and .branch == "main"'
+  api 204 DELETE "/apps/$app/scm_repo_link"
+}
+check 'scm_repo_link: none, made, shown, removed' scm_link
 scale_too_much() {
   api 422 POST "/apps/$app/scale" -d '{"containers":[{"name":"web","amount":11,"size":"M"}]}'
   holds '.errors["container-web-amount"][0] | test("10 containers")'

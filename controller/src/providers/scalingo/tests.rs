@@ -256,3 +256,21 @@ fn documented_samples_are_read() {
     .unwrap();
     assert_eq!(domain.letsencrypt_status, Some(domains::CertificateStatus::PendingDns));
 }
+
+#[tokio::test]
+async fn an_app_whose_code_was_pushed_is_linked_to_nothing() {
+    let link =
+        json!({"scm_repo_link": {"id": "1", "source": "https://github.com/owner/code", "branch": "main"}});
+    let routes = Router::new()
+        .route("/v1/apps/linked/scm_repo_link", answer(link))
+        .route("/v1/apps/empty/scm_repo_link", answer(json!({"scm_repo_link": null})));
+    let (scalingo, _world, _server) = client(3600, routes).await;
+    let linked = scalingo.scm_link("linked").await.unwrap().unwrap();
+    assert_eq!(
+        (linked.source.as_deref(), linked.branch.as_deref()),
+        (Some("https://github.com/owner/code"), Some("main"))
+    );
+    for pushed in ["empty", "unknown"] {
+        assert!(scalingo.scm_link(pushed).await.unwrap().is_none(), "{pushed}");
+    }
+}

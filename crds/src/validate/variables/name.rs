@@ -33,7 +33,7 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// Whether somebody else sets a variable of this name.
-pub(crate) fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 

@@ -15,6 +15,7 @@ mod dns;
 mod drill;
 mod edits;
 mod evidence;
+mod first_plan;
 mod hold;
 mod life;
 mod lost_answers;
