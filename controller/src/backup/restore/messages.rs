@@ -65,7 +65,8 @@ impl Report {
 
 /// What a server says whose disk, memory, locks or connections give out: parts of its messages.
 ///
-/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c` and `postgres.c` of PostgreSQL 12 to 18.
+/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c`, `utility.c` and libpq's `fe-misc.c`, `fe-exec.c`,
+/// `fe-secure.c`, `fe-secure-openssl.c` of PostgreSQL 12 to 18; `objects.c` of pgbouncer.
 const TROUBLE: &[&str] = &[
     "deadlock detected",
     "out of memory",
@@ -77,9 +78,21 @@ const TROUBLE: &[&str] = &[
     "out of shared memory",
     "too many clients already",
     "remaining connection slots",
+    "too many connections for",
     "terminating connection",
     "server closed the connection",
     "canceling statement due to",
+    // A server that is far away: the line, or another machine in its place that is a copy of it.
+    "no connection to the server",
+    "connection to server at",
+    "could not receive data from server",
+    "could not send data to server",
+    "SSL connection has been closed",
+    "SSL SYSCALL error",
+    "SSL error: ",
+    "server conn crashed",
+    "the database system is",
+    "in a read-only transaction",
 ];
 
 impl Report {
@@ -304,6 +317,9 @@ pg_restore: warning: errors ignored on restore: 3
         assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
         assert!(trouble("deadlock detected"));
         assert!(trouble("out of memory"));
+        assert!(trouble("no connection to the server") && trouble("SSL SYSCALL error: EOF detected"));
+        assert!(trouble("cannot execute CREATE TABLE in a read-only transaction"));
+        assert!(trouble("too many connections for role …"));
         assert!(!trouble("could not create unique index \"a_x\""));
         assert!(!trouble("relation \"a\" does not exist"));
     }
