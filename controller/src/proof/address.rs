@@ -79,9 +79,8 @@ impl Address {
             Some("disable") => Tls::Off,
             Some("require") => Tls::Unverified,
             Some("verify-ca") => Tls::Authority(Arc::from(authorities())),
-            Some("verify-full") => Tls::Full(Arc::from(authorities())),
             None if name.starts_with('/') => Tls::Off,
-            None => Tls::Full(Arc::from(authorities())),
+            Some("verify-full") | None => Tls::Full(Arc::from(authorities())),
             Some(_) => return Err(AddressError::SslMode),
         };
         let host = if name.starts_with('/') {

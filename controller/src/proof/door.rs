@@ -33,10 +33,8 @@ pub(crate) struct Facts {
     /// It follows another server, and takes nothing itself.
     standby: bool,
     user: String,
-    /// The user may do everything, or may become somebody who may.
-    superuser: bool,
     createdb: bool,
-    /// Roles by which the user reaches the server's own files and programs.
+    /// Roles that the user may act as, and that may do everything, or reach the server's own files and programs.
     powers: Vec<String>,
     /// The user may change other users.
     createrole: bool,
@@ -46,10 +44,9 @@ pub(crate) struct Facts {
 
 const FACTS: &str = "SELECT split_part(current_setting('server_version'), ' ', 1) AS version,
       current_setting('server_version_num')::int / 10000 AS major, pg_is_in_recovery() AS standby, me.rolname::text AS user,
-      EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolsuper AND pg_has_role(r.oid, 'MEMBER')) AS superuser,
       me.rolcreatedb AS createdb, me.rolcreaterole AS createrole,
-      ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE pg_has_role(r.oid, 'MEMBER') AND r.rolname IN
-        ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files') ORDER BY 1) AS powers,
+      ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE pg_has_role(r.oid, 'MEMBER') AND (r.rolsuper OR r.rolname IN
+        ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')) ORDER BY 1) AS powers,
       ARRAY(SELECT d.datname::text FROM pg_catalog.pg_database d WHERE pg_has_role(d.datdba, 'MEMBER')
         AND d.datname !~ '^reprise_proof_' ORDER BY 1) AS owns
     FROM pg_catalog.pg_roles me WHERE me.rolname = current_user";
@@ -128,7 +125,6 @@ impl Facts {
             major,
             standby: false,
             user: "prover".into(),
-            superuser: false,
             createdb: true,
             powers: vec![],
             createrole: false,
@@ -158,10 +154,10 @@ impl Facts {
                 "it follows another server, and takes no database: name the one that it follows".into(),
             );
         }
-        if self.superuser || !powers.is_empty() {
-            let may = if self.superuser { "be a superuser".to_owned() } else { powers.join(", ") };
+        if !powers.is_empty() {
+            let powers = powers.join(", ");
             return Some(format!(
-                "its user {user} may do too much ({may}), and a dump is somebody else's program, which runs as him: \
+                "its user {user} may do too much (as {powers}), and a dump is somebody else's program, which runs as him: \
                  name one who may do nothing but CREATEDB"
             ));
         }
@@ -198,8 +194,7 @@ mod tests {
             (Facts { major: 12, ..facts() }, "13 is the oldest"),
             (Facts { major: 17, ..facts() }, "install postgresql-client-17"),
             (Facts { standby: true, ..facts() }, "name the one that it follows"),
-            (Facts { superuser: true, ..facts() }, "prover may do too much (be a superuser)"),
-            (Facts { powers: vec!["pg_read_server_files".into()], ..facts() }, "(pg_read_server_files)"),
+            (Facts { powers: vec!["postgres".into()], ..facts() }, "prover may do too much (as postgres)"),
             (Facts { createdb: false, ..facts() }, "ALTER ROLE prover CREATEDB"),
         ] {
             let said = facts.obstacle(15).unwrap_or_default();

@@ -129,11 +129,11 @@ impl Classified for ProofError {
             {
                 Class::Terminal
             }
-            Self::Named { .. } => Class::Transient,
             Self::Busy(_)
             | Self::Server(_)
             | Self::Database(_)
             | Self::InUse
+            | Self::Named { .. }
             | Self::File { .. }
             | Self::Nothing(_) => Class::Transient,
             Self::NoPlan(_)

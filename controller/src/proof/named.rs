@@ -147,7 +147,8 @@ async fn settle(session: &mut PgConnection, name: &str) -> sqlx::Result<()> {
             Err(sqlx::Error::Database(error)) => {
                 tracing::info!(setting, error = error.message(), "a setting is not taken");
             }
-            set => drop(set?),
+            Err(error) => return Err(error),
+            Ok(_) => {}
         }
     }
     Ok(())

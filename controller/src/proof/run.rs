@@ -195,7 +195,7 @@ impl Prover<'_> {
             tried.insert(known.backup.clone());
             // What was asked for goes on: whoever asked sees what it does.
             let others = pick::answered(&rows, known, &bench.asked);
-            let taken = self.take(bench, server, (known, others), why, stop);
+            let taken = Box::pin(self.take(bench, server, (known, others), why, stop));
             let taken = match which {
                 Which::Due => unless_recovery(&self.tools.store, BETWEEN_LOOKS, taken).await,
                 Which::One(_) | Which::All => Some(taken.await),

@@ -1,7 +1,9 @@
 //! Where backups are restored: in a server of ours, or in a database on the one that the plan names.
 
-use std::future::pending;
 use std::path::{Path, PathBuf};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, pending};
 
 use super::ProofError;
 use super::bench::{Bench, last_dumped};
@@ -18,7 +20,7 @@ use crate::store::Verdict;
 #[derive(Debug)]
 pub(super) enum Server {
     /// Ours alone.
-    Own(Throwaway),
+    Own(Box<Throwaway>),
     /// The one that the plan names.
     Named(Box<Named>),
 }
@@ -34,7 +36,7 @@ impl Prover<'_> {
         let folder = self.tools.proof_work.join(self.plan);
         let Some(door) = Door::of(self.tools, self.spec)? else {
             let likely = bench.server(last_dumped(rows))?;
-            return Ok(Server::Own(Throwaway::start(&folder, likely).await?));
+            return Ok(Server::Own(Box::new(Throwaway::start(&folder, likely).await?)));
         };
         let newest = bench.restorer(None, None)?.major();
         let named = Named::open(door, (&self.tools.store, self.plan), &folder, newest).await?;
@@ -130,23 +132,17 @@ impl Server {
     }
 
     /// Resolves with the reason when a server that the plan names is in trouble: it holds more than `most` bytes of ours, or is silent.
-    pub(super) fn trouble(&self, most: Option<u64>) -> impl Future<Output = String> + use<> {
-        let watch = match self {
-            Self::Own(_) => None,
-            Self::Named(named) => Some(named.watch(most)),
-        };
-        async move {
-            match watch {
-                Some(watch) => watch.trouble().await,
-                None => pending().await,
-            }
+    pub(super) fn trouble(&self, most: Option<u64>) -> BoxFuture<'static, String> {
+        match self {
+            Self::Own(_) => pending().boxed(),
+            Self::Named(named) => named.watch(most).trouble().boxed(),
         }
     }
 
     /// Leaves nothing behind.
     pub(super) async fn end(self) -> Result<(), ProofError> {
         match self {
-            Self::Own(own) => own.end().await,
+            Self::Own(own) => (*own).end().await,
             Self::Named(named) => named.end().await,
         }
     }

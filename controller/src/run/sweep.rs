@@ -28,11 +28,9 @@ pub(super) async fn leftovers(tools: &Tools) {
 
 /// Of databases on servers that plans name: those may be slow, and nobody waits for them.
 pub(super) async fn elsewhere(tools: Arc<Tools>, stop: CancellationToken) {
-    match stop.run_until_cancelled(Box::pin(crate::proof::sweep_named(&tools))).await {
-        Some(Err(error)) => {
-            tracing::error!(error = %Chain(&error), "cannot look for what an earlier process left on other servers");
-        }
-        Some(Ok(())) | None => {}
+    let swept = stop.run_until_cancelled(Box::pin(crate::proof::sweep_named(&tools))).await;
+    if let Some(Err(error)) = swept {
+        tracing::error!(error = %Chain(&error), "cannot look for what an earlier process left on other servers");
     }
 }
 
