@@ -14,6 +14,7 @@ mod keep;
 mod local;
 mod outside;
 mod platform;
+mod proof_server;
 mod ssh;
 mod variables;
 
@@ -83,6 +84,7 @@ impl Preflight<'_> {
             Check::TargetBucket => self.target_bucket().boxed(),
             Check::Mirror => self.mirrors().boxed(),
             Check::Identity => self.identity().boxed(),
+            Check::ProofServer => self.proof_server().boxed(),
         };
         seen.map(|seen| (seen, None)).boxed()
     }

@@ -7,25 +7,32 @@
 //! and what was known stays. Recoveries come first: while one is at work, nothing is taken up by itself.
 //!
 //! A dump is personal data: it lies in a folder of its own (0700), one at a time, and so does the throwaway database; both
-//! are wiped at the end, and at the next start if there was none.
+//! are wiped at the end, and at the next start if there was none. Where the plan names a server, the database lies there instead.
 
+mod address;
 mod bench;
 mod disk;
+mod door;
 mod error;
+mod folder;
 mod forget;
 mod keys;
 mod learnt;
+mod named;
 mod pick;
 mod policy;
 mod reckon;
 mod references;
 mod run;
+mod server;
 mod source;
 mod throwaway;
 mod trial;
 
+pub(crate) use door::{Door, Facts};
 pub use error::ProofError;
 pub use keys::KeyList;
+pub use named::sweep_named;
 pub use pick::Why;
 pub use reckon::suspicions;
 pub use run::{Prover, Summary, Taken, Which};

@@ -5,7 +5,7 @@
 //! business, so is looking before creating.
 
 pub mod alwaysdata;
-mod authorities;
+pub(crate) mod authorities;
 pub mod dns;
 pub mod git;
 pub mod github;

@@ -150,6 +150,7 @@ async fn serve(
     let queue = WorkQueue::new(tools.clock.clone());
     let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
     let loops = tasks.child();
+    loops.spawn("leftovers elsewhere", |stop| sweep::elsewhere(Arc::clone(&tools), stop));
     start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
     loops.critical("freshness", |stop| crate::freshness::watch(Arc::clone(&tools), stop));
     if let Some(url) = tools.config.heartbeat_url.clone() {

@@ -36,6 +36,7 @@ mod requests;
 mod schedule;
 pub mod snapshot;
 mod steps;
+mod throwaways;
 mod truths;
 mod verdicts;
 
@@ -60,6 +61,7 @@ pub use schedule::{Claim, Ending, LastRun, RunState, ScheduledRun};
 #[cfg(test)]
 pub(crate) use steps::a_done_step;
 pub use steps::{Reopen, Span, SpanKind, StepPhase, StepRow};
+pub use throwaways::ThrowawayRow;
 pub use truths::TruthRow;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
+use percent_encoding::NON_ALPHANUMERIC;
 use reprise_cluster::{Binaries, Cluster, Settings};
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -13,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::PgTools;
 use super::contents::{Counts, read_all};
-use super::restore::Target;
+use super::restore::{Host, Target};
 use super::toc::{Toc, read_toc};
 
 /// The owner's password has all that a password file must escape.
@@ -127,12 +128,24 @@ impl Lab {
         self.execute("postgres", &format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'")).await;
         self.execute("postgres", &format!("CREATE DATABASE {name} OWNER {name}")).await;
         Target {
-            socket_dir: self.cluster.socket_dir().to_owned(),
+            host: Host::Socket(self.cluster.socket_dir().to_owned()),
             port: self.cluster.port(),
             database: name.clone(),
             user: name,
             password: SecretString::from(PASSWORD),
         }
+    }
+
+    /// A user who may make databases and nothing else, and the address at which he asks for them.
+    pub(crate) async fn prover(&self) -> (String, SecretString) {
+        let name = format!("prover_{}", self.number());
+        let password = PASSWORD.replace('\'', "''");
+        self.execute("postgres", &format!("CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{password}'")).await;
+        let encoded = |text: &str| percent_encoding::utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let (password, folder) = (encoded(PASSWORD), encoded(&self.cluster.socket_dir().to_string_lossy()));
+        let port = self.cluster.port();
+        let address = SecretString::from(format!("postgres://{name}:{password}@{folder}:{port}/postgres"));
+        (name, address)
     }
 
     /// The same database as its server's superuser.
@@ -143,13 +156,7 @@ impl Lab {
 
     /// A connection of the target's owner.
     pub(crate) async fn owner(&self, target: &Target) -> PgConnection {
-        let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
-            .socket(&target.socket_dir)
-            .port(target.port)
-            .username(&target.user)
-            .password(PASSWORD)
-            .database(&target.database);
-        PgConnection::connect_with(&options).await.expect("the owner's connection")
+        PgConnection::connect_with(&target.options("test")).await.expect("the owner's connection")
     }
 
     /// Dumps a database in custom format with further options.

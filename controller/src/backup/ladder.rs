@@ -64,7 +64,8 @@ pub struct Scratch<'a> {
     /// An empty database.
     pub target: &'a Target,
     /// The same database as a superuser, who makes the extensions, as platforms do, and the roles that policies are for: these
-    /// outlive the database. Without one, the owner makes the extensions that he may, and policies for other roles are left out.
+    /// outlive the database. Without one, the owner makes the extensions that he may, and policies for other roles are left out; what
+    /// he may not do says nothing of the backup.
     pub superuser: Option<&'a Target>,
     /// Connections at once.
     pub jobs: u16,
@@ -328,7 +329,7 @@ impl Climb {
         let (complete, told) = (account.is_complete(), account.to_string());
         self.account = Some(account);
         if !complete {
-            self.unoffered.extend(lacking::lacking(&report.errors));
+            self.unoffered.extend(lacking::lacking(&report.errors, superuser.is_none()));
             self.unoffered
                 .extend(locale::sorted_otherwise(self.locale.as_ref(), toc, &report, connection).await?);
             return Err(Halt::Incomplete(told));

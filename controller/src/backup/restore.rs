@@ -13,10 +13,10 @@ mod progress;
 mod quotes;
 mod run;
 mod selection;
+mod target;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use secrecy::SecretString;
 use thiserror::Error;
 
 pub(super) use messages::head_of;
@@ -25,25 +25,11 @@ pub use progress::Progress;
 pub(super) use quotes::{RAISED, without_values};
 pub use run::restore;
 pub use selection::Selection;
+pub use target::{Host, Target, Tls};
 
 use super::contents::Counts;
 use super::toc::Toc;
 use crate::runtime::class::{Class, Classified};
-
-/// The database to restore into, as it is reached through a tunnel's Unix socket.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// Folder of the socket.
-    pub socket_dir: PathBuf,
-    /// Port, which is part of the socket's name.
-    pub port: u16,
-    /// Database.
-    pub database: String,
-    /// User, who will own all that is restored.
-    pub user: String,
-    /// The user's password. It reaches `pg_restore` in a file of mode 0600.
-    pub password: SecretString,
-}
 
 /// All that a restore needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -123,5 +109,7 @@ impl Classified for RestoreError {
     }
 }
 
+#[cfg(test)]
+mod faraway;
 #[cfg(test)]
 mod tests;

@@ -53,11 +53,13 @@ pub enum Check {
     Mirror,
     /// The archive's identity opens what the newest run keeps.
     Identity,
+    /// The server that the plan names for its proofs answers, and will do.
+    ProofServer,
 }
 
 impl Check {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::References,
         Self::Platform,
         Self::Plans,
@@ -77,6 +79,7 @@ impl Check {
         Self::TargetBucket,
         Self::Mirror,
         Self::Identity,
+        Self::ProofServer,
     ];
 
     /// Its name.
@@ -101,6 +104,7 @@ impl Check {
             Self::TargetBucket => "target-bucket",
             Self::Mirror => "mirror",
             Self::Identity => "identity",
+            Self::ProofServer => "proof-server",
         }
     }
 
@@ -112,6 +116,7 @@ impl Check {
             Self::TargetBucket => spec.target.bucket.is_some(),
             Self::Mirror => spec.source.objects.iter().any(|one| one.mirror.is_some()),
             Self::Identity => spec.archive.as_ref().is_some_and(|archive| archive.identity.is_some()),
+            Self::ProofServer => spec.proof.server.is_some(),
             Self::Artifacts => spec.source.objects.iter().any(|one| one.artifact.is_some()),
             _ => true,
         }

@@ -15,7 +15,7 @@ impl Preflight<'_> {
     pub(super) fn references(&self) -> Seen {
         let problems = unconfigured(self.spec, &self.tools.references, &self.tools.config);
         if problems.is_empty() {
-            return good("every reference of the plan leads somewhere");
+            return good("every reference that a recovery needs leads somewhere");
         }
         bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
@@ -55,7 +55,7 @@ impl Preflight<'_> {
         let told = format!("{free} bytes may be written, the largest backup has {largest}");
         if largest > free {
             bad(told)
-        } else if largest.saturating_mul(GROWTH) > free {
+        } else if self.spec.proof.server.is_none() && largest.saturating_mul(GROWTH) > free {
             warning(format!("{told}, and its database may need {GROWTH} times as much"))
         } else {
             good(told)
@@ -88,10 +88,8 @@ impl Preflight<'_> {
 /// `pg_restore` reads what a server of its own major or an older one gave. What counts is the newest that is met: what the plan wants, and
 /// what production runs, and what the backups were made of that are still there.
 fn new_enough((here, major_here): (&str, u32), [plan, server]: [Option<&str>; 2], rows: &[Verdict]) -> Seen {
-    let there = rows.iter().filter(|row| row.kind == "database" && row.gone_at.is_none());
-    let dumped = there.filter_map(|row| major(row.tools["dumpedFrom"].as_str()?)).max();
     let met = [
-        (dumped, "the newest backups are of"),
+        (newest_dumped(rows), "the newest backups are of"),
         (server.and_then(major), "production runs"),
         (plan.and_then(major), "the plan wants"),
     ];
@@ -102,6 +100,12 @@ fn new_enough((here, major_here): (&str, u32), [plan, server]: [Option<&str>; 2]
         Some((wanted, whose)) => good(format!("pg_restore is {here}, and {whose} PostgreSQL {wanted}")),
         None => good(format!("pg_restore is {here}; what the backups are of is not known yet")),
     }
+}
+
+/// The major of the newest server that backups which are still there were dumped from.
+pub(super) fn newest_dumped(rows: &[Verdict]) -> Option<u32> {
+    let there = rows.iter().filter(|row| row.kind == "database" && row.gone_at.is_none());
+    there.filter_map(|row| major(row.tools["dumpedFrom"].as_str()?)).max()
 }
 
 fn size(row: &Verdict) -> Option<u64> {

@@ -55,10 +55,11 @@ impl Bench {
         Ok(self.servers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)?)
     }
 
-    /// The `pg_restore` for a dump; the newest for one that is still to be read.
-    pub(super) fn restorer(&self, toc: Option<&Toc>) -> Result<&PgTools, ProofError> {
+    /// The `pg_restore` for a dump, and for a server of the major `given`; the newest for a dump that is still to be read.
+    pub(super) fn restorer(&self, toc: Option<&Toc>, given: Option<u32>) -> Result<&PgTools, ProofError> {
         let installed: Vec<u32> = self.restorers.iter().map(PgTools::major).collect();
-        let wanted = majors::restorer(&installed, toc.and_then(|toc| major_of(&toc.dump_version)));
+        let written_by = toc.and_then(|toc| major_of(&toc.dump_version));
+        let wanted = majors::restorer(&installed, written_by, given);
         let source = || std::io::Error::other(ToolsError::Absent);
         let none = || ProofError::Tools(Refusal::Tool { tool: "pg_restore", source: source() });
         self.restorers.iter().find(|one| Some(one.major()) == wanted).ok_or_else(none)

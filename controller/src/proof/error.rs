@@ -2,6 +2,8 @@
 
 use reprise_cluster::ClusterError;
 
+use super::address::AddressError;
+
 use crate::providers::http::ProviderError;
 use crate::recovery::error::StepError;
 use crate::runtime::class::{Class, Classified};
@@ -59,6 +61,41 @@ pub enum ProofError {
     /// The throwaway database cannot be made.
     #[error("the throwaway database cannot be made")]
     Database(#[source] sqlx::Error),
+    /// The address of the server that the plan names is none.
+    #[error("the address behind proof.server cannot be used")]
+    Address(#[source] AddressError),
+    /// The server that the plan names will not do.
+    #[error("the server that the plan names ({at}) cannot be used: {why}")]
+    Unsuited {
+        /// Host and port.
+        at: String,
+        /// What is lacking, and what to do.
+        why: String,
+    },
+    /// The server that the plan names does not answer as it should.
+    #[error("could not {doing} on the server that the plan names ({at})")]
+    Named {
+        /// Host and port.
+        at: String,
+        /// What was being done.
+        doing: &'static str,
+        /// Its answer.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The server that the plan names is older than the dump's, and dumps do not surely go down.
+    #[error(
+        "the dump is of PostgreSQL {dumped}, and the server that the plan names is of {here}: name one of {dumped} or newer in proof.server"
+    )]
+    NamedOlder {
+        /// The major of the server that was dumped.
+        dumped: u32,
+        /// The major of the server that the plan names.
+        here: u32,
+    },
+    /// Another process has something at work in a plan's folder.
+    #[error("another process is at work in the folder of a throwaway database")]
+    InUse,
     /// A folder of ours cannot be used.
     #[error("could not {doing}")]
     File {
@@ -86,10 +123,23 @@ impl Classified for ProofError {
             Self::Setup(error) => error.class(),
             Self::Tools(refusal) => refusal.class(),
             Self::Store(error) => error.class(),
-            Self::Busy(_) | Self::Server(_) | Self::Database(_) | Self::File { .. } | Self::Nothing(_) => {
-                Class::Transient
+            // The user, his password or the database are not such.
+            Self::Named { source: sqlx::Error::Database(error), .. }
+                if error.code().is_some_and(|code| code.starts_with("28") || code.starts_with("3D")) =>
+            {
+                Class::Terminal
             }
+            Self::Busy(_)
+            | Self::Server(_)
+            | Self::Database(_)
+            | Self::InUse
+            | Self::Named { .. }
+            | Self::File { .. }
+            | Self::Nothing(_) => Class::Transient,
             Self::NoPlan(_)
+            | Self::Address(_)
+            | Self::Unsuited { .. }
+            | Self::NamedOlder { .. }
             | Self::Plan { .. }
             | Self::NoAddon { .. }
             | Self::NoBackup(_)

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::backup::accounting::Rule;
 use crate::backup::ladder::{Climb, Halt, Recorded, Seal, rows_document, rows_of, rows_of_document};
 use crate::backup::toc::Toc;
 use crate::runtime::chain::Chain;
@@ -21,6 +22,8 @@ pub(super) enum Learnt {
 #[derive(Debug, Clone)]
 pub(super) struct Look<'a> {
     pub tools: &'a Value,
+    /// Host and port of the server, where the plan names it.
+    pub server: Option<&'a str>,
     pub at: DateTime<Utc>,
     pub by: &'a str,
     /// The fingerprint of the plan's questions.
@@ -55,7 +58,7 @@ pub(super) fn versions(climb: &Climb, restorer: &str, server: Option<&str>) -> V
 /// The verdict on a backup that was `known` so far.
 pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt {
     if !climb.is_conclusive() {
-        return Learnt::Nothing(trouble(climb));
+        return Learnt::Nothing(trouble(climb, look.server));
     }
     let sealed = sealed(climb);
     let sound = climb.halt.is_none() && sealed;
@@ -85,7 +88,7 @@ pub(super) fn learnt(known: &Verdict, climb: &Climb, look: &Look<'_>) -> Learnt 
         schema_sha256: climb.counts.as_ref().map(|counts| counts.schema_sha256.clone()),
         extensions: climb.toc.as_ref().map(extensions),
         reached: Some(reached(climb)),
-        checks: checks(climb),
+        checks: checks(climb, look),
         questions_sha256: climb.asked.then(|| look.asked.to_owned()),
         ..known.clone()
     }))
@@ -109,23 +112,43 @@ fn extensions(toc: &Toc) -> Vec<String> {
 }
 
 /// A sentence each about what was looked at.
-fn checks(climb: &Climb) -> Option<Value> {
+fn checks(climb: &Climb, look: &Look<'_>) -> Option<Value> {
     let structure = climb.structure.as_ref().map(|seen| ("structure".to_owned(), json!(seen.to_string())));
     let migrations = climb.migrations.as_ref().map(|seen| ("migrations".to_owned(), json!(seen.to_string())));
     let server = climb.server.filter(|majors| majors.differ());
     let server = server.map(|majors| ("server".to_owned(), json!(majors.to_string())));
+    let restored = look.server.filter(|_| climb.rung >= Rung::Restored);
+    let place = restored.map(|at| {
+        let version = look.tools["server"].as_str().unwrap_or_default();
+        (
+            "place".to_owned(),
+            json!(format!("restored on {at}, the server that the plan names, PostgreSQL {version}")),
+        )
+    });
+    // A server of ours is given the roles; a recovery leaves such policies out as well.
+    let left_out =
+        climb.account.as_ref().and_then(|account| account.benign().get(&Rule::RoleMissing).copied());
+    let roles = restored.and(left_out).map(|entries| {
+        let told =
+            format!("{entries} entries of policies were left out, whose roles that server does not have");
+        ("roles".to_owned(), json!(told))
+    });
     let looked: serde_json::Map<String, Value> =
-        structure.into_iter().chain(migrations).chain(server).collect();
+        structure.into_iter().chain(migrations).chain(server).chain(place).chain(roles).collect();
     (!looked.is_empty()).then_some(Value::Object(looked))
 }
 
-fn trouble(climb: &Climb) -> String {
+fn trouble(climb: &Climb, server: Option<&str>) -> String {
     let why = climb.halt.as_ref().map(|halt| Chain(halt).to_string()).unwrap_or_default();
     if climb.unoffered.is_empty() {
         return why;
     }
     let lacking = climb.unoffered.join(", ");
-    format!("this machine's PostgreSQL does not offer {lacking}, so the restore could not be judged: {why}")
+    let whose = match server {
+        Some(at) => format!("the server that the plan names ({at}), or its user,"),
+        None => "this machine's PostgreSQL".to_owned(),
+    };
+    format!("{whose} does not offer {lacking}, so the restore could not be judged: {why}")
 }
 
 #[cfg(test)]
@@ -182,7 +205,8 @@ mod tests {
     }
 
     fn of(known: &Verdict, climb: &Climb) -> Learnt {
-        learnt(known, climb, &Look { tools: &json!({}), at: now(), by: "test", asked: "q" })
+        let tools = json!({ "server": "16.3" });
+        learnt(known, climb, &Look { tools: &tools, server: None, at: now(), by: "test", asked: "q" })
     }
 
     fn fact(known: &Verdict, climb: &Climb) -> Verdict {
@@ -282,6 +306,27 @@ mod tests {
         assert!(why.contains("does not offer the extension postgis"), "{why}");
         let whole_and_lacking = climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())));
         assert!(fact(&Verdict::default(), &whole_and_lacking).refused.is_some());
+    }
+
+    #[test]
+    fn a_server_that_the_plan_names_is_told_and_what_it_lacks_says_nothing_of_the_backup() {
+        let tools = json!({ "server": "16.3" });
+        let look =
+            Look { tools: &tools, server: Some("db.example.org:5432"), at: now(), by: "test", asked: "q" };
+        let Learnt::Fact(verdict) = learnt(&Verdict::default(), &whole(Packing::GzipTar), &look) else {
+            panic!("no verdict")
+        };
+        let told = verdict.checks.expect("it was told");
+        assert_eq!(
+            told["place"],
+            "restored on db.example.org:5432, the server that the plan names, PostgreSQL 16.3"
+        );
+        let lacking = Climb {
+            unoffered: vec!["the making of the extension \"postgis\"".into()],
+            ..climbed(Rung::Readable, Some(Halt::Incomplete("3 entries".into())))
+        };
+        let Learnt::Nothing(why) = learnt(&Verdict::default(), &lacking, &look) else { panic!("a verdict") };
+        assert!(why.contains("(db.example.org:5432)") && why.contains("could not be judged"), "{why}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::ProofError;
 use super::pick;
 use super::run::{APPLICATION, Prover};
+use super::server::Server;
 use super::throwaway::Place;
 use crate::backup::ladder::connect;
 use crate::runtime::chain::Chain;
@@ -38,7 +39,7 @@ impl Prover<'_> {
     /// Holds the rows of what was restored against the newest archive runs. That it fails says nothing of the backup.
     pub(super) async fn references(
         &self,
-        place: &Place,
+        (server, place): (&Server, &Place),
         known: &Verdict,
         stop: &CancellationToken,
     ) -> Option<String> {
@@ -67,7 +68,13 @@ impl Prover<'_> {
             connection.close().await.ok();
             Ok::<_, String>(told)
         };
-        match stop.run_until_cancelled(Box::pin(held)).await? {
+        let held = async {
+            tokio::select! {
+                held = Box::pin(held) => held,
+                why = server.trouble(None) => Err(why),
+            }
+        };
+        match stop.run_until_cancelled(held).await? {
             Ok(told) => told,
             Err(why) => {
                 tracing::warn!(plan = self.plan, why, "rows were not held against objects");

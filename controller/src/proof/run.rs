@@ -11,15 +11,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ProofError;
-use super::bench::{Bench, last_dumped};
+use super::bench::Bench;
 use super::keys::KeyList;
-use super::learnt::{Learnt, Look, learnt};
+use super::learnt::Learnt;
 use super::pick::{self, Why};
 use super::policy::rest;
 use super::reckon::suspicions;
-use super::throwaway::Throwaway;
+use super::server::Server;
 use super::trial::Tried;
-use crate::backup::ladder::Climb;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
 use crate::store::{Rung, Store, Verdict};
@@ -171,7 +170,7 @@ impl Prover<'_> {
         bench: &Bench,
         which: &Which,
         stop: &CancellationToken,
-        server: &mut Option<Throwaway>,
+        server: &mut Option<Server>,
         summary: &mut Summary,
         told: impl Fn(&Taken),
     ) -> Result<(), ProofError> {
@@ -190,14 +189,13 @@ impl Prover<'_> {
                 return Ok(());
             }
             if server.is_none() {
-                let likely = bench.server(last_dumped(&rows))?;
-                *server = Some(Throwaway::start(&self.tools.proof_work.join(self.plan), likely).await?);
+                *server = Some(Box::pin(self.server(bench, &rows)).await?);
             }
             let Some(server) = server.as_mut() else { return Ok(()) };
             tried.insert(known.backup.clone());
             // What was asked for goes on: whoever asked sees what it does.
             let others = pick::answered(&rows, known, &bench.asked);
-            let taken = self.take(bench, server, (known, others), why, stop);
+            let taken = Box::pin(self.take(bench, server, (known, others), why, stop));
             let taken = match which {
                 Which::Due => unless_recovery(&self.tools.store, BETWEEN_LOOKS, taken).await,
                 Which::One(_) | Which::All => Some(taken.await),
@@ -248,7 +246,7 @@ impl Prover<'_> {
     async fn take(
         &self,
         bench: &Bench,
-        server: &mut Throwaway,
+        server: &mut Server,
         (known, others): (&Verdict, bool),
         why: Why,
         stop: &CancellationToken,
@@ -263,7 +261,7 @@ impl Prover<'_> {
             match self.climb(bench, server, known, stop).await {
                 Ok(Tried { climb, tools, place }) => {
                     let climb = climb.known(others, pick::held(known, &bench.asked));
-                    (self.judge(bench, known, &climb, &tools), place)
+                    (self.judge(bench, known, &climb, (&tools, server.named())), place)
                 }
                 Err(trouble) => (Learnt::Nothing(trouble), None),
             }
@@ -275,7 +273,7 @@ impl Prover<'_> {
         }
         let references = match (&learnt, &place) {
             (Learnt::Fact(verdict), Some(place)) if verdict.sound => {
-                self.references(place, known, stop).await
+                self.references((server, place), known, stop).await
             }
             _ => None,
         };
@@ -283,14 +281,6 @@ impl Prover<'_> {
         self.reckon(bench).await?;
         tracing::info!(plan = self.plan, outcome = %taken, took_s = taken.seconds, "took up a backup");
         Ok(taken)
-    }
-
-    fn judge(&self, bench: &Bench, known: &Verdict, climbed: &Climb, tools: &Value) -> Learnt {
-        if let Some(received) = &climbed.received {
-            self.tools.metrics.bytes_moved("database-backup", received.download_bytes);
-        }
-        let look = Look { tools, at: self.tools.clock.now(), by: self.by, asked: &bench.asked };
-        learnt(known, climbed, &look)
     }
 
     async fn store(

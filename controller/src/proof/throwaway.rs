@@ -5,7 +5,6 @@
 //! likely major is started first, and another takes its place where it has to. The folder never is without one: the server's
 //! lock is what keeps a sweep away from it.
 
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
@@ -14,9 +13,10 @@ use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
-use super::ProofError;
+use super::server::dump_in;
+use super::{ProofError, folder};
 use crate::backup::ladder::Locale;
-use crate::backup::restore::Target;
+use crate::backup::restore::{Host, Target};
 
 /// The oldest major that will do: `DROP DATABASE … WITH (FORCE)` is of this one.
 pub(super) const OLDEST: u32 = 13;
@@ -63,8 +63,8 @@ pub(super) struct Throwaway {
 pub(super) struct Place {
     /// As its owner.
     pub owner: Target,
-    /// As the superuser.
-    pub superuser: Target,
+    /// As the superuser, where the server is ours.
+    pub superuser: Option<Target>,
 }
 
 impl Throwaway {
@@ -72,7 +72,7 @@ impl Throwaway {
     pub(super) async fn start(folder: &Path, binaries: &Binaries) -> Result<Self, ProofError> {
         wipe(folder).await?;
         let file = |source| ProofError::File { doing: "make the folder of the throwaway database", source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
+        folder::make(folder).map_err(file)?;
         let cluster = start(folder, binaries).await?;
         Ok(Self { cluster, folder: folder.to_owned(), major: binaries.major() })
     }
@@ -89,11 +89,6 @@ impl Throwaway {
         Ok(true)
     }
 
-    /// Where a dump is received.
-    pub(super) fn dump(&self) -> PathBuf {
-        self.folder.join("dump.pgsql")
-    }
-
     /// Its folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -104,9 +99,8 @@ impl Throwaway {
         self.cluster.version()
     }
 
-    /// Does away with the dump, its database and all roles that were made for it.
+    /// Does away with the dump's database and all roles that were made for it.
     pub(super) async fn clear(&self) -> Result<(), ProofError> {
-        remove_file(&self.dump())?;
         let mut connection = self.connect().await.map_err(ProofError::Database)?;
         let cleared = clear(&mut connection).await.map_err(ProofError::Database);
         connection.close().await.ok();
@@ -120,21 +114,23 @@ impl Throwaway {
         clear(&mut connection).await.map_err(ProofError::Database)?;
         let role = format!("CREATE ROLE {NAME} LOGIN PASSWORD '{password}'");
         sqlx::query(AssertSqlSafe(role)).execute(&mut connection).await.map_err(ProofError::Database)?;
-        create(&mut connection, locale).await.map_err(ProofError::Database)?;
+        let owned = format!("{NAME} OWNER {NAME}");
+        create(&mut connection, &owned, locale).await.map_err(ProofError::Database)?;
         connection.close().await.ok();
         let place = |user: &str, password: String| Target {
-            socket_dir: self.cluster.socket_dir().to_owned(),
+            host: Host::Socket(self.cluster.socket_dir().to_owned()),
             port: self.cluster.port(),
             database: NAME.to_owned(),
             user: user.to_owned(),
             password: SecretString::from(password),
         };
-        Ok(Place { owner: place(NAME, password), superuser: place(self.cluster.superuser(), String::new()) })
+        let superuser = place(self.cluster.superuser(), String::new());
+        Ok(Place { owner: place(NAME, password), superuser: Some(superuser) })
     }
 
     /// Stops the server and wipes everything.
     pub(super) async fn end(self) -> Result<(), ProofError> {
-        remove_file(&self.dump())?;
+        remove_file(&dump_in(&self.folder))?;
         self.cluster.abandon().await;
         wipe(&self.folder).await
     }
@@ -146,8 +142,12 @@ impl Throwaway {
 }
 
 /// Where the locale cannot be had, the server's own: who judges looks which it is.
-async fn create(connection: &mut PgConnection, locale: Option<&Locale>) -> sqlx::Result<()> {
-    let create = format!("CREATE DATABASE {NAME} OWNER {NAME} TEMPLATE template0 ENCODING 'UTF8'");
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    database: &str,
+    locale: Option<&Locale>,
+) -> sqlx::Result<()> {
+    let create = format!("CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'");
     if let Some(locale) = locale {
         let in_locale = AssertSqlSafe(format!("{create}{}", locale.sql()));
         match sqlx::query(in_locale).execute(&mut *connection).await {
@@ -201,7 +201,7 @@ fn servers(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths.into_iter().filter(is_server).collect())
 }
 
-fn remove_file(path: &Path) -> Result<(), ProofError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), ProofError> {
     match std::fs::remove_file(path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
             Err(ProofError::File { doing: "delete a dump", source })
@@ -210,9 +210,14 @@ fn remove_file(path: &Path) -> Result<(), ProofError> {
     }
 }
 
-/// Deletes a throwaway database that nobody runs.
-async fn wipe(folder: &Path) -> Result<(), ProofError> {
+/// Deletes a throwaway database that nobody runs, and a dump that nobody reads.
+pub(super) async fn wipe(folder: &Path) -> Result<(), ProofError> {
     let file = |source| ProofError::File { doing: "look for a left throwaway server", source };
+    let held = folder::seize(folder);
+    if held.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+        return Err(ProofError::InUse);
+    }
+    let _held = held.map_err(file)?;
     for server in servers(folder).map_err(file)? {
         Cluster::erase(&server).await?;
     }
@@ -234,7 +239,7 @@ pub async fn sweep(root: &Path) -> Result<(), ProofError> {
     };
     for entry in entries {
         match wipe(&entry.map_err(file)?.path()).await {
-            Err(ProofError::Server(ClusterError::Owned { .. })) => {
+            Err(ProofError::Server(ClusterError::Owned { .. }) | ProofError::InUse) => {
                 tracing::info!("a throwaway database is in use and stays");
             }
             wiped => wiped?,
@@ -260,13 +265,13 @@ mod tests {
         let mut server = Throwaway::start(&root.path().join("shop"), newest).await.expect("a server");
         for binaries in installed.iter().rev().chain([newest]) {
             server.clear().await.expect("cleared");
-            std::fs::write(server.dump(), "a dump").expect("written");
+            std::fs::write(dump_in(server.folder()), "a dump").expect("written");
             server.run_on(binaries).await.expect("another server");
             let place = server.fresh(None).await.expect("a database");
             sweep(root.path()).await.expect("swept");
             let major = asked(&server, "SELECT current_setting('server_version_num')::integer / 10000").await;
-            assert_eq!((major.unsigned_abs(), server.dump().exists()), (binaries.major(), true));
-            assert!(place.owner.socket_dir.exists(), "{:?}", place.owner);
+            assert_eq!((major.unsigned_abs(), dump_in(server.folder()).exists()), (binaries.major(), true));
+            assert!(matches!(&place.owner.host, Host::Socket(folder) if folder.exists()), "{place:?}");
             assert_eq!(servers(server.folder()).expect("listed").len(), 1);
         }
         server.end().await.expect("ended");

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::ProofError;
 use super::bench::Bench;
 use super::disk::Budget;
-use super::learnt::{recorded, versions};
+use super::learnt::{Learnt, Look, learnt, recorded, versions};
 use super::run::{APPLICATION, Prover};
+use super::server::Server;
 use super::source::paced;
-use super::throwaway::{LOCALE, Place, Throwaway};
+use super::throwaway::Place;
 use crate::backup::archive::Expect;
 use crate::backup::doubt::SECOND_LOOK;
 use crate::backup::ladder::{Climb, Recorded, Scratch, climb_to_readable};
@@ -37,28 +38,30 @@ impl Prover<'_> {
     pub(super) async fn climb(
         &self,
         bench: &Bench,
-        server: &mut Throwaway,
+        server: &mut Server,
         known: &Verdict,
         stop: &CancellationToken,
     ) -> Result<Tried, String> {
         let folder = server.folder().to_owned();
         let free = self.tools.disk_budget(&folder).map_err(|error| Chain(&error).to_string())?;
         let budget = Budget::new(&folder, free, bench.policy.max_disk);
+        let trouble = server.trouble(bench.policy.max_disk);
         let climbing = async {
             let recorded = recorded(known);
             // What has to wait for nothing of the dump is there before it: the code, and a database in the likely server. The download is
             // opened last: whoever offers it closes a line on which nobody reads.
             let migrations = || self.tools.migrations((self.plan, self.spec), &folder, stop);
             bench.code.get_or_init(migrations).await;
-            let place = server.fresh(None).await.map_err(|error| Chain(&error).to_string())?;
+            let likely = server.likely().await.map_err(|error| Chain(&error).to_string())?;
             let climb = self.read_twice(bench, known, &recorded, &server.dump(), budget.most).await?;
-            self.restore(bench, (server, place), climb, &recorded, stop)
+            self.restore(bench, (server, likely), climb, &recorded, stop)
                 .await
                 .map_err(|error| Chain(&error).to_string())
         };
         tokio::select! {
             tried = Box::pin(climbing) => tried,
             why = budget.outgrown() => Err(why),
+            why = trouble => Err(why),
         }
     }
 
@@ -81,28 +84,42 @@ impl Prover<'_> {
         Ok(again.after(first))
     }
 
+    /// What it says of the backup. `server` is that which the plan names.
+    pub(super) fn judge(
+        &self,
+        bench: &Bench,
+        known: &Verdict,
+        climbed: &Climb,
+        (tools, server): (&Value, Option<&str>),
+    ) -> Learnt {
+        if let Some(received) = &climbed.received {
+            self.tools.metrics.bytes_moved("database-backup", received.download_bytes);
+        }
+        let at = self.tools.clock.now();
+        let look = Look { tools, server, at, by: self.by, asked: &bench.asked };
+        learnt(known, climbed, &look)
+    }
+
     /// The rest of the climb, in a server of the major that the dump wants.
     async fn restore(
         &self,
         bench: &Bench,
-        (server, place): (&mut Throwaway, Place),
+        (server, likely): (&mut Server, Option<Place>),
         climb: Climb,
         recorded: &Recorded,
         stop: &CancellationToken,
     ) -> Result<Tried, ProofError> {
-        let restorer = bench.restorer(climb.toc.as_ref())?;
+        let restorer = server.restorer(bench, climb.toc.as_ref())?;
         let mut tried = Tried { tools: versions(&climb, restorer.version(), None), climb, place: None };
         let Some(toc) = tried.climb.toc.as_ref().filter(|_| tried.climb.halt.is_none()) else {
             return Ok(tried);
         };
-        let moved = server.run_on(bench.server(toc.server_major())?).await?;
-        let locale = tried.climb.locale.as_ref().filter(|locale| !locale.is(LOCALE));
-        let place = if moved || locale.is_some() { server.fresh(locale).await? } else { place };
+        let place = server.place(bench, (&tried.climb, toc), likely).await?;
         let (folder, dump) = (server.folder(), server.dump());
         let migrations = || self.tools.migrations((self.plan, self.spec), folder, stop);
         let scratch = Scratch {
             target: &place.owner,
-            superuser: Some(&place.superuser),
+            superuser: place.superuser.as_ref(),
             jobs: u16::try_from(self.spec.limits.restore_jobs).unwrap_or(2),
             work_dir: folder,
             application: APPLICATION,
@@ -129,7 +146,7 @@ async fn read(
     dump: &Path,
     most: u64,
 ) -> Result<Climb, String> {
-    let newest = bench.restorer(None).map_err(|error| Chain(&error).to_string())?;
+    let newest = bench.restorer(None, None).map_err(|error| Chain(&error).to_string())?;
     let found = bench.source.download(backup).await;
     let found = found.map_err(|error| Chain(&error).to_string())?;
     let download = found.ok_or_else(|| "it is listed and cannot be downloaded".to_owned())?;

@@ -1,6 +1,7 @@
 //! Who vouches for others: the system's certification authorities, and one that the operator adds.
 
 use base64::Engine as _;
+use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject as _};
 
@@ -9,9 +10,12 @@ pub(super) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Erro
     CertificateDer::pem_slice_iter(pem).collect()
 }
 
-/// The system's and those of `pem` in one PEM file, for programs that take one file instead of the system's.
-pub(super) fn with_systems(pem: &[u8]) -> String {
-    let mut all: String = rustls_native_certs::load_native_certs().certs.iter().map(written).collect();
+/// The system's and those of `pem` in one PEM file, for programs that take one file instead of the system's. One that cannot be used, at
+/// which our own TLS would stumble, is left out.
+pub(crate) fn with_systems(pem: &[u8]) -> String {
+    let usable = |one: &&CertificateDer<'_>| RootCertStore::empty().add((*one).clone().into_owned()).is_ok();
+    let systems = rustls_native_certs::load_native_certs().certs;
+    let mut all: String = systems.iter().filter(usable).map(written).collect();
     all.push_str(&String::from_utf8_lossy(pem));
     all
 }

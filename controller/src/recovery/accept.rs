@@ -134,13 +134,16 @@ pub(crate) fn unconfigured(
     problems
 }
 
+/// Where backups are proven is no recovery's concern: on the bad day that address may be gone, and nothing waits for it.
+const PROOF: &str = "spec.proof.server";
+
 /// Every `env:` and `file:` reference of the plan that leads nowhere, with its path.
 fn unresolved(plan: &RecoveryPlanSpec, references: &References) -> Vec<Problem> {
     let problem = |(path, reference): (String, Reference)| {
         let error = references.resolve(&reference).err()?;
         Some(Problem::new(path, crate::runtime::chain::Chain(&error).to_string()))
     };
-    references_of(plan).into_iter().filter_map(problem).collect()
+    references_of(plan).into_iter().filter(|(path, _)| path != PROOF).filter_map(problem).collect()
 }
 
 /// Every `env:` and `file:` reference of the plan, with its path. Walks the document, so that no field is forgotten.
@@ -195,6 +198,19 @@ mod tests {
         let mut plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
         region.clone_into(&mut plan.target.region);
         serde_json::to_value(plan).expect("JSON")
+    }
+
+    #[test]
+    fn where_backups_are_proven_is_no_recovery_s_concern() {
+        let mut spec = example("osc-fr1");
+        spec["proof"]["server"] = "env:PROOF_SERVER".into();
+        let plan: RecoveryPlanSpec = serde_json::from_value(spec).expect("a plan");
+        let problems = unresolved(&plan, &References::new([]));
+        assert!(!problems.is_empty() && problems.iter().all(|one| !one.to_string().contains("PROOF_SERVER")));
+        assert!(
+            references_of(&plan).iter().any(|(path, _)| path == PROOF),
+            "its change ends a proof all the same"
+        );
     }
 
     fn row(spec: Value) -> RequestRow {

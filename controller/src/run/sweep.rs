@@ -5,6 +5,9 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
@@ -20,6 +23,14 @@ pub(super) async fn leftovers(tools: &Tools) {
     }
     if let Err(error) = crate::archive::folder::sweep(&tools.archive_work) {
         told(&tools.archive_work, &error);
+    }
+}
+
+/// Of databases on servers that plans name: those may be slow, and nobody waits for them.
+pub(super) async fn elsewhere(tools: Arc<Tools>, stop: CancellationToken) {
+    let swept = stop.run_until_cancelled(Box::pin(crate::proof::sweep_named(&tools))).await;
+    if let Some(Err(error)) = swept {
+        tracing::error!(error = %Chain(&error), "cannot look for what an earlier process left on other servers");
     }
 }
 

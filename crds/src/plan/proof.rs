@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectivesSpec, ScheduleSpec};
-use crate::text::Period;
+use crate::text::{Period, SecretRef};
 
 /// The age at which backups are stale where a plan names neither a limit nor an objective: a nightly one, with two hours
 /// for the platform to make it and for us to prove it.
@@ -17,6 +17,10 @@ const STALE: Period = Period::seconds(26 * 3600);
 pub struct ProofSpec {
     /// Whether backups are proven without being asked. Default: `true`.
     pub enabled: bool,
+    /// Reference to the `postgres://` address of a server on which backups are proven, in a database of their own that is dropped
+    /// afterwards. Its user needs `CREATEDB`, and may not be a superuser. Default: a server of Reprise's own, on its machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<SecretRef>,
     /// When the platform is asked for new backups. Default: every quarter of an hour.
     pub schedule: ScheduleSpec,
     /// So many backups are restored in one run, one after the other, 1 to 100; more only until a good one is found.
@@ -51,6 +55,7 @@ impl Default for ProofSpec {
         };
         Self {
             enabled: true,
+            server: None,
             schedule,
             per_run: 3,
             sample_every: Period::seconds(86_400),

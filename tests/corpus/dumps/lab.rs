@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reprise::backup::PgTools;
-use reprise::backup::restore::Target;
+use reprise::backup::restore::{Host, Target};
 use reprise_cluster::{Binaries, Cluster, Settings};
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -105,7 +105,7 @@ impl Lab {
             self.execute(&name, prepare).await;
         }
         Target {
-            socket_dir: self.cluster.socket_dir().to_owned(),
+            host: Host::Socket(self.cluster.socket_dir().to_owned()),
             port: self.cluster.port(),
             database: name.clone(),
             user: name,

@@ -25,14 +25,28 @@ const SAYS: &[(&str, &str, &str)] = &[
     ("permission denied to set parameter ", "\n", "the setting of the parameter "),
     ("must be superuser to ", "\n", "the right to "),
     ("only superuser can ", "\n", "the right to "),
+    ("permission denied to create extension ", "\n", "the making of the extension "),
+    ("extension ", " is not available", "the extension "),
+    ("could not open extension control file ", ": ", "the extension of the file "),
+    ("required extension ", " is not installed", "the extension "),
     // A dump holds none.
     ("role \"", "\" does not exist", "the role "),
 ];
 
 /// What these errors say that the server lacks, each once, in a few words.
-pub(super) fn lacking(errors: &[EntryError]) -> BTreeSet<String> {
-    errors.iter().filter_map(|error| of(&error.message)).collect()
+///
+/// Everything of a dump belongs to whoever restores it. So where no superuser has a hand in it (`ordinary`), whatever is denied him is
+/// denied by the server, which owns what its extensions brought.
+pub(super) fn lacking(errors: &[EntryError], ordinary: bool) -> BTreeSet<String> {
+    let denied = |error: &EntryError| {
+        let said = ordinary && DENIED.iter().any(|begins| error.message.starts_with(begins));
+        said.then(|| format!("a right ({})", error.message))
+    };
+    errors.iter().filter_map(|error| of(&error.message).or_else(|| denied(error))).collect()
 }
+
+/// How a server says that somebody may not do something.
+const DENIED: &[&str] = &["permission denied ", "must be "];
 
 fn of(message: &str) -> Option<String> {
     SAYS.iter().find_map(|(begins, ends, called)| {
@@ -44,7 +58,7 @@ fn of(message: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{EntryError, lacking, of};
 
     #[test]
     fn what_the_server_lacks_is_named_and_nothing_else_is() {
@@ -63,6 +77,11 @@ mod tests {
         );
         assert_eq!(lacks("must be superuser to create a base type"), "the right to create a base type");
         assert_eq!(lacks("role \"vendeur\" does not exist"), "the role vendeur");
+        assert_eq!(
+            lacks("permission denied to create extension \"postgis\""),
+            "the making of the extension \"postgis\""
+        );
+        assert_eq!(lacks("extension \"postgis\" is not available"), "the extension \"postgis\"");
         for fault in [
             "collation \"public.x\" for encoding \"UTF8\" does not exist",
             "permission denied for table a",
@@ -71,5 +90,14 @@ mod tests {
         ] {
             assert_eq!(lacks(fault), "", "{fault}");
         }
+    }
+
+    #[test]
+    fn what_is_denied_to_an_ordinary_user_is_the_server_s_doing() {
+        let error =
+            |message: &str| EntryError { entry: None, message: message.to_owned(), statement: String::new() };
+        let denied = [error("permission denied for table spatial_ref_sys"), error("must be owner of view a")];
+        assert_eq!(lacking(&denied, true).len(), 2);
+        assert!(lacking(&denied, false).is_empty() && lacking(&[error("division by zero")], true).is_empty());
     }
 }

@@ -17,13 +17,43 @@ async fn climbed(lab: &Lab, database: &str, code: &Code) -> (Climb, Target) {
 }
 
 async fn asked(lab: &Lab, database: &str, code: &Code, questions: &[DataCheck]) -> (Climb, Target) {
-    let dump = lab.dump(database, &[]);
-    let bytes = std::fs::read(&dump).expect("the dump");
     let target = lab.target().await;
     let superuser = lab.superuser(&target);
+    (tried(lab, database, (&target, Some(&superuser)), code, questions).await, target)
+}
+
+/// The same as on somebody else's server, where nobody is a superuser.
+async fn tried_elsewhere(lab: &Lab, database: &str) -> Climb {
+    let target = lab.target().await;
+    tried(lab, database, (&target, None), &Code::Known(Vec::new()), &[]).await
+}
+
+async fn tried(
+    lab: &Lab,
+    database: &str,
+    (target, superuser): (&Target, Option<&Target>),
+    code: &Code,
+    questions: &[DataCheck],
+) -> Climb {
+    let dump = lab.dump(database, &[]);
+    tried_with(lab, &dump, (target, superuser), code, questions).await
+}
+
+async fn tried_file(lab: &Lab, dump: &Path, whose: (&Target, Option<&Target>)) -> Climb {
+    tried_with(lab, dump, whose, &Code::Known(Vec::new()), &[]).await
+}
+
+async fn tried_with(
+    lab: &Lab,
+    dump: &Path,
+    (target, superuser): (&Target, Option<&Target>),
+    code: &Code,
+    questions: &[DataCheck],
+) -> Climb {
+    let bytes = std::fs::read(dump).expect("the dump");
     let scratch = Scratch {
-        target: &target,
-        superuser: Some(&superuser),
+        target,
+        superuser,
         jobs: 2,
         work_dir: lab.folder.path(),
         application: "test",
@@ -36,8 +66,92 @@ async fn asked(lab: &Lab, database: &str, code: &Code, questions: &[DataCheck]) 
     let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
     let file = dump.with_extension("received");
     let (recorded, never) = (Recorded::default(), CancellationToken::new());
-    let climbed = Box::pin(climb(&lab.tools, body, expect, &recorded, &file, scratch, &never)).await;
-    (climbed, target)
+    Box::pin(climb(&lab.tools, body, expect, &recorded, &file, scratch, &never)).await
+}
+
+#[tokio::test]
+async fn without_a_superuser_what_anybody_may_make_is_proven_and_that_nobody_looked_inside_is_told() {
+    let lab = lab().await;
+    let climb = tried_elsewhere(&lab, &lab.shop().await).await;
+    assert!(matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+    let told = climb.structure.expect("it was tried").to_string();
+    assert!(told.starts_with("indexes and tables were not looked into: permission denied"), "{told}");
+}
+
+#[tokio::test]
+async fn without_a_superuser_what_only_he_may_make_says_nothing_of_the_backup() {
+    let lab = lab().await;
+    for (sql, lacks) in [
+        ("CREATE EXTENSION pageinspect", "the making of the extension \"pageinspect\""),
+        ("CREATE FUNCTION public.f() RETURNS void LANGUAGE sql LEAKPROOF AS ''", "the right to "),
+    ] {
+        let climb = tried_elsewhere(&lab, &lab.source(sql).await).await;
+        assert!(matches!(climb.halt, Some(Halt::Incomplete(_))), "{sql}: {:?}", climb.halt);
+        let told = climb.unoffered.join(", ");
+        assert!(!climb.is_conclusive() && told.contains(lacks), "{sql}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn roles_are_made_on_nobody_s_server_and_their_policies_are_left_out_and_counted() {
+    let lab = lab().await;
+    let role = format!("lecteur_{}", rand::random::<u32>());
+    let policy = format!(
+        "CREATE ROLE {role}; CREATE TABLE public.a (x integer); ALTER TABLE public.a ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY p ON public.a TO {role} USING (true)"
+    );
+    let source = lab.source(&policy).await;
+    let (dump, target) = (lab.dump(&source, &[]), lab.target().await);
+    lab.execute(&source, &format!("DROP POLICY p ON public.a; DROP ROLE {role}")).await;
+    let climb = tried_file(&lab, &dump, (&target, None)).await;
+    let named = climb.counts.as_ref().is_some_and(|counts| counts.roles.contains(&role));
+    assert!(named && matches!(climb.halt, Some(Halt::Unsealed)), "{:?}", climb.halt);
+    let benign = climb.account.expect("an account").benign();
+    assert_eq!(benign.get(&crate::backup::accounting::Rule::RoleMissing), Some(&1));
+    let there = format!("SELECT count(*) FROM pg_roles WHERE rolname = '{role}'");
+    let there: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(there))
+        .fetch_one(&mut lab.connect("postgres").await)
+        .await
+        .expect("a count");
+    assert_eq!(there, 0);
+}
+
+/// A view that takes its time in the target alone.
+const SLOW: &str = "
+    CREATE FUNCTION public.lent() RETURNS int LANGUAGE plpgsql AS
+      'begin if current_database() like ''target%'' then perform pg_sleep(600); end if; return 1; end';
+    CREATE TABLE public.a AS SELECT n FROM generate_series(1, 200) AS n;
+    CREATE MATERIALIZED VIEW public.b AS SELECT public.lent() AS n;";
+
+#[tokio::test]
+async fn a_connection_that_is_lost_in_the_middle_says_nothing_of_the_backup() {
+    let lab = lab().await;
+    let source = lab.source(SLOW).await;
+    let target = lab.target().await;
+    let code = Code::Known(Vec::new());
+    let mut climbing = Box::pin(tried(&lab, &source, (&target, None), &code, &[]));
+    let cutting = async {
+        let mut session = lab.connect("postgres").await;
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = $1 AND EXISTS (SELECT FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'REFRESH%')";
+        loop {
+            let cut: i64 = sqlx::query_scalar(cut)
+                .bind(&target.database)
+                .fetch_one(&mut session)
+                .await
+                .expect("a count");
+            if cut > 0 {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        climb = &mut climbing => panic!("it was not cut: {:?}", climb.halt),
+        () = cutting => {}
+    }
+    let climb = climbing.await;
+    let halt = climb.halt.as_ref().expect("it was cut");
+    assert!(!halt.blames_backup() && !climb.is_conclusive(), "{halt:?}");
 }
 
 #[tokio::test]

@@ -65,7 +65,8 @@ impl Report {
 
 /// What a server says whose disk, memory, locks or connections give out, or that takes no writes just now: parts of its messages.
 ///
-/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c` and `utility.c` of PostgreSQL 12 to 18.
+/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c`, `utility.c` and libpq's `fe-misc.c`, `fe-exec.c`,
+/// `fe-secure.c`, `fe-secure-openssl.c` of PostgreSQL 12 to 18; `objects.c` of pgbouncer.
 const TROUBLE: &[&str] = &[
     "deadlock detected",
     "out of memory",
@@ -77,6 +78,7 @@ const TROUBLE: &[&str] = &[
     "out of shared memory",
     "too many clients already",
     "remaining connection slots",
+    "too many connections for",
     "terminating connection",
     "server closed the connection",
     "canceling statement due to",
@@ -84,6 +86,15 @@ const TROUBLE: &[&str] = &[
     "in a read-only transaction",
     "during recovery",
     "the database system is ",
+    // A server that is far away: the line, or another machine in its place that is a copy of it.
+    "no connection to the server",
+    "connection to server at",
+    "could not receive data from server",
+    "could not send data to server",
+    "SSL connection has been closed",
+    "SSL SYSCALL error",
+    "SSL error: ",
+    "server conn crashed",
 ];
 
 impl Report {
@@ -311,6 +322,8 @@ pg_restore: warning: errors ignored on restore: 3
         assert!(trouble("cannot execute CREATE TABLE in a read-only transaction"));
         assert!(trouble("cannot execute COPY FROM during recovery"));
         assert!(trouble("the database system is in recovery mode"));
+        assert!(trouble("no connection to the server") && trouble("SSL SYSCALL error: EOF detected"));
+        assert!(trouble("too many connections for role …"));
         assert!(!trouble("could not create unique index \"a_x\""));
         assert!(!trouble("relation \"a\" does not exist"));
     }

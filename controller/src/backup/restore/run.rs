@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::messages::{Event, Messages};
 use super::progress::Tracker;
-use super::{Order, Progress, Report, RestoreError, Target};
+use super::{Host, Order, Progress, Report, RestoreError, Target};
 use crate::backup::PgTools;
 use crate::backup::process::{Group, bounded_lines};
 
@@ -38,6 +38,7 @@ pub async fn restore(
         private_file(order.work_dir, &order.selection.list()).map_err(local("write the list of entries"))?;
     let passwords = private_file(order.work_dir, &password_line(order.target))
         .map_err(local("write the password file"))?;
+    let authorities = authorities(&order).map_err(local("write the file of authorities"))?;
     let mut messages = Messages::default();
     let mut tracker = Tracker::new(order.toc, order.counts, order.selection);
     progress(tracker.progress());
@@ -45,6 +46,7 @@ pub async fn restore(
     let runs = if apart { &[ROWS, AFTER_ROWS][..] } else { &[&[][..]] };
     for sections in runs {
         let mut command = command(tools, &order, list.path(), passwords.path());
+        reach(&mut command, &order, authorities.as_ref().map(NamedTempFile::path));
         let before = messages.ends();
         let told = |line: &str| {
             if let Some(Event::Finished(id)) = messages.line(line) {
@@ -104,10 +106,9 @@ fn command(tools: &PgTools, order: &Order<'_>, list: &Path, passwords: &Path) ->
         command.args(["--clean", "--if-exists"]);
     }
     command.arg("--use-list").arg(list);
-    command.arg("--dbname").arg(connection_string(&order.target.database));
+    command.arg("--dbname").arg(connection_string(order.target));
     command.arg(order.file);
     command
-        .env("PGHOST", &order.target.socket_dir)
         .env("PGPORT", order.target.port.to_string())
         .env("PGUSER", &order.target.user)
         .env("PGPASSFILE", passwords)
@@ -119,9 +120,37 @@ fn command(tools: &PgTools, order: &Order<'_>, list: &Path, passwords: &Path) ->
     command
 }
 
+/// Tells it the way to the server.
+fn reach(command: &mut Command, order: &Order<'_>, authorities: Option<&Path>) {
+    match &order.target.host {
+        Host::Socket(folder) => command.env("PGHOST", folder),
+        Host::Name { name, tls } => {
+            // A file of that name in the user's home would change what the mode means: the one that is named instead is not there.
+            let nobody = order.work_dir.join("no-authority");
+            command
+                .env("PGHOST", name)
+                .env("PGSSLMODE", tls.mode())
+                .env("PGSSLROOTCERT", authorities.unwrap_or(&nobody))
+                .env("PGGSSENCMODE", "disable")
+        }
+    };
+}
+
+/// Those that vouch for the server, in a file.
+fn authorities(order: &Order<'_>) -> io::Result<Option<NamedTempFile>> {
+    let Host::Name { tls, .. } = &order.target.host else { return Ok(None) };
+    tls.authorities().map(|pem| private_file(order.work_dir, pem)).transpose()
+}
+
+/// What a peer that is gone without a word is noticed by: within a minute and a half.
+const SIGNS_OF_LIFE: &str =
+    " keepalives_idle=30 keepalives_interval=15 keepalives_count=4 tcp_user_timeout=90000";
+
 /// A bare name that looks like a connection string would be taken for one.
-fn connection_string(database: &str) -> String {
-    format!("dbname='{}'", database.replace('\\', r"\\").replace('\'', r"\'"))
+fn connection_string(target: &Target) -> String {
+    let name = target.database.replace('\\', r"\\").replace('\'', r"\'");
+    let signs = if matches!(target.host, Host::Name { .. }) { SIGNS_OF_LIFE } else { "" };
+    format!("dbname='{name}'{signs}")
 }
 
 /// One line of libpq's password file, for any host: the file serves this one connection.

@@ -4,19 +4,18 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 mod attended;
 
 use super::variables::database_dsn;
 use super::{Ctx, Result, StepError, ssh_key};
-use crate::backup::restore::Target;
+use crate::backup::restore::{Host, Target};
 use crate::providers::ssh::Tunnel;
 use crate::recovery::drive::{Pace, look};
 use crate::runtime::class::Class;
 use crate::store::SpanKind;
-use secrecy::ExposeSecret as _;
 
 /// An open way to the new database.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl Database {
         };
         let tunnel = look(ctx, Pace::PROVIDER, open).await?;
         let target = Target {
-            socket_dir: tunnel.socket_dir().to_owned(),
+            host: Host::Socket(tunnel.socket_dir().to_owned()),
             port: 5432,
             database: dsn.database.clone(),
             user: dsn.user.clone(),
@@ -57,16 +56,11 @@ impl Database {
 
     /// A connection as the addon's own user.
     pub(super) async fn connect(&self) -> Result<PgConnection> {
-        let options = PgConnectOptions::new()
-            .socket(&self.target.socket_dir)
-            .port(self.target.port)
-            .database(&self.target.database)
-            .username(&self.target.user)
-            .password(self.target.password.expose_secret())
-            .ssl_mode(PgSslMode::Disable)
-            .application_name("reprise")
-            .disable_statement_logging();
-        options.connect().await.map_err(|source| self.broken("connecting to the new database", source))
+        self.target
+            .options("reprise")
+            .connect()
+            .await
+            .map_err(|source| self.broken("connecting to the new database", source))
     }
 
     /// Ends the sessions that a killed predecessor may have left behind.

@@ -14,6 +14,7 @@ mod death;
 mod dns;
 mod drill;
 mod edits;
+mod elsewhere;
 mod evidence;
 mod first_plan;
 mod hold;
