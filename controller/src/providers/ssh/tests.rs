@@ -322,10 +322,10 @@ async fn the_systems_ssh_keeps_to_the_pin() {
 
 #[test]
 fn a_disk_that_is_full_has_room_again_and_a_key_that_is_not_there_stays_away() {
-    let class = |kind: std::io::ErrorKind| {
+    use std::io::ErrorKind::{self, NotFound, PermissionDenied, StorageFull};
+    let class = |kind: ErrorKind| {
         SshError::File { doing: "write", path: "known_hosts".into(), source: kind.into() }.class()
     };
-    use std::io::ErrorKind::{NotFound, PermissionDenied, StorageFull};
     assert_eq!(
         [StorageFull, NotFound, PermissionDenied].map(class),
         [Class::Transient, Class::Terminal, Class::Terminal]

@@ -137,6 +137,7 @@ mod tests {
                 let keys = known.lock().unwrap().clone();
                 Ok(json!({ "keys": keys.into_iter().collect::<Vec<_>>() }))
             }
+            Some("self") => Ok(json!({ "user": { "id": "us-1" } })),
             _ => Err(404),
         });
         let bench = Bench::with(Step::Restore, platform, (SCALE, &environment)).await;
