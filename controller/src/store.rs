@@ -144,6 +144,18 @@ impl StoreError {
         }
     }
 
+    /// Whether the database refuses what was written, or does not understand it: the same is refused again.
+    ///
+    /// Source: PostgreSQL, "Error Codes", classes 22, 23 and 42.
+    pub fn is_about_the_data(&self) -> bool {
+        match self {
+            Self::Query { source: sqlx::Error::Database(error), .. } => error
+                .code()
+                .is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class))),
+            _ => false,
+        }
+    }
+
     /// The database's own words for a refused constraint, if that is what happened.
     pub fn constraint(&self) -> Option<&str> {
         match self {

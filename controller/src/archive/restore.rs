@@ -2,8 +2,8 @@
 //! manifest.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{TryFutureExt as _, TryStreamExt as _};
@@ -124,6 +124,8 @@ struct Tally {
     tags: Tags,
     thaws: Thaws,
     lost: Lost,
+    /// The first denial of a content.
+    denial: Mutex<Option<ArchiveError>>,
 }
 
 impl Tally {
@@ -216,6 +218,12 @@ impl Archiver {
                 Ok(())
             })
             .await?;
+        // Nothing of it may be read: that is about the key pair, however few they are.
+        if tally.right.load(Ordering::Relaxed) == 0
+            && let Some(denied) = tally.denial.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            return Err(denied);
+        }
         self.is_not_whole(run, &tally.lost).await?;
         let compared = self.compared(manifest, order, &tally.lost).await?;
         let mut differences = compared.differences;
@@ -280,7 +288,26 @@ impl Archiver {
         tally.objects.fetch_add(1, Ordering::Relaxed);
         tally.bytes.fetch_add(entry.size, Ordering::Relaxed);
         let key = format!("{}{}", order.to_prefix, entry.key);
-        let Err(error) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
+        let Err(mut error) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
+        // Where nothing was taken, or so much is refused, it is not about this object.
+        let taken = tally.right.load(Ordering::Relaxed);
+        let patient = tally.lost.refused() + tally.lost.cuts() < if taken == 0 { ROW } else { MOST_REFUSED };
+        if patient && self.is_cut_alone(entry, &error).await {
+            // The archive's store answers, and may have been away for a moment.
+            match self.bring(entry, &key, there, (order, tally)).await {
+                Ok(()) => return Ok(true),
+                Err(still) if is_cut(&still) => {
+                    tracing::warn!(key, error = %Chain(&still), "the archive does not send an object to its end");
+                    let told = format!("the archive does not send it to its end: {}", Chain(&still));
+                    tally.lost.cut(&key, told);
+                    if still.is_denied() {
+                        tally.denial.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(still);
+                    }
+                    return Ok(false);
+                }
+                Err(other) => error = other,
+            }
+        }
         if let Some(how) = self.lost(entry, &error).await? {
             // It lies under its digest too.
             let by_digest = hashed.map(|entry| Entry { pending: None, ..entry });
@@ -290,19 +317,6 @@ impl Archiver {
                 return Ok(true);
             }
             tally.lost.add(&key, how);
-            return Ok(false);
-        }
-        // Where nothing was taken, or so much is refused, it is not about this object.
-        let taken = tally.right.load(Ordering::Relaxed);
-        let patient = tally.lost.refused() + tally.lost.cuts() < if taken == 0 { ROW } else { MOST_REFUSED };
-        if patient && self.is_cut_alone(entry, &error).await {
-            // The archive's store answers, and may have been away for a moment.
-            let Err(still) = self.bring(entry, &key, there, (order, tally)).await else { return Ok(true) };
-            if !is_cut(&still) {
-                return Err(still);
-            }
-            tracing::warn!(key, error = %Chain(&still), "the archive does not send an object to its end");
-            tally.lost.cut(&key, format!("the archive does not send it to its end: {}", Chain(&still)));
             return Ok(false);
         }
         if !patient || !Self::is_refused_alone(&error) {

@@ -12,8 +12,7 @@ use super::Archiver;
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::format::{
-    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Previous, Record, manifest_key, next_run_name,
-    record_key,
+    ChangeCounts, Entry, Extra, FORMAT, ManifestRef, Record, manifest_key, next_run_name, record_key,
 };
 use super::manifest::{Writer, Written};
 use super::vault::PART;
@@ -145,7 +144,7 @@ impl Archiver {
             vanished,
             unread: unread(&meter),
             replaced: meter.replaced.load(Ordering::Relaxed) + walked.resumed.replaced,
-            previous: latest.map(|latest| Previous { run: latest.record.run, sha256: latest.sha256 }),
+            previous: latest.map(|latest| latest.newest),
             ..self.record(row, counts, &written)
         };
         turn.is_ours().await?;

@@ -71,6 +71,9 @@ const OTHER_REDIS: &str = "the address of a Redis that the recovery does not bri
 const OTHER_BUCKET: &str = "another bucket, which the recovery does not bring back";
 const READER: &str = "somebody else who enters the database; taken for a user that only reads";
 const REDIS_MORE: &str = "its address named a database or options, which the new one does not";
+const DATABASE_MORE: &str = "its address named options, which the new one does not";
+const TWO: &str =
+    "there are two of this kind with different values: one of them may be for something else than the bucket";
 const NO_SCHEME: &str = "it was written without https://, and will begin with it";
 const MORE_HOSTS: &str = "it named other hosts too, which are left out";
 const SLASH: &str = "it ended in a slash, which is left out";
@@ -179,7 +182,7 @@ fn decide(name: &str, value: &str, app: &Seen, places: &Places) -> Decided {
     if REGENERATED.contains(&name) {
         return Decided::surely(Decision::Regenerated);
     }
-    if let Some(decided) = store(name, value, places).or_else(by_value) {
+    if let Some(decided) = store(name, value, app, places).or_else(by_value) {
         return decided;
     }
     let kept = if HARMLESS.contains(&name) { Decision::KeptOpenly } else { Decision::Kept };
@@ -194,7 +197,9 @@ fn address(value: &str, places: &Places) -> Option<Decided> {
     if let Some(dsn) = Dsn::parse(value) {
         let ours = places.database.as_ref().filter(|database| database.is_at(&dsn));
         return Some(match ours {
-            Some(database) if database.user == dsn.user => Decided::computed(Computed::DatabaseUrl),
+            Some(database) if database.user == dsn.user => {
+                Decided::checked(Computed::DatabaseUrl, says_more(value).then_some(DATABASE_MORE))
+            }
             Some(_) => Decided::checked(Computed::ReadOnlyUrl, Some(READER)),
             None => Decided::perhaps(Decision::Kept, OTHER_DATABASE),
         });
@@ -206,6 +211,12 @@ fn address(value: &str, places: &Places) -> Option<Decided> {
     } else {
         Decided::perhaps(Decision::Kept, OTHER_REDIS)
     })
+}
+
+/// Whether a database's address has options of its own: the platform's has its TLS mode alone.
+fn says_more(value: &str) -> bool {
+    let options = value.split_once('?').map_or("", |(_, options)| options).split('&');
+    options.into_iter().any(|option| !option.is_empty() && !option.starts_with("sslmode="))
 }
 
 /// One part of the database's address. Short ones (a port, a name) may be anything else: there the variable's name has to say so.
@@ -247,7 +258,7 @@ fn part_of_database(name: &str, value: &str, places: &Places) -> Option<Decided>
 }
 
 /// The bucket and what belongs to it, by their names: where there is no bucket, such a key pair is for something else.
-fn store(name: &str, value: &str, places: &Places) -> Option<Decided> {
+fn store(name: &str, value: &str, app: &Seen, places: &Places) -> Option<Decided> {
     let (_, bucket) = places.bucket.as_ref()?;
     if BUCKETS.contains(&name) {
         let same = value == bucket.expose_secret().trim();
@@ -259,7 +270,9 @@ fn store(name: &str, value: &str, places: &Places) -> Option<Decided> {
     }
     let (_, computed) = STORE.iter().find(|(known, _)| *known == name)?;
     let bare = *computed == Computed::BucketEndpoint && !value.is_empty() && !value.contains("://");
-    Some(Decided::checked(*computed, bare.then_some(NO_SCHEME)))
+    let kin = STORE.iter().filter(|(_, kind)| kind == computed);
+    let two = kin.filter_map(|(other, _)| app.value(other)).any(|theirs| theirs != value);
+    Some(Decided::checked(*computed, two.then_some(TWO).or_else(|| bare.then_some(NO_SCHEME))))
 }
 
 /// The app's own host names.

@@ -46,7 +46,9 @@ const FACTS: &str = "SELECT split_part(current_setting('server_version'), ' ', 1
       current_setting('server_version_num')::int / 10000 AS major, pg_is_in_recovery() AS standby, me.rolname::text AS user,
       me.rolcreatedb AS createdb, me.rolcreaterole AS createrole,
       ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE pg_has_role(r.oid, 'MEMBER') AND (r.rolsuper OR r.rolname IN
-        ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')) ORDER BY 1) AS powers,
+        ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+        -- Until 16 who may make roles may grant himself any of those.
+        OR (r.rolcreaterole AND current_setting('server_version_num')::int < 160000)) ORDER BY 1) AS powers,
       ARRAY(SELECT d.datname::text FROM pg_catalog.pg_database d WHERE pg_has_role(d.datdba, 'MEMBER')
         AND d.datname !~ '^reprise_proof_' ORDER BY 1) AS owns
     FROM pg_catalog.pg_roles me WHERE me.rolname = current_user";
@@ -81,7 +83,11 @@ impl Door {
     /// A session where databases are asked for.
     pub(super) async fn connect(&self) -> Result<PgConnection, ProofError> {
         let options = self.address.lobby().options("reprise-proof");
-        self.asked("open a session", ANSWER, options.connect()).await
+        let mut session = self.asked("open a session", ANSWER, options.connect()).await?;
+        // Time-outs of the user's are for others: to make and to drop a database takes its time.
+        let patient = sqlx::raw_sql("SET statement_timeout = 0; SET lock_timeout = 0").execute(&mut session);
+        self.asked("open a session", ANSWER, patient).await?;
+        Ok(session)
     }
 
     /// What `asking` comes to, which may take so long.

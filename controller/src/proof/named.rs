@@ -19,7 +19,7 @@ use super::{ProofError, folder};
 use crate::backup::ladder::Locale;
 use crate::recovery::tools::Tools;
 use crate::runtime::chain::Chain;
-use crate::store::{Store, StoreError, ThrowawayRow};
+use crate::store::{PlanRow, Store, StoreError, ThrowawayRow};
 
 /// What names begin with.
 const PREFIX: &str = "reprise_proof_";
@@ -32,11 +32,14 @@ const DROP: Duration = Duration::from_mins(10);
 
 /// What holds for all sessions in it: time-outs of the user's are for others, zones of the server's too, and what a crash takes is made
 /// anew. For the user in this one database: nothing wins over it.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("timezone", "UTC"),
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
+    // Since 14, and since 17: one session waits while another restores.
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
     ("synchronous_commit", "off"),
     ("jit", "off"),
 ];
@@ -169,9 +172,7 @@ async fn drop_one(door: &Door, store: &Store, row: &ThrowawayRow) -> Result<(), 
     match seen {
         None => store.forget_absent_throwaway(name).await?,
         Some((true, comment)) if comment.as_deref().is_none_or(|comment| comment.starts_with(MARK)) => {
-            let statement = AssertSqlSafe(format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"));
-            let dropping = sqlx::query(statement).execute(&mut session);
-            door.asked("drop a throwaway database", DROP, dropping).await?;
+            door.asked("drop a throwaway database", DROP, dropped(&mut session, name)).await?;
             store.end_throwaway(name).await?;
         }
         Some(_) => tracing::error!(
@@ -184,6 +185,30 @@ async fn drop_one(door: &Door, store: &Store, row: &ThrowawayRow) -> Result<(), 
     session.close().await.ok();
     Ok(())
 }
+
+/// Ends our own sessions in a database, and drops it. Not by force: that asks for a right over every session in it, and a worker of the
+/// server's own that vacuums what was just restored is nobody's to end; a plain drop tells such workers to go, and waits some seconds.
+async fn dropped(session: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    let statement = format!("DROP DATABASE IF EXISTS \"{name}\"");
+    for tried in 1.. {
+        let end = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+                   WHERE datname = $1 AND usename = current_user AND pid <> pg_catalog.pg_backend_pid()";
+        sqlx::query(end).bind(name).execute(&mut *session).await?;
+        match sqlx::query(AssertSqlSafe(statement.as_str())).execute(&mut *session).await {
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(IN_USE) && tried < DROPS => {
+                tracing::debug!(database = name, tried, "somebody is in it still");
+                tokio::time::sleep(LOOK).await;
+            }
+            dropped => return dropped.map(drop),
+        }
+    }
+    Ok(())
+}
+
+/// `object_in_use`.
+const IN_USE: &str = "55006";
+/// How often a drop is tried.
+const DROPS: u32 = 10;
 
 /// Who looks at the databases of a run: how large they are, and whether the server answers at all.
 pub(super) struct Watch {
@@ -245,8 +270,13 @@ pub async fn sweep_named(tools: &Tools) -> Result<(), StoreError> {
     let doors = doors(tools).await?;
     for row in rows {
         let Some(_turn) = tools.store.proof_turn(&row.plan).await? else { continue };
-        let dropped = match doors.iter().find(|door| door.place() == row.server) {
-            Some(door) => drop_one(door, &tools.store, &row).await.map_err(|error| Chain(&error).to_string()),
+        // Two plans may come to one server as two users.
+        let there = || doors.iter().filter(|(_, door)| door.place() == row.server);
+        let own = there().find(|(plan, _)| *plan == row.plan).or_else(|| there().next());
+        let dropped = match own {
+            Some((_, door)) => {
+                drop_one(door, &tools.store, &row).await.map_err(|error| Chain(&error).to_string())
+            }
             None => Err("no plan names that server any more, or its address cannot be read".to_owned()),
         };
         if let Err(error) = dropped {
@@ -262,12 +292,14 @@ pub async fn sweep_named(tools: &Tools) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The servers that plans name, as far as their addresses can be read.
-async fn doors(tools: &Tools) -> Result<Vec<Door>, StoreError> {
+/// The servers that plans name, as far as their addresses can be read, by their plans.
+async fn doors(tools: &Tools) -> Result<Vec<(String, Door)>, StoreError> {
     let plans = tools.store.plans().await?;
-    let specs =
-        plans.into_iter().filter_map(|plan| reprise_crds::RecoveryPlanSpec::from_json(plan.spec).ok());
-    Ok(specs.filter_map(|spec| Door::of(tools, &spec).ok().flatten()).collect())
+    let door = |plan: PlanRow| {
+        let spec = reprise_crds::RecoveryPlanSpec::from_json(plan.spec).ok()?;
+        Some((plan.name, Door::of(tools, &spec).ok().flatten()?))
+    };
+    Ok(plans.into_iter().filter_map(door).collect())
 }
 
 #[cfg(test)]

@@ -62,7 +62,10 @@ where
 {
     loop {
         match write().await {
-            Err(error) if matches!(error.class(), Class::Transient | Class::Throttled(_)) => {
+            Err(error)
+                if matches!(error.class(), Class::Transient | Class::Throttled(_))
+                    && !error.is_about_the_data() =>
+            {
                 if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
                     return Err(error);
                 }

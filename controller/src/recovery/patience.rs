@@ -42,6 +42,11 @@ impl Patience {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
     }
 
+    /// What `what` was waited for is there: its next wait is another one.
+    pub fn is_over(&self, what: &str) {
+        self.granted.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
+    }
+
     /// What is left of a wait of this length that is granted to `what`, from when it was asked for first.
     pub fn granted(&self, what: &str, wait: Duration) -> Duration {
         let mut all = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,5 +80,7 @@ mod tests {
         assert_eq!(patience.granted("deployment", hour), hour, "it is another wait");
         tokio::time::advance(hour).await;
         assert_eq!(patience.granted("certificate", hour), Duration::ZERO);
+        patience.is_over("certificate");
+        assert_eq!(patience.granted("certificate", hour), hour);
     }
 }

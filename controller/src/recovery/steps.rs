@@ -107,6 +107,11 @@ impl Ctx {
         self.pulse.expect_silence(self.patience.granted(&what, self.tools.clock.scaled(wait)));
     }
 
+    /// What this step waited for as `what` has come.
+    pub fn has_come(&self, what: &str) {
+        self.patience.is_over(&format!("{}/{what}", self.step));
+    }
+
     /// Now, on the clock that waits.
     pub fn now(&self) -> Instant {
         Instant::now()

@@ -41,6 +41,9 @@ pub struct LedgerRow {
     pub detail: Value,
     /// When the intent was written, by the database's clock.
     pub intended_at: DateTime<Utc>,
+    /// When it was first seen, if it was.
+    #[sqlx(default)]
+    pub observed_at: Option<DateTime<Utc>>,
     /// Whether [`Store::intend`] wrote it just now: nothing can have been made under it yet.
     #[sqlx(default)]
     pub fresh: bool,
@@ -61,8 +64,7 @@ pub struct Intent<'a> {
     pub detail: Value,
 }
 
-const COLUMNS: &str =
-    "SELECT nonce, step, kind, name, parent, state, external_id, detail, intended_at FROM resource_ledger";
+const COLUMNS: &str = "SELECT nonce, step, kind, name, parent, state, external_id, detail, intended_at, observed_at FROM resource_ledger";
 
 impl Store {
     /// The names of everything that requests other than this one made, changed or undid since it was filed.

@@ -113,7 +113,7 @@ impl Copier {
 /// Whether the store does not copy this, or copies nothing. A condition that fails, what is cold, and trouble that passes are other matters.
 fn is_not_copied(error: &S3Error) -> bool {
     let refused = error.is_refused() && !error.is_of_all() && !error.is_changed() && !error.is_frozen();
-    refused || error.is_unsupported() || error.is_broken()
+    refused || error.is_unsupported()
 }
 
 /// What a copy is beside its source.

@@ -134,7 +134,7 @@ impl Archiver {
     pub(super) fn is_refused_alone(error: &ArchiveError) -> bool {
         let alone = |source: &S3Error| source.is_refused() && !source.is_of_all();
         matches!(error, ArchiveError::Outside { source, .. }
-            if alone(source) || source.is_broken() || source.is_mismatch())
+            if alone(source) || source.is_mismatch())
     }
 
     /// Whether only this content does not come, where others did: it is refused, or the archive's store tells of it all the same.

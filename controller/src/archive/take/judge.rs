@@ -94,12 +94,15 @@ impl Archiver {
         Ok(row.map_or(record.suspicious.is_empty(), |row| !row.suspicious))
     }
 
-    /// The newest run that is trusted and whole, its manifest in `file`.
+    /// The newest run of this source that is trusted and whole, or of whatever source where there is none, its manifest in `file`.
     async fn newest_trusted(&self, file: &Path) -> Result<Option<Record>> {
-        for run in self.vault.runs().await?.into_iter().rev() {
-            match self.trusted(&run, file).await {
-                Ok(Some(record)) => return Ok(Some(record)),
-                Ok(None) => {}
+        let runs = self.vault.runs().await?;
+        let newest = || runs.iter().rev();
+        let each = newest().map(|run| (run, true)).chain(newest().map(|run| (run, false)));
+        for (run, own) in each {
+            match self.trusted(run, file).await {
+                Ok(Some(record)) if !own || record.source == self.source_named() => return Ok(Some(record)),
+                Ok(_) => {}
                 Err(error @ ArchiveError::Damaged { .. }) => {
                     tracing::warn!(plan = self.plan, run, %error, "a damaged run is passed over");
                 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
-use crate::archive::format::{Record, Source};
+use crate::archive::format::{Previous, Record, Source};
 use crate::runtime::chain::Chain;
 use crate::store::Turn;
 
@@ -15,8 +15,9 @@ const LEFT: &str = "where the archive was";
 #[derive(Debug)]
 pub(super) struct Latest {
     pub record: Record,
-    pub sha256: String,
     pub manifest: PathBuf,
+    /// The newest run of all whose record can be read, of whatever source: the next record names it.
+    pub newest: Previous,
 }
 
 impl Archiver {
@@ -36,8 +37,9 @@ impl Archiver {
         folder: &Path,
         source: Option<&Source>,
     ) -> Result<Option<Latest>> {
+        let mut newest = None;
         for run in runs.iter().rev() {
-            match self.open(run, folder, source).await {
+            match self.open(run, folder, source, &mut newest).await {
                 Ok(None) => {}
                 Ok(latest) => return Ok(latest),
                 Err(error @ ArchiveError::Damaged { .. }) => {
@@ -72,14 +74,21 @@ impl Archiver {
     }
 
     /// A run, if it is of this source.
-    async fn open(&self, run: &str, folder: &Path, source: Option<&Source>) -> Result<Option<Latest>> {
+    async fn open(
+        &self,
+        run: &str,
+        folder: &Path,
+        source: Option<&Source>,
+        newest: &mut Option<Previous>,
+    ) -> Result<Option<Latest>> {
         let (record, sha256) = self.record_of(run).await?;
+        let newest = newest.get_or_insert_with(|| Previous { run: record.run.clone(), sha256 });
         if source.is_some_and(|source| *source != record.source) {
             return Ok(None);
         }
         let manifest = folder.join("before");
         self.vault.fetch_manifest(&record, &manifest).await?;
-        Ok(Some(Latest { record, sha256, manifest }))
+        Ok(Some(Latest { record, manifest, newest: newest.clone() }))
     }
 
     /// The plan's turn, once the archive locks if it is to and what we know is about the place that the plan names: before anything is put.

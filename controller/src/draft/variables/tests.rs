@@ -83,6 +83,7 @@ fn a_guess_says_what_to_look_at() {
         ),
         ("S3_BUCKET", "others", Decided::perhaps(Decision::Kept, OTHER_BUCKET)),
         ("S3_ENDPOINT", "s3.example", Decided::checked(Computed::BucketEndpoint, Some(NO_SCHEME))),
+        ("DB_URL", &format!("{DSN}&pool=5"), Decided::checked(Computed::DatabaseUrl, Some(DATABASE_MORE))),
         ("ALLOWED_HOSTS", "www.example.org,localhost", Decided::checked(Computed::Hosts, Some(MORE_HOSTS))),
         ("SITE_URL", "https://www.example.org/", Decided::checked(Computed::PrimaryUrl, Some(SLASH))),
         ("CALLBACK", "https://front-app.osc-fr1.scalingo.io/x", Decided::perhaps(Decision::Kept, LEADS_BACK)),
@@ -90,6 +91,19 @@ fn a_guess_says_what_to_look_at() {
         ("UNSEEN", "", Decided::perhaps(Decision::Kept, UNREAD)),
     ] {
         assert_eq!(one(name, value), wanted, "{name}={value}");
+    }
+}
+
+#[test]
+fn two_key_pairs_are_not_one_buckets_without_a_look() {
+    let pairs = [
+        ("S3_BUCKET", "the-documents"),
+        ("S3_ACCESS_KEY_ID", "SCWX"),
+        ("AWS_ACCESS_KEY_ID", "AKIA-OF-THE-MAIL"),
+    ];
+    let decided = decided(&pairs);
+    for name in ["S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"] {
+        assert_eq!(decided[name], Decided::checked(Computed::BucketAccessKeyId, Some(TWO)), "{name}");
     }
 }
 

@@ -26,17 +26,18 @@ impl Page {
     /// With keys as they are.
     fn plain(mut self) -> Self {
         if self.escaped {
-            self.objects = self.objects.into_iter().map(|object| unescaped(object?)).collect();
+            self.objects = self.objects.into_iter().map(|object| object.map(unescaped)).collect();
         }
         self
     }
 }
 
 /// Source: S3 API "`ListObjectsV2`", `encoding-type`: as in forms, where a blank may be a plus sign.
-fn unescaped(object: ObjectSummary) -> Option<ObjectSummary> {
+fn unescaped(object: ObjectSummary) -> ObjectSummary {
     let key = object.key.replace('+', " ");
-    let key = percent_encoding::percent_decode_str(&key).decode_utf8().ok()?.into_owned();
-    Some(ObjectSummary { key, ..object })
+    // One that is no UTF-8 cannot be asked for: it costs itself, and not the list.
+    let key = percent_encoding::percent_decode_str(&key).decode_utf8_lossy().into_owned();
+    ObjectSummary { key, ..object }
 }
 
 /// What is read of a page.
@@ -189,6 +190,9 @@ mod tests {
         assert_eq!(list("<EncodingType>url</EncodingType>"), "a+b c/é");
         assert_eq!(list("<EncodingType/>"), "a%2Bb+c/%C3%A9");
         assert_eq!(list(""), "a%2Bb+c/%C3%A9");
+        let latin = "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%E9</Key><Size>1</Size></Contents></ListBucketResult>";
+        let listed = parse(latin).expect("a page").objects.remove(0).expect("an object");
+        assert_eq!(listed.key, "\u{FFFD}", "it costs itself, and not the list");
     }
 
     #[test]

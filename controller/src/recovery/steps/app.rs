@@ -182,6 +182,7 @@ mod tests {
             external_id: None,
             detail: json!({}),
             intended_at: DateTime::<Utc>::from_timestamp(1_000_000, 0).expect("a date"),
+            observed_at: None,
             fresh: false,
         }
     }

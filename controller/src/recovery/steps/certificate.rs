@@ -15,6 +15,9 @@ use crate::recovery::outputs::{Made, SwitchedName};
 use crate::recovery::step::{Site, Step};
 use crate::store::SpanKind;
 
+/// How long the platform may take to ask again for a certificate that it did not get, and servers to publish what was changed.
+const ASKED_AGAIN: Duration = Duration::from_mins(10);
+
 /// What is known of the name's certificate.
 struct Seen {
     told: Option<CertificateStatus>,
@@ -69,12 +72,15 @@ async fn observe(
     Ok((told, shown))
 }
 
-/// When no resolver remembers any more where the name led before: its record was changed after the intent to.
+/// When no resolver remembers any more where the name led before, and the platform has asked again since: its record was seen to be changed by
+/// then.
 async fn forgotten_at(ctx: &Ctx, site: &Site, old_ttl: Duration) -> Result<DateTime<Utc>> {
     let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
     let switch = ledger.iter().rfind(|row| row.kind == "dns-record" && row.name == site.domain);
-    let switched = switch.map_or_else(|| ctx.tools.clock.now(), |row| row.intended_at);
-    Ok(TimeDelta::from_std(old_ttl).ok().and_then(|ttl| switched.checked_add_signed(ttl)).unwrap_or(switched))
+    let switched =
+        switch.map_or_else(|| ctx.tools.clock.now(), |row| row.observed_at.unwrap_or(row.intended_at));
+    let until = old_ttl + ctx.tools.clock.scaled(ASKED_AGAIN);
+    Ok(TimeDelta::from_std(until).ok().and_then(|ttl| switched.checked_add_signed(ttl)).unwrap_or(switched))
 }
 
 fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {

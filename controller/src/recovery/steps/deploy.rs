@@ -315,6 +315,7 @@ mod tests {
             external_id: None,
             detail,
             intended_at: chrono::Utc::now(),
+            observed_at: None,
             fresh: false,
         };
         let pushed = row(serde_json::json!({ ASKED: 1, JUDGED: "old" }));

@@ -5,12 +5,17 @@ use crate::providers::scalingo::projects::Project;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
 
+/// The member of an intent's detail that tells that there was no project of that name.
+pub(super) const ABSENT: &str = "absent";
+
 pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     let name = ctx.run.plan.target.project.as_str();
     let platform = ctx.tools.target_platform(&ctx.run)?;
-    let intent = ctx.intend("project", name, None, serde_json::json!({})).await?;
     let observe =
         || async { platform.projects().await.map_err(StepError::provider("listing the account's projects")) };
+    // Kept with the first intent: what was there before is not ours, whatever id it has.
+    let absent = observe().await?.iter().all(|project| project.name != name);
+    let intent = ctx.intend("project", name, None, serde_json::json!({ ABSENT: absent })).await?;
     let act = |()| async {
         let made = platform.create_project(name).await;
         made.map(drop).map_err(StepError::provider(format!("creating project {name}")))

@@ -70,9 +70,9 @@ pub(super) async fn offered(ctx: &Ctx) -> Result<Offered> {
     };
     let (addon, mut backups, lost) = match listed {
         Ok((addon, listed)) => (Some(addon), listed, None),
-        Err(error) if error.class() == Class::Terminal && !copies.is_empty() => {
-            (None, Vec::new(), Some(done_without(ctx, error).await?))
-        }
+        Err(error) if error.class() == Class::Cancelled => return Err(error),
+        // A region that is away for hours, too.
+        Err(error) if !copies.is_empty() => (None, Vec::new(), Some(done_without(ctx, error).await?)),
         Err(error) => return Err(error),
     };
     let (mut only_copied, mut spare) = (HashMap::new(), HashMap::new());

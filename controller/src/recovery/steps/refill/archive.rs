@@ -36,6 +36,8 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
             thaws.expect_silence("thaw", THAW);
         }
         Stage::Copying => {
+            // What was thawed may freeze again before it is copied.
+            thaws.has_come("thaw");
             pulse.doing(clock.now(), SpanKind::Data, bringing.clone());
             pulse.progress(done, Some(total), "objects");
         }

@@ -176,6 +176,7 @@ fn on_record(kind: &str, name: &str, parent: Option<&str>) -> LedgerRow {
         external_id: None,
         detail: json!({}),
         intended_at: Utc::now(),
+        observed_at: None,
         fresh: false,
     }
 }
