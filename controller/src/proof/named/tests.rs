@@ -204,3 +204,27 @@ async fn a_sweep_leaves_the_dump_of_a_run_alone() {
     assert!(!bench.root.path().join("other").exists());
     bench.records.end().await;
 }
+
+#[tokio::test]
+async fn a_database_that_somebody_mightier_is_in_is_dropped_once_he_has_left() {
+    let bench = Bench::new().await;
+    let mut named = bench.named().await;
+    let place = named.fresh(None).await.expect("a database");
+    // As a worker of the server's that vacuums what was just restored: our user may not end it.
+    let stranger = bench.server.connect(&place.owner.database).await;
+    let mut looking = bench.server.connect("postgres").await;
+    let left = async {
+        let trying = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'DROP DATABASE%')";
+        while !sqlx::query_scalar::<_, bool>(trying).fetch_one(&mut looking).await.expect("an answer") {
+            tokio::task::yield_now().await;
+        }
+        stranger.close().await.expect("closed");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        dropped = named.end() => dropped.expect("it is dropped"),
+        () = left => {}
+    }
+    assert!(!bench.there(&place.owner.database).await);
+    bench.records.end().await;
+}
