@@ -33,6 +33,7 @@ use crate::store::Stored;
 mod claims;
 mod inside;
 mod large;
+mod looks;
 mod lookups;
 mod outcome;
 mod put;
@@ -189,11 +190,6 @@ impl Copier {
         }
     }
 
-    /// Whether the source tells of an object, whatever becomes of its bytes.
-    async fn is_told(&self, listed: &ObjectSummary) -> bool {
-        matches!(self.look(listed).await, Ok(Some(_)))
-    }
-
     /// Reads again what may change of an object without a trace in a listing. What the source does not show stays as it was.
     pub async fn refresh(&self, known: Entry) -> Result<Outcome> {
         let version = known.version_id.as_deref();
@@ -214,27 +210,6 @@ impl Copier {
             return Ok(false);
         }
         Ok(self.lookups.look(digest).await?.is_some_and(|held| !held.noise))
-    }
-
-    /// Whether the source still lists the key. A store that lists an object and says that there is none has not lost it for us: what is
-    /// taken for vanished would be missing in the archive, and nobody would know.
-    async fn is_listed(&self, key: &str) -> Result<bool> {
-        let source = &self.archiver.source;
-        let listed = source.s3.is_listed(&source.bucket, key).await;
-        listed.map_err(ArchiveError::outside("looking whether an object is still listed"))
-    }
-
-    /// What is under the key by now.
-    async fn look(&self, listed: &ObjectSummary) -> Result<Option<ObjectSummary>> {
-        let source = &self.archiver.source;
-        let head = source.s3.head(&source.bucket, &listed.key).await;
-        let head = head.map_err(ArchiveError::outside("looking at a replaced object"))?;
-        Ok(head.map(|head| ObjectSummary {
-            size: head.size,
-            etag: head.etag,
-            modified: None,
-            ..listed.clone()
-        }))
     }
 
     async fn attempt(&self, listed: &ObjectSummary) -> Result<Option<Done>> {
