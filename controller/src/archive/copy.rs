@@ -41,7 +41,7 @@ mod trouble;
 
 use claims::{claimed, condition};
 pub use outcome::{Done, Kept, Outcome};
-use trouble::{absent, again, error_is_change, is_cut, is_of_part, replaced, short, without};
+use trouble::{absent, again, error_is_change, is_cut, is_odd, is_of_part, replaced, short, without};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;
@@ -159,6 +159,11 @@ impl Copier {
                     false
                 };
                 if is_last && !once_more {
+                    if is_odd(&error) {
+                        // A proxy may send all of them so.
+                        let why = Chain(&error).to_string();
+                        self.withheld.get_or_init(|| Withheld { why, is_denied: false });
+                    }
                     let given = self.given.load(Ordering::Relaxed) > 0;
                     return if self.is_shut(&error) {
                         Err(error)

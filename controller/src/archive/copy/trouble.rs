@@ -46,6 +46,11 @@ pub(super) fn is_cut(error: &ArchiveError) -> bool {
         if [super::READING, super::READING_PART].contains(doing) && source.is_cut())
 }
 
+/// Whether the source's answer is none that an object can be read from.
+pub(super) fn is_odd(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { source, .. } if source.is_incomplete())
+}
+
 /// Whether it was a part's, which was asked for [`super::ATTEMPTS`] times by then.
 pub(super) fn is_of_part(error: &ArchiveError) -> bool {
     matches!(error, ArchiveError::Outside { doing, .. } if *doing == super::READING_PART)

@@ -1,6 +1,6 @@
 //! One object or content that a store does not give, or does not take: it costs itself, is told, and keeps no other from anything.
 
-use reprise_e2e::depot::{ARCHIVE, PRODUCTION, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
 
@@ -8,6 +8,16 @@ use super::{body, run_of};
 
 fn answer(status: u16) -> Fault {
     Fault::Status { status, body: None, retry_after: None }
+}
+
+/// Archives `a`, `b` and `c`. Where the content of `b` lies.
+async fn content_of_one_in_three(depot: &Depot) -> String {
+    for key in ["a", "b", "c"] {
+        depot.source.put(PRODUCTION, key, body(key)).await;
+    }
+    let run = run_of(&depot.take().await);
+    let lines = depot.manifest(&run).await;
+    format!("apilos/objects/{}", lines[1]["sha256"].as_str().expect("a digest"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,12 +76,7 @@ async fn an_object_that_never_comes_ends_no_run_in_which_nothing_else_is_new() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_content_that_is_denied_keeps_no_other_from_coming_back() {
     play(&Plan::example(), async |depot| {
-        for key in ["a", "b", "c"] {
-            depot.source.put(PRODUCTION, key, body(key)).await;
-        }
-        let run = run_of(&depot.take().await);
-        let lines = depot.manifest(&run).await;
-        let content = format!("apilos/objects/{}", lines[1]["sha256"].as_str().expect("a digest"));
+        let content = content_of_one_in_three(depot).await;
         depot.break_archive("GetObject", &content, None, answer(403));
         depot.source.bucket("back", false, false).await;
         let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
@@ -89,12 +94,7 @@ async fn a_content_that_is_denied_keeps_no_other_from_coming_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_content_that_the_archive_does_not_give_is_damage_and_the_others_are_read() {
     play(&Plan::example(), async |depot| {
-        for key in ["a", "b", "c"] {
-            depot.source.put(PRODUCTION, key, body(key)).await;
-        }
-        let run = run_of(&depot.take().await);
-        let lines = depot.manifest(&run).await;
-        let content = format!("apilos/objects/{}", lines[1]["sha256"].as_str().expect("a digest"));
+        let content = content_of_one_in_three(depot).await;
         depot.break_archive("GetObject", &content, None, answer(500));
         let said = depot.archive(&["verify", "--depth", "full"]).await;
         let verified = said.json();
