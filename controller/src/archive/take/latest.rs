@@ -16,7 +16,8 @@ const LEFT: &str = "where the archive was";
 pub(super) struct Latest {
     pub record: Record,
     pub manifest: PathBuf,
-    /// The newest run of all whose record can be read, of whatever source: the next record names it.
+    /// The newest whole run, of whatever source: the next record names it. A run of another source is held for whole by its record: its
+    /// manifest, which may be large, is not fetched for this.
     pub newest: Previous,
 }
 
@@ -82,13 +83,14 @@ impl Archiver {
         newest: &mut Option<Previous>,
     ) -> Result<Option<Latest>> {
         let (record, sha256) = self.record_of(run).await?;
-        let newest = newest.get_or_insert_with(|| Previous { run: record.run.clone(), sha256 });
+        let this = Previous { run: record.run.clone(), sha256 };
         if source.is_some_and(|source| *source != record.source) {
+            newest.get_or_insert(this);
             return Ok(None);
         }
         let manifest = folder.join("before");
         self.vault.fetch_manifest(&record, &manifest).await?;
-        Ok(Some(Latest { record, manifest, newest: newest.clone() }))
+        Ok(Some(Latest { record, manifest, newest: newest.clone().unwrap_or(this) }))
     }
 
     /// The plan's turn, once the archive locks if it is to and what we know is about the place that the plan names: before anything is put.

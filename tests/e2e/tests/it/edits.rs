@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use reprise_e2e::plan::{APPS, BUCKET, Plan};
+use reprise_e2e::records::poll;
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 
@@ -95,7 +96,11 @@ async fn a_database_stays_on_the_app_that_it_was_ordered_for() {
         stage.world.break_("provision", "", None, Fault::Latency { ms: 3_000 });
         let request = stage.bad_day(&Plan::example()).await;
         let records = stage.daemon.records();
-        records.step_is(&request, "postgresql", |step| step.phase == "Running").await;
+        let ordered = async || {
+            let ledger = records.ledger(&request).await;
+            ledger.into_iter().find(|row| (&*row.kind, &*row.name) == ("addon", "postgresql"))
+        };
+        poll(ordered).await.expect("a database is ordered");
         stage.daemon.run(&["pause", request.name()]).await;
         records.stands(&request, |now| now.phase == "Paused").await;
 
