@@ -38,7 +38,7 @@ pub mod verify;
 pub mod walk;
 
 pub use error::ArchiveError;
-pub use select::Which;
+pub use select::{Which, own_first};
 pub use vault::Vault;
 
 /// A bucket outside the archive.

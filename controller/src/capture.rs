@@ -12,7 +12,7 @@ use crate::archive::format::{Extra, Record};
 use crate::archive::take::Beside;
 use crate::archive::{ArchiveError, Archiver};
 use crate::proof::ProofError;
-use crate::providers::git::{Commit, GitError};
+use crate::providers::git::GitError;
 use crate::providers::http::ProviderError;
 use crate::recovery::error::StepError;
 use crate::recovery::tools::Tools;
@@ -48,15 +48,13 @@ pub enum CaptureError {
         #[source]
         source: GitError,
     },
-    /// What an app runs was never pushed to the code's host.
-    #[error(
-        "{app} runs commit {deployed}, which its repository does not have: the code of {git_ref} is kept in its place"
-    )]
-    NotInRepository {
+    /// What an app runs cannot be had: it was never pushed to the code's host, or is no commit.
+    #[error("{app} runs {runs}: the code of {git_ref} is kept in its place")]
+    OtherCode {
         /// Whose.
         app: String,
-        /// What it runs.
-        deployed: Commit,
+        /// What it runs, and why that is not kept.
+        runs: String,
         /// The plan's ref.
         git_ref: String,
     },

@@ -220,9 +220,9 @@ impl Archiver {
             verified: true,
             suspicious: frozen,
             locked_until: None,
-            readable: true,
+            mirrored: false,
         };
         let runs: Vec<_> = dumps.iter().map(run).collect();
-        retention::decide(&runs, &self.spec.dumps.retention, now).unwrap_or_default()
+        retention::decide(&runs, &self.spec.dumps.retention, now)
     }
 }

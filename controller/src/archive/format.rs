@@ -164,6 +164,9 @@ pub struct Record {
     pub run: String,
     /// What was copied.
     pub source: Source,
+    /// It shows a copy of the bucket as that was then, and not the bucket: what was deleted there, or damaged on the way, is in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
     /// When the run began.
     pub started_at: DateTime<Utc>,
     /// When everything was there.

@@ -120,6 +120,7 @@ impl Archiver {
             plan: self.plan.clone(),
             run: run.to_owned(),
             source,
+            mirrored: false,
             started_at: taken_at,
             finished_at: taken_at,
             manifest,
@@ -203,7 +204,9 @@ impl Archiver {
             }
         }
         let turn = self.prepare().await?;
-        Self { source: mirror, ..self.clone() }.take(turn, super::take::Beside::default()).await
+        Self { source: mirror, ..self.clone() }
+            .take(turn, super::take::Beside { mirrored: true, ..Default::default() })
+            .await
     }
 }
 

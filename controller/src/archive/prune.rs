@@ -135,8 +135,7 @@ impl Archiver {
             let row = rows.iter().find(|row| row.run == record.run);
             runs.push(facts(record, row, head.and_then(|head| head.locked_until)));
         }
-        retention::decide(&runs, &self.spec.retention, now)
-            .map_err(|error| unreadable(&error.to_string(), ""))
+        Ok(retention::decide(&runs, &self.spec.retention, now))
     }
 
     fn grace_ended(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -148,8 +147,14 @@ impl Archiver {
     async fn mark(&self, records: &[Record], decision: &Decision) -> Result<crate::store::Marks> {
         let folder = Folder::below(&self.work, Purpose::Prune)?;
         let mut marks = self.store.archive_marks(&self.plan).await?;
-        for record in records.iter().filter(|record| decision.kept.iter().any(|kept| kept.id == record.run)) {
-            self.mark_run(record, &folder.path().join("manifest"), &mut marks).await?;
+        let manifest = folder.path().join("manifest");
+        for record in records {
+            if decision.kept.iter().any(|kept| kept.id == record.run) {
+                self.mark_run(record, &manifest, &mut marks).await?;
+            } else {
+                // Damage is evidence: a person decides whether it goes.
+                self.vault.fetch_manifest(record, &manifest).await.map_err(refused)?;
+            }
         }
         Ok(marks)
     }
@@ -205,7 +210,7 @@ fn facts(record: &Record, row: Option<&ArchiveRow>, locked_until: Option<DateTim
         }),
         suspicious: row.map_or(!record.suspicious.is_empty(), |row| row.suspicious),
         locked_until,
-        readable: true,
+        mirrored: record.mirrored,
     }
 }
 
@@ -217,9 +222,8 @@ fn refused(error: ArchiveError) -> ArchiveError {
 }
 
 fn unreadable(what: &str, how: &str) -> ArchiveError {
-    let why = if how.is_empty() { what.to_owned() } else { format!("nothing is pruned: {what}: {how}") };
     ArchiveError::Refused {
-        why,
+        why: format!("nothing is pruned: {what}: {how}"),
         advice: "what a damaged run needs is not known; delete its record and manifest by hand if it is of no use, and prune again",
     }
 }

@@ -3,20 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::{TryFutureExt as _, TryStreamExt as _};
 use serde::Serialize;
 
-use super::acl::Acls;
 use super::cost::Cost;
 use super::error::{ArchiveError, Result};
 use super::folder::{Folder, Purpose};
 use super::format::Entry;
 use super::gate::Gate;
 use super::select::Which;
-use super::tags::Tags;
 use super::vault::{PART, SENDS};
 use super::verify::again;
 use super::{Archiver, Place};
@@ -26,11 +24,15 @@ use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
 mod compare;
+mod dead;
+mod dress;
 mod lost;
 mod out;
+mod tally;
 mod thaw;
 
-use lost::{Lost, is_cut};
+use lost::is_cut;
+use tally::Tally;
 use thaw::{Thaws, is_frozen};
 
 /// How often one object is begun again.
@@ -113,30 +115,6 @@ pub struct Restored {
     pub cost: BTreeMap<String, u64>,
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    right: AtomicU64,
-    objects: AtomicU64,
-    bytes: AtomicU64,
-    copied: AtomicU64,
-    copied_bytes: AtomicU64,
-    acls: Acls,
-    tags: Tags,
-    thaws: Thaws,
-    lost: Lost,
-    /// The first denial of a content.
-    denial: Mutex<Option<ArchiveError>>,
-}
-
-impl Tally {
-    /// For what is begun again: what was copied counts.
-    fn again(&self, manifest: &std::path::Path) -> Self {
-        let count = |counter: &AtomicU64| AtomicU64::new(counter.load(Ordering::Relaxed));
-        let (copied, copied_bytes) = (count(&self.copied), count(&self.copied_bytes));
-        Self { copied, copied_bytes, thaws: Thaws::of(manifest), ..Self::default() }
-    }
-}
-
 impl RestoreOrder {
     fn tell(&self, stage: Stage, done: u64, total: u64) {
         if let Some(told) = &self.progress {
@@ -195,6 +173,7 @@ impl Archiver {
         }
         let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
         let gate = &gate;
+        tally.dead.find(order).await;
         let all = order.prefix.is_none() && order.key.is_none();
         let total = if all {
             record.manifest.objects
@@ -243,7 +222,7 @@ impl Archiver {
             refused: tally.lost.refused(),
             cut: tally.lost.cuts(),
             differences,
-            notes: notes(&tally).into_iter().chain(compared.others).collect(),
+            notes: tally.notes().into_iter().chain(compared.others).collect(),
             cost: BTreeMap::new(),
         })
     }
@@ -342,7 +321,7 @@ impl Archiver {
         }
         let mut pause = Duration::from_millis(200);
         for attempt in 1.. {
-            match self.copy_out(entry, key, order).await {
+            match self.copy_out(entry, key, (order, tally)).await {
                 // A rule of the bucket may have moved it there, whatever the plan says; or its time to be read is over.
                 Err(error) if attempt < ATTEMPTS && is_frozen(&error) => {
                     self.thaw_all(&tally.thaws, order).await?;
@@ -373,16 +352,9 @@ impl Archiver {
             again(SENDS, || tally.tags.put(&order.to, key, &entry.tags)).await?;
         }
         again(SENDS, || self.open_up(entry, key, (order, &tally.acls), true)).await?;
+        self.see_dress(entry, key, (order, tally)).await?;
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())
     }
-}
-
-fn notes(tally: &Tally) -> Vec<String> {
-    let told = |what: &str, why: Option<String>| {
-        why.map(|why| format!("{what} were not all put back and compared: {why}"))
-    };
-    let lists = told("access control lists", tally.acls.why());
-    lists.into_iter().chain(told("tags", tally.tags.why())).collect()
 }

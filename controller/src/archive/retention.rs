@@ -24,8 +24,8 @@ pub struct Run {
     pub suspicious: bool,
     /// Until when the store refuses to delete its manifest or an object that it needs.
     pub locked_until: Option<DateTime<Utc>>,
-    /// Its manifest can be read.
-    pub readable: bool,
+    /// It shows a copy of the bucket, and not the bucket.
+    pub mirrored: bool,
 }
 
 /// What saves a run.
@@ -39,15 +39,15 @@ pub enum Rule {
     Monthly,
     /// It stands for its year, in UTC.
     Yearly,
-    /// It is the newest that a verification found whole.
+    /// It is the newest that a verification found whole, of all or of those of the bucket itself.
     LastVerified,
-    /// It is the newest that is not suspicious.
+    /// It is the newest that is not suspicious, of all or of those of the bucket itself.
     NewestUnsuspicious,
     /// It is the newest unsuspicious one before a suspicious one that is kept: perhaps the last good copy.
     BeforeSuspicious,
     /// The store would refuse.
     Locked,
-    /// The newest run is suspicious: nothing at all is pruned.
+    /// The newest run of the bucket itself is suspicious: nothing at all is pruned, whatever copy was imported since.
     Frozen,
 }
 
@@ -99,20 +99,8 @@ impl Decision {
     }
 }
 
-/// Why nothing can be decided.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RetentionError {
-    /// What an unreadable manifest refers to is not known, so nothing can be said to be unused.
-    #[error("the manifest of {} cannot be read, so nothing is pruned", .0.join(", "))]
-    Unreadable(Vec<String>),
-}
-
 /// Decides which of a plan's complete `runs` are kept at the time `now`.
-pub fn decide(runs: &[Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Result<Decision, RetentionError> {
-    let unreadable: Vec<String> = runs.iter().filter(|run| !run.readable).map(|run| run.id.clone()).collect();
-    if !unreadable.is_empty() {
-        return Err(RetentionError::Unreadable(unreadable));
-    }
+pub fn decide(runs: &[Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Decision {
     let mut newest: Vec<&Run> = runs.iter().collect();
     newest.sort_by(|a, b| (&b.rank, &b.id).cmp(&(&a.rank, &a.id)));
     let saved = saved(&newest, spec, now);
@@ -125,7 +113,7 @@ pub fn decide(runs: &[Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Result<
             decision.kept.push(Kept { id, rules: rules.into_iter().collect() });
         }
     }
-    Ok(decision)
+    decision
 }
 
 /// The rules that save each of `newest`, which is sorted.
@@ -149,13 +137,14 @@ fn saved(newest: &[&Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Vec<BTree
             save(index, rule);
         }
     }
-    if let Some(index) = newest.iter().position(|run| run.verified) {
-        save(index, Rule::LastVerified);
-    }
-    if let Some(index) = newest.iter().position(|run| !run.suspicious) {
-        save(index, Rule::NewestUnsuspicious);
-    }
-    let frozen = newest.first().is_some_and(|run| run.suspicious);
+    let mut save_newest = |rule: Rule, suits: &dyn Fn(&Run) -> bool| {
+        let of_all = newest.iter().position(|run| suits(run));
+        let own = newest.iter().position(|run| !run.mirrored && suits(run));
+        of_all.into_iter().chain(own).for_each(|index| save(index, rule));
+    };
+    save_newest(Rule::LastVerified, &|run| run.verified);
+    save_newest(Rule::NewestUnsuspicious, &|run| !run.suspicious);
+    let frozen = newest.iter().find(|run| !run.mirrored).or(newest.first()).is_some_and(|run| run.suspicious);
     for (index, run) in newest.iter().enumerate() {
         if run.locked_until.is_some_and(|until| until > now) {
             save(index, Rule::Locked);

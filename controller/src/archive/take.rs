@@ -48,6 +48,8 @@ pub struct Beside {
     pub extras: Vec<Extra>,
     /// What could not be had, and why.
     pub missing: Vec<String>,
+    /// The source is a copy of the bucket, and not the bucket.
+    pub mirrored: bool,
 }
 
 impl Archiver {
@@ -138,6 +140,7 @@ impl Archiver {
         let suspicious = self.suspicion(latest.as_ref(), &counts, folder).await?;
         let record = Record {
             suspicious,
+            mirrored: beside.mirrored,
             extras: beside.extras,
             missing: [beside.missing, unreadable].concat(),
             vanished,
@@ -208,6 +211,7 @@ impl Archiver {
             plan: self.plan.clone(),
             run: row.run.clone(),
             source: self.source_named(),
+            mirrored: false,
             started_at: row.started_at,
             finished_at: self.clock.now(),
             manifest,

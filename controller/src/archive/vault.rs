@@ -4,16 +4,17 @@ use std::path::Path;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::{StreamExt as _, TryFutureExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _};
+use md5::Md5;
 use reprise_crds::plan::{LockMode, LockSpec};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, Record, digest, record_key};
 use super::verify::again;
-use crate::providers::s3::{Headers, Keeping, Lock, Payload, S3, Want};
+use crate::providers::s3::{Headers, Keeping, Lock, PartError, S3, S3Error, Want};
 
 mod locks;
 
@@ -23,6 +24,8 @@ pub use locks::Lasting;
 pub const PART: u64 = 8 << 20;
 /// How often a part is sent before all of the object is begun anew.
 pub const SENDS: u32 = 4;
+/// So much of a file is held at once.
+const PIECE: usize = 256 << 10;
 /// No store of ours takes more parts.
 const MOST_PARTS: u64 = 1_000;
 /// Nor a larger one. Source: S3 API, "Amazon S3 multipart upload limits".
@@ -283,14 +286,22 @@ impl Vault {
         let read = ArchiveError::file("reading what is to be archived");
         let (part, mut etags) = (part_size(size), Vec::new());
         for (number, from) in (1..).zip((0..size).step_by(usize::try_from(part).unwrap_or(usize::MAX))) {
-            let bytes = read_at(path, from, part.min(size - from)).await.map_err(&read)?;
-            // Some stores ask for its MD5 where the object is locked.
-            let payload = Payload::from(bytes);
-            let put = again(SENDS, || {
-                let put = self.s3.write_part(&self.bucket, key, upload, number, payload.clone());
-                put.map_err(ArchiveError::inside("writing"))
-            });
-            etags.push(put.await?.etag);
+            // Twice from the disk and never held: a part of a large dump is larger than what a small machine has left.
+            let range = (from, part.min(size - from));
+            let md5 = md5_of(path, range).await.map_err(&read)?;
+            let put = || async {
+                let bytes = pieces(path, range).await.map_err(&read)?;
+                let unread =
+                    |source: std::io::Error| S3Error::Request { call: "parts.put", source: source.into() };
+                let bytes = bytes.map_err(unread).boxed();
+                let put = self.s3.put_part(&self.bucket, key, upload, number, (range.1, Some(md5)), bytes);
+                put.await.map_err(|error| match error {
+                    PartError::Content(error) | PartError::Store(error) => {
+                        ArchiveError::inside("writing")(error)
+                    }
+                })
+            };
+            etags.push(again(SENDS, put).await?.etag);
         }
         Ok(etags)
     }
@@ -301,7 +312,7 @@ pub const BINARY: &str = "application/octet-stream";
 
 /// The digest of a file.
 async fn hash_of(path: &Path) -> std::io::Result<String> {
-    let mut pieces = ReaderStream::with_capacity(tokio::fs::File::open(path).await?, 1 << 18);
+    let mut pieces = ReaderStream::with_capacity(tokio::fs::File::open(path).await?, PIECE);
     let mut hash = Sha256::new();
     while let Some(bytes) = pieces.try_next().await? {
         hash.update(&bytes);
@@ -309,13 +320,21 @@ async fn hash_of(path: &Path) -> std::io::Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-async fn read_at(path: &Path, from: u64, size: u64) -> std::io::Result<Bytes> {
-    use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+type Pieces = ReaderStream<tokio::io::Take<tokio::fs::File>>;
+
+/// A range of a file, as it is read.
+async fn pieces(path: &Path, (from, size): (u64, u64)) -> std::io::Result<Pieces> {
     let mut file = tokio::fs::File::open(path).await?;
     file.seek(std::io::SeekFrom::Start(from)).await?;
-    let mut bytes = Vec::new();
-    file.take(size).read_to_end(&mut bytes).await?;
-    Ok(bytes.into())
+    Ok(ReaderStream::with_capacity(file.take(size), PIECE))
+}
+
+async fn md5_of(path: &Path, range: (u64, u64)) -> std::io::Result<[u8; 16]> {
+    let (mut pieces, mut hash) = (pieces(path, range).await?, Md5::new());
+    while let Some(bytes) = pieces.try_next().await? {
+        hash.update(&bytes);
+    }
+    Ok(hash.finalize().into())
 }
 
 #[cfg(test)]

@@ -219,7 +219,8 @@ impl Archiver {
             self.store.archive_is_damaged(plan, run, damaged.as_deref()).await?;
         } else {
             let objects = i64::try_from(verified.objects_read).unwrap_or(i64::MAX);
-            self.store.archive_verified(plan, run, reached.name(), objects).await?;
+            let days = verified.days_to_full_coverage;
+            self.store.archive_verified(plan, run, (reached.name(), objects), days).await?;
         }
         if reached == Depth::Listing && damaged.is_none() {
             // Says less than what may be on record.

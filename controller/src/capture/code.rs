@@ -13,7 +13,7 @@ use crate::archive::Archiver;
 use crate::archive::crypt::Sealed;
 use crate::archive::format::{Extra, Record};
 use crate::providers::git::{Commit, GitError, Repository};
-use crate::providers::scalingo::deployments::DeploymentStatus;
+use crate::providers::scalingo::deployments::{Deployment, DeploymentStatus};
 
 /// How many of the newest deployments are looked at.
 const ENOUGH: usize = 50;
@@ -68,7 +68,7 @@ impl Capture<'_> {
     /// be had nowhere: then that of the ref, and it is told.
     async fn commit(&self, app: &AppSpec, url: &str) -> Result<(Commit, Option<CaptureError>), CaptureError> {
         let deployed = match &app.replaces {
-            Some(replaced) => self.deployed_commit(replaced).await?,
+            Some(replaced) => self.deployed(replaced).await?,
             None => None,
         };
         let repository = self.repository(app, url).await?;
@@ -76,27 +76,30 @@ impl Capture<'_> {
         let failed = |source| CaptureError::Code { app: app.name.clone(), source };
         let _turn = self.tools.code_turn.lock().await;
         let git_ref = app.code.git_ref.as_str();
-        let Some(deployed) = deployed else {
-            return Ok((repository.fetch(&source, git_ref).await.map_err(failed)?, None));
+        let other = match deployed {
+            None => None,
+            Some(Runs::Other(what)) => Some(what),
+            Some(Runs::Commit(deployed)) => match repository.fetch(&source, deployed.as_str()).await {
+                Ok(commit) => return Ok((commit, None)),
+                Err(GitError::NoSuchRef { .. }) => {
+                    Some(format!("commit {deployed}, which its repository does not have"))
+                }
+                Err(error) => return Err(failed(error)),
+            },
         };
-        match repository.fetch(&source, deployed.as_str()).await {
-            Ok(commit) => Ok((commit, None)),
-            Err(GitError::NoSuchRef { .. }) => {
-                let kept = repository.fetch(&source, git_ref).await.map_err(failed)?;
-                let (app, git_ref) = (app.name.clone(), git_ref.to_owned());
-                Ok((kept, Some(CaptureError::NotInRepository { app, deployed, git_ref })))
-            }
-            Err(error) => Err(failed(error)),
-        }
+        let kept = repository.fetch(&source, git_ref).await.map_err(failed)?;
+        let told =
+            |runs| CaptureError::OtherCode { app: app.name.clone(), runs, git_ref: git_ref.to_owned() };
+        Ok((kept, other.map(told)))
     }
 
-    pub(super) async fn deployed_commit(&self, app: &str) -> Result<Option<Commit>, CaptureError> {
+    /// What `app` runs; nothing if it was never deployed.
+    pub(super) async fn deployed(&self, app: &str) -> Result<Option<Runs>, CaptureError> {
         let platform = self.tools.platform(&self.spec.source.region)?;
         let doing = format!("listing the deployments of {app}");
         let listed = platform.deployments(app, ENOUGH).await;
         let listed = listed.map_err(|source| CaptureError::Platform { doing, source })?;
-        let good = listed.into_iter().find(|deployment| deployment.status == DeploymentStatus::Success);
-        Ok(good.and_then(|deployment| Commit::parse(&deployment.git_ref?)))
+        Ok(runs(&listed))
     }
 
     async fn repository(&self, app: &AppSpec, url: &str) -> Result<Repository, CaptureError> {
@@ -128,6 +131,33 @@ impl Capture<'_> {
     }
 }
 
+/// What an app runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// This commit.
+    Commit(Commit),
+    /// Something that is in no repository, in words.
+    Other(String),
+}
+
+/// Deployments come newest first. Pure.
+fn runs(deployments: &[Deployment]) -> Option<Runs> {
+    let Some(good) = deployments.iter().find(|one| one.status == DeploymentStatus::Success) else {
+        let count = deployments.len();
+        return (count > 0).then(|| {
+            Runs::Other(format!("what is not known: none of its {count} newest deployments succeeded"))
+        });
+    };
+    let named = good.git_ref.as_deref().filter(|named| !named.is_empty());
+    Some(match (named.and_then(Commit::parse), named) {
+        (Some(commit), _) => Runs::Commit(commit),
+        (None, Some(named)) => {
+            Runs::Other(format!("`{named}` of deployment {}, which is no commit", good.id))
+        }
+        (None, None) => Runs::Other(format!("an archive without a name, of deployment {}", good.id)),
+    })
+}
+
 /// The size of a file and its digest, without holding it: a repository with its history may be larger than the memory.
 async fn digest(path: PathBuf) -> io::Result<(u64, [u8; 32])> {
     let read = tokio::task::spawn_blocking(move || {
@@ -145,4 +175,31 @@ async fn digest(path: PathBuf) -> io::Result<(u64, [u8; 32])> {
         }
     });
     read.await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployed(status: &str, git_ref: &serde_json::Value) -> Deployment {
+        serde_json::from_value(json!({"id": "d-1", "status": status, "git_ref": git_ref}))
+            .expect("a deployment")
+    }
+
+    #[test]
+    fn what_is_no_commit_is_not_taken_for_the_plans_ref() {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let (failed, good) = (deployed("build-error", &json!(commit)), deployed("success", &json!(commit)));
+        assert_eq!(runs(&[]), None, "it was never deployed");
+        assert_eq!(runs(&[failed, good]), Commit::parse(commit).map(Runs::Commit));
+        for (newest, words) in [
+            (deployed("success", &json!("v1")), "`v1` of deployment d-1"),
+            (deployed("success", &json!(null)), "an archive without a name"),
+            (deployed("build-error", &json!(commit)), "none of its 1 newest deployments succeeded"),
+        ] {
+            assert!(matches!(runs(&[newest]), Some(Runs::Other(what)) if what.contains(words)), "{words}");
+        }
+    }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::code::Runs;
 use super::{Capture, CaptureError, Part as Captured};
 use crate::archive::Archiver;
 use crate::archive::crypt::Recipients;
 use crate::archive::format::Extra;
-use crate::providers::git::{Commit, Repository};
+use crate::providers::git::Repository;
 use crate::providers::scalingo::capture::{ALL, Part};
 
 /// What the document is called in records, and its version inside.
@@ -105,7 +106,15 @@ impl Capture<'_> {
         };
         let url = self.tools.setting(&app.code.repository, "code.repository")?;
         let failed = |source| CaptureError::Code { app: app.name.clone(), source };
-        let Some(commit): Option<Commit> = self.deployed_commit(name).await? else { return Ok(None) };
+        let commit = match self.deployed(name).await? {
+            None => return Ok(None),
+            Some(Runs::Commit(commit)) => commit,
+            Some(Runs::Other(what)) => {
+                return Err(CaptureError::Absent(format!(
+                    "{name} runs {what}: its cron.json, if it has one, is not kept"
+                )));
+            }
+        };
         let repository = Repository::open(&self.tools.code_dir(&url)).await.map_err(failed)?;
         let read = repository.read(&commit, "cron.json", CRON_LIMIT).await.map_err(failed)?;
         Ok(read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))

@@ -9,6 +9,9 @@ use super::family::{Families, seconds};
 use crate::schedule::runner::Next;
 use crate::store::ArchiveFacts;
 
+/// Seconds.
+const DAY: f64 = 86_400.0;
+
 #[derive(Debug)]
 pub(super) struct Archive {
     objects: GaugeVec,
@@ -21,6 +24,7 @@ pub(super) struct Archive {
     dangling: GaugeVec,
     dangling_limit: GaugeVec,
     orphans: GaugeVec,
+    coverage: GaugeVec,
     copying_objects: GaugeVec,
     copying_of: GaugeVec,
     copying_bytes: GaugeVec,
@@ -64,6 +68,10 @@ impl Archive {
                 "So many such rows the plan finds normal; no series where it does not say.",
             )?,
             orphans: of_plan("orphan_objects", "Objects of that run that no row of that backup names.")?,
+            coverage: of_plan(
+                "archive_full_coverage_seconds",
+                "Until every content of the archive was read back, at the pace seen by the last verification that read.",
+            )?,
             copying_objects: of_plan(
                 "archive_run_objects_done",
                 "Objects that are there of the run that goes on.",
@@ -108,6 +116,7 @@ impl Archive {
             set(&self.dangling, fact.dangling.map(float));
             set(&self.dangling_limit, fact.dangling_limit.map(float));
             set(&self.orphans, fact.orphans.map(float));
+            set(&self.coverage, fact.full_coverage_days.map(|days| float(days) * DAY));
             set(&self.copying_objects, fact.copying_objects.map(float));
             set(&self.copying_of, fact.copying_of.map(float));
             set(&self.copying_bytes, fact.copying_bytes.map(float));
@@ -121,7 +130,7 @@ impl Archive {
         let rest =
             [&self.suspicious, &self.missing, &self.copying_objects, &self.copying_of, &self.copying_bytes];
         let truth = [&self.dangling, &self.dangling_limit, &self.orphans];
-        let ends = [&self.copying_bytes_of, &self.copying_left];
+        let ends = [&self.copying_bytes_of, &self.copying_left, &self.coverage];
         all.into_iter().chain(rest).chain(truth).chain(ends).for_each(GaugeVec::reset);
     }
 

@@ -225,6 +225,7 @@ fn all() -> Metrics {
         dangling: Some(1),
         orphans: Some(1),
         dangling_limit: Some(1),
+        full_coverage_days: Some(1),
     }]);
     metrics.schedules_are(Some(at), &[Next { plan: plan(), job: Job::Archive, due_at: at }]);
     metrics.readiness_is(&[Readiness {

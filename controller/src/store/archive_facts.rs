@@ -9,7 +9,7 @@ use super::{Result, Store, StoreError};
 pub struct ArchiveFacts {
     /// The plan.
     pub plan: String,
-    /// When its newest run was complete; none: no run ever was.
+    /// When its newest run was complete, which is one of the bucket itself where there is one; none: no run ever was.
     pub finished_at: Option<DateTime<Utc>>,
     /// Objects of the newest run.
     pub objects: Option<i64>,
@@ -25,6 +25,8 @@ pub struct ArchiveFacts {
     pub damaged: bool,
     /// Parts of the estate that should lie beside the newest run and do not, or do not any more.
     pub missing: i64,
+    /// Days until every content was read back, as the last verification that read some had it.
+    pub full_coverage_days: Option<i64>,
     /// Objects that are there of the run that goes on, if one does.
     pub copying_objects: Option<i64>,
     /// Bytes that it has copied.
@@ -52,11 +54,13 @@ impl Store {
                 coalesce(newest.suspicious, false) AS suspicious, newest.damaged IS NOT NULL AS damaged,
                 (coalesce(jsonb_array_length(newest.status -> 'missing'), 0)
                     + coalesce(jsonb_array_length(newest.status -> 'lost'), 0))::bigint AS missing,
-                truth.dangling, truth.orphans, truth.dangling_limit, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes,
+                truth.dangling, truth.orphans, truth.dangling_limit, verified.full_coverage_days, open.done_objects AS copying_objects, open.done_bytes AS copying_bytes,
                 open.due_bytes AS copying_bytes_of, open.seconds_left AS copying_left, open.objects AS copying_of
              FROM (SELECT DISTINCT plan FROM archives) AS plan
-             LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete' ORDER BY run DESC LIMIT 1)
-                AS newest ON true
+             LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Complete'
+                ORDER BY coalesce(status ->> 'mirrored' = 'true', false), run DESC LIMIT 1) AS newest ON true
+             LEFT JOIN LATERAL (SELECT (status ->> 'daysToFullCoverage')::bigint AS full_coverage_days FROM archives
+                WHERE plan = plan.plan AND status ? 'daysToFullCoverage' ORDER BY verified_at DESC NULLS LAST LIMIT 1) AS verified ON true
              LEFT JOIN LATERAL (SELECT * FROM archives WHERE plan = plan.plan AND phase = 'Running' ORDER BY run DESC LIMIT 1)
                 AS open ON true
              LEFT JOIN LATERAL (SELECT t.dangling, t.orphans, (p.spec #>> '{limits,danglingRows}')::bigint AS dangling_limit

@@ -102,6 +102,13 @@ pub struct Copied {
 const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, due_bytes,
     objects_per_second, bytes_per_second, seconds_left, changed_objects, changed_bytes, duration_seconds, suspicious, suspected, verified_at, verified_depth, verified_objects, damaged, message, status FROM archives";
 
+impl ArchiveRow {
+    /// Whether it shows a copy of the bucket, and not the bucket.
+    pub fn is_mirrored(&self) -> bool {
+        self.status.get("mirrored").and_then(Value::as_bool) == Some(true)
+    }
+}
+
 impl Store {
     /// The runs of a plan, newest first.
     pub async fn archives(&self, plan: &str) -> Result<Vec<ArchiveRow>> {
@@ -340,15 +347,23 @@ impl Store {
     }
 
     /// Contents were read again, `objects` of the run's among them, and nothing is wrong with the run.
-    pub async fn archive_verified(&self, plan: &str, run: &str, depth: &str, objects: i64) -> Result<()> {
+    pub async fn archive_verified(
+        &self,
+        plan: &str,
+        run: &str,
+        (depth, objects): (&str, i64),
+        days_to_full_coverage: i64,
+    ) -> Result<()> {
         sqlx::query(
-            "UPDATE archives SET damaged = NULL, verified_at = now(), verified_depth = $3, verified_objects = $4
+            "UPDATE archives SET damaged = NULL, verified_at = now(), verified_depth = $3, verified_objects = $4,
+                status = status || jsonb_build_object('daysToFullCoverage', $5::bigint)
              WHERE plan = $1 AND run = $2",
         )
         .bind(plan)
         .bind(run)
         .bind(depth)
         .bind(objects)
+        .bind(days_to_full_coverage)
         .execute(&self.pool)
         .await
         .map_err(StoreError::query("archive.verified"))

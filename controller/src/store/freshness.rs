@@ -147,7 +147,7 @@ impl Store {
                    AND (verified_objects IS DISTINCT FROM 0 OR objects = 0)) AS verified_archive_at,
                 max(finished_at) FILTER (WHERE finished_at <= clock_timestamp() + interval '5 minutes') AS archived_at,
                 max(verified_at) FILTER (WHERE damaged IS NULL AND verified_at <= clock_timestamp() + interval '5 minutes') AS archive_verified_at
-                FROM (SELECT *, damaged IS NULL AND NOT suspicious
+                FROM (SELECT *, damaged IS NULL AND NOT suspicious AND status ->> 'mirrored' IS DISTINCT FROM 'true'
                    AND greatest(finished_at, listed_at, started_at) <= clock_timestamp() + interval '5 minutes' AS good FROM archives) a
                 WHERE a.plan = p.name AND a.phase = 'Complete') archive ON true
              LEFT JOIN LATERAL (SELECT max(taken_at) FILTER (WHERE taken_at <= clock_timestamp() + interval '5 minutes') AS dump_copy_at,

@@ -243,6 +243,11 @@ impl Depot {
         seen.unwrap_or_else(|| panic!("{sql} was not seen as wanted"))
     }
 
+    /// Whether a metric of the daemon comes to be `value`.
+    pub async fn sees_metric(&self, series: &str, value: f64) -> bool {
+        poll(async || self.daemon.metric(series).await.filter(|seen| *seen == value)).await.is_some()
+    }
+
     /// A metric of the daemon, once it has one.
     pub async fn shows(&self, series: &str) -> Option<f64> {
         poll(async || self.daemon.metric(series).await).await

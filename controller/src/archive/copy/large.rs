@@ -153,7 +153,7 @@ impl Copier {
         let body = body
             .inspect_ok(move |bytes| passing.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes))
             .boxed();
-        let put = vault.s3.put_part(&vault.bucket, name, upload, number, size, body).await;
+        let put = vault.s3.put_part(&vault.bucket, name, upload, number, (size, None), body).await;
         let Sent { etag, is_encrypted } = put.map_err(|error| match error {
             PartError::Content(error) => ArchiveError::outside(READING_PART)(error),
             PartError::Store(error) => ArchiveError::inside("sending a part")(error),

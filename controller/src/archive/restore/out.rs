@@ -8,6 +8,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
+use super::tally::Tally;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
@@ -21,7 +22,12 @@ const ONE_COPY: u64 = 5_000_000_000;
 const READING: &str = "reading a content";
 
 impl Archiver {
-    pub(super) async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
+    pub(super) async fn copy_out(
+        &self,
+        entry: &Entry,
+        key: &str,
+        (order, tally): (&RestoreOrder, &Tally),
+    ) -> Result<()> {
         let content = entry.content_key(&self.vault.prefix);
         if order.server_side && entry.size <= ONE_COPY {
             self.is_told_by_its_tag(entry, &content).await?;
@@ -33,6 +39,7 @@ impl Archiver {
         if entry.size <= PART {
             self.small_out(entry, &content, key, order).await
         } else {
+            tally.dead.end(key, order).await;
             self.large_out(entry, &content, key, order).await
         }
     }
@@ -149,7 +156,8 @@ impl Archiver {
             passing.0.update(bytes);
             passing.1.update(bytes);
         });
-        let put = order.to.s3.put_part(&order.to.bucket, key, upload, number, range.1, body.boxed()).await;
+        let put =
+            order.to.s3.put_part(&order.to.bucket, key, upload, number, (range.1, None), body.boxed()).await;
         let sent = put.map_err(|error| match error {
             PartError::Content(error) => ArchiveError::inside(READING)(error),
             PartError::Store(error) => ArchiveError::outside("sending a part")(error),

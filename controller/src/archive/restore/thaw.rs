@@ -22,9 +22,9 @@ pub(super) struct Thaws {
     manifest: PathBuf,
     /// Everything was asked for.
     asked: OnceCell<()>,
-    /// Contents that were frozen then.
+    /// Contents that were in cold storage then, thawed or not.
     frozen: AtomicU64,
-    /// Of these, those that are readable by now.
+    /// Of these, those that were seen to be readable since.
     readable: AtomicU64,
 }
 
@@ -60,8 +60,8 @@ impl Archiver {
                 if state == Some(Thaw::Frozen) {
                     self.ask(&key, order).await?;
                 }
-                let waits = matches!(state, Some(Thaw::Frozen | Thaw::Thawing));
-                thaws.frozen.fetch_add(u64::from(waits), Ordering::Relaxed);
+                let is_cold = matches!(state, Some(Thaw::Frozen | Thaw::Thawing | Thaw::Thawed));
+                thaws.frozen.fetch_add(u64::from(is_cold), Ordering::Relaxed);
                 Ok(())
             },
         );
@@ -81,10 +81,12 @@ impl Archiver {
             let frozen = thaws.frozen.load(Ordering::Relaxed);
             match head.thaw {
                 Thaw::Readable | Thaw::Thawed => {
-                    let more = u64::from(waited);
+                    // Most are thawed when they are first looked at here: they were thawing while others were waited for.
+                    let more = u64::from(head.thaw == Thaw::Thawed);
                     let readable = thaws.readable.fetch_add(more, Ordering::Relaxed) + more;
-                    if waited {
-                        order.tell(Stage::Thawing, readable, frozen);
+                    // That it is over is said too, and not of each that was never waited for.
+                    if waited || (more > 0 && readable == frozen) {
+                        order.tell(Stage::Thawing, readable.min(frozen), frozen);
                     }
                     return Ok(());
                 }

@@ -18,7 +18,7 @@ fn run(finished_at: DateTime<Utc>) -> Run {
         verified: false,
         suspicious: false,
         locked_until: None,
-        readable: true,
+        mirrored: false,
     }
 }
 
@@ -46,7 +46,7 @@ fn rules(decision: &Decision, day: &str) -> Vec<&'static str> {
 
 #[test]
 fn each_rule_saves_its_own_and_says_so() {
-    let decision = decide(&weekly(160), &spec(2, 3, 4, 3), now()).expect("decided");
+    let decision = decide(&weekly(160), &spec(2, 3, 4, 3), now());
     assert_eq!(
         days(&decision),
         [
@@ -75,22 +75,22 @@ fn weeks_are_iso_weeks_in_utc_and_cross_the_year() {
         ["2027-01-04T00:00:00Z", "2027-01-03T23:59:59Z", "2026-12-31T04:00:00Z", "2026-12-27T04:00:00Z"]
             .map(|text| run(at(text)))
             .into();
-    let decision = decide(&runs, &spec(1, 9, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 9, 0, 0), now());
     assert_eq!(days(&decision), ["2027-01-04", "2027-01-03", "2026-12-27"]);
 }
 
 #[test]
 fn an_archive_that_stood_still_loses_nothing_by_it() {
     let years_later = now() + TimeDelta::weeks(300);
-    let decision = decide(&weekly(4), &spec(1, 4, 0, 0), years_later).expect("decided");
+    let decision = decide(&weekly(4), &spec(1, 4, 0, 0), years_later);
     assert_eq!(decision.pruned, Vec::<String>::new());
 }
 
 #[test]
 fn the_newest_is_kept_even_by_a_plan_that_keeps_nothing() {
-    let decision = decide(&weekly(3), &spec(0, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&weekly(3), &spec(0, 0, 0, 0), now());
     assert_eq!(days(&decision), ["2026-11-23"]);
-    assert_eq!(decide(&[], &spec(0, 0, 0, 0), now()), Ok(Decision::default()));
+    assert_eq!(decide(&[], &spec(0, 0, 0, 0), now()), Decision::default());
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn the_newest_verified_run_is_never_pruned() {
     let mut runs = weekly(30);
     runs[20].verified = true;
     runs[25].verified = true;
-    let decision = decide(&runs, &spec(1, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
     assert_eq!(days(&decision), ["2026-11-23", "2026-07-06"]);
     assert_eq!(rules(&decision, "2026-07-06"), ["last-verified"]);
 }
@@ -107,7 +107,7 @@ fn the_newest_verified_run_is_never_pruned() {
 fn nothing_is_pruned_while_the_newest_run_is_suspicious() {
     let mut runs = weekly(30);
     runs[0].suspicious = true;
-    let decision = decide(&runs, &spec(1, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
     assert_eq!(decision.pruned, Vec::<String>::new());
     assert_eq!(rules(&decision, "2026-11-16"), ["newest-unsuspicious", "before-suspicious", "frozen"]);
     assert_eq!(rules(&decision, "2026-11-09"), ["frozen"]);
@@ -120,9 +120,9 @@ fn a_suspicious_run_does_not_take_the_place_of_a_good_one() {
             .map(|text| run(at(text)))
             .into();
     runs[1].suspicious = true;
-    let decision = decide(&runs, &spec(1, 2, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 2, 0, 0), now());
     assert_eq!(days(&decision), ["2026-11-20", "2026-11-11"], "the newest good one stands for its week");
-    let decision = decide(&runs, &spec(2, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(2, 0, 0, 0), now());
     assert_eq!(rules(&decision, "2026-11-11"), ["before-suspicious"], "perhaps the last good copy");
 }
 
@@ -131,7 +131,7 @@ fn what_the_store_would_refuse_to_delete_is_kept_until_it_would_not() {
     let mut runs = weekly(3);
     runs[1].locked_until = Some(now() + TimeDelta::seconds(1));
     runs[2].locked_until = Some(now());
-    let decision = decide(&runs, &spec(1, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
     assert_eq!(rules(&decision, "2026-11-16"), ["locked"]);
     assert_eq!(decision.pruned, [runs[2].id.clone()]);
 }
@@ -141,16 +141,28 @@ fn a_run_of_a_clock_that_was_ahead_is_not_the_newest() {
     let mut runs = weekly(3);
     runs[0].suspicious = true;
     runs[1].finished_at = now() + TimeDelta::days(2);
-    let decision = decide(&runs, &spec(1, 0, 0, 0), now()).expect("decided");
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
     assert!(decision.pruned.is_empty(), "the newest is suspicious, so that none goes: {decision:?}");
 }
 
 #[test]
-fn an_unreadable_manifest_is_named_and_stops_everything() {
-    let mut runs = weekly(3);
-    runs[2].readable = false;
-    let refused = decide(&runs, &spec(1, 0, 0, 0), now()).expect_err("refused");
-    assert_eq!(refused.to_string(), "the manifest of 2026-11-09T01 cannot be read, so nothing is pruned");
+fn a_copy_that_was_imported_since_ends_no_suspicion_and_takes_no_place_of_the_buckets_own() {
+    let mut runs = weekly(4);
+    runs[0].mirrored = true;
+    runs[0].verified = true;
+    runs[1].suspicious = true;
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
+    assert!(decision.is_frozen() && decision.pruned.is_empty(), "{decision:?}");
+    runs[1].suspicious = false;
+    runs[2].verified = true;
+    let decision = decide(&runs, &spec(1, 0, 0, 0), now());
+    assert_eq!(rules(&decision, "2026-11-16"), ["newest-unsuspicious"]);
+    assert_eq!(rules(&decision, "2026-11-09"), ["last-verified"]);
+    assert_eq!(decision.pruned.len(), 1, "{decision:?}");
+    // Where there is nothing but copies, they are what there is.
+    runs.iter_mut().for_each(|run| run.mirrored = true);
+    runs[0].suspicious = true;
+    assert!(decide(&runs, &spec(1, 0, 0, 0), now()).is_frozen());
 }
 
 fn histories() -> impl Strategy<Value = Vec<Run>> {
@@ -164,7 +176,7 @@ fn histories() -> impl Strategy<Value = Vec<Run>> {
                 verified,
                 suspicious,
                 locked_until: locked.map(|hours| now() + TimeDelta::hours(hours)),
-                readable: true,
+                mirrored: false,
             };
         runs.into_iter().enumerate().map(run).collect()
     })
@@ -179,7 +191,7 @@ proptest! {
         last in 0..6_u32, weekly in 0..6_u32, monthly in 0..6_u32, yearly in 0..4_u32,
     ) {
         let spec = spec(last, weekly, monthly, yearly);
-        let decision = decide(&runs, &spec, now()).expect("readable");
+        let decision = decide(&runs, &spec, now());
         let kept: BTreeSet<&str> = decision.kept.iter().map(|kept| kept.id.as_str()).collect();
         prop_assert_eq!(kept.len() + decision.pruned.len(), runs.len(), "each run has one fate");
         prop_assert!(decision.pruned.iter().all(|id| !kept.contains(id.as_str())));
@@ -193,6 +205,6 @@ proptest! {
         }
         prop_assert!(runs.first().is_none_or(|run| !run.suspicious || decision.pruned.is_empty()), "frozen");
         let rest: Vec<Run> = runs.iter().filter(|run| kept.contains(run.id.as_str())).cloned().collect();
-        prop_assert_eq!(decide(&rest, &spec, now()).expect("readable"), Decision { kept: decision.kept.clone(), pruned: vec![] });
+        prop_assert_eq!(decide(&rest, &spec, now()), Decision { kept: decision.kept.clone(), pruned: vec![] });
     }
 }

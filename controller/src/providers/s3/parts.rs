@@ -13,6 +13,7 @@ use aws_sdk_s3::{
     primitives::{ByteStream, SdkBody},
     types::{CompletedMultipartUpload, CompletedPart},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::HeaderValue;
@@ -21,10 +22,9 @@ use md5::{Digest as _, Md5};
 use serde::Deserialize;
 
 use super::{
-    Content, Headers, Keeping, Payload, S3, S3Error,
+    Content, Headers, Keeping, S3, S3Error,
     direct::{Ask, serde},
     objects::{quoted, unquoted},
-    proof::Proof,
     settings::limits,
     transfer::{kept, travelling},
 };
@@ -88,17 +88,19 @@ impl S3 {
         begun.upload.ok_or(S3Error::Incomplete { call, what: "the upload's id" })
     }
 
-    /// Sends a part of `size` bytes as they come. Returns its tag. The SDK cannot repeat it; the caller can, with the same bytes. Which
-    /// side failed is told: the store that is sent to has no share in it if the bytes break off on their way here.
+    /// Sends a part of `size` bytes as they come, with its MD5 where the caller knows it: a store may ask for that where the object is
+    /// locked. Returns its tag. The SDK cannot repeat it; the caller can, with the same bytes. Which side failed is told: the store that is
+    /// sent to has no share in it if the bytes break off on their way here.
     ///
-    /// Source: S3 API "`UploadPart`": parts of 5 MiB at least, but the last; Scaleway takes 1,000.
+    /// Source: S3 API "`UploadPart`": parts of 5 MiB at least, but the last; Scaleway takes 1,000. `Content-MD5`: "`InvalidRequest`:
+    /// Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part requests with Object Lock parameters".
     pub async fn put_part(
         &self,
         bucket: &str,
         key: &str,
         upload: &str,
         number: i32,
-        size: u64,
+        (size, md5): (u64, Option<[u8; 16]>),
         content: Content,
     ) -> Result<Sent, PartError> {
         let broke = Arc::new(Mutex::new(None));
@@ -106,6 +108,7 @@ impl S3 {
         let body = SdkBody::from_body_1_x(body);
         let put = self.client.upload_part().bucket(bucket).key(key).upload_id(upload).part_number(number);
         let put = put.content_length(i64::try_from(size).unwrap_or(i64::MAX)).body(ByteStream::new(body));
+        let put = put.set_content_md5(md5.map(|md5| STANDARD.encode(md5)));
         let put = put.customize().config_override(limits(&self.shared, size)).send();
         let done = self.run("parts.put", Effect::Repeatable, put).await.map_err(|error| {
             let broke = broke.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -114,27 +117,6 @@ impl S3 {
         let by_key = done.server_side_encryption().is_some_and(|kind| kind.as_str().starts_with("aws:kms"));
         let is_encrypted = by_key || done.sse_customer_algorithm().is_some();
         Ok(Sent { etag: unquoted(done.e_tag()), is_encrypted })
-    }
-
-    /// Sends a part that is held in memory, with its MD5, which a store may ask for where the object is locked. Returns its tag. Safe to
-    /// repeat.
-    ///
-    /// Source: S3 API "`UploadPart`", `Content-MD5`; "`InvalidRequest`: Content-MD5 OR x-amz-checksum- HTTP header is required for Put Part
-    /// requests with Object Lock parameters".
-    pub async fn write_part(
-        &self,
-        bucket: &str,
-        key: &str,
-        upload: &str,
-        number: i32,
-        payload: Payload,
-    ) -> Result<Sent, S3Error> {
-        let (md5, number) = (payload.content_md5(), number.to_string());
-        let put = Ask::put("parts.put", bucket, key, payload).repeatable();
-        let put = put.query("partNumber", Some(&number)).query("uploadId", Some(upload));
-        let told = self.told(put.header("content-md5", Some(md5))).await?;
-        let etag = told.get(http::header::ETAG).and_then(|etag| etag.to_str().ok());
-        Ok(Sent { etag: unquoted(etag), is_encrypted: Proof::of(&told).is_encrypted })
     }
 
     pub(super) async fn copy_parts(

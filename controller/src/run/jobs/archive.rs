@@ -63,6 +63,10 @@ fn said(runs: &[Record], verified: &Verified) -> String {
         record.manifest.objects,
         record.changes.added + record.changes.rewritten
     );
+    message = format!(
+        "{message}; {} of the archive's {} contents read back within seven days, the {} never read in {} days at this pace",
+        verified.covered, verified.contents, verified.unread, verified.days_to_full_coverage
+    );
     if let Some(damaged) = damaged {
         message = format!("{message}; it stands for run {}, which is damaged", damaged.run);
     }

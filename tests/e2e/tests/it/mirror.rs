@@ -65,6 +65,32 @@ async fn a_mirror_thaws_beside_the_choice_of_a_better_source_and_not_before_it()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_workflow_run_left_is_fetched_and_becomes_a_run_of_its_time() {
+    play(85, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        stage.daemon.apply(&Plan::example()).await;
+        let request = drill::file(stage).await;
+        chooses_the_artifact(stage, &request).await;
+        let chosen = stage.daemon.records().step(&request, "choose-objects").await.expect("a step").output;
+        let import = async |run: &str| {
+            let words = ["-o", "json", "archive", "import", "apilos", "--artifact-of", run];
+            stage.daemon.say(&words).await
+        };
+        let said = import(&chosen["run"].to_string()).await;
+        let record = said.json();
+        assert_eq!((said.code, &record["manifest"]["objects"]), (0, &chosen["objects"]), "{}", said.err);
+        assert_eq!(
+            record["source"]["endpoint"],
+            format!("zip:sha256:{}", chosen["sha256"].as_str().expect("a digest"))
+        );
+        assert!(record["started_at"].as_str() >= chosen["takenAt"].as_str(), "{record}");
+        let said = import("1").await;
+        assert!(said.code != 0 && said.err.contains("run 1"), "{}", said.err);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_has_nothing_thawed_that_it_does_not_need() {
     play(73, async |stage: &mut Stage| {
         thaw_slowly(stage);

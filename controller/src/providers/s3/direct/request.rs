@@ -98,12 +98,6 @@ impl<'a> Ask<'a> {
         Self { effect: Effect::Mutating, method: Method::POST, ..Self::get(call, bucket, key) }
     }
 
-    /// Whatever it changes, repeating it changes nothing more.
-    #[must_use]
-    pub(in crate::providers::s3) fn repeatable(self) -> Self {
-        Self { effect: Effect::Repeatable, ..self }
-    }
-
     /// Much would be lost with it: it is asked more often than others.
     #[must_use]
     pub(in crate::providers::s3) fn patient(self) -> Self {

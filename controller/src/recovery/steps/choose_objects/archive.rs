@@ -1,10 +1,12 @@
 //! The plan's own archive: of its runs, the newest whose contents are all there and that is not suspicious.
 
+use std::collections::VecDeque;
+
 use chrono::TimeDelta;
 use reprise_crds::plan::ArchiveSource;
 
 use super::Tried;
-use crate::archive::{ArchiveError, Archiver, Which};
+use crate::archive::{ArchiveError, Archiver, Which, own_first};
 use crate::recovery::drive::{Pace, look};
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, RefusedBackup};
 use crate::recovery::step::Step;
@@ -25,9 +27,16 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
     let mut refused = lost(ctx, &archiver, runs.first(), wanted).await?;
     let (runs, passed) = suited(ctx, runs).await?;
     refused.extend(passed);
-    for run in &runs {
-        let row = rows.iter().find(|row| row.run == *run);
-        match judge(ctx, &archiver, run, row, wanted.run.is_some()).await? {
+    let mut runs: VecDeque<(String, bool)> =
+        own_first(runs, &rows).into_iter().map(|run| (run, wanted.run.is_some())).collect();
+    while let Some((run, must)) = runs.pop_front() {
+        let row = rows.iter().find(|row| row.run == run);
+        // What a new machine does not know of a run, the run's record says.
+        if !must && row.is_none() && is_copy(&archiver, &run).await {
+            runs.push_back((run, true));
+            continue;
+        }
+        match judge(ctx, &archiver, &run, row, wanted.run.is_some()).await? {
             Ok(found) => return Ok(Tried::Chosen(chosen(index, found, row, refused))),
             Err(one) => {
                 let told = format!("{} is not taken ({}): {}", one.backup, one.reason, one.message);
@@ -93,6 +102,11 @@ async fn suited(ctx: &Ctx, newest: Vec<String>) -> Result<(Vec<String>, Vec<Refu
         passed.push(RefusedBackup { backup, taken_at: None, reason, message });
     }
     Ok((ranked, passed))
+}
+
+/// Whether a run says of itself that it shows a copy of the bucket. Where that cannot be read, [`judge`] tells why.
+async fn is_copy(archiver: &Archiver, run: &str) -> bool {
+    archiver.vault.record(run).await.is_ok_and(|(record, _)| record.mirrored)
 }
 
 type Record = crate::archive::format::Record;

@@ -17,6 +17,8 @@ const DEATHS: usize = 20;
 const OBJECTS: usize = 6_000;
 /// What is too large to be held in memory.
 const LARGE: &str = "large.bin";
+/// Large ones that come after all others.
+const ENDS: [&str; 2] = ["large-1.bin", "large-2.bin"];
 /// Objects in one prefix.
 const MANY: usize = 20_000;
 /// Copies whose notes a death may take with it: two batches of them, and what is on its way. They do not grow with the run.
@@ -27,6 +29,9 @@ async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly
     play(&Plan::example(), async |depot| {
         let key = |n: usize| format!("documents/2026/{n:06}.bin");
         depot.source.seed(PRODUCTION, (0..OBJECTS).map(|n| (key(n), body(&key(n))))).await;
+        for (end, seed) in ENDS.into_iter().zip(0..) {
+            depot.source.put(PRODUCTION, end, noise(40 << 20, 2 * seed)).await;
+        }
         for (moment, number) in moments().into_iter().zip(1..) {
             let mut child = depot.begin(&["run"]);
             depot
@@ -43,13 +48,26 @@ async fn a_run_that_dies_twenty_times_ends_equal_to_the_bucket_and_copies_hardly
             let lost = there.saturating_sub(noted);
             assert!(lost * 20 <= there || lost <= ON_THE_WAY, "death {number} lost {lost} of {there} copies");
         }
+        // And among the parts of what is large, and as the last of them is put together.
+        for (call, count) in [("UploadPart", 1), ("UploadPart", 4), ("CompleteMultipartUpload", 1)] {
+            let mut child = depot.begin(&["run"]);
+            let reached = |depot: &Depot| depot.archive.effects(call, ARCHIVE) >= count;
+            depot.eventually(&format!("{call} {count}"), reached).await;
+            child.kill().await.expect("it dies");
+            assert!(depot.archive.list(ARCHIVE, "apilos/runs/").await.is_empty(), "after {call} {count}");
+        }
         assert!(contents(depot) < OBJECTS + DEATHS * ON_THE_WAY, "copied again and again");
         let record = depot.take().await;
-        assert_eq!(record["manifest"]["objects"], OBJECTS);
-        // All are of one size: only their digests tell one from another.
-        equals_the_bucket(depot, &run_of(&record), |key| Some(body(key))).await;
+        assert_eq!(record["manifest"]["objects"], OBJECTS + ENDS.len());
+        // All but the large ones are of one size: only their digests tell one from another.
+        let content = |key: &str| match ENDS.iter().position(|end| *end == key) {
+            Some(end) => noise(40 << 20, 2 * end as u64),
+            None => body(key),
+        };
+        equals_the_bucket(depot, &run_of(&record), |key| Some(content(key))).await;
         let verified = depot.must(&["verify", "--depth", "listing"]).await;
-        assert_eq!((&verified["objects"], &verified["findings"]), (&OBJECTS.into(), &serde_json::json!([])));
+        let objects = OBJECTS + ENDS.len();
+        assert_eq!((&verified["objects"], &verified["findings"]), (&objects.into(), &serde_json::json!([])));
     })
     .await;
 }

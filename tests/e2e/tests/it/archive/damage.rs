@@ -1,6 +1,6 @@
 //! Damage in the archive itself: found, named, contained, and healed where the source still has what was lost.
 
-use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
+use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play, with};
 use reprise_e2e::plan::Plan;
 use serde_json::Value;
 
@@ -55,6 +55,22 @@ async fn a_manifest_that_is_gone_costs_its_run_and_stops_nothing() {
         assert!(said.contains("nothing is pruned") && said.contains(&manifest), "{said}");
         assert_eq!(depot.take().await["previous"]["run"], first.as_str());
         depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_manifest_of_a_run_whose_time_is_over_is_not_swept_with_it() {
+    let one = "retention: { last: 1, weekly: 0, monthly: 0, yearly: 0 }";
+    play(&with(&[one]), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        let first = run_of(&depot.take().await);
+        depot.take().await;
+        let manifest = format!("apilos/manifests/{first}.jsonl.zst");
+        turn_a_bit(depot, &manifest).await;
+        let said = depot.fails(&["prune", "--yes"]).await;
+        assert!(said.contains("nothing is pruned") && said.contains(&manifest), "{said}");
+        depot.archive.get(ARCHIVE, &manifest).await;
     })
     .await;
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::world::Fault;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use zip::write::SimpleFileOptions;
 
@@ -17,6 +18,7 @@ use super::{body, noise, run_of};
 
 /// The bucket of the plan's mirror.
 const MIRROR: &str = "apilos-mirror";
+const AGE: &str = "reprise_archive_age_seconds{plan=\"apilos\"}";
 const KEYS: [&str; 3] = ["docs/é 1.txt", "docs/2.txt", "zone.txt"];
 
 /// A zip file as workflows leave them.
@@ -129,6 +131,47 @@ async fn a_run_of_the_mirror_is_not_what_the_buckets_own_are_held_against() {
             mirrored.as_str(),
             "the newest of all vouches for those before it"
         );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_of_the_mirror_stands_for_no_run_of_the_bucket_and_ends_no_suspicion() {
+    play(&Plan::example(), async |depot| {
+        depot.archive.bucket(MIRROR, false, false).await;
+        depot.daemon.set("S3_ARCHIVE_BUCKET", MIRROR);
+        for key in KEYS {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+            depot.archive.put(MIRROR, key, body(key)).await;
+        }
+        let good = run_of(&depot.take().await);
+        let before = depot.shows(AGE).await.expect("it is fresh");
+        for key in KEYS {
+            depot.source.delete(PRODUCTION, key).await;
+        }
+        let emptied = depot.take().await;
+        assert!(emptied["suspicious"].is_array(), "{emptied}");
+        let mirrored = depot.must(&["import", "--mirror"]).await;
+        assert_eq!(
+            (&mirrored["mirrored"], &mirrored["suspicious"]),
+            (&true.into(), &Value::Null),
+            "{mirrored}"
+        );
+
+        let pruned = depot.must(&["prune", "--yes"]).await;
+        let frozen = |run: &Value| run["keptBy"].to_string().contains("frozen");
+        assert!(pruned["runs"].as_array().expect("runs").iter().all(frozen), "{pruned}");
+        assert!(depot.sees_metric("reprise_archive_suspicious{plan=\"apilos\"}", 1.0).await);
+        depot.source.bucket("back", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "back"]).await["run"], good.as_str());
+        assert!(
+            depot.shows(AGE).await.expect("an age") >= before,
+            "a copy of the bucket is no archive of it"
+        );
+        // On a machine that knows nothing of them, their records tell.
+        depot.daemon.records().execute("DELETE FROM archives WHERE run LIKE '%'").await;
+        depot.source.bucket("again", false, false).await;
+        assert_eq!(depot.must(&["restore", "--to-bucket", "again"]).await["run"], good.as_str());
     })
     .await;
 }

@@ -153,6 +153,31 @@ async fn a_restore_that_dies_goes_on_and_keeps_what_it_copied() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_restore_that_died_had_begun_to_send_is_ended_by_the_next_and_nobody_elses() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "large.bin", noise(20 << 20, 9)).await;
+        depot.take().await;
+        depot.source.bucket("back", false, false).await;
+        let client = depot.source.client();
+        let theirs = client.create_multipart_upload().bucket("back").key("large.bin.theirs").send().await;
+        theirs.expect("an upload");
+        depot.break_source("UploadPart", "/back/", None, Fault::Stall);
+        let mut child = depot.begin(&["restore", "--to-bucket", "back"]);
+        depot.eventually("a part", |depot| depot.faults_played() > 0).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let begun = async || {
+            let listed = client.list_multipart_uploads().bucket("back").send().await.expect("uploads");
+            listed.uploads().iter().filter_map(|upload| upload.key().map(str::to_owned)).collect::<Vec<_>>()
+        };
+        assert_eq!(begun().await, ["large.bin", "large.bin.theirs"]);
+        depot.must(&["restore", "--to-bucket", "back"]).await;
+        assert_eq!(begun().await, ["large.bin.theirs"], "what was cut off is billed");
+    })
+    .await;
+}
+
 /// The time, as runs are named.
 fn now() -> String {
     chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string()

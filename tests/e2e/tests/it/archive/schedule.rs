@@ -46,7 +46,7 @@ async fn three_missed_weeks_are_one_run_though_two_daemons_are_up_and_metrics_ou
         assert_eq!(runs.len(), 1, "{runs:?}");
         assert!(runs[0].contains("30 objects, 30 of them copied"), "{runs:?}");
         // Both have looked since, and again.
-        let ticks = "SELECT ticked_at::text FROM scheduler_ticks";
+        let ticks = "SELECT ticked_by FROM scheduler_ticks";
         for _ in 0..4 {
             let before = depot.daemon.records().column(ticks).await;
             depot.sees(ticks, |rows| rows != before).await;
@@ -70,6 +70,7 @@ async fn three_missed_weeks_are_one_run_though_two_daemons_are_up_and_metrics_ou
 
         let before = metrics(depot).await;
         assert_eq!(before[0], Some(30.0), "{before:?}");
+        assert!(before.iter().all(Option::is_some), "one of them is gone: {before:?}");
         assert!(before[5].is_some_and(|at| at > 1_700_000_000.0), "{before:?}");
         depot.daemon.kill().await;
         depot.daemon.start().await;

@@ -2,7 +2,6 @@
 
 use reprise_e2e::depot::{Depot, PRODUCTION, play, with};
 use reprise_e2e::plan::Plan;
-use reprise_e2e::records::poll;
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 
@@ -34,9 +33,8 @@ async fn a_mass_deletion_is_archived_marked_and_not_preferred_until_somebody_acc
         let pruned = depot.must(&["prune", "--yes"]).await;
         let frozen = |run: &Value| run["keptBy"].to_string().contains("frozen");
         assert!(pruned["runs"].as_array().expect("runs").iter().all(frozen), "{pruned}");
-        let marked = async || depot.daemon.metric("reprise_archive_suspicious{plan=\"apilos\"}").await;
         assert!(
-            poll(async || (marked().await == Some(1.0)).then_some(())).await.is_some(),
+            depot.sees_metric("reprise_archive_suspicious{plan=\"apilos\"}", 1.0).await,
             "no alert would come"
         );
 

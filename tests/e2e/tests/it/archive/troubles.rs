@@ -32,6 +32,7 @@ async fn a_store_that_refuses_and_lines_that_break_only_cost_time() {
         wire.reset(3, 3 << 20);
         let record = depot.take().await;
         assert_eq!(wire.resets_left(), 0, "no connection was reset in the middle of a part");
+        assert_eq!(depot.faults_played(), 20, "each of them was met");
         let lines = depot.manifest(&run_of(&record)).await;
         assert_eq!(lines.len(), expected.len());
         for line in &lines {
