@@ -73,9 +73,10 @@ async fn what_a_workflow_run_left_is_fetched_and_becomes_a_run_of_its_time() {
         chooses_the_artifact(stage, &request).await;
         let chosen = stage.daemon.records().step(&request, "choose-objects").await.expect("a step").output;
         let import = async |run: &str| {
-            let words = ["-o", "json", "archive", "import", "apilos", "--artifact-of", run];
+            let words = ["-o", "json", "archive", "--dev", "import", "apilos", "--artifact-of", run];
             stage.daemon.say(&words).await
         };
+        stage.daemon.run(&["archive", "--dev", "init", "apilos"]).await;
         let said = import(&chosen["run"].to_string()).await;
         let record = said.json();
         assert_eq!((said.code, &record["manifest"]["objects"]), (0, &chosen["objects"]), "{}", said.err);

@@ -78,8 +78,8 @@ async fn contents_that_are_cold_though_the_plan_does_not_say_so_are_thawed_and_c
         let lines: Vec<Value> =
             said.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         let thawed: Vec<_> = lines.iter().filter(|line| line["stage"] == "thawing").collect();
-        assert!(thawed.iter().any(|line| line["done"] == 0 && line["total"] == 3), "{}", said.out);
-        assert!(thawed.iter().any(|line| line["done"] == 3 && line["total"] == 3), "{}", said.out);
+        assert!(thawed.iter().any(|line| line["done"] == 0 && line["of"] == 3), "{}", said.out);
+        assert!(thawed.iter().any(|line| line["done"] == 3 && line["of"] == 3), "{}", said.out);
         let last = lines.last().expect("the end");
         assert_eq!((&last["copied"], &last["differences"]), (&3.into(), &serde_json::json!([])), "{last}");
         for key in KEYS {
