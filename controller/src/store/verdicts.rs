@@ -78,7 +78,7 @@ pub struct Verdict {
     pub settled: bool,
     /// It was restored and passed every check of its own.
     pub sound: bool,
-    /// When it did so last.
+    /// When it did so last, whatever was found later.
     pub proven_at: Option<DateTime<Utc>>,
     /// Which rows or large objects are gone since the backup before.
     pub suspicious: Option<String>,
@@ -166,7 +166,7 @@ impl Store {
                 accepted_by = CASE WHEN {SAME} THEN known.accepted_by END,
                 refused = EXCLUDED.refused, message = EXCLUDED.message, sha256 = EXCLUDED.sha256, tools = EXCLUDED.tools,
                 checked_at = EXCLUDED.checked_at, checked_by = EXCLUDED.checked_by, name = coalesce(EXCLUDED.name, known.name),
-                settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = EXCLUDED.proven_at,
+                settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = coalesce(EXCLUDED.proven_at, known.proven_at),
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
                 extensions = coalesce(EXCLUDED.extensions, known.extensions),
