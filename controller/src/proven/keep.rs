@@ -147,7 +147,7 @@ impl Plan<'_> {
         if let Some((_, _, outside)) = known_now.filter(|(at, ..)| *at <= now && now - *at < COMMITS) {
             return Ok(outside.clone());
         }
-        if self.tools.store.recovery_at_work().await? {
+        if self.tools.store.recovery_at_work_beside(&self.row.name).await? {
             return Ok(known_now.map(|(_, _, outside)| outside.clone()).unwrap_or_default());
         }
         let mut commits = BTreeMap::new();
