@@ -322,6 +322,24 @@ impl Store {
         self.verdicts_with(plan, "counts").await
     }
 
+    /// What each look at one backup found, the last look first, with the rows of its tables.
+    pub async fn verification_reports(&self, plan: &str, kind: &str, backup: &str) -> Result<Vec<Verdict>> {
+        // What an earlier release did not know of a look is what is known now.
+        let statement = format!(
+            "{ROW}, counts FROM (SELECT found.* FROM verification_reports r
+                JOIN backup_verdicts v ON v.plan = r.plan AND v.kind = r.kind AND v.backup = r.backup
+                CROSS JOIN LATERAL jsonb_populate_record(v, r.report) AS found
+                WHERE r.plan = $1 AND r.kind = $2 AND r.backup = $3) AS known ORDER BY checked_at DESC"
+        );
+        sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(plan)
+            .bind(kind)
+            .bind(backup)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("verdict.reports"))
+    }
+
     async fn verdicts_with(&self, plan: &str, counts: &str) -> Result<Vec<Verdict>> {
         let statement = format!(
             "{ROW}, {counts} FROM backup_verdicts WHERE plan = $1 ORDER BY taken_at DESC NULLS LAST, backup"
