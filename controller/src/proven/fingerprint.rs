@@ -44,7 +44,6 @@ pub(super) struct Standing {
 
 #[derive(Deserialize)]
 struct Before {
-    grounds: Option<Grounds>,
     #[serde(default)]
     kept: BTreeMap<String, String>,
 }
@@ -63,7 +62,7 @@ impl Fingerprint {
         let apps = plan.apps.iter().zip(&rehearsed.apps);
         let code = apps.filter_map(|(app, drilled)| Some((app.name.clone(), commit(&drilled.name)?)));
         let (code, kept) = (code.collect(), before.kept);
-        Some(Self { grounds: before.grounds?, code, schema: chosen.schema_sha256, kept })
+        Some(Self { grounds: Grounds::of_drill(&outputs)?, code, schema: chosen.schema_sha256, kept })
     }
 
     /// What is different today, in words.
