@@ -7,8 +7,9 @@ mod merge;
 
 use std::cmp::Reverse;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
-use reprise_crds::plan::ObjectKeys;
+use reprise_crds::plan::{ObjectKeys, ObjectivesSpec};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::archive::folder::{Folder, Purpose};
@@ -90,6 +91,12 @@ fn statement(columns: &[ObjectKeys]) -> String {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The names of runs that began within the plan's objective of `at` are not less than this; `None` where it has none.
+pub fn since(at: DateTime<Utc>, objectives: &ObjectivesSpec) -> Option<String> {
+    let rpo = TimeDelta::from_std(objectives.rpo?.duration()).ok()?;
+    Some((at - rpo).format("%Y%m%dT%H%M%SZ").to_string())
 }
 
 /// The runs in the order in which they are tried, `newest` first by date: of those that began at `since` or later, the ones
