@@ -6,6 +6,7 @@
 mod merge;
 
 use std::cmp::Reverse;
+use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -64,6 +65,16 @@ pub async fn compare(
     let manifest = folder.path().join("manifest");
     let (record, _) = archiver.vault.record(run).await?;
     archiver.vault.fetch_manifest(&record, &manifest).await?;
+    held_against(connection, columns, manifest, told).await
+}
+
+/// The same with a manifest that is here.
+async fn held_against(
+    connection: &mut PgConnection,
+    columns: &[ObjectKeys],
+    manifest: PathBuf,
+    told: Told<'_>,
+) -> Result<Truth, TruthError> {
     let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
     let statement = statement(columns);
     // A view may call whatever it likes: here it only reads.
