@@ -311,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn the_database_grows_as_its_newest_backup_has_since_the_drill_took_one() {
+        let output = json!({
+            "addon": "", "backup": "b", "name": "nightly", "takenAt": "2026-11-01T00:00:00Z", "sizeBytes": 20 << 20,
+            "archiveSha256": "", "dumpSha256": "", "serverVersion": "16", "tables": 1, "rows": 1, "largeObjects": 0, "refused": [],
+        });
+        let chosen =
+            StepRow { output: Some(output), ..crate::store::a_done_step(&Step::ChooseBackup.to_string()) };
+        let today =
+            |bytes| growth(std::slice::from_ref(&chosen), &Sizes { backup_bytes: bytes, ..Sizes::default() });
+        assert!((today(Some(50 << 20)).database - 2.5).abs() < 1e-9);
+        assert!((today(None).database - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_prediction_stays_where_there_is_no_new_one() {
         let old = Prediction { seconds: 7.0, ttl_seconds: 1.0, thaw_seconds: 0.0, longest_way: Vec::new() };
         let status = json!({ "prediction": old });
