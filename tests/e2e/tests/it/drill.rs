@@ -107,6 +107,25 @@ async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
     panic!("{told:#?}");
 }
 
+/// What the tokens and keys may do was seen in the last drill, which had the same.
+async fn their_rights_were_seen(stage: &Stage, last: &str) {
+    let seen = format!("what it may do was last seen in the drill {last}");
+    let told = poll(async || {
+        let findings = described(stage).await["status"]["preflight"]["findings"].clone();
+        let well = |check: &str| {
+            findings.as_array().is_some_and(|all| {
+                all.iter().any(|one| {
+                    one["check"] == check
+                        && one["grade"] == "good"
+                        && one["message"].as_str().is_some_and(|told| told.contains(&seen))
+                })
+            })
+        };
+        (well("platform") && well("dns")).then_some(())
+    });
+    assert!(told.await.is_some(), "{}", described(stage).await["status"]["preflight"]);
+}
+
 /// More rows make a longer recovery, as soon as a backup holds them.
 async fn a_larger_database_is_predicted_to_take_longer(stage: &Stage) {
     let rows = "INSERT INTO public.evenements (convention_id, nature, contenu, survenu_le)
@@ -233,6 +252,7 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(standing(stage), before);
         the_trend_is_kept(stage, last).await;
         nobody_has_to_ask_for_a_preflight(stage).await;
+        their_rights_were_seen(stage, last).await;
         a_larger_database_is_predicted_to_take_longer(stage).await;
         newer_code_ends_the_proof(stage, last).await;
         a_change_ends_the_proof_and_judges_nothing_anew(stage, last).await;
