@@ -104,6 +104,7 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         looked_at,
         suspicious: None,
         refused: None,
+        rotten: None,
     };
     let verified = dates.archive_verified_at;
     let archives = dates.archived_at.max(read(dates.preflight_at.as_ref()).filter(|_| dates.archive_read));
@@ -111,17 +112,18 @@ pub fn dated(dates: &PlanDates, limits: Limits) -> Vec<Dated> {
         Dated {
             suspicious: Some(dates.suspicious),
             refused: dates.refused,
+            rotten: Some(dates.rotten),
             ..one(What::Backup, dates.backup_at, limits.backup, dates.listed_at)
         },
         one(What::Archive, dates.archive_at, limits.archive, archives),
         one(What::VerifiedArchive, dates.verified_archive_at, limits.verified_archive, verified),
         one(What::ArchiveVerification, verified, limits.verification, verified),
         one(What::DumpCopy, dates.dump_copy_at, limits.dump_copy, dates.dumps_looked_at),
-        // Before anybody has looked nothing is known of it, which is no reason to say that there is none.
+        // Before anybody can have looked nothing is known of it, which is no reason to say that there is none; a look that fails for long is.
         one(
             What::Artifact,
             dates.artifact_at,
-            limits.artifact.filter(|_| dates.artifacts_listed_at.is_some()),
+            limits.artifact.filter(|_| dates.artifacts_listed_at.is_some() || !dates.brand_new),
             dates.artifacts_listed_at,
         ),
         one(What::Drill, dates.drill_at, limits.drill, read(dates.compared_at.as_ref())),
@@ -201,10 +203,12 @@ mod tests {
         assert_eq!((usual.verified_archive, usual.artifact), (None, None));
     }
 
-    #[test]
-    fn each_kind_tells_when_it_was_last_looked_at() {
-        let at = |day: i64| DateTime::from_timestamp(day * 86_400, 0);
-        let dates = PlanDates {
+    fn at(day: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(day * 86_400, 0)
+    }
+
+    fn dates() -> PlanDates {
+        PlanDates {
             plan: "shop".into(),
             spec: json!({}),
             generation: 1,
@@ -212,6 +216,7 @@ mod tests {
             listed_at: at(1),
             suspicious: false,
             refused: None,
+            rotten: 0,
             archive_at: None,
             archived_at: at(2),
             verified_archive_at: None,
@@ -220,11 +225,30 @@ mod tests {
             dumps_looked_at: at(4),
             artifact_at: None,
             artifacts_listed_at: at(5),
+            brand_new: false,
             drill_at: None,
             compared_at: Some("1970-01-07T00:00:00Z".into()),
             preflight_at: Some("1970-01-08T00:00:00Z".into()),
             archive_read: true,
+        }
+    }
+
+    #[test]
+    fn an_artifact_that_nobody_manages_to_look_for_is_not_fresh() {
+        let limits = Limits { artifact: Some(VERIFIED), ..Limits::default() };
+        let limit = |dates: &PlanDates| {
+            let found = dated(dates, limits).into_iter().find(|one| one.what == What::Artifact);
+            found.expect("each kind is told").limit
         };
+        let never = PlanDates { artifacts_listed_at: None, ..dates() };
+        assert_eq!(limit(&PlanDates { brand_new: true, ..never.clone() }), None, "nobody can have looked");
+        assert_eq!(limit(&never), Some(VERIFIED));
+        assert_eq!(limit(&PlanDates { brand_new: true, ..dates() }), Some(VERIFIED), "somebody has looked");
+    }
+
+    #[test]
+    fn each_kind_tells_when_it_was_last_looked_at() {
+        let dates = dates();
         let looked = |dates: &PlanDates| -> Vec<_> {
             dated(dates, Limits::default()).into_iter().map(|one| (one.what.label(), one.looked_at)).collect()
         };

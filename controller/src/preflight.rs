@@ -15,6 +15,7 @@ mod local;
 mod outside;
 mod platform;
 mod proof_server;
+mod rights;
 mod ssh;
 mod variables;
 
@@ -51,13 +52,13 @@ impl Preflight<'_> {
     /// Looks at everything, one after the other: the budgets of requests are the recoveries'. A look that fails or takes too
     /// long is a finding itself. *Repeat*: safe.
     pub async fn look(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let (mut findings, rights) = (Vec::new(), self.rights().await);
         for check in Check::ALL.into_iter().filter(|check| check.is_asked_by(self.spec)) {
             let finding = match tokio::time::timeout(PATIENCE, self.one(check)).await {
                 Ok((seen, until)) => Finding { until, ..Finding::new(check, seen) },
                 Err(_) => Finding::new(check, unknown(format!("no answer within {} s", PATIENCE.as_secs()))),
             };
-            findings.push(finding);
+            findings.push(rights.on(finding));
         }
         findings
     }

@@ -6,9 +6,11 @@
 mod merge;
 
 use std::cmp::Reverse;
+use std::path::PathBuf;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
-use reprise_crds::plan::ObjectKeys;
+use reprise_crds::plan::{ObjectKeys, ObjectivesSpec};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::archive::folder::{Folder, Purpose};
@@ -63,6 +65,16 @@ pub async fn compare(
     let manifest = folder.path().join("manifest");
     let (record, _) = archiver.vault.record(run).await?;
     archiver.vault.fetch_manifest(&record, &manifest).await?;
+    held_against(connection, columns, manifest, told).await
+}
+
+/// The same with a manifest that is here.
+async fn held_against(
+    connection: &mut PgConnection,
+    columns: &[ObjectKeys],
+    manifest: PathBuf,
+    told: Told<'_>,
+) -> Result<Truth, TruthError> {
     let prefixes = columns.iter().map(|one| one.prefix.clone()).collect();
     let statement = statement(columns);
     // A view may call whatever it likes: here it only reads.
@@ -90,6 +102,12 @@ fn statement(columns: &[ObjectKeys]) -> String {
 
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The names of runs that began within the plan's objective of `at` are not less than this; `None` where it has none.
+pub fn since(at: DateTime<Utc>, objectives: &ObjectivesSpec) -> Option<String> {
+    let rpo = TimeDelta::from_std(objectives.rpo?.duration()).ok()?;
+    Some((at - rpo).format("%Y%m%dT%H%M%SZ").to_string())
 }
 
 /// The runs in the order in which they are tried, `newest` first by date: of those that began at `since` or later, the ones

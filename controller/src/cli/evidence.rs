@@ -1,6 +1,7 @@
 //! `reprise evidence NAME`: what can be shown of one request, backup or archive run, to be kept or handed on. Of a request that has
 //! ended it is what was written then.
 
+use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 
 use super::{CliError, Common, Format, cancel, exit, output};
@@ -16,6 +17,12 @@ pub(super) struct Args {
     /// As what to print it; `-o json` prints the same for programs
     #[arg(long, value_enum, default_value_t = Page::Markdown)]
     page: Page,
+    /// Of a backup or run: as the last look at or before this moment (RFC 3339) left it
+    #[arg(long, value_name = "TIME", conflicts_with = "all")]
+    at: Option<DateTime<Utc>>,
+    /// Of a backup or run: every look at it that is on record, the last one first
+    #[arg(long)]
+    all: bool,
 }
 
 /// A form of the page.
@@ -29,9 +36,13 @@ enum Page {
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let store = common.store().await?;
+    if args.all || args.at.is_some() {
+        return looks(common, &store, args).await;
+    }
     if store.request(&args.name).await?.is_none()
-        && let Some(verification) = verification(&store, &args.name).await?
+        && let Some((plan, row)) = known(&store, &args.name).await?
     {
+        let verification = Verification::of(&plan, &row);
         let (markdown, html) = (|| verification.markdown(), || verification.html());
         return show(common.output, args.page, &verification, markdown, html);
     }
@@ -42,8 +53,34 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     show(common.output, args.page, &evidence, markdown, html)
 }
 
-/// What is known of the backup or archive run of that name; of several plans' the one that was looked at last.
-async fn verification(store: &Store, name: &str) -> Result<Option<Verification>, CliError> {
+/// What each look found that is asked for.
+async fn looks(common: &Common, store: &Store, args: &Args) -> Result<u8, CliError> {
+    let found = match known(store, &args.name).await? {
+        Some((plan, row)) => {
+            let reports = store.verification_reports(&plan, &row.kind, &row.backup).await?;
+            reports.iter().map(|report| Verification::of(&plan, report)).collect::<Vec<_>>()
+        }
+        None => Vec::new(),
+    };
+    let nothing = || CliError::NotFound {
+        kind: "verification",
+        name: args.name.clone(),
+        names: found.iter().map(|one| one.checked_at.to_rfc3339()).collect(),
+    };
+    let Some(at) = args.at else {
+        if found.is_empty() {
+            return Err(nothing());
+        }
+        let (markdown, html) =
+            (|| Verification::markdown_of(&found), || Verification::html_of(&args.name, &found));
+        return show(common.output, args.page, &found, markdown, html);
+    };
+    let one = found.iter().find(|one| one.checked_at <= at).ok_or_else(nothing)?;
+    show(common.output, args.page, one, || one.markdown(), || one.html())
+}
+
+/// What is known of the backup or archive run of that name, and whose it is; of several plans' the one that was looked at last.
+async fn known(store: &Store, name: &str) -> Result<Option<(String, Verdict)>, CliError> {
     let mut found: Option<(String, Verdict)> = None;
     let run = format!("archive:{name}");
     for plan in store.plans().await? {
@@ -52,7 +89,7 @@ async fn verification(store: &Store, name: &str) -> Result<Option<Verification>,
         let newest = meant.max_by_key(|row| row.checked_at).map(|row| (plan.name, row));
         found = found.into_iter().chain(newest).max_by_key(|(_, row)| row.checked_at);
     }
-    Ok(found.map(|(plan, row)| Verification::of(&plan, &row)))
+    Ok(found)
 }
 
 fn show(

@@ -68,6 +68,8 @@ pub struct Dated {
     pub suspicious: Option<bool>,
     /// Whether the newest that was looked at was refused, where that can be told.
     pub refused: Option<bool>,
+    /// How many are refused that were whole once, where that can be told.
+    pub rotten: Option<i64>,
 }
 
 impl Dated {
@@ -97,6 +99,7 @@ pub(super) struct Freshness {
     looked: GaugeVec,
     suspicious: IntGaugeVec,
     refused: IntGaugeVec,
+    rotten: IntGaugeVec,
 }
 
 impl Freshness {
@@ -180,6 +183,11 @@ impl Freshness {
                 "Whether the newest database backup that was looked at was refused.",
                 plan,
             )?,
+            rotten: switches(
+                "backups_rotten",
+                "Database backups of the platform that were whole once and are refused now.",
+                plan,
+            )?,
         })
     }
 
@@ -190,15 +198,15 @@ impl Freshness {
 
     fn all(&self) -> Vec<&dyn Collector> {
         let dated = self.timestamps.iter().chain(&self.ages).map(|(_, family)| family as &dyn Collector);
-        let others: [&dyn Collector; 5] =
-            [&self.limits, &self.fresh, &self.looked, &self.suspicious, &self.refused];
+        let others: [&dyn Collector; 6] =
+            [&self.limits, &self.fresh, &self.looked, &self.suspicious, &self.refused, &self.rotten];
         dated.chain(others).collect()
     }
 
     fn forget(&self) {
         self.timestamps.iter().chain(&self.ages).for_each(|(_, family)| family.reset());
         [&self.limits, &self.looked].into_iter().for_each(GaugeVec::reset);
-        [&self.fresh, &self.suspicious, &self.refused].into_iter().for_each(IntGaugeVec::reset);
+        [&self.fresh, &self.suspicious, &self.refused, &self.rotten].into_iter().for_each(IntGaugeVec::reset);
     }
 
     fn fill(&self, one: &Dated, now: DateTime<Utc>, unseen: bool) {
@@ -226,6 +234,9 @@ impl Freshness {
         }
         if let Some(refused) = one.refused {
             self.refused.with_label_values(&both[..1]).set(i64::from(refused));
+        }
+        if let Some(rotten) = one.rotten {
+            self.rotten.with_label_values(&both[..1]).set(rotten);
         }
     }
 }
@@ -265,13 +276,17 @@ mod tests {
             looked_at: None,
             suspicious: Some(false),
             refused: Some(true),
+            rotten: Some(2),
         }
     }
 
     fn lines(metrics: &Metrics) -> Vec<String> {
         let text = metrics.text().unwrap();
-        let ours =
-            |line: &&str| ["reprise_backup_", "reprise_freshness_"].iter().any(|name| line.starts_with(name));
+        let ours = |line: &&str| {
+            ["reprise_backup_", "reprise_backups_rotten", "reprise_freshness_"]
+                .iter()
+                .any(|name| line.starts_with(name))
+        };
         let refused = |line: &&str| !line.contains("backups_refused");
         text.lines().filter(ours).filter(refused).map(str::to_owned).collect()
     }
@@ -303,6 +318,7 @@ mod tests {
             [
                 "reprise_backup_refused{plan=\"shop\"} 1",
                 "reprise_backup_suspicious{plan=\"shop\"} 0",
+                "reprise_backups_rotten{plan=\"shop\"} 2",
                 "reprise_freshness_limit_seconds{plan=\"shop\",what=\"backup\"} 90000",
                 "reprise_freshness_ok{plan=\"shop\",what=\"backup\"} 0",
             ]

@@ -205,6 +205,7 @@ fn all() -> Metrics {
         looked_at: Some(at),
         suspicious: Some(false),
         refused: Some(false),
+        rotten: Some(0),
     });
     metrics.dates_are(dated.into(), &Clock::fixed(at));
     metrics.archives_are(&[ArchiveFacts {

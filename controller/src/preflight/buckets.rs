@@ -64,7 +64,7 @@ impl Preflight<'_> {
 /// Only a name that is free is good: a recovery takes no bucket that it did not make.
 fn judge(name: &str, exists: Result<bool, S3Error>) -> Seen {
     match exists {
-        Ok(false) => good(format!("the store takes our key pair, and {name} is free")),
+        Ok(false) => good(format!("the store takes our key pair, {name} is free")),
         Ok(true) => bad(format!(
             "a bucket called {name} is there already, and a recovery takes only one that it makes: choose another name for target.bucket in the plan"
         )),

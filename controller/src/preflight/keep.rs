@@ -50,12 +50,14 @@ async fn turn(tools: &Tools, began: DateTime<Utc>) -> Result<(), StoreError> {
     tools.metrics.readiness_is(&plans.iter().filter_map(readiness).collect::<Vec<_>>());
     let now = tools.clock.now();
     let due: Vec<&PlanRow> = plans.iter().filter(|plan| is_due(kept(plan).as_ref(), began, now)).collect();
-    if due.is_empty() || tools.store.recovery_at_work().await? {
+    if due.is_empty() {
         return Ok(());
     }
     let Some(_turn) = tools.store.preflight_turn().await? else { return Ok(()) };
     for plan in due {
-        look(tools, plan).await?;
+        if !tools.store.recovery_at_work_beside(&plan.name).await? {
+            look(tools, plan).await?;
+        }
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ impl Preflight<'_> {
     async fn account(&self) -> Result<Seen, Seen> {
         let user = self.target()?.self_account().await.map_err(|error| denied(&error))?;
         let name = user.username.unwrap_or(user.id);
-        Ok(good(format!("the platform knows us as {name}")))
+        Ok(good(format!("the platform takes our token and knows us as {name}")))
     }
 
     pub(super) async fn plans(&self) -> Seen {

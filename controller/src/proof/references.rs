@@ -13,8 +13,14 @@ use crate::runtime::chain::Chain;
 use crate::store::{ArchiveRow, Verdict};
 use crate::truth::{self, Odd};
 
-/// So many of the archive's newest runs a backup's rows are held against.
+/// So many of the archive's newest runs a backup's rows are held against at least.
 const RUNS: usize = 4;
+
+/// Whether one more is, when so many were: only while each of them leaves rows without their object, and as long as a recovery would take
+/// such a run for it, which begins at `since` or later.
+fn one_more(compared: usize, fewest: Option<i64>, run: &str, since: Option<&str>) -> bool {
+    compared < RUNS || (fewest > Some(0) && since.is_some_and(|since| run >= since))
+}
 
 /// The runs that a recovery would take, the newest first.
 fn sound(rows: &[ArchiveRow]) -> Vec<&ArchiveRow> {
@@ -54,8 +60,12 @@ impl Prover<'_> {
             let runs = sound(&rows);
             let mut connection =
                 connect(&place.owner, APPLICATION).await.map_err(|e| Chain(&e).to_string())?;
-            let mut told = None;
-            for row in runs.into_iter().take(RUNS) {
+            let since = truth::since(self.tools.clock.now(), &self.spec.objectives);
+            let (mut told, mut fewest) = (None, None);
+            for (compared, row) in runs.into_iter().enumerate() {
+                if !one_more(compared, fewest, &row.run, since.as_deref()) {
+                    break;
+                }
                 let mut list =
                     |odd: Odd<'_>| self.keys.map_or(Ok(()), |keys| keys.add(&known.backup, &row.run, odd));
                 let found = truth::compare(&mut connection, columns, &archiver, &row.run, &mut list).await;
@@ -63,6 +73,7 @@ impl Prover<'_> {
                 let stored = found.row(&known.backup, &row.run);
                 let recorded = self.tools.store.record_truth(self.plan, &stored, self.by).await;
                 recorded.map_err(|e| Chain(&e).to_string())?;
+                fewest = Some(fewest.map_or(stored.dangling, |fewest: i64| fewest.min(stored.dangling)));
                 told.get_or_insert_with(|| format!("against archive run {}: {found}", row.run));
             }
             connection.close().await.ok();
@@ -81,5 +92,21 @@ impl Prover<'_> {
                 Some(format!("rows were not held against objects: {why}"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_runs_are_looked_at_while_rows_dangle_as_far_as_a_recovery_would_go() {
+        let since = Some("20261101T000000Z");
+        let run = "20261102T030000Z-aa";
+        assert!(one_more(0, None, run, None) && one_more(RUNS - 1, Some(0), "20250101T000000Z-aa", since));
+        assert!(one_more(RUNS, Some(3), run, since) && one_more(9, Some(3), run, since));
+        assert!(!one_more(RUNS, Some(0), run, since), "none could be better");
+        assert!(!one_more(RUNS, Some(3), "20261031T030000Z-aa", since), "it loses more than the plan allows");
+        assert!(!one_more(RUNS, Some(3), run, None), "the plan does not say how much may be lost");
     }
 }

@@ -184,7 +184,7 @@ impl Prover<'_> {
             let overtaken = if *which == Which::Due { self.overtaken(&rows).await? } else { None };
             let chosen = self.choose(&rows, which, bench, &tried, overtaken.as_deref())?;
             let Some((known, why)) = chosen else { return Ok(()) };
-            if *which == Which::Due && self.tools.store.recovery_at_work().await? {
+            if *which == Which::Due && self.tools.store.recovery_at_work_beside(self.plan).await? {
                 summary.postponed = true;
                 return Ok(());
             }
@@ -197,7 +197,7 @@ impl Prover<'_> {
             let others = pick::answered(&rows, known, &bench.asked);
             let taken = Box::pin(self.take(bench, server, (known, others), why, stop));
             let taken = match which {
-                Which::Due => unless_recovery(&self.tools.store, BETWEEN_LOOKS, taken).await,
+                Which::Due => unless_recovery((&self.tools.store, self.plan), BETWEEN_LOOKS, taken).await,
                 Which::One(_) | Which::All => Some(taken.await),
             };
             let Some(taken) = taken.transpose()? else {
@@ -338,11 +338,15 @@ impl Prover<'_> {
 
 /// What `work` comes to; `None` as soon as a recovery is at work, which needs disk, processors and line for itself. What is dropped
 /// then ends its programs; its files go with the throwaway server.
-async fn unless_recovery<T>(store: &Store, between: Duration, work: impl Future<Output = T>) -> Option<T> {
+async fn unless_recovery<T>(
+    (store, plan): (&Store, &str),
+    between: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     let recovery = async {
         loop {
             tokio::time::sleep(between).await;
-            match store.recovery_at_work().await {
+            match store.recovery_at_work_beside(plan).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 // The work writes to the same store, and meets what is wrong with it.
@@ -379,12 +383,11 @@ mod tests {
             lab.store.file_request("bad-day", "apilos", &serde_json::json!({})).await.expect("filed");
             std::future::pending::<()>().await;
         };
-        assert_eq!(unless_recovery(&lab.store, AT_ONCE, under_way).await, None);
+        let at = (&lab.store, "apilos");
+        assert_eq!(unless_recovery(at, AT_ONCE, under_way).await, None);
         lab.sql("UPDATE recovery_requests SET phase = 'Succeeded'").await.expect("written");
         let waits = lab.store.recovery_at_work();
-        assert!(
-            unless_recovery(&lab.store, AT_ONCE, waits).await.is_some_and(|there| there.is_ok_and(|it| !it))
-        );
+        assert!(unless_recovery(at, AT_ONCE, waits).await.is_some_and(|there| there.is_ok_and(|it| !it)));
         lab.end().await;
     }
 }

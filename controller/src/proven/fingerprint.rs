@@ -10,6 +10,7 @@ use crate::recovery::grounds::Grounds;
 use crate::recovery::outputs::{ChosenBackup, ConfiguredApp, Outputs};
 use crate::recovery::rehearsal;
 use crate::recovery::step::Step;
+use crate::recovery::tools::PROGRAMS;
 use crate::runtime::clock::SKEW;
 use crate::store::{RequestRow, StepRow};
 use reprise_crds::Phase;
@@ -43,7 +44,6 @@ pub(super) struct Standing {
 
 #[derive(Deserialize)]
 struct Before {
-    grounds: Option<Grounds>,
     #[serde(default)]
     kept: BTreeMap<String, String>,
 }
@@ -62,7 +62,7 @@ impl Fingerprint {
         let apps = plan.apps.iter().zip(&rehearsed.apps);
         let code = apps.filter_map(|(app, drilled)| Some((app.name.clone(), commit(&drilled.name)?)));
         let (code, kept) = (code.collect(), before.kept);
-        Some(Self { grounds: before.grounds?, code, schema: chosen.schema_sha256, kept })
+        Some(Self { grounds: Grounds::of_drill(&outputs)?, code, schema: chosen.schema_sha256, kept })
     }
 
     /// What is different today, in words.
@@ -98,6 +98,10 @@ impl Fingerprint {
         let mut told: Vec<String> = code.map(|app| format!("the code of {app}")).collect();
         let kept = self.kept.keys().filter(|app| !today.kept.contains_key(*app));
         told.extend(kept.map(|app| format!("the kept variables of {app}")));
+        // What only another release asks for is not missed by this one.
+        let missed =
+            |tool: &&String| PROGRAMS.contains(&tool.as_str()) && !today.grounds.tools.contains_key(*tool);
+        told.extend(self.grounds.tools.keys().filter(missed).map(|tool| format!("the version of {tool}")));
         if self.schema.is_some() && today.schema.is_none() {
             told.push("the database's schema".to_owned());
         }
@@ -204,6 +208,23 @@ mod tests {
             told.message
         );
         assert!(!seen(Phase::Succeeded, &fingerprint(), 0).message.contains("could not"));
+    }
+
+    #[test]
+    fn a_tool_that_is_gone_is_not_said_to_be_the_same() {
+        let mut today = fingerprint();
+        today.grounds.tools.remove("pg_restore");
+        let told = seen(Phase::Succeeded, &today, 0);
+        assert_eq!(
+            (told.proven, told.compared),
+            (Some(true), false),
+            "it may come back with the same version"
+        );
+        assert!(told.message.contains("the version of pg_restore could not be compared"), "{}", told.message);
+        assert_eq!(seen(Phase::Succeeded, &today, 2).reason, "NotCompared");
+        let mut drilled = fingerprint();
+        drilled.grounds.tools.insert("ftp".into(), "1".into());
+        assert_eq!(drilled.unknown(&fingerprint()), [""; 0], "another release asked for it");
     }
 
     #[test]

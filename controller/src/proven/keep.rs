@@ -147,7 +147,7 @@ impl Plan<'_> {
         if let Some((_, _, outside)) = known_now.filter(|(at, ..)| *at <= now && now - *at < COMMITS) {
             return Ok(outside.clone());
         }
-        if self.tools.store.recovery_at_work().await? {
+        if self.tools.store.recovery_at_work_beside(&self.row.name).await? {
             return Ok(known_now.map(|(_, _, outside)| outside.clone()).unwrap_or_default());
         }
         let mut commits = BTreeMap::new();
@@ -308,6 +308,20 @@ mod tests {
         }));
         assert!((growth(&[artifact], &sizes).documents - 1.5).abs() < 1e-9);
         assert!((growth(&[mirror], &sizes).documents - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_database_grows_as_its_newest_backup_has_since_the_drill_took_one() {
+        let output = json!({
+            "addon": "", "backup": "b", "name": "nightly", "takenAt": "2026-11-01T00:00:00Z", "sizeBytes": 20 << 20,
+            "archiveSha256": "", "dumpSha256": "", "serverVersion": "16", "tables": 1, "rows": 1, "largeObjects": 0, "refused": [],
+        });
+        let chosen =
+            StepRow { output: Some(output), ..crate::store::a_done_step(&Step::ChooseBackup.to_string()) };
+        let today =
+            |bytes| growth(std::slice::from_ref(&chosen), &Sizes { backup_bytes: bytes, ..Sizes::default() });
+        assert!((today(Some(50 << 20)).database - 2.5).abs() < 1e-9);
+        assert!((today(None).database - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::accept::references_of;
+use super::outputs::Outputs;
+use super::step::Step;
 use super::tools::Tools;
 use crate::config::{Config, References};
 use crate::store::StoreError;
@@ -35,6 +37,15 @@ impl Grounds {
     pub async fn now(tools: &Tools, plan: &str) -> Result<Option<Self>, StoreError> {
         let Some(row) = tools.store.plan(plan).await? else { return Ok(None) };
         Ok(Self::of(tools, &row.spec).await)
+    }
+
+    /// Of a drill when it began; `None` where its records do not tell.
+    pub fn of_drill(outputs: &Outputs) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Before {
+            grounds: Option<Grounds>,
+        }
+        outputs.find::<Before>(&Step::Inventory).ok().flatten()?.grounds
     }
 
     /// With `spec` as the plan's; `None` if it cannot be read.

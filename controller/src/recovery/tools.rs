@@ -38,6 +38,7 @@ mod versions;
 pub(crate) use code::CODE_PATIENCE;
 pub(crate) use estate::{Back, Captured, Untold};
 pub(crate) use ssh::registered;
+pub(crate) use versions::PROGRAMS;
 
 /// Requests a minute to the code host, which publishes 900 points.
 const GITHUB_BUDGET: NonZeroU32 = NonZeroU32::new(600).expect("not zero");

@@ -22,6 +22,8 @@ pub struct PlanDates {
     pub suspicious: bool,
     /// Whether the newest backup that was looked at, and is still at the platform, was refused; none: none was.
     pub refused: Option<bool>,
+    /// How many backups are refused that are still at the platform and were whole once.
+    pub rotten: i64,
     /// Since when the newest archive that is complete and that nothing is known against lists its bucket: what was written later is not in it.
     pub archive_at: Option<DateTime<Utc>>,
     /// When an archive was last complete.
@@ -38,6 +40,8 @@ pub struct PlanDates {
     pub artifact_at: Option<DateTime<Utc>>,
     /// When the code host last told its artifacts.
     pub artifacts_listed_at: Option<DateTime<Utc>>,
+    /// Whether the plan is so new that nobody can have looked yet.
+    pub brand_new: bool,
     /// When a drill last succeeded.
     pub drill_at: Option<DateTime<Utc>>,
     /// When all that the last drill stands on was last held against today's, as the plan's status says.
@@ -51,11 +55,11 @@ pub struct PlanDates {
 /// How much a recovery of one plan would move today.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sizes {
-    /// Of the newest sound database backup, as it is downloaded.
+    /// Of the newest sound database backup, as it is downloaded; of a suspicious one where there is no other.
     pub backup_bytes: Option<i64>,
     /// Digest of the statements that make its schema.
     pub schema_sha256: Option<String>,
-    /// Of the documents in the newest archive run that is complete.
+    /// Of the documents in the newest archive run that is complete and that nothing is known against.
     pub document_bytes: Option<i64>,
     /// Of the newest artifact that can be had, as it is downloaded.
     pub artifact_bytes: Option<i64>,
@@ -99,16 +103,18 @@ impl Store {
         .map_err(StoreError::query("freshness.artifacts"))
     }
 
-    /// What a recovery of `plan` would move today, as far as it is known.
+    /// What a recovery of `plan` would move today, as far as it is known: of what it would take, and not of what it would pass over.
     pub async fn sizes(&self, plan: &str) -> Result<Sizes> {
         sqlx::query_as(
             "SELECT newest.size_bytes AS backup_bytes, newest.schema_sha256, archive.bytes AS document_bytes, artifact.newest_bytes AS artifact_bytes
              FROM (VALUES ($1)) AS plan (name)
              LEFT JOIN LATERAL (SELECT size_bytes, schema_sha256 FROM backup_verdicts v
                 WHERE v.plan = plan.name AND v.kind = 'database' AND v.refused IS NULL AND v.gone_at IS NULL
-                  AND v.rung NOT IN ('listed', 'downloaded') ORDER BY v.taken_at DESC NULLS LAST LIMIT 1) newest ON true
+                  AND v.rung NOT IN ('listed', 'downloaded')
+                ORDER BY v.suspicious IS NOT NULL AND v.accepted_by IS NULL, v.taken_at DESC NULLS LAST LIMIT 1) newest ON true
              LEFT JOIN LATERAL (SELECT bytes FROM archives a WHERE a.plan = plan.name AND a.phase = 'Complete'
-                ORDER BY run DESC LIMIT 1) archive ON true
+                  AND a.damaged IS NULL AND NOT a.suspicious
+                AND status ->> 'mirrored' IS DISTINCT FROM 'true' ORDER BY run DESC LIMIT 1) archive ON true
              LEFT JOIN backup_listings artifact ON artifact.plan = plan.name AND artifact.kind = 'objects'",
         )
         .bind(plan)
@@ -121,10 +127,10 @@ impl Store {
     pub async fn plan_dates(&self) -> Result<Vec<PlanDates>> {
         sqlx::query_as(
             r#"SELECT p.name AS plan, p.spec, p.generation, proven.backup_at, listing.listed_at,
-                coalesce(restored.suspicious, false) AS suspicious, judged.refused, archive.archive_at, archive.archived_at, archive.verified_archive_at,
+                coalesce(restored.suspicious, false) AS suspicious, judged.refused, rotten.rotten, archive.archive_at, archive.archived_at, archive.verified_archive_at,
                 archive.archive_verified_at, copied.dump_copy_at, greatest(copied.copied_at, looked.dumps_at) AS dumps_looked_at,
                 CASE WHEN artifact.newest_at <= clock_timestamp() + interval '5 minutes' THEN artifact.newest_at END AS artifact_at,
-                artifact.listed_at AS artifacts_listed_at, drill.drill_at, p.status ->> 'comparedAt' AS compared_at,
+                artifact.listed_at AS artifacts_listed_at, p.created_at > clock_timestamp() - interval '30 minutes' AS brand_new, drill.drill_at, p.status ->> 'comparedAt' AS compared_at,
                 p.status #>> '{preflight,at}' AS preflight_at,
                 coalesce(p.status #> '{preflight,findings}' @> ANY (ARRAY['[{"check": "archive", "grade": "good"}]',
                     '[{"check": "archive", "grade": "warning"}]']::jsonb[]), false) AS archive_read
@@ -142,6 +148,9 @@ impl Store {
                 WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.taken_at IS NOT NULL
                   AND (v.rung <> 'listed' OR v.refused IS NOT NULL)
                 ORDER BY v.taken_at DESC LIMIT 1) judged ON true
+             LEFT JOIN LATERAL (SELECT count(*) AS rotten FROM backup_verdicts v
+                WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.refused IS NOT NULL
+                  AND (v.proven_at IS NOT NULL OR v.refused = 'digest-differs')) rotten ON true
              LEFT JOIN LATERAL (SELECT max(coalesce(listed_at, started_at)) FILTER (WHERE good) AS archive_at,
                 max(coalesce(listed_at, started_at)) FILTER (WHERE good AND verified_at IS NOT NULL
                    AND (verified_objects IS DISTINCT FROM 0 OR objects = 0)) AS verified_archive_at,
@@ -193,6 +202,83 @@ mod tests {
         assert_eq!(archive_at(&lab).await.as_deref(), Some("2026-11-01"));
         assert!(lab.store.accept_archive("apilos", "3", "somebody").await.expect("answered"));
         assert_eq!(archive_at(&lab).await.as_deref(), Some("2026-11-03"), "somebody says that it is right");
+        lab.end().await;
+    }
+
+    #[tokio::test]
+    async fn the_sizes_of_today_are_of_what_a_recovery_would_take() {
+        let lab = lab().await;
+        let sizes = async || {
+            let sizes = lab.store.sizes("apilos").await.expect("answered");
+            (sizes.backup_bytes, sizes.schema_sha256, sizes.document_bytes)
+        };
+        lab.sql(
+            "INSERT INTO archives (plan, run, phase, started_at, suspicious, damaged, bytes) VALUES
+                ('apilos', '1', 'Complete', '2026-11-01T00:00:00Z', false, NULL, 100),
+                ('apilos', '2', 'Complete', '2026-11-02T00:00:00Z', true, NULL, 7),
+                ('apilos', '3', 'Complete', '2026-11-03T00:00:00Z', false, 'a content is missing', 8)",
+        )
+        .await
+        .expect("written");
+        lab.sql(
+            "INSERT INTO backup_verdicts (plan, kind, backup, rung, taken_at, size_bytes, schema_sha256, suspicious)
+             VALUES ('apilos', 'database', 'fell', 'restored', '2026-11-03T00:00:00Z', 5, 's2', 'orders fell')",
+        )
+        .await
+        .expect("written");
+        assert_eq!(sizes().await, (Some(5), Some("s2".into()), Some(100)), "there is no other backup");
+        lab.sql(
+            "INSERT INTO backup_verdicts (plan, kind, backup, rung, taken_at, size_bytes, schema_sha256)
+             VALUES ('apilos', 'database', 'whole', 'asserted', '2026-11-02T00:00:00Z', 50, 's1')",
+        )
+        .await
+        .expect("written");
+        assert_eq!(sizes().await, (Some(50), Some("s1".into()), Some(100)));
+        lab.sql("UPDATE backup_verdicts SET accepted_by = 'eve' WHERE backup = 'fell'")
+            .await
+            .expect("written");
+        assert_eq!(sizes().await.0, Some(5), "somebody says that it is right");
+        lab.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_backup_that_was_whole_once_and_is_refused_now_has_rotted() {
+        let lab = lab().await;
+        let rotten = async || lab.store.plan_dates().await.expect("answered").remove(0).rotten;
+        lab.sql(
+            "INSERT INTO backup_verdicts (plan, kind, backup, rung, taken_at, refused, proven_at, gone_at) VALUES
+                ('apilos', 'database', 'newest', 'asserted', '2026-11-09T00:00:00Z', NULL, '2026-11-09T01:00:00Z', NULL),
+                ('apilos', 'database', 'never whole', 'downloaded', '2026-11-08T00:00:00Z', 'gzip-cut', NULL, NULL),
+                ('apilos', 'database', 'gone', 'listed', '2026-11-01T00:00:00Z', 'gzip-cut', '2026-11-01T01:00:00Z', '2026-11-08T00:00:00Z')",
+        )
+        .await
+        .expect("written");
+        assert_eq!(rotten().await, 0);
+        lab.sql(
+            "INSERT INTO backup_verdicts (plan, kind, backup, rung, taken_at, refused, proven_at) VALUES
+                ('apilos', 'database', 'cut', 'listed', '2026-11-07T00:00:00Z', 'gzip-cut', '2026-11-07T01:00:00Z'),
+                ('apilos', 'database', 'other bytes', 'downloaded', '2026-11-06T00:00:00Z', 'digest-differs', NULL)",
+        )
+        .await
+        .expect("written");
+        assert_eq!(rotten().await, 2);
+        assert_eq!(
+            lab.store.plan_dates().await.expect("answered")[0].refused,
+            Some(false),
+            "the newest is whole"
+        );
+        lab.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_plan_is_brand_new_for_half_an_hour() {
+        let lab = lab().await;
+        let new = async || lab.store.plan_dates().await.expect("answered").remove(0).brand_new;
+        assert!(new().await);
+        lab.sql("UPDATE recovery_plans SET created_at = created_at - interval '31 minutes'")
+            .await
+            .expect("written");
+        assert!(!new().await);
         lab.end().await;
     }
 

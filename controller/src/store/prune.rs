@@ -12,7 +12,7 @@ const GONE_FOR_GOOD: &str = "v.plan = $1 AND v.kind = 'database' AND v.gone_at <
     AND NOT EXISTS (SELECT FROM recovery_steps s JOIN recovery_requests r ON r.name = s.request
         WHERE r.plan = v.plan AND s.output ->> 'backup' = v.backup)
     AND v.backup IS DISTINCT FROM (SELECT p.backup FROM backup_verdicts p WHERE p.plan = v.plan AND p.kind = 'database'
-        AND p.proven_at IS NOT NULL ORDER BY p.proven_at DESC LIMIT 1)";
+        AND p.proven_at IS NOT NULL AND p.refused IS NULL ORDER BY p.proven_at DESC LIMIT 1)";
 
 impl Store {
     /// Takes back what `by` has noted against a backup. Safe to repeat.

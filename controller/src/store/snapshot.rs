@@ -9,13 +9,14 @@ use super::{Result, Store, StoreError};
 
 /// The tables of a snapshot, in the order in which they refer to each other. What the archive itself tells (its contents) and what only
 /// a living process means (leases, unfinished copies, claims) is left out. That a content is damaged no listing tells.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "recovery_plans",
     "recovery_requests",
     "recovery_steps",
     "recovery_events",
     "resource_ledger",
     "backup_verdicts",
+    "verification_reports",
     "archives",
     "archive_dumps",
     "object_truths",

@@ -78,7 +78,7 @@ pub struct Verdict {
     pub settled: bool,
     /// It was restored and passed every check of its own.
     pub sound: bool,
-    /// When it did so last.
+    /// When it did so last, whatever was found later.
     pub proven_at: Option<DateTime<Utc>>,
     /// Which rows or large objects are gone since the backup before.
     pub suspicious: Option<String>,
@@ -166,7 +166,7 @@ impl Store {
                 accepted_by = CASE WHEN {SAME} THEN known.accepted_by END,
                 refused = EXCLUDED.refused, message = EXCLUDED.message, sha256 = EXCLUDED.sha256, tools = EXCLUDED.tools,
                 checked_at = EXCLUDED.checked_at, checked_by = EXCLUDED.checked_by, name = coalesce(EXCLUDED.name, known.name),
-                settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = EXCLUDED.proven_at,
+                settled = EXCLUDED.settled, sound = EXCLUDED.sound, proven_at = coalesce(EXCLUDED.proven_at, known.proven_at),
                 dump_sha256 = EXCLUDED.dump_sha256, counts = coalesce(EXCLUDED.counts, known.counts),
                 schema_sha256 = coalesce(EXCLUDED.schema_sha256, known.schema_sha256),
                 extensions = coalesce(EXCLUDED.extensions, known.extensions),
@@ -322,6 +322,24 @@ impl Store {
         self.verdicts_with(plan, "counts").await
     }
 
+    /// What each look at one backup found, the last look first, with the rows of its tables.
+    pub async fn verification_reports(&self, plan: &str, kind: &str, backup: &str) -> Result<Vec<Verdict>> {
+        // What an earlier release did not know of a look is what is known now.
+        let statement = format!(
+            "{ROW}, counts FROM (SELECT found.* FROM verification_reports r
+                JOIN backup_verdicts v ON v.plan = r.plan AND v.kind = r.kind AND v.backup = r.backup
+                CROSS JOIN LATERAL jsonb_populate_record(v, r.report) AS found
+                WHERE r.plan = $1 AND r.kind = $2 AND r.backup = $3) AS known ORDER BY checked_at DESC"
+        );
+        sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(plan)
+            .bind(kind)
+            .bind(backup)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(StoreError::query("verdict.reports"))
+    }
+
     async fn verdicts_with(&self, plan: &str, counts: &str) -> Result<Vec<Verdict>> {
         let statement = format!(
             "{ROW}, {counts} FROM backup_verdicts WHERE plan = $1 ORDER BY taken_at DESC NULLS LAST, backup"
@@ -350,10 +368,22 @@ impl Store {
     /// Whether a recovery or drill is at work, of whichever plan: what can wait waits for it. One that was not accepted stands
     /// until somebody corrects it, and is at no work.
     pub async fn recovery_at_work(&self) -> Result<bool> {
+        self.at_work(None).await
+    }
+
+    /// The same for what is of one `plan`: the tear-down of another one's drill may go on for days where a vendor refuses it, and
+    /// takes neither disk nor line that anybody would miss.
+    pub async fn recovery_at_work_beside(&self, plan: &str) -> Result<bool> {
+        self.at_work(Some(plan)).await
+    }
+
+    async fn at_work(&self, plan: Option<&str>) -> Result<bool> {
         sqlx::query_scalar(
             r#"SELECT EXISTS (SELECT FROM recovery_requests WHERE phase IN ('Pending', 'Running', 'TearingDown')
-                AND NOT (phase = 'Pending' AND coalesce(status -> 'conditions', '[]') @> '[{"type": "Accepted", "status": "False"}]'))"#,
+                AND NOT (phase = 'Pending' AND coalesce(status -> 'conditions', '[]') @> '[{"type": "Accepted", "status": "False"}]')
+                AND NOT coalesce(phase = 'TearingDown' AND spec ->> 'mode' = 'drill' AND plan <> $1, false))"#,
         )
+        .bind(plan)
         .fetch_one(&self.pool)
         .await
         .map_err(StoreError::query("verdict.recovery_at_work"))

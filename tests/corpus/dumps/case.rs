@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) made: &'static str,
     /// Whether an honest backup is in it.
     pub(crate) harmless: bool,
+    /// Whether it must be blamed for what stops it, so that a recovery passes over it and nobody tries it again; else it must not be.
+    pub(crate) blamed: bool,
     pub(crate) download: Vec<u8>,
     /// Whether the line fails at the end of these bytes.
     pub(crate) line_fails: bool,
@@ -39,6 +41,7 @@ impl Case {
             name,
             made,
             harmless: false,
+            blamed: true,
             announced: Some(download.len() as u64),
             download,
             line_fails: false,
@@ -54,12 +57,17 @@ impl Case {
 
     /// An odd one that has lost nothing: it reaches the top.
     pub(crate) fn harmless(name: &'static str, made: &'static str, download: Vec<u8>) -> Self {
-        Self { harmless: true, ..Self::broken(name, made, download) }
+        Self { harmless: true, blamed: false, ..Self::broken(name, made, download) }
     }
 
     /// Where it ends, and why.
     pub(crate) fn stops(self, rung: Rung, reasons: &'static [&'static str]) -> Self {
         Self { rung, reasons, ..self }
+    }
+
+    /// What stops it is the line's fault or the machine's, or cannot be seen in it.
+    pub(crate) fn unblamed(self) -> Self {
+        Self { blamed: false, ..self }
     }
 
     pub(crate) fn recorded(self, recorded: Recorded) -> Self {

@@ -26,6 +26,10 @@ use case::Case;
 use lab::Lab;
 use run::{Outcome, Verdict};
 
+/// So many of each kind there are at least: without a case nothing is wrong with it.
+const BROKEN: usize = 40;
+const HARMLESS: usize = 20;
+
 /// Cases judged at once.
 const AT_ONCE: usize = 3;
 
@@ -68,6 +72,13 @@ async fn judge_all(asked: &Asked) -> io::Result<ExitCode> {
     let mut cases = cases::all(&lab).await;
     if let Some(filter) = asked.filter.as_ref().filter(|filter| *filter != "corpus") {
         cases.retain(|case| case.name.contains(filter.as_str()));
+    } else {
+        let harmless = cases.iter().filter(|case| case.harmless).count();
+        assert!(
+            cases.len() - harmless >= BROKEN && harmless >= HARMLESS,
+            "{harmless} of {} are harmless",
+            cases.len()
+        );
     }
     if let Some(folder) = &asked.keep {
         keep(Path::new(folder), &cases)?;

@@ -107,7 +107,7 @@ fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
         Verdict::FalseFailure
     } else if !(reason.is_empty() && case.reasons.is_empty() || case.reasons.contains(&reason)) {
         Verdict::WrongReason
-    } else if file_left != climbed.received.is_some() || blame(climbed) == Some(case.harmless) {
+    } else if file_left != climbed.received.is_some() || blamed(climbed) != case.blamed {
         Verdict::Untidy
     } else {
         Verdict::Right
@@ -116,8 +116,7 @@ fn judge(case: &Case, climbed: &Climb, file_left: bool) -> Outcome {
     Outcome { rung, reason, sentence: suspicious.or(halt).unwrap_or_default(), verdict }
 }
 
-/// Whether the backup is blamed; none if its halt blames no backup at all.
-fn blame(climbed: &Climb) -> Option<bool> {
-    let blames = climbed.halt.as_ref().is_some_and(Halt::blames_backup);
-    blames.then(|| climbed.is_conclusive())
+/// Whether the backup is blamed.
+fn blamed(climbed: &Climb) -> bool {
+    climbed.is_conclusive() && climbed.halt.as_ref().is_some_and(Halt::blames_backup)
 }

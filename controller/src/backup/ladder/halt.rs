@@ -176,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn what_did_not_come_back_whole_or_sound_is_the_backups_fault_and_what_was_not_seen_is_not() {
+        let told = || "1 of 9 entries".to_owned();
+        for halt in [Halt::Incomplete(told()), Halt::Unsound(Vec::new())] {
+            assert!(halt.blames_backup(), "{halt}");
+        }
+        for halt in [Halt::Unsealed, Halt::Ahead(Vec::new()), Halt::ServerOlder { dumped: 17, here: 15 }] {
+            assert!(!halt.blames_backup(), "{halt}");
+        }
+    }
+
+    #[test]
     fn a_question_that_cannot_be_asked_blames_no_backup_unless_others_have_answered_it() {
         let absent = || Halt::of(vec![outcome(Some(Unasked::Question { absent: true }))]);
         for (halt, reason, blames, again) in [

@@ -102,6 +102,16 @@ impl Verification {
         page::document(&self.name, &self.markdown())
     }
 
+    /// One HTML file of the pages of several looks.
+    pub fn html_of(name: &str, all: &[Self]) -> String {
+        page::document(name, &Self::markdown_of(all))
+    }
+
+    /// The pages of several looks, one after the other.
+    pub fn markdown_of(all: &[Self]) -> String {
+        all.iter().map(Self::markdown).collect::<Vec<_>>().join("\n")
+    }
+
     fn head(&self) -> String {
         let size = self.size_bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
         let taken = self.taken_at.map_or_else(|| "at a time that is not known".to_owned(), date);

@@ -2,17 +2,20 @@
 //! reason.
 //!
 //! What was proven before counts: a backup that was refused lately is not downloaded again while there is another one, and a
-//! suspicious one is taken only if nothing else is left. What is chosen is read to its last block all the same.
+//! suspicious one is taken only if nothing else is left. What is chosen is read to its last block all the same, and its rows are
+//! held against those of the backups before it: the disaster may have come before the proof of the poisoned one.
 
 mod offer;
 mod rank;
+
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
 
 use super::dump::{self, Fetched, Origin, Unfit};
 use super::{Ctx, Result, StepError};
 use crate::backup::Refusal;
-use crate::backup::ladder::{Recorded, Seal, rows_document, rows_of};
+use crate::backup::ladder::{Recorded, Rows, Seal, rows_document, rows_of};
 use crate::backup::refusal::Layer;
 use crate::providers::scalingo::backups::Backup;
 use crate::recovery::outputs::{ChosenBackup, RefusedBackup};
@@ -24,28 +27,37 @@ use rank::{Candidate, rank};
 pub(super) async fn run(ctx: &Ctx) -> Result<ChosenBackup> {
     let offered = offered(ctx).await?;
     let known = ctx.tools.store.verdicts(&ctx.run.plan_name).await?;
-    let candidates = rank(offered.backups.clone(), &known, ctx.tools.clock.now());
+    let mut candidates: VecDeque<Candidate> =
+        rank(offered.backups.clone(), &known, ctx.tools.clock.now()).into();
     let mut lost: Vec<RefusedBackup> = candidates.iter().filter_map(Candidate::lost).collect();
     lost.extend(offered.lost.clone());
     let mut trouble = None;
-    for candidate in &candidates {
-        let (origin, fetched) = fetch(ctx, &offered, candidate).await?;
+    while let Some(mut candidate) = candidates.pop_front() {
+        let (origin, fetched) = fetch(ctx, &offered, &candidate).await?;
         let unfit = match fetched {
             Ok(fetched) if candidate.is_the_same(&fetched.received.dump_sha256) => {
-                return chosen(ctx, &origin, candidate, &fetched, lost).await;
+                if let Some(why) = fallen(ctx, &candidate, &fetched).await? {
+                    candidate.doubt(why);
+                    if candidates.front().is_some_and(|next| next.is_better_than(&candidate)) {
+                        lost.push(doubted(ctx, &candidate, &fetched).await?);
+                        put_back(&mut candidates, candidate);
+                        continue;
+                    }
+                }
+                return chosen(ctx, &origin, &candidate, &fetched, lost).await;
             }
             Ok(_) => Unfit::Refused(Refusal::DigestDiffers { layer: Layer::Member }),
             Err(unfit) => unfit,
         };
         if !matches!(unfit, Unfit::Line(_)) {
-            ctx.patience.answered(&key(candidate));
+            ctx.patience.answered(&key(&candidate));
         }
         let told = match unfit {
-            Unfit::Refused(refusal) => refuse(ctx, candidate, &refusal).await?,
-            Unfit::Gone => gone(ctx, candidate).await?,
+            Unfit::Refused(refusal) => refuse(ctx, &candidate, &refusal).await?,
+            Unfit::Gone => gone(ctx, &candidate).await?,
             // An older backup is a loss: it is taken in place of one whose download keeps failing.
-            Unfit::Line(error) if ctx.keeps_failing(&key(candidate)) => {
-                let told = unreachable(ctx, candidate, &error).await?;
+            Unfit::Line(error) if ctx.keeps_failing(&key(&candidate)) => {
+                let told = unreachable(ctx, &candidate, &error).await?;
                 trouble = trouble.or(Some(error));
                 told
             }
@@ -80,6 +92,36 @@ async fn fetch(
     })
 }
 
+/// What a backup lost since the newest older one that was restored and is above suspicion; also where nobody has proven it yet. It is
+/// noted, so that the next attempt need not read it again and a person can say that it was meant.
+async fn fallen(ctx: &Ctx, candidate: &Candidate, fetched: &Fetched) -> Result<Option<String>> {
+    let (store, plan) = (&ctx.tools.store, &ctx.run.plan_name);
+    let counts = rows_of(&fetched.dump.counts);
+    let known = store.verdicts_with_counts(plan).await?;
+    let tolerated = f64::from(ctx.run.plan.proof.fall_percent) / 100.0;
+    let Some(why) = candidate.fallen(&counts, &known, tolerated) else { return Ok(None) };
+    store.record_verdict(plan, &readable(ctx, candidate, fetched, &counts).await?).await?;
+    store.record_suspicions(plan, &[(candidate.backup.id.clone(), Some(why.clone()))]).await?;
+    Ok(Some(why))
+}
+
+/// It is tried again once nothing better is left, and then downloaded again: two dumps at once may be more than the disk holds.
+async fn doubted(ctx: &Ctx, candidate: &Candidate, fetched: &Fetched) -> Result<RefusedBackup> {
+    let message = candidate.suspicion().unwrap_or_default().to_owned();
+    let told = format!("{} is passed over (rows-fallen): {message}", candidate.name());
+    ctx.event(Severity::Warning, "BackupPassedOver", &told).await?;
+    if let Err(error) = tokio::fs::remove_file(&fetched.dump.file).await {
+        tracing::warn!(%error, "a dump that is passed over stays until the end of the request");
+    }
+    Ok(candidate.lost_by("rows-fallen", message))
+}
+
+/// Among those that are left, where its standing puts it.
+fn put_back(candidates: &mut VecDeque<Candidate>, doubted: Candidate) {
+    let at = candidates.iter().take_while(|next| next.is_better_than(&doubted)).count();
+    candidates.insert(at, doubted);
+}
+
 /// What the failures of a download are counted under.
 fn key(candidate: &Candidate) -> String {
     format!("backup/{}", candidate.backup.id)
@@ -104,14 +146,7 @@ async fn chosen(
     let Fetched { received, dump } = fetched;
     let backup = &candidate.backup;
     let tools = ctx.tools.postgresql().await.map_err(StepError::failed("looking for pg_restore"))?;
-    let verdict = Verdict {
-        rung: Rung::Readable,
-        sha256: Some(received.download_sha256.clone()),
-        dump_sha256: Some(received.dump_sha256.clone()),
-        counts: Some(rows_document(&rows_of(&dump.counts))),
-        schema_sha256: Some(dump.counts.schema_sha256.clone()),
-        ..verdict(ctx, backup).await?
-    };
+    let verdict = readable(ctx, candidate, fetched, &rows_of(&dump.counts)).await?;
     ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?;
     let name = candidate.name().to_owned();
     // What has no date stands for all that could not be listed.
@@ -189,6 +224,19 @@ async fn unreachable(ctx: &Ctx, candidate: &Candidate, error: &StepError) -> Res
     let told = format!("{} is passed over: {message}", candidate.name());
     ctx.event(Severity::Warning, "BackupPassedOver", &told).await?;
     Ok(candidate.lost_by("unreachable", message))
+}
+
+/// Every block of it was read.
+async fn readable(ctx: &Ctx, candidate: &Candidate, fetched: &Fetched, rows: &Rows) -> Result<Verdict> {
+    let Fetched { received, dump } = fetched;
+    Ok(Verdict {
+        rung: Rung::Readable,
+        sha256: Some(received.download_sha256.clone()),
+        dump_sha256: Some(received.dump_sha256.clone()),
+        counts: Some(rows_document(rows)),
+        schema_sha256: Some(dump.counts.schema_sha256.clone()),
+        ..verdict(ctx, &candidate.backup).await?
+    })
 }
 
 /// A verdict that says nothing yet.

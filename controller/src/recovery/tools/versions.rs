@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use super::Tools;
 use crate::providers::git;
 
+/// Those whose versions are told.
+pub(crate) const PROGRAMS: [&str; 4] = ["reprise", "pg_restore", "postgres", "git"];
+
 /// They are asked for again after this: packages are upgraded under a daemon that runs.
 const KNOWN: Duration = Duration::from_secs(30);
 
@@ -26,12 +29,9 @@ impl Tools {
         }
         let restore = self.postgresql().await.ok().map(|found| found.version().to_owned());
         let servers = tokio::task::spawn_blocking(Binaries::installed).await.unwrap_or_default();
-        let found = BTreeMap::from([
-            ("reprise", Some(env!("CARGO_PKG_VERSION").to_owned())),
-            ("pg_restore", restore),
-            ("postgres", servers.into_iter().next().map(|newest| newest.version)),
-            ("git", git::version().await.ok()),
-        ]);
+        let ours = env!("CARGO_PKG_VERSION").to_owned();
+        let server = servers.into_iter().next().map(|newest| newest.version);
+        let found = PROGRAMS.into_iter().zip([Some(ours), restore, server, git::version().await.ok()]);
         // What could not be asked now may be what it was: nothing is said of it.
         let named = |(program, version): (&str, Option<String>)| Some((program.to_owned(), version?));
         let found: BTreeMap<String, String> = found.into_iter().filter_map(named).collect();

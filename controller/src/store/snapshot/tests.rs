@@ -21,6 +21,7 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
         "INSERT INTO recovery_events (request, reason, message) VALUES ('one', 'Filed', 'it was filed')",
         "INSERT INTO resource_ledger (request, step, kind, name, nonce, epoch) VALUES ('one', 'bucket', 'bucket', 'apilos-pra', gen_random_uuid(), 1)",
         "INSERT INTO backup_verdicts (plan, kind, backup, rung) VALUES ('apilos', 'database', 'b1', 'asserted')",
+        "UPDATE backup_verdicts SET climbs = 1, checked_at = now()",
         "INSERT INTO archive_dumps (plan, backup, taken_at, copied_at, bytes, sha256, record) VALUES ('apilos', 'b1', now(), now(), 1, 'aa', '{}')",
     ];
     for row in rows {
@@ -42,6 +43,7 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
         "SELECT 1 / count(*) FROM recovery_events",
         "SELECT 1 / count(*) FROM resource_ledger",
         "SELECT 1 / count(*) FROM backup_verdicts",
+        "SELECT 1 / count(*) FROM verification_reports",
         "SELECT 1 / count(*) FROM archive_dumps",
     ];
     for count in counts {

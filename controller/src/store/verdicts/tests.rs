@@ -110,6 +110,62 @@ async fn what_a_recovery_saw_of_a_backup_clears_no_refusal_and_ends_no_proof() {
 }
 
 #[tokio::test]
+async fn the_tear_down_of_another_plans_drill_is_no_reason_to_wait() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.file_request("rehearsal", "apilos", &json!({ "mode": "drill" })).await.unwrap();
+    let of = async |plan: &str| store.recovery_at_work_beside(plan).await.unwrap();
+    assert!(of("other").await && of("apilos").await, "it is at work");
+    sqlx::query("UPDATE recovery_requests SET phase = 'TearingDown'").execute(&store.pool).await.unwrap();
+    assert!(!of("other").await && of("apilos").await);
+    assert!(store.recovery_at_work().await.unwrap(), "another drill waits for it");
+    sqlx::query("UPDATE recovery_requests SET spec = '{}'").execute(&store.pool).await.unwrap();
+    assert!(of("other").await, "what a recovery undoes is a person's to wait for");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn the_next_look_at_a_backup_leaves_the_report_of_the_one_before() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(0), "test").await.unwrap();
+    let reports = async || store.verification_reports("apilos", "database", "a").await.unwrap();
+    assert_eq!(reports().await, [], "being listed is no look");
+    let counts = Some(json!({ "tables": [["public", "orders", 7]] }));
+    let proven = Verdict { counts: counts.clone(), ..verdict("a", Rung::Asserted, 1) };
+    store.record_verdict("apilos", &proven).await.unwrap();
+    store.record_suspicions("apilos", &[("a".to_owned(), Some("orders fell".to_owned()))]).await.unwrap();
+    store.record_listing("apilos", &[listed("a", 1, 10)], at(2), "test").await.unwrap();
+    let cut = Verdict { refused: Some("gzip-cut".into()), settled: true, ..verdict("a", Rung::Listed, 3) };
+    store.record_verdict("apilos", &cut).await.unwrap();
+    let found = reports().await;
+    let told: Vec<_> = found.iter().map(|one| (one.rung, one.refused.as_deref(), one.checked_at)).collect();
+    assert_eq!(told, [(Rung::Listed, Some("gzip-cut"), at(3)), (Rung::Restored, None, at(1))]);
+    assert_eq!((found[1].suspicious.as_deref(), &found[1].counts), (Some("orders fell"), &counts));
+    sqlx::query("DELETE FROM backup_verdicts").execute(&store.pool).await.unwrap();
+    assert_eq!(reports().await, [], "they are kept as long as it is known");
+    lab.end().await;
+}
+
+#[tokio::test]
+async fn when_it_was_proven_stays_known_of_one_that_is_refused_later() {
+    let lab = lab().await;
+    let store = &lab.store;
+    store.record_verdict("apilos", &verdict("a", Rung::Asserted, 1)).await.unwrap();
+    let refused = Verdict {
+        refused: Some("gzip-cut".into()),
+        sha256: Some("others".into()),
+        settled: true,
+        proven_at: None,
+        ..verdict("a", Rung::Listed, 2)
+    };
+    store.record_verdict("apilos", &refused).await.unwrap();
+    let row = store.verdicts("apilos").await.unwrap().remove(0);
+    assert_eq!((row.refused.as_deref(), row.proven_at), (Some("gzip-cut"), Some(at(1))));
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_request_that_was_not_accepted_is_at_no_work() {
     let lab = lab().await;
     let store = &lab.store;

@@ -23,7 +23,9 @@ pub(crate) fn all(lab: &Lab, till: &Till) -> Vec<Case> {
 fn headers(till: &Till) -> Vec<Case> {
     let dump = &till.packed;
     let newer = |name, made, minor| {
-        Case::broken(name, made, served(&set(dump, 6, minor))).stops(Rung::Intact, &["needs-newer-tool"])
+        Case::broken(name, made, served(&set(dump, 6, minor)))
+            .stops(Rung::Intact, &["needs-newer-tool"])
+            .unblamed()
     };
     let mut count = dump.clone();
     let anatomy = Anatomy::of(dump);
@@ -110,7 +112,8 @@ fn silent(lab: &Lab, till: &Till) -> Vec<Case> {
     let in_large = replaced(&till.bare, b"bonjour", b"bonsoir");
     assert!(memchr::memmem::find(&till.bare, b"bonjour") > Some(anatomy.toc_end), "it is data");
     let unsealed: &[&str] = &["unsealed"];
-    let silent = |name, made, download| Case::broken(name, made, download).stops(Rung::Restored, unsealed);
+    let silent =
+        |name, made, download| Case::broken(name, made, download).stops(Rung::Restored, unsealed).unblamed();
     let seen = |name, made, download| {
         Case::broken(name, made, download).stops(Rung::Downloaded, &["digest-differs"])
     };

@@ -80,25 +80,32 @@ async fn too_little(lab: &Lab, till: &Till) -> Vec<Case> {
     vec![
         Case::broken("rows-deleted", "19 of 20 invoices deleted before the dump", emptied.clone())
             .before(till_rows())
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("partitions-emptied", "a table of partitions lost most of its rows", rotated.download)
             .before(partitions(&[("mesure_2024", 2000), ("mesure_2025", 250)]))
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("table-dropped", "a table of the backup before is gone", served(&till.packed))
             .before(more)
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("large-objects-left-out", "pg_dump --no-blobs, unlike before", left_out)
             .before(album_rows())
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("large-objects-unlinked", "lo_unlink of 30 of 40 before the dump", unlinked)
             .before(album_rows())
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("large-objects-truncated", "lo_truncate of all of them before the dump", truncated)
             .before(album_rows())
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case::broken("rows-deleted-unsealed", "the same, and nothing vouches for the bytes", bare)
             .before(till_rows())
-            .stops(Rung::Restored, &["rows-fallen"]),
+            .stops(Rung::Restored, &["rows-fallen"])
+            .unblamed(),
         Case {
             questions: vec![question],
             ..Case::broken("check-fails", "the plan wants 1,000 invoices", emptied)

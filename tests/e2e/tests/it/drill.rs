@@ -1,13 +1,16 @@
 //! The rehearsal: the production path under throwaway names, while production serves; afterwards everything is as it was before.
 
+use std::collections::BTreeSet;
+
 use reprise_e2e::plan::{APPS, DOMAINS, NAME, Plan};
-use reprise_e2e::records::{Request, poll};
+use reprise_e2e::records::{Request, StepLine, poll};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::platform::Code;
+use crate::proof::{asked_for, in_production, night};
 
 /// What a drill must leave as it found it, whatever it made meanwhile. Records are compared without their ids: none is changed.
 pub(crate) fn standing(stage: &Stage) -> Value {
@@ -79,26 +82,61 @@ const PREDICTED: &str = "reprise_predicted_rto_seconds{plan=\"apilos\"}";
 async fn proves_the_plan_and_predicts_the_next(stage: &Stage) -> &'static str {
     becomes(stage, "reprise_plan_proven{plan=\"apilos\"}", 1.0).await;
     becomes(stage, "reprise_objective_rto_seconds{plan=\"apilos\"}", 7200.0).await;
-    // The machine may be busy with other scenes in one of two drills and not in the other: then the two after that are compared.
-    let mut told = Vec::new();
+    // The machine may be busy with other scenes in one of two drills and not in the other: then both drills after it must be as predicted.
+    let (mut told, mut hits) = (Vec::new(), 0);
     for name in ["the-next", "the-third", "the-fourth"] {
         let predicted = stage.daemon.metric(PREDICTED).await.expect("a prediction");
-        let ttl = described(stage).await["status"]["prediction"]["ttlSeconds"].as_f64().expect("a TTL");
+        let prediction = described(stage).await["status"]["prediction"].clone();
+        // A recovery waits for resolvers too; a drill's names are new to them.
+        let waits = |step: &Value| step[0].as_str().is_some_and(|step| step.starts_with("resolver/"));
+        let waited = prediction["longestWay"].as_array().is_some_and(|way| way.iter().any(waits));
+        let ttl = prediction["ttlSeconds"].as_f64().filter(|_| waited).unwrap_or_default();
         let next = file_as(stage, name).await;
         let status = stage.daemon.records().succeeded(&next).await.status;
         let measured = status["rto"]["totalSeconds"].as_f64().expect("a time");
-        // A recovery waits for resolvers too, as long as the certificate does not take longer; a drill's names are new to them.
-        let with_ttl = measured + ttl;
         told.push(format!(
-            "{predicted} s were predicted of {measured} s, or {with_ttl} s with what resolvers remember"
+            "{predicted} s were predicted, {ttl} s of them for what resolvers remember, and it took {measured} s"
         ));
-        if predicted > 0.8 * measured && predicted < 1.2 * with_ttl {
+        hits += u32::from(((predicted - ttl) / measured - 1.0).abs() <= 0.2);
+        if (hits == 1 && name == "the-next") || hits == 2 {
             return name;
         }
         let newer = async || (stage.daemon.metric(PREDICTED).await != Some(predicted)).then_some(());
         assert!(poll(newer).await.is_some(), "{name} changed no prediction");
     }
     panic!("{told:#?}");
+}
+
+/// What the tokens and keys may do was seen in the last drill, which had the same.
+async fn their_rights_were_seen(stage: &Stage, last: &str) {
+    let seen = format!("what it may do was last seen in the drill {last}");
+    let told = poll(async || {
+        let findings = described(stage).await["status"]["preflight"]["findings"].clone();
+        let well = |check: &str| {
+            findings.as_array().is_some_and(|all| {
+                all.iter().any(|one| {
+                    one["check"] == check
+                        && one["grade"] == "good"
+                        && one["message"].as_str().is_some_and(|told| told.contains(&seen))
+                })
+            })
+        };
+        (well("platform") && well("dns")).then_some(())
+    });
+    assert!(told.await.is_some(), "{}", described(stage).await["status"]["preflight"]);
+}
+
+/// More rows make a longer recovery, as soon as a backup holds them.
+async fn a_larger_database_is_predicted_to_take_longer(stage: &Stage) {
+    let rows = "INSERT INTO public.evenements (convention_id, nature, contenu, survenu_le)
+                SELECT 1, 'relance', to_jsonb(sha256(n::text::bytea)::text), now() FROM generate_series(1, 200000) AS n";
+    let before = stage.daemon.metric(PREDICTED).await.expect("a prediction");
+    in_production(stage, rows).await;
+    let larger = night(stage).await;
+    let (well, told) = asked_for(stage, &larger).await;
+    assert!(well && told.contains(": asserted"), "{told}");
+    let longer = async || stage.daemon.metric(PREDICTED).await.filter(|now| *now > before + 0.1);
+    assert!(poll(longer).await.is_some(), "{before} s are still predicted");
 }
 
 async fn described(stage: &Stage) -> Value {
@@ -214,6 +252,8 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
         assert_eq!(standing(stage), before);
         the_trend_is_kept(stage, last).await;
         nobody_has_to_ask_for_a_preflight(stage).await;
+        their_rights_were_seen(stage, last).await;
+        a_larger_database_is_predicted_to_take_longer(stage).await;
         newer_code_ends_the_proof(stage, last).await;
         a_change_ends_the_proof_and_judges_nothing_anew(stage, last).await;
         // What a rehearsal must not know never left for the platform.
@@ -222,6 +262,9 @@ async fn a_drill_reaches_dns_ok_under_its_own_names_and_leaves_nothing_behind() 
     .await;
 }
 
+/// A daemon that is killed takes seconds to be back.
+const KILLS: usize = 10;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drill_whose_daemon_is_killed_again_and_again_leaves_nothing_behind() {
     play(42, async |stage: &mut Stage| {
@@ -229,12 +272,22 @@ async fn a_drill_whose_daemon_is_killed_again_and_again_leaves_nothing_behind() 
         stage.daemon.apply(&Plan::example()).await;
         let before = standing(stage);
         let request = file(stage).await;
-        for (step, phase) in [("postgresql", "Running"), ("refill", "Done"), ("tear-down", "Running")] {
-            let wanted = |known: &str| known == phase || known == "Done";
-            stage.daemon.records().step_is(&request, step, |seen| wanted(&seen.phase)).await;
+        // At so many steps while they run, whichever come; and in the tear-down.
+        let mut killed: BTreeSet<String> = BTreeSet::new();
+        while !killed.contains("tear-down") {
+            let enough = killed.len() >= KILLS;
+            let wanted = |step: &StepLine| {
+                step.phase == "Running"
+                    && (step.step == "tear-down" || !enough)
+                    && !killed.contains(&step.step)
+            };
+            let running = async || stage.daemon.records().steps(&request).await.into_iter().find(wanted);
+            let running = poll(running).await.unwrap_or_else(|| panic!("no other step runs than {killed:?}"));
             stage.daemon.kill().await;
             stage.daemon.start().await;
+            killed.insert(running.step);
         }
+        assert!(killed.len() > KILLS / 2, "it was killed at {killed:?} alone");
         stage.daemon.records().succeeded(&request).await;
         nothing_is_left(stage, &request, &before).await;
     })

@@ -70,6 +70,51 @@ async fn a_night_that_lost_most_rows_is_passed_over_until_somebody_says_that_it_
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_night_that_lost_most_rows_is_passed_over_also_before_anybody_has_proven_it() {
+    play(58, async |stage: &mut Stage| {
+        stage.daemon.start().await;
+        let never = format!("{{ schedule: {{ cron: \"{}\" }} }}", far());
+        stage.daemon.apply(&Plan::example().and("proof", &never)).await;
+        let whole = night(stage).await;
+        let (well, told) = asked_for(stage, &whole).await;
+        assert!(well && told.contains(": asserted"), "{told}");
+
+        in_production(stage, "DELETE FROM public.evenements").await;
+        let poisoned = night(stage).await;
+        // The platform lists it as finished; what is proven again meanwhile is the other one.
+        let finished = async || {
+            asked_for(stage, &whole).await;
+            stage.daemon.run(&["backups", NAME]).await.contains(&poisoned).then_some(())
+        };
+        poll(finished).await.expect("a finished backup");
+        let rung = format!("SELECT rung || climbs FROM backup_verdicts WHERE name = '{poisoned}'");
+        assert_eq!(stage.daemon.records().column(&rung).await, ["listed0"]);
+
+        stage.world.strike(Disaster::Data).await;
+        let request = stage.file().await;
+        let chosen = choice(stage, &request).await;
+        assert_eq!(chosen["name"], Value::from(whole), "{chosen}");
+        let lost = &chosen["refused"][0];
+        assert_eq!((&lost["backup"], &lost["reason"]), (&poisoned.as_str().into(), &"rows-fallen".into()));
+        assert!(
+            lost["message"].as_str().is_some_and(|why| why.contains("public.evenements fell from ")),
+            "{lost}"
+        );
+        stage.daemon.run(&["cancel", request.name()]).await;
+        stage.daemon.records().ended(&request).await;
+
+        stage.daemon.run(&["backups", NAME, "--accept", &poisoned]).await;
+        let sql = format!("INSERT INTO recovery_requests (name, plan) VALUES ('as-it-was-meant', '{NAME}')");
+        stage.daemon.records().execute(&sql).await;
+        let request = Request::named("as-it-was-meant");
+        assert_eq!(choice(stage, &request).await["name"], Value::from(poisoned));
+        stage.daemon.run(&["cancel", request.name()]).await;
+        stage.daemon.records().ended(&request).await;
+    })
+    .await;
+}
+
 /// Some MiB that no compression makes small.
 const BULK: &str =
     "CREATE TABLE public.bulk AS SELECT sha256(n::text::bytea) AS noise FROM generate_series(1, 100000) AS n";

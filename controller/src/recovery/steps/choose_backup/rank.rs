@@ -5,6 +5,8 @@ use std::cmp::Reverse;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use super::taken_at;
+use crate::backup::ladder::{Rows, rows_document};
+use crate::proof::suspicions;
 use crate::providers::scalingo::backups::Backup;
 use crate::recovery::outputs::RefusedBackup;
 use crate::store::{Rung, Verdict};
@@ -42,7 +44,7 @@ pub(super) struct Candidate {
 pub(super) fn rank(backups: Vec<Backup>, known: &[Verdict], now: DateTime<Utc>) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> =
         backups.into_iter().map(|backup| Candidate::new(backup, known, now)).collect();
-    candidates.sort_by_key(|one| (one.standing, Reverse(taken_at(&one.backup))));
+    candidates.sort_by_key(Candidate::place);
     candidates
 }
 
@@ -55,6 +57,42 @@ impl Candidate {
         let known = known.filter(same).cloned();
         let standing = known.as_ref().map_or(Standing::Open, |row| standing(row, now));
         Self { backup, known, standing }
+    }
+
+    fn place(&self) -> (Standing, Reverse<DateTime<Utc>>) {
+        (self.standing, Reverse(taken_at(&self.backup)))
+    }
+
+    /// Whether it is tried before the other one.
+    pub(super) fn is_better_than(&self, other: &Self) -> bool {
+        self.place() <= other.place()
+    }
+
+    /// What it lost, having these `rows`, since the newest older one of the `known` that was restored and is above suspicion. Nothing
+    /// where somebody said that it was meant, nor where it is tried last anyway.
+    pub(super) fn fallen(&self, rows: &Rows, known: &[Verdict], tolerated: f64) -> Option<String> {
+        let accepted = self.known.as_ref().is_some_and(|known| known.accepted_by.is_some());
+        if self.standing != Standing::Open || accepted {
+            return None;
+        }
+        let this = Verdict {
+            kind: "database".to_owned(),
+            backup: self.backup.id.clone(),
+            taken_at: self.backup.created_at,
+            rung: Rung::Restored,
+            counts: Some(rows_document(rows)),
+            ..Verdict::default()
+        };
+        let others = known.iter().filter(|row| row.backup != this.backup).cloned();
+        let all: Vec<Verdict> = others.chain([this.clone()]).collect();
+        let found = suspicions(&all, tolerated);
+        found.into_iter().find_map(|(backup, why)| why.filter(|_| backup == this.backup))
+    }
+
+    /// It is suspicious, for this reason.
+    pub(super) fn doubt(&mut self, why: String) {
+        self.standing = Standing::Suspicious;
+        self.known.get_or_insert_default().suspicious = Some(why);
     }
 
     /// What people call it.
@@ -127,6 +165,7 @@ fn told(at: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::contents::RelationName;
 
     fn now() -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100)
@@ -176,6 +215,48 @@ mod tests {
         assert_eq!(lost[1].message, "as of 1970-04-10T00:00:00Z: cut");
         let accepted = Verdict { accepted_by: Some("eve".into()), ..suspicious };
         assert_eq!(order(&[1, 2], &[accepted]), ["day 2", "day 1"]);
+    }
+
+    /// So many orders.
+    fn orders(rows: u64) -> Rows {
+        let table = RelationName { schema: "public".into(), name: "orders".into() };
+        Rows::from_iter([(table, rows)])
+    }
+
+    /// A backup of this day that was proven, or restored, with so many orders.
+    fn proven(day: u32, rows: u64) -> Verdict {
+        Verdict {
+            taken_at: Some(DateTime::UNIX_EPOCH + TimeDelta::days(day.into())),
+            rung: Rung::Asserted,
+            counts: Some(rows_document(&orders(rows))),
+            ..verdict(day)
+        }
+    }
+
+    #[test]
+    fn one_that_nobody_has_proven_is_held_against_the_newest_sound_one_before_it() {
+        let known = [proven(1, 900), proven(2, 1000), proven(4, 5)];
+        let ranked = |known: &[Verdict]| rank(vec![backup(3)], known, now()).swap_remove(0);
+        let new = ranked(&known);
+        let why = new.fallen(&orders(7), &known, 0.2).expect("it fell");
+        assert!(why.contains("public.orders fell from 1000 to 7 rows"), "{why}");
+        assert_eq!(new.fallen(&orders(950), &known, 0.2), None);
+        assert_eq!(new.fallen(&orders(7), &known[2..], 0.2), None, "there is none before it");
+        let unread = Verdict { rung: Rung::Readable, ..proven(2, 1000) };
+        assert_eq!(new.fallen(&orders(7), &[unread], 0.2), None, "it may not come back");
+        let listed =
+            Verdict { accepted_by: Some("eve".into()), suspicious: Some("it fell".into()), ..verdict(3) };
+        assert_eq!(ranked(&[listed]).fallen(&orders(7), &known, 0.2), None, "it was meant");
+    }
+
+    #[test]
+    fn one_that_fell_comes_after_all_that_did_not_and_before_what_was_refused() {
+        let mut ranked = rank(vec![backup(3), backup(2), backup(1)], &[refused(1)], now());
+        let mut newest = ranked.remove(0);
+        assert!(newest.is_better_than(&ranked[0]));
+        newest.doubt("orders fell".into());
+        assert!(ranked[0].is_better_than(&newest) && newest.is_better_than(&ranked[1]));
+        assert_eq!(newest.suspicion(), Some("orders fell"));
     }
 
     #[test]

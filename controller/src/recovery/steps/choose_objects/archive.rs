@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use chrono::TimeDelta;
 use reprise_crds::plan::ArchiveSource;
 
 use super::Tried;
@@ -88,8 +87,7 @@ async fn suited(ctx: &Ctx, newest: Vec<String>) -> Result<(Vec<String>, Vec<Refu
         return Ok((newest, Vec::new()));
     };
     let truths = ctx.tools.store.truths(&ctx.run.plan_name, &backup.backup).await?;
-    let rpo = ctx.run.plan.objectives.rpo.and_then(|rpo| TimeDelta::from_std(rpo.duration()).ok());
-    let since = rpo.map(|rpo| (ctx.run.filed_at - rpo).format("%Y%m%dT%H%M%SZ").to_string());
+    let since = truth::since(ctx.run.filed_at, &ctx.run.plan.objectives);
     let ranked = truth::ranked(&newest, since.as_deref(), &truths);
     let dangling = |run: &String| truths.iter().find(|truth| truth.run == *run).map(|truth| truth.dangling);
     let mut passed = Vec::new();
