@@ -50,11 +50,9 @@ pub struct CheckError {
 impl Classified for CheckError {
     fn class(&self) -> Class {
         match &self.source {
-            // Shutdown, lost connections, too many of them, lock and serialization trouble.
-            sqlx::Error::Database(error) => match error.code().as_deref().and_then(|code| code.get(..2)) {
-                Some("08" | "40" | "53" | "55" | "57") => Class::Transient,
-                _ => Class::Terminal,
-            },
+            sqlx::Error::Database(error) if is_of_the_moment(error.code().as_deref().unwrap_or_default()) => {
+                Class::Transient
+            }
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
@@ -64,6 +62,14 @@ impl Classified for CheckError {
             _ => Class::Terminal,
         }
     }
+}
+
+/// Whether an error with this code may pass: shutdown, lost connections, too many of them, lock and serialization trouble, a disk that fails or
+/// is full, and a server that takes no writes because it has just taken over or is about to hand over (25006).
+///
+/// Source: "Appendix A. PostgreSQL Error Codes".
+fn is_of_the_moment(code: &str) -> bool {
+    code == "25006" || matches!(code.get(..2), Some("08" | "40" | "53" | "55" | "57" | "58"))
 }
 
 fn failed(doing: &'static str) -> impl Fn(sqlx::Error) -> CheckError {
@@ -108,4 +114,15 @@ pub async fn analyze(conn: &mut PgConnection, progress: impl Fn(u64, u64)) -> Re
         progress(done, total);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_the_moment;
+
+    #[test]
+    fn a_server_that_takes_no_writes_just_now_is_asked_again() {
+        assert!(["25006", "58030", "53100", "57P01", "40P01"].iter().all(|code| is_of_the_moment(code)));
+        assert!(!["25001", "42P01", "22012", ""].iter().any(|code| is_of_the_moment(code)));
+    }
 }

@@ -320,6 +320,7 @@ impl Climb {
         let Unrestored { tools, file, toc, counts, scratch, cancel } = *from;
         let selection = Selection::new(toc, &occupancy(connection).await?, false)?;
         let Scratch { target, superuser, jobs, work_dir, application, .. } = scratch;
+        let jobs = jobs.max(2);
         let order = Order { file, toc, counts, selection: &selection, target, jobs, work_dir, application };
         let report = PATIENCE.restored(tools, order, superuser.unwrap_or(target), cancel).await?;
         let Look { observed, inside } = Look::take(&scratch, connection).await?;

@@ -44,12 +44,20 @@ pub struct Order<'a> {
     pub selection: &'a Selection,
     /// Where to.
     pub target: &'a Target,
-    /// Connections at once; 2 at least, since only a parallel restore tells what it has finished.
+    /// Connections at once. With one alone it does all in the archive's order, and does not tell what it has finished.
     pub jobs: u16,
     /// A folder of ours (0700) for the password file and the list.
     pub work_dir: &'a Path,
     /// Name of the sessions in `pg_stat_activity`, by which those of a killed predecessor are found.
     pub application: &'a str,
+}
+
+impl Order<'_> {
+    /// Whether one session does it all, in the archive's order, and does not tell what it has finished: where it was asked for, and where a family
+    /// of tables is restored over itself.
+    pub fn is_alone(&self) -> bool {
+        self.jobs == 1 || self.counts.has_families() && self.selection.replaces()
+    }
 }
 
 /// Why a restore did not run to its end.
@@ -95,6 +103,26 @@ pub enum RestoreError {
     /// It was stopped from outside.
     #[error("the restore was stopped")]
     Cancelled,
+}
+
+impl RestoreError {
+    /// What the server or the line was heard to say.
+    fn said(&self) -> &str {
+        match self {
+            Self::GaveUp { said, .. } | Self::Trouble { said } => said,
+            Self::NotEmpty { .. } | Self::Local { .. } | Self::Stalled { .. } | Self::Cancelled => "",
+        }
+    }
+
+    /// Whether the server's disk is full.
+    pub fn is_for_want_of_disk(&self) -> bool {
+        messages::is_full(self.said())
+    }
+
+    /// Whether the line to the server was cut.
+    pub fn is_of_the_line(&self) -> bool {
+        messages::is_cut(self.said())
+    }
 }
 
 impl Classified for RestoreError {

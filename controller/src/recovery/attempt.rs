@@ -51,14 +51,14 @@ pub(super) async fn run(ctx: &Ctx, last: impl Fn() -> bool) -> End {
     }
 }
 
-/// Writes an end down, again and again while the store does not answer: hours of work would be done once more for want of one line. Ends
+/// Writes something down, again and again while the store does not answer: hours of work would be done once more for want of one line. Ends
 /// when the attempt has to: whoever owns the request then looks again.
-async fn written<Writing>(
+pub(super) async fn written<T, Writing>(
     write: impl Fn() -> Writing,
     stop: &CancellationToken,
-) -> std::result::Result<(), StoreError>
+) -> std::result::Result<T, StoreError>
 where
-    Writing: Future<Output = std::result::Result<(), StoreError>>,
+    Writing: Future<Output = std::result::Result<T, StoreError>>,
 {
     loop {
         match write().await {
@@ -69,7 +69,7 @@ where
                 if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
                     return Err(error);
                 }
-                tracing::warn!(error = %Chain(&error), "writing the end of a step down once more");
+                tracing::warn!(error = %Chain(&error), "what a step has done is written down once more");
             }
             end => return end,
         }
@@ -210,7 +210,31 @@ fn row(ctx: &Ctx, phase: StepPhase, message: Option<String>, output: Option<Valu
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use serde_json::json;
+
     use super::*;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    #[tokio::test]
+    async fn what_a_step_has_done_is_written_down_when_the_store_takes_it() {
+        let bench = Bench::new(Step::Restore, vendors(|_, _| Ok(json!({ "user": { "id": "us-1" } })))).await;
+        let row = bench.ctx.intend("database-content", "db", None, json!({})).await.expect("intended");
+        bench.sql("CREATE SEQUENCE tries").await;
+        bench
+            .sql(
+                "CREATE FUNCTION lacks() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN
+                    IF nextval(''tries'') < 2 THEN RAISE EXCEPTION ''full'' USING ERRCODE = ''53100''; END IF; RETURN NEW; END'",
+            )
+            .await;
+        bench
+            .sql(
+                "CREATE TRIGGER lacks BEFORE UPDATE ON resource_ledger FOR EACH ROW EXECUTE FUNCTION lacks()",
+            )
+            .await;
+        bench.ctx.saw(&row, "backup-1").await.expect("hours of work stand behind it");
+        bench.end().await;
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_end_is_written_down_when_the_store_is_back() {
@@ -221,7 +245,7 @@ mod tests {
         };
         written(|| away(3), &stop).await.expect("the store is back");
         assert_eq!(tries.swap(0, Ordering::Relaxed), 4);
-        let fenced = || async { Err(StoreError::Fenced { request: "bad-day".to_owned() }) };
+        let fenced = || async { Err::<(), _>(StoreError::Fenced { request: "bad-day".to_owned() }) };
         let error = written(fenced, &stop).await.expect_err("it is another's by now");
         assert_eq!(error.class(), Class::Cancelled);
         stop.cancel();

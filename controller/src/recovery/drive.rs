@@ -60,7 +60,7 @@ impl Pace {
 }
 
 /// Drives one step to its post-condition. `in_doubt`: an earlier attempt may have sent the mutation. A refusal is believed once a later
-/// look, after the quiet period, still asks for the same.
+/// look, after the quiet period, still asks for the same; and what was seen ends the step once it has for as long.
 pub async fn drive<O, A, T, Observing, Acting>(
     ctx: &Ctx,
     pace: Pace,
@@ -74,11 +74,22 @@ where
     Observing: Future<Output = Result<O>>,
     Acting: Future<Output = Result<()>>,
 {
-    let (mut pause, mut acts) = (pace.first, 0);
+    let (mut pause, mut acts, mut ending) = (pace.first, 0, None);
     let mut doubt = Doubt { until: in_doubt.then(|| ctx.deadline(QUIET)), answer: Answer::Lost };
     loop {
         let seen = look(ctx, pace, &observe).await?;
-        match decide(&seen)? {
+        let next = match decide(&seen) {
+            Err(error)
+                if error.is_final() && ctx.now() < *ending.get_or_insert_with(|| ctx.deadline(QUIET)) =>
+            {
+                Next::Wait(format!("looking whether it stays so: {}", Chain(&error)))
+            }
+            decided => {
+                ending = None;
+                decided.map_err(StepError::lasting)?
+            }
+        };
+        match next {
             Next::Done(done) => return Ok(done),
             Next::Act(action) => match doubt.of(&action, ctx.now()) {
                 Verdict::Act => {

@@ -117,13 +117,17 @@ fn estate(plan: &RecoveryPlanSpec, add: &mut impl FnMut(Step, &[Step])) {
     add(Step::SshKey, &chosen);
     add(Step::Postgres, &[first]);
     let mut restored = vec![Step::Postgres, Step::SshKey, Step::ChooseBackup];
+    // A resumed request looks at the addon anew, and restores anew where it is another one.
+    let mut checked = vec![Step::Postgres, Step::Restore];
     if plan.target.read_only_user.is_some() {
         let apps = plan.apps.iter().map(|app| Step::App(app.name.clone()));
         add(Step::ReadOnlyUser, &apps.chain([Step::Postgres]).collect::<Vec<_>>());
         restored.push(Step::ReadOnlyUser);
+        // One that came into the plan after the restore is given its rights as well.
+        checked.push(Step::ReadOnlyUser);
     }
     add(Step::Restore, &restored);
-    add(Step::CheckDatabase, &[Step::Restore]);
+    add(Step::CheckDatabase, &checked);
     if plan.target.bucket.is_some() {
         add(Step::Bucket, &chosen);
     }

@@ -11,13 +11,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::attempt::written;
 use super::error::{Result, StepError};
 use super::outputs::Outputs;
 use super::patience::Patience;
 use super::pulse::Pulse;
 use super::step::Step;
 use super::tools::Tools;
-use crate::store::{Epoch, Intent, LedgerRow, LedgerState, Severity, SpanKind};
+use crate::store::{Epoch, Intent, LedgerRow, LedgerState, Severity, SpanKind, Store, StoreError, answered};
 
 mod addon;
 mod app;
@@ -153,21 +154,34 @@ impl Ctx {
         if row.state == LedgerState::Present && row.external_id.as_deref() == Some(id) {
             return Ok(());
         }
-        Ok(self.tools.store.observed(&self.run.request, self.run.epoch, row.nonce, id).await?)
+        self.written(|store| store.observed(&self.run.request, self.run.epoch, row.nonce, id)).await
+    }
+
+    /// Adds to what the ledger keeps of `row`, and returns it as it is then.
+    pub async fn amend(&self, row: &LedgerRow, detail: &Value) -> Result<LedgerRow> {
+        self.written(|store| store.amend(&self.run.request, self.run.epoch, row.nonce, detail)).await
     }
 
     /// Records that the resource of `row` is gone.
     pub async fn gone(&self, row: &LedgerRow) -> Result<()> {
-        Ok(self.tools.store.gone(&self.run.request, self.run.epoch, row.nonce).await?)
+        self.written(|store| store.gone(&self.run.request, self.run.epoch, row.nonce)).await
     }
 
     /// Tells people something.
     pub async fn event(&self, severity: Severity, reason: &str, message: &str) -> Result<()> {
-        let step = self.step.to_string();
-        let store = &self.tools.store;
-        Ok(store
-            .record_event(&self.run.request, self.run.epoch, severity, reason, Some(&step), message)
-            .await?)
+        let (step, run) = (self.step.to_string(), &self.run);
+        self.written(|store| {
+            store.record_event(&run.request, run.epoch, severity, reason, Some(&step), message)
+        })
+        .await
+    }
+
+    /// Writes down what was done or seen, again while the store does not answer: it would be done once more for want of one line.
+    pub async fn written<'a, T, Writing>(&'a self, write: impl Fn(&'a Store) -> Writing) -> Result<T>
+    where
+        Writing: Future<Output = std::result::Result<T, StoreError>>,
+    {
+        Ok(written(|| answered(write(&self.tools.store)), &self.stop).await?)
     }
 
     /// Counts one more failure of `what`, and tells whether it is time to do without it, although that loses data.

@@ -114,7 +114,7 @@ impl Store {
                 ORDER BY v.suspicious IS NOT NULL AND v.accepted_by IS NULL, v.taken_at DESC NULLS LAST LIMIT 1) newest ON true
              LEFT JOIN LATERAL (SELECT bytes FROM archives a WHERE a.plan = plan.name AND a.phase = 'Complete'
                   AND a.damaged IS NULL AND NOT a.suspicious
-                AND status ->> 'mirrored' IS DISTINCT FROM 'true' ORDER BY run DESC LIMIT 1) archive ON true
+                  AND a.status ->> 'mirrored' IS DISTINCT FROM 'true' ORDER BY run DESC LIMIT 1) archive ON true
              LEFT JOIN backup_listings artifact ON artifact.plan = plan.name AND artifact.kind = 'objects'",
         )
         .bind(plan)

@@ -117,6 +117,24 @@ impl Store {
         Ok(LedgerRow { fresh: row.nonce == nonce, ..row })
     }
 
+    /// Adds to the detail of a live row, and returns it as it is then. Safe to repeat.
+    pub async fn amend(&self, request: &str, epoch: Epoch, nonce: Uuid, detail: &Value) -> Result<LedgerRow> {
+        let failed = StoreError::query("ledger.amend");
+        let mut transaction = self.fenced(request, epoch).await?;
+        let row: LedgerRow = sqlx::query_as(
+            "UPDATE resource_ledger SET detail = detail || $3 WHERE nonce = $1 AND request = $2 AND state <> 'deleted'
+             RETURNING nonce, step, kind, name, parent, state, external_id, detail, intended_at, observed_at",
+        )
+        .bind(nonce)
+        .bind(request)
+        .bind(detail)
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(row)
+    }
+
     /// Records that the resource was seen, with its id. Safe to repeat. An error where the row is closed: what nobody has on record nobody
     /// would undo.
     pub async fn observed(&self, request: &str, epoch: Epoch, nonce: Uuid, external_id: &str) -> Result<()> {

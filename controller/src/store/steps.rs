@@ -148,7 +148,8 @@ impl Store {
     /// Takes what has to be tried again back to pending. Of [`Reopen::All`] what is done stays done, but for the closing steps, as what is
     /// fetched again must be deleted again: the row of the cleanup goes, so that one that is there has been begun. And for what a deployment
     /// to come is made of, which may be what was mended: its commit and its variables. And for the choice of a mirror whose refill failed:
-    /// it has no point in time, and holds what it holds by now.
+    /// it has no point in time, and holds what it holds by now. And for addons, as long as nothing was built on what is in them: who was told to
+    /// remove one, or to change its plan, is heard.
     pub async fn reopen_steps(&self, request: &str, epoch: Epoch, what: Reopen) -> Result<()> {
         let statement = sqlx::query(
             "WITH again AS (DELETE FROM recovery_steps WHERE request = $1 AND step = 'cleanup' AND $2 IN ('all', 'cleanup'))
@@ -158,6 +159,10 @@ impl Store {
                 WHEN 'all' THEN phase IN ('Failed', 'Running') OR step = 'tear-down'
                     OR step LIKE 'variables/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
                         AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done')
+                    OR step = 'postgresql' AND NOT EXISTS (SELECT FROM recovery_steps AS checked
+                        WHERE checked.request = $1 AND checked.step = 'check-database' AND checked.phase = 'Done')
+                    OR step LIKE 'redis/%' AND NOT EXISTS (SELECT FROM recovery_steps AS deploy WHERE deploy.request = $1
+                        AND deploy.step = 'deploy/' || split_part(recovery_steps.step, '/', 2) AND deploy.phase = 'Done')
                     OR step = 'choose-objects' AND output ->> 'from' = 'mirror' AND EXISTS (SELECT FROM recovery_steps AS refill
                         WHERE refill.request = $1 AND refill.step = 'refill' AND refill.phase = 'Failed')
                 ELSE false END",
@@ -165,6 +170,16 @@ impl Store {
         .bind(request.to_owned())
         .bind(what.word());
         self.write(request, epoch, "step.reopen", statement).await
+    }
+
+    /// Takes these steps back to pending, whatever they came to: what they did is gone.
+    pub async fn begin_anew(&self, request: &str, epoch: Epoch, steps: &[String]) -> Result<()> {
+        let statement = sqlx::query(
+            "UPDATE recovery_steps SET phase = 'Pending', finished_at = NULL WHERE request = $1 AND step = ANY ($2)",
+        )
+        .bind(request.to_owned())
+        .bind(steps.to_vec());
+        self.write(request, epoch, "step.begin_anew", statement).await
     }
 
     /// How often somebody asked to try this step again after it had failed.

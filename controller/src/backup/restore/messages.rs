@@ -63,30 +63,38 @@ impl Report {
     }
 }
 
-/// What a server says whose disk, memory, locks or connections give out, or that takes no writes just now: parts of its messages.
+/// What a server says whose memory, locks or connections give out, whose disk fails, or that takes no writes just now: parts of its messages.
 ///
-/// Source: `deadlock.c`, `md.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c`, `utility.c` and libpq's `fe-misc.c`, `fe-exec.c`,
-/// `fe-secure.c`, `fe-secure-openssl.c` of PostgreSQL 12 to 18; `objects.c` of pgbouncer.
+/// Source of all three: `deadlock.c`, `md.c`, `fd.c`, `buffile.c`, `lock.c`, `aset.c`, `postmaster.c`, `postgres.c`, `utility.c` and libpq's
+/// `fe-misc.c`, `fe-exec.c`, `fe-secure.c`, `fe-secure-openssl.c` of PostgreSQL 12 to 18; `objects.c` of pgbouncer.
 const TROUBLE: &[&str] = &[
     "deadlock detected",
     "out of memory",
-    "No space left on device",
-    "Disk quota exceeded",
     "Cannot allocate memory",
     "Too many open files",
     "Input/output error",
+    "could not write block",
+    "could not read block",
+    "temporary file size exceeds",
     "out of shared memory",
     "too many clients already",
     "remaining connection slots",
     "too many connections for",
     "terminating connection",
-    "server closed the connection",
     "canceling statement due to",
     // A server that has just taken over, or is about to hand over.
     "in a read-only transaction",
     "during recovery",
     "the database system is ",
-    // A server that is far away: the line, or another machine in its place that is a copy of it.
+];
+
+/// What it says whose disk is full. One that took a part of what was to be written has no word of the system's to tell.
+const FULL: &[&str] =
+    &["No space left on device", "Disk quota exceeded", "could not extend file", "could not write to file"];
+
+/// What is said of a server that is far away: by the line, or by another machine in its place that is a copy of it.
+const LINE: &[&str] = &[
+    "server closed the connection",
     "no connection to the server",
     "connection to server at",
     "could not receive data from server",
@@ -97,11 +105,28 @@ const TROUBLE: &[&str] = &[
     "server conn crashed",
 ];
 
+fn is_among(list: &[&str], said: &str) -> bool {
+    list.iter().any(|part| said.contains(part))
+}
+
+/// Whether this was said of a full disk at the server.
+pub(super) fn is_full(said: &str) -> bool {
+    is_among(FULL, said)
+}
+
+/// Whether this was said of a line that was cut.
+pub(super) fn is_cut(said: &str) -> bool {
+    is_among(LINE, said)
+}
+
 impl Report {
-    /// The first error that is trouble of the server's own, and no fault of what was restored.
+    /// The first error that is trouble of the server's own, and no fault of what was restored. A full disk before any other: all that follows
+    /// may come of it.
     pub fn trouble(&self) -> Option<&EntryError> {
-        let of_server = |error: &&EntryError| TROUBLE.iter().any(|said| error.message.contains(said));
-        self.errors.iter().find(of_server)
+        let first = |lists: &[&[&str]]| {
+            self.errors.iter().find(|error| lists.iter().any(|list| is_among(list, &error.message)))
+        };
+        first(&[FULL]).or_else(|| first(&[TROUBLE, LINE]))
     }
 }
 
@@ -317,6 +342,14 @@ pg_restore: warning: errors ignored on restore: 3
             messages.finish().trouble().is_some()
         };
         assert!(trouble("could not extend file \"base/5/16400\": No space left on device"));
+        for cut in [
+            "extend file …: wrote only 4096 of 8192 bytes at block 7",
+            "write block 7 of …: wrote only 1 byte",
+        ] {
+            assert!(trouble(&format!("could not {cut}")), "{cut}");
+        }
+        assert!(trouble("could not read block 7 in file …: read only 0 of 8192 bytes"));
+        assert!(trouble("temporary file size exceeds temp_file_limit (1048576kB)"));
         assert!(trouble("deadlock detected"));
         assert!(trouble("out of memory"));
         assert!(trouble("cannot execute CREATE TABLE in a read-only transaction"));

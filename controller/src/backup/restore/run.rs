@@ -23,7 +23,8 @@ const MAX_LINE: usize = 8 << 10;
 ///
 /// Where tables are parts of others, all rows come before any trigger and constraint, in a run of their own: what a table's parent
 /// or partitioned table has is its own as soon as it is made, and a dump tells a parallel `pg_restore` of no such dependency. Where
-/// something is dropped first, all is one run: what is to be dropped, and in which order, is known to that one alone.
+/// something is dropped first, all has to be one run: what is to be dropped, and in which order, is known to that one alone. There one
+/// session does it all, in the archive's order, in which rows come first: slower, and right.
 ///
 /// `cancel` asks `pg_restore` to cancel its queries and end; dropping the future kills it and all its workers.
 /// *Repeat*: only with a [`super::Selection`] made from a new look at the target.
@@ -42,10 +43,13 @@ pub async fn restore(
     let mut messages = Messages::default();
     let mut tracker = Tracker::new(order.toc, order.counts, order.selection);
     progress(tracker.progress());
-    let apart = order.counts.has_families() && !order.selection.replaces();
+    let apart = order.counts.has_families() && !order.is_alone();
     let runs = if apart { &[ROWS, AFTER_ROWS][..] } else { &[&[][..]] };
     for sections in runs {
         let mut command = command(tools, &order, list.path(), passwords.path());
+        if !order.is_alone() {
+            command.arg(format!("--jobs={}", order.jobs.max(2)));
+        }
         reach(&mut command, &order, authorities.as_ref().map(NamedTempFile::path));
         let before = messages.ends();
         let told = |line: &str| {
@@ -101,7 +105,6 @@ async fn follow(
 fn command(tools: &PgTools, order: &Order<'_>, list: &Path, passwords: &Path) -> Command {
     let mut command = tools.command("pg_restore");
     command.args(["--verbose", "--no-password", "--no-owner", "--no-privileges", "--no-tablespaces"]);
-    command.arg(format!("--jobs={}", order.jobs.max(2)));
     if order.selection.replaces() {
         command.args(["--clean", "--if-exists"]);
     }

@@ -106,6 +106,30 @@ async fn a_target_in_use_is_refused_unless_it_is_ours() {
     assert_eq!(failures(&lab, &target, &again).await, [""; 0]);
 }
 
+/// A check that old rows do not meet, of a parent with more rows than its children have: before all rows are there it may be made between
+/// two of the children.
+const FAMILY: &str = "
+    CREATE TABLE public.mesure (id integer);
+    DO $$ begin for n in 1..8 loop
+      execute format('CREATE TABLE public.mesure_%s () INHERITS (public.mesure)', n);
+      execute format('INSERT INTO public.mesure_%s SELECT -i FROM generate_series(1, 3000) AS i', n);
+    end loop; end $$;
+    INSERT INTO public.mesure SELECT i FROM generate_series(1, 9000) AS i;
+    ALTER TABLE public.mesure ADD CONSTRAINT positif CHECK (id > 0) NOT VALID;";
+
+#[tokio::test]
+async fn a_family_is_restored_over_itself_with_its_rows_before_its_checks() {
+    let lab = lab().await;
+    let dump = lab.dump(&lab.source(FAMILY).await, &[]);
+    let target = lab.target().await;
+    for ours in [false, true] {
+        let restored = restored(&lab, &dump, &target, ours).await;
+        assert_eq!(restored.selection.replaces(), ours);
+        assert!(restored.account.is_complete(), "{ours}: {}: {:?}", restored.account, restored.report);
+        assert_eq!(failures(&lab, &target, &restored).await, [""; 0]);
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_that_was_cut_off_after_its_first_schema_is_in_nobodys_way() {
     let lab = lab().await;

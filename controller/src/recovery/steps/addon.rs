@@ -6,6 +6,8 @@ use crate::providers::scalingo::addons::{Addon, AddonStatus};
 use crate::providers::scalingo::variables::Aliases;
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::MadeAddon;
+use crate::recovery::step::Step;
+use crate::store::{LedgerRow, LedgerState, Severity};
 
 /// The database's provider.
 pub(super) const POSTGRESQL: &str = "postgresql";
@@ -53,18 +55,40 @@ async fn provision(ctx: &Ctx, wanted: Wanted<'_>) -> Result<MadeAddon> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let plan_id = look(ctx, Pace::PROVIDER, || plan_id(&platform, wanted)).await?;
     let detail = serde_json::json!({ "plan": wanted.plan });
-    let intent = ctx.intend("addon", wanted.provider, Some(wanted.app), detail).await?;
+    let intend = || ctx.intend("addon", wanted.provider, Some(wanted.app), detail.clone());
+    let intent = intend().await?;
     let observe = || observe(&platform, wanted);
     let act = |()| async {
         let made = platform.provision_addon(wanted.app, wanted.provider, &plan_id, wanted.version).await;
         let addon =
             made.map_err(StepError::provider(format!("provisioning {} for {}", wanted.plan, wanted.app)))?;
-        ctx.saw(&intent, &addon.id).await
+        taken(ctx, &intent, &addon.id).await
     };
     let doubt = !intent.fresh;
     let addon = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| decide(wanted, seen), act).await?;
-    ctx.saw(&intent, &addon.id).await?;
+    taken(ctx, &intend().await?, &addon.id).await?;
     Ok(MadeAddon { resource: addon.resource_id.unwrap_or_default(), id: addon.id, plan: addon.plan.name })
+}
+
+/// Records the addon. Where it is not the one that was on record, a person has removed that one: what was put into it went with it, and the
+/// steps that did it begin anew.
+async fn taken(ctx: &Ctx, row: &LedgerRow, id: &str) -> Result<()> {
+    if let Some(old) = row.external_id.as_deref().filter(|old| *old != id) {
+        let told = format!("addon {old} of {} is gone, and {id} is there in its place", row.name);
+        ctx.event(Severity::Warning, "AddonReplaced", &told).await?;
+        let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
+        let inside = |inside: &&LedgerRow| {
+            inside.parent.as_deref() == Some(old) && inside.state != LedgerState::Deleted
+        };
+        for inside in ledger.iter().filter(inside) {
+            ctx.gone(inside).await?;
+        }
+        if ctx.step == Step::Postgres {
+            let filled = [Step::ReadOnlyUser, Step::Restore].map(|step| step.to_string());
+            ctx.written(|store| store.begin_anew(&ctx.run.request, ctx.run.epoch, &filled)).await?;
+        }
+    }
+    ctx.saw(row, id).await
 }
 
 async fn observe(platform: &Scalingo, wanted: Wanted<'_>) -> Result<Seen> {
@@ -100,11 +124,9 @@ fn decide(wanted: Wanted<'_>, seen: &Seen) -> Result<Next<(), Addon>> {
     };
     if addon.plan.name != wanted.plan {
         return Err(StepError::refused(
-            format!(
-                "the platform provisioned {} for {} where {} was asked for",
-                addon.plan.name, wanted.app, wanted.plan
-            ),
-            "put the plan that you want under target in the plan; change it in the dashboard, or remove the addon; then resume",
+            format!("{} has {} where {} is asked for", wanted.app, addon.plan.name, wanted.plan),
+            "put the plan that is there under target in the plan and apply it; or change the addon in the platform's dashboard, or remove it there \
+             (another one is ordered); then resume",
         ));
     }
     Ok(match (&addon.status, seen.has_variable) {
@@ -148,6 +170,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
+    use crate::store::StepPhase;
 
     const WANTED: Wanted<'static> = Wanted {
         app: "apilos-pra",
@@ -157,12 +181,54 @@ mod tests {
         variable: "SCALINGO_POSTGRESQL_URL",
     };
 
-    fn addon(plan: &str, status: &str) -> Addon {
-        serde_json::from_value(json!({
+    fn listed(plan: &str, status: &str) -> serde_json::Value {
+        json!({
             "id": "ad-1", "resource_id": "apilos_1", "addon_provider": {"id": "postgresql"},
             "plan": {"id": "p", "name": plan}, "status": status
-        }))
-        .expect("an addon")
+        })
+    }
+
+    fn addon(plan: &str, status: &str) -> Addon {
+        serde_json::from_value(listed(plan, status)).expect("an addon")
+    }
+
+    /// The one that was ordered was removed: what was in it is gone, and restored anew into what is there now.
+    #[tokio::test]
+    async fn what_was_put_into_an_addon_is_put_into_its_successor_anew() {
+        let platform = vendors(|what, _| match what.rsplit('/').next() {
+            Some("addons") => Ok(json!({ "addons": [listed("postgresql-starter-512", "running")] })),
+            Some("self") => Ok(json!({ "user": { "id": "us-1" } })),
+            Some("plans") => {
+                Ok(json!({ "plans": [{ "id": "p", "name": "postgresql-starter-512", "price": 7 }] }))
+            }
+            Some("variables") => {
+                Ok(json!({ "variables": [{ "id": "v", "name": "SCALINGO_POSTGRESQL_URL", "value": "x" }] }))
+            }
+            _ => Err(404),
+        });
+        let bench = Bench::new(Step::Postgres, platform).await;
+        let bench = bench.replanned(|plan| plan.target.postgresql.plan = "postgresql-starter-512".to_owned());
+        let (ctx, app) = (&bench.ctx, bench.ctx.first_app().to_owned());
+        let row = ctx.intend("addon", POSTGRESQL, Some(&app), json!({})).await.expect("intended");
+        ctx.saw(&row, "ad-0").await.expect("seen");
+        ctx.intend("database-content", "db", Some("ad-0"), json!({ "empty": true })).await.expect("intended");
+        bench
+            .sql(
+                "INSERT INTO recovery_steps (request, step, milestone, phase) VALUES ('bad-day', 'read-only-user', 'addons', 'Done'),
+                    ('bad-day', 'restore', 'restored', 'Done'), ('bad-day', 'app/x', 'app-created', 'Done')",
+            )
+            .await;
+        for replaced in [true, false] {
+            assert_eq!(postgresql(ctx).await.expect("it is there").id, "ad-1");
+            let steps = ctx.tools.store.steps("bad-day").await.expect("read");
+            let done = steps.iter().filter(|row| row.phase == StepPhase::Done).count();
+            assert_eq!(done, if replaced { 1 } else { 3 }, "{steps:?}");
+            bench.sql("UPDATE recovery_steps SET phase = 'Done'").await;
+        }
+        let ledger = ctx.tools.store.ledger("bad-day").await.expect("read");
+        let content = ledger.iter().find(|row| row.kind == "database-content").expect("it is on record");
+        assert_eq!(content.state, LedgerState::Deleted);
+        bench.end().await;
     }
 
     #[test]

@@ -9,6 +9,7 @@ use axum::{Json, Router};
 use chrono::Utc;
 use reprise_crds::{Mode, RecoveryPlan, RecoveryPlanSpec};
 use serde_json::Value;
+use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,7 @@ use crate::recovery::step::Step;
 use crate::recovery::tools::{Parts, Tools};
 use crate::runtime::clock::Clock;
 use crate::store::tests::{Lab, lab};
+use crate::store::{StepRow, a_done_step};
 
 /// The quiet period lasts a second.
 pub(in crate::recovery) const SCALE: f64 = 20.0;
@@ -78,6 +80,26 @@ impl Bench {
         let run = Arc::get_mut(&mut self.ctx.run).expect("nobody else runs it");
         change(&mut run.plan);
         self
+    }
+
+    /// The same request after these steps were done, each with what it left.
+    pub(in crate::recovery) fn after<const N: usize>(mut self, done: [(Step, Value); N]) -> Self {
+        let row = |(step, output): (Step, Value)| StepRow {
+            output: Some(output),
+            ..a_done_step(&step.to_string())
+        };
+        self.ctx.outputs = Arc::new(Outputs::read(&done.map(row)));
+        self
+    }
+
+    /// As psql does.
+    pub(in crate::recovery) async fn sql(&self, statement: &'static str) {
+        self.lab.sql(statement).await.expect(statement);
+    }
+
+    /// How others connect to the store's server.
+    pub(in crate::recovery) fn options(&self) -> PgConnectOptions {
+        self.lab.options()
     }
 
     pub(in crate::recovery) async fn end(self) {

@@ -14,7 +14,7 @@ use crate::backup::checks::{
     undumped,
 };
 use crate::backup::ladder::{rows_document, rows_of};
-use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, ChosenObjects};
+use crate::recovery::outputs::{CheckedDatabase, ChosenBackup, ChosenObjects, Made};
 use crate::recovery::step::Step;
 use crate::recovery::tools::CODE_PATIENCE;
 use crate::runtime::chain::Chain;
@@ -113,10 +113,8 @@ async fn references(ctx: &Ctx, connection: &mut PgConnection) -> Result<Option<S
     let archiver = ctx.tools.archiver(&ctx.run.plan_name, &ctx.run.plan, &ctx.stop)?;
     match truth::compare(connection, columns, &archiver, &run, &mut |_| Ok(())).await {
         Ok(found) => {
-            ctx.tools
-                .store
-                .record_truth(&ctx.run.plan_name, &found.row(&chosen.backup, &run), &ctx.run.request)
-                .await?;
+            let row = found.row(&chosen.backup, &run);
+            ctx.written(|store| store.record_truth(&ctx.run.plan_name, &row, &ctx.run.request)).await?;
             let weight = if found.dangling > 0 { Severity::Warning } else { Severity::Normal };
             ctx.event(weight, "RowsAgainstObjects", &found.to_string()).await?;
             Ok(Some(found.to_string()))
@@ -146,9 +144,10 @@ async fn judge(ctx: &Ctx, dump: &Dump, findings: &[Finding]) -> Result<()> {
     ))
 }
 
-/// The read-only user reads every table and writes none.
+/// The read-only user that was made reads every table and writes none; the plan may name another one by now.
 async fn read_only(ctx: &Ctx, connection: &mut PgConnection) -> Result<()> {
-    let Some(user) = &ctx.run.plan.target.read_only_user else { return Ok(()) };
+    let Some(Made { id: user }) = ctx.outputs.find(&Step::ReadOnlyUser)? else { return Ok(()) };
+    let user = user.as_str();
     ctx.doing(SpanKind::Data, "granting the read-only user its rights");
     grant_readonly(connection, user)
         .await
@@ -230,13 +229,33 @@ async fn record(ctx: &Ctx, chosen: &ChosenBackup, dump: &Dump) -> Result<()> {
         counts: Some(rows_document(&rows_of(&dump.counts))),
         ..Verdict::default()
     };
-    Ok(ctx.tools.store.record_verdict(&ctx.run.plan_name, &verdict).await?)
+    ctx.written(|store| store.record_verdict(&ctx.run.plan_name, &verdict)).await
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Connection as _;
+
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
     use crate::runtime::class::{Class, Classified as _};
+
+    #[tokio::test]
+    async fn the_user_that_was_made_is_given_its_rights_whatever_the_plan_names_by_now() {
+        let bench = Bench::new(Step::CheckDatabase, vendors(|_, _| Err(404))).await;
+        let made = serde_json::json!({ "id": "lecteur" });
+        let bench = bench
+            .replanned(|plan| plan.target.read_only_user = Some("another".to_owned()))
+            .after([(Step::ReadOnlyUser, made)]);
+        bench.sql("CREATE ROLE lecteur").await;
+        let mut connection = PgConnection::connect_with(&bench.options()).await.expect("connected");
+        read_only(&bench.ctx, &mut connection).await.expect("it reads all");
+        let reads = "SELECT has_table_privilege('lecteur', 'recovery_plans', 'SELECT')";
+        let reads: bool = sqlx::query_scalar(reads).fetch_one(&mut connection).await.expect("told");
+        assert!(reads);
+        goodbye(connection).await;
+        bench.end().await;
+    }
 
     fn outcome(holds: bool, unasked: Option<Unasked>) -> DataOutcome {
         let (name, found, expected) = ("rows".to_owned(), "3".to_owned(), "4 or more".to_owned());

@@ -49,8 +49,12 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
     };
     let act = |action: Action| async {
         let action = action;
+        // A list that is empty for a moment is no free name: what is there would be overlaid, and its value lost.
+        if action == Action::Create && !is_free(&rules, &observe().await?) {
+            return Ok(());
+        }
         let old = if let Action::Change(old) = &action { Some(old) } else { None };
-        let row = remember(ctx, site, old).await?;
+        let row = remember(ctx, &rules, old).await?;
         let mark = format!("{}{}", rules.mark, row.nonce.simple());
         match action {
             Action::Create => {
@@ -80,8 +84,8 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<SwitchedName> {
             }
         }
     };
-    let record = drive(ctx, Pace::DNS, ctx.retry, observe, |seen| decide(&rules, seen), act).await?;
-    let row = remember(ctx, site, None).await?;
+    let record = drive(ctx, Pace::DNS, ctx.retry, &observe, |seen| decide(&rules, seen), act).await?;
+    let row = remember(ctx, &rules, None).await?;
     ctx.saw(&row, &record.id.to_string()).await?;
     let old_value = row.detail["oldValue"].as_str().map(str::to_owned);
     let old_ttl_seconds = row.detail["oldTtl"].as_u64().unwrap_or(NEGATIVE_TTL);
@@ -107,10 +111,20 @@ fn rules<'a>(ctx: &'a Ctx, site: &'a Site, target: &'a str) -> Rules<'a> {
     }
 }
 
-/// The ledger's row of the name: the first old value stays, whatever happens later.
-async fn remember(ctx: &Ctx, site: &Site, old: Option<&Record>) -> Result<LedgerRow> {
+/// The ledger's row of the name: the first old value stays, whatever happens later. It may come late: where the name looked free, a row without
+/// any was written.
+async fn remember(ctx: &Ctx, rules: &Rules<'_>, old: Option<&Record>) -> Result<LedgerRow> {
+    let old = old.filter(|old| !is_ours(rules, old));
     let detail = old.map_or_else(|| json!({}), |old| json!({ "record": old.id, "oldValue": old.value, "oldTtl": old.ttl, "oldAnnotation": old.annotation }));
-    ctx.intend("dns-record", &site.domain, None, detail).await
+    let row = ctx.intend("dns-record", rules.domain, None, detail.clone()).await?;
+    if old.is_some() && row.detail["oldValue"].is_null() {
+        return ctx.amend(&row, &detail).await;
+    }
+    Ok(row)
+}
+
+fn is_free(rules: &Rules<'_>, seen: &[Record]) -> bool {
+    matches!(decide(rules, seen), Ok(Next::Act(Action::Create)))
 }
 
 fn decide(rules: &Rules<'_>, seen: &[Record]) -> Result<Next<Action, Record>> {
@@ -216,6 +230,9 @@ pub(super) async fn zone_id(ctx: &Ctx, provider: &Alwaysdata, zone: &str) -> Res
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
     use crate::recovery::steps::bench::{Bench, vendors};
 
@@ -319,6 +336,50 @@ mod tests {
         let refused = zone_id(&bench.ctx, &dns, "other.test").await.expect_err("it is not").to_string();
         assert!(refused.contains("does not hold the zone other.test"), "{refused}");
         bench.end().await;
+    }
+
+    /// The old value is what a tear-down puts back, and how long resolvers remember it.
+    #[tokio::test]
+    async fn a_record_that_was_not_listed_for_a_moment_is_kept_all_the_same() {
+        // So many lists are empty; the second look keeps a create from being sent.
+        for (empty, creates) in [(1, 0), (2, 1)] {
+            let (sent, changed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+            let (made, switched) = (Arc::clone(&sent), Arc::clone(&changed));
+            let old = json!({"id": 9, "domain": {"href": "/v1/domain/7/"}, "type": "CNAME", "name": "siap",
+                "value": "apilos-siap.osc-fr1.scalingo.test", "ttl": 86_400, "is_user_defined": true});
+            let new = json!({"id": 9, "domain": {"href": "/v1/domain/7/"}, "type": "CNAME", "name": "siap",
+                "value": "apilos-siap-pra.osc-fr1.scalingo.test", "ttl": 300, "is_user_defined": true,
+                "annotation": "reprise bad-day/0f"});
+            let provider = vendors(move |what, before| match what {
+                "GET /v1/domain/" => Ok(json!([{ "id": 7, "name": "apilos.test" }])),
+                "GET /v1/record/" if before < empty => Ok(json!([])),
+                "GET /v1/record/" if switched.load(Ordering::Relaxed) => Ok(json!([new])),
+                "GET /v1/record/" => Ok(json!([old])),
+                "POST /v1/record/" => {
+                    made.fetch_add(1, Ordering::Relaxed);
+                    Err(400)
+                }
+                "PATCH /v1/record/9/" => {
+                    switched.store(true, Ordering::Relaxed);
+                    Ok(json!({}))
+                }
+                _ => Err(404),
+            });
+            let site = Site { app: "apilos-siap-pra".to_owned(), domain: "siap.apilos.test".to_owned() };
+            let app =
+                json!({ "id": "1", "defaultHost": "apilos-siap-pra.osc-fr1.scalingo.test", "gitUrl": "" });
+            let bench = Bench::new(Step::Cname(site.clone()), provider).await;
+            let bench = bench
+                .replanned(|plan| {
+                    plan.dns.zone = "apilos.test".to_owned();
+                    plan.dns.existing = ExistingRecord::Replace;
+                })
+                .after([(Step::App(site.app.clone()), app)]);
+            let made = run(&bench.ctx, &site).await.expect("switched");
+            assert_eq!(made.old_value.as_deref(), Some("apilos-siap.osc-fr1.scalingo.test"), "{empty}");
+            assert_eq!((made.old_ttl_seconds, sent.load(Ordering::Relaxed)), (86_400, creates));
+            bench.end().await;
+        }
     }
 
     #[test]

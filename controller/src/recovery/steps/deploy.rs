@@ -2,6 +2,7 @@
 //!
 //! What the push's exit code says is not believed: the deployment that the platform lists is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use code::repository;
 
 /// How many of the newest deployments are looked at.
 const ENOUGH: usize = 20;
+/// So often the git server may answer a push with something else than a deployment: then a person has to look.
+const UNANSWERED: u32 = 3;
 /// After so many deployments in a row that were given up, another push is a person's to ask for.
 const GIVEN_UP: usize = 5;
 /// A build may say nothing for as long as it may take, and so may the hook after it.
@@ -58,18 +61,15 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     // That is no word on the code: it is pushed again.
     let given_up = newest.filter(|newest| newest.status == DeploymentStatus::Aborted);
     let given_up = given_up.map(|newest| newest.id.clone());
-    let verdict = Mutex::new(None);
+    let word = Word::default();
     let act = |()| async {
-        let said = push(ctx, app, &commit).await?;
-        *verdict.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        word.told(push(ctx, app, &commit).await?);
         Ok(())
     };
     let doubt = !intent.fresh;
-    let decide = |seen: &Vec<Deployment>| {
-        let said = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        decide(app, given_up.as_deref(), said, since(judged, seen))
-    };
-    let deployment = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await?;
+    let decide = |seen: &Vec<Deployment>| word.decide(app, given_up.as_deref(), since(judged, seen));
+    let driven = drive(ctx, Pace::PROVIDER, doubt, observe, decide, act).await;
+    let deployment = driven.map_err(|error| again(ctx, &word, error))?;
     if configured.put_after.as_deref() == Some(deployment.id.as_str()) {
         restarted(ctx, app).await?;
     }
@@ -78,6 +78,34 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<Deployed> {
     let git = git::version().await.map_err(StepError::failed("asking git for its version"))?;
     let tools = dump::versions([("git", &git)]);
     Ok(Deployed { commit: commit.to_string(), deployment: deployment.id, tools })
+}
+
+/// What the git server answered to the last push instead of taking the code. It stands until the next one: the list of deployments may be late.
+#[derive(Debug, Default)]
+struct Word {
+    said: Mutex<Option<String>>,
+    /// Whether no deployment was listed at the last look all the same.
+    unanswered: AtomicBool,
+}
+
+impl Word {
+    fn told(&self, said: Option<String>) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = said;
+    }
+
+    fn decide(&self, app: &str, given_up: Option<&str>, seen: &[Deployment]) -> Result<Next<(), Deployment>> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let unanswered = said.is_some() && fresh(given_up, seen).is_none();
+        self.unanswered.store(unanswered, Ordering::Relaxed);
+        decide(app, given_up, said, seen)
+    }
+}
+
+/// A push that led to no deployment is made again by the next attempts: a git server that has a bad moment answers so, too.
+fn again(ctx: &Ctx, word: &Word, error: StepError) -> StepError {
+    let refused = word.unanswered.load(Ordering::Relaxed) && matches!(error, StepError::Refused { .. });
+    let again = refused && ctx.patience.failed(&format!("{}/unanswered", ctx.step)).times < UNANSWERED;
+    if again { error.may_pass() } else { error }
 }
 
 /// The newest deployment of an app that may come to something, by its id.
@@ -176,17 +204,15 @@ async fn quiet(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Commit> {
     quiet.map_err(StepError::failed(format!("leaving {SCHEDULED_TASKS} out of the code of {app}")))
 }
 
-/// `given_up`: the deployment that the platform had given up before this attempt began. `said`: what the git server answered to a push of
-/// this turn instead of taking the code. `seen`: deployments of it that nobody was told of, newest first.
+/// `given_up`: the deployment that the platform had given up before this attempt began. `said`: what the git server answered to the last push
+/// instead of taking the code; the list of deployments may be late all the same. `seen`: deployments of it that nobody was told of, newest first.
 fn decide(
     app: &str,
     given_up: Option<&str>,
     said: Option<String>,
     seen: &[Deployment],
 ) -> Result<Next<(), Deployment>> {
-    let often = abandoned(seen) >= GIVEN_UP;
-    let fresh = seen.first().filter(|deployment| often || given_up != Some(deployment.id.as_str()));
-    let Some(deployment) = fresh else {
+    let Some(deployment) = fresh(given_up, seen) else {
         return match said {
             None => Ok(Next::Act(())),
             Some(said) => Err(StepError::refused(
@@ -198,7 +224,7 @@ fn decide(
     match &deployment.status {
         DeploymentStatus::Success => Ok(Next::Done(deployment.clone())),
         // That is no word on the code: our line broke, or this daemon did, and the next attempt pushes again.
-        DeploymentStatus::Aborted if !often => Err(StepError::Failed {
+        DeploymentStatus::Aborted if abandoned(seen) < GIVEN_UP => Err(StepError::Failed {
             doing: format!("following deployment {} of {app}", deployment.id),
             class: Class::Transient,
             in_doubt: false,
@@ -213,6 +239,12 @@ fn decide(
         )),
         status => Ok(Next::Wait(format!("deployment is {status}"))),
     }
+}
+
+/// The newest deployment, unless another push is to follow it.
+fn fresh<'a>(given_up: Option<&str>, seen: &'a [Deployment]) -> Option<&'a Deployment> {
+    let often = abandoned(seen) >= GIVEN_UP;
+    seen.first().filter(|deployment| often || given_up != Some(deployment.id.as_str()))
 }
 
 /// How many of the newest deployments, one after the other, came to no end of their own.
@@ -288,6 +320,7 @@ async fn push(ctx: &Ctx, app: &str, commit: &Commit) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
 
     fn deployment(id: &str, status: &str) -> Deployment {
         serde_json::from_value(serde_json::json!({"id": id, "status": status})).expect("a deployment")
@@ -337,9 +370,29 @@ mod tests {
     }
 
     #[test]
-    fn a_push_that_starts_no_deployment_is_not_repeated_for_ever() {
-        let told = decide("app", None, Some("it has this commit already".to_owned()), &[]).expect_err("told");
-        assert!(told.to_string().contains("this commit already"), "{told}");
+    fn a_list_that_is_late_is_looked_at_again_before_another_push() {
+        let word = Word::default();
+        word.told(Some("it has this commit already".to_owned()));
+        for _ in 0..2 {
+            assert!(word.decide("app", None, &[]).is_err(), "nothing is pushed meanwhile");
+        }
+        assert!(matches!(word.decide("app", None, &[deployment("d", "building")]), Ok(Next::Wait(_))));
+    }
+
+    #[tokio::test]
+    async fn a_push_that_starts_no_deployment_is_repeated_and_not_for_ever() {
+        let bench = Bench::new(Step::Deploy("app".to_owned()), vendors(|_, _| Err(404))).await;
+        let word = Word::default();
+        word.told(Some("internal error".to_owned()));
+        let end =
+            |seen: &[Deployment]| again(&bench.ctx, &word, word.decide("app", None, seen).expect_err("told"));
+        assert_eq!(end(&[deployment("d", "build-error")]).class(), Class::Terminal, "it is about the code");
+        for _ in 1..UNANSWERED {
+            assert_eq!(end(&[]).class(), Class::Transient);
+        }
+        let told = end(&[]);
+        assert!(told.class() == Class::Terminal && told.to_string().contains("internal error"), "{told}");
+        bench.end().await;
     }
 
     #[test]

@@ -22,3 +22,27 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<()> {
     };
     drive(ctx, Pace::PROVIDER, false, observe, decide, act).await
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    #[tokio::test]
+    async fn an_app_that_is_not_found_once_was_not_deleted() {
+        let platform = vendors(|what, before| match (what, before) {
+            ("GET /v1/apps/shop", 1..) => {
+                Ok(json!({ "app": { "id": "1", "name": "shop", "force_https": true } }))
+            }
+            _ => Err(404),
+        });
+        let bench = Bench::new(Step::ForceHttps("shop".to_owned()), platform).await;
+        run(&bench.ctx, "shop").await.expect("it is there");
+        let told = run(&bench.ctx, "shape").await.expect_err("it is not").to_string();
+        assert!(told.contains("app shape is gone"), "{told}");
+        bench.end().await;
+    }
+}

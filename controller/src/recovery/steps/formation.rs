@@ -50,7 +50,7 @@ fn decide(app: &str, wanted: &Formation, seen: &Seen) -> Result<Next<Vec<Contain
         AppStatus::Running => Ok(Next::Done(())),
         AppStatus::Stopped if wanted.values().all(|containers| containers.amount == 0) => Ok(Next::Done(())),
         AppStatus::Crashed => Err(StepError::refused(
-            format!("{app} was scaled and crashed"),
+            format!("the containers of {app} crash"),
             "read its logs in the platform's dashboard; when the cause is mended, resume the request",
         )),
         status => Ok(Next::Wait(format!("{app} is {status}"))),
@@ -75,4 +75,35 @@ fn difference(wanted: &Formation, seen: &[ContainerType]) -> Vec<ContainerType> 
             command: None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::recovery::step::Step;
+    use crate::recovery::steps::bench::{Bench, vendors};
+
+    /// The platform starts a container again and again before it gives up.
+    #[tokio::test]
+    async fn a_container_that_crashed_once_may_come_up() {
+        for (recovers, ends_well) in [(1, true), (usize::MAX, false)] {
+            let platform = vendors(move |what, before| match what {
+                "GET /v1/apps/shop" => {
+                    let status = if before < recovers { "crashed" } else { "running" };
+                    Ok(json!({ "app": { "id": "1", "name": "shop", "status": status } }))
+                }
+                "GET /v1/apps/shop/containers" => Ok(json!({ "containers": [] })),
+                _ => Err(404),
+            });
+            let bench = Bench::new(Step::Formation("shop".to_owned()), platform).await;
+            let end = run(&bench.ctx, "shop").await;
+            assert_eq!(end.is_ok(), ends_well, "{end:?}");
+            if let Err(error) = end {
+                assert!(error.to_string().contains("the containers of shop crash"), "{error}");
+            }
+            bench.end().await;
+        }
+    }
 }

@@ -49,3 +49,31 @@ async fn who_asks_after_a_failure_is_counted_and_a_mirror_is_chosen_anew() {
     assert_eq!(done, ["bucket"]);
     lab.end().await;
 }
+
+/// Who was told to remove an addon, or to change its plan, is heard.
+#[tokio::test]
+async fn another_try_looks_at_the_addons_anew_until_something_is_built_on_them() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    lab.sql(
+        "INSERT INTO recovery_steps (request, step, milestone, phase) VALUES
+            ('bad-day', 'postgresql', 'addons', 'Done'), ('bad-day', 'restore', 'restored', 'Failed'),
+            ('bad-day', 'redis/up', 'addons', 'Done'), ('bad-day', 'deploy/up', 'deployed', 'Done'),
+            ('bad-day', 'redis/next', 'addons', 'Done')",
+    )
+    .await
+    .expect("written");
+    let open = async || {
+        lab.store.reopen_steps("bad-day", epoch, Reopen::All).await.expect("reopened");
+        let steps = lab.store.steps("bad-day").await.expect("read");
+        let open = steps.into_iter().filter(|row| row.phase == StepPhase::Pending).map(|row| row.step);
+        open.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(open().await.iter().collect::<Vec<_>>(), ["postgresql", "redis/next", "restore"]);
+    lab.sql("UPDATE recovery_steps SET phase = 'Done'").await.expect("written");
+    lab.sql("INSERT INTO recovery_steps (request, step, milestone, phase) VALUES ('bad-day', 'check-database', 'restored', 'Done')")
+        .await
+        .expect("written");
+    assert_eq!(open().await.iter().collect::<Vec<_>>(), ["redis/next"], "the database is checked");
+    lab.end().await;
+}

@@ -186,7 +186,8 @@ async fn variable(ctx: &Ctx, app: &str, name: &str) -> Result<SecretString> {
         found.map(|variable| variable.value).ok_or_else(|| {
             StepError::refused(
                 format!("{app} has no variable {name}"),
-                "the addon was probably removed: look at the app in the platform's dashboard, then resume",
+                "the addon was probably removed: look at the app in the platform's dashboard, then resume. Until the database is checked (Redis: \
+                 until the app is deployed) a missing addon is ordered anew, and what was in it restored anew; after that, file a new request",
             )
         })
     };
