@@ -14,6 +14,7 @@ use crate::store::Store;
 
 pub mod acl;
 pub mod content_type;
+mod copies;
 pub mod copy;
 pub mod cost;
 pub mod crypt;
@@ -37,8 +38,9 @@ pub mod vault;
 pub mod verify;
 pub mod walk;
 
+pub use copies::own_first;
 pub use error::ArchiveError;
-pub use select::{Which, own_first};
+pub use select::Which;
 pub use vault::Vault;
 
 /// A bucket outside the archive.

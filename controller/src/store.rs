@@ -33,6 +33,7 @@ mod plans;
 mod preflight;
 mod prune;
 mod requests;
+mod restore_uploads;
 mod schedule;
 pub mod snapshot;
 mod steps;
@@ -323,8 +324,11 @@ impl Store {
 
     /// Whether the store takes writes: a copy and a full disk still answer questions.
     pub async fn takes_writes(&self) -> Result<()> {
+        let failed = StoreError::query("takes_writes");
+        let mut transaction = self.begin_briefly().await.map_err(&failed)?;
         let nothing = "UPDATE scheduler_ticks SET ticked_by = ticked_by";
-        sqlx::query(nothing).execute(&self.pool).await.map(drop).map_err(StoreError::query("takes_writes"))
+        sqlx::query(nothing).execute(&mut *transaction).await.map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
     }
 
     /// Closes every connection.

@@ -6,6 +6,7 @@
 mod merge;
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -111,13 +112,20 @@ pub fn since(at: DateTime<Utc>, objectives: &ObjectivesSpec) -> Option<String> {
 }
 
 /// The runs in the order in which they are tried, `newest` first by date: of those that began at `since` or later, the ones
-/// with the fewest dangling rows come first, and of these the newest. One that was never compared counts as good as the best.
-pub fn ranked(newest: &[String], since: Option<&str>, truths: &[TruthRow]) -> Vec<String> {
+/// with the fewest dangling rows come first, of these those that do not stand `behind` others, and of these the newest. One that was never
+/// compared counts as good as the best.
+pub fn ranked(
+    newest: &[String],
+    since: Option<&str>,
+    truths: &[TruthRow],
+    behind: &HashSet<String>,
+) -> Vec<String> {
     let dangling = |run: &str| truths.iter().find(|truth| truth.run == run).map(|truth| truth.dangling);
-    let (mut within, older): (Vec<&String>, Vec<&String>) =
+    let (mut within, mut older): (Vec<&String>, Vec<&String>) =
         newest.iter().partition(|run| since.is_none_or(|since| run.as_str() >= since));
     let best = within.iter().filter_map(|run| dangling(run)).min().unwrap_or_default();
-    within.sort_by_key(|run| (dangling(run).unwrap_or(best), Reverse(run.as_str())));
+    within.sort_by_key(|run| (dangling(run).unwrap_or(best), behind.contains(*run), Reverse(run.as_str())));
+    older.sort_by_key(|run| (behind.contains(*run), Reverse(run.as_str())));
     within.into_iter().chain(older).cloned().collect()
 }
 
@@ -127,6 +135,19 @@ mod tests {
 
     fn truth(run: &str, dangling: i64) -> TruthRow {
         TruthRow { run: run.to_owned(), dangling, ..TruthRow::default() }
+    }
+
+    fn ranked(newest: &[String], since: Option<&str>, truths: &[TruthRow]) -> Vec<String> {
+        super::ranked(newest, since, truths, &HashSet::new())
+    }
+
+    #[test]
+    fn of_runs_that_are_as_good_one_that_stands_behind_comes_last() {
+        let (runs, behind) = (["4", "3", "2"].map(str::to_owned), HashSet::from(["4".to_owned()]));
+        assert_eq!(super::ranked(&runs, None, &[], &behind), ["3", "2", "4"]);
+        let known = [truth("4", 0), truth("3", 7), truth("2", 7)];
+        assert_eq!(super::ranked(&runs, None, &known, &behind), ["4", "3", "2"]);
+        assert_eq!(super::ranked(&runs, Some("5"), &[], &behind), ["3", "2", "4"]);
     }
 
     #[test]

@@ -24,7 +24,6 @@ use crate::runtime::class::{Class, Classified as _};
 use crate::runtime::tasks::aside;
 
 mod compare;
-mod dead;
 mod dress;
 mod lost;
 mod out;
@@ -173,7 +172,6 @@ impl Archiver {
         }
         let gate = Gate::new(self.concurrency, vec![self.vault.s3.pressure(), order.to.s3.pressure()]);
         let gate = &gate;
-        tally.dead.find(order).await;
         let all = order.prefix.is_none() && order.key.is_none();
         let total = if all {
             record.manifest.objects
@@ -321,7 +319,7 @@ impl Archiver {
         }
         let mut pause = Duration::from_millis(200);
         for attempt in 1.. {
-            match self.copy_out(entry, key, (order, tally)).await {
+            match self.copy_out(entry, key, order).await {
                 // A rule of the bucket may have moved it there, whatever the plan says; or its time to be read is over.
                 Err(error) if attempt < ATTEMPTS && is_frozen(&error) => {
                     self.thaw_all(&tally.thaws, order).await?;
@@ -352,7 +350,7 @@ impl Archiver {
             again(SENDS, || tally.tags.put(&order.to, key, &entry.tags)).await?;
         }
         again(SENDS, || self.open_up(entry, key, (order, &tally.acls), true)).await?;
-        self.see_dress(entry, key, (order, tally)).await?;
+        self.see_dress(entry, key, (order, tally)).await;
         tally.copied.fetch_add(1, Ordering::Relaxed);
         tally.copied_bytes.fetch_add(entry.size, Ordering::Relaxed);
         Ok(())

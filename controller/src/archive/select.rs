@@ -1,8 +1,11 @@
 //! Which run is meant.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
 use super::Archiver;
+use super::copies::own_first;
 use super::error::{ArchiveError, Result};
 use crate::store::ArchiveRow;
 
@@ -21,20 +24,13 @@ impl Archiver {
     pub async fn which(&self, which: &Which) -> Result<String> {
         let mut runs = self.vault.runs().await?;
         let rows = self.store.archives(&self.plan).await?;
-        let mut copy = None;
-        while let Some(run) = choose(&runs, &rows, which) {
-            if which.run.is_some() || rows.iter().any(|row| row.run == run) {
+        let behind = self.behind(&runs, &rows).await;
+        while let Some(run) = choose(&runs, &rows, &behind, which) {
+            let is_known = which.run.is_some() || rows.iter().any(|row| row.run == run);
+            if is_known || !self.is_suspicious(&run).await? {
                 return Ok(run);
             }
-            match self.record_says(&run).await? {
-                Says::Usable => return Ok(run),
-                Says::Mirrored => _ = copy.get_or_insert(run.clone()),
-                Says::Suspicious => {}
-            }
             runs.retain(|other| *other != run);
-        }
-        if let Some(run) = copy {
-            return Ok(run);
         }
         Err(ArchiveError::Refused {
             why: match (&which.run, &which.as_of) {
@@ -46,35 +42,18 @@ impl Archiver {
         })
     }
 
-    /// One that cannot be read says nothing: whoever uses the run is told.
-    async fn record_says(&self, run: &str) -> Result<Says> {
+    /// By its own record. One that cannot be read says nothing: whoever uses the run is told.
+    async fn is_suspicious(&self, run: &str) -> Result<bool> {
         match self.vault.record(run).await {
-            Ok((record, _)) if !record.suspicious.is_empty() => Ok(Says::Suspicious),
-            Ok((record, _)) if record.mirrored => Ok(Says::Mirrored),
-            Ok(_) | Err(ArchiveError::Damaged { .. }) => Ok(Says::Usable),
+            Ok((record, _)) => Ok(!record.suspicious.is_empty()),
+            Err(ArchiveError::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 }
 
-/// What a run's own record says of its use.
-enum Says {
-    Usable,
-    /// It shows a copy of the bucket: only where there is nothing else.
-    Mirrored,
-    Suspicious,
-}
-
-/// The runs of the bucket itself, and then those of copies of it, each in their order. A copy may hold what was deleted since, and what was
-/// damaged on its way. Pure.
-pub fn own_first(runs: Vec<String>, rows: &[ArchiveRow]) -> Vec<String> {
-    let is_own = |run: &String| !rows.iter().any(|row| row.run == *run && row.is_mirrored());
-    let (own, copies): (Vec<_>, Vec<_>) = runs.into_iter().partition(is_own);
-    own.into_iter().chain(copies).collect()
-}
-
 /// A damaged run comes after all that are whole: where there is no other, most of it is better than nothing. Pure. Runs come oldest first.
-fn choose(runs: &[String], rows: &[ArchiveRow], which: &Which) -> Option<String> {
+fn choose(runs: &[String], rows: &[ArchiveRow], behind: &HashSet<String>, which: &Which) -> Option<String> {
     if let Some(run) = &which.run {
         return runs.iter().find(|known| *known == run).cloned();
     }
@@ -83,7 +62,7 @@ fn choose(runs: &[String], rows: &[ArchiveRow], which: &Which) -> Option<String>
     let usable =
         |run: &&String| by.as_ref().is_none_or(|by| *run <= by) && row(run).is_none_or(|row| !row.suspicious);
     let is_whole = |run: &&String| row(run).is_none_or(|row| row.damaged.is_none());
-    let newest = own_first(runs.iter().rev().filter(usable).cloned().collect(), rows);
+    let newest = own_first(runs.iter().rev().filter(usable).cloned().collect(), behind);
     newest.iter().find(is_whole).or_else(|| newest.first()).cloned()
 }
 
@@ -101,6 +80,12 @@ mod tests {
         let runs: Vec<String> =
             ["20261101T010000Z-a", "20261108T010000Z-a", "20261115T010000Z-a"].map(str::to_owned).to_vec();
         let rows = [row(&runs[2], true, None), row(&runs[1], false, None)];
+        let copies = HashSet::from([runs[2].clone()]);
+        let chosen = super::choose(&runs, &[], &copies, &Which::default());
+        assert_eq!(chosen.as_ref(), Some(&runs[1]), "the bucket's own");
+        let choose = |runs: &[String], rows: &[ArchiveRow], which: &Which| {
+            super::choose(runs, rows, &HashSet::new(), which)
+        };
         let at = |text: &str| Which { as_of: Some(text.parse().unwrap()), ..Which::default() };
         assert_eq!(choose(&runs, &[], &Which::default()).as_ref(), Some(&runs[2]));
         assert_eq!(choose(&runs, &rows, &Which::default()).as_ref(), Some(&runs[1]));
@@ -120,17 +105,6 @@ mod tests {
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T01:00:00Z")).as_ref(), Some(&runs[1]));
         assert_eq!(choose(&runs, &rows, &at("2026-11-08T00:59:59Z")).as_ref(), Some(&runs[0]));
         assert_eq!(choose(&runs, &rows, &at("2026-10-01T00:00:00Z")), None);
-        let copy = [ArchiveRow { status: serde_json::json!({"mirrored": true}), ..a_row(&runs[2]) }];
-        assert_eq!(
-            choose(&runs, &copy, &Which::default()).as_ref(),
-            Some(&runs[1]),
-            "a copy is not the bucket"
-        );
-        assert_eq!(
-            choose(&runs[2..], &copy, &Which::default()).as_ref(),
-            Some(&runs[2]),
-            "and better than nothing"
-        );
         let named = Which { run: Some(runs[2].clone()), ..Which::default() };
         assert_eq!(choose(&runs, &rows, &named).as_ref(), Some(&runs[2]));
     }

@@ -23,31 +23,35 @@ impl Preflight<'_> {
         }
     }
 
-    /// That drill, and whether it had the very secrets of now.
-    async fn drilled(&self) -> Result<(Option<RequestRow>, bool), StoreError> {
+    /// That drill, and whether it had the very secrets of now, where that is known.
+    async fn drilled(&self) -> Result<(Option<RequestRow>, Option<bool>), StoreError> {
         let store = &self.tools.store;
-        let Some(drill) = store.good_drills(self.plan, 1).await?.pop() else { return Ok((None, false)) };
+        let Some(drill) = store.good_drills(self.plan, 1).await?.pop() else { return Ok((None, None)) };
         let steps = store.steps(&drill.name).await?;
         let then = Grounds::of_drill(&Outputs::read(&steps));
         let now = Grounds::now(self.tools, self.plan).await?;
-        let same = then.zip(now).is_some_and(|(then, now)| then.secrets == now.secrets);
+        let same = then.zip(now).map(|(then, now)| then.secrets == now.secrets);
         Ok((Some(drill), same))
     }
 }
 
 impl Rights {
-    fn of(drill: Option<&RequestRow>, same: bool) -> Self {
+    fn of(drill: Option<&RequestRow>, same: Option<bool>) -> Self {
         let told = match drill {
             None => "whether it may do what a recovery does no drill has shown yet".to_owned(),
-            Some(_) if !same => {
-                "a secret or token has changed since a drill last showed what it may do".to_owned()
+            Some(_) if same == Some(false) => {
+                "the plan's references, or a secret or token, are others than when a drill last showed what it may do"
+                    .to_owned()
+            }
+            Some(_) if same.is_none() => {
+                "whether a drill showed what it may do cannot be told: what the last one had is not on record".to_owned()
             }
             Some(drill) => {
                 let at = drill.finished_at.map(|at| at.format(" of %F").to_string()).unwrap_or_default();
                 format!("what it may do was last seen in the drill {}{at}", drill.name)
             }
         };
-        Self { shown: drill.is_some() && same, told }
+        Self { shown: drill.is_some() && same == Some(true), told }
     }
 
     /// What is good as far as it was looked at is so only where the rights were seen as well.
@@ -76,14 +80,16 @@ mod tests {
     #[test]
     fn that_a_token_is_taken_is_not_good_until_a_drill_has_used_it() {
         let drill = request(Milestone::DnsOk, Phase::Succeeded);
-        for rights in [Rights::of(None, false), Rights::of(Some(&drill), false)] {
+        for rights in
+            [Rights::of(None, None), Rights::of(Some(&drill), None), Rights::of(Some(&drill), Some(false))]
+        {
             for check in [Check::Platform, Check::TargetBucket, Check::Dns] {
                 assert_eq!(seen(&rights, check, Grade::Good).0, Grade::Warning, "{rights:?}");
                 assert_eq!(seen(&rights, check, Grade::Bad), (Grade::Bad, "it is taken".to_owned()));
             }
             assert_eq!(seen(&rights, Check::Code, Grade::Good), (Grade::Good, "it is taken".to_owned()));
         }
-        let (grade, told) = seen(&Rights::of(Some(&drill), true), Check::Platform, Grade::Good);
+        let (grade, told) = seen(&Rights::of(Some(&drill), Some(true)), Check::Platform, Grade::Good);
         assert_eq!(grade, Grade::Good);
         assert!(told.contains(&format!("last seen in the drill {}", drill.name)), "{told}");
     }

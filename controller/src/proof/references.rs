@@ -22,10 +22,13 @@ fn one_more(compared: usize, fewest: Option<i64>, run: &str, since: Option<&str>
     compared < RUNS || (fewest > Some(0) && since.is_some_and(|since| run >= since))
 }
 
-/// The runs that a recovery would take, the newest first.
+/// The runs that a recovery would take, the newest first: a copy of the bucket only where there is nothing else.
 fn sound(rows: &[ArchiveRow]) -> Vec<&ArchiveRow> {
     let sound = |row: &&ArchiveRow| row.phase == "Complete" && row.damaged.is_none() && !row.suspicious;
     let mut runs: Vec<&ArchiveRow> = rows.iter().filter(sound).collect();
+    if runs.iter().any(|row| !row.is_mirrored()) {
+        runs.retain(|row| !row.is_mirrored());
+    }
     runs.sort_by(|a, b| b.run.cmp(&a.run));
     runs
 }

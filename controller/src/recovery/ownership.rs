@@ -20,7 +20,7 @@ use crate::store::{Epoch, RequestLease};
 /// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s), and the time that a
 /// store of more than one machine takes to hand over (a minute): hours of work end with the lease. Whoever takes over from a dead daemon waits
 /// for as long.
-pub(super) const TERM: Duration = Duration::from_secs(90);
+pub(super) const TERM: Duration = Duration::from_secs(60);
 /// What renewals and their repetitions are parts of: far more of them than one fit into a term.
 const PACE: Duration = Duration::from_secs(30);
 /// How long a reconcile waits for a lease that can be had at once.

@@ -149,7 +149,7 @@ impl Store {
                   AND (v.rung <> 'listed' OR v.refused IS NOT NULL)
                 ORDER BY v.taken_at DESC LIMIT 1) judged ON true
              LEFT JOIN LATERAL (SELECT count(*) AS rotten FROM backup_verdicts v
-                WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.refused IS NOT NULL
+                WHERE v.plan = p.name AND v.kind = 'database' AND v.gone_at IS NULL AND v.refused IS NOT NULL AND v.refused <> 'check-failed'
                   AND (v.proven_at IS NOT NULL OR v.refused = 'digest-differs')) rotten ON true
              LEFT JOIN LATERAL (SELECT max(coalesce(listed_at, started_at)) FILTER (WHERE good) AS archive_at,
                 max(coalesce(listed_at, started_at)) FILTER (WHERE good AND verified_at IS NOT NULL

@@ -8,7 +8,6 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::RestoreOrder;
-use super::tally::Tally;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
@@ -22,12 +21,7 @@ const ONE_COPY: u64 = 5_000_000_000;
 const READING: &str = "reading a content";
 
 impl Archiver {
-    pub(super) async fn copy_out(
-        &self,
-        entry: &Entry,
-        key: &str,
-        (order, tally): (&RestoreOrder, &Tally),
-    ) -> Result<()> {
+    pub(super) async fn copy_out(&self, entry: &Entry, key: &str, order: &RestoreOrder) -> Result<()> {
         let content = entry.content_key(&self.vault.prefix);
         if order.server_side && entry.size <= ONE_COPY {
             self.is_told_by_its_tag(entry, &content).await?;
@@ -39,7 +33,6 @@ impl Archiver {
         if entry.size <= PART {
             self.small_out(entry, &content, key, order).await
         } else {
-            tally.dead.end(key, order).await;
             self.large_out(entry, &content, key, order).await
         }
     }
@@ -76,11 +69,13 @@ impl Archiver {
 
     async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
+        self.end_dead(key, order).await?;
         let upload = to
             .s3
             .begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default())
             .await
             .map_err(&outside)?;
+        self.store.upload_began(&to.name(), key, &upload).await?;
         let sent = self.parts_out(entry, content, key, &upload, order).await;
         let done = match sent {
             Ok((etags, is_doubtful)) => {
@@ -93,11 +88,27 @@ impl Archiver {
             && let Err(error) = to.s3.abort_parts(&to.bucket, key, &upload).await
         {
             tracing::warn!(key, %error, "an unfinished upload stays");
+        } else {
+            self.store.upload_ended(&to.name(), key, &upload).await?;
         }
         // A store that encrypts has tags that are no digests: what it holds tells.
         if done? && !self.has_content(entry, key, order).await? {
             let sums = "other checksums at the target than when they were sent".to_owned();
             return Err(outside(S3Error::Mismatch { call: "parts.put", sums }));
+        }
+        Ok(())
+    }
+
+    /// Ends what a restore that was killed had begun to send of an object: it is billed, and nobody sees it.
+    async fn end_dead(&self, key: &str, order: &RestoreOrder) -> Result<()> {
+        let to = &order.to;
+        for upload in self.store.uploads_begun(&to.name(), key).await? {
+            match to.s3.abort_parts(&to.bucket, key, &upload).await {
+                Err(error) if !error.is_not_found() => {
+                    tracing::warn!(key, %error, "an unfinished upload stays");
+                }
+                _ => self.store.upload_ended(&to.name(), key, &upload).await?,
+            }
         }
         Ok(())
     }

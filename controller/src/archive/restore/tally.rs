@@ -3,7 +3,6 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::dead::Dead;
 use super::dress::Dress;
 use super::lost::Lost;
 use super::thaw::Thaws;
@@ -23,7 +22,6 @@ pub(super) struct Tally {
     pub thaws: Thaws,
     pub lost: Lost,
     pub dress: Dress,
-    pub dead: Dead,
     /// The first denial of a content.
     pub denial: Mutex<Option<ArchiveError>>,
 }

@@ -75,6 +75,9 @@ const TROUBLE: &[&str] = &[
     "Input/output error",
     "could not write block",
     "could not read block",
+    "could not extend file",
+    "could not write to file",
+    "could not resize shared memory segment",
     "temporary file size exceeds",
     "out of shared memory",
     "too many clients already",
@@ -89,8 +92,9 @@ const TROUBLE: &[&str] = &[
 ];
 
 /// What it says whose disk is full. One that took a part of what was to be written has no word of the system's to tell.
-const FULL: &[&str] =
-    &["No space left on device", "Disk quota exceeded", "could not extend file", "could not write to file"];
+const FULL: &[&str] = &["No space left on device", "Disk quota exceeded", ": wrote only "];
+/// And what is said of a full folder of memory, as containers have it: that has nothing to do with the plan of the disk.
+const OF_MEMORY: &str = "shared memory";
 
 /// What is said of a server that is far away: by the line, or by another machine in its place that is a copy of it.
 const LINE: &[&str] = &[
@@ -111,7 +115,7 @@ fn is_among(list: &[&str], said: &str) -> bool {
 
 /// Whether this was said of a full disk at the server.
 pub(super) fn is_full(said: &str) -> bool {
-    is_among(FULL, said)
+    is_among(FULL, said) && !said.contains(OF_MEMORY)
 }
 
 /// Whether this was said of a line that was cut.
@@ -123,10 +127,9 @@ impl Report {
     /// The first error that is trouble of the server's own, and no fault of what was restored. A full disk before any other: all that follows
     /// may come of it.
     pub fn trouble(&self) -> Option<&EntryError> {
-        let first = |lists: &[&[&str]]| {
-            self.errors.iter().find(|error| lists.iter().any(|list| is_among(list, &error.message)))
-        };
-        first(&[FULL]).or_else(|| first(&[TROUBLE, LINE]))
+        let first = |is: &dyn Fn(&str) -> bool| self.errors.iter().find(|error| is(&error.message));
+        first(&is_full)
+            .or_else(|| first(&|said| [FULL, TROUBLE, LINE].iter().any(|list| is_among(list, said))))
     }
 }
 

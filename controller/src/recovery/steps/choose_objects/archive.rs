@@ -1,6 +1,6 @@
 //! The plan's own archive: of its runs, the newest whose contents are all there and that is not suspicious.
 
-use std::collections::VecDeque;
+use std::collections::HashSet;
 
 use reprise_crds::plan::ArchiveSource;
 
@@ -24,18 +24,12 @@ pub(super) async fn choose(ctx: &Ctx, index: usize, wanted: &ArchiveSource) -> R
     let rows = ctx.tools.store.archives(&ctx.run.plan_name).await?;
     runs.reverse();
     let mut refused = lost(ctx, &archiver, runs.first(), wanted).await?;
-    let (runs, passed) = suited(ctx, runs).await?;
+    let behind = archiver.behind(&runs, &rows).await;
+    let (runs, passed) = suited(ctx, runs, &behind).await?;
     refused.extend(passed);
-    let mut runs: VecDeque<(String, bool)> =
-        own_first(runs, &rows).into_iter().map(|run| (run, wanted.run.is_some())).collect();
-    while let Some((run, must)) = runs.pop_front() {
-        let row = rows.iter().find(|row| row.run == run);
-        // What a new machine does not know of a run, the run's record says.
-        if !must && row.is_none() && is_copy(&archiver, &run).await {
-            runs.push_back((run, true));
-            continue;
-        }
-        match judge(ctx, &archiver, &run, row, wanted.run.is_some()).await? {
+    for run in &runs {
+        let row = rows.iter().find(|row| row.run == *run);
+        match judge(ctx, &archiver, run, row, wanted.run.is_some()).await? {
             Ok(found) => return Ok(Tried::Chosen(chosen(index, found, row, refused))),
             Err(one) => {
                 let told = format!("{} is not taken ({}): {}", one.backup, one.reason, one.message);
@@ -82,29 +76,41 @@ async fn lost(
 }
 
 /// The runs in the order in which they are tried, and those newer than the first that are passed over for it.
-async fn suited(ctx: &Ctx, newest: Vec<String>) -> Result<(Vec<String>, Vec<RefusedBackup>)> {
-    let Some(backup) = ctx.outputs.find::<ChosenBackup>(&Step::ChooseBackup)? else {
-        return Ok((newest, Vec::new()));
+async fn suited(
+    ctx: &Ctx,
+    newest: Vec<String>,
+    behind: &HashSet<String>,
+) -> Result<(Vec<String>, Vec<RefusedBackup>)> {
+    let backup = ctx.outputs.find::<ChosenBackup>(&Step::ChooseBackup)?;
+    let (ranked, truths) = match &backup {
+        None => (own_first(newest.clone(), behind), Vec::new()),
+        Some(backup) => {
+            let truths = ctx.tools.store.truths(&ctx.run.plan_name, &backup.backup).await?;
+            let since = truth::since(ctx.run.filed_at, &ctx.run.plan.objectives);
+            (truth::ranked(&newest, since.as_deref(), &truths, behind), truths)
+        }
     };
-    let truths = ctx.tools.store.truths(&ctx.run.plan_name, &backup.backup).await?;
-    let since = truth::since(ctx.run.filed_at, &ctx.run.plan.objectives);
-    let ranked = truth::ranked(&newest, since.as_deref(), &truths);
     let dangling = |run: &String| truths.iter().find(|truth| truth.run == *run).map(|truth| truth.dangling);
     let mut passed = Vec::new();
     for run in newest.iter().take_while(|run| Some(*run) != ranked.first()) {
-        let (Some(more), Some(fewer)) = (dangling(run), ranked.first().and_then(dangling)) else { continue };
-        let message =
-            format!("with {} it leaves {more} rows without their object, an older run {fewer}", backup.name);
+        let (reason, message) = match (&backup, dangling(run), ranked.first().and_then(dangling)) {
+            (Some(backup), Some(more), Some(fewer)) if more > fewer => (
+                "dangling-rows",
+                format!(
+                    "with {} it leaves {more} rows without their object, an older run {fewer}",
+                    backup.name
+                ),
+            ),
+            _ if behind.contains(run) => {
+                ("mirrored", "it shows a copy of the bucket, and an older run the bucket itself".to_owned())
+            }
+            _ => continue,
+        };
         ctx.event(Severity::Normal, "ArchivePassedOver", &format!("{run}: {message}")).await?;
-        let (backup, reason) = (format!("archive run {run}"), "dangling-rows".to_owned());
+        let (backup, reason) = (format!("archive run {run}"), reason.to_owned());
         passed.push(RefusedBackup { backup, taken_at: None, reason, message });
     }
     Ok((ranked, passed))
-}
-
-/// Whether a run says of itself that it shows a copy of the bucket. Where that cannot be read, [`judge`] tells why.
-async fn is_copy(archiver: &Archiver, run: &str) -> bool {
-    archiver.vault.record(run).await.is_ok_and(|(record, _)| record.mirrored)
 }
 
 type Record = crate::archive::format::Record;
