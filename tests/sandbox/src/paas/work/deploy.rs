@@ -15,9 +15,9 @@ use super::{amounts, environment_of};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
-use crate::plane::LogSink;
 use crate::plane::runner::{DeployFailure, Release};
-use crate::world::Fault;
+use crate::plane::{Branch, LogSink, Turn};
+use crate::world::{Fault, World};
 
 /// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
@@ -29,13 +29,24 @@ const HELD_LOOK: Duration = Duration::from_millis(100);
 /// A source archive, unpacked, in bytes.
 const HEAVIEST: u64 = 314_572_800;
 
+const OVERTAKEN: &str =
+    "the branch was moved by another push while this one waited for its turn: fetch, then push again";
+
 /// What is deployed.
 #[derive(Debug, Clone)]
 pub(in crate::paas) enum Code {
-    /// A commit of a repository on this machine.
-    Commit { repository: PathBuf, commit: String },
+    /// A commit of a repository on this machine, and the branch that a push makes of it.
+    Commit { repository: PathBuf, commit: String, branch: Option<Branch> },
     /// A gzip tar somewhere.
     Archive { url: String },
+}
+
+impl Code {
+    /// Whether git would refuse the push after all: another one moved the branch while this one waited for its turn.
+    async fn is_overtaken(&self, world: &World) -> bool {
+        let Self::Commit { repository, branch: Some(branch), .. } = self else { return false };
+        crate::plane::ssh::is_as_seen(world, repository, branch).await.is_ok_and(|same| !same)
+    }
 }
 
 /// A new deployment of `app` in the queue: its id.
@@ -87,7 +98,8 @@ pub(in crate::paas) enum Pace {
     Instant,
 }
 
-/// Runs the queued deployment `id` of `app` to its end, telling `follower`. `Err` is a line for whoever pushed.
+/// Runs the queued deployment `id` of `app` to its end, telling `follower`: the turn, which others wait for. `Err` is a line for
+/// whoever pushed.
 pub(in crate::paas) async fn run(
     paas: &Arc<Paas>,
     app: &str,
@@ -95,15 +107,20 @@ pub(in crate::paas) async fn run(
     code: Code,
     follower: Option<LogSink>,
     pace: Pace,
-) -> Result<(), String> {
+) -> Result<Turn, String> {
     let mut end = End { paas: Arc::clone(paas), app: app.to_owned(), id: id.to_owned(), status: "aborted" };
     let owner = paas.with_app(app, |app| app.owner.clone()).ok_or("the app is gone")?;
-    let turn = paas.lanes.of_app(app);
-    let _turn = turn.lock().await;
+    let turn = paas.lanes.of_app(app).lock_owned().await;
     let slots = paas.lanes.of_owner(&owner);
     let _slot = slots.acquire().await.map_err(|error| error.to_string())?;
     let (log, drained) = paas.keep_log(app, id, follower);
     let step = Step { paas, app, id, log: &log, pace, begun: paas.world.clock.elapsed() };
+    if code.is_overtaken(&paas.world).await {
+        step.say(&format!(" !     {OVERTAKEN}"));
+        drop(log);
+        drained.await.unwrap_or_default();
+        return Err(OVERTAKEN.into());
+    }
     let result = step.all(code).await;
     if let Err(failure) = &result {
         step.say(&format!(" !     {}", told(failure).1));
@@ -112,7 +129,7 @@ pub(in crate::paas) async fn run(
     // The last lines are in the output before the status says that there are no more.
     drained.await.unwrap_or_default();
     end.status = result.as_ref().map_or_else(|failure| told(failure).0, |()| "success");
-    result.map_err(|failure| {
+    result.map(|()| turn).map_err(|failure| {
         let (status, text) = told(&failure);
         format!("deployment failed: {status}: {text}")
     })
@@ -193,7 +210,7 @@ impl Step<'_> {
     async fn build(&self, code: Code) -> Result<Release, DeployFailure> {
         let runner = &self.paas.plane.runner;
         let dir = match code {
-            Code::Commit { repository, commit } => {
+            Code::Commit { repository, commit, .. } => {
                 runner.checkout(self.app, self.id, &repository, &commit).await?
             }
             Code::Archive { url } => {
