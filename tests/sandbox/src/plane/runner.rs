@@ -35,6 +35,7 @@ use groups::Groups;
 pub(crate) use life::SavedApp;
 use logs::{Filter, Line, Logs};
 use ports::Ports;
+pub use source::Source;
 pub(crate) use source::lay_out_archive;
 
 /// A running or starting process of an app, as the platform lists it.
@@ -311,10 +312,8 @@ impl Runner {
         self.world.tasks.spawn("retired containers", async move {
             futures::future::join_all(old.iter().map(Handle::stop)).await;
             futures::future::join_all(users.iter().map(|one_off| one_off.ended())).await;
-            if let Some(dir) = dir
-                && let Err(error) = tokio::fs::remove_dir_all(&dir).await
-            {
-                tracing::warn!(%error, "an old release stays behind");
+            if let Some(dir) = dir {
+                source::remove(&dir).await;
             }
         });
     }

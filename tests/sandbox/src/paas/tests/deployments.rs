@@ -205,6 +205,48 @@ async fn what_is_no_archive_of_one_folder_is_a_build_error() {
         assert!(output.contains(told), "{output}");
         assert_eq!(site.get("/v1/apps/demarches-test").await.1["app"]["status"], "new");
     }
+    let apps = site.world.folder("apps").unwrap().join("demarches-test");
+    until("nothing of the failed builds is left", async || std::fs::read_dir(&apps).unwrap().count() == 0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_version_that_fails_leaves_the_formation_of_the_one_that_serves() {
+    let site = site().await;
+    site.idle_app().await;
+    let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
+    assert_eq!(site.post("/v1/apps/demarches-test/scale", scale).await.0, 202);
+    until("the worker runs", async || {
+        site.advance(10);
+        site.paas.state().app("demarches-test").unwrap().busy_with().is_none()
+    })
+    .await;
+    let renamed = "celery: sleep 600\npostdeploy: exit 3\n";
+    let url = site.upload(tarball(&[("root/Procfile", renamed)])).await;
+    let id = site.deploy("demarches-test", &url).await;
+    assert_eq!(site.deployed("demarches-test", &id).await.0, "hook-error");
+    let told = site.get("/v1/apps/demarches-test/containers").await.1;
+    let formation: Vec<_> = told["containers"].as_array().unwrap().iter().map(|kind| &kind["name"]).collect();
+    assert_eq!(formation, ["worker"]);
+    assert_eq!(site.paas.plane.runner.containers("demarches-test").len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_repository_of_many_the_project_dir_is_deployed() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let variable = json!({"variable": {"name": "PROJECT_DIR", "value": "apps/api"}});
+    assert_eq!(site.post("/v1/apps/demarches-test/variables", variable).await.0, 201);
+    let files = [("root/Procfile", "web: false\n"), ("root/apps/api/Procfile", "worker: sleep 600\n")];
+    let url = site.upload(tarball(&files)).await;
+    let id = site.deploy("demarches-test", &url).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert_eq!(status, "success", "{output}");
+    assert!(output.contains("Process types: worker"), "{output}");
+    let elsewhere = site.upload(tarball(&[("root/Procfile", "worker: true\n")])).await;
+    let id = site.deploy("demarches-test", &elsewhere).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert!(status == "build-error" && output.contains("PROJECT_DIR"), "{output}");
 }
 
 #[tokio::test]

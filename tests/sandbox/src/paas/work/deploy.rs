@@ -196,13 +196,18 @@ impl Step<'_> {
         self.enter("building");
         self.wait(BUILDING).await;
         self.rejected("build").await?;
+        // Gone again, unless it comes to serve: also where the deployment is aborted.
+        let source = self.paas.plane.runner.source(self.app, self.id)?;
         let release = self.build(code).await?;
         self.enter("pushing");
         self.wait(PUSHING).await;
         self.enter("starting");
         self.wait(STARTING).await;
         self.rejected("deploy").await?;
-        self.start(release).await?;
+        let started = self.start(release).await;
+        // Its containers have it now: it goes when they have ended.
+        source.keep();
+        started?;
         self.say(&format!("<-- https://{}.{} -->", self.app, crate::paas::DEFAULT_DOMAIN));
         Ok(())
     }
@@ -227,19 +232,22 @@ impl Step<'_> {
         runner.build(self.app, self.id, dir, &env, self.log).await
     }
 
-    /// The first deployment starts one web container, unless the app was scaled before.
+    /// The first deployment starts one web container, unless the app was scaled before. The process types are the app's once they
+    /// serve: a version that fails leaves it those of the one before.
     async fn start(&self, release: Release) -> Result<(), DeployFailure> {
         let ids = &self.paas.world.ids;
-        let formation = self.with_mine(|app| {
-            adopt_types(app, &release.procfile, || ids.hex(24));
+        let next = self.with_mine(|app| {
             if let Some(deployment) = app.deployment_mut(self.id) {
                 deployment.postdeploy = release.procfile.get("postdeploy").cloned();
             }
-            amounts(app)
+            let mut next = app.clone();
+            adopt_types(&mut next, &release.procfile, || ids.hex(24));
+            next
         });
-        let formation = formation.ok_or_else(gone)?;
-        let env = self.environment()?;
-        self.paas.plane.runner.release(self.app, release, &formation, &env, self.log).await
+        let next = next.ok_or_else(gone)?;
+        let env = environment_of(&next, Some(self.id));
+        self.paas.plane.runner.release(self.app, release, &amounts(&next), &env, self.log).await?;
+        self.with_mine(|app| app.formation = next.formation).ok_or_else(gone)
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, DeployFailure> {

@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{self, Identity};
-use super::source::version_file;
+use super::source::{narrow, version_file};
 use super::{DeployFailure, LogSink, Release, Runner, procfile, say, world_or_wall};
 use crate::exec;
 
@@ -23,7 +23,7 @@ const LIMIT_FLOOR: Duration = Duration::from_mins(2);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Runner {
-    /// Runs `bin/build` if the source has one, and reads the Procfile.
+    /// Runs `bin/build` if the source (of which `PROJECT_DIR` names the part that counts) has one, and reads the Procfile.
     pub async fn build(
         &self,
         app: &str,
@@ -32,6 +32,10 @@ impl Runner {
         env: &BTreeMap<String, String>,
         log: &LogSink,
     ) -> Result<Release, DeployFailure> {
+        if let Some(project) = env.get("PROJECT_DIR") {
+            say(log, format!("-----> Only the folder {project} is deployed (PROJECT_DIR)"));
+            narrow(&dir, project)?;
+        }
         if is_executable(&dir.join("bin/build")) {
             self.run_build(app, &dir, env, log).await?;
         }

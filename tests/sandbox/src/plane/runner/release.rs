@@ -33,7 +33,13 @@ impl Runner {
         let _turn = app.turn.lock().await;
         let containers: Vec<_> = wanted(&release, formation).collect();
         say(log, "-----> Booting the new containers");
-        let fresh = self.boot(name, &release, &containers, env).map_err(DeployFailure::Crashed)?;
+        let fresh = match self.boot(name, &release, &containers, env) {
+            Ok(fresh) => fresh,
+            Err(reason) => {
+                self.retire(Vec::new(), Some(release.dir), Vec::new());
+                return Err(DeployFailure::Crashed(reason));
+            }
+        };
         let ready = async {
             self.await_boot(&fresh).await?;
             self.run_hook(name, &release, env, log).await
