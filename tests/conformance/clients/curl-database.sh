@@ -197,7 +197,7 @@ check 'addons.delete: variables go with it; twice is 404' remove
 
 sources() {
   mkdir -p "$SCRATCH/tree/site/bin"
-  printf 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\n' >"$SCRATCH/tree/site/Procfile"
+  printf 'web: exec python3 -m http.server "$PORT"\n' >"$SCRATCH/tree/site/Procfile"
   printf '#!/bin/sh\necho "this is the build"\n' >"$SCRATCH/tree/site/bin/build"
   chmod +x "$SCRATCH/tree/site/bin/build"
   echo '<p>from an archive</p>' >"$SCRATCH/tree/site/index.html"

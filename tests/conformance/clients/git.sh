@@ -30,7 +30,7 @@ init() {
   mkdir -p "$repo/bin"
   printf '#!/bin/sh\nset -e\necho "building $APP"\n! grep -q broken index.html\n' >"$repo/bin/build"
   chmod +x "$repo/bin/build"
-  printf 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\n' >"$repo/Procfile"
+  printf 'web: exec python3 -m http.server "$PORT"\n' >"$repo/Procfile"
   write one
 }
 init || fail 'cannot make a repository'

@@ -28,7 +28,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
-Server(("127.0.0.1", int(os.environ["PORT"])), Echo).serve_forever()
+Server(("0.0.0.0", int(os.environ["PORT"])), Echo).serve_forever()
 PY
 echo 'web: exec python3 serve.py' >"$SCRATCH/tree/site/Procfile"
 tar -czf "$SCRATCH/site.tar.gz" -C "$SCRATCH/tree" site

@@ -1,7 +1,6 @@
 //! Carries a request to one of an app's web containers and its answer back, without holding either body.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
 use hyper::body::{Body as _, Incoming};
@@ -12,11 +11,8 @@ use tokio::net::TcpStream;
 
 use super::Ingress;
 use super::routes::{Asked, Decision, OwnPorts, Scheme};
+use crate::plane::runner::CONTAINERS;
 
-/// The first byte of an answer, as documented.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
-/// Real programs answer no faster in a fast world.
-const FIRST_BYTE_FLOOR: Duration = Duration::from_secs(10);
 /// As documented: a request has at most 75 MB.
 const REQUEST_LIMIT: u64 = 75 * 1024 * 1024;
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -76,7 +72,7 @@ impl Ingress {
         let request = self.prepare(request, peer, scheme, upgrade);
         let answer = tokio::select! {
             answer = self.carry(app, request) => answer,
-            () = self.first_byte_limit() => return plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
+            () = tokio::time::sleep(self.world.limits().first_byte) => return plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
         };
         match answer {
             Ok(answer) => self.finish(answer, client_side),
@@ -107,16 +103,12 @@ impl Ingress {
         })
     }
 
-    async fn first_byte_limit(&self) {
-        tokio::join!(self.world.clock.sleep(FIRST_BYTE), tokio::time::sleep(FIRST_BYTE_FLOOR));
-    }
-
     /// A connection to one of the app's web containers, chosen at random; the others are tried if it has just gone.
     async fn connect(&self, app: &str) -> Option<(TcpStream, u16)> {
         let ports = self.runner.web_ports(app);
         let first = usize::try_from(rand::random::<u32>()).unwrap_or(0) % ports.len().max(1);
         for port in ports.iter().cycle().skip(first).take(ports.len()) {
-            if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
+            if let Ok(stream) = TcpStream::connect((CONTAINERS, *port)).await {
                 stream.set_nodelay(true).ok();
                 return Some((stream, *port));
             }

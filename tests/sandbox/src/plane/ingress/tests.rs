@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::plane::runner::{DeployFailure, Formation, Release};
+use crate::world::Limits;
 
 struct Town {
     _dir: tempfile::TempDir,
@@ -110,7 +111,7 @@ async fn a_failed_hook_keeps_the_old_version_serving() {
 async fn a_read_that_a_retired_container_did_not_take_is_answered_by_its_successor() {
     let town = town().await;
     town.ingress.attach("own.example.test", "one");
-    let deaf = "exec python3 -c \"import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); time.sleep(600)\"";
+    let deaf = "exec python3 -c \"import os, socket, time; s = socket.create_server(('0.0.0.0', int(os.environ['PORT']))); time.sleep(600)\"";
     town.release("d1", deaf, None).await.unwrap();
     // Its connection waits to be accepted when the container ends.
     let (answer, released) = tokio::join!(town.http("own.example.test"), town.release("d2", SERVER, None));
@@ -131,9 +132,56 @@ async fn a_web_that_ends_shows_its_last_words() {
 #[tokio::test]
 async fn a_web_that_does_not_listen_times_out() {
     let town = town().await;
+    town.world.limit(Limits { boot: Duration::from_secs(2), ..Limits::default() });
     let failure = town.release("d1", "exec sleep 60", None).await.unwrap_err();
     assert!(matches!(failure, DeployFailure::Timeout(_)), "{failure:?}");
     assert!(town.runner.containers("one").is_empty());
+    let inside = format!("{SERVER} --bind 127.0.0.1");
+    match town.release("d2", &inside, None).await {
+        Err(DeployFailure::Timeout(told)) => {
+            assert!(told.contains("web-1 listens on 127.0.0.1 only"), "{told}")
+        }
+        other => panic!("nobody outside would reach it: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_fast_world_does_not_cut_a_program_short() {
+    let town = town().await;
+    let signs = town.world.folder("signs").unwrap();
+    // It is told to stop and needs a few of the wall's seconds for that, in a world where half a minute is half a second.
+    let tidy = format!(
+        "trap 'sleep 3; : >{}/saved; exit' TERM; python3 -m http.server $PORT & wait",
+        signs.display()
+    );
+    town.release("d1", &tidy, None).await.unwrap();
+    town.runner.stop("one").await;
+    assert!(signs.join("saved").exists(), "it was killed before it was done");
+}
+
+#[tokio::test]
+async fn containers_do_not_share_what_they_write() {
+    let town = town().await;
+    // As a server that refuses to start beside its own file: a restart boots the new one before the old one ends.
+    let once = format!("test ! -e server.pid && echo $$ >server.pid && {SERVER}");
+    town.release("d1", &once, None).await.unwrap();
+    let two = Formation::from([("web".to_owned(), 2)]);
+    town.runner.scale("one", &two, &BTreeMap::new()).await.unwrap();
+    town.runner.restart("one", &BTreeMap::new(), &[]).await.unwrap();
+    assert_eq!(town.runner.web_ports("one").len(), 2);
+}
+
+#[tokio::test]
+async fn a_tcp_process_has_a_port_and_no_part_in_the_ingress() {
+    let town = town().await;
+    let dir = town.world.folder("apps/one/d1").unwrap();
+    let procfile = BTreeMap::from([("tcp".to_owned(), format!("test -n \"$PORT\" && {SERVER}"))]);
+    let release = Release { deployment: "d1".into(), dir, procfile };
+    let (log, _lines) = tokio::sync::mpsc::unbounded_channel();
+    let formation = Formation::from([("tcp".to_owned(), 1)]);
+    town.runner.release("one", release, &formation, &BTreeMap::new(), &log).await.unwrap();
+    assert_eq!(town.runner.containers("one")[0].state, "running");
+    assert!(town.runner.web_ports("one").is_empty());
 }
 
 #[tokio::test]

@@ -12,13 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment::{self, Identity};
 use super::source::{narrow, version_file};
-use super::{DeployFailure, LogSink, Release, Runner, procfile, say, world_or_wall};
+use super::{DeployFailure, LogSink, Release, Runner, procfile, say};
 use crate::exec;
 
-/// The whole deployment may take 30 minutes; nearly all of it is the build.
-const LIMIT: Duration = Duration::from_mins(30);
-/// A fast world does not compile faster.
-const LIMIT_FLOOR: Duration = Duration::from_mins(2);
 /// What a program printed just before its end is still read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -67,7 +63,7 @@ impl Runner {
         command.current_dir(dir);
         let ended = tokio::select! {
             ended = self.run_logged(command, log) => ended,
-            () = world_or_wall(&self.world, LIMIT, LIMIT_FLOOR) => {
+            () = tokio::time::sleep(self.world.limits().build) => {
                 return Err(DeployFailure::Timeout("the build took longer than 30 minutes".into()));
             }
         };
