@@ -241,6 +241,7 @@ impl Paas {
             operations: Vec::new(),
             observers: std::collections::BTreeMap::new(),
             scm_link: None,
+            cron_runs: std::collections::BTreeMap::new(),
             last_deployed_at: None,
             last_deployed_by: None,
             last_deployment: None,

@@ -3,21 +3,21 @@
 //! The plane does the work and says how it failed; here is the vendor's story of it. A dropped future aborts its deployment.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::StreamExt;
-use tokio_util::io::StreamReader;
 
-use super::{amounts, environment_of};
+use super::{amounts, cron, environment_of};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
 use crate::plane::runner::{DeployFailure, Release};
 use crate::plane::{Branch, LogSink, Turn};
 use crate::world::{Fault, World};
+
+mod fetch;
 
 /// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
@@ -26,8 +26,6 @@ const PUSHING: Duration = Duration::from_secs(29);
 const STARTING: Duration = Duration::from_secs(33);
 /// How often a deployment that is held looks whether its app is still there.
 const HELD_LOOK: Duration = Duration::from_millis(100);
-/// A source archive, unpacked, in bytes.
-const HEAVIEST: u64 = 314_572_800;
 
 const OVERTAKEN: &str =
     "the branch was moved by another push while this one waited for its turn: fetch, then push again";
@@ -220,7 +218,7 @@ impl Step<'_> {
             }
             Code::Archive { url } => {
                 let tarball = self.paas.sources.join(format!("{}.deploy.tar.gz", self.id));
-                fetch(&url, &tarball).await.map_err(DeployFailure::Build)?;
+                fetch::fetch(self.paas, &url, &tarball).await.map_err(DeployFailure::Build)?;
                 let dir = runner.unpack(self.app, self.id, &tarball).await;
                 super::demolish::remove_archive(&tarball).await;
                 dir?
@@ -229,7 +227,12 @@ impl Step<'_> {
         let mut env = self.environment()?;
         let version = env.remove("CONTAINER_VERSION").unwrap_or_default();
         env.insert("SOURCE_VERSION".into(), version);
-        runner.build(self.app, self.id, dir, &env, self.log).await
+        let release = runner.build(self.app, self.id, dir, &env, self.log).await?;
+        if let Ok(tasks) = tokio::fs::read_to_string(release.dir.join(cron::FILE)).await {
+            let tasks = cron::parse(&tasks).map_err(DeployFailure::Build)?;
+            self.say(&format!("-----> Scheduled tasks: {}", tasks.len()));
+        }
+        Ok(release)
     }
 
     /// The first deployment starts one web container, unless the app was scaled before. The process types are the app's once they
@@ -328,25 +331,6 @@ fn adopt_types(app: &mut App, procfile: &BTreeMap<String, String>, mut id: impl 
             kind.command.clone_from(command);
         }
     }
-}
-
-/// Downloads a source archive, bounded in size and time.
-async fn fetch(url: &str, file: &Path) -> Result<(), String> {
-    let client = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_mins(5))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let failed = |_| "the source archive could not be downloaded".to_owned();
-    let response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
-    if response.content_length().is_some_and(|length| length > HEAVIEST) {
-        return Err("The archive is too heavy".into());
-    }
-    let body = response.bytes_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-    let mut reader = tokio::io::AsyncReadExt::take(StreamReader::new(Box::pin(body)), HEAVIEST + 1);
-    let mut target = tokio::fs::File::create(file).await.map_err(|error| error.to_string())?;
-    let size = tokio::io::copy(&mut reader, &mut target).await.map_err(|error| error.to_string())?;
-    if size > HEAVIEST { Err("The archive is too heavy".into()) } else { Ok(()) }
 }
 
 impl Paas {
