@@ -172,6 +172,106 @@ async fn containers_do_not_share_what_they_write() {
 }
 
 #[tokio::test]
+async fn a_client_with_the_cookie_comes_to_its_container_again() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", &format!("echo $PORT >who; {SERVER}"), None).await.unwrap();
+    town.runner.scale("one", &Formation::from([("web".to_owned(), 4)]), &BTreeMap::new()).await.unwrap();
+    assert!(!town.http("own.example.test").await.headers().contains_key("set-cookie"));
+    town.ingress.set_sticky("one", true);
+    let first = town.http("own.example.test").await;
+    let set = first.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(
+        set.starts_with("sc-sticky-session=") && set.contains("Max-Age=86400; Domain=own.example.test"),
+        "{set}"
+    );
+    let (cookie, mine) = (set.split(';').next().unwrap().to_owned(), first.text().await.unwrap());
+    for _ in 0..12 {
+        let url = format!("http://{}/who", town.ingress.http());
+        let again = town.client().get(url).header("host", "own.example.test").header("cookie", &cookie);
+        assert_eq!(again.send().await.unwrap().text().await.unwrap(), mine);
+    }
+}
+
+#[tokio::test]
+async fn router_logs_tell_requests_and_not_their_queries() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", SERVER, None).await.unwrap();
+    let lines = || {
+        let lines = town.runner.last_lines("one", 99, &crate::plane::runner::logs::Filter::default());
+        lines.into_iter().filter(|line| line.label == "router").map(|line| line.text).collect::<Vec<_>>()
+    };
+    town.http("own.example.test").await;
+    assert!(lines().is_empty());
+    town.ingress.set_router_logs("one", true);
+    town.http("own.example.test").await;
+    let told = lines().join("\n");
+    assert!(told.starts_with("method=GET path=\"/who\" host=own.example.test request_id="), "{told}");
+    assert!(told.contains(" protocol=http status=200 duration=0."), "{told}");
+}
+
+/// Takes a request until `wait` says that it is whole, then says `answer` and waits.
+fn server(wait: &str, answer: &str) -> String {
+    format!(
+        r#"exec python3 -c '
+import os, socket, time
+listener = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+while True:
+    peer, _ = listener.accept()
+    got = b""
+    while not ({wait}):
+        data = peer.recv(65536)
+        if not data: break
+        got = (got + data)[-1000:]
+    if got:
+        peer.sendall(b"{answer}")
+        time.sleep(600)
+'"#
+    )
+}
+
+/// A body of `count` pieces, of which the length is not told.
+fn pieces(count: usize, size: usize, pause: Duration) -> reqwest::Body {
+    let pieces = futures::stream::unfold(count, move |left| async move {
+        tokio::time::sleep(pause).await;
+        let piece = Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b'x'; size]));
+        (left > 0).then(|| (piece, left - 1))
+    });
+    reqwest::Body::wrap_stream(pieces)
+}
+
+#[tokio::test]
+async fn a_request_is_limited_also_where_its_length_is_not_told() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", &server("False", ""), None).await.unwrap();
+    let url = format!("http://{}/", town.ingress.http());
+    let body = pieces(80, 1 << 20, Duration::ZERO);
+    let sent = town.client().post(url).header("host", "own.example.test").body(body).send().await;
+    assert_eq!(sent.unwrap().status().as_u16(), 413);
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_is_not_a_late_answer_and_an_answer_that_stands_still_ends() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    let second = Duration::from_secs(1);
+    town.world.limit(Limits { first_byte: second, gap: second, ..Limits::default() });
+    let head = "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nbegun";
+    town.release("d1", &server(r#"got.endswith(b"0\r\n\r\n")"#, head), None).await.unwrap();
+    let url = format!("http://{}/", town.ingress.http());
+    let send = async |body: reqwest::Body| {
+        town.client().post(&url).header("host", "own.example.test").body(body).send().await.unwrap()
+    };
+    // Longer on its way than the first byte of an answer may take.
+    let mut answer = send(pieces(8, 10, second / 4)).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.chunk().await.unwrap().as_deref(), Some(&b"begun"[..]));
+    assert!(answer.chunk().await.is_err(), "it ended in order");
+}
+
+#[tokio::test]
 async fn a_tcp_process_has_a_port_and_no_part_in_the_ingress() {
     let town = town().await;
     let dir = town.world.folder("apps/one/d1").unwrap();
