@@ -85,6 +85,16 @@ tag() {
   refused 'tag|reject|declined' push scalingo v1
 }
 check 'push a tag: refused' tag
+beside() { # as `git push --follow-tags`: main is not deployed either
+  write beside
+  local before after
+  before=$(git -C "$repo" ls-remote scalingo refs/heads/main)
+  refused 'tag|reject|declined' push scalingo main v1
+  after=$(git -C "$repo" ls-remote scalingo refs/heads/main)
+  same "$after" "$before"
+  git -C "$repo" reset -q --hard HEAD~1
+}
+check 'push main with a tag beside it: refused as a whole' beside
 shallow() {
   api 201 POST /apps -d '{"app":{"name":"conformance-shallow"}}' # one that has none of the history
   git clone -q --depth 1 "file://$repo" "$SCRATCH/shallow"
