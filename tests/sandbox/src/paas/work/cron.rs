@@ -67,14 +67,13 @@ fn start(paas: &Arc<Paas>, app_id: &str, task: &Task, now: DateTime<Utc>) {
         app.cron_runs.insert(task.line.clone(), now);
         paas.new_one_off(&owner, app, wanted)
     };
-    match known {
-        Ok(known) => {
-            paas.one_offs.add(known.clone());
-            paas.one_offs.mark_started(&known.id);
-            paas.world.tasks.spawn("scheduled task", run(Arc::clone(paas), known));
-        }
-        Err(_) => tracing::warn!(app_id, "a scheduled task could not be started"),
-    }
+    let Ok(known) = known else {
+        tracing::warn!(app_id, "a scheduled task could not be started");
+        return;
+    };
+    paas.one_offs.add(known.clone());
+    paas.one_offs.mark_started(&known.id);
+    paas.world.tasks.spawn("scheduled task", run(Arc::clone(paas), known));
 }
 
 /// Runs it to its end, which comes with the platform's limit at the latest.

@@ -139,7 +139,7 @@ async fn a_web_that_does_not_listen_times_out() {
     let inside = format!("{SERVER} --bind 127.0.0.1");
     match town.release("d2", &inside, None).await {
         Err(DeployFailure::Timeout(told)) => {
-            assert!(told.contains("web-1 listens on 127.0.0.1 only"), "{told}")
+            assert!(told.contains("web-1 listens on 127.0.0.1 only"), "{told}");
         }
         other => panic!("nobody outside would reach it: {other:?}"),
     }

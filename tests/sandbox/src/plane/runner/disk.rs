@@ -17,21 +17,21 @@ use crate::exec;
 use crate::world::World;
 
 /// Covers the folder `$2` with a layer in `$1` and `/tmp` with a folder of `$1`, in which pairs of folders until `--` are put; then
-/// becomes the program. The kernel's own folder in `work` is made removable for ordinary users.
+/// becomes the program. The kernel's own folder in `work` is made removable for ordinary users. No variable of an app begins with `_`.
 const SCRIPT: &str = r#"
-own=$1 dir=$2; shift 2
-layers="lowerdir=$dir,upperdir=$own/upper,workdir=$own/work"
-if mount -t overlay overlay -o "$layers" "$dir" 2>/dev/null ||
-  mount -t overlay overlay -o "$layers,userxattr" "$dir" 2>/dev/null
-then chmod 700 "$own/work/work"
-else cp -a --reflink=auto "$dir/." "$own/upper/" && mount --rbind "$own/upper" "$dir" || exit 125
+_own=$1 _dir=$2; shift 2
+_layers="lowerdir=$_dir,upperdir=$_own/upper,workdir=$_own/work"
+if mount -t overlay overlay -o "$_layers" "$_dir" 2>/dev/null ||
+  mount -t overlay overlay -o "$_layers,userxattr" "$_dir" 2>/dev/null
+then chmod 700 "$_own/work/work"
+else cp -a --reflink=auto "$_dir/." "$_own/upper/" && mount --rbind "$_own/upper" "$_dir" || exit 125
 fi
 while [ "$1" != -- ]; do
-  mkdir -p "$own$2" && mount --rbind "$1" "$own$2" || exit 125
+  mkdir -p "$_own$2" && mount --rbind "$1" "$_own$2" || exit 125
   shift 2
 done
 shift
-mount --rbind "$own/tmp" /tmp && cd "$dir" || exit 125
+mount --rbind "$_own/tmp" /tmp && cd "$_dir" || exit 125
 exec "$@""#;
 
 const TMP: &str = "/tmp";

@@ -163,7 +163,9 @@ impl Pusher {
             say(log, &format!("!     {refusal}")).await?;
         }
         if !refusals.is_empty() {
-            updates.iter().for_each(|update| self.record(update, false));
+            for update in updates {
+                self.record(update, false);
+            }
         }
         Ok(refusals.is_empty())
     }

@@ -83,7 +83,8 @@ struct Guide {
 
 impl Guide {
     fn knows(&self, host: &str) -> bool {
-        self.paas.world.names.address_of(host).is_some() || host.trim_end_matches('.').ends_with(".test")
+        self.paas.world.names.address_of(host).is_some()
+            || host.trim_end_matches('.').rsplit('.').next() == Some("test")
     }
 
     async fn find(&self, host: &str) -> std::io::Result<Vec<SocketAddr>> {
