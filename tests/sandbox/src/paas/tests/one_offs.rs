@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::shapes::same_shape;
 use super::{Site, read, site, tarball, until};
+use crate::paas::work::cron::due;
 use crate::world::Limits;
 
 const APP: &str = "/v1/apps/demarches-test";
@@ -237,6 +238,14 @@ async fn a_scheduled_task_runs_by_the_worlds_clock_whatever_the_formation() {
     let listed = site.get(&format!("{APP}/cron_tasks")).await.1["jobs"][0].clone();
     assert!(listed["last_execution_date"].is_string(), "{listed}");
     assert_eq!(runner.containers("demarches-test").len(), 0, "the formation has nothing");
+
+    let soon = || {
+        let now = site.paas.moment();
+        due(&site.paas, now, now + Duration::from_mins(10)).len()
+    };
+    assert_eq!(soon(), 1);
+    site.paas.lose_data(&["demarches-test"]).await.unwrap();
+    assert_eq!(soon(), 0, "a task runs where a disaster has struck");
 
     let often = r#"{"jobs": [{"command": "* * * * * true"}]}"#;
     let url = site.upload(tarball(&[("root/Procfile", "worker: true\n"), ("root/cron.json", often)])).await;

@@ -32,7 +32,7 @@ pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {
 }
 
 /// What is due after `seen` and not later than `now`: apps by id.
-fn due(paas: &Paas, seen: DateTime<Utc>, now: DateTime<Utc>) -> Vec<(String, Task)> {
+pub(in crate::paas) fn due(paas: &Paas, seen: DateTime<Utc>, now: DateTime<Utc>) -> Vec<(String, Task)> {
     let apps: Vec<(String, String)> = {
         let state = paas.state();
         let deployed = state.apps.iter().filter(|app| app.was_deployed());
