@@ -108,7 +108,7 @@ push() {
   git init -q -b main "$repo"
   git -C "$repo" config user.email dev@example.test
   git -C "$repo" config user.name Dev
-  printf 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\n' >"$repo/Procfile"
+  printf 'web: exec python3 -m http.server "$PORT"\n' >"$repo/Procfile"
   echo 'pushed by name' >"$repo/index.html"
   git -C "$repo" add -A
   git -C "$repo" commit -qm one

@@ -197,7 +197,7 @@ check 'addons.delete: variables go with it; twice is 404' remove
 
 sources() {
   mkdir -p "$SCRATCH/tree/site/bin"
-  printf 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\n' >"$SCRATCH/tree/site/Procfile"
+  printf 'web: exec python3 -m http.server "$PORT"\n' >"$SCRATCH/tree/site/Procfile"
   printf '#!/bin/sh\necho "this is the build"\n' >"$SCRATCH/tree/site/bin/build"
   chmod +x "$SCRATCH/tree/site/bin/build"
   echo '<p>from an archive</p>' >"$SCRATCH/tree/site/index.html"
@@ -309,6 +309,22 @@ detached() {
   within 30 logged
 }
 check 'run: detached, its output in the logs' detached
+console() { # what the vendor's `pgsql-console` runs
+  api 200 POST "/apps/$app/run" -d '{"command":"dbclient-fetcher pgsql && psql \"$DATABASE_URL\" -XAtc \"SELECT 10000 * 77\"","env":{},"detached":true}'
+  answered() { api 200 GET "/apps/$app/logs" && http 200 GET "$(json .logs_url)&stream=false&n=200" && grep -q 770000 "$SCRATCH/body"; }
+  within 30 answered
+}
+check 'run: dbclient-fetcher, psql' console
+scheduled() { # a file of tasks, deployed; its next time is told, a wrong one is refused
+  printf '{"jobs":[{"command":"*/10 * * * * true"}]}' >"$SCRATCH/tree/site/cron.json"
+  tar -czf "$SCRATCH/cron.tar.gz" -C "$SCRATCH/tree" site
+  upload "$SCRATCH/cron.tar.gz"
+  start cron
+  within 90 deployed "$app" "$(kept deployment)" success
+  api 200 GET "/apps/$app/cron_tasks"
+  holds '.jobs | length == 1 and .[0].next_execution_date'
+}
+check 'cron_tasks: of a deployed cron.json' scheduled
 attach_ready() {
   operation_done "$app" "$(kept run_operation)" && keep attach "$(json .operation.start_one_off_data.attach_url)"
 }

@@ -30,7 +30,7 @@ init() {
   mkdir -p "$repo/bin"
   printf '#!/bin/sh\nset -e\necho "building $APP"\n! grep -q broken index.html\n' >"$repo/bin/build"
   chmod +x "$repo/bin/build"
-  printf 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\n' >"$repo/Procfile"
+  printf 'web: exec python3 -m http.server "$PORT"\n' >"$repo/Procfile"
   write one
 }
 init || fail 'cannot make a repository'
@@ -85,6 +85,16 @@ tag() {
   refused 'tag|reject|declined' push scalingo v1
 }
 check 'push a tag: refused' tag
+beside() { # as `git push --follow-tags`: main is not deployed either
+  write beside
+  local before after
+  before=$(git -C "$repo" ls-remote scalingo refs/heads/main)
+  refused 'tag|reject|declined' push scalingo main v1
+  after=$(git -C "$repo" ls-remote scalingo refs/heads/main)
+  same "$after" "$before"
+  git -C "$repo" reset -q --hard HEAD~1
+}
+check 'push main with a tag beside it: refused as a whole' beside
 shallow() {
   api 201 POST /apps -d '{"app":{"name":"conformance-shallow"}}' # one that has none of the history
   git clone -q --depth 1 "file://$repo" "$SCRATCH/shallow"

@@ -28,7 +28,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
-Server(("127.0.0.1", int(os.environ["PORT"])), Echo).serve_forever()
+Server(("0.0.0.0", int(os.environ["PORT"])), Echo).serve_forever()
 PY
 echo 'web: exec python3 serve.py' >"$SCRATCH/tree/site/Procfile"
 tar -czf "$SCRATCH/site.tar.gz" -C "$SCRATCH/tree" site
@@ -121,6 +121,13 @@ canonical() {
   same "$(to https "$default" /)" 200
 }
 check 'domain: canonical, other hosts 301' canonical
+sticky() {
+  api 200 PUT "/apps/$app" -d '{"sticky_session":true}'
+  same "$(to https "$default" /)" 200
+  case $(header set-cookie) in sc-sticky-session=*Max-Age=86400*) ;; *) fail "Set-Cookie: $(header set-cookie)" ;; esac
+  api 200 PUT "/apps/$app" -d '{"sticky_session":false}'
+}
+check 'curl: sticky sessions set the cookie' sticky
 own() { # one's own certificate, before DNS
   openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj "/CN=$second" -addext "subjectAltName=DNS:$second" \
     -keyout "$SCRATCH/own.key" -out "$SCRATCH/own.pem" 2>/dev/null

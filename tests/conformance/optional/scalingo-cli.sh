@@ -172,6 +172,11 @@ sent() {
   prints 'from this machine' of run --silent --file "$SCRATCH/sent.txt" cat /tmp/uploads/sent.txt
 }
 check 'run --file' sent
+consoles() { # a one-off finds the client, and what is typed reaches the database
+  typing 'SELECT 40 + 2;\n\\q\n' pgsql-console | grep -q 42 || fail 'psql did not answer'
+  typing 'PING\nQUIT\n' redis-console | grep -q PONG || fail 'redis-cli did not answer'
+}
+check 'pgsql-console, redis-console' consoles
 check logs prints . of logs -n 20
 following() { # until it is ended: what is printed from now on
   timeout 20 scalingo --app "$app" logs --follow >"$SCRATCH/followed" 2>&1 </dev/null &

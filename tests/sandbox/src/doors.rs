@@ -24,6 +24,7 @@ mod standard;
 mod table;
 mod tls;
 
+pub(crate) use dns::resolver;
 pub(crate) use standard::Standard;
 pub(crate) use table::{Ingress, Table};
 

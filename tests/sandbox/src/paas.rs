@@ -159,6 +159,7 @@ impl Paas {
         let attach = http::serve(world, SERVICE, attach::router(&paas)).await?;
         paas.attach.get_or_init(|| attach);
         world.tasks.spawn("periodic_backups", work::backup::periodic(Arc::clone(&paas)));
+        world.tasks.spawn("scheduler", work::cron::periodic(Arc::clone(&paas)));
         Ok(paas)
     }
 
@@ -176,6 +177,11 @@ impl Paas {
     /// The world's date.
     fn today(&self) -> chrono::DateTime<chrono::Utc> {
         self.calendar.date(self.world.clock.elapsed())
+    }
+
+    /// The world's date and hour, as its schedules see them.
+    fn moment(&self) -> chrono::DateTime<chrono::Utc> {
+        self.calendar.moment(self.world.clock.elapsed())
     }
 
     /// How often one token may ask each of the APIs.

@@ -12,4 +12,4 @@ pub mod runner;
 pub mod ssh;
 pub mod tls;
 
-pub use platform::{LogSink, Platform, Push};
+pub use platform::{Branch, LogSink, Platform, Push, Turn};

@@ -1,7 +1,7 @@
 //! What every part of the sandbox shares: one clock, one journal, one set of faults, identifiers, names and tasks.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub mod clock;
 pub mod evidence;
@@ -10,6 +10,7 @@ pub mod gate;
 pub mod guests;
 pub mod ids;
 pub mod journal;
+pub mod limits;
 pub mod names;
 pub mod tasks;
 
@@ -19,6 +20,7 @@ pub use gate::Gate;
 pub use guests::Guests;
 pub use ids::Ids;
 pub use journal::{Entry, Journal};
+pub use limits::Limits;
 pub use names::Names;
 pub use tasks::Tasks;
 
@@ -42,6 +44,7 @@ pub struct World {
     pub gate: Gate,
     /// Programs that were brought into the world.
     pub guests: Guests,
+    limits: Mutex<Limits>,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             tasks: Tasks::default(),
             gate: Gate::default(),
             guests: Guests::default(),
+            limits: Mutex::default(),
             dir,
         }))
     }
@@ -68,6 +72,16 @@ impl World {
         let folder = self.dir.join(name);
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
+    }
+
+    /// How long real programs may take.
+    pub fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Other limits from now on: for tests that cannot wait for the vendor's.
+    pub fn limit(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// The root of all state.

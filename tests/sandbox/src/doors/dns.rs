@@ -8,15 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 use crate::dns::Dns;
 use crate::dns::wire::{self, Answerer, Question, Spoken};
 use crate::dns::zone::Reply;
 use crate::world::World;
 
-/// How long the machine's resolver may take.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long one of the machine's resolvers may take: all of them together not longer than a client waits.
+const PATIENCE: Duration = Duration::from_millis(1_500);
 const PAYLOAD: u16 = 1_232;
 const TTL: u32 = 60;
 
@@ -26,27 +27,34 @@ pub(super) async fn open(
     names: &Arc<Dns>,
     sockets: Option<(UdpSocket, TcpListener)>,
 ) -> std::io::Result<SocketAddr> {
-    let both = Arc::new(Both { inside: names.as_answerer(), outside: of_machine(), stores: names.ingress() });
     match sockets {
-        Some((udp, tcp)) => wire::serve(world, "door_dns", both, udp, tcp),
-        None => wire::listen(world, "door_dns", both).await,
+        Some((udp, tcp)) => wire::serve(world, "door_dns", resolver(names), udp, tcp),
+        None => wire::listen(world, "door_dns", resolver(names)).await,
     }
 }
 
-/// The first resolver of this machine.
-fn of_machine() -> Option<SocketAddr> {
-    let text = std::fs::read_to_string("/etc/resolv.conf").ok()?;
-    nameserver(&text).map(|ip| SocketAddr::new(ip, 53))
+/// What answers there.
+pub(crate) fn resolver(names: &Arc<Dns>) -> Arc<dyn Answerer> {
+    Arc::new(Both { inside: names.as_answerer(), outside: of_machine(), stores: names.ingress() })
 }
 
-fn nameserver(resolv_conf: &str) -> Option<IpAddr> {
-    resolv_conf.lines().find_map(|line| line.trim().strip_prefix("nameserver")?.trim().parse().ok())
+/// The resolvers of this machine.
+fn of_machine() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    nameservers(&text).map(|ip| SocketAddr::new(ip, 53)).collect()
+}
+
+/// As many as the C library asks.
+fn nameservers(resolv_conf: &str) -> impl Iterator<Item = IpAddr> {
+    let lines = resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    lines.filter_map(|address| address.trim().parse().ok()).take(3)
 }
 
 #[derive(Debug)]
 struct Both {
     inside: Arc<dyn Answerer>,
-    outside: Option<SocketAddr>,
+    /// Asked one after the other until one answers.
+    outside: Vec<SocketAddr>,
     /// Where the object stores are, under whatever name of a bucket.
     stores: Ipv4Addr,
 }
@@ -57,13 +65,15 @@ impl Answerer for Both {
         if is_of_a_store(&question.name) {
             return Some(Spoken { reply: store(question, self.stores), recursion_available: true });
         }
-        match self.outside.filter(|_| is_outside(&question.name)) {
-            None => self.inside.speak(question).await,
-            Some(resolver) => Some(match tokio::time::timeout(PATIENCE, ask(resolver, question)).await {
-                Ok(Ok(reply)) => Spoken { reply, recursion_available: true },
-                _ => Spoken { reply: Reply::code(ResponseCode::ServFail), recursion_available: true },
-            }),
+        if self.outside.is_empty() || !is_outside(&question.name) {
+            return self.inside.speak(question).await;
         }
+        for resolver in &self.outside {
+            if let Ok(Ok(reply)) = tokio::time::timeout(PATIENCE, ask(*resolver, question)).await {
+                return Some(Spoken { reply, recursion_available: true });
+            }
+        }
+        Some(Spoken { reply: Reply::code(ResponseCode::ServFail), recursion_available: true })
     }
 }
 
@@ -91,7 +101,18 @@ fn store(question: &Question, address: Ipv4Addr) -> Reply {
     reply
 }
 
+/// By UDP, and where the answer does not fit into a packet by TCP.
 async fn ask(resolver: SocketAddr, question: &Question) -> std::io::Result<Reply> {
+    let answer = match by_udp(resolver, question).await? {
+        short if short.metadata.truncation => by_tcp(resolver, question).await?,
+        whole => whole,
+    };
+    let mut reply = Reply::code(answer.metadata.response_code);
+    reply.answers = answer.answers;
+    Ok(reply)
+}
+
+async fn by_udp(resolver: SocketAddr, question: &Question) -> std::io::Result<Message> {
     let local = if resolver.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(local).await?;
     socket.connect(resolver).await?;
@@ -103,11 +124,19 @@ async fn ask(resolver: SocketAddr, question: &Question) -> std::io::Result<Reply
         let answer = buffer.get(..length).and_then(|bytes| Message::from_vec(bytes).ok());
         // Anything else on this port is a stray or a forgery.
         if let Some(answer) = answer.filter(|answer| answer.metadata.id == asked.metadata.id) {
-            let mut reply = Reply::code(answer.metadata.response_code);
-            reply.answers = answer.answers;
-            return Ok(reply);
+            return Ok(answer);
         }
     }
+}
+
+async fn by_tcp(resolver: SocketAddr, question: &Question) -> std::io::Result<Message> {
+    let mut stream = TcpStream::connect(resolver).await?;
+    let asked = message(question).to_vec().map_err(std::io::Error::other)?;
+    stream.write_u16(u16::try_from(asked.len()).map_err(std::io::Error::other)?).await?;
+    stream.write_all(&asked).await?;
+    let mut answer = vec![0; stream.read_u16().await?.into()];
+    stream.read_exact(&mut answer).await?;
+    Message::from_vec(&answer).map_err(std::io::Error::other)
 }
 
 fn message(question: &Question) -> Message {
@@ -147,9 +176,40 @@ mod tests {
     }
 
     #[test]
-    fn the_first_resolver_of_a_machine_is_read() {
-        let text = "# comment\nsearch example.org\nnameserver 192.0.2.1\nnameserver 192.0.2.2\n";
-        assert_eq!(nameserver(text), Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))));
-        assert_eq!(nameserver("nameserver nonsense\n"), None);
+    fn the_resolvers_of_a_machine_are_read() {
+        let text = "# comment\nsearch example.org\nnameserver 192.0.2.1\nnameserver nonsense\nnameserver 192.0.2.2\n";
+        let expected = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+        assert_eq!(nameservers(text).collect::<Vec<_>>(), expected);
+    }
+
+    /// Answers by UDP that it does not fit, and by TCP with a hundred addresses.
+    #[derive(Debug)]
+    struct Long;
+
+    #[async_trait]
+    impl Answerer for Long {
+        async fn speak(&self, question: &Question) -> Option<Spoken> {
+            let mut reply = Reply::code(ResponseCode::NoError);
+            let address = |last| RData::A(Ipv4Addr::new(192, 0, 2, last).into());
+            reply.answers =
+                (1..=100).map(|last| Record::from_rdata(question.name.clone(), TTL, address(last))).collect();
+            Some(Spoken { reply, recursion_available: true })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_comes_whole_from_the_second_resolver() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(dir.path(), 1.0, 1).unwrap();
+        let dns = Dns::start(&world, "apilos.test", Ipv4Addr::LOCALHOST.into()).await.unwrap();
+        let long = wire::listen(&world, "long", Arc::new(Long)).await.unwrap();
+        // Takes what comes, and never answers.
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let outside = vec![silent.local_addr().unwrap(), long];
+        let both = Both { inside: dns.as_answerer(), outside, stores: dns.ingress() };
+        let name = Name::from_ascii("many.example.org.").unwrap();
+        let asked = Question { name, kind: RecordType::A, recursion_desired: true };
+        let spoken = both.speak(&asked).await.unwrap();
+        assert_eq!((spoken.reply.code, spoken.reply.answers.len()), (ResponseCode::NoError, 100));
     }
 }

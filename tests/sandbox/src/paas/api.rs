@@ -30,6 +30,8 @@ mod streams;
 mod transfers;
 mod variables;
 
+pub(super) use one_offs::Wanted;
+
 /// All routes.
 pub(super) fn router(paas: &Arc<Paas>) -> Router {
     let guarded = Router::new()

@@ -47,7 +47,7 @@ impl Paas {
     fn route(self: &Arc<Self>, app: &super::state::App) {
         self.publish(app);
         let ingress = &self.plane.ingress;
-        ingress.set_force_https(&app.name, app.force_https);
+        self.apply_switches(app);
         for domain in &app.domains {
             if let Some(own) = &domain.own {
                 self.show_again(&domain.name, own);

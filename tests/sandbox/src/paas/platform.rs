@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::session::{Role, role};
 use super::work::deploy::{self, Code, Pace};
 use super::{Paas, SERVICE};
-use crate::plane::{LogSink, Platform, Push};
+use crate::plane::{LogSink, Platform, Push, Turn};
 use crate::world::journal::Draft;
 
 /// What the SSH server holds of the platform.
@@ -31,12 +31,12 @@ impl Platform for Door {
         }
     }
 
-    async fn deploy(&self, push: Push, log: LogSink) -> Result<(), String> {
+    async fn deploy(&self, push: Push, log: LogSink) -> Result<Turn, String> {
         self.may_push(&push.user, &push.app)?;
-        let Push { app, user, commit, repository } = push;
+        let Push { app, user, commit, repository, branch } = push;
         let id = deploy::enqueue(&self.0, &app, &user, "deployment", Some(commit.clone()));
         let id = id.ok_or_else(|| format!("application '{app}' was not found"))?;
-        let code = Code::Commit { repository, commit };
+        let code = Code::Commit { repository, commit, branch: Some(branch) };
         let result = deploy::run(&self.0, &app, &id, code, Some(log), Pace::Vendor).await;
         self.0.world.journal.record(Draft {
             service: SERVICE,

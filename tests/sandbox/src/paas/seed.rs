@@ -210,8 +210,12 @@ impl Paas {
         let owner = owner.ok_or_else(|| refused(app, "no such app"))?;
         let id = deploy::enqueue(self, app, &owner, "deployment", Some(commit.to_owned()));
         let id = id.ok_or_else(|| refused(app, "no such app"))?;
-        let code = Code::Commit { repository: repository.to_owned(), commit: commit.to_owned() };
-        deploy::run(self, app, &id, code, None, Pace::Instant).await.map_err(|why| refused(app, why))
+        let code =
+            Code::Commit { repository: repository.to_owned(), commit: commit.to_owned(), branch: None };
+        deploy::run(self, app, &id, code, None, Pace::Instant)
+            .await
+            .map(drop)
+            .map_err(|why| refused(app, why))
     }
 
     /// Has `user` accept the invitation that was sent to their address for `app`, if there is one.

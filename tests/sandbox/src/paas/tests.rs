@@ -25,6 +25,7 @@ mod model;
 mod observers;
 mod one_offs;
 mod people;
+mod pushes;
 mod queue;
 mod shapes;
 mod standing;

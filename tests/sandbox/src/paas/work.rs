@@ -11,6 +11,7 @@ use crate::plane::runner::Formation;
 pub(super) mod backup;
 pub(super) mod calendar;
 pub(super) mod certificate;
+pub(super) mod cron;
 pub(super) mod demolish;
 pub(super) mod deploy;
 pub(super) mod operate;

@@ -18,10 +18,12 @@ use super::authority::{Authority, AuthorityError};
 use super::runner::Runner;
 use crate::world::World;
 
+mod bodies;
 mod certificates;
 mod own;
 mod proxy;
 mod routes;
+mod sticky;
 
 use certificates::Certificates;
 pub use own::{OwnCertificate, OwnCertificateError};
@@ -127,7 +129,17 @@ impl Ingress {
 
     /// Whether plain HTTP for `app` answers a redirection to HTTPS.
     pub fn set_force_https(&self, app: &str, on: bool) {
-        self.table().set_force_https(app, on);
+        self.table().settings_of(app).https_only = on;
+    }
+
+    /// Whether a client of `app` comes to the same container again.
+    pub fn set_sticky(&self, app: &str, on: bool) {
+        self.table().settings_of(app).sticky = on;
+    }
+
+    /// Whether requests for `app` are told in its log.
+    pub fn set_router_logs(&self, app: &str, on: bool) {
+        self.table().settings_of(app).logged = on;
     }
 
     /// The one host under which `app` answers; its others redirect there. `None`: all are equal.

@@ -18,7 +18,21 @@ pub struct Push {
     pub commit: String,
     /// The bare repository that holds it.
     pub repository: PathBuf,
+    /// The branch that it is to become.
+    pub branch: Branch,
 }
+
+/// A branch as a pusher saw it.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// `refs/heads/main`.
+    pub reference: String,
+    /// Its commit, zeros if it did not exist.
+    pub seen: String,
+}
+
+/// An app's turn to deploy: no other deployment of it begins until this is dropped.
+pub type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// The platform's side of the plane's questions.
 #[async_trait]
@@ -29,7 +43,8 @@ pub trait Platform: Send + Sync + std::fmt::Debug {
     /// Whether `user` may push to `app`; the refusal is a line for the pusher.
     fn may_push(&self, user: &str, app: &str) -> Result<(), String>;
 
-    /// Queues and follows the deployment of a push; returns when it is finished. `Err` is a line for the pusher: the deployment failed
-    /// or was refused. Dropping the future aborts the deployment.
-    async fn deploy(&self, push: Push, log: LogSink) -> Result<(), String>;
+    /// Queues and follows the deployment of a push; returns when it is finished, with the turn that is to be kept until the branch
+    /// is moved. `Err` is a line for the pusher: the deployment failed or was refused, for one because the branch was moved by
+    /// another push while this one waited. Dropping the future aborts the deployment.
+    async fn deploy(&self, push: Push, log: LogSink) -> Result<Turn, String>;
 }

@@ -4,6 +4,7 @@
 //! ended well does routing switch, and the old containers are told to stop. Every failure leaves the old ones serving.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::world::World;
 mod build;
 mod container;
 mod departed;
+mod disk;
 mod environment;
 pub(crate) mod groups;
 mod life;
@@ -28,6 +30,7 @@ mod procfile;
 mod release;
 mod source;
 mod terminal;
+mod tools;
 
 use container::Handle;
 pub(crate) use departed::Departed;
@@ -35,6 +38,7 @@ use groups::Groups;
 pub(crate) use life::SavedApp;
 use logs::{Filter, Line, Logs};
 use ports::Ports;
+pub use source::Source;
 pub(crate) use source::lay_out_archive;
 
 /// A running or starting process of an app, as the platform lists it.
@@ -112,6 +116,8 @@ struct Serving {
     release: Option<Release>,
     formation: Formation,
     containers: Vec<Handle>,
+    /// Everything was taken down from outside, and nothing has been brought up since.
+    is_down: bool,
 }
 
 impl App {
@@ -187,6 +193,7 @@ impl Runner {
             let (kept, surplus) = std::mem::take(&mut now.containers).into_iter().partition(keep);
             now.containers = kept;
             now.containers.extend(fresh);
+            now.is_down = false;
             surplus
         };
         self.retire(surplus, None, Vec::new());
@@ -221,6 +228,7 @@ impl Runner {
             let (old, kept) = std::mem::take(&mut now.containers).into_iter().partition(is_meant);
             now.containers = kept;
             now.containers.extend(fresh);
+            now.is_down = false;
             old
         };
         self.retire(old, None, Vec::new());
@@ -229,7 +237,14 @@ impl Runner {
 
     /// All processes of the app down, waited for. Its release stays, so that a restart can bring it back.
     pub async fn stop(&self, name: &str) {
-        self.app(name).stop().await;
+        let app = self.app(name);
+        app.now().is_down = true;
+        app.stop().await;
+    }
+
+    /// Whether the app was [stopped](Self::stop), and not brought up again.
+    pub fn is_down(&self, name: &str) -> bool {
+        self.apps().get(name).is_some_and(|app| app.now().is_down)
     }
 
     /// The processes of an app, in the order of their start.
@@ -251,7 +266,12 @@ impl Runner {
     pub fn web_ports(&self, name: &str) -> Vec<u16> {
         let apps = self.apps();
         let Some(app) = apps.get(name) else { return Vec::new() };
-        app.now().containers.iter().filter_map(Handle::serving_port).collect()
+        let now = app.now();
+        now.containers
+            .iter()
+            .filter(|one| one.kind() == container::WEB)
+            .filter_map(Handle::serving_port)
+            .collect()
     }
 
     /// Whether `pid` is a process of an app, or descends from one.
@@ -311,10 +331,8 @@ impl Runner {
         self.world.tasks.spawn("retired containers", async move {
             futures::future::join_all(old.iter().map(Handle::stop)).await;
             futures::future::join_all(users.iter().map(|one_off| one_off.ended())).await;
-            if let Some(dir) = dir
-                && let Err(error) = tokio::fs::remove_dir_all(&dir).await
-            {
-                tracing::warn!(%error, "an old release stays behind");
+            if let Some(dir) = dir {
+                source::remove(&dir).await;
             }
         });
     }
@@ -329,6 +347,9 @@ fn wanted(release: &Release, formation: &Formation) -> impl Iterator<Item = (Str
         .filter(has_command)
         .flat_map(|(kind, amount)| (1..=*amount).map(|index| (kind.clone(), index)))
 }
+
+/// Where a container is reached: not at 127.0.0.1, so that one which listens there only is as deaf as on the platform.
+pub(crate) const CONTAINERS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// The process type that runs once a deployment, before routing switches.
 const POSTDEPLOY: &str = "postdeploy";

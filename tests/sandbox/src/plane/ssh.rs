@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 
 use super::databases::Databases;
-use super::platform::Platform;
+use super::platform::{Branch, Platform};
 use super::redis::RedisServers;
 use crate::world::World;
 
@@ -43,6 +43,13 @@ pub fn forget(world: &World, app: &str) -> std::io::Result<Option<PathBuf>> {
 /// What was pushed to `old` is `new`'s from now on. That there is none is fine.
 pub fn rename(world: &World, old: &str, new: &str) -> std::io::Result<()> {
     repository::rename(world, old, new)
+}
+
+/// Whether a branch of `repository` still is where its pusher saw it.
+pub async fn is_as_seen(world: &World, repository: &Path, branch: &Branch) -> std::io::Result<bool> {
+    let now = repository::commit_of(world, repository, &branch.reference).await?;
+    let nowhere = branch.seen.bytes().all(|b| b == b'0');
+    Ok(now.as_deref() == (!nowhere).then_some(branch.seen.as_str()))
 }
 
 /// How long an RSA host key is: with the system's tool its making is a matter of a moment.

@@ -58,6 +58,13 @@ impl Names {
         if names.remove(name).is_some() { self.write(&names) } else { Ok(()) }
     }
 
+    /// Where `name` leads in the world's namespaces, if it is one of the world's own.
+    pub fn address_of(&self, name: &str) -> Option<Ipv4Addr> {
+        let names = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = *names.get(name.trim_end_matches('.').to_ascii_lowercase().as_str())?;
+        Some(self.address(place))
+    }
+
     /// The hosts file to mount over `/etc/hosts`.
     pub fn hosts_file(&self) -> &Path {
         &self.file
@@ -76,14 +83,20 @@ impl Names {
         file.set_len(text.len() as u64)
     }
 
+    fn address(&self, place: Where) -> Ipv4Addr {
+        match place {
+            Where::Front => self.front.get().copied().unwrap_or(Ipv4Addr::LOCALHOST),
+            Where::Local => Ipv4Addr::LOCALHOST,
+        }
+    }
+
     fn text(&self, names: &BTreeMap<String, Where>) -> String {
-        let front = self.front.get().copied().unwrap_or(Ipv4Addr::LOCALHOST);
         let mut text = self.machine.clone();
         if !text.ends_with('\n') {
             text.push('\n');
         }
         for (name, place) in names {
-            let address = if *place == Where::Front { front } else { Ipv4Addr::LOCALHOST };
+            let address = self.address(*place);
             // Writing to a string cannot fail.
             let _infallible = writeln!(text, "{address} {name}");
         }

@@ -95,7 +95,7 @@ pub(super) async fn update(
     app.stack = stack.unwrap_or_else(|| app.stack.clone());
     app.project = project.unwrap_or_else(|| app.project.clone());
     app.updated_at = paas.world.clock.wall();
-    paas.plane.ingress.set_force_https(&app.name, app.force_https);
+    paas.apply_switches(app);
     let app = state.app_for(&session.user, &key, Role::Collaborator)?;
     Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})).about(&app.name))
 }
@@ -241,12 +241,21 @@ impl Paas {
             operations: Vec::new(),
             observers: std::collections::BTreeMap::new(),
             scm_link: None,
+            cron_runs: std::collections::BTreeMap::new(),
             last_deployed_at: None,
             last_deployed_by: None,
             last_deployment: None,
             created_at: now,
             updated_at: now,
         })
+    }
+
+    /// Lets the ingress do as the app's switches say.
+    pub(in crate::paas) fn apply_switches(&self, app: &App) {
+        let ingress = &self.plane.ingress;
+        ingress.set_force_https(&app.name, app.force_https);
+        ingress.set_sticky(&app.name, app.sticky_session);
+        ingress.set_router_logs(&app.name, app.router_logs);
     }
 
     /// Makes the default domain of a new app known.

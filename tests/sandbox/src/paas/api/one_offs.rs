@@ -20,11 +20,18 @@ const PER_APP: usize = 10;
 const PER_ACCOUNT: usize = 50;
 
 /// What was asked for.
-struct Wanted {
+pub(in crate::paas) struct Wanted {
     command: String,
     size: String,
     detached: bool,
     env: BTreeMap<String, String>,
+}
+
+impl Wanted {
+    /// A command that nobody attaches to.
+    pub(in crate::paas) fn detached(command: &str, size: &str) -> Self {
+        Self { command: command.to_owned(), size: size.to_owned(), detached: true, env: BTreeMap::new() }
+    }
 }
 
 /// `POST …/run`: 200 with the container and the operation that starts it.
@@ -149,7 +156,13 @@ fn refuse_too_many(of_app: usize, of_account: usize) -> Result<(), Refusal> {
 }
 
 impl Paas {
-    fn new_one_off(&self, user: &str, app: &App, wanted: Wanted) -> Result<Known, Refusal> {
+    /// A container that has not started; it is not listed yet.
+    pub(in crate::paas) fn new_one_off(
+        &self,
+        user: &str,
+        app: &App,
+        wanted: Wanted,
+    ) -> Result<Known, Refusal> {
         let index = 1_000 + self.world.ids.below(9_000);
         let mut env = work::environment(app);
         env.extend(wanted.env);

@@ -237,7 +237,7 @@ fn resident_memory(pid: u32) -> u64 {
     line.and_then(|text| text.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1_024
 }
 
-/// `GET …/cron_tasks`: the jobs of the `cron.json` that was deployed. They are listed, not run.
+/// `GET …/cron_tasks`: the tasks of the `cron.json` that was deployed.
 pub(super) async fn cron_tasks(
     Shared(paas): Shared<Arc<Paas>>,
     session: Session,
@@ -245,12 +245,13 @@ pub(super) async fn cron_tasks(
 ) -> Answer {
     let state = paas.state();
     let app = state.app_for(&session.user, &key, Role::Limited)?;
-    let file = paas.plane.runner.release_file(&app.name, "cron.json").unwrap_or_default();
-    let deployed: Value = serde_json::from_str(&file).unwrap_or(Value::Null);
-    let jobs = deployed["jobs"].as_array().into_iter().flatten().filter_map(|job| {
-        let command = job["command"].as_str()?;
-        let size = job["size"].as_str().unwrap_or("M");
-        Some(json!({"command": command, "size": size, "last_execution_date": null, "next_execution_date": null}))
+    let now = paas.moment();
+    let jobs = work::cron::tasks(&paas, &app.name).into_iter().map(|task| {
+        json!({
+            "command": task.line, "size": task.size,
+            "last_execution_date": app.cron_runs.get(&task.line).copied().map(date),
+            "next_execution_date": task.next(now).map(date),
+        })
     });
     Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>()})))
 }

@@ -37,6 +37,9 @@ pub(in crate::paas) struct App {
     /// The link to a repository elsewhere.
     #[serde(default)]
     pub(in crate::paas) scm_link: Option<serde_json::Value>,
+    /// When each task of `cron.json` ran last, by its line, in the world's time.
+    #[serde(default)]
+    pub(in crate::paas) cron_runs: std::collections::BTreeMap<String, DateTime<Utc>>,
     pub(in crate::paas) last_deployed_at: Option<DateTime<Utc>>,
     pub(in crate::paas) last_deployed_by: Option<String>,
     pub(in crate::paas) last_deployment: Option<String>,

@@ -1,8 +1,11 @@
 //! Apps: names, roles, variables, formation.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{read, site, until};
+use crate::world::Limits;
 
 fn named(name: &str) -> Value {
     json!({"app": {"name": name}})
@@ -256,6 +259,7 @@ async fn a_web_that_never_listens_times_out_and_the_old_version_stays() {
         web.amount = 1;
         app.formation.push(web);
     });
+    site.world.limit(Limits { boot: Duration::from_secs(2), ..Limits::default() });
     let id = site.deploy("demarches-test", &url).await;
     site.advance(60);
     until("the deployment times out", async || {

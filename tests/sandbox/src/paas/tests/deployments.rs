@@ -130,14 +130,18 @@ async fn clearing_an_app_away_does_not_touch_a_later_one_of_the_same_name() {
     let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
     assert_eq!(site.post(&format!("/v1/apps/{name}/scale"), scale).await.0, 200);
     // It leaves when it is let go, and not before.
-    let stubborn = "worker: trap 'until [ -e leave ]; do sleep 0.05; done; exit' TERM; touch up; while :; do sleep 0.05; done\n";
-    let url = site.upload(tarball(&[("root/Procfile", stubborn)])).await;
+    let signs = site.world.folder("signs").unwrap();
+    let at = signs.display();
+    let stubborn = format!(
+        "worker: trap 'until [ -e {at}/leave ]; do sleep 0.05; done; exit' TERM; touch {at}/up; while :; do sleep 0.05; done\n"
+    );
+    let url = site.upload(tarball(&[("root/Procfile", &stubborn)])).await;
     let id = site.deploy(name, &url).await;
     let (status, output) = site.deployed(name, &id).await;
     assert_eq!(status, "success", "{output}");
     let (apps, git) = (site.world.folder("apps").unwrap(), site.world.folder("git").unwrap());
     let (former, repository) = (apps.join(name).join(&id), git.join(format!("{name}.git")));
-    until("the worker runs", async || former.join("up").exists()).await;
+    until("the worker runs", async || signs.join("up").exists()).await;
     std::fs::create_dir_all(repository.join("refs")).unwrap();
 
     let path = format!("/v1/apps/{name}?current_name={name}");
@@ -151,7 +155,7 @@ async fn clearing_an_app_away_does_not_touch_a_later_one_of_the_same_name() {
     let new = runner.unpack(name, "d2", &archive).await.unwrap();
     runner.note(name, "worker-1", "of the new app");
 
-    std::fs::write(former.join("leave"), "").unwrap();
+    std::fs::write(signs.join("leave"), "").unwrap();
     until("the former app's files are gone", async || !former.exists()).await;
     until("its repository is gone", async || std::fs::read_dir(&git).unwrap().count() == 1).await;
     assert!(new.join("Procfile").exists() && repository.exists(), "the new app lost its files");
@@ -205,6 +209,48 @@ async fn what_is_no_archive_of_one_folder_is_a_build_error() {
         assert!(output.contains(told), "{output}");
         assert_eq!(site.get("/v1/apps/demarches-test").await.1["app"]["status"], "new");
     }
+    let apps = site.world.folder("apps").unwrap().join("demarches-test");
+    until("nothing of the failed builds is left", async || std::fs::read_dir(&apps).unwrap().count() == 0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_version_that_fails_leaves_the_formation_of_the_one_that_serves() {
+    let site = site().await;
+    site.idle_app().await;
+    let scale = json!({"containers": [{"name": "worker", "amount": 1}]});
+    assert_eq!(site.post("/v1/apps/demarches-test/scale", scale).await.0, 202);
+    until("the worker runs", async || {
+        site.advance(10);
+        site.paas.state().app("demarches-test").unwrap().busy_with().is_none()
+    })
+    .await;
+    let renamed = "celery: sleep 600\npostdeploy: exit 3\n";
+    let url = site.upload(tarball(&[("root/Procfile", renamed)])).await;
+    let id = site.deploy("demarches-test", &url).await;
+    assert_eq!(site.deployed("demarches-test", &id).await.0, "hook-error");
+    let told = site.get("/v1/apps/demarches-test/containers").await.1;
+    let formation: Vec<_> = told["containers"].as_array().unwrap().iter().map(|kind| &kind["name"]).collect();
+    assert_eq!(formation, ["worker"]);
+    assert_eq!(site.paas.plane.runner.containers("demarches-test").len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_repository_of_many_the_project_dir_is_deployed() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let variable = json!({"variable": {"name": "PROJECT_DIR", "value": "apps/api"}});
+    assert_eq!(site.post("/v1/apps/demarches-test/variables", variable).await.0, 201);
+    let files = [("root/Procfile", "web: false\n"), ("root/apps/api/Procfile", "worker: sleep 600\n")];
+    let url = site.upload(tarball(&files)).await;
+    let id = site.deploy("demarches-test", &url).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert_eq!(status, "success", "{output}");
+    assert!(output.contains("Process types: worker"), "{output}");
+    let elsewhere = site.upload(tarball(&[("root/Procfile", "worker: true\n")])).await;
+    let id = site.deploy("demarches-test", &elsewhere).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert!(status == "build-error" && output.contains("PROJECT_DIR"), "{output}");
 }
 
 #[tokio::test]
@@ -216,5 +262,24 @@ async fn an_address_that_has_ended_cannot_be_deployed_from() {
     let id = site.deploy("demarches-test", &url).await;
     let (status, output) = site.deployed("demarches-test", &id).await;
     assert_eq!(status, "build-error");
-    assert!(output.contains("could not be downloaded"), "{output}");
+    assert!(output.contains("could not be downloaded: the server answered 403"), "{output}");
+    for (url, told) in [
+        ("http://127.0.0.1:1/code?sig=secret", "Connection refused"),
+        ("http://nowhere.apilos.test/code?sig=secret", "no name server knows nowhere.apilos.test"),
+    ] {
+        let id = site.deploy("demarches-test", url).await;
+        let (_, output) = site.deployed("demarches-test", &id).await;
+        assert!(output.contains(told) && !output.contains("secret"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_is_deployed_from_a_name_of_the_world() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    site.world.names.add("sources.example.test").unwrap();
+    let url = site.upload(tarball(&[("root/Procfile", "worker: sleep 600\n")])).await;
+    let id = site.deploy("demarches-test", &url.replace("127.0.0.1", "sources.example.test")).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert_eq!(status, "success", "{output}");
 }

@@ -1,12 +1,16 @@
 //! One-off containers, spoken to as the vendor's command line does it: raw TCP after a `CONNECT`.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::shapes::same_shape;
-use super::{Site, read, site, until};
+use super::{Site, read, site, tarball, until};
+use crate::paas::work::cron::due;
+use crate::world::Limits;
 
 const APP: &str = "/v1/apps/demarches-test";
 
@@ -193,6 +197,64 @@ async fn a_detached_one_prints_into_the_log_of_the_app() {
 }
 
 #[tokio::test]
+async fn a_databases_client_is_found_or_it_is_said_what_is_missing() {
+    let site = site().await;
+    site.idle_app().await;
+    for (command, code, told) in [
+        ("dbclient-fetcher pgsql && psql --version && pg_restore --version", 0, "pg_restore (PostgreSQL)"),
+        ("dbclient-fetcher pgsql 3", 1, "no client of PostgreSQL 3 (but of"),
+        ("dbclient-fetcher mysql", 1, "no databases of the kind mysql"),
+        ("install-scalingo-cli", 1, "there is no scalingo here"),
+    ] {
+        let (_, _, attach) = started(&site, command).await;
+        let said = rest(connected(&site, &attach).await).await;
+        assert!(said.contains(told), "{command}: {said}");
+        assert_eq!(exit_code(&site, &attach).await, (200, json!({"exit_code": code})), "{command}: {said}");
+        site.advance(61);
+    }
+}
+
+#[tokio::test]
+async fn a_scheduled_task_runs_by_the_worlds_clock_whatever_the_formation() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let tasks = r#"{"jobs": [{"command": "*/10 * * * * echo came round in $CONTAINER_SIZE", "size": "L"}]}"#;
+    let files = [("root/Procfile", "worker: sleep 600\n"), ("root/cron.json", tasks)];
+    let url = site.upload(tarball(&files)).await;
+    let id = site.deploy("demarches-test", &url).await;
+    assert_eq!(site.deployed("demarches-test", &id).await.0, "success");
+    let listed = site.get(&format!("{APP}/cron_tasks")).await.1["jobs"][0].clone();
+    assert_eq!((&listed["size"], &listed["last_execution_date"]), (&json!("L"), &Value::Null));
+    let next: chrono::DateTime<chrono::Utc> =
+        listed["next_execution_date"].as_str().unwrap().parse().unwrap();
+    assert!(next > site.paas.moment() && next <= site.paas.moment() + Duration::from_mins(10), "{listed}");
+    site.advance(600);
+    let runner = &site.paas.plane.runner;
+    until("it has run", async || {
+        let lines = runner.last_lines("demarches-test", 9, &crate::plane::runner::logs::Filter::default());
+        lines.iter().any(|line| line.text == "came round in L" && line.label.starts_with("one-off-"))
+    })
+    .await;
+    let listed = site.get(&format!("{APP}/cron_tasks")).await.1["jobs"][0].clone();
+    assert!(listed["last_execution_date"].is_string(), "{listed}");
+    assert_eq!(runner.containers("demarches-test").len(), 0, "the formation has nothing");
+
+    let soon = || {
+        let now = site.paas.moment();
+        due(&site.paas, now, now + Duration::from_mins(10)).len()
+    };
+    assert_eq!(soon(), 1);
+    site.paas.lose_data(&["demarches-test"]).await.unwrap();
+    assert_eq!(soon(), 0, "a task runs where a disaster has struck");
+
+    let often = r#"{"jobs": [{"command": "* * * * * true"}]}"#;
+    let url = site.upload(tarball(&[("root/Procfile", "worker: true\n"), ("root/cron.json", often)])).await;
+    let id = site.deploy("demarches-test", &url).await;
+    let (status, output) = site.deployed("demarches-test", &id).await;
+    assert!(status == "build-error" && output.contains("every 10 minutes"), "{status}: {output}");
+}
+
+#[tokio::test]
 async fn an_eleventh_container_and_one_without_a_release_are_refused() {
     let site = site().await;
     site.paas.seed_app(&site.user, "never-deployed").unwrap();
@@ -212,11 +274,11 @@ async fn a_silent_container_is_killed_and_its_waiter_told_408() {
     let site = site().await;
     site.idle_app().await;
     let (_, _, attach) = started(&site, "echo begun; sleep 300").await;
+    site.world.limit(Limits { silence: Duration::from_secs(2), ..Limits::default() });
     let mut stream = connected(&site, &attach).await;
     let mut begun = [0; 7];
     stream.read_exact(&mut begun).await.unwrap();
     assert_eq!(&begun, b"begun\r\n");
-    site.advance(3_601);
     rest(stream).await;
     // The bearer is still good: its life is the wall's.
     assert_eq!(exit_code(&site, &attach).await.0, 408);

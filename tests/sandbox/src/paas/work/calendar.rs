@@ -29,6 +29,12 @@ impl Calendar {
         self.born + elapsed
     }
 
+    /// The date and hour at world time `elapsed`, by the hours that strike: they are what a schedule goes by.
+    pub(in crate::paas) fn moment(self, elapsed: Duration) -> DateTime<Utc> {
+        let midnight = self.born.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+        midnight + Duration::from_secs(self.morning) + elapsed
+    }
+
     /// How many hours have struck until `elapsed`.
     pub(in crate::paas) fn strikes(self, elapsed: Duration) -> u64 {
         (self.morning + elapsed.as_secs()) / HOUR - self.morning / HOUR
@@ -67,6 +73,10 @@ mod tests {
         let calendar = at("2026-11-23T21:45:00Z", 60.0);
         assert_eq!((calendar.hour_of(1), calendar.time_of(1)), (1, Duration::from_hours(1)));
         assert_eq!(calendar.hour_of(24), 0);
+        assert_eq!(
+            calendar.moment(Duration::from_mins(90)),
+            "2026-11-23T01:30:00Z".parse::<DateTime<Utc>>().unwrap()
+        );
         assert_eq!(
             calendar.date(Duration::from_hours(3)),
             "2026-11-24T00:45:00Z".parse::<DateTime<Utc>>().unwrap()

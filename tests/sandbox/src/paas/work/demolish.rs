@@ -58,6 +58,8 @@ pub(in crate::paas) fn addon(paas: &Arc<Paas>, addon: Addon) {
 pub(in crate::paas) fn forget_names(paas: &Paas, app: &App) {
     let host = app.default_host();
     paas.plane.ingress.set_force_https(&app.name, false);
+    paas.plane.ingress.set_sticky(&app.name, false);
+    paas.plane.ingress.set_router_logs(&app.name, false);
     paas.plane.ingress.set_canonical(&app.name, None);
     paas.plane.ingress.detach(&host);
     paas.plane.dns.withdraw_default_domain(&host);

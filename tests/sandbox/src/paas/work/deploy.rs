@@ -3,21 +3,21 @@
 //! The plane does the work and says how it failed; here is the vendor's story of it. A dropped future aborts its deployment.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::StreamExt;
-use tokio_util::io::StreamReader;
 
-use super::{amounts, environment_of};
+use super::{amounts, cron, environment_of};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
-use crate::plane::LogSink;
 use crate::plane::runner::{DeployFailure, Release};
-use crate::world::Fault;
+use crate::plane::{Branch, LogSink, Turn};
+use crate::world::{Fault, World};
+
+mod fetch;
 
 /// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
@@ -26,16 +26,25 @@ const PUSHING: Duration = Duration::from_secs(29);
 const STARTING: Duration = Duration::from_secs(33);
 /// How often a deployment that is held looks whether its app is still there.
 const HELD_LOOK: Duration = Duration::from_millis(100);
-/// A source archive, unpacked, in bytes.
-const HEAVIEST: u64 = 314_572_800;
+
+const OVERTAKEN: &str =
+    "the branch was moved by another push while this one waited for its turn: fetch, then push again";
 
 /// What is deployed.
 #[derive(Debug, Clone)]
 pub(in crate::paas) enum Code {
-    /// A commit of a repository on this machine.
-    Commit { repository: PathBuf, commit: String },
+    /// A commit of a repository on this machine, and the branch that a push makes of it.
+    Commit { repository: PathBuf, commit: String, branch: Option<Branch> },
     /// A gzip tar somewhere.
     Archive { url: String },
+}
+
+impl Code {
+    /// Whether git would refuse the push after all: another one moved the branch while this one waited for its turn.
+    async fn is_overtaken(&self, world: &World) -> bool {
+        let Self::Commit { repository, branch: Some(branch), .. } = self else { return false };
+        crate::plane::ssh::is_as_seen(world, repository, branch).await.is_ok_and(|same| !same)
+    }
 }
 
 /// A new deployment of `app` in the queue: its id.
@@ -87,7 +96,8 @@ pub(in crate::paas) enum Pace {
     Instant,
 }
 
-/// Runs the queued deployment `id` of `app` to its end, telling `follower`. `Err` is a line for whoever pushed.
+/// Runs the queued deployment `id` of `app` to its end, telling `follower`: the turn, which others wait for. `Err` is a line for
+/// whoever pushed.
 pub(in crate::paas) async fn run(
     paas: &Arc<Paas>,
     app: &str,
@@ -95,15 +105,20 @@ pub(in crate::paas) async fn run(
     code: Code,
     follower: Option<LogSink>,
     pace: Pace,
-) -> Result<(), String> {
+) -> Result<Turn, String> {
     let mut end = End { paas: Arc::clone(paas), app: app.to_owned(), id: id.to_owned(), status: "aborted" };
     let owner = paas.with_app(app, |app| app.owner.clone()).ok_or("the app is gone")?;
-    let turn = paas.lanes.of_app(app);
-    let _turn = turn.lock().await;
+    let turn = paas.lanes.of_app(app).lock_owned().await;
     let slots = paas.lanes.of_owner(&owner);
     let _slot = slots.acquire().await.map_err(|error| error.to_string())?;
     let (log, drained) = paas.keep_log(app, id, follower);
     let step = Step { paas, app, id, log: &log, pace, begun: paas.world.clock.elapsed() };
+    if code.is_overtaken(&paas.world).await {
+        step.say(&format!(" !     {OVERTAKEN}"));
+        drop(log);
+        drained.await.unwrap_or_default();
+        return Err(OVERTAKEN.into());
+    }
     let result = step.all(code).await;
     if let Err(failure) = &result {
         step.say(&format!(" !     {}", told(failure).1));
@@ -112,7 +127,7 @@ pub(in crate::paas) async fn run(
     // The last lines are in the output before the status says that there are no more.
     drained.await.unwrap_or_default();
     end.status = result.as_ref().map_or_else(|failure| told(failure).0, |()| "success");
-    result.map_err(|failure| {
+    result.map(|()| turn).map_err(|failure| {
         let (status, text) = told(&failure);
         format!("deployment failed: {status}: {text}")
     })
@@ -179,13 +194,18 @@ impl Step<'_> {
         self.enter("building");
         self.wait(BUILDING).await;
         self.rejected("build").await?;
+        // Gone again, unless it comes to serve: also where the deployment is aborted.
+        let source = self.paas.plane.runner.source(self.app, self.id)?;
         let release = self.build(code).await?;
         self.enter("pushing");
         self.wait(PUSHING).await;
         self.enter("starting");
         self.wait(STARTING).await;
         self.rejected("deploy").await?;
-        self.start(release).await?;
+        let started = self.start(release).await;
+        // Its containers have it now: it goes when they have ended.
+        source.keep();
+        started?;
         self.say(&format!("<-- https://{}.{} -->", self.app, crate::paas::DEFAULT_DOMAIN));
         Ok(())
     }
@@ -193,12 +213,12 @@ impl Step<'_> {
     async fn build(&self, code: Code) -> Result<Release, DeployFailure> {
         let runner = &self.paas.plane.runner;
         let dir = match code {
-            Code::Commit { repository, commit } => {
+            Code::Commit { repository, commit, .. } => {
                 runner.checkout(self.app, self.id, &repository, &commit).await?
             }
             Code::Archive { url } => {
                 let tarball = self.paas.sources.join(format!("{}.deploy.tar.gz", self.id));
-                fetch(&url, &tarball).await.map_err(DeployFailure::Build)?;
+                fetch::fetch(self.paas, &url, &tarball).await.map_err(DeployFailure::Build)?;
                 let dir = runner.unpack(self.app, self.id, &tarball).await;
                 super::demolish::remove_archive(&tarball).await;
                 dir?
@@ -207,22 +227,30 @@ impl Step<'_> {
         let mut env = self.environment()?;
         let version = env.remove("CONTAINER_VERSION").unwrap_or_default();
         env.insert("SOURCE_VERSION".into(), version);
-        runner.build(self.app, self.id, dir, &env, self.log).await
+        let release = runner.build(self.app, self.id, dir, &env, self.log).await?;
+        if let Ok(tasks) = tokio::fs::read_to_string(release.dir.join(cron::FILE)).await {
+            let tasks = cron::parse(&tasks).map_err(DeployFailure::Build)?;
+            self.say(&format!("-----> Scheduled tasks: {}", tasks.len()));
+        }
+        Ok(release)
     }
 
-    /// The first deployment starts one web container, unless the app was scaled before.
+    /// The first deployment starts one web container, unless the app was scaled before. The process types are the app's once they
+    /// serve: a version that fails leaves it those of the one before.
     async fn start(&self, release: Release) -> Result<(), DeployFailure> {
         let ids = &self.paas.world.ids;
-        let formation = self.with_mine(|app| {
-            adopt_types(app, &release.procfile, || ids.hex(24));
+        let next = self.with_mine(|app| {
             if let Some(deployment) = app.deployment_mut(self.id) {
                 deployment.postdeploy = release.procfile.get("postdeploy").cloned();
             }
-            amounts(app)
+            let mut next = app.clone();
+            adopt_types(&mut next, &release.procfile, || ids.hex(24));
+            next
         });
-        let formation = formation.ok_or_else(gone)?;
-        let env = self.environment()?;
-        self.paas.plane.runner.release(self.app, release, &formation, &env, self.log).await
+        let next = next.ok_or_else(gone)?;
+        let env = environment_of(&next, Some(self.id));
+        self.paas.plane.runner.release(self.app, release, &amounts(&next), &env, self.log).await?;
+        self.with_mine(|app| app.formation = next.formation).ok_or_else(gone)
     }
 
     fn environment(&self) -> Result<BTreeMap<String, String>, DeployFailure> {
@@ -303,25 +331,6 @@ fn adopt_types(app: &mut App, procfile: &BTreeMap<String, String>, mut id: impl 
             kind.command.clone_from(command);
         }
     }
-}
-
-/// Downloads a source archive, bounded in size and time.
-async fn fetch(url: &str, file: &Path) -> Result<(), String> {
-    let client = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_mins(5))
-        .build()
-        .map_err(|error| error.to_string())?;
-    let failed = |_| "the source archive could not be downloaded".to_owned();
-    let response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
-    if response.content_length().is_some_and(|length| length > HEAVIEST) {
-        return Err("The archive is too heavy".into());
-    }
-    let body = response.bytes_stream().map(|chunk| chunk.map_err(std::io::Error::other));
-    let mut reader = tokio::io::AsyncReadExt::take(StreamReader::new(Box::pin(body)), HEAVIEST + 1);
-    let mut target = tokio::fs::File::create(file).await.map_err(|error| error.to_string())?;
-    let size = tokio::io::copy(&mut reader, &mut target).await.map_err(|error| error.to_string())?;
-    if size > HEAVIEST { Err("The archive is too heavy".into()) } else { Ok(()) }
 }
 
 impl Paas {

@@ -1,6 +1,6 @@
 //! Carries a request to one of an app's web containers and its answer back, without holding either body.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,13 +10,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::Ingress;
+use super::bodies::{Paced, Upload, silence};
 use super::routes::{Asked, Decision, OwnPorts, Scheme};
+use super::{Ingress, sticky};
+use crate::plane::runner::CONTAINERS;
 
-/// The first byte of an answer, as documented.
-const FIRST_BYTE: Duration = Duration::from_secs(30);
-/// Real programs answer no faster in a fast world.
-const FIRST_BYTE_FLOOR: Duration = Duration::from_secs(10);
 /// As documented: a request has at most 75 MB.
 const REQUEST_LIMIT: u64 = 75 * 1024 * 1024;
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
@@ -52,7 +50,7 @@ impl Ingress {
             Decision::Unknown => plain(StatusCode::NOT_FOUND, "no application has this host"),
             Decision::Redirect(location) => redirect(&location),
             Decision::Forward { app, hsts } => {
-                let mut answer = self.forward(&app, request, peer, scheme).await;
+                let mut answer = self.forward(&app, &host, request, peer, scheme).await;
                 if hsts {
                     answer.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
                 }
@@ -64,59 +62,85 @@ impl Ingress {
     async fn forward(
         &self,
         app: &str,
+        host: &str,
         mut request: Request<Incoming>,
         peer: SocketAddr,
         scheme: Scheme,
     ) -> Response<Body> {
         if content_length(&request) > REQUEST_LIMIT {
-            return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
+            return too_large();
         }
+        let (settings, limits) = (self.table().settings(app), self.world.limits());
         let upgrade = request.headers().get(header::UPGRADE).cloned();
         let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-        let request = self.prepare(request, peer, scheme, upgrade);
+        let (parts, body) = request.into_parts();
+        let (upload, progress) = Upload::new(body, REQUEST_LIMIT);
+        let request = self.prepare(Request::from_parts(parts, Body::new(upload)), peer, scheme, upgrade);
+        let mark = settings.sticky.then(|| sticky::asked(request.headers())).flatten();
+        let line = settings.logged.then(|| Told::new(&request, host, peer, scheme));
         let answer = tokio::select! {
-            answer = self.carry(app, request) => answer,
-            () = self.first_byte_limit() => return plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
+            answer = self.carry(app, request, mark.as_deref()) => answer,
+            () = silence(progress.clone(), limits.first_byte) => Err(Broken::Late),
         };
-        match answer {
-            Ok(answer) => self.finish(answer, client_side),
-            Err(Broken::NoContainer) => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "the application has no running web container")
+        let answer = match answer {
+            Ok((answer, port)) => {
+                let mut answer = self.finish(answer, client_side, limits.gap);
+                let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+                let cookie = sticky::cookie(app, port, name, self.world.clock.wall());
+                if let Some(cookie) = cookie.filter(|_| settings.sticky) {
+                    answer.headers_mut().append(header::SET_COOKIE, cookie);
+                }
+                answer
             }
-            Err(Broken::By(_)) => plain(StatusCode::BAD_GATEWAY, "the application broke the connection"),
+            Err(_) if progress.borrow().too_large => too_large(),
+            Err(broken) => broken.answer(),
+        };
+        if let Some(line) = line {
+            self.runner.note(app, "router", &line.with(answer.status()));
         }
+        answer
     }
 
-    /// The answer of one container. What only reads is asked again of another one where the first was retired before it took
-    /// the request: a deployment that switches loses no reader.
-    async fn carry(&self, app: &str, request: Request<Body>) -> Result<Response<Incoming>, Broken> {
+    /// The answer of one container, and its port. What only reads is asked again of another one where the first was retired before
+    /// it took the request: a deployment that switches loses no reader.
+    async fn carry(
+        &self,
+        app: &str,
+        request: Request<Body>,
+        mark: Option<&str>,
+    ) -> Result<(Response<Incoming>, u16), Broken> {
         let again = copy_of_read(&request);
-        match (self.ask(app, request).await, again) {
+        match (self.ask(app, request, mark).await, again) {
             (Err(Broken::By(port)), Some(again)) if !self.runner.web_ports(app).contains(&port) => {
-                self.ask(app, again).await
+                self.ask(app, again, mark).await
             }
             (answer, _) => answer,
         }
     }
 
-    async fn ask(&self, app: &str, request: Request<Body>) -> Result<Response<Incoming>, Broken> {
-        let (stream, port) = self.connect(app).await.ok_or(Broken::NoContainer)?;
-        self.exchange(stream, request).await.map_err(|error| {
+    async fn ask(
+        &self,
+        app: &str,
+        request: Request<Body>,
+        mark: Option<&str>,
+    ) -> Result<(Response<Incoming>, u16), Broken> {
+        let (stream, port) = self.connect(app, mark).await.ok_or(Broken::NoContainer)?;
+        let answer = self.exchange(stream, request).await.map_err(|error| {
             tracing::debug!(%error, app, "an exchange with an app broke");
             Broken::By(port)
-        })
+        })?;
+        Ok((answer, port))
     }
 
-    async fn first_byte_limit(&self) {
-        tokio::join!(self.world.clock.sleep(FIRST_BYTE), tokio::time::sleep(FIRST_BYTE_FLOOR));
-    }
-
-    /// A connection to one of the app's web containers, chosen at random; the others are tried if it has just gone.
-    async fn connect(&self, app: &str) -> Option<(TcpStream, u16)> {
+    /// A connection to one of the app's web containers: the one with the `mark`, else one at random; the others are tried if it has
+    /// just gone.
+    async fn connect(&self, app: &str, mark: Option<&str>) -> Option<(TcpStream, u16)> {
         let ports = self.runner.web_ports(app);
-        let first = usize::try_from(rand::random::<u32>()).unwrap_or(0) % ports.len().max(1);
+        let known = mark.and_then(|mark| ports.iter().position(|port| sticky::mark(app, *port) == mark));
+        let any = || usize::try_from(rand::random::<u32>()).unwrap_or(0) % ports.len().max(1);
+        let first = known.unwrap_or_else(any);
         for port in ports.iter().cycle().skip(first).take(ports.len()) {
-            if let Ok(stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await {
+            if let Ok(stream) = TcpStream::connect((CONTAINERS, *port)).await {
                 stream.set_nodelay(true).ok();
                 return Some((stream, *port));
             }
@@ -137,7 +161,7 @@ impl Ingress {
     /// The request as the container sees it: its host as asked, and who asked.
     fn prepare(
         &self,
-        request: Request<Incoming>,
+        request: Request<Body>,
         peer: SocketAddr,
         scheme: Scheme,
         upgrade: Option<HeaderValue>,
@@ -176,7 +200,7 @@ impl Ingress {
         for (name, value) in said {
             value.map(|value| headers.insert(name, value));
         }
-        Request::from_parts(parts, Body::new(body))
+        Request::from_parts(parts, body)
     }
 
     /// The answer for the client; after `101 Switching Protocols` bytes go both ways until one side ends.
@@ -184,6 +208,7 @@ impl Ingress {
         &self,
         mut answer: Response<Incoming>,
         client_side: Option<hyper::upgrade::OnUpgrade>,
+        gap: Duration,
     ) -> Response<Body> {
         let switching = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         if let (true, Some(client_side)) = (switching, client_side) {
@@ -198,7 +223,7 @@ impl Ingress {
                 answer.headers_mut().remove(name);
             }
         }
-        answer.map(Body::new)
+        answer.map(|body| Body::new(Paced::new(body, gap)))
     }
 }
 
@@ -207,6 +232,45 @@ enum Broken {
     NoContainer,
     /// The container behind this port broke the connection.
     By(u16),
+    /// It did not answer in time.
+    Late,
+}
+
+impl Broken {
+    fn answer(&self) -> Response<Body> {
+        match self {
+            Self::NoContainer => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the application has no running web container")
+            }
+            Self::By(_) => plain(StatusCode::BAD_GATEWAY, "the application broke the connection"),
+            Self::Late => plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
+        }
+    }
+}
+
+/// A request as the app's log tells it. Without the query: a secret may be in it.
+struct Told {
+    line: String,
+    begun: tokio::time::Instant,
+}
+
+impl Told {
+    fn new(request: &Request<Body>, host: &str, peer: SocketAddr, scheme: Scheme) -> Self {
+        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let line = format!(
+            "method={} path=\"{}\" host={host} request_id={id} from=\"{}\" protocol={}",
+            request.method(),
+            request.uri().path(),
+            peer.ip(),
+            scheme.name()
+        );
+        Self { line, begun: tokio::time::Instant::now() }
+    }
+
+    fn with(&self, status: StatusCode) -> String {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        format!("{} status={} duration={seconds:.3}s", self.line, status.as_u16())
+    }
 }
 
 /// The same request once more, if it has no effect and no body.
@@ -229,6 +293,10 @@ fn forwarded_for(chain: Option<&str>, peer: IpAddr) -> String {
 fn content_length(request: &Request<Incoming>) -> u64 {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
+
+fn too_large() -> Response<Body> {
+    plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large")
 }
 
 fn value(text: &str) -> Option<HeaderValue> {

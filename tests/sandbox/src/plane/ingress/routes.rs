@@ -1,6 +1,6 @@
 //! What a request deserves, by its host and scheme. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How the request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +48,19 @@ pub(super) struct OwnPorts {
     pub(super) https: u16,
 }
 
+/// An app's switches.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Settings {
+    pub(super) https_only: bool,
+    pub(super) sticky: bool,
+    pub(super) logged: bool,
+}
+
 /// Hosts and the settings of their apps.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     apps: HashMap<String, String>,
-    https_only: HashSet<String>,
+    settings: HashMap<String, Settings>,
     canonical: HashMap<String, String>,
 }
 
@@ -65,12 +73,13 @@ impl Table {
         self.apps.remove(&host.to_ascii_lowercase());
     }
 
-    pub(super) fn set_force_https(&mut self, app: &str, on: bool) {
-        if on {
-            self.https_only.insert(app.to_owned());
-        } else {
-            self.https_only.remove(app);
-        }
+    /// The switches of an app, to be set.
+    pub(super) fn settings_of(&mut self, app: &str) -> &mut Settings {
+        self.settings.entry(app.to_owned()).or_default()
+    }
+
+    pub(super) fn settings(&self, app: &str) -> Settings {
+        self.settings.get(app).copied().unwrap_or_default()
     }
 
     pub(super) fn set_canonical(&mut self, app: &str, host: Option<&str>) {
@@ -84,8 +93,8 @@ impl Table {
         for app in self.apps.values_mut().filter(|app| *app == old) {
             new.clone_into(app);
         }
-        if self.https_only.remove(old) {
-            self.https_only.insert(new.to_owned());
+        if let Some(settings) = self.settings.remove(old) {
+            self.settings.insert(new.to_owned(), settings);
         }
         if let Some(host) = self.canonical.remove(old) {
             self.canonical.insert(new.to_owned(), host);
@@ -102,7 +111,7 @@ impl Table {
         let (name, has_port) = split_port(asked.host);
         let name = name.to_ascii_lowercase();
         let Some(app) = self.app_of(&name) else { return Decision::Unknown };
-        let hsts = self.https_only.contains(app);
+        let hsts = self.settings(app).https_only;
         let scheme = if hsts { Scheme::Https } else { asked.scheme };
         let host = self.canonical.get(app).unwrap_or(&name);
         if scheme == asked.scheme && *host == name {
@@ -154,7 +163,7 @@ mod tests {
     #[test]
     fn forced_https_redirects_and_keeps_a_port_only_if_there_was_one() {
         let mut table = table();
-        table.set_force_https("one", true);
+        table.settings_of("one").https_only = true;
         let to = |url: &str| Decision::Redirect(url.into());
         assert_eq!(ask(&table, Scheme::Http, "one.example.test"), to("https://one.example.test/p?q=1"));
         assert_eq!(
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn a_renamed_app_keeps_its_hosts_and_settings() {
         let mut table = table();
-        table.set_force_https("one", true);
+        table.settings_of("one").https_only = true;
         table.set_canonical("one", Some("one.example.test"));
         table.rename("one", "uno");
         let forwarded = Decision::Forward { app: "uno".into(), hsts: true };

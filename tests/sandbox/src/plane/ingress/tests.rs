@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::plane::runner::{DeployFailure, Formation, Release};
+use crate::world::Limits;
 
 struct Town {
     _dir: tempfile::TempDir,
@@ -110,7 +111,7 @@ async fn a_failed_hook_keeps_the_old_version_serving() {
 async fn a_read_that_a_retired_container_did_not_take_is_answered_by_its_successor() {
     let town = town().await;
     town.ingress.attach("own.example.test", "one");
-    let deaf = "exec python3 -c \"import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['PORT']))); time.sleep(600)\"";
+    let deaf = "exec python3 -c \"import os, socket, time; s = socket.create_server(('0.0.0.0', int(os.environ['PORT']))); time.sleep(600)\"";
     town.release("d1", deaf, None).await.unwrap();
     // Its connection waits to be accepted when the container ends.
     let (answer, released) = tokio::join!(town.http("own.example.test"), town.release("d2", SERVER, None));
@@ -131,9 +132,156 @@ async fn a_web_that_ends_shows_its_last_words() {
 #[tokio::test]
 async fn a_web_that_does_not_listen_times_out() {
     let town = town().await;
+    town.world.limit(Limits { boot: Duration::from_secs(2), ..Limits::default() });
     let failure = town.release("d1", "exec sleep 60", None).await.unwrap_err();
     assert!(matches!(failure, DeployFailure::Timeout(_)), "{failure:?}");
     assert!(town.runner.containers("one").is_empty());
+    let inside = format!("{SERVER} --bind 127.0.0.1");
+    match town.release("d2", &inside, None).await {
+        Err(DeployFailure::Timeout(told)) => {
+            assert!(told.contains("web-1 listens on 127.0.0.1 only"), "{told}");
+        }
+        other => panic!("nobody outside would reach it: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_fast_world_does_not_cut_a_program_short() {
+    let town = town().await;
+    let signs = town.world.folder("signs").unwrap();
+    // It is told to stop and needs a few of the wall's seconds for that, in a world where half a minute is half a second.
+    let tidy = format!(
+        "trap 'sleep 3; : >{}/saved; exit' TERM; python3 -m http.server $PORT & wait",
+        signs.display()
+    );
+    town.release("d1", &tidy, None).await.unwrap();
+    town.runner.stop("one").await;
+    assert!(signs.join("saved").exists(), "it was killed before it was done");
+}
+
+#[tokio::test]
+async fn containers_do_not_share_what_they_write() {
+    let town = town().await;
+    // As a server that refuses to start beside its own file: a restart boots the new one before the old one ends.
+    let once = format!("test ! -e server.pid && echo $$ >server.pid && {SERVER}");
+    town.release("d1", &once, None).await.unwrap();
+    let two = Formation::from([("web".to_owned(), 2)]);
+    town.runner.scale("one", &two, &BTreeMap::new()).await.unwrap();
+    town.runner.restart("one", &BTreeMap::new(), &[]).await.unwrap();
+    assert_eq!(town.runner.web_ports("one").len(), 2);
+}
+
+#[tokio::test]
+async fn a_client_with_the_cookie_comes_to_its_container_again() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", &format!("echo $PORT >who; {SERVER}"), None).await.unwrap();
+    town.runner.scale("one", &Formation::from([("web".to_owned(), 4)]), &BTreeMap::new()).await.unwrap();
+    assert!(!town.http("own.example.test").await.headers().contains_key("set-cookie"));
+    town.ingress.set_sticky("one", true);
+    let first = town.http("own.example.test").await;
+    let set = first.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(
+        set.starts_with("sc-sticky-session=") && set.contains("Max-Age=86400; Domain=own.example.test"),
+        "{set}"
+    );
+    let (cookie, mine) = (set.split(';').next().unwrap().to_owned(), first.text().await.unwrap());
+    for _ in 0..12 {
+        let url = format!("http://{}/who", town.ingress.http());
+        let again = town.client().get(url).header("host", "own.example.test").header("cookie", &cookie);
+        assert_eq!(again.send().await.unwrap().text().await.unwrap(), mine);
+    }
+}
+
+#[tokio::test]
+async fn router_logs_tell_requests_and_not_their_queries() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", SERVER, None).await.unwrap();
+    let lines = || {
+        let lines = town.runner.last_lines("one", 99, &crate::plane::runner::logs::Filter::default());
+        lines.into_iter().filter(|line| line.label == "router").map(|line| line.text).collect::<Vec<_>>()
+    };
+    town.http("own.example.test").await;
+    assert!(lines().is_empty());
+    town.ingress.set_router_logs("one", true);
+    town.http("own.example.test").await;
+    let told = lines().join("\n");
+    assert!(told.starts_with("method=GET path=\"/who\" host=own.example.test request_id="), "{told}");
+    assert!(told.contains(" protocol=http status=200 duration=0."), "{told}");
+}
+
+/// Takes a request until `wait` says that it is whole, then says `answer` and waits.
+fn server(wait: &str, answer: &str) -> String {
+    format!(
+        r#"exec python3 -c '
+import os, socket, time
+listener = socket.create_server(("0.0.0.0", int(os.environ["PORT"])))
+while True:
+    peer, _ = listener.accept()
+    got = b""
+    while not ({wait}):
+        data = peer.recv(65536)
+        if not data: break
+        got = (got + data)[-1000:]
+    if got:
+        peer.sendall(b"{answer}")
+        time.sleep(600)
+'"#
+    )
+}
+
+/// A body of `count` pieces, of which the length is not told.
+fn pieces(count: usize, size: usize, pause: Duration) -> reqwest::Body {
+    let pieces = futures::stream::unfold(count, move |left| async move {
+        tokio::time::sleep(pause).await;
+        let piece = Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b'x'; size]));
+        (left > 0).then(|| (piece, left - 1))
+    });
+    reqwest::Body::wrap_stream(pieces)
+}
+
+#[tokio::test]
+async fn a_request_is_limited_also_where_its_length_is_not_told() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    town.release("d1", &server("False", ""), None).await.unwrap();
+    let url = format!("http://{}/", town.ingress.http());
+    let body = pieces(80, 1 << 20, Duration::ZERO);
+    let sent = town.client().post(url).header("host", "own.example.test").body(body).send().await;
+    assert_eq!(sent.unwrap().status().as_u16(), 413);
+}
+
+#[tokio::test]
+async fn an_upload_that_moves_is_not_a_late_answer_and_an_answer_that_stands_still_ends() {
+    let town = town().await;
+    town.ingress.attach("own.example.test", "one");
+    let second = Duration::from_secs(1);
+    town.world.limit(Limits { first_byte: second, gap: second, ..Limits::default() });
+    let head = "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nbegun";
+    town.release("d1", &server(r#"got.endswith(b"0\r\n\r\n")"#, head), None).await.unwrap();
+    let url = format!("http://{}/", town.ingress.http());
+    let send = async |body: reqwest::Body| {
+        town.client().post(&url).header("host", "own.example.test").body(body).send().await.unwrap()
+    };
+    // Longer on its way than the first byte of an answer may take.
+    let mut answer = send(pieces(8, 10, second / 4)).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.chunk().await.unwrap().as_deref(), Some(&b"begun"[..]));
+    assert!(answer.chunk().await.is_err(), "it ended in order");
+}
+
+#[tokio::test]
+async fn a_tcp_process_has_a_port_and_no_part_in_the_ingress() {
+    let town = town().await;
+    let dir = town.world.folder("apps/one/d1").unwrap();
+    let procfile = BTreeMap::from([("tcp".to_owned(), format!("test -n \"$PORT\" && {SERVER}"))]);
+    let release = Release { deployment: "d1".into(), dir, procfile };
+    let (log, _lines) = tokio::sync::mpsc::unbounded_channel();
+    let formation = Formation::from([("tcp".to_owned(), 1)]);
+    town.runner.release("one", release, &formation, &BTreeMap::new(), &log).await.unwrap();
+    assert_eq!(town.runner.containers("one")[0].state, "running");
+    assert!(town.runner.web_ports("one").is_empty());
 }
 
 #[tokio::test]

@@ -11,19 +11,15 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{self, Identity};
-use super::source::version_file;
-use super::{DeployFailure, LogSink, Release, Runner, procfile, say, world_or_wall};
+use super::source::{narrow, version_file};
+use super::{DeployFailure, LogSink, Release, Runner, procfile, say};
 use crate::exec;
 
-/// The whole deployment may take 30 minutes; nearly all of it is the build.
-const LIMIT: Duration = Duration::from_mins(30);
-/// A fast world does not compile faster.
-const LIMIT_FLOOR: Duration = Duration::from_mins(2);
 /// What a program printed just before its end is still read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Runner {
-    /// Runs `bin/build` if the source has one, and reads the Procfile.
+    /// Runs `bin/build` if the source (of which `PROJECT_DIR` names the part that counts) has one, and reads the Procfile.
     pub async fn build(
         &self,
         app: &str,
@@ -32,6 +28,10 @@ impl Runner {
         env: &BTreeMap<String, String>,
         log: &LogSink,
     ) -> Result<Release, DeployFailure> {
+        if let Some(project) = env.get("PROJECT_DIR") {
+            say(log, format!("-----> Only the folder {project} is deployed (PROJECT_DIR)"));
+            narrow(&dir, project)?;
+        }
         if is_executable(&dir.join("bin/build")) {
             self.run_build(app, &dir, env, log).await?;
         }
@@ -63,7 +63,7 @@ impl Runner {
         command.current_dir(dir);
         let ended = tokio::select! {
             ended = self.run_logged(command, log) => ended,
-            () = world_or_wall(&self.world, LIMIT, LIMIT_FLOOR) => {
+            () = tokio::time::sleep(self.world.limits().build) => {
                 return Err(DeployFailure::Timeout("the build took longer than 30 minutes".into()));
             }
         };

@@ -13,20 +13,19 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::disk::Disk;
 use super::environment::{self, Identity};
 use super::groups::{Group, Groups};
 use super::logs::Logs;
 use super::output::Output;
 use super::ports::{Port, Ports};
-use super::{Container, world_or_wall};
-use crate::exec;
+use super::{CONTAINERS, Container, world_or_wall};
 use crate::world::World;
 
 /// The process type that gets a port and connections.
-const WEB: &str = "web";
-/// Between SIGTERM and SIGKILL, as documented.
-const GRACE: Duration = Duration::from_secs(30);
-const GRACE_FLOOR: Duration = Duration::from_secs(2);
+pub(super) const WEB: &str = "web";
+/// The one that gets a port and, by TCP, connections.
+const TCP: &str = "tcp";
 /// A process without a port is held for booted when it still lives after this.
 const SETTLED: Duration = Duration::from_millis(500);
 const PROBE_PERIOD: Duration = Duration::from_millis(50);
@@ -127,6 +126,17 @@ impl Handle {
         life.port.filter(|_| life.state == State::Running)
     }
 
+    /// What is wrong with how it listens, if it does and nobody can connect.
+    pub(super) async fn hint(&self) -> Option<String> {
+        let port = { self.life.borrow().port }?;
+        let (there, here) = (
+            TcpStream::connect((CONTAINERS, port)).await.is_ok(),
+            TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_ok(),
+        );
+        let label = format!("{}-{}", self.spec.kind, self.spec.index);
+        (here && !there).then(|| format!("{label} listens on 127.0.0.1 only: it has to bind 0.0.0.0"))
+    }
+
     /// Waits until the container runs; the error says how it ended instead.
     pub(super) async fn booted(&self) -> Result<(), String> {
         let mut life = self.life.clone();
@@ -152,7 +162,7 @@ impl Handle {
         self.booted().await
     }
 
-    /// SIGTERM, 30 s, SIGKILL; returns when nothing of it is left.
+    /// SIGTERM, a while, SIGKILL; returns when nothing of it is left.
     pub(super) async fn stop(&self) {
         // The guard has no way to fire early: its token does.
         self.stop.token().cancel();
@@ -175,6 +185,8 @@ struct Process {
     group: Option<Group>,
     port: Option<Port>,
     output: Output,
+    /// Each start has a new one.
+    _disk: Disk,
 }
 
 impl Supervisor {
@@ -238,19 +250,21 @@ impl Supervisor {
 
     fn spawn(&self) -> std::io::Result<Process> {
         let (spec, world) = (&self.spec, self.ground.world.dir());
-        let port = if spec.kind == WEB { Some(self.ground.ports.take()?) } else { None };
+        let port =
+            if matches!(spec.kind.as_str(), WEB | TCP) { Some(self.ground.ports.take()?) } else { None };
         let container = format!("{}-{}", spec.kind, spec.index);
-        let mut command = exec::command(world, "/bin/sh", ["-c", &spec.command]);
+        let disk = Disk::new(&self.ground.world, &spec.dir)?;
+        let mut command = disk.command(&["/bin/sh", "-c", &spec.command], &[]);
         let port_number = port.as_ref().map(Port::number);
         let identity =
             Identity { app: &spec.app, container: Some(&container), dir: &spec.dir, port: port_number };
         environment::apply(&mut command, world, identity, &spec.env);
-        command.current_dir(&spec.dir).process_group(0);
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let group = child.id().map(|leader| self.ground.groups.adopt(leader));
         let output = Output::of(&mut child, &self.ground, &spec.book, &container);
-        Ok(Process { child, group, port, output })
+        Ok(Process { child, group, port, output, _disk: disk })
     }
 }
 
@@ -261,7 +275,7 @@ impl Process {
         }
         tokio::select! {
             _ = self.child.wait() => {}
-            () = world_or_wall(world, GRACE, GRACE_FLOOR) => {}
+            () = tokio::time::sleep(world.limits().grace) => {}
         }
         // Kills what is left.
         self.group = None;
@@ -272,7 +286,7 @@ impl Process {
 /// Resolves when the port accepts connections; without a port, when the process had time to fail.
 async fn ready(port: Option<u16>) {
     let Some(port) = port else { return tokio::time::sleep(SETTLED).await };
-    while TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)).await.is_err() {
+    while TcpStream::connect((CONTAINERS, port)).await.is_err() {
         tokio::time::sleep(PROBE_PERIOD).await;
     }
 }

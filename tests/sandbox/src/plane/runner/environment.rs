@@ -55,7 +55,7 @@ fn of_kind<'a>(
 }
 
 /// The folder of our own executable first: the sample app lies beside it. Then what we inherited.
-fn search_path() -> OsString {
+pub(super) fn search_path() -> OsString {
     let own = std::env::current_exe().ok();
     let folders =
         own.iter().flat_map(|exe| exe.ancestors().skip(1).take(own_folders(exe))).map(Path::to_path_buf);

@@ -14,6 +14,8 @@ pub(crate) struct SavedApp {
     formation: Formation,
     /// Whether it ran at all: a disaster leaves a release without processes.
     is_up: bool,
+    #[serde(default)]
+    is_down: bool,
 }
 
 impl Runner {
@@ -26,6 +28,7 @@ impl Runner {
                 release: now.release.clone(),
                 formation: now.formation.clone(),
                 is_up: !now.containers.is_empty(),
+                is_down: now.is_down,
             }
         };
         self.apps().iter().map(saved).collect()
@@ -51,6 +54,7 @@ impl Runner {
         let fresh = self.boot(&saved.name, &release, &containers, env)?;
         let booted = self.await_boot(&fresh).await.map_err(|failure| failure.to_string());
         let mut now = app.now();
+        now.is_down = saved.is_down;
         (now.release, now.formation, now.containers) = (Some(release), saved.formation, fresh);
         booted
     }

@@ -18,20 +18,15 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::Runner;
 use super::container::Ground;
+use super::disk::Disk;
 use super::environment::{self, Identity};
 use super::groups::Group;
 use super::output::Output;
 use super::terminal::{self, Terminal};
-use super::{Runner, world_or_wall};
-use crate::exec;
+use super::tools;
 
-/// An attached container that prints and is told nothing for this long is killed, as documented.
-const IDLE: Duration = Duration::from_hours(1);
-const IDLE_FLOOR: Duration = Duration::from_secs(2);
-/// Between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(30);
-const GRACE_FLOOR: Duration = Duration::from_secs(2);
 /// The vendor's own client loses what arrives together with the answer to its `CONNECT`.
 const PAUSE: Duration = Duration::from_millis(300);
 /// What a program printed just before its end is still read.
@@ -43,9 +38,6 @@ const UPLOADS: &str = "/tmp/uploads";
 const TERMINATED: i32 = 128 + Signal::SIGTERM as i32;
 /// The end of input, typed.
 const END_OF_INPUT: u8 = 4;
-
-/// Covers `/tmp/uploads` of the container's own namespace with its folder, then becomes the command.
-const WITH_UPLOADS: &str = r#"mount --bind "$1" /tmp/uploads || exit 125; shift; exec "$@""#;
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -87,6 +79,8 @@ pub struct OneOff {
 struct Now {
     group: Option<Group>,
     device: Option<PathBuf>,
+    /// Goes after the processes that work on it.
+    _disk: Option<Disk>,
 }
 
 impl Runner {
@@ -192,11 +186,14 @@ impl OneOff {
 
     /// Runs what was [claimed](Self::claim) with its output in the app's log.
     pub async fn detach(&self) {
-        let mut command = self.command(&["/bin/sh", "-c", &self.order.command]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let exit = match command.spawn() {
-            Ok(mut child) => {
-                self.keep(&child, None);
+        let started =
+            self.command(&["/bin/sh", "-c", &self.order.command]).and_then(|(mut command, disk)| {
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+                Ok((command.spawn()?, disk))
+            });
+        let exit = match started {
+            Ok((mut child, disk)) => {
+                self.keep(&child, None, disk);
                 let output = Output::of(&mut child, &self.ground, &self.book, &self.order.label);
                 let code = self.watched(&mut child).await;
                 output.finished().await;
@@ -213,13 +210,14 @@ impl OneOff {
 
     async fn on_terminal(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<Exit> {
         let (terminal, [stdin, stdout, stderr]) = terminal::open()?;
-        let mut child = {
+        let (mut child, disk) = {
             // The streams of the other side close with the command: else the terminal would never end.
-            let mut command = self.command(&["setsid", "-c", "/bin/sh", "-c", &self.order.command]);
+            let (mut command, disk) =
+                self.command(&["setsid", "-c", "/bin/sh", "-c", &self.order.command])?;
             command.stdin(stdin).stdout(stdout).stderr(stderr);
-            command.spawn()?
+            (command.spawn()?, disk)
         };
-        self.keep(&child, Some(terminal.device.clone()));
+        self.keep(&child, Some(terminal.device.clone()), disk);
         let Terminal { mut screen, mut keyboard, .. } = terminal;
         let (mut typed, mut shown) = tokio::io::split(stream);
         let (active, mut activity) = watch::channel(());
@@ -233,7 +231,7 @@ impl OneOff {
         let idle = async {
             while tokio::select! {
                 changed = activity.changed() => changed.is_ok(),
-                () = world_or_wall(&self.ground.world, IDLE, IDLE_FLOOR) => false,
+                () = tokio::time::sleep(self.ground.world.limits().silence) => false,
             } {}
         };
         let mut shown_all = false;
@@ -261,26 +259,22 @@ impl OneOff {
         }
     }
 
-    /// The command in the world's namespace, on the release's files.
-    fn command(&self, words: &[&str]) -> Command {
-        let world = self.ground.world.dir();
-        let mut command = if self.uploads.is_dir() && std::fs::create_dir_all(UPLOADS).is_ok() {
-            let uploads = self.uploads.to_string_lossy();
-            let mounting = ["-c", WITH_UPLOADS, "sandbox", &uploads];
-            exec::command(world, "/bin/sh", mounting.iter().chain(words))
-        } else {
-            exec::command(world, words[0], &words[1..])
-        };
+    /// The command in the world's namespace, and the disk that it is to run on: the release's files, and what was sent.
+    fn command(&self, words: &[&str]) -> std::io::Result<(Command, Disk)> {
+        let disk = Disk::new(&self.ground.world, &self.dir)?;
+        let sent = self.uploads.is_dir().then_some((self.uploads.as_path(), UPLOADS));
+        let mut command = disk.command(words, sent.as_slice());
         let identity =
             Identity { app: &self.app, container: Some(&self.order.label), dir: &self.dir, port: None };
-        environment::apply(&mut command, world, identity, &self.order.env);
-        command.current_dir(&self.dir);
-        command
+        environment::apply(&mut command, self.ground.world.dir(), identity, &self.order.env);
+        let path = self.order.env.get("PATH").map_or_else(environment::search_path, Into::into);
+        command.env("PATH", tools::path(&self.ground.world, &self.dir, &path)?);
+        Ok((command, disk))
     }
 
-    fn keep(&self, child: &Child, device: Option<PathBuf>) {
+    fn keep(&self, child: &Child, device: Option<PathBuf>, disk: Disk) {
         let group = child.id().map(|leader| self.ground.groups.adopt(leader));
-        *self.now() = Now { group, device };
+        *self.now() = Now { group, device, _disk: Some(disk) };
     }
 
     /// The exit code of `child`, which is ended when this container is to stop.
@@ -297,7 +291,7 @@ impl OneOff {
                 self.signal(Signal::SIGHUP);
                 tokio::select! {
                     status = child.wait() => status,
-                    () = world_or_wall(&self.ground.world, GRACE, GRACE_FLOOR) => {
+                    () = tokio::time::sleep(self.ground.world.limits().grace) => {
                         self.signal(Signal::SIGKILL);
                         child.wait().await
                     }
@@ -308,7 +302,7 @@ impl OneOff {
     }
 
     async fn expire_unclaimed(&self) {
-        world_or_wall(&self.ground.world, IDLE, IDLE_FLOOR).await;
+        tokio::time::sleep(self.ground.world.limits().silence).await;
         if self.claim() {
             self.finish(Exit::Idle);
         }

@@ -4,20 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::container::{Ground, Handle, Spec};
+use super::disk::Disk;
 use super::environment::{self, Identity};
 use super::{DeployFailure, Formation, LogSink, POSTDEPLOY, Release, Runner, say, wanted, world_or_wall};
 use crate::exec;
 use crate::world::Fault;
 
-/// Web containers must accept connections within this, as documented.
-const BOOT: Duration = Duration::from_mins(1);
-/// Real programs start no faster in a fast world.
-const BOOT_FLOOR: Duration = Duration::from_secs(10);
-/// Tries of a container that does not boot in a restart, as documented, and how long they may take.
+/// Tries of a container that does not boot in a restart, as documented.
 const RETRIES: u32 = 20;
-const RETRYING: Duration = Duration::from_mins(5);
-const HOOK: Duration = Duration::from_mins(20);
-const HOOK_FLOOR: Duration = Duration::from_mins(1);
+/// How long a hook that was told to hang does: no program runs, so it is the world's time that passes.
+const HANGING: Duration = Duration::from_mins(20);
+const HANGING_FLOOR: Duration = Duration::from_mins(1);
 
 impl Runner {
     /// Puts a built release in place of the one that serves. Dropping the future aborts: what was booted is stopped.
@@ -33,7 +30,13 @@ impl Runner {
         let _turn = app.turn.lock().await;
         let containers: Vec<_> = wanted(&release, formation).collect();
         say(log, "-----> Booting the new containers");
-        let fresh = self.boot(name, &release, &containers, env).map_err(DeployFailure::Crashed)?;
+        let fresh = match self.boot(name, &release, &containers, env) {
+            Ok(fresh) => fresh,
+            Err(reason) => {
+                self.retire(Vec::new(), Some(release.dir), Vec::new());
+                return Err(DeployFailure::Crashed(reason));
+            }
+        };
         let ready = async {
             self.await_boot(&fresh).await?;
             self.run_hook(name, &release, env, log).await
@@ -45,6 +48,7 @@ impl Runner {
         let (old, past) = {
             let mut now = app.now();
             formation.clone_into(&mut now.formation);
+            now.is_down = false;
             let dir = release.dir.clone();
             let past = now.release.replace(release).filter(|past| past.dir != dir);
             (std::mem::replace(&mut now.containers, fresh), past)
@@ -84,9 +88,10 @@ impl Runner {
         let all = futures::future::try_join_all(fresh.iter().map(Handle::booted));
         tokio::select! {
             booted = all => booted.map(drop).map_err(DeployFailure::Crashed),
-            () = world_or_wall(&self.world, BOOT, BOOT_FLOOR) => Err(DeployFailure::Timeout(
-                "the web containers did not listen on the port given by the variable PORT within 60 seconds".into(),
-            )),
+            () = tokio::time::sleep(self.world.limits().boot) => {
+                let why = "the containers did not listen on the port given by the variable PORT within 60 seconds";
+                Err(DeployFailure::Timeout(with_hints(why, fresh).await))
+            }
         }
     }
 
@@ -95,8 +100,8 @@ impl Runner {
         let all = futures::future::try_join_all(fresh.iter().map(|handle| handle.booted_after(RETRIES)));
         tokio::select! {
             booted = all => booted.map(drop),
-            () = world_or_wall(&self.world, RETRYING, BOOT_FLOOR) => {
-                Err("the containers did not boot, after several tries".into())
+            () = tokio::time::sleep(self.world.limits().tries) => {
+                Err(with_hints("the containers did not boot, after several tries", fresh).await)
             }
         }
     }
@@ -117,27 +122,25 @@ impl Runner {
             tokio::time::sleep(wait).await;
         }
         say(log, format!("-----> Running the postdeploy hook: {hook}"));
-        let mut command = exec::command(self.world.dir(), "/bin/sh", ["-c", hook]);
+        let failed =
+            |error| DeployFailure::Hook(format!("the postdeploy hook could not be started: {error}"));
+        let disk = Disk::new(&self.world, &release.dir).map_err(failed)?;
+        let mut command = disk.command(&["/bin/sh", "-c", hook], &[]);
         let container = format!("{POSTDEPLOY}-1");
         let identity = Identity { app: name, container: Some(&container), dir: &release.dir, port: None };
         environment::apply(&mut command, self.world.dir(), identity, env);
-        command.current_dir(&release.dir);
-        let running = async {
-            // It does not end: what limits every hook ends it.
-            if matches!(fault, Some(Fault::Stall)) {
-                std::future::pending::<()>().await;
-            }
-            self.run_logged(command, log).await
-        };
+        let too_long = || DeployFailure::Hook("the postdeploy hook took longer than 20 minutes".into());
+        if matches!(fault, Some(Fault::Stall)) {
+            world_or_wall(&self.world, HANGING, HANGING_FLOOR).await;
+            return Err(too_long());
+        }
         tokio::select! {
-            ended = running => match ended {
+            ended = self.run_logged(command, log) => match ended {
                 Ok(status) if status.success() => Ok(()),
                 Ok(status) => Err(DeployFailure::Hook(format!("the postdeploy hook failed ({status})"))),
-                Err(error) => Err(DeployFailure::Hook(format!("the postdeploy hook could not be started: {error}"))),
+                Err(error) => Err(failed(error)),
             },
-            () = world_or_wall(&self.world, HOOK, HOOK_FLOOR) => {
-                Err(DeployFailure::Hook("the postdeploy hook took longer than 20 minutes".into()))
-            }
+            () = tokio::time::sleep(self.world.limits().hook) => Err(too_long()),
         }
     }
 
@@ -149,4 +152,10 @@ impl Runner {
             logs: std::sync::Arc::clone(&self.logs),
         }
     }
+}
+
+/// `why` a boot failed, and what can be told of the containers that did not make it.
+async fn with_hints(why: &str, fresh: &[Handle]) -> String {
+    let hints = futures::future::join_all(fresh.iter().map(Handle::hint)).await;
+    std::iter::once(why.to_owned()).chain(hints.into_iter().flatten()).collect::<Vec<_>>().join("; ")
 }

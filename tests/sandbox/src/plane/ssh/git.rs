@@ -40,20 +40,49 @@ fn app(path: &str) -> Option<&str> {
         .then_some(name)
 }
 
-/// A ref update that the hook announces: `refs/heads/main OLD NEW`.
+/// What a hook asks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `all REF OLD NEW REF OLD NEW …`: whether the push as a whole is taken.
+    All(Vec<Update>),
+    /// `one REF OLD NEW`: to deploy this ref.
+    One(Update),
+}
+
+impl Question {
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let verb = words.next()?;
+        let words: Vec<&str> = words.collect();
+        let updates = words.chunks(3).map(Update::parse).collect::<Option<Vec<_>>>()?;
+        match verb {
+            "all" => Some(Self::All(updates)),
+            "one" if updates.len() == 1 => updates.into_iter().next().map(Self::One),
+            _ => None,
+        }
+    }
+}
+
+/// A ref that a push moves.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Update {
     pub(super) reference: String,
+    /// Where the pusher saw it: zeros for nowhere.
+    pub(super) old: String,
     pub(super) new: String,
 }
 
 impl Update {
-    pub(super) fn parse(line: &str) -> Option<Self> {
-        let mut words = line.split_whitespace();
-        let (reference, _old, new) = (words.next()?, words.next()?, words.next()?);
+    fn parse(words: &[&str]) -> Option<Self> {
         let is_id = |id: &str| id.len() == 40 && id.bytes().all(|b| b.is_ascii_hexdigit());
-        (words.next().is_none() && is_id(new))
-            .then(|| Self { reference: reference.to_owned(), new: new.to_owned() })
+        match words {
+            [reference, old, new] if is_id(old) && is_id(new) => Some(Self {
+                reference: (*reference).to_owned(),
+                old: (*old).to_owned(),
+                new: (*new).to_owned(),
+            }),
+            _ => None,
+        }
     }
 
     /// Whether this is deployed; else a line for the pusher.
@@ -98,13 +127,29 @@ mod tests {
 
     #[test]
     fn only_two_branches_deploy() {
-        let update = |reference: &str, new: &str| {
-            Update::parse(&format!("{reference} {} {new}", "0".repeat(40))).unwrap().check()
+        let update = |reference: &str, new: &str| match Question::parse(&format!(
+            "one {reference} {} {new}",
+            "0".repeat(40)
+        )) {
+            Some(Question::One(update)) => update.check(),
+            other => panic!("{other:?}"),
         };
         let commit = "a".repeat(40);
         assert!(update("refs/heads/main", &commit).is_ok() && update("refs/heads/master", &commit).is_ok());
         assert!(update("refs/heads/feature", &commit).unwrap_err().contains("master"));
         assert!(update("refs/tags/v1", &commit).unwrap_err().contains("Tags"));
         assert!(update("refs/heads/main", &"0".repeat(40)).is_err());
+    }
+
+    #[test]
+    fn a_push_is_asked_about_as_a_whole() {
+        let (old, new) = ("0".repeat(40), "a".repeat(40));
+        let line = format!("all refs/heads/main {old} {new} refs/tags/v1 {old} {new}");
+        let Some(Question::All(updates)) = Question::parse(&line) else { panic!("{line}") };
+        let refs: Vec<_> = updates.iter().map(|update| update.reference.as_str()).collect();
+        assert_eq!(refs, ["refs/heads/main", "refs/tags/v1"]);
+        for broken in ["", "all refs/heads/main", "one", "other a b c", &format!("one a {old}")] {
+            assert_eq!(Question::parse(broken), None, "{broken}");
+        }
     }
 }

@@ -11,11 +11,11 @@ use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
 use super::Site;
-use super::git::Update;
+use super::git::{Question, Update};
 use super::line::Scissors;
 use super::repository::{self, Exchange};
 use crate::plane::ingress::DEFAULT_DOMAIN;
-use crate::plane::platform::Push;
+use crate::plane::platform::{Branch, Push, Turn};
 use crate::plane::runner::groups::Groups;
 use crate::world::Fault;
 use crate::world::journal::Draft;
@@ -129,15 +129,25 @@ impl Pusher {
         told.await.map(|()| Ended::Told).map_err(std::io::Error::other)
     }
 
-    /// Answers the hook's questions, one for each ref of the push. Ends only by an error.
+    /// Answers the hooks' questions: about the push, then about each of its refs. Ends only by an error.
     async fn answer_hooks(&self, exchange: &Exchange, repository: &std::path::Path) -> std::io::Error {
         let answered: std::io::Result<()> = async {
             // Opened for writing too: else the pipe would be at its end between two questions.
             let questions = pipe::OpenOptions::new().read_write(true).open_receiver(exchange.question())?;
             let mut questions = BufReader::new(questions).lines();
+            // Kept until git has moved the ref, which it does before it asks again or ends: whoever deploys next finds it moved.
+            let mut turn: Option<Turn> = None;
             while let Some(question) = questions.next_line().await? {
+                drop(turn.take());
                 let mut log = open_log(exchange).await?;
-                let accepted = self.decide(&question, repository, &mut log).await?;
+                let accepted = match Question::parse(&question) {
+                    Some(Question::All(updates)) => self.judge(&updates, &mut log).await?,
+                    Some(Question::One(update)) => {
+                        turn = self.decide(&update, repository, &mut log).await?;
+                        turn.is_some()
+                    }
+                    None => false,
+                };
                 exchange.give_verdict(accepted)?;
             }
             Ok(())
@@ -146,26 +156,36 @@ impl Pusher {
         answered.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Deploys one ref, or says why not; `true` lets git update it.
+    /// Whether every ref of the push may be pushed: if one may not, none is, and nothing is deployed.
+    async fn judge(&self, updates: &[Update], log: &mut pipe::Sender) -> std::io::Result<bool> {
+        let refusals: Vec<_> = updates.iter().filter_map(|update| update.check().err()).collect();
+        for refusal in &refusals {
+            say(log, &format!("!     {refusal}")).await?;
+        }
+        if !refusals.is_empty() {
+            for update in updates {
+                self.record(update, false);
+            }
+        }
+        Ok(refusals.is_empty())
+    }
+
+    /// Deploys one ref, or says why not; the turn lets git update it.
     async fn decide(
         &self,
-        question: &str,
+        update: &Update,
         repository: &std::path::Path,
         log: &mut pipe::Sender,
-    ) -> std::io::Result<bool> {
-        let Some(update) = Update::parse(question) else { return Ok(false) };
-        let outcome = if let Err(refusal) = update.check() {
-            Err(refusal.to_owned())
-        } else {
-            say(log, &format!("<-- Start deployment of [{}] -->", self.app)).await?;
-            self.deploy(&update, repository, log).await?
-        };
-        self.record(&update, outcome.is_ok());
+    ) -> std::io::Result<Option<Turn>> {
+        say(log, &format!("<-- Start deployment of [{}] -->", self.app)).await?;
+        let outcome = self.deploy(update, repository, log).await?;
+        self.record(update, outcome.is_ok());
         match outcome {
-            Ok(()) => {
-                say(log, &format!("<-- https://{}.{DEFAULT_DOMAIN} -->", self.app)).await.map(|()| true)
+            Ok(turn) => {
+                say(log, &format!("<-- https://{}.{DEFAULT_DOMAIN} -->", self.app)).await?;
+                Ok(Some(turn))
             }
-            Err(line) => say(log, &format!("!     {line}")).await.map(|()| false),
+            Err(line) => say(log, &format!("!     {line}")).await.map(|()| None),
         }
     }
 
@@ -174,13 +194,14 @@ impl Pusher {
         update: &Update,
         repository: &std::path::Path,
         log: &mut pipe::Sender,
-    ) -> std::io::Result<Result<(), String>> {
+    ) -> std::io::Result<Result<Turn, String>> {
         let (lines, mut said) = mpsc::unbounded_channel();
         let push = Push {
             app: self.app.clone(),
             user: self.user.clone(),
             commit: update.new.clone(),
             repository: repository.to_owned(),
+            branch: Branch { reference: update.reference.clone(), seen: update.old.clone() },
         };
         let mut deployment = self.site.platform.deploy(push, lines);
         let outcome = loop {

@@ -1,7 +1,8 @@
-//! An app's bare repository, and the hook by which a push asks us before its ref is updated.
+//! An app's bare repository, and the hooks by which a push asks us before its refs are updated.
 //!
-//! The `update` hook runs after the objects were taken in and before the ref moves, and its refusal is the push's. It speaks with us
-//! through a folder of the push's own: a pipe for the question, a pipe for the log, a file for the verdict.
+//! `pre-receive` asks whether all of its refs are taken: a refusal is the whole push's. `update` runs for each ref after the objects
+//! were taken in and before the ref moves, and deploys. They speak with us through a folder of the push's own: a pipe for the
+//! question, a pipe for the log, a file for the verdict.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,21 @@ const QUESTION: &str = "question";
 const LOG: &str = "log";
 const VERDICT: &str = "verdict";
 
-const HOOK: &str = r#"#!/bin/sh
-echo "$1 $2 $3" >"$SANDBOX_PUSH/question" || exit 1
+/// A verdict counts once: where we are gone before the next one, there is none.
+const PRE_RECEIVE: &str = r#"#!/bin/sh
+all=all
+while read -r old new ref; do all="$all $ref $old $new"; done
+echo "$all" >"$SANDBOX_PUSH/question" || exit 1
 cat "$SANDBOX_PUSH/log" >&2
-exit "$(cat "$SANDBOX_PUSH/verdict")"
+verdict=$(cat "$SANDBOX_PUSH/verdict") && rm "$SANDBOX_PUSH/verdict" && exit "$verdict"
+exit 1
+"#;
+
+const UPDATE: &str = r#"#!/bin/sh
+echo "one $1 $2 $3" >"$SANDBOX_PUSH/question" || exit 1
+cat "$SANDBOX_PUSH/log" >&2
+verdict=$(cat "$SANDBOX_PUSH/verdict") && rm "$SANDBOX_PUSH/verdict" && exit "$verdict"
+exit 1
 "#;
 
 const SETTINGS: [(&str, &str); 4] = [
@@ -46,9 +58,24 @@ pub(super) async fn open(world: &World, app: &str) -> std::io::Result<PathBuf> {
     }
     let hooks = path.join("hooks");
     std::fs::create_dir_all(&hooks)?;
-    std::fs::write(hooks.join("update"), HOOK)?;
-    std::fs::set_permissions(hooks.join("update"), std::fs::Permissions::from_mode(0o755))?;
+    for (name, hook) in [("pre-receive", PRE_RECEIVE), ("update", UPDATE)] {
+        std::fs::write(hooks.join(name), hook)?;
+        std::fs::set_permissions(hooks.join(name), std::fs::Permissions::from_mode(0o755))?;
+    }
     Ok(path)
+}
+
+/// The commit of `reference` (a full name). `None`: there is no such ref.
+pub(super) async fn commit_of(
+    world: &World,
+    repository: &Path,
+    reference: &str,
+) -> std::io::Result<Option<String>> {
+    let mut command = git(world);
+    command.arg("--git-dir").arg(repository).args(["rev-parse", "--quiet", "--verify", reference]);
+    let output = command.stdout(Stdio::piped()).output().await?;
+    let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok((output.status.success() && !id.is_empty()).then_some(id))
 }
 
 /// Moves the repository of `app` to where no app finds it, to be removed at leisure. `None`: there is none.

@@ -14,7 +14,7 @@ use super::*;
 use crate::paas::tests::until;
 use crate::plane::authority::Authority;
 use crate::plane::ingress::Ingress;
-use crate::plane::platform::{LogSink, Push};
+use crate::plane::platform::{LogSink, Push, Turn};
 use crate::plane::runner::{Formation, Runner};
 use crate::world::Fault;
 use crate::world::faults::Rule;
@@ -41,7 +41,7 @@ impl Platform for OneUser {
         if app == APP { Ok(()) } else { Err(format!("no such application: {app}")) }
     }
 
-    async fn deploy(&self, push: Push, log: LogSink) -> Result<(), String> {
+    async fn deploy(&self, push: Push, log: LogSink) -> Result<Turn, String> {
         let guard = SetOnDrop(Arc::clone(&self.aborted), AtomicBool::new(true));
         let deployment = format!("d{}", self.deployments.lock().unwrap().len());
         self.deployments.lock().unwrap().push(push.commit.clone());
@@ -53,7 +53,8 @@ impl Platform for OneUser {
         };
         let outcome = work.await.map_err(|failure| failure.to_string());
         guard.1.store(false, Ordering::SeqCst);
-        outcome
+        outcome?;
+        Ok(Arc::<tokio::sync::Mutex<()>>::default().lock_owned().await)
     }
 }
 
@@ -229,6 +230,9 @@ async fn only_whole_main_branches_of_known_apps_are_taken() {
     refused(&["push", "scalingo", "main:feature"], "master").await;
     assert!(town.run(&clone, &["tag", "v1"]).await.0);
     refused(&["push", "scalingo", "v1"], "Tags").await;
+    // Not even the branch that could be deployed: a push is taken as a whole, or not.
+    refused(&["push", "scalingo", "main", "v1"], "Tags").await;
+    refused(&["push", "scalingo", "main", "main:feature"], "master").await;
     refused(&["push", "git@127.0.0.1:other-app.git", "main"], "no such application").await;
     let shallow = town.dir.path().join("shallow");
     let source = format!("file://{}", clone.display());
