@@ -195,7 +195,7 @@ impl Front {
                 Err(Cut)
             }
             Some(fault) if play::cuts(&fault) => Err(Cut),
-            Some(fault) => Ok(play::after(response, &fault)),
+            Some(fault) => Ok(play::after(response, &fault).await),
             None => Ok(response),
         }
     }
