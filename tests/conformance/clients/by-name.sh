@@ -6,7 +6,9 @@ client=by-name
 inside() { "$SANDBOX" exec --dir "$WORLD" -- "$@"; }
 inside true
 if [ $? -eq 125 ]; then
-  report 'every tool by its name' not-offered 'namespaces are not allowed here'
+  # Every name of the world would go untried: only who says that this machine is like that is not told of a failure.
+  if [ "${ALLOW_NO_NAMESPACES:-}" = 1 ]; then outcome=not-offered; else outcome=failed; fi
+  report 'every tool by its name' "$outcome" 'namespaces are not allowed here (ALLOW_NO_NAMESPACES=1 lets that be)'
   exit 0
 fi
 app=conformance-by-name

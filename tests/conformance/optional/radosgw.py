@@ -91,7 +91,8 @@ def cluster(folder, rgw):
     run("radosgw-admin", "user", "create", "--uid=keeper", "--display-name=keeper", "--access-key=AKCEPH", "--secret=SKCEPH")
 
 
-if not all(map(shutil.which, PROGRAMS)):
+if absent := [program for program in PROGRAMS if not shutil.which(program)]:
+    print("Ceph radosgw (a store)", "every operation", "not-offered", f"not installed: {' '.join(absent)}", sep="\t")
     sys.exit(0)
 processes, rgw = [], free_port()
 try:

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The vendor's command line, where it is on PATH; says nothing otherwise. State is read as JSON from the API, never from the CLI's
+# The vendor's command line, where it is on PATH. State is read as JSON from the API, never from the CLI's
 # screens: what counts is what a command did.
-command -v scalingo >/dev/null 2>&1 || exit 0
 client=scalingo-cli
 . "$LIB/check.sh"
+command -v scalingo >/dev/null 2>&1 || { report 'every command' not-offered 'no `scalingo` on PATH: no registry has it'; exit 0; }
 app=conformance-cli tree="$HERE/node-app"
 . "$LIB/app.sh"
 # Addresses come from the environment; every run has a home, a login and a region cache of its own. Hours of maintenance and

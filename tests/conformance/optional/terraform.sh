@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The vendor's Terraform provider, where `terraform` is on PATH and the provider can be had: from a registry, a mirror or a plugin
-# folder that the user's TF_CLI_CONFIG_FILE names. Says nothing otherwise. What counts is what the API then shows.
-command -v terraform >/dev/null 2>&1 || exit 0
+# folder that the user's TF_CLI_CONFIG_FILE names. What counts is what the API then shows.
 client=terraform
 . "$LIB/check.sh"
+command -v terraform >/dev/null 2>&1 || { report 'apply, plan, destroy' not-offered 'no `terraform` on PATH'; exit 0; }
 app=conformance-terraform
 export SCALINGO_AUTH_URL SCALINGO_API_URL SCALINGO_DB_URL SCALINGO_REGION SCALINGO_API_TOKEN
 export HOME="$SCRATCH/home" CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1 TF_INPUT=0
@@ -17,8 +17,11 @@ terraform {
 }
 provider "scalingo" { region = "$SCALINGO_REGION" }
 END
-# Without the provider there is nothing to show.
-tf init >"$SCRATCH/init" 2>&1 || { cat "$SCRATCH/init" >&2; exit 0; }
+if ! tf init >"$SCRATCH/init" 2>&1; then
+  cat "$SCRATCH/init" >&2
+  report 'apply, plan, destroy' not-offered "terraform is there, the vendor's provider cannot be had: see terraform.log"
+  exit 0
+fi
 login "$SCALINGO_API_TOKEN" "$SCRATCH/bearer"
 
 # Versions that know projects plan to take an app out of its own wherever none is named, at the vendor's as here (their issue 242).

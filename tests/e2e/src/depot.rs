@@ -10,8 +10,8 @@ use futures::FutureExt as _;
 use reprise_sandbox::s3::Key;
 use reprise_sandbox::world::evidence::{self, ALLOWED, Case, Kind};
 use reprise_sandbox::world::faults::Rule;
-use reprise_sandbox::world::{Fault, World};
-use serde_json::Value;
+use reprise_sandbox::world::{Entry, Fault, World};
+use serde_json::{Value, json};
 use tokio::process::Child;
 
 use crate::daemon::{Daemon, Said};
@@ -90,29 +90,39 @@ impl Depot {
         let mut daemon = Daemon::new(dir, &std::collections::BTreeMap::new(), SPEED);
         daemon.set("AWS_REGION", REGION);
         daemon.set("S3_SOURCE_BUCKET", PRODUCTION);
-        daemon.set("S3_SOURCE_ENDPOINT", &source.endpoint());
-        daemon.set("S3_SOURCE_ACCESS_KEY_ID", &source.owner().access_key_id);
-        daemon.set("S3_SOURCE_SECRET_ACCESS_KEY", &source.owner().secret_access_key);
         daemon.set("S3_ARCHIVE_ENDPOINT", &archive.endpoint());
         let mut depot = Self { source, archive, daemon, world, dir: dir.to_owned() };
-        depot.archive_as(&depot.archive.owner().clone());
+        depot.read_as_daemon();
+        depot.archive_as(&depot.archive.daemon().clone());
         depot
     }
 
-    /// What the checker finds wrong with what was done, as far as stores alone can tell: a scene fills its production bucket itself,
-    /// so nothing here is foreign, and it may end half way, so unfinished uploads are its own matter.
+    /// What the checker finds wrong with what was done, as far as stores alone can tell. A scene may end half way, so unfinished uploads
+    /// are its own matter.
     fn findings(&self) -> Vec<String> {
-        let journal = &self.world.journal;
+        let (entries, observed) = (self.world.journal.entries(), self.world.journal.observed());
         let secrets: Vec<String> = self.source.secrets().chain(self.archive.secrets()).collect();
-        let findings = evidence::check(&Case {
-            entries: &journal.entries(),
-            observed: &journal.observed(),
-            baseline: &Value::Null,
-            now: &Value::Null,
-            secrets: &secrets,
-            allowed: &ALLOWED,
-        });
-        findings.iter().filter(|finding| finding.kind != Kind::Leak).map(ToString::to_string).collect()
+        let found = |entries: &[Entry], baseline: &Value| {
+            let (observed, now) = (&observed, &Value::Null);
+            evidence::check(&Case { entries, observed, baseline, now, secrets: &secrets, allowed: &ALLOWED })
+        };
+        let mut findings = found(&entries, &Value::Null);
+        findings.retain(|finding| finding.kind != Kind::Leak);
+        // A scene fills the production bucket itself; the daemon never writes there.
+        let callers = [self.source.daemon(), self.archive.daemon()].map(|key| &key.access_key_id);
+        let by_daemon: Vec<Entry> =
+            entries.into_iter().filter(|entry| callers.contains(&&entry.caller)).collect();
+        let production = json!({ PRODUCTION: {} });
+        let foreign = found(&by_daemon, &json!({"buckets": {"source": production, "archive": production}}));
+        findings.extend(foreign.into_iter().filter(|finding| finding.kind == Kind::ForeignWrite));
+        findings.iter().map(ToString::to_string).collect()
+    }
+
+    /// The daemon has its own pair for the store where production is.
+    fn read_as_daemon(&mut self) {
+        self.daemon.set("S3_SOURCE_ENDPOINT", &self.source.endpoint());
+        self.daemon.set("S3_SOURCE_ACCESS_KEY_ID", &self.source.daemon().access_key_id);
+        self.daemon.set("S3_SOURCE_SECRET_ACCESS_KEY", &self.source.daemon().secret_access_key);
     }
 
     /// Whose pair takes, proves and prunes the archive from now on.
@@ -127,9 +137,7 @@ impl Depot {
         self.source.client().delete_bucket().bucket(PRODUCTION).send().await.expect("a deletion");
         self.source = self.archive.again();
         self.source.bucket(PRODUCTION, true, false).await;
-        self.daemon.set("S3_SOURCE_ENDPOINT", &self.source.endpoint());
-        self.daemon.set("S3_SOURCE_ACCESS_KEY_ID", &self.source.owner().access_key_id);
-        self.daemon.set("S3_SOURCE_SECRET_ACCESS_KEY", &self.source.owner().secret_access_key);
+        self.read_as_daemon();
     }
 
     /// A folder of this stage's own.

@@ -48,14 +48,15 @@ pub struct Thing {
 }
 
 impl Shelf {
-    /// Starts a store called `name`, with a pair that may do everything, one that reads, one that adds, and a second one that
-    /// may do everything: what a bucket's policy then allows it is all it may.
+    /// Starts a store called `name`, with a pair that may do everything, one that reads, one that adds, a second one that
+    /// may do everything: what a bucket's policy then allows it is all it may; and the daemon's, so that what it did is told from
+    /// what a scene did.
     pub(crate) async fn start(world: &Arc<World>, name: &'static str) -> Self {
         // Of this store alone, so that it is seen when a pair is shown to another.
         let id = |who: &str| format!("SCW-{name}-{who}").to_uppercase();
         let pair = |who: &str| (id(who), format!("secret-of-{name}-{who}"));
         let mut keys = Key::set(pair("owner")).to_vec();
-        keys.extend(Key::set(pair("guest")).into_iter().take(1));
+        keys.extend(["guest", "daemon"].into_iter().flat_map(|who| Key::set(pair(who)).into_iter().take(1)));
         let config = S3Config { name, region: REGION.into(), keys: keys.clone(), thaw: THAW };
         let dir = world.folder(name).expect("a folder");
         let started = S3::start_with(world, Path::new(&dir), config, Durability::Relaxed).await;
@@ -103,6 +104,11 @@ impl Shelf {
     /// Another customer's pair, which may do what a bucket's policy allows it.
     pub fn guest(&self) -> &Key {
         &self.keys[3]
+    }
+
+    /// The pair that the daemon has, unless a scene gives it another. It may do everything.
+    pub fn daemon(&self) -> &Key {
+        &self.keys[4]
     }
 
     /// Makes a bucket.

@@ -26,7 +26,7 @@ pub struct World {
     sandbox: Sandbox,
     variables: BTreeMap<String, String>,
     /// How findings begin that the scene itself is the cause of.
-    own: Vec<&'static str>,
+    own: Vec<String>,
 }
 
 /// What a visitor got.
@@ -90,8 +90,8 @@ impl World {
     }
 
     /// From now on, findings that begin like this are the scene's own doing and not the daemon's.
-    pub fn owns(&mut self, finding: &'static str) {
-        self.own.push(finding);
+    pub fn owns(&mut self, finding: &str) {
+        self.own.push(finding.to_owned());
     }
 
     /// What there is, by kind.
@@ -129,7 +129,7 @@ impl World {
         let mut findings = self.sandbox.findings();
         findings.retain(|finding| at_end || finding.kind != Kind::Leak);
         let all = findings.iter().map(ToString::to_string);
-        all.filter(|finding| !self.own.iter().any(|own| finding.starts_with(own))).collect()
+        all.filter(|finding| !self.own.iter().any(|own| finding.starts_with(own.as_str()))).collect()
     }
 
     /// Plays every rule of the sandbox's bad day.

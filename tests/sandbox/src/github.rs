@@ -22,6 +22,7 @@ pub mod filters;
 mod gate;
 pub mod json;
 pub mod limits;
+mod links;
 mod routes;
 pub mod seeds;
 pub mod state;

@@ -42,6 +42,11 @@ pub struct Resource(pub String);
 #[derive(Debug, Clone)]
 pub struct Call(pub String);
 
+/// The service itself refused the request for the number of requests, put into the *response* extensions for the journal. A store's
+/// `SlowDown` is not marked: clients find a store's rate by it, and a good one meets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Limited;
+
 /// The host that a request asks for: the name alone, in lower case, without port or final dot.
 pub(crate) fn host(headers: &axum::http::HeaderMap) -> Option<String> {
     headers.get(axum::http::header::HOST)?.to_str().ok().map(bare)

@@ -12,6 +12,8 @@ pub mod doors;
 pub mod estate;
 pub mod exec;
 mod files;
+#[cfg(test)]
+mod fixtures;
 pub mod github;
 pub mod http;
 pub mod paas;

@@ -62,6 +62,7 @@ mod seeding;
 mod server;
 mod state;
 mod store;
+mod sync;
 mod tagging;
 mod throttle;
 mod tidy;

@@ -125,6 +125,7 @@ impl Sandbox {
         parts.life.get_or_init(|| blank);
         let estate = Box::pin(estate::furnish(&parts, &options)).await.map_err(SandboxError::Estate)?;
         parts.estate.get_or_init(|| estate);
+        parts.world.journal.look_for(secrets(&parts));
         parts.world.journal.begin(parts.inventory());
         let env = environment::variables(&parts, control);
         folder::announce(&options.dir, control).map_err(part("the folder"))?;

@@ -16,7 +16,6 @@ async fn a_bucket_that_this_request_did_not_make_is_not_filled() {
     play(81, async |stage: &mut Stage| {
         // Somebody's bucket, which the same key pair opens.
         let client = stage.world.production();
-        stage.world.owns("foreign_write: ");
         client.create_bucket().bucket(ELSEWHERE).send().await.expect("made");
         let theirs = ByteStream::from_static(b"theirs");
         client.put_object().bucket(ELSEWHERE).key("README.txt").body(theirs).send().await.expect("put");

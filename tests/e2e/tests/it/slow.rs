@@ -32,6 +32,7 @@ async fn put(client: &Client, bucket: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_comes_slowly_and_a_build_that_says_nothing_come_to_their_end() {
     play(73, async |stage: &mut Stage| {
+        stage.world.owns("foreign_write: PutObject wrote to the bucket `apilos-mirror`");
         put(&stage.world.mirror(), stage.world.variable("S3_ARCHIVE_BUCKET")).await;
         stage.world.break_("GetObject", "slow.bin", None, SLOWLY);
         let code = Code::of(stage);

@@ -96,7 +96,9 @@ type Filter = Query<HashMap<String, String>>;
 async fn guard(State(service): Shared, mut request: axum::extract::Request, next: Next) -> Response {
     let identity = identify(request.headers(), &service.token, &service.account);
     if !service.admit(&identity, request.method()) {
-        return StatusCode::TOO_MANY_REQUESTS.into_response();
+        let mut refused = StatusCode::TOO_MANY_REQUESTS.into_response();
+        refused.extensions_mut().insert(crate::http::Limited);
+        return refused;
     }
     let Identity::Profile { sees } = identity else {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Basic realm=\"alwaysdata API\"")])

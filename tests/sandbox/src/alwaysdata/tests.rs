@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::world::{Fault, faults::Rule};
 
+mod model;
+
 const OLD: &str = "apilos-siap.osc-fr1.scalingo.test";
 const NEW: &str = "reprise-siap.osc-fr1.scalingo.test";
 
@@ -161,6 +163,8 @@ async fn writes_are_limited_by_the_minute_of_the_world() {
         assert_eq!(gone().await, StatusCode::NOT_FOUND);
     }
     assert_eq!(gone().await, StatusCode::TOO_MANY_REQUESTS);
+    let refused: u64 = bench.world.journal.observed().rates.values().map(|rate| rate.refused).sum();
+    assert_eq!(refused, 1, "the checker is told");
     assert!(bench.get("/v1/record/").await.is_array(), "reading is counted apart");
     bench.world.clock.advance(Duration::from_mins(1));
     assert_eq!(gone().await, StatusCode::NOT_FOUND);
@@ -196,4 +200,11 @@ async fn a_creation_may_forget_to_say_where() {
     let body = json!({"domain": bench.domain().await, "type": "TXT", "name": "t", "value": "x"});
     let reply = bench.write(Method::POST, "/v1/record/", &body).send().await.unwrap();
     assert_eq!((reply.status(), reply.headers().get("location")), (StatusCode::CREATED, None));
+}
+
+#[tokio::test]
+async fn answers_look_as_recorded() {
+    let bench = bench().await;
+    crate::fixtures::same_shape("alwaysdata", "domains", &bench.get("/v1/domain/").await);
+    crate::fixtures::same_shape("alwaysdata", "records", &bench.get("/v1/record/?name=siap").await);
 }

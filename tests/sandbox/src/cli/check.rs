@@ -23,6 +23,9 @@ pub(super) struct Check {
     /// A journal.jsonl, of a world that is gone: only what the journal itself shows is found.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// What there is must be what there was at the start: whatever is more or less is told, too.
+    #[arg(long, conflicts_with = "journal")]
+    expect_clean: bool,
     /// How to print.
     #[arg(short, long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     output: String,
@@ -53,13 +56,20 @@ pub enum CheckError {
 struct Report {
     effects: usize,
     findings: Vec<Finding>,
+    /// What cannot be seen in what was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    not_looked_at: Vec<String>,
 }
+
+/// What a journal alone does not show: it has no inventory, no secrets, and nothing of reads.
+const NOT_IN_A_JOURNAL: [&str; 5] =
+    ["foreign_write", "leak", "secret_in_url and secret_in_journal", "rate_limit", "wrong_host"];
 
 /// Prints the findings; 1 when there are any.
 pub(super) async fn run(args: &Check) -> Result<ExitCode, CheckError> {
     let report = match (&args.journal, &args.control) {
         (Some(file), _) => of_file(file)?,
-        (None, url) => of_world(url.as_deref().unwrap_or_default()).await?,
+        (None, url) => of_world(url.as_deref().unwrap_or_default(), args.expect_clean).await?,
     };
     let text = if args.output == "json" {
         serde_json::to_string_pretty(&report).unwrap_or_default()
@@ -70,9 +80,9 @@ pub(super) async fn run(args: &Check) -> Result<ExitCode, CheckError> {
     Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn of_world(url: &str) -> Result<Report, CheckError> {
+async fn of_world(url: &str, expect_clean: bool) -> Result<Report, CheckError> {
     let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().map_err(CheckError::Ask)?;
-    let url = format!("{}/findings", url.trim_end_matches('/'));
+    let url = format!("{}/findings?clean={expect_clean}", url.trim_end_matches('/'));
     let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
     answer.map_err(CheckError::Ask)?.json().await.map_err(CheckError::Ask)
 }
@@ -91,17 +101,21 @@ fn of_file(file: &PathBuf) -> Result<Report, CheckError> {
         allowed: &ALLOWED,
     };
     let effects = entries.iter().filter(|entry| (200..300).contains(&entry.status)).count();
-    Ok(Report { effects, findings: evidence::check(&case) })
+    let not_looked_at = NOT_IN_A_JOURNAL.map(str::to_owned).to_vec();
+    Ok(Report { effects, findings: evidence::check(&case), not_looked_at })
 }
 
 fn in_words(report: &Report) -> String {
     let effects = report.effects;
-    if report.findings.is_empty() {
-        return format!("journal: {effects} effects, nothing wrong");
-    }
-    let told = format!("journal: {effects} effects, {} things wrong:", report.findings.len());
+    let told = match report.findings.len() {
+        0 => format!("journal: {effects} effects, nothing wrong"),
+        many => format!("journal: {effects} effects, {many} things wrong:"),
+    };
     let findings = report.findings.iter().map(|finding| format!("  {finding}"));
-    std::iter::once(told).chain(findings).collect::<Vec<_>>().join("\n")
+    let missing = report.not_looked_at.join(", ");
+    let missing =
+        (!missing.is_empty()).then(|| format!("a journal alone does not show, so not looked at: {missing}"));
+    std::iter::once(told).chain(findings).chain(missing).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -118,7 +132,9 @@ mod tests {
             )
         };
         std::fs::write(&file, line(1)).unwrap();
-        assert_eq!(in_words(&of_file(&file).unwrap()), "journal: 1 effects, nothing wrong");
+        let said = in_words(&of_file(&file).unwrap());
+        assert!(said.starts_with("journal: 1 effects, nothing wrong\n"), "{said}");
+        assert!(said.contains("not looked at: foreign_write, leak"), "{said}");
         std::fs::write(&file, format!("{}\n{}\n", line(1), line(2))).unwrap();
         let said = in_words(&of_file(&file).unwrap());
         assert!(said.contains("double_create") && said.contains("(journal 1, 2)"), "{said}");

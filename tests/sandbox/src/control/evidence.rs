@@ -58,15 +58,23 @@ pub(super) async fn calls(State(parts): Shared) -> Json<Value> {
     let observed = parts.world.journal.observed();
     let calls = observed.calls.iter().filter(|((service, ..), _)| *service != "control");
     let shown = calls.map(|((service, method, route), tally)| {
-        json!({"service": service, "method": method, "route": route, "agents": tally.agents, "statuses": tally.statuses})
+        json!({"service": service, "method": method, "route": route, "agents": tally.agents,
+               "accepted": tally.accepted, "statuses": tally.statuses})
     });
     Json(shown.collect::<Vec<_>>().into())
 }
 
-/// `GET /findings`.
-pub(super) async fn findings(State(parts): Shared) -> Json<Value> {
+/// `GET /findings?clean=true`.
+pub(super) async fn findings(
+    State(parts): Shared,
+    Query(query): Query<HashMap<String, String>>,
+) -> Json<Value> {
     let effects = parts.evidence().iter().filter(|entry| (200..300).contains(&entry.status)).count();
-    Json(json!({"effects": effects, "findings": parts.findings()}))
+    let mut findings = parts.findings();
+    if query.get("clean").is_some_and(|wanted| wanted == "true") {
+        findings.extend(evidence::traces(&parts.world.journal.baseline().inventory, &parts.inventory()));
+    }
+    Json(json!({"effects": effects, "findings": findings}))
 }
 
 impl Parts {

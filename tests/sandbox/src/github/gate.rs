@@ -94,14 +94,21 @@ fn refused(refusal: Refusal) -> Response {
 fn limited(github: &Github, decision: Decision) -> Option<Response> {
     match decision {
         Decision::Go => None,
-        Decision::Primary => Some(failure(StatusCode::FORBIDDEN, "API rate limit exceeded")),
+        Decision::Primary => Some(too_many("API rate limit exceeded")),
         Decision::Secondary(wait) => {
             let seconds = wait.div_f64(github.world.clock.speed()).as_secs() + 1;
-            let mut response = failure(StatusCode::FORBIDDEN, "You have exceeded a secondary rate limit");
+            let mut response = too_many("You have exceeded a secondary rate limit");
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             Some(response)
         }
     }
+}
+
+/// The vendor says 403, not 429.
+fn too_many(message: &str) -> Response {
+    let mut response = failure(StatusCode::FORBIDDEN, message);
+    response.extensions_mut().insert(crate::http::Limited);
+    response
 }
 
 /// Adds the `ETag`, or answers 304 without a body to who already has it.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
+use super::links;
 use super::state::{Artifact, Run, Workflow};
 
 /// The repository around which all URLs are built.
@@ -33,21 +34,27 @@ impl Repository {
     }
 
     fn user(&self, login: &str) -> Value {
-        json!({
+        let url = format!("{}/users/{login}", self.api);
+        let mut shown = json!({
             "login": login, "id": 41_898_282, "node_id": "MDM6Qm90NDE4OTgyODI=", "type": "User", "site_admin": false,
-            "url": format!("{}/users/{login}", self.api), "html_url": format!("https://github.test/{login}"),
-        })
+            "url": url, "html_url": format!("https://github.test/{login}"),
+            "avatar_url": "https://avatars.github.test/u/41898282?v=4", "gravatar_id": "",
+        });
+        links::of_user(&mut shown, &url);
+        shown
     }
 
     /// `GET /repos/{owner}/{repo}`, and the minimal form inside runs.
     pub fn to_json(&self) -> Value {
         let (owner, name) = self.owner_and_name();
-        json!({
+        let mut shown = json!({
             "id": self.id, "node_id": format!("R_{}", self.id), "name": name, "full_name": self.slug,
             "private": self.private, "visibility": if self.private { "private" } else { "public" },
             "owner": self.user(owner), "html_url": self.web(""), "description": null, "fork": false,
             "url": self.url(""), "default_branch": "main", "archived": false, "disabled": false,
-        })
+        });
+        links::of_repository(&mut shown, &self.url(""));
+        shown
     }
 
     /// A workflow.

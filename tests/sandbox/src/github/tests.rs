@@ -340,3 +340,45 @@ async fn a_run_has_one_job() {
     let unknown = bench.call(Method::GET, "/repos/apilos/apilos/actions/runs/1/jobs").send().await.unwrap();
     assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_used_up_hour_is_refused_and_the_checker_is_told() {
+    let bench = bench().await;
+    let url = format!("{}{RUNS}", bench.github.endpoint());
+    let ask = async || bench.http.get(&url).send().await.unwrap();
+    for _ in 0..60 {
+        assert_ne!(ask().await.status(), StatusCode::FORBIDDEN, "sixty an hour are everybody's");
+    }
+    let refused = ask().await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["x-ratelimit-remaining"]),
+        (StatusCode::FORBIDDEN, &"0".parse().unwrap())
+    );
+    crate::fixtures::same_shape("github", "rate_limited", &refused.json().await.unwrap());
+    let refused: u64 = bench.world.journal.observed().rates.values().map(|rate| rate.refused).sum();
+    assert_eq!(refused, 1);
+}
+
+#[tokio::test]
+async fn answers_look_as_recorded() {
+    let bench = bench().await;
+    let id = bench.seed(SeedArtifact::zip("s3_production", content())).await;
+    let runs = bench.get(RUNS).await;
+    crate::fixtures::same_shape("github", "runs", &runs);
+    let run = runs["workflow_runs"][0]["id"].as_u64().unwrap();
+    let artifacts = bench.get(&format!("/repos/apilos/apilos/actions/runs/{run}/artifacts")).await;
+    crate::fixtures::same_shape("github", "artifacts", &artifacts);
+    crate::fixtures::same_shape(
+        "github",
+        "not_found",
+        &bench.get("/repos/apilos/apilos/actions/artifacts/1").await,
+    );
+    let unknown = bench.http.get(format!("{}{RUNS}", bench.github.endpoint())).bearer_auth("BAD");
+    let unknown = unknown.send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::UNAUTHORIZED);
+    crate::fixtures::same_shape("github", "bad_credentials", &unknown.json().await.unwrap());
+    bench.world.clock.advance(Duration::from_hours(24 * 100));
+    let expired = bench.zip(id).await;
+    assert_eq!(expired.status(), StatusCode::GONE);
+    crate::fixtures::same_shape("github", "expired", &expired.json().await.unwrap());
+}

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use serde_json::Value;
 
 use super::memory::Memory;
-use super::{Call, Caller, Resource, play, vendor};
+use super::{Call, Caller, Limited, Resource, play, vendor};
 use crate::world::faults::Asked;
 use crate::world::journal::{Credential, Draft, Evidence, Seen, change};
 use crate::world::{Fault, World};
@@ -149,6 +149,8 @@ impl Place {
             host: known.host.clone(),
             caller: response.extensions().get::<Caller>().map(|caller| caller.0.clone()).unwrap_or_default(),
             credential: known.credential.clone(),
+            limited: response.extensions().get::<Limited>().is_some(),
+            path: known.path.clone(),
             query: known.query.clone(),
             played: fault.is_some_and(|fault| fault.latency().is_none()),
             minute: self.world.clock.elapsed().as_secs() / 60,

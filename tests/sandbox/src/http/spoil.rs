@@ -11,7 +11,7 @@ use crate::seed::corrupt;
 use crate::world::faults::Damage;
 
 /// Longer downloads are not damaged.
-const LONGEST: usize = 256 << 20;
+pub(crate) const LONGEST: usize = 256 << 20;
 
 /// The same answer of which only `bytes` bytes of the body arrive before the connection is cut.
 pub(super) fn truncated(response: Response<Body>, bytes: u64) -> Response<Body> {
@@ -77,19 +77,14 @@ pub(super) async fn damaged(response: Response<Body>, how: Damage) -> Response<B
     let Ok(whole) = axum::body::to_bytes(body, LONGEST).await else {
         return super::vendor::page(502);
     };
-    let bytes = match damage(&whole, how) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            tracing::warn!(%error, "what was downloaded is no backup: it is cut in half instead");
-            corrupt::truncate(&whole)
-        }
-    };
+    let bytes = damage(&whole, how);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     Response::from_parts(parts, Body::from(bytes))
 }
 
-fn damage(whole: &[u8], how: Damage) -> Result<Vec<u8>, corrupt::CorruptError> {
-    match how {
+/// `whole` damaged in the way `how`. What is no backup has no inside to be damaged: of it a half is left.
+pub(crate) fn damage(whole: &[u8], how: Damage) -> Vec<u8> {
+    let damaged = match how {
         Damage::Truncated => Ok(corrupt::truncate(whole)),
         Damage::ShortByOne => Ok(corrupt::short_by_one(whole)),
         Damage::FlippedGzip => Ok(corrupt::flip_gzip(whole)),
@@ -103,7 +98,11 @@ fn damage(whole: &[u8], how: Damage) -> Result<Vec<u8>, corrupt::CorruptError> {
         Damage::PlainSql => corrupt::plain_sql(whole),
         Damage::HtmlPage => Ok(corrupt::html_page()),
         Damage::Empty => Ok(corrupt::zero()),
-    }
+    };
+    damaged.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was downloaded is no backup: it is cut in half instead");
+        corrupt::truncate(whole)
+    })
 }
 
 /// The same answer with a bit flipped in the middle of each piece of its body.

@@ -167,7 +167,11 @@ fn by_field(errors: &[(String, String)]) -> Map<String, Value> {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::RetryLater => (StatusCode::TOO_MANY_REQUESTS, "Retry later").into_response(),
+            Self::RetryLater => {
+                let mut response = (StatusCode::TOO_MANY_REQUESTS, "Retry later").into_response();
+                response.extensions_mut().insert(crate::http::Limited);
+                response
+            }
             Self::NotFoundPage => {
                 let page = "<!DOCTYPE html>\n<html><head><title>The page you were looking for doesn't exist (404)</title></head>\
                             <body><h1>The page you were looking for doesn't exist.</h1></body></html>\n";

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::log;
 use super::model::{Blob, Segment};
 use super::state::State;
+use super::sync::Syncs;
 use crate::world::World;
 
 /// Bodies up to this size share pack files.
@@ -56,7 +57,7 @@ struct Packs {
 #[derive(Debug)]
 pub(crate) struct Disk {
     dir: PathBuf,
-    durable: AtomicBool,
+    pub(crate) syncs: Syncs,
     packs: Mutex<Packs>,
     next_file: AtomicU64,
     failed: AtomicBool,
@@ -95,17 +96,20 @@ impl Disk {
         dir: &Path,
         durability: Durability,
     ) -> io::Result<(Arc<Self>, State)> {
-        for folder in ["blobs", "packs", "incoming"] {
-            std::fs::create_dir_all(dir.join(folder))?;
+        let durable = durability == Durability::Full;
+        let syncs = Syncs::new(durable);
+        for folder in [dir, &dir.join("blobs"), &dir.join("packs"), &dir.join("incoming")] {
+            syncs.folder(folder)?;
         }
         let lock = File::create(dir.join("lock"))?;
         lock.try_lock()?;
-        let durable = durability == Durability::Full;
         let (state, log) = log::open(dir, durable)?;
+        // The log may be new.
+        syncs.names(dir)?;
         let (commits, receiver) = mpsc::unbounded_channel();
         let disk = Arc::new(Self {
             dir: dir.to_owned(),
-            durable: AtomicBool::new(durable),
+            syncs,
             packs: Mutex::default(),
             next_file: AtomicU64::new(1),
             failed: AtomicBool::new(false),
@@ -155,12 +159,12 @@ impl Disk {
 
     /// Whether writes wait for the disk.
     pub(crate) fn is_durable(&self) -> bool {
-        self.durable.load(Ordering::Relaxed)
+        self.syncs.is_durable()
     }
 
     /// From now on writes wait for the disk, or do not.
     pub(crate) fn set_durable(&self, durable: bool) {
-        self.durable.store(durable, Ordering::Relaxed);
+        self.syncs.set_durable(durable);
     }
 
     /// Whether an earlier write failed: then the index in memory is ahead of the disk, and nothing more is accepted.
@@ -195,17 +199,13 @@ impl Disk {
     pub(crate) fn settle(&self, file: &File, incoming: Incoming) -> io::Result<Loose> {
         let target = self.path(incoming.id);
         let folder = target.parent().unwrap_or(&self.dir);
-        std::fs::create_dir_all(folder)?;
-        if self.is_durable() {
-            file.sync_all()?;
-        }
+        self.syncs.folder(folder)?;
+        self.syncs.bytes(file, "body")?;
         let mut loose = incoming.loose;
         if let Some(path) = &loose.path {
             std::fs::rename(path, &target)?;
         }
-        if self.is_durable() {
-            File::open(folder)?.sync_all()?;
-        }
+        self.syncs.names(folder)?;
         loose.path = Some(target);
         Ok(loose)
     }
@@ -225,8 +225,8 @@ impl Disk {
         }
         let path = self.dir.join("packs").join(number.to_string());
         let file = File::options().create(writes).truncate(false).read(true).write(true).open(path)?;
-        if writes && self.is_durable() {
-            File::open(self.dir.join("packs"))?.sync_all()?;
+        if writes {
+            self.syncs.names(&self.dir.join("packs"))?;
         }
         Ok(Arc::clone(self.packs().files.entry(number).or_insert_with(|| Arc::new(file))))
     }
@@ -256,18 +256,14 @@ impl Disk {
             file.write_all_at(bytes, at)?;
             touched.insert(pack, file);
         }
-        if self.is_durable() {
-            touched.values().try_for_each(|file| file.sync_data())?;
-        }
+        touched.values().try_for_each(|file| self.syncs.bytes(file, "pack"))?;
         match batch {
             [only] => log.write_all(&only.lines)?,
             _ => log.write_all(
                 &batch.iter().map(|commit| commit.lines.as_slice()).collect::<Vec<_>>().concat(),
             )?,
         }
-        if self.is_durable() {
-            log.sync_data()?;
-        }
+        self.syncs.bytes(log, "log")?;
         for commit in batch {
             self.free_all(&commit.freed);
         }

@@ -12,7 +12,8 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result, StdError};
 
 use super::trace::Trace;
-use crate::world::faults::Asked;
+use crate::http::spoil;
+use crate::world::faults::{Asked, Damage};
 use crate::world::journal::credential::fingerprint;
 use crate::world::{Fault, World};
 
@@ -74,7 +75,7 @@ pub(crate) fn cuts(fault: &Fault) -> bool {
 }
 
 /// The answer as the fault leaves it.
-pub(crate) fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
+pub(crate) async fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
     match fault {
         Fault::Truncate { bytes } => response.map(|body| Spoilt::body(body, Some(*bytes))),
         Fault::Corrupt => response.map(|body| Spoilt::body(body, None)),
@@ -87,7 +88,24 @@ pub(crate) fn after(response: HttpResponse, fault: &Fault) -> HttpResponse {
             response.map(|body| slow(body, rate))
         }
         Fault::HtmlPage { status } => page(response, *status),
+        Fault::CorruptBackup { how } => damaged(response, *how).await,
         _ => response,
+    }
+}
+
+/// A whole download damaged in the way `how`; parts and refusals are left alone.
+async fn damaged(response: HttpResponse, how: Damage) -> HttpResponse {
+    if response.status() != hyper::StatusCode::OK {
+        return response;
+    }
+    let (mut parts, mut body) = response.into_parts();
+    match body.store_all_limited(spoil::LONGEST).await {
+        Ok(whole) => {
+            let bytes = spoil::damage(&whole, how);
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+            HttpResponse::from_parts(parts, Body::from(Bytes::from(bytes)))
+        }
+        Err(_) => page(HttpResponse::from_parts(parts, Body::empty()), 502),
     }
 }
 

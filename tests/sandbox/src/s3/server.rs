@@ -66,13 +66,16 @@ struct Shown {
     agent: String,
     host: String,
     credential: Option<Credential>,
+    query: String,
 }
 
 impl Shown {
-    fn of(headers: &hyper::HeaderMap) -> Self {
-        let text =
-            |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    fn of(request: &Request<Body>) -> Self {
+        let text = |name: HeaderName| {
+            request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
         Self {
+            query: request.uri().query().unwrap_or_default().to_owned(),
             agent: text(USER_AGENT).chars().take(512).collect(),
             host: text(HOST).to_owned(),
             credential: Credential::of_header(text(AUTHORIZATION)),
@@ -162,7 +165,7 @@ impl Front {
         peer: Peer,
     ) -> Result<HttpResponse, Cut> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let shown = Shown::of(request.headers());
+        let shown = Shown::of(&request);
         let trace = Trace::default();
         presigned::unfold(&mut request);
         tidy(&mut request);
@@ -180,7 +183,7 @@ impl Front {
             let location = location::inside(&location::of(&shown.host, &path), key);
             words::locate(&mut response, &location);
         }
-        self.saw(&method, &shown, &notes, response.status());
+        self.saw(&method, &path, &shown, &notes, response.status());
         self.record(&method, &path, shown, &notes, response.status());
         let mut response = self.finish(response, &path);
         if let Some(foreign) = foreign.filter(|_| method != Method::OPTIONS) {
@@ -195,7 +198,7 @@ impl Front {
                 Err(Cut)
             }
             Some(fault) if play::cuts(&fault) => Err(Cut),
-            Some(fault) => Ok(play::after(response, &fault)),
+            Some(fault) => Ok(play::after(response, &fault).await),
             None => Ok(response),
         }
     }
@@ -211,7 +214,7 @@ impl Front {
     }
 
     /// Notes the request, whatever it is.
-    fn saw(&self, method: &Method, shown: &Shown, notes: &Notes, status: StatusCode) {
+    fn saw(&self, method: &Method, path: &str, shown: &Shown, notes: &Notes, status: StatusCode) {
         let unknown = || "unidentified".to_owned();
         self.world.journal.saw(&Seen {
             service: self.service,
@@ -222,7 +225,9 @@ impl Front {
             host: shown.host.clone(),
             caller: notes.caller.clone(),
             credential: shown.credential.clone(),
-            query: String::new(),
+            limited: false,
+            path: path.to_owned(),
+            query: shown.query.clone(),
             played: notes.fault.as_ref().is_some_and(|fault| fault.latency().is_none()),
             minute: self.world.clock.elapsed().as_secs() / 60,
         });
@@ -247,7 +252,7 @@ impl Front {
             status: status.as_u16(),
             fault: notes.fault.as_ref().map(play::name),
         };
-        let Shown { agent, host, credential } = shown;
+        let Shown { agent, host, credential, query: _ } = shown;
         let credential = credential.map(|credential| credential.fingerprint);
         let (before, after) = self.changed(notes);
         let evidence =

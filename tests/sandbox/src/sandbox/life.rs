@@ -1,7 +1,8 @@
 //! The world as a whole: back to its beginning, put aside under a name, brought back.
 //!
 //! Listeners, credentials of the env file, the CA and the fault rules are not part of what changes: after each of these, every
-//! URL and key that a client holds is good. The journal goes on: it is evidence, and says what was done here too.
+//! URL and key that a client holds is good. The journal goes on: it is evidence, and says what was done here too. What is wrong is asked
+//! from here on: the checker has nothing to hold against what was done in the world that was.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

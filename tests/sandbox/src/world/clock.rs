@@ -38,6 +38,17 @@ impl Clock {
         self.advanced.send_modify(|total| *total += nanoseconds(by));
     }
 
+    /// How much of [`Clock::elapsed`] was added by hand since it was so much.
+    pub fn advanced_since(&self, earlier: i128) -> Duration {
+        let more = (self.advanced() - earlier).max(0);
+        Duration::from_nanos(u64::try_from(more).unwrap_or(u64::MAX))
+    }
+
+    /// World time that was added by hand, in nanoseconds; to be given to [`Clock::advanced_since`].
+    pub fn advanced(&self) -> i128 {
+        *self.advanced.borrow()
+    }
+
     /// Makes it as late as it was in another state of the world.
     pub(crate) fn set_elapsed(&self, elapsed: Duration) {
         let run = self.run();

@@ -96,7 +96,11 @@ pub struct Journal {
     observed: Mutex<Observed>,
     witness: OnceLock<Witness>,
     baseline: Mutex<Baseline>,
+    secrets: Mutex<Arc<[String]>>,
 }
+
+/// Shorter ones would be found by chance.
+pub const LEAST_SECRET: usize = 12;
 
 /// From when on evidence is gathered, and what there was then.
 #[derive(Debug, Clone, Default)]
@@ -160,7 +164,14 @@ impl Journal {
 
     /// Notes a request, whether it changes something or not.
     pub fn saw(&self, seen: &Seen) {
-        self.observing().note(seen);
+        let secrets = Arc::clone(&self.secrets.lock().unwrap_or_else(PoisonError::into_inner));
+        self.observing().note(seen, &secrets);
+    }
+
+    /// From now on these are looked for in addresses; they are kept nowhere else.
+    pub fn look_for(&self, secrets: Vec<String>) {
+        let long: Arc<[String]> = secrets.into_iter().filter(|one| one.len() >= LEAST_SECRET).collect();
+        *self.secrets.lock().unwrap_or_else(PoisonError::into_inner) = long;
     }
 
     /// What was noted of all requests.

@@ -29,6 +29,19 @@ struct App {
     formation: BTreeMap<String, u64>,
     /// Something is being deployed, without an end.
     busy: bool,
+    /// Something was deployed, and came to its end.
+    deployed: bool,
+}
+
+impl App {
+    /// Nothing but processes tells a deployed app from another.
+    fn status(&self) -> &'static str {
+        match self.formation.values().any(|amount| *amount > 0) {
+            _ if !self.deployed => "new",
+            true => "running",
+            false => "stopped",
+        }
+    }
 }
 
 /// What should be there.
@@ -108,7 +121,7 @@ impl Play {
                 "project of {}",
                 app.name
             );
-            assert_eq!(app.status, "new", "nothing was deployed");
+            assert_eq!(app.status, known.status(), "status of {}", app.name);
             assert_eq!(
                 app.busy_with().is_some(),
                 known.busy,

@@ -70,6 +70,8 @@ async fn the_sixty_first_request_of_a_world_minute_is_told_to_retry_later() {
     let refused = refused.expect("nothing was refused");
     assert!(refused.headers().get("retry-after").is_none());
     assert_eq!(refused.text().await.unwrap(), "Retry later");
+    let refused: u64 = site.world.journal.observed().rates.values().map(|rate| rate.refused).sum();
+    assert_eq!(refused, 1, "the checker is told");
     site.advance(60);
     assert_eq!(site.ask(&site.bearer, Method::GET, &apps, None).await.status().as_u16(), 200);
 }

@@ -98,3 +98,24 @@ async fn a_name_is_taken_in_the_whole_world() {
     setup.s3.remove_all().await.unwrap();
     other.make_bucket("bucket", false, false).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_answered_write_was_synced_with_its_names_before_the_log_that_tells_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    let asked = || setup.s3.store.disk.syncs.asked();
+    let begun = asked();
+    for folder in ["s3", dir.path().file_name().unwrap().to_str().unwrap()] {
+        assert!(begun.iter().any(|one| one == folder), "{folder} was not kept: {begun:?}");
+    }
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    assert_eq!(asked(), ["log"]);
+    let put = async |key: &str, size: usize| {
+        setup.s3.put("bucket", key, vec![1; size].into(), "x/y", "STANDARD").await.unwrap();
+        asked()
+    };
+    // The folder's name, then the bytes, then the file's name: all of it before the log.
+    assert_eq!(put("large", 1_000_000).await, ["blobs", "body", "01", "log"]);
+    assert_eq!(put("small", 10).await, ["packs", "pack", "log"]);
+    assert_eq!(put("again", 10).await, ["pack", "log"]);
+}

@@ -2,7 +2,7 @@ use aws_sdk_s3::primitives::ByteStream;
 
 use super::support::{Setup, code, start};
 use crate::world::Fault;
-use crate::world::faults::Rule;
+use crate::world::faults::{Damage, Rule};
 
 fn play(setup: &Setup, method: &str, fault: Fault) {
     let (service, method) = (Some("s3-source".to_owned()), Some(method.to_owned()));
@@ -111,4 +111,20 @@ async fn an_object_comes_by_half_or_slowly() {
     let begun = tokio::time::Instant::now();
     assert_eq!(get().await.unwrap().body.collect().await.unwrap().into_bytes().len(), 1_000);
     assert!(begun.elapsed() >= std::time::Duration::from_millis(250), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_download_is_damaged_as_backups_are_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    let client = setup.plain();
+    let (service, method, path) = (None, None, Some("/bucket/k".into()));
+    let fault = Fault::CorruptBackup { how: Damage::ShortByOne };
+    setup.world.faults.add(Rule { service, method, path, skip: 0, times: Some(1), fault });
+    let body = ByteStream::from(vec![1; 1_000]);
+    client.put_object().bucket("bucket").key("k").body(body).send().await.unwrap();
+    let get = || client.get_object().bucket("bucket").key("k").send();
+    let length = async || get().await.unwrap().body.collect().await.unwrap().into_bytes().len();
+    assert_eq!([length().await, length().await], [999, 1_000]);
 }

@@ -263,3 +263,35 @@ async fn an_object_can_be_copied_onto_itself_to_change_its_encryption_or_redirec
     let result = copied.copy_object_result().unwrap();
     assert_eq!(result.checksum_type(), Some(&ChecksumType::FullObject));
 }
+
+/// The elements of a document, in order.
+fn elements(xml: &str) -> Vec<&str> {
+    let opened = xml.split('<').filter_map(|part| part.split_once('>')).map(|(name, _)| name);
+    opened.filter(|name| !name.starts_with(['/', '?'])).collect()
+}
+
+#[tokio::test]
+async fn refusals_look_as_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = start(dir.path()).await;
+    setup.s3.make_bucket("bucket", false, false).await.unwrap();
+    setup.s3.put("bucket", "cold", vec![1].into(), "x/y", "GLACIER").await.unwrap();
+    let client = setup.client("FULL");
+    let presigned = async |key: &str| {
+        let config = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
+        client.get_object().bucket("bucket").key(key).presigned(config).await.unwrap().uri().to_owned()
+    };
+    let http = super::support::Setup::http();
+    for (file, key, status) in
+        [("no_such_key.xml", "nothing", 404), ("invalid_object_state.xml", "cold", 403)]
+    {
+        let answer = http.get(presigned(key).await).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (status, &"application/xml".parse().unwrap())
+        );
+        let (ours, theirs) = (answer.text().await.unwrap(), crate::fixtures::text("s3", file));
+        let code = |text: &str| text.split_once("<Code>").unwrap().1.split_once('<').unwrap().0.to_owned();
+        assert_eq!((code(&ours), elements(&ours)), (code(&theirs), elements(&theirs)));
+    }
+}

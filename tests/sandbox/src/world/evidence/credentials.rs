@@ -2,10 +2,7 @@
 
 use super::{Finding, Kind};
 use crate::world::journal::observed::Offence;
-use crate::world::journal::{Entry, Observed};
-
-/// Shorter ones would be found by chance.
-const LEAST_SECRET: usize = 12;
+use crate::world::journal::{Entry, LEAST_SECRET, Observed};
 
 /// Services of one house share their credentials.
 fn house(service: &str) -> &str {
@@ -43,6 +40,9 @@ pub(super) fn in_urls(observed: &Observed) -> Vec<Finding> {
     let told = observed.offences.iter().filter_map(|(offence, times)| match offence {
         Offence::SecretInUrl { service, route, parameter } => {
             Some(format!("`{parameter}` was in the address of {route} of {service}, {times} times"))
+        }
+        Offence::KnownSecretInUrl { service, route } => {
+            Some(format!("a secret of this world was in the address of {route} of {service}, {times} times"))
         }
         Offence::AuthorizationOnSignedUrl { .. } => None,
     });

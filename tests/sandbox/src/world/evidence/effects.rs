@@ -4,24 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::items::{Item, added_each, all, lists};
+use super::items::{Item, added_each, all, identified, lists};
 use super::{Case, Finding, Kind};
 use crate::world::journal::Entry;
 
 /// What is made anew as often as somebody likes.
 const REPEATABLE: [&str; 5] = ["variables", "processes", "ssh_keys", "databases", "workflow_runs"];
-/// Operations of an object store that change or take away what is there.
-const STORE_WRITES: [&str; 9] = [
-    "PutObject",
-    "CopyObject",
-    "DeleteObject",
-    "DeleteObjects",
-    "DeleteBucket",
-    "CompleteMultipartUpload",
-    "PutBucketAcl",
-    "PutBucketPolicy",
-    "PutBucketVersioning",
-];
+/// Operations of an object store that are journalled, and leave what is there as it was: a thaw makes a copy for a while.
+const HARMLESS: [&str; 2] = ["CreateBucket", "RestoreObject"];
 
 /// What was created twice without being deleted in between.
 pub(super) fn double_creates(entries: &[Entry]) -> Vec<Finding> {
@@ -93,35 +83,82 @@ pub(super) fn two_addons(baseline: &Value, now: &Value) -> Vec<Finding> {
 
 /// Changes to what was there before anybody came.
 pub(super) fn foreign_writes(case: &Case<'_>) -> Vec<Finding> {
-    let (ours_not, buckets) = (all(case.baseline), buckets(case.baseline));
+    let mut foreign = Foreign::of(case);
     let mut findings = Vec::new();
     for entry in case.entries.iter().filter(|entry| succeeded(entry)) {
-        if let Some(before) = &entry.evidence.before {
-            let touched = all(before).into_iter().filter(|item| ours_not.contains(item));
-            let touched = touched.filter(|(kind, _)| !case.allowed.contains(&kind.as_str()));
-            findings.extend(touched.map(|(kind, name)| {
-                Finding::new(
-                    Kind::ForeignWrite,
-                    format!("`{}` changed {kind} `{name}`", entry.call),
-                    vec![entry.seq],
-                )
-            }));
-        }
-        if entry.service == "s3-source" && STORE_WRITES.contains(&entry.call.as_str()) {
-            let bucket = entry.resource.trim_start_matches('/').split('/').next().unwrap_or_default();
-            if buckets.contains(&bucket) {
-                let what = format!("{} wrote to the bucket `{bucket}`, which was there before", entry.call);
-                findings.push(Finding::new(Kind::ForeignWrite, what, vec![entry.seq]));
-            }
-        }
+        let told =
+            foreign.resources(entry).into_iter().chain(foreign.bucket(entry)).chain(foreign.code(entry));
+        findings.extend(told.map(|what| Finding::new(Kind::ForeignWrite, what, vec![entry.seq])));
+        foreign.learn(entry);
     }
     findings
 }
 
-/// Buckets of the production store that were there.
-fn buckets(baseline: &Value) -> Vec<&str> {
-    let source = baseline["buckets"]["source"].as_object();
-    source.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+/// What was there before anybody came.
+struct Foreign<'a> {
+    case: &'a Case<'a>,
+    items: BTreeSet<Item>,
+    /// Names of apps. One that was made anew since is nobody else's any more.
+    apps: BTreeSet<String>,
+}
+
+impl<'a> Foreign<'a> {
+    fn of(case: &'a Case<'a>) -> Self {
+        let apps = lists(case.baseline).filter(|(kind, _)| *kind == "apps");
+        let apps = apps.filter_map(|(_, app)| app["name"].as_str().map(str::to_owned)).collect();
+        Self { case, items: all(case.baseline), apps }
+    }
+
+    /// Resources that the entry changed.
+    fn resources(&self, entry: &Entry) -> Vec<String> {
+        let before = entry.evidence.before.iter().flat_map(lists);
+        let touched = before.filter(|(kind, item)| {
+            self.items.contains(&identified(kind, item)) && !self.may_change(kind, item)
+        });
+        let touched: BTreeSet<Item> = touched.map(|(kind, item)| identified(kind, item)).collect();
+        touched.iter().map(|(kind, name)| format!("`{}` changed {kind} `{name}`", entry.call)).collect()
+    }
+
+    fn may_change(&self, kind: &str, item: &Value) -> bool {
+        self.case.allowed.contains(&kind) && (kind != "dns_records" || self.is_estates(item))
+    }
+
+    /// Whether a record is of a name that an app had: those are what a recovery switches, and no others of the zone.
+    fn is_estates(&self, record: &Value) -> bool {
+        let baseline = self.case.baseline;
+        let zones = baseline["dns_records"]["domains"].as_array().into_iter().flatten();
+        let mut zones = zones.filter_map(|zone| zone["name"].as_str());
+        let label = record["name"].as_str().unwrap_or_default();
+        let domains = || lists(baseline).filter(|(kind, _)| *kind == "domains");
+        zones.any(|zone| {
+            let name = if label.is_empty() { zone.to_owned() } else { format!("{label}.{zone}") };
+            domains().any(|(_, domain)| domain["name"] == name.as_str())
+        })
+    }
+
+    /// The bucket that the entry wrote to.
+    fn bucket(&self, entry: &Entry) -> Option<String> {
+        let store = entry.service.strip_prefix("s3-")?;
+        let bucket = entry.resource.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let was_there = self.case.baseline["buckets"][store].get(bucket).is_some();
+        let told = format!("{} wrote to the bucket `{bucket}`, which was there before", entry.call);
+        (was_there && !HARMLESS.contains(&entry.call.as_str())).then_some(told)
+    }
+
+    /// The app whose code the entry replaced: a push names it first.
+    fn code(&self, entry: &Entry) -> Option<String> {
+        let app = entry.resource.split(' ').next().filter(|app| self.apps.contains(*app))?;
+        let told = format!("`{}` changed the code of the app `{app}`, which was there before", entry.call);
+        (entry.service == "git").then_some(told)
+    }
+
+    fn learn(&mut self, entry: &Entry) {
+        for ((kind, name), _) in created(entry) {
+            if kind == "apps" {
+                self.apps.remove(&name);
+            }
+        }
+    }
 }
 
 fn succeeded(entry: &Entry) -> bool {

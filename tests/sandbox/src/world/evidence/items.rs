@@ -51,9 +51,19 @@ pub(super) fn lists(inventory: &Value) -> impl Iterator<Item = (&str, &Value)> {
     })
 }
 
+/// The very resource that `item` is.
+pub(super) fn identified(kind: &str, item: &Value) -> Item {
+    (kind.to_owned(), spelled(item, identity(kind)))
+}
+
+/// What `item` is to who only looks: another one that is the same thing is not told apart.
+pub(super) fn seen_as(kind: &str, item: &Value) -> Item {
+    (kind.to_owned(), spelled(item, sameness(kind)))
+}
+
 /// Every resource of an inventory.
 pub(super) fn all(inventory: &Value) -> BTreeSet<Item> {
-    lists(inventory).map(|(kind, item)| (kind.to_owned(), spelled(item, identity(kind)))).collect()
+    lists(inventory).map(|(kind, item)| identified(kind, item)).collect()
 }
 
 /// What is in `after` and not in `before`: by what would make it the same thing twice.
@@ -64,11 +74,6 @@ pub(super) fn added(before: &Value, after: &Value) -> Vec<Item> {
 /// As [`added`], each with what tells this very one from another like it.
 pub(super) fn added_each(before: &Value, after: &Value) -> Vec<(Item, Item)> {
     let old = all(before);
-    let new = lists(after)
-        .filter(|(kind, item)| !old.contains(&((*kind).to_owned(), spelled(item, identity(kind)))));
-    new.map(|(kind, item)| {
-        let named = |members| (kind.to_owned(), spelled(item, members));
-        (named(sameness(kind)), named(identity(kind)))
-    })
-    .collect()
+    let new = lists(after).filter(|(kind, item)| !old.contains(&identified(kind, item)));
+    new.map(|(kind, item)| (seen_as(kind, item), identified(kind, item))).collect()
 }

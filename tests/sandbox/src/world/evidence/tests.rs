@@ -27,8 +27,12 @@ fn baseline() -> Value {
         "apps": [{"name": "old", "id": "1", "status": "running"}],
         "addons": [{"app": "old", "provider": "postgresql", "resource": "old_1"}],
         "ssh_keys": [{"owner": "ops", "name": "laptop", "fingerprint": "SHA256:a"}],
-        "buckets": {"source": {"production": {"uploads": 0}}},
-        "dns_records": {"records": [{"id": 7, "name": "www", "type": "CNAME", "value": "old"}]},
+        "buckets": {"source": {"production": {"uploads": 0}}, "archive": {"mirror": {"uploads": 0}}},
+        "domains": [{"app": "old", "name": "www.zone.test"}],
+        "dns_records": {"domains": [{"name": "zone.test"}], "records": [
+            {"id": 7, "name": "www", "type": "CNAME", "value": "old.apps.test"},
+            {"id": 8, "name": "", "type": "MX", "value": "mail"},
+        ]},
     })
 }
 
@@ -111,6 +115,7 @@ fn the_effect_of_another_request_at_the_same_time_is_not_a_second_one() {
 fn two_addons_of_one_provider_are_found_in_what_there_is() {
     let mut now = baseline();
     let one = |resource| json!({"app": "new", "provider": "redis", "resource": resource});
+    now["apps"].as_array_mut().unwrap().push(json!({"name": "new", "id": "2"}));
     now["addons"] = json!([one("r1"), one("r2")]);
     assert_eq!(found(&[], &[], &now), [Kind::DoubleCreate]);
 }
@@ -124,9 +129,76 @@ fn writes_to_what_was_there_are_found_except_where_they_are_allowed() {
     let mut refused = entry(1, "DeleteObject", "/production/k", Value::Null, Value::Null);
     refused.status = 403;
     assert_eq!(found(&[refused], &[], &baseline()), []);
-    let record =
-        json!({"dns_records": {"records": [{"id": 7, "name": "www", "type": "CNAME", "value": "old"}]}});
-    assert_eq!(found(&[entry(1, "POST /v1/record/7/", "www", record, Value::Null)], &[], &baseline()), []);
+    let record = |index: usize| json!({"dns_records": [baseline()["dns_records"]["records"][index]]});
+    let gone =
+        |index| found(&[entry(1, "DELETE /v1/record/", "", record(index), Value::Null)], &[], &baseline());
+    assert_eq!(gone(0), [], "the name of an app");
+    assert_eq!(gone(1), [Kind::ForeignWrite], "the zone's mail");
+    let key = json!({"ssh_keys": [{"owner": "ops", "name": "laptop", "fingerprint": "SHA256:a"}]});
+    let lost = entry(1, "DELETE /v1/keys/1", "laptop", key, Value::Null);
+    assert_eq!(found(&[lost], &[], &baseline()), [Kind::ForeignWrite]);
+}
+
+#[test]
+fn every_write_to_a_bucket_that_was_there_is_found_in_both_stores() {
+    let at = |store: &'static str, call: &str, bucket: &str| {
+        let mut one = entry(1, call, &format!("/{bucket}/k"), Value::Null, Value::Null);
+        one.service = store.into();
+        found(&[one], &[], &baseline())
+    };
+    for call in
+        ["PutObject", "PostObject", "PutObjectAcl", "PutObjectTagging", "PutBucketCors", "DeleteBucketPolicy"]
+    {
+        assert_eq!(at("s3-source", call, "production"), [Kind::ForeignWrite], "{call}");
+        assert_eq!(at("s3-archive", call, "mirror"), [Kind::ForeignWrite], "{call}");
+        assert_eq!(at("s3-source", call, "mirror"), [], "{call}: a bucket of another store");
+    }
+    assert_eq!(at("s3-archive", "RestoreObject", "mirror"), [], "what is there stays as it was");
+}
+
+#[test]
+fn a_push_to_somebodys_app_is_found() {
+    let push = |seq, app: &str| {
+        let mut push = entry(seq, "push", &format!("{app} refs/heads/master 0123"), Value::Null, Value::Null);
+        push.service = "git".into();
+        push
+    };
+    assert_eq!(found(&[push(1, "old")], &[], &baseline()), [Kind::ForeignWrite]);
+    assert_eq!(found(&[push(1, "new")], &[], &baseline()), []);
+    let anew = entry(1, "POST /v1/apps", "old", Value::Null, app("old", "2"));
+    assert_eq!(found(&[anew, push(2, "old")], &[], &baseline()), [], "the name is ours since");
+}
+
+#[test]
+fn what_belongs_to_an_app_that_is_gone_is_a_leak() {
+    let entries = [
+        entry(1, "POST /v1/apps", "new", Value::Null, app("new", "2")),
+        entry(2, "DELETE /v1/apps/new", "new", app("new", "2"), Value::Null),
+    ];
+    let mut now = baseline();
+    now["dns_records"]["records"][0]["value"] = json!("new.apps.test");
+    assert_eq!(found(&entries, &[], &now), [Kind::Leak]);
+    now["apps"].as_array_mut().unwrap().push(json!({"name": "new", "id": "2"}));
+    assert_eq!(found(&entries, &[], &now), []);
+    let mut now = baseline();
+    now["addons"].as_array_mut().unwrap().push(json!({"app": "new", "provider": "redis", "resource": "r"}));
+    assert_eq!(found(&entries, &[], &now), [Kind::Leak]);
+}
+
+#[test]
+fn traces_are_what_is_new_and_what_is_gone() {
+    let mut now = baseline();
+    now["dns_records"]["records"][1]["id"] = json!(9);
+    now["processes"] = json!([{"app": "old", "type": "web", "count": 1}]);
+    assert_eq!(traces(&baseline(), &now), [], "put again, and come by itself");
+    now["addons"] = json!([]);
+    now["buckets"]["archive"]["new"] = json!({});
+    let told: Vec<String> = traces(&baseline(), &now).iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].contains("buckets `archive new` was not there") && told[1].contains("addons"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -181,7 +253,9 @@ fn credentials_at_the_wrong_place_are_found() {
 
 #[test]
 fn a_limit_that_was_not_kept_is_found_and_a_played_one_is_not() {
-    let refused = Seen { service: "scalingo", route: "/v1/apps".into(), status: 429, ..Seen::default() };
+    let refused =
+        Seen { service: "github", route: "/repos".into(), status: 403, limited: true, ..Seen::default() };
     assert_eq!(found(&[], std::slice::from_ref(&refused), &baseline()), [Kind::RateLimit]);
-    assert_eq!(found(&[], &[Seen { played: true, ..refused }], &baseline()), []);
+    let played = Seen { status: 429, played: true, limited: false, ..refused };
+    assert_eq!(found(&[], &[played], &baseline()), []);
 }

@@ -27,14 +27,48 @@ pub(super) fn plays(verb: &str, kind: &str) -> bool {
     }
 }
 
+/// Whether a request by `method` at `service` can suffer `kind`. Some kinds spoil only what some of them answer: elsewhere nothing
+/// would happen, and the rule must not be counted as played.
+pub(super) fn suffers(service: &str, method: &str, kind: &str) -> bool {
+    let is = |verb: &str| method.eq_ignore_ascii_case(verb);
+    let by_http = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].iter().any(|verb| is(verb));
+    let (is_store, is_server) = (service.starts_with("s3-"), service == "dns");
+    match kind {
+        "lie" => is_server && !by_http,
+        "stale_read" if is_server => !by_http,
+        "stale_read" => !is_store && (is("GET") || is("index")),
+        "duplicate" => !is_store && !is_server,
+        "corrupt_backup" if is_store => is("GetObject"),
+        "corrupt_backup" => !is_server && is("GET"),
+        _ => true,
+    }
+}
+
+/// The same of a rule, which may leave out the service or the method: what is wrong if nothing that it means suffers `kind`.
+fn unsuited(service: Option<&str>, verb: Option<&str>, kind: &str) -> Option<String> {
+    let services = service.as_ref().map_or(&["github", "s3-source", "dns"][..], std::slice::from_ref);
+    let methods = verb.as_ref().map_or(&["GET", "GetObject", "query"][..], std::slice::from_ref);
+    let can = |service: &&str| methods.iter().any(|method| suffers(service, method, kind));
+    if services.iter().any(|service| can(service)) {
+        return None;
+    }
+    let whose = match kind {
+        "lie" => "only name servers lie: say \"service\": \"dns\"",
+        "stale_read" => {
+            "it is for GET by HTTP, the verb `index` and name servers; object stores read consistently"
+        }
+        "duplicate" => "it is for requests by HTTP, not for object stores and name servers",
+        _ => "it is for downloads: GET by HTTP, or GetObject of an object store",
+    };
+    Some(format!("service or method: `{kind}` is not played there: {whose}"))
+}
+
 /// What is wrong with playing `kind` where `service` and `verb` say, if anything.
 pub(super) fn complaint(service: Option<&str>, verb: Option<&str>, kind: &str) -> Option<String> {
     // A service of one verb needs not name it.
     let only = VERBS.iter().find(|(of, ..)| service == Some(*of) && ["git", "ssh", "acme"].contains(of));
-    let verb = verb.or_else(|| only.map(|(_, name, ..)| *name))?;
-    if plays(verb, kind) {
-        return None;
-    }
+    let verb = verb.or_else(|| only.map(|(_, name, ..)| *name));
+    let Some(verb) = verb.filter(|verb| !plays(verb, kind)) else { return unsuited(service, verb, kind) };
     let (_, name, late, kinds) = VERBS.iter().find(|(_, name, ..)| name.eq_ignore_ascii_case(verb))?;
     let offered: Vec<&str> = kinds.iter().chain(LATE.iter().filter(|_| *late)).copied().collect();
     Some(format!("fault.kind: `{kind}` is not played on `{name}`: use one of {}", offered.join(", ")))
@@ -56,8 +90,29 @@ mod tests {
             (Some("scalingo"), None, "duplicate"),
             (None, None, "html_page"),
             (Some("ssh"), Some("direct-tcpip"), "truncate"),
+            (Some("s3-source"), Some("GetObject"), "corrupt_backup"),
+            (Some("database-api"), None, "corrupt_backup"),
+            (Some("github"), Some("index"), "stale_read"),
+            (Some("dns"), Some("query"), "stale_read"),
+            (None, Some("POST"), "duplicate"),
         ] {
-            assert_eq!(complaint(service, verb, kind), None);
+            assert_eq!(complaint(service, verb, kind), None, "{service:?} {verb:?} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_no_such_request_suffers_is_refused() {
+        for (service, verb, kind) in [
+            (Some("s3-source"), None, "stale_read"),
+            (Some("s3-archive"), None, "duplicate"),
+            (Some("dns"), None, "duplicate"),
+            (Some("s3-source"), Some("PutObject"), "corrupt_backup"),
+            (Some("dns"), Some("query"), "corrupt_backup"),
+            (None, Some("POST"), "stale_read"),
+            (Some("scalingo"), Some("GET"), "lie"),
+        ] {
+            let told = complaint(service, verb, kind);
+            assert!(told.is_some_and(|told| told.contains(kind)), "{service:?} {verb:?} {kind}");
         }
     }
 }

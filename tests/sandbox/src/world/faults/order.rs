@@ -131,17 +131,12 @@ impl Order {
         if let Some(share) = self.probability.filter(|share| !(0.0..=1.0).contains(share)) {
             return Some(format!("probability {share} is not between 0 and 1: give 0.05 for one in twenty"));
         }
-        let is_store = self.service.as_deref().is_some_and(|name| name.starts_with("s3-"));
-        if is_store && matches!(self.fault, Fault::StaleRead | Fault::Duplicate) {
-            let kind = self.fault.kind();
-            return Some(format!(
-                "service: `{kind}` is not played by object stores, whose reads are consistent: leave it out there"
-            ));
-        }
-        if matches!(self.fault, Fault::Lie { .. }) && self.service.as_deref() != Some("dns") {
+        if matches!(self.fault, Fault::Lie { .. }) && self.service.is_none() {
             return Some("service: only name servers lie: say \"service\": \"dns\"".into());
         }
-        let verb = self.method.as_deref().or(self.call.as_deref());
+        // A call by its route begins with its method.
+        let called = self.call.as_deref().and_then(|call| call.split(' ').next());
+        let verb = self.method.as_deref().or(called);
         offer::complaint(self.service.as_deref(), verb, self.fault.kind()).or_else(|| self.fault.complaint())
     }
 }

@@ -143,6 +143,7 @@ impl Order {
         };
         method
             && offer::plays(asked.method, self.fault.kind())
+            && offer::suffers(asked.service, asked.method, self.fault.kind())
             && is(&self.service, asked.service)
             && self.path.as_deref().is_none_or(|wanted| asked.path.contains(wanted))
             && one_of(&self.call, asked.calls)

@@ -110,3 +110,23 @@ fn a_credential_is_refused_until_the_rule_goes() {
     assert!(faults.remove(ids[0]) && !faults.remove(ids[0]));
     assert_eq!(faults.take_call(&asked("us-1")), None);
 }
+
+#[test]
+fn a_rule_is_not_spent_on_what_does_not_suffer_its_fault() {
+    for (kind, passed, played) in [
+        (r#""stale_read""#, [("s3-source", "GetObject"), ("scalingo", "POST")], ("scalingo", "GET")),
+        (r#""duplicate""#, [("s3-source", "PutObject"), ("dns", "query")], ("scalingo", "POST")),
+        (
+            r#""corrupt_backup", "how": "empty""#,
+            [("s3-source", "PutObject"), ("dns", "query")],
+            ("s3-source", "GetObject"),
+        ),
+    ] {
+        let faults = Faults::default();
+        faults.add_all(order(&format!(r#"{{"times": 1, "fault": {{"kind": {kind}}}}}"#)));
+        for (service, method) in passed {
+            assert_eq!(faults.take(service, method, "/"), None, "{kind} at {service} {method}");
+        }
+        assert!(faults.take(played.0, played.1, "/").is_some(), "{kind} at {played:?}");
+    }
+}

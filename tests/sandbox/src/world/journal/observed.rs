@@ -33,6 +33,10 @@ pub struct Seen {
     pub caller: String,
     /// What was shown.
     pub credential: Option<Credential>,
+    /// Whether the service itself refused it for the number of requests.
+    pub limited: bool,
+    /// The path of the address.
+    pub path: String,
     /// The query of the address.
     pub query: String,
     /// Whether a fault made this answer.
@@ -59,6 +63,8 @@ pub struct Observed {
 pub struct Tally {
     /// By the product token of `User-Agent`.
     pub agents: BTreeMap<String, u64>,
+    /// The same of what was answered with a success.
+    pub accepted: BTreeMap<String, u64>,
     /// By status.
     pub statuses: BTreeMap<u16, u64>,
 }
@@ -81,7 +87,7 @@ pub struct Rate {
     requests: u64,
     /// The most in one world minute.
     pub peak: u64,
-    /// Requests that were answered 429 by the vendor's own limit.
+    /// Requests that the vendor's own limit refused.
     pub refused: u64,
 }
 
@@ -97,6 +103,13 @@ pub enum Offence {
         /// In which parameter.
         parameter: String,
     },
+    /// One of the world's own secrets, wherever in the address. It is not told which.
+    KnownSecretInUrl {
+        /// To which service.
+        service: &'static str,
+        /// On which route.
+        route: String,
+    },
     /// `Authorization` beside a signature in the address.
     AuthorizationOnSignedUrl {
         /// To which service.
@@ -107,9 +120,13 @@ pub enum Offence {
 }
 
 impl Observed {
-    pub(super) fn note(&mut self, seen: &Seen) {
+    /// Notes a request; `secrets` are known, and belong into no address.
+    pub(super) fn note(&mut self, seen: &Seen, secrets: &[String]) {
         self.tally(seen);
         self.offence(seen);
+        if holds(&seen.path, secrets) || holds(&seen.query, secrets) {
+            self.count(Offence::KnownSecretInUrl { service: seen.service, route: seen.route.clone() });
+        }
         if seen.service == "control" {
             return;
         }
@@ -139,13 +156,21 @@ impl Observed {
         } else {
             "other".into()
         };
+        if (200..400).contains(&seen.status) && !seen.played {
+            *tally.accepted.entry(agent.clone()).or_default() += 1;
+        }
         *tally.agents.entry(agent).or_default() += 1;
         *tally.statuses.entry(seen.status).or_default() += 1;
     }
 
     fn offence(&mut self, seen: &Seen) {
         let (service, route) = (seen.service, seen.route.clone());
-        if is_presigned(seen) {
+        if seen.service.starts_with("s3-") {
+            // What an object store's parameters are called says nothing: a page of a list has a token, too.
+            if seen.credential.is_some() && seen.query.contains("X-Amz-Signature=") {
+                self.count(Offence::AuthorizationOnSignedUrl { service, route });
+            }
+        } else if is_presigned(seen) {
             if seen.credential.is_some() && seen.query.contains("sig") {
                 self.count(Offence::AuthorizationOnSignedUrl { service, route });
             }
@@ -168,7 +193,7 @@ impl Rate {
         }
         self.requests += 1;
         self.peak = self.peak.max(self.requests);
-        self.refused += u64::from(seen.status == 429 && !seen.played);
+        self.refused += u64::from(seen.limited);
     }
 }
 
@@ -182,9 +207,14 @@ fn product(agent: &str) -> String {
 /// Where the vendor itself puts a signature or a token into the address.
 fn is_presigned(seen: &Seen) -> bool {
     let prescribed = ["/download", "/sources/", "/collaboration", "/logs", "/archive", "/attach"];
-    seen.service == "github-blob"
-        || seen.service.starts_with("s3-")
-        || prescribed.iter().any(|part| seen.route.contains(part))
+    seen.service == "github-blob" || prescribed.iter().any(|part| seen.route.contains(part))
+}
+
+/// Whether one of `secrets` is in `text`, as it is or percent-encoded.
+fn holds(text: &str, secrets: &[String]) -> bool {
+    let known = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
+    known(text)
+        || text.contains('%') && known(&percent_encoding::percent_decode_str(text).decode_utf8_lossy())
 }
 
 fn secret_parameter(query: &str) -> Option<String> {
@@ -217,23 +247,48 @@ mod tests {
     fn requests_are_tallied_by_route_program_and_status() {
         let mut observed = Observed::default();
         for status in [200, 200, 404] {
-            observed.note(&Seen { status, ..seen("/v1/apps/{app}", "") });
+            observed.note(&Seen { status, ..seen("/v1/apps/{app}", "") }, &[]);
         }
         let tally = &observed.calls[&("scalingo", "GET".to_owned(), "/v1/apps/{app}".to_owned())];
         assert_eq!(tally.agents, BTreeMap::from([("go-scalingo".to_owned(), 3)]));
+        assert_eq!(tally.accepted, BTreeMap::from([("go-scalingo".to_owned(), 2)]));
         assert_eq!(tally.statuses, BTreeMap::from([(200, 2), (404, 1)]));
     }
 
     #[test]
     fn secrets_belong_into_no_address_except_where_the_vendor_puts_them() {
         let mut observed = Observed::default();
-        observed.note(&seen("/v1/apps", "page=1&access_token=x"));
-        observed.note(&seen("/v1/apps", "page=1"));
-        observed.note(&seen("/api/databases/{id}/backups/{id}/download", "token=x"));
-        observed.note(&seen("/v1/apps/collaboration", "token=x"));
-        assert_eq!(observed.offences.len(), 1, "{:?}", observed.offences);
+        let mut note = |one: &Seen| {
+            observed.note(one, &["a+known/secret".to_owned()]);
+            observed.offences.len()
+        };
+        for (route, query, offences) in [
+            ("/v1/apps", "page=1&access_token=x", 1),
+            ("/v1/apps", "page=1", 1),
+            ("/api/databases/{id}/backups/{id}/download", "token=x", 1),
+            ("/v1/apps/collaboration", "token=x", 1),
+            // By its value, whatever it is called, and where the vendor has a token of another kind.
+            ("/v1/apps/collaboration", "token=a%2Bknown%2Fsecret", 2),
+        ] {
+            assert_eq!(note(&seen(route, query)), offences, "{route} {query}");
+        }
         let credential = Some(Credential::of_key("k"));
-        observed.note(&Seen { credential, ..seen("/sources/upload", "sig=x") });
+        assert_eq!(note(&Seen { credential, ..seen("/sources/upload", "sig=x") }), 3);
+    }
+
+    #[test]
+    fn an_object_stores_addresses_are_looked_at_for_what_they_hold() {
+        let at_store = |query: &str| Seen { service: "s3-source", ..seen("ListObjectsV2", query) };
+        let mut observed = Observed::default();
+        let secrets = ["a-known-secret".to_owned()];
+        observed.note(&at_store("continuation-token=x&prefix=design/"), &secrets);
+        let credential = Some(Credential::of_key("k"));
+        observed.note(&Seen { credential: credential.clone(), ..at_store("prefix=sig/") }, &secrets);
+        assert_eq!(observed.offences.len(), 0, "{:?}", observed.offences);
+        observed.note(&at_store("prefix=a-known-secret/"), &secrets);
+        observed.note(&Seen { path: "/bucket/a-known-secret".into(), ..at_store("") }, &secrets);
+        assert_eq!(observed.offences.values().sum::<u64>(), 2, "{:?}", observed.offences);
+        observed.note(&Seen { credential, ..at_store("X-Amz-Signature=0") }, &secrets);
         assert_eq!(observed.offences.len(), 2, "{:?}", observed.offences);
     }
 
@@ -241,7 +296,7 @@ mod tests {
     fn the_busiest_minute_is_kept() {
         let mut observed = Observed::default();
         for minute in [0, 0, 1, 1, 1, 2] {
-            observed.note(&Seen { minute, status: 429, ..seen("/v1/apps", "") });
+            observed.note(&Seen { minute, limited: true, ..seen("/v1/apps", "") }, &[]);
         }
         let rate = observed.rates[&("scalingo", String::new())];
         assert_eq!((rate.peak, rate.refused), (3, 6));

@@ -31,6 +31,7 @@ pub(super) enum Call {
     RevokeToken,
     Deploy { app: u8 },
     Fail { app: u8 },
+    Succeed { app: u8 },
     Scale { app: u8, kind: u8, amount: u64 },
     Restart { app: u8 },
 }
@@ -58,6 +59,7 @@ pub(super) fn any() -> impl Strategy<Value = Call> {
         1 => (app.clone(), few.clone()).prop_map(|(app, who)| Call::Revoke { app, who }),
         1 => app.clone().prop_map(|app| Call::Deploy { app }),
         2 => app.clone().prop_map(|app| Call::Fail { app }),
+        1 => app.clone().prop_map(|app| Call::Succeed { app }),
         2 => (app.clone(), few.clone(), 0..12_u64)
             .prop_map(|(app, kind, amount)| Call::Scale { app, kind, amount }),
         1 => app.prop_map(|app| Call::Restart { app }),
@@ -145,6 +147,7 @@ impl Play {
             }
             Call::Deploy { app } => self.deploy(app_name(*app)).await,
             Call::Fail { app } => self.fail(app_name(*app)).await,
+            Call::Succeed { app } => self.succeed(app_name(*app)).await,
             Call::Scale { app, kind, amount } => {
                 self.scale(app_name(*app), format!("kind{kind}"), *amount).await;
             }

@@ -1,6 +1,6 @@
 //! The inventory says what the model says: no more, no less.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -27,8 +27,9 @@ impl Play {
     pub(super) fn check_inventory(&self) {
         let all = self.site.paas.inventory();
         let line = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-        let apps =
-            self.of_apps(|name, app| vec![line(&[name, app.project.as_deref().unwrap_or("default"), "new"])]);
+        let apps = self.of_apps(|name, app| {
+            vec![line(&[name, app.project.as_deref().unwrap_or("default"), app.status()])]
+        });
         assert_eq!(listed(&all, "apps", &["name", "project", "status"]), apps, "apps");
         let own = listed(&all, "variables", &["app", "name", "value_sha256"]);
         let own: Lines = own.into_iter().filter(|line| line[1].starts_with("OWN_")).collect();
@@ -46,6 +47,20 @@ impl Play {
         assert_eq!(listed(&all, "ssh_keys", &["name"]), keys, "keys");
         let addons = all["addons"].as_array().map_or(0, Vec::len);
         assert_eq!(addons, self.model.apps.values().map(|app| app.addons.len()).sum::<usize>(), "addons");
-        assert_eq!(listed(&all, "processes", &["app"]), Lines::new(), "nothing runs");
+        let running = |app: &App| if app.deployed { app.formation.clone() } else { BTreeMap::new() };
+        let processes = self.of_apps(|app, known| {
+            let kinds = running(known).into_iter().filter(|(_, amount)| *amount > 0);
+            kinds.map(|(kind, amount)| line(&[app, &kind, &amount.to_string()])).collect()
+        });
+        let shown: Lines = all["processes"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|one| {
+                let text = |member: &str| one[member].as_str().unwrap_or_default().to_owned();
+                vec![text("app"), text("type"), one["count"].to_string()]
+            })
+            .collect();
+        assert_eq!(shown, processes, "what runs");
     }
 }
