@@ -37,6 +37,12 @@ impl Patience {
         *failing
     }
 
+    /// How often `what` has failed in a row.
+    pub fn times(&self, what: &str) -> u32 {
+        let all = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(what).map_or(0, |failing| failing.times)
+    }
+
     /// `what` gave an answer: its row of failures is over.
     pub fn answered(&self, what: &str) {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(what);
@@ -67,6 +73,7 @@ mod tests {
         let again = patience.failed("a");
         assert_eq!((again.times, again.lasted), (2, Duration::from_mins(1)));
         assert_eq!(patience.failed("b").times, 1, "it is not the other one's fault");
+        assert_eq!(["a", "b", "c"].map(|what| patience.times(what)), [2, 1, 0]);
         patience.answered("a");
         assert_eq!((patience.failed("a").times, patience.failed("a").lasted), (1, Duration::ZERO));
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use reprise_e2e::plan::{APPS, Plan};
+use reprise_e2e::records::Request;
 use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
 use reqwest::Method;
@@ -15,6 +16,10 @@ use crate::proof::{asked_for, night};
 const SLOW: &str = "CREATE FUNCTION public.slow(x integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS \\$\\$ BEGIN
       IF current_setting('application_name') = 'reprise-restore' THEN PERFORM pg_sleep(25); END IF; RETURN x; END \\$\\$;
     CREATE TABLE public.large AS SELECT 1 AS x; CREATE INDEX large_slow ON public.large (public.slow(x))";
+
+/// Ends our other sessions, as the platform does with those that idle for half an hour.
+const IDLE: &str =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reprise'";
 
 /// Runs `sql` from a container of the lost app, in the database of `url` (a shell's word).
 async fn psql(stage: &Stage, folder: &Path, url: &str, sql: &str) {
@@ -41,38 +46,70 @@ async fn an_index_that_is_built_for_longer_than_nothing_may_move_is_no_stall() {
         let records = stage.daemon.records();
         let chosen = records.step_is(&request, "choose-backup", |step| step.phase == "Done").await;
         assert_eq!(chosen.output["name"], new);
+        records.step_is(&request, "restore", |step| step.message.starts_with("restoring: entry")).await;
+        let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
+        psql(stage, folder.path(), &url, IDLE).await;
         records.succeeded(&request).await;
+        let restore = records.step(&request, "restore").await.expect("it is done");
+        assert_eq!(restore.attempt, 1, "it was done once more for want of a look");
         let stalled = "SELECT message FROM recovery_events WHERE message LIKE 'nothing moved%'";
         assert_eq!(records.column(stalled).await, [""; 0]);
     })
     .await;
 }
 
+/// Files a request, and puts a table into its database before the restore has looked there. Returns the database's URL.
+async fn occupied(stage: &mut Stage, folder: &Path) -> (Request, String) {
+    stage.daemon.start().await;
+    stage.daemon.apply(&Plan::example()).await;
+    let request = stage.file().await;
+    // It comes into being by itself once it is ordered.
+    stage.eventually("the order", |stage| addon(stage).is_some()).await;
+    stage.daemon.run(&["pause", "the-bad-day"]).await;
+    stage.daemon.records().stands(&request, |now| now.phase == "Paused").await;
+    let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
+    psql(stage, folder, &url, "CREATE TABLE public.of_somebody (x integer)").await;
+    stage.daemon.run(&["resume", "the-bad-day"]).await;
+    let why = stage.daemon.records().failed(&request).await;
+    assert!(why.contains("did not put there") && why.contains("What to do: "), "{why}");
+    (request, url)
+}
+
+/// The id of the new database's addon.
+fn addon(stage: &Stage) -> Option<String> {
+    let inventory = stage.world.inventory();
+    let ordered = |one: &&serde_json::Value| one["app"] == APPS[0] && one.to_string().contains("postgresql");
+    let found = inventory["addons"].as_array()?.iter().find(ordered)?;
+    found["id"].as_str().map(str::to_owned)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_somebody_else_put_into_the_new_database_is_not_restored_over() {
     play(64, async |stage: &mut Stage| {
         let folder = tempfile::tempdir().expect("a folder");
-        stage.daemon.start().await;
-        stage.daemon.apply(&Plan::example()).await;
-        let request = stage.file().await;
-        // It comes into being by itself once it is ordered.
-        let ordered =
-            |one: &serde_json::Value| one["app"] == APPS[0] && one.to_string().contains("postgresql");
-        let addons =
-            |stage: &Stage| stage.world.inventory()["addons"].as_array().cloned().unwrap_or_default();
-        stage.eventually("the order", |stage| addons(stage).iter().any(ordered)).await;
-        stage.daemon.run(&["pause", "the-bad-day"]).await;
-        let records = stage.daemon.records();
-        records.stands(&request, |now| now.phase == "Paused").await;
-        let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
-        psql(stage, folder.path(), &url, "CREATE TABLE public.of_somebody (x integer)").await;
-
-        stage.daemon.run(&["resume", "the-bad-day"]).await;
-        let why = records.failed(&request).await;
-        assert!(why.contains("did not put there") && why.contains("What to do: "), "{why}");
+        let (request, url) = occupied(stage, folder.path()).await;
         psql(stage, folder.path(), &url, "DROP TABLE public.of_somebody").await;
         stage.daemon.run(&["resume", "the-bad-day"]).await;
+        stage.daemon.records().succeeded(&request).await;
+    })
+    .await;
+}
+
+/// That is what people are told to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_removes_the_addon_and_resumes_gets_another_one() {
+    play(69, async |stage: &mut Stage| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (request, _) = occupied(stage, folder.path()).await;
+        let old = addon(stage).expect("it is there");
+        let path = format!("apps/{}/addons/{old}", APPS[0]);
+        stage.world.platform(Method::DELETE, &path, None).await;
+        stage.daemon.run(&["resume", "the-bad-day"]).await;
+        let records = stage.daemon.records();
         records.succeeded(&request).await;
+        assert_ne!(addon(stage).expect("another one"), old);
+        let told = "SELECT message FROM recovery_events WHERE reason = 'AddonReplaced'";
+        assert_eq!(records.column(told).await.len(), 1);
     })
     .await;
 }
