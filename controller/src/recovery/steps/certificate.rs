@@ -15,7 +15,8 @@ use crate::recovery::outputs::{Made, SwitchedName};
 use crate::recovery::step::{Site, Step};
 use crate::store::SpanKind;
 
-/// How long the platform may take to ask again for a certificate that it did not get, and servers to publish what was changed.
+/// How long the platform may take to ask again for a certificate that it did not get, and servers to publish what was changed: after a switch,
+/// and after somebody has mended what kept it.
 const ASKED_AGAIN: Duration = Duration::from_mins(10);
 
 /// What is known of the name's certificate.
@@ -23,8 +24,8 @@ struct Seen {
     told: Option<CertificateStatus>,
     /// At each address of the app.
     shown: Vec<CertificateSummary>,
-    /// Resolvers may still remember where the name led before.
-    remembered: bool,
+    /// The platform may not have asked again yet: resolvers may still remember where the name led before, or what kept it was mended just now.
+    early: bool,
 }
 
 pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
@@ -33,6 +34,11 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
     let old_ttl = Duration::from_secs(switched.old_ttl_seconds);
     ctx.expect_silence("ttl", old_ttl);
     let forgotten = forgotten_at(ctx, site, ctx.tools.clock.scaled(old_ttl)).await?;
+    let asked = asked_again_by(ctx).await?;
+    let early = || {
+        let now = ctx.tools.clock.now();
+        now < forgotten || asked.is_some_and(|until| now < until)
+    };
     let pace = Pace { waiting_for: SpanKind::Provider, ..Pace::PROVIDER };
     let decide = |seen: &Seen| decide(&site.domain, seen);
     drive(
@@ -41,7 +47,7 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
         false,
         || async {
             let (told, shown) = observe(ctx, site, &switched.target).await?;
-            Ok(Seen { told, shown, remembered: ctx.tools.clock.now() < forgotten })
+            Ok(Seen { told, shown, early: early() })
         },
         decide,
         |(): ()| std::future::ready(Ok(())),
@@ -83,14 +89,31 @@ async fn forgotten_at(ctx: &Ctx, site: &Site, old_ttl: Duration) -> Result<DateT
     Ok(TimeDelta::from_std(until).ok().and_then(|ttl| switched.checked_add_signed(ttl)).unwrap_or(switched))
 }
 
+/// Until when the platform is given to ask again, where somebody resumed the request: what it told before then is its old word. Nothing that
+/// can be sent makes it ask. Once for each ask, however many attempts that takes.
+async fn asked_again_by(ctx: &Ctx) -> Result<Option<DateTime<Utc>>> {
+    let asked = ctx.tools.store.asked_again(&ctx.run.request, &ctx.step.to_string()).await?;
+    if asked == 0 {
+        return Ok(None);
+    }
+    let what = format!("asked again {asked}");
+    ctx.expect_silence(&what, ASKED_AGAIN);
+    let left =
+        ctx.patience.granted(&format!("{}/until/{what}", ctx.step), ctx.tools.clock.scaled(ASKED_AGAIN));
+    let until =
+        TimeDelta::from_std(left).ok().and_then(|left| ctx.tools.clock.now().checked_add_signed(left));
+    Ok(until)
+}
+
 fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
     match (&seen.told, seen.shown.as_slice()) {
         (_, [shown, ..]) if seen.shown.iter().all(|one| one.names_exactly(domain)) => {
             Ok(Next::Done(Made { id: shown.serial.clone() }))
         }
         // The authority may have been led to the old host: the platform asks it again.
-        (Some(CertificateStatus::Error), _) if seen.remembered => Ok(Next::Wait(format!(
-            "the platform could not get a certificate for {domain}, and resolvers may still remember where it led before"
+        (Some(CertificateStatus::Error), _) if seen.early => Ok(Next::Wait(format!(
+            "the platform could not get a certificate for {domain}, and asks again: resolvers may have remembered where it led before, or \
+             what kept it was mended just now"
         ))),
         (Some(CertificateStatus::Error), _) => Err(StepError::refused(
             format!("the platform could not get a certificate for {domain}"),
@@ -106,12 +129,35 @@ fn decide(domain: &str, seen: &Seen) -> Result<Next<(), Made>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::recovery::steps::bench::{Bench, vendors};
+    use crate::store::{Reopen, StepPhase, a_done_step};
+
+    /// The platform's word of before is all that there is until it has asked again.
+    #[tokio::test]
+    async fn who_resumes_gives_the_platform_time_to_ask_again_once() {
+        let site = Site { app: "shop".to_owned(), domain: "shop.apilos.test".to_owned() };
+        let bench = Bench::new(Step::Certificate(site), vendors(|_, _| Ok(json!({})))).await;
+        let (ctx, key) = (&bench.ctx, bench.ctx.step.to_string());
+        assert_eq!(asked_again_by(ctx).await.expect("read"), None);
+        let (store, run) = (&ctx.tools.store, &ctx.run);
+        store.begin_step(&run.request, run.epoch, &key, "dns-ok").await.expect("begun");
+        let failed = crate::store::StepRow { phase: StepPhase::Failed, ..a_done_step(&key) };
+        store.finish_step(&run.request, run.epoch, &failed).await.expect("failed");
+        store.reopen_steps(&run.request, run.epoch, Reopen::All).await.expect("reopened");
+        let until = asked_again_by(ctx).await.expect("read").expect("somebody asked");
+        assert!(until > Utc::now());
+        let again = asked_again_by(ctx).await.expect("read").expect("somebody asked");
+        assert!(again - until < TimeDelta::seconds(1), "another attempt is given no more");
+        bench.end().await;
+    }
 
     #[test]
     fn a_refusal_while_the_old_answer_may_be_remembered_is_no_end() {
-        let refused = |remembered| {
-            let seen = Seen { told: Some(CertificateStatus::Error), shown: Vec::new(), remembered };
+        let refused = |early| {
+            let seen = Seen { told: Some(CertificateStatus::Error), shown: Vec::new(), early };
             decide("siap.apilos.test", &seen)
         };
         assert!(matches!(refused(true), Ok(Next::Wait(_))));
