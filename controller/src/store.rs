@@ -74,7 +74,7 @@ pub const CHANGED: &str = "reprise_changed";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database cannot be reached or refused a statement. Retry with backoff.
-    #[error("{} {op}", if source.as_database_error().is_some() { "the store refused" } else { "no answer from the store to" })]
+    #[error("{} {op}", became_of(source))]
     Query {
         /// What was being done.
         op: &'static str,
@@ -129,6 +129,19 @@ pub enum StoreError {
     },
 }
 
+fn became_of(source: &sqlx::Error) -> &'static str {
+    match source.as_database_error().map(sqlx::error::DatabaseError::code) {
+        None => "no answer from the store to",
+        Some(code) if code.as_deref() == Some(LOCKED) => {
+            "another session keeps a lock on what the store is to write (a transaction left open in psql?):"
+        }
+        Some(_) => "the store refused",
+    }
+}
+
+/// `lock_not_available`.
+const LOCKED: &str = "55P03";
+
 impl StoreError {
     fn query(op: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| Self::Query { op, source }
@@ -152,6 +165,16 @@ impl StoreError {
             Self::Query { source: sqlx::Error::Database(error), .. } => error
                 .code()
                 .is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class))),
+            _ => false,
+        }
+    }
+
+    /// Whether the database answers and takes no writes just now: it is a copy, or its disk is full or fails.
+    pub fn takes_no_writes(&self) -> bool {
+        match self {
+            Self::Query { source: sqlx::Error::Database(error), .. } => {
+                matches!(error.code().as_deref(), Some("25006" | "53100" | "58030"))
+            }
             _ => false,
         }
     }
@@ -181,6 +204,20 @@ const ANSWER: Duration = Duration::from_mins(1);
 /// Bounds a few questions to the store: a connection to a machine that lost its power never ends by itself.
 pub async fn answered<T>(asking: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(ANSWER, asking).await.unwrap_or(Err(StoreError::Silent))
+}
+
+/// How often one is told that something still waits.
+const HEARD: Duration = Duration::from_secs(30);
+
+/// Does `work`, and calls `waits` each time that it still has not ended.
+async fn heard<T>(work: impl Future<Output = T>, waits: impl Fn()) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(HEARD, &mut work).await {
+            Ok(done) => return done,
+            Err(_) => waits(),
+        }
+    }
 }
 
 /// How long a connection may take to be there, with all attempts.
@@ -243,15 +280,32 @@ impl Store {
     /// In a task of its own: `begin` is not safe to cancel in sqlx 0.9.0 (its issue 4393). Dropped while BEGIN is under way, it gives the
     /// pool a connection with an open transaction, and what the next one writes there nobody else ever sees.
     async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        self.begin_by("BEGIN").await
+    }
+
+    /// The same, for what every moment of every request needs: somebody's open transaction on one row must not keep all connections waiting.
+    async fn begin_briefly(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        self.begin_by("BEGIN; SET LOCAL lock_timeout = '2s'").await
+    }
+
+    async fn begin_by(&self, statement: &'static str) -> sqlx::Result<Transaction<'static, Postgres>> {
         let pool = self.pool.clone();
         #[expect(clippy::disallowed_methods, reason = "it must end even if nobody waits for it any more")]
-        let begun = tokio::spawn(async move { pool.begin().await });
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
         begun.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
     }
 
-    /// Applies the migrations that are missing. Safe to repeat, and for two daemons at once (it takes a lock).
+    /// Applies the migrations that are missing. Safe to repeat, and for two daemons at once (it takes a lock, and says so while it waits).
     pub async fn migrate(&self) -> Result<()> {
-        sqlx::migrate!("./migrations").run(&self.pool).await.map_err(|source| StoreError::Migrate { source })
+        let migrations = sqlx::migrate!("./migrations");
+        let waits = || {
+            tracing::warn!(
+                "still bringing the store's schema up to date: another daemon may be at it. Behind a pooler that lends sessions by \
+                 transaction its lock may never be given back: DATABASE_URL has to lead to the server itself"
+            );
+        };
+        let done = heard(migrations.run(&self.pool), waits).await;
+        done.map_err(|source| StoreError::Migrate { source })
     }
 
     /// A listener on `channels`. What was told while it was disconnected is lost: resync now and then.
@@ -265,6 +319,12 @@ impl Store {
     /// Whether the store answers.
     pub async fn ping(&self) -> Result<()> {
         sqlx::query("SELECT 1").execute(&self.pool).await.map(drop).map_err(StoreError::query("ping"))
+    }
+
+    /// Whether the store takes writes: a copy and a full disk still answer questions.
+    pub async fn takes_writes(&self) -> Result<()> {
+        let nothing = "UPDATE scheduler_ticks SET ticked_by = ticked_by";
+        sqlx::query(nothing).execute(&self.pool).await.map(drop).map_err(StoreError::query("takes_writes"))
     }
 
     /// Closes every connection.

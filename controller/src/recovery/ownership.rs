@@ -17,9 +17,12 @@ use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
 use crate::store::{Epoch, RequestLease};
 
-/// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s are cut off
-/// when the lease ends).
-pub(super) const TERM: Duration = Duration::from_secs(30);
+/// How long a lease lasts without renewal. It outlasts the longest call that is made under it (the HTTP layer's 60 s), and the time that a
+/// store of more than one machine takes to hand over (a minute): hours of work end with the lease. Whoever takes over from a dead daemon waits
+/// for as long.
+pub(super) const TERM: Duration = Duration::from_secs(90);
+/// What renewals and their repetitions are parts of: far more of them than one fit into a term.
+const PACE: Duration = Duration::from_secs(30);
 /// How long a reconcile waits for a lease that can be had at once.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long stopped tasks may take to stop: less than the margin of a lease.
@@ -117,7 +120,12 @@ impl Ownership {
             return owned.held.clone();
         }
         let store: Arc<RequestLease> = Arc::new(self.tools.store.lease(request));
-        let keeper = LeaseKeeper::new(store, &self.tools.identity, Terms::of(TERM), Random::system());
+        let keeper = LeaseKeeper::new(
+            store,
+            &self.tools.identity,
+            Terms { pace: PACE, ..Terms::of(TERM) },
+            Random::system(),
+        );
         let (held, tasks) = (keeper.watch(), self.tasks.child());
         drop(tasks.spawn("lease", |stop| keeper.run(stop)));
         let (mut changes, queue, name) = (held.clone(), self.queue.clone(), request.to_owned());

@@ -151,6 +151,7 @@ impl Requests {
         if row.phase == Phase::WaitingApproval && approval::covers(row, &steps) {
             self.tell_approval(row, epoch, doing.loss.as_ref()).await?;
         }
+        self.tell_cut_off(row, epoch, &decision, &steps).await?;
         carry_out(&decision, &steps, &live);
         let doing = Doing { busy: live.reports(), ..doing };
         let now = self.tools.clock.now();
@@ -215,6 +216,27 @@ impl Requests {
         let (Some((who, at)), Some(loss)) = (&row.approval, loss) else { return Ok(()) };
         let message = format!("{who} agreed at {}: {loss}", at.format("%Y-%m-%dT%H:%M:%SZ"));
         self.tools.store.record_event(&row.name, epoch, Severity::Normal, "Approved", None, &message).await
+    }
+
+    /// Says why a step begins once more that nobody has seen end: hours of it may have been lost.
+    async fn tell_cut_off(
+        &self,
+        row: &RequestRow,
+        epoch: Epoch,
+        decision: &Decision,
+        steps: &[StepRow],
+    ) -> Result<(), StoreError> {
+        for step in cut_off(decision, steps) {
+            let message = format!(
+                "attempt {} was cut off and begins anew: its daemon ended, or could not write to its store for as long as its lease held",
+                step.attempt
+            );
+            let store = &self.tools.store;
+            store
+                .record_event(&row.name, epoch, Severity::Warning, "StepCutOff", Some(&step.step), &message)
+                .await?;
+        }
+        Ok(())
     }
 
     /// A drill asks for its own cancellation when a recovery is at work: the disaster needs the bandwidth and the rate limit.
@@ -340,6 +362,12 @@ fn expired(row: &RequestRow, accepted: &Accepted, now: DateTime<Utc>) -> bool {
     let limit = accepted.plan.drill.time_to_live.duration();
     let limit = TimeDelta::from_std(limit).unwrap_or(TimeDelta::MAX);
     accepted.mode == Mode::Drill && row.started_at.is_some_and(|started| now - started > limit)
+}
+
+/// The steps that are to begin and that the store calls running: no task is at them.
+fn cut_off<'a>(decision: &'a Decision, steps: &'a [StepRow]) -> impl Iterator<Item = &'a StepRow> {
+    let begins = |row: &&StepRow| decision.start.iter().any(|step| step.to_string() == row.step);
+    steps.iter().filter(|row| row.phase == StepPhase::Running).filter(begins)
 }
 
 fn carry_out(decision: &Decision, steps: &[StepRow], live: &Arc<Live>) {

@@ -100,7 +100,7 @@ async fn follow(
             biased;
             () = stop.cancelled() => return,
             _ = resync.tick() => match answered(open(store, queue, metrics)).await {
-                Ok(()) => reporter.holds(),
+                Ok(()) => told(reporter, answered(store.takes_writes()).await),
                 Err(error) => return lost(reporter, &error),
             },
             told = listener.recv() => match told {
@@ -121,7 +121,47 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
     Ok(())
 }
 
+/// Reports whether the store takes writes. Without them nothing begins, and what is at work ends with its lease.
+fn told(reporter: &Reporter, written: Result<(), StoreError>) {
+    match written {
+        Ok(()) => reporter.holds(),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the store takes no writes");
+            let why = if error.takes_no_writes() {
+                "the store takes no writes"
+            } else {
+                "the store does not answer"
+            };
+            reporter.missing(why);
+        }
+    }
+}
+
 fn lost(reporter: &Reporter, error: &StoreError) {
     tracing::warn!(error = %Chain(error), "the store cannot be watched");
     reporter.missing("the store does not answer");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::health::Health;
+    use crate::store::tests::lab;
+
+    #[tokio::test]
+    async fn a_daemon_whose_store_takes_no_writes_is_not_ready() {
+        let lab = lab().await;
+        let (health, reads) =
+            (Health::new(), "ALTER DATABASE postgres SET default_transaction_read_only = on");
+        let reporter = health.condition("store");
+        told(&reporter, lab.store.takes_writes().await);
+        assert!(health.readiness().ready);
+        lab.sql(reads).await.expect("altered");
+        let copy = Store::connect(lab.options()).await.expect("connected");
+        told(&reporter, copy.takes_writes().await);
+        let now = health.readiness();
+        assert!(!now.ready && now.report.contains("takes no writes"), "{}", now.report);
+        copy.close().await;
+        lab.end().await;
+    }
 }

@@ -25,7 +25,7 @@ impl Store {
     /// replica can take over in between.
     pub(super) async fn fenced(&self, request: &str, epoch: Epoch) -> Result<Transaction<'static, Postgres>> {
         let failed = StoreError::query("lease.fence");
-        let mut transaction = self.begin().await.map_err(&failed)?;
+        let mut transaction = self.begin_briefly().await.map_err(&failed)?;
         if holds(&mut transaction, request, epoch).await.map_err(&failed)? {
             Ok(transaction)
         } else {
@@ -68,7 +68,9 @@ impl LeaseStore for RequestLease {
     }
 
     async fn take(&self, me: &str, after: Epoch, term: Duration) -> Result<Option<Epoch>> {
-        sqlx::query_scalar::<_, i64>(
+        let failed = StoreError::query("lease.take");
+        let mut transaction = self.store.begin_briefly().await.map_err(&failed)?;
+        let taken = sqlx::query_scalar::<_, i64>(
             "UPDATE recovery_requests SET lease_epoch = lease_epoch + 1, lease_holder = $2,
                 lease_expires_at = clock_timestamp() + make_interval(secs => $4)
              WHERE name = $1 AND lease_epoch = $3
@@ -80,13 +82,16 @@ impl LeaseStore for RequestLease {
         .bind(me)
         .bind(after.0)
         .bind(term.as_secs_f64())
-        .fetch_optional(&self.store.pool)
+        .fetch_optional(&mut *transaction)
         .await
-        .map(|epoch| epoch.map(Epoch))
-        .map_err(StoreError::query("lease.take"))
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(taken.map(Epoch))
     }
 
     async fn renew(&self, me: &str, epoch: Epoch, term: Duration) -> Result<bool> {
+        let failed = StoreError::query("lease.renew");
+        let mut transaction = self.store.begin_briefly().await.map_err(&failed)?;
         let done = sqlx::query(
             "UPDATE recovery_requests SET lease_expires_at = clock_timestamp() + make_interval(secs => $4)
              WHERE name = $1 AND lease_holder = $2 AND lease_epoch = $3 AND lease_expires_at > clock_timestamp()",
@@ -95,13 +100,16 @@ impl LeaseStore for RequestLease {
         .bind(me)
         .bind(epoch.0)
         .bind(term.as_secs_f64())
-        .execute(&self.store.pool)
+        .execute(&mut *transaction)
         .await
-        .map_err(StoreError::query("lease.renew"))?;
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn release(&self, me: &str, epoch: Epoch) -> Result<()> {
+        let failed = StoreError::query("lease.release");
+        let mut transaction = self.store.begin_briefly().await.map_err(&failed)?;
         sqlx::query(
             "UPDATE recovery_requests SET lease_holder = NULL, lease_expires_at = NULL
              WHERE name = $1 AND lease_holder = $2 AND lease_epoch = $3",
@@ -109,9 +117,9 @@ impl LeaseStore for RequestLease {
         .bind(&self.request)
         .bind(me)
         .bind(epoch.0)
-        .execute(&self.store.pool)
+        .execute(&mut *transaction)
         .await
-        .map(drop)
-        .map_err(StoreError::query("lease.release"))
+        .map_err(&failed)?;
+        transaction.commit().await.map_err(failed)
     }
 }

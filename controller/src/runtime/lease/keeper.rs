@@ -20,12 +20,14 @@ pub struct Terms {
     /// How long before the end our own proof is taken for lost: room for clocks that do not run equally fast, and for
     /// what is under way to be aborted.
     pub margin: Duration,
+    /// What the waits between two calls are parts of: how soon a renewal, a refusal or a release is followed.
+    pub pace: Duration,
 }
 
 impl Terms {
-    /// A term with a sixth of it as margin.
+    /// A term with a sixth of it as margin, and at its own pace.
     pub fn of(term: Duration) -> Self {
-        Self { term, margin: term / 6 }
+        Self { term, margin: term / 6, pace: term }
     }
 
     /// How long we may believe that it is ours, from before the store was last asked.
@@ -33,14 +35,14 @@ impl Terms {
         self.term.saturating_sub(self.margin)
     }
 
-    /// Renewals begin between a quarter and a third of the term after the last one.
+    /// Renewals begin between a quarter and a third of the pace after the last one.
     fn renewal(self, random: &Random) -> Duration {
-        self.term / 4 + (self.term / 12).mul_f64(random.draw())
+        self.pace / 4 + (self.pace / 12).mul_f64(random.draw())
     }
 
     /// How soon to try again after a call that failed or gave no answer, and its longest time.
     fn retry(self) -> Duration {
-        self.term / 12
+        self.pace / 12
     }
 }
 
@@ -112,7 +114,7 @@ impl<S: LeaseStore> LeaseKeeper<S> {
                 }
                 Some(Attempt::Busy(left)) => {
                     // Not all at the same instant, and soon after a release as well.
-                    let wait = left.min(self.terms.term / 4) + self.terms.retry().mul_f64(self.random.draw());
+                    let wait = left.min(self.terms.pace / 4) + self.terms.retry().mul_f64(self.random.draw());
                     sleep_until(Instant::now() + wait).await;
                 }
                 Some(Attempt::Taken(_)) | None => sleep_until(asked + self.terms.retry()).await,

@@ -124,7 +124,14 @@ struct Process {
 
 impl Process {
     fn start(store: &Arc<Memory>, name: &str, draw: f64) -> Self {
-        let keeper = LeaseKeeper::new(Arc::clone(store), name, Terms::of(TERM), Random::fixed(draw));
+        Self::of(LeaseKeeper::new(Arc::clone(store), name, Terms::of(TERM), Random::fixed(draw)))
+    }
+
+    fn keeping(store: &Arc<Memory>, name: &str, terms: Terms) -> Self {
+        Self::of(LeaseKeeper::new(Arc::clone(store), name, terms, Random::fixed(0.5)))
+    }
+
+    fn of(keeper: LeaseKeeper<Memory>) -> Self {
         let (held, tasks) = (keeper.watch(), Tasks::new());
         tasks.critical("lease", |stop| keeper.run(stop));
         Self { tasks, held }
@@ -277,6 +284,27 @@ async fn a_short_absence_of_the_store_is_survived() {
         sleep(TERM * 2).await;
         assert!(!held.ended.is_cancelled(), "{ill:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_term_outlasts_a_store_that_is_away_and_is_taken_as_soon_as_before() {
+    let store = Memory::new();
+    let terms = Terms { pace: TERM, ..Terms::of(TERM * 3) };
+    let mut process = Process::keeping(&store, "a", terms);
+    let held = process.holding().await;
+    for ill in [Health::Failing, Health::Hanging] {
+        store.health.send_replace(ill);
+        sleep(TERM * 2).await;
+        store.health.send_replace(Health::Well);
+        sleep(TERM * 3).await;
+        assert!(!held.ended.is_cancelled(), "{ill:?}");
+    }
+    let mut second = Process::keeping(&store, "b", terms);
+    sleep(TERM).await;
+    assert!(process.tasks.shut_down(TERM).await);
+    let start = Instant::now();
+    assert_eq!(second.holding().await.epoch, Epoch(2));
+    assert!(start.elapsed() < TERM / 2, "a released lease is taken soon");
 }
 
 #[tokio::test(start_paused = true)]

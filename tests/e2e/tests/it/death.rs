@@ -75,5 +75,8 @@ async fn dies_and_goes_on(stage: &mut Stage, request: &Request, step: &str) {
     stage.daemon.records().succeeded(request).await;
     let again = stage.daemon.records().step(request, step).await.expect("the step");
     assert!(again.attempt > 1, "the death missed {step}: {again:?}");
+    let why = "SELECT step FROM recovery_events WHERE reason = 'StepCutOff'";
+    let told = stage.daemon.records().column(why).await;
+    assert!(told.iter().any(|cut| cut == step), "nobody is told why {step} began anew: {told:?}");
     recovered(stage, request).await;
 }
