@@ -62,11 +62,8 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     };
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
     // An unmarked bucket is ours only if there was none before the intent, or in this attempt.
-    let absent = AtomicBool::new(was_absent(&intent).unwrap_or(!intent.fresh));
-    let decide = |seen: &Seen| {
-        absent.fetch_or(!seen.exists, Ordering::Relaxed);
-        decide(bucket, &mark, absent.load(Ordering::Relaxed), seen)
-    };
+    let absence = Absence::of(&intent);
+    let decide = |seen: &Seen| decide(bucket, &mark, absence.after(seen.exists), seen);
     let driven = drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await;
     if matches!(driven, Err(StepError::Refused { .. })) {
         // Nothing was made under it, and a later attempt must not take the stranger's for its own.
@@ -108,6 +105,31 @@ fn another(made: &str, planned: &str) -> StepError {
 /// Whether there was no bucket of the name before the intent; `None` where an earlier release did not look.
 pub(super) fn was_absent(intent: &LedgerRow) -> Option<bool> {
     intent.detail[ABSENT].as_bool()
+}
+
+/// What the looks of an attempt have shown: whether there was no bucket before this request made one.
+#[derive(Debug)]
+struct Absence {
+    absent: AtomicBool,
+    /// There was one. That it is not found for a moment later on makes nobody's bucket ours.
+    foreign: AtomicBool,
+}
+
+impl Absence {
+    fn of(intent: &LedgerRow) -> Self {
+        let absent = was_absent(intent).unwrap_or(!intent.fresh);
+        Self { absent: AtomicBool::new(absent), foreign: AtomicBool::new(false) }
+    }
+
+    /// Whether there was none, with one more look.
+    fn after(&self, exists: bool) -> bool {
+        if !exists && !self.foreign.load(Ordering::Relaxed) {
+            self.absent.store(true, Ordering::Relaxed);
+        }
+        let absent = self.absent.load(Ordering::Relaxed);
+        self.foreign.fetch_or(exists && !absent, Ordering::Relaxed);
+        absent
+    }
 }
 
 async fn observe(store: &S3, name: &str) -> Result<Seen> {
@@ -176,6 +198,16 @@ mod tests {
             assert!(decide(&bucket(), MARK, false, &stranger).is_err(), "{stranger:?}");
         }
         assert!(decide(&bucket(), MARK, true, &seen(None, false)).is_err(), "it holds somebody's objects");
+    }
+
+    #[test]
+    fn a_bucket_that_is_not_found_for_a_moment_was_there_all_the_same() {
+        let looks = |looks: &[bool]| {
+            let absence = Absence { absent: AtomicBool::new(false), foreign: AtomicBool::new(false) };
+            looks.iter().map(|exists| absence.after(*exists)).last()
+        };
+        assert_eq!(looks(&[true, false, true]), Some(false), "it is somebody's");
+        assert_eq!(looks(&[false, true]), Some(true), "this attempt made it");
     }
 
     #[test]

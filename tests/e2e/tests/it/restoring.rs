@@ -75,12 +75,12 @@ async fn occupied(stage: &mut Stage, folder: &Path) -> (Request, String) {
     (request, url)
 }
 
-/// The id of the new database's addon.
+/// The new database's addon, by its resource.
 fn addon(stage: &Stage) -> Option<String> {
     let inventory = stage.world.inventory();
-    let ordered = |one: &&serde_json::Value| one["app"] == APPS[0] && one.to_string().contains("postgresql");
+    let ordered = |one: &&serde_json::Value| one["app"] == APPS[0] && one["provider"] == "postgresql";
     let found = inventory["addons"].as_array()?.iter().find(ordered)?;
-    found["id"].as_str().map(str::to_owned)
+    found["resource"].as_str().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,7 +102,12 @@ async fn who_removes_the_addon_and_resumes_gets_another_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let (request, _) = occupied(stage, folder.path()).await;
         let old = addon(stage).expect("it is there");
-        let path = format!("apps/{}/addons/{old}", APPS[0]);
+        let path = format!("apps/{}/addons", APPS[0]);
+        let listed = stage.world.platform(Method::GET, &path, None).await;
+        let all = listed["addons"].as_array().expect("a list");
+        let id =
+            all.iter().find(|one| one["resource_id"] == old.as_str()).expect("it is listed")["id"].clone();
+        let path = format!("{path}/{}", id.as_str().expect("an id"));
         stage.world.platform(Method::DELETE, &path, None).await;
         stage.daemon.run(&["resume", "the-bad-day"]).await;
         let records = stage.daemon.records();
