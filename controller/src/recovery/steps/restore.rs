@@ -23,7 +23,7 @@ use crate::store::{LedgerRow, SpanKind};
 const APPLICATION: &str = "reprise-restore";
 /// What stands before the platform's databases cuts a session off in which nothing passes for so long.
 ///
-/// Source: Scalingo's user documentation "PostgreSQL / Limitations" (HAProxy, server idle).
+/// Source: Scalingo's user documentation "PostgreSQL / Limitations" (server idle).
 const IDLE: Duration = Duration::from_mins(30);
 /// How often a restore may have been cut off after so long: then a person has to look.
 const CUTS: u32 = 5;
