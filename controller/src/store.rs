@@ -21,6 +21,7 @@ mod archive_pending;
 mod archive_progress;
 mod archive_turns;
 mod archives;
+mod at_work;
 mod budgets;
 mod counts;
 mod dumps;

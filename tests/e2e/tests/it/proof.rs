@@ -78,18 +78,7 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         );
         let page = stage.daemon.run(&["evidence", &new]).await;
         assert!(page.contains("**asserted**") && page.contains("| asserted | yes |"), "{page}");
-        // The next look at it leaves the report of this one.
-        asked_for(stage, &new).await;
-        let looks: Value =
-            serde_json::from_str(&stage.daemon.run(&["evidence", &new, "--all", "-o", "json"]).await)
-                .expect("JSON");
-        let at: Vec<&str> =
-            looks.as_array().into_iter().flatten().filter_map(|look| look["checkedAt"].as_str()).collect();
-        assert!(at.len() == 2 && at[0] > at[1], "{looks}");
-        let then = stage.daemon.run(&["evidence", &new, "--at", at[1], "-o", "json"]).await;
-        assert_eq!(serde_json::from_str::<Value>(&then).expect("JSON"), looks[1]);
-        let (well, told) = stage.daemon.ask(&["evidence", &new, "--at", "2001-01-01T00:00:00Z"]).await;
-        assert!(!well, "{told}");
+        each_look_leaves_its_report(stage, &new).await;
 
         let (_, told) = stage.daemon.ask(&["doctor", NAME, "--dev", "-o", "json"]).await;
         for check in [
@@ -137,6 +126,21 @@ async fn new_backups_are_proven_broken_ones_refused_and_a_restart_resets_nothing
         the_newest_good_one_is_chosen(stage, &new, &broken).await;
     })
     .await;
+}
+
+/// The next look at a backup leaves the report of the one before.
+async fn each_look_leaves_its_report(stage: &Stage, new: &str) {
+    asked_for(stage, new).await;
+    let looks: Value =
+        serde_json::from_str(&stage.daemon.run(&["evidence", new, "--all", "-o", "json"]).await)
+            .expect("JSON");
+    let at: Vec<&str> =
+        looks.as_array().into_iter().flatten().filter_map(|look| look["checkedAt"].as_str()).collect();
+    assert!(at.len() == 2 && at[0] > at[1], "{looks}");
+    let then = stage.daemon.run(&["evidence", new, "--at", at[1], "-o", "json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&then).expect("JSON"), looks[1]);
+    let (well, told) = stage.daemon.ask(&["evidence", new, "--at", "2001-01-01T00:00:00Z"]).await;
+    assert!(!well, "{told}");
 }
 
 /// Where the name leads, only another authority may issue certificates.
