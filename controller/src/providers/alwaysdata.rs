@@ -215,6 +215,8 @@ impl Alwaysdata {
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod tests {
     use axum::{Json, Router, http::HeaderMap, http::StatusCode, routing::any};
     use serde_json::json;
@@ -222,7 +224,7 @@ mod tests {
     use super::*;
     use crate::providers::http::call::tests::{fast, serve};
 
-    async fn client(router: Router) -> (Alwaysdata, tokio::task::JoinSet<()>) {
+    pub(super) async fn client(router: Router) -> (Alwaysdata, tokio::task::JoinSet<()>) {
         let (url, server) = serve(router).await;
         let config = AlwaysdataConfig { url, key: SecretString::from("KEY"), account: Some("agence".into()) };
         (Alwaysdata::new(config, fast(), HttpShared::default()).unwrap(), server)

@@ -259,6 +259,8 @@ fn limited<T>(result: Result<T, ProviderError>) -> Result<T, ProviderError> {
 }
 
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 pub(crate) mod tests {
     use axum::{Json, Router, http::HeaderMap, http::Uri, response::IntoResponse, routing::any};
     use serde_json::json;

@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod dialects;
+mod recorded;
 
 /// Status, headers, body.
 pub(crate) type Answer = (u16, &'static [(&'static str, &'static str)], &'static str);

@@ -78,7 +78,7 @@ impl Play {
         !beside.any(|(_, one)| draft.kind() == "CNAME" || one.kind() == "CNAME")
     }
 
-    fn pick(&self, which: &prop::sample::Index) -> Option<(u64, Draft)> {
+    fn pick(&self, which: prop::sample::Index) -> Option<(u64, Draft)> {
         let all: Vec<_> = self.model.iter().collect();
         (!all.is_empty()).then(|| which.get(&all)).map(|(id, draft)| (**id, (*draft).clone()))
     }
@@ -106,16 +106,16 @@ impl Play {
                 }
             }
             Call::Replace(which, draft, wait) => {
-                let Some((id, _)) = self.pick(which) else { return };
+                let Some((id, _)) = self.pick(*which) else { return };
                 self.change(Method::PUT, id, draft, &draft.body(self.domain), *wait).await;
             }
             Call::Rename(which, name, wait) => {
-                let Some((id, old)) = self.pick(which) else { return };
+                let Some((id, old)) = self.pick(*which) else { return };
                 let draft = Draft { name: *name, ..old };
                 self.change(Method::PATCH, id, &draft, &json!({"name": draft.name()}), *wait).await;
             }
             Call::Delete(which, wait) => {
-                let Some((id, _)) = self.pick(which) else { return };
+                let Some((id, _)) = self.pick(*which) else { return };
                 let gone = self.write(Method::DELETE, &format!("/v1/record/{id}/"), &json!({}), *wait).await;
                 assert_eq!(gone.status(), StatusCode::NO_CONTENT);
                 self.model.remove(&id);

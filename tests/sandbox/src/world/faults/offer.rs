@@ -49,7 +49,7 @@ fn unsuited(service: Option<&str>, verb: Option<&str>, kind: &str) -> Option<Str
     let services = service.as_ref().map_or(&["github", "s3-source", "dns"][..], std::slice::from_ref);
     let methods = verb.as_ref().map_or(&["GET", "GetObject", "query"][..], std::slice::from_ref);
     let can = |service: &&str| methods.iter().any(|method| suffers(service, method, kind));
-    if services.iter().any(|service| can(service)) {
+    if services.iter().any(can) {
         return None;
     }
     let whose = match kind {
