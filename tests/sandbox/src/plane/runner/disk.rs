@@ -17,12 +17,15 @@ use crate::exec;
 use crate::world::World;
 
 /// Covers the folder `$2` with a layer in `$1` and `/tmp` with a folder of `$1`, in which pairs of folders until `--` are put; then
-/// becomes the program. The kernel's own folder in `work` is made removable for ordinary users. No variable of an app begins with `_`.
+/// becomes the program. Only in the machine's own user namespace may a layer note in `trusted` attributes that
+/// a folder was removed; elsewhere the mount succeeds without, and removed folders cannot be made again. The kernel's own folder in
+/// `work` is made removable for ordinary users. No variable of an app begins with `_`.
 const SCRIPT: &str = r#"
 _own=$1 _dir=$2; shift 2
 _layers="lowerdir=$_dir,upperdir=$_own/upper,workdir=$_own/work"
-if mount -t overlay overlay -o "$_layers" "$_dir" 2>/dev/null ||
-  mount -t overlay overlay -o "$_layers,userxattr" "$_dir" 2>/dev/null
+read -r _inside _outside _count </proc/self/uid_map
+[ "$_outside:$_count" = 0:4294967295 ] || _layers="$_layers,userxattr"
+if mount -t overlay overlay -o "$_layers" "$_dir" 2>/dev/null
 then chmod 700 "$_own/work/work"
 else cp -a --reflink=auto "$_dir/." "$_own/upper/" && mount --rbind "$_own/upper" "$_dir" || exit 125
 fi
@@ -57,6 +60,13 @@ impl Disk {
 
     /// `words` as a command in the world's namespace, on this disk. The folders `uploads` are found below its `/tmp`.
     pub(super) fn command(&self, words: &[impl AsRef<OsStr>], uploads: &[(&Path, &str)]) -> Command {
+        let mut command = exec::command(self.world.dir(), "/bin/sh", self.script(words, uploads));
+        command.current_dir(&self.dir);
+        command
+    }
+
+    /// A shell's arguments.
+    fn script(&self, words: &[impl AsRef<OsStr>], uploads: &[(&Path, &str)]) -> Vec<OsString> {
         let mut all: Vec<OsString> = ["-c", SCRIPT, "sandbox"].map(OsString::from).into();
         all.extend([self.own.as_os_str().to_owned(), self.dir.as_os_str().to_owned()]);
         for shared in shared_folders(self.world.dir()) {
@@ -67,9 +77,7 @@ impl Disk {
         }
         all.push("--".into());
         all.extend(words.iter().map(|word| word.as_ref().to_owned()));
-        let mut command = exec::command(self.world.dir(), "/bin/sh", all);
-        command.current_dir(&self.dir);
-        command
+        all
     }
 }
 
@@ -125,6 +133,39 @@ mod tests {
         assert_eq!(seen, "file\n1\nbuilt");
         assert_eq!(std::fs::read_to_string(release.join("file")).unwrap(), "built");
         assert!(!release.join("server.pid").exists() && !Path::new(TMP).join(&mark).exists());
+    }
+
+    /// `nobody` in a user namespace, where the tests are root's and the machine has such; else whoever we are.
+    async fn as_an_ordinary_user(disk: &Disk, files: &Path, script: &str) -> std::process::Output {
+        let namespace = ["--reuid=65534", "--regid=65534", "--clear-groups", "unshare", "-Urm", "/bin/sh"];
+        let nobody = || {
+            let mut command = Command::new("setpriv");
+            command.args(namespace);
+            command
+        };
+        // Refused to all but root.
+        Command::new("chown").args(["-R", "65534:65534"]).arg(files).output().await.unwrap();
+        let look = r#"mount --bind /etc/hosts /etc/hosts && ls "$0""#;
+        let there = nobody().args(["-c", look]).arg(files).output().await;
+        if !there.is_ok_and(|tried| tried.status.success()) {
+            return disk.command(&["/bin/sh", "-c", script], &[]).output().await.unwrap();
+        }
+        nobody().args(disk.script(&["/bin/sh", "-c", script], &[])).output().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_the_release_can_be_removed_and_made_again() {
+        let home = tempfile::tempdir().unwrap();
+        let world = World::new(home.path(), 1.0, 1).unwrap();
+        let release = world.folder("apps/one/d1").unwrap();
+        std::fs::create_dir_all(release.join("tmp/cache")).unwrap();
+        std::fs::write(release.join("tmp/cache/old"), "built").unwrap();
+        let script = "rm -rf tmp/cache && mkdir tmp/cache && ls -A tmp/cache && echo made";
+        let (first, second) = (Disk::new(&world, &release).unwrap(), Disk::new(&world, &release).unwrap());
+        assert_eq!(run(&first, script).await, "made");
+        let output = as_an_ordinary_user(&second, home.path(), script).await;
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "made\n", "{output:?}");
+        assert!(release.join("tmp/cache/old").exists());
     }
 
     #[tokio::test]
