@@ -30,6 +30,8 @@ mod procfile;
 mod release;
 mod source;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod tools;
 
 use container::Handle;

@@ -26,7 +26,7 @@ use crate::world::World;
 pub(super) const WEB: &str = "web";
 /// The one that gets a port and, by TCP, connections.
 const TCP: &str = "tcp";
-/// A process without a port is held for booted when it still lives after this.
+/// A process without a port is held for booted when it still lives after this. Counted from when its program was started.
 const SETTLED: Duration = Duration::from_millis(500);
 const PROBE_PERIOD: Duration = Duration::from_millis(50);
 /// Waits between restarts: doubling, in world time, with a floor of the wall's.
@@ -50,12 +50,20 @@ pub(super) struct Spec {
 /// Where a container is in its life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
+    /// Its disk is laid out: no program of the app's runs yet.
+    Preparing,
     Starting,
     Running,
     /// Ended by itself; the text says how, with its last output.
     Crashed(String),
     Stopping,
     Stopped,
+}
+
+impl State {
+    fn is_booting(&self) -> bool {
+        matches!(self, Self::Preparing | Self::Starting)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -86,7 +94,8 @@ pub(super) struct Ground {
 impl Handle {
     /// Starts a container and its supervision.
     pub(super) fn start(ground: Ground, spec: Spec) -> Self {
-        let born = Life { state: State::Starting, pid: 0, port: None, started_at: ground.world.clock.wall() };
+        let born =
+            Life { state: State::Preparing, pid: 0, port: None, started_at: ground.world.clock.wall() };
         let (sender, life) = watch::channel(born);
         let (spec, stop) = (Arc::new(spec), CancellationToken::new());
         let supervisor = Supervisor { ground, spec: Arc::clone(&spec), life: sender, stop: stop.clone() };
@@ -106,7 +115,7 @@ impl Handle {
     pub(super) fn describe(&self) -> Container {
         let life = self.life.borrow();
         let state = match life.state {
-            State::Starting => "starting",
+            State::Preparing | State::Starting => "starting",
             State::Running => "running",
             State::Crashed(_) => "crashed",
             State::Stopping | State::Stopped => "stopping",
@@ -137,10 +146,16 @@ impl Handle {
         (here && !there).then(|| format!("{label} listens on 127.0.0.1 only: it has to bind 0.0.0.0"))
     }
 
+    /// Waits until the container's program was started, or will not be.
+    pub(super) async fn prepared(&self) {
+        let mut life = self.life.clone();
+        life.wait_for(|life| life.state != State::Preparing).await.map(drop).ok();
+    }
+
     /// Waits until the container runs; the error says how it ended instead.
     pub(super) async fn booted(&self) -> Result<(), String> {
         let mut life = self.life.clone();
-        let settled = life.wait_for(|life| !matches!(life.state, State::Starting)).await;
+        let settled = life.wait_for(|life| !life.state.is_booting()).await;
         match settled.map(|life| life.state.clone()) {
             Ok(State::Running) => Ok(()),
             Ok(State::Crashed(reason)) => Err(format!("{}-{} {reason}", self.spec.kind, self.spec.index)),
@@ -152,7 +167,7 @@ impl Handle {
     pub(super) async fn booted_after(&self, tries: u32) -> Result<(), String> {
         let mut life = self.life.clone();
         for _ in 1..tries {
-            let state = life.wait_for(|life| !matches!(life.state, State::Starting)).await;
+            let state = life.wait_for(|life| !life.state.is_booting()).await;
             if !matches!(state.map(|life| life.state.clone()), Ok(State::Crashed(_))) {
                 break;
             }
@@ -186,7 +201,7 @@ struct Process {
     port: Option<Port>,
     output: Output,
     /// Each start has a new one.
-    _disk: Disk,
+    disk: Disk,
 }
 
 impl Supervisor {
@@ -218,7 +233,7 @@ impl Supervisor {
         };
         let port = process.port.as_ref().map(Port::number);
         self.life.send_replace(Life {
-            state: State::Starting,
+            state: State::Preparing,
             pid: process.child.id().unwrap_or(0),
             port,
             started_at: self.ground.world.clock.wall(),
@@ -236,11 +251,21 @@ impl Supervisor {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     return (ran, Some(format!("ended ({how}){}", process.output.last_words().await)));
                 }
-                () = ready(port), if !ran => {
+                () = self.ready(&process.disk, port), if !ran => {
                     ran = true;
                     self.enter(State::Running);
                 }
             }
+        }
+    }
+
+    /// Resolves when the port accepts connections; without a port, when the program had time to fail.
+    async fn ready(&self, disk: &Disk, port: Option<u16>) {
+        disk.laid().await;
+        self.enter(State::Starting);
+        let Some(port) = port else { return tokio::time::sleep(SETTLED).await };
+        while TcpStream::connect((CONTAINERS, port)).await.is_err() {
+            tokio::time::sleep(PROBE_PERIOD).await;
         }
     }
 
@@ -264,7 +289,7 @@ impl Supervisor {
         let mut child = command.spawn()?;
         let group = child.id().map(|leader| self.ground.groups.adopt(leader));
         let output = Output::of(&mut child, &self.ground, &spec.book, &container);
-        Ok(Process { child, group, port, output, _disk: disk })
+        Ok(Process { child, group, port, output, disk })
     }
 }
 
@@ -280,13 +305,5 @@ impl Process {
         // Kills what is left.
         self.group = None;
         self.child.wait().await.map(drop).ok();
-    }
-}
-
-/// Resolves when the port accepts connections; without a port, when the process had time to fail.
-async fn ready(port: Option<u16>) {
-    let Some(port) = port else { return tokio::time::sleep(SETTLED).await };
-    while TcpStream::connect((CONTAINERS, port)).await.is_err() {
-        tokio::time::sleep(PROBE_PERIOD).await;
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! As on the platform's ephemeral disk: what one container writes no other sees, and each start finds the release as it was built.
 //! The release's folder is covered, in the container's mount namespace, by a layer of its own (an overlay), so that it keeps the
-//! path that the build saw. Where the machine has no overlays it is covered by a copy.
+//! path that the build saw. Where the machine has no overlays it is covered by a copy, which takes its time: a container counts as
+//! started only when its disk is there.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::process::Command;
 
@@ -17,7 +19,7 @@ use crate::exec;
 use crate::world::World;
 
 /// Covers the folder `$2` with a layer in `$1` and `/tmp` with a folder of `$1`, in which pairs of folders until `--` are put; then
-/// becomes the program. Only in the machine's own user namespace may a layer note in `trusted` attributes that
+/// becomes the program, and says so by a file. Only in the machine's own user namespace may a layer note in `trusted` attributes that
 /// a folder was removed; elsewhere the mount succeeds without, and removed folders cannot be made again. The kernel's own folder in
 /// `work` is made removable for ordinary users. No variable of an app begins with `_`.
 const SCRIPT: &str = r#"
@@ -34,10 +36,13 @@ while [ "$1" != -- ]; do
   shift 2
 done
 shift
-mount --rbind "$_own/tmp" /tmp && cd "$_dir" || exit 125
+mount --rbind "$_own/tmp" /tmp && cd "$_dir" && : >"$_own/laid" || exit 125
 exec "$@""#;
 
 const TMP: &str = "/tmp";
+/// The file by which the script says that the disk is there.
+const LAID: &str = "laid";
+const LAID_POLL: Duration = Duration::from_millis(20);
 
 /// The disk of one container. Its files go when it is dropped.
 #[derive(Debug)]
@@ -63,6 +68,14 @@ impl Disk {
         let mut command = exec::command(self.world.dir(), "/bin/sh", self.script(words, uploads));
         command.current_dir(&self.dir);
         command
+    }
+
+    /// Resolves when the program of a command has been started, with the disk as it should be.
+    pub(super) async fn laid(&self) {
+        let mark = self.own.join(LAID);
+        while !tokio::fs::try_exists(&mark).await.is_ok_and(|there| there) {
+            tokio::time::sleep(LAID_POLL).await;
+        }
     }
 
     /// A shell's arguments.

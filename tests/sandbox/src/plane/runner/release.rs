@@ -83,12 +83,16 @@ impl Runner {
         Ok(containers.iter().map(|container| Handle::start(self.ground(), spec(container))).collect())
     }
 
-    /// Waits until all run.
+    /// Waits until all run. The limit is the programs': it does not count how long their disks take.
     pub(super) async fn await_boot(&self, fresh: &[Handle]) -> Result<(), DeployFailure> {
         let all = futures::future::try_join_all(fresh.iter().map(Handle::booted));
+        let limit = async {
+            futures::future::join_all(fresh.iter().map(Handle::prepared)).await;
+            tokio::time::sleep(self.world.limits().boot).await;
+        };
         tokio::select! {
             booted = all => booted.map(drop).map_err(DeployFailure::Crashed),
-            () = tokio::time::sleep(self.world.limits().boot) => {
+            () = limit => {
                 let why = "the containers did not listen on the port given by the variable PORT within 60 seconds";
                 Err(DeployFailure::Timeout(with_hints(why, fresh).await))
             }
