@@ -273,12 +273,14 @@ async fn an_eleventh_container_and_one_without_a_release_are_refused() {
 async fn a_silent_container_is_killed_and_its_waiter_told_408() {
     let site = site().await;
     site.idle_app().await;
-    let (_, _, attach) = started(&site, "echo begun; sleep 300").await;
-    site.world.limit(Limits { silence: Duration::from_secs(2), ..Limits::default() });
+    let (_, _, attach) = started(&site, "echo begun; read word; sleep 300").await;
     let mut stream = connected(&site, &attach).await;
     let mut begun = [0; 7];
     stream.read_exact(&mut begun).await.unwrap();
     assert_eq!(&begun, b"begun\r\n");
+    // Only now: a shell on a slow machine may take longer to begin. What is typed starts the silence anew.
+    site.world.limit(Limits { silence: Duration::from_secs(2), ..Limits::default() });
+    stream.write_all(b"word\n").await.unwrap();
     rest(stream).await;
     // The bearer is still good: its life is the wall's.
     assert_eq!(exit_code(&site, &attach).await.0, 408);

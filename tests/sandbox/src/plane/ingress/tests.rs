@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use futures::StreamExt as _;
+
 use super::*;
 use crate::plane::runner::{DeployFailure, Formation, Release};
 use crate::world::Limits;
@@ -132,10 +134,13 @@ async fn a_web_that_ends_shows_its_last_words() {
 #[tokio::test]
 async fn a_web_that_does_not_listen_times_out() {
     let town = town().await;
-    town.world.limit(Limits { boot: Duration::from_secs(2), ..Limits::default() });
+    let limit = |boot| town.world.limit(Limits { boot: Duration::from_secs(boot), ..Limits::default() });
+    limit(2);
     let failure = town.release("d1", "exec sleep 60", None).await.unwrap_err();
     assert!(matches!(failure, DeployFailure::Timeout(_)), "{failure:?}");
     assert!(town.runner.containers("one").is_empty());
+    // By then it listens, on a slow machine too.
+    limit(15);
     let inside = format!("{SERVER} --bind 127.0.0.1");
     match town.release("d2", &inside, None).await {
         Err(DeployFailure::Timeout(told)) => {
@@ -247,7 +252,10 @@ async fn a_request_is_limited_also_where_its_length_is_not_told() {
     town.ingress.attach("own.example.test", "one");
     town.release("d1", &server("False", ""), None).await.unwrap();
     let url = format!("http://{}/", town.ingress.http());
-    let body = pieces(80, 1 << 20, Duration::ZERO);
+    // One byte too many, and then nothing: what the ingress leaves unread would break the connection under its answer.
+    let piece = |size| Ok::<_, std::io::Error>(bytes::Bytes::from(vec![b'x'; size]));
+    let whole = futures::stream::iter([vec![1 << 20; 75], vec![1]].concat()).map(piece);
+    let body = reqwest::Body::wrap_stream(whole.chain(futures::stream::pending()));
     let sent = town.client().post(url).header("host", "own.example.test").body(body).send().await;
     assert_eq!(sent.unwrap().status().as_u16(), 413);
 }
@@ -256,8 +264,9 @@ async fn a_request_is_limited_also_where_its_length_is_not_told() {
 async fn an_upload_that_moves_is_not_a_late_answer_and_an_answer_that_stands_still_ends() {
     let town = town().await;
     town.ingress.attach("own.example.test", "one");
-    let second = Duration::from_secs(1);
-    town.world.limit(Limits { first_byte: second, gap: second, ..Limits::default() });
+    // Much more than a piece needs on a slow machine; the gap is to be too long.
+    let (first_byte, gap) = (Duration::from_secs(8), Duration::from_secs(2));
+    town.world.limit(Limits { first_byte, gap, ..Limits::default() });
     let head = "HTTP/1.1 200 OK\\r\\nContent-Length: 100\\r\\n\\r\\nbegun";
     town.release("d1", &server(r#"got.endswith(b"0\r\n\r\n")"#, head), None).await.unwrap();
     let url = format!("http://{}/", town.ingress.http());
@@ -265,7 +274,7 @@ async fn an_upload_that_moves_is_not_a_late_answer_and_an_answer_that_stands_sti
         town.client().post(&url).header("host", "own.example.test").body(body).send().await.unwrap()
     };
     // Longer on its way than the first byte of an answer may take.
-    let mut answer = send(pieces(8, 10, second / 4)).await;
+    let mut answer = send(pieces(9, 10, Duration::from_secs(1))).await;
     assert_eq!(answer.status().as_u16(), 200);
     assert_eq!(answer.chunk().await.unwrap().as_deref(), Some(&b"begun"[..]));
     assert!(answer.chunk().await.is_err(), "it ended in order");
