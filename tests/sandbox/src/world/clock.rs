@@ -12,14 +12,21 @@ use tokio::time::Instant;
 pub struct Clock {
     speed: f64,
     start: Instant,
+    advanced: watch::Sender<Advanced>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Advanced {
     /// How much world time was added by hand, in nanoseconds; less than nothing in a world that was put back.
-    advanced: watch::Sender<i128>,
+    by: i128,
+    /// How often it was made another time altogether.
+    times_set: u64,
 }
 
 impl Clock {
     /// A clock whose durations are divided by `speed` (1 = as at the vendor's).
     pub fn new(speed: f64) -> Self {
-        Self { speed: speed.max(0.001), start: Instant::now(), advanced: watch::Sender::new(0) }
+        Self { speed: speed.max(0.001), start: Instant::now(), advanced: watch::Sender::default() }
     }
 
     /// The factor given at the start.
@@ -29,13 +36,13 @@ impl Clock {
 
     /// World time since the start: real time times speed, plus what was advanced.
     pub fn elapsed(&self) -> Duration {
-        let total = self.run() + *self.advanced.borrow();
+        let total = self.run() + self.advanced();
         Duration::from_nanos(u64::try_from(total.max(0)).unwrap_or(u64::MAX))
     }
 
     /// Pushes the world `by` forward: what waits longer than that wakes up later, the rest now.
     pub fn advance(&self, by: Duration) {
-        self.advanced.send_modify(|total| *total += nanoseconds(by));
+        self.advanced.send_modify(|advanced| advanced.by += nanoseconds(by));
     }
 
     /// How much of [`Clock::elapsed`] was added by hand since it was so much.
@@ -46,13 +53,21 @@ impl Clock {
 
     /// World time that was added by hand, in nanoseconds; to be given to [`Clock::advanced_since`].
     pub fn advanced(&self) -> i128 {
-        *self.advanced.borrow()
+        self.advanced.borrow().by
     }
 
-    /// Makes it as late as it was in another state of the world.
+    /// Changes when it is made another time altogether: what came round between the two did not.
+    pub(crate) fn times_set(&self) -> u64 {
+        self.advanced.borrow().times_set
+    }
+
+    /// Makes it as late as it was in another state of the world. Whoever sleeps wakes up: what was waited for may never come.
     pub(crate) fn set_elapsed(&self, elapsed: Duration) {
         let run = self.run();
-        self.advanced.send_replace(nanoseconds(elapsed) - run);
+        self.advanced.send_modify(|advanced| {
+            advanced.by = nanoseconds(elapsed) - run;
+            advanced.times_set += 1;
+        });
     }
 
     /// World time that passed by itself.
@@ -65,13 +80,18 @@ impl Clock {
         self.sleep_until(self.elapsed() + duration).await;
     }
 
-    /// Waits until [`Clock::elapsed`] reaches `deadline`.
+    /// Waits until [`Clock::elapsed`] reaches `deadline`, or the clock is set to another time.
     pub async fn sleep_until(&self, deadline: Duration) {
         let mut advanced = self.advanced.subscribe();
+        let times_set = advanced.borrow_and_update().times_set;
         while let Some(left) = deadline.checked_sub(self.elapsed()).filter(|left| !left.is_zero()) {
             tokio::select! {
                 () = tokio::time::sleep(left.div_f64(self.speed)) => {}
-                changed = advanced.changed() => if changed.is_err() { return },
+                changed = advanced.changed() => {
+                    if changed.is_err() || advanced.borrow().times_set != times_set {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -97,6 +117,17 @@ mod tests {
         clock.set_elapsed(Duration::from_secs(5));
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(clock.elapsed(), Duration::from_secs(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn setting_it_wakes_who_sleeps() {
+        let (clock, before) = (Clock::new(1.0), Instant::now());
+        clock.advance(Duration::from_hours(24));
+        let ((), ()) = tokio::join!(clock.sleep(Duration::from_mins(1)), async {
+            tokio::task::yield_now().await;
+            clock.set_elapsed(Duration::ZERO);
+        });
+        assert!(before.elapsed() < Duration::from_secs(1), "waited {:?}", before.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The database API with a real server behind it: features, hours, actions, restorations, plan changes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -244,6 +245,18 @@ async fn a_backup_is_made_at_its_hour_and_put_back() {
     until("it is done", async || list().await[0]["status"] == "done").await;
     let backup = list().await[0].clone();
     assert_eq!((list().await.len(), &backup["method"]), (1, &json!("periodic")));
+    // As when a snapshot of the first day is brought back: its night comes again.
+    base.site.world.clock.set_elapsed(Duration::from_hours(1));
+    assert_eq!(list().await.len(), 1, "made on the way to another time");
+    base.site.advance(24 * 3_600);
+    let statuses = || {
+        let state = base.site.paas.state();
+        let (_, addon) = state.addon(&base.resource).unwrap();
+        addon.database.backups.iter().map(|backup| backup.status.clone()).collect::<Vec<_>>()
+    };
+    until("another night's backup", async || statuses().len() > 1).await;
+    base.site.advance(3);
+    until("it is done", async || statuses() == ["done", "done"]).await;
 
     databases.wipe(&base.resource).await.unwrap();
     let rest = format!("/backups/{}/restore", backup["id"].as_str().unwrap());

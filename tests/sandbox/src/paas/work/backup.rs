@@ -34,13 +34,19 @@ pub(in crate::paas) struct Retention {
 pub(in crate::paas) const STARTER: Retention = Retention { manual: 10, daily: 7, weekly: 4, monthly: 0 };
 pub(in crate::paas) const BUSINESS: Retention = Retention { manual: 50, daily: 7, weekly: 8, monthly: 12 };
 
-/// Backs up, at each hour of world time, every database that wants it then.
+/// Backs up, at each hour of world time, every database that wants it then. A world that was made what it was at another time goes on
+/// from there.
 pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {
     let (clock, calendar) = (&paas.world.clock, paas.calendar);
-    let mut struck = calendar.strikes(clock.elapsed());
+    let (mut times_set, mut struck) = (clock.times_set(), calendar.strikes(clock.elapsed()));
     loop {
         clock.sleep_until(calendar.time_of(struck + 1)).await;
+        let was = std::mem::replace(&mut times_set, clock.times_set());
         let now = calendar.strikes(clock.elapsed());
+        if was != times_set {
+            struck = now;
+            continue;
+        }
         for stroke in (struck + 1).max(now.saturating_sub(MADE_UP))..=now {
             for addon in wanting(&paas, calendar.hour_of(stroke)) {
                 schedule_at(&paas, &addon, "periodic", calendar.date(calendar.time_of(stroke)));

@@ -18,14 +18,19 @@ const LOOK: Duration = Duration::from_mins(1);
 /// In a very fast world, not more often than this.
 const LOOK_FLOOR: Duration = Duration::from_millis(200);
 
-/// Starts every task when it is due. A world that is pushed forward starts each once, however often it was due meanwhile.
+/// Starts every task when it is due. A world that is pushed forward starts each once, however often it was due meanwhile; one that
+/// was made what it was at another time goes on from there.
 pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {
-    let mut seen = paas.moment();
+    let clock = &paas.world.clock;
+    let (mut times_set, mut seen) = (clock.times_set(), paas.moment());
     loop {
-        tokio::join!(paas.world.clock.sleep(LOOK), tokio::time::sleep(LOOK_FLOOR));
+        tokio::join!(clock.sleep(LOOK), tokio::time::sleep(LOOK_FLOOR));
+        let was = std::mem::replace(&mut times_set, clock.times_set());
         let now = paas.moment();
-        for (app, task) in due(&paas, seen, now) {
-            start(&paas, &app, &task, now);
+        if was == times_set {
+            for (app, task) in due(&paas, seen, now) {
+                start(&paas, &app, &task, now);
+            }
         }
         seen = now;
     }
