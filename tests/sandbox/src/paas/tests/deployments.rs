@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Site, site, tarball, until};
+use crate::doors::Doors;
 use crate::paas::work::demolish;
 use crate::world::Fault;
 use crate::world::faults::Rule;
@@ -282,4 +283,33 @@ async fn an_archive_is_deployed_from_a_name_of_the_world() {
     let id = site.deploy("demarches-test", &url.replace("127.0.0.1", "sources.example.test")).await;
     let (status, output) = site.deployed("demarches-test", &id).await;
     assert_eq!(status, "success", "{output}");
+}
+
+#[tokio::test]
+async fn an_archives_address_may_lead_from_http_to_https() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    site.world.names.add("sources.example.test").unwrap();
+    let listen = || tokio::net::TcpListener::bind(("127.0.0.1", 0));
+    let (plain, secure) = (listen().await.unwrap(), listen().await.unwrap());
+    let port = |door: &tokio::net::TcpListener| door.local_addr().unwrap().port();
+    // As where low ports are not ours to bind.
+    let ports = std::collections::BTreeMap::from([(80, port(&plain)), (443, port(&secure))]);
+    let doors = Doors { address: None, ports, name_servers: std::collections::BTreeMap::new() };
+    std::fs::write(site.world.dir().join("doors.json"), serde_json::to_vec(&doors).unwrap()).unwrap();
+    let id = site.deploy("demarches-test", "http://sources.example.test/code").await;
+    let way = async {
+        let (mut asked, _) = plain.accept().await.unwrap();
+        assert!(asked.read(&mut [0; 4096]).await.unwrap() > 0);
+        let answer =
+            "HTTP/1.1 302 Found\r\nLocation: https://sources.example.test/code\r\nContent-Length: 0\r\n\r\n";
+        asked.write_all(answer.as_bytes()).await.unwrap();
+        tokio::select! {
+            accepted = secure.accept() => accepted.unwrap().0.read_u8().await.unwrap(),
+            _ = plain.accept() => panic!("https was asked where http is served"),
+        }
+    };
+    let ((_, output), first) = tokio::join!(site.deployed("demarches-test", &id), way);
+    assert_eq!(first, 22, "no TLS handshake: {output}");
 }

@@ -20,13 +20,14 @@ use crate::paas::Paas;
 
 /// A source archive, unpacked, in bytes.
 const HEAVIEST: u64 = 314_572_800;
+/// As many as most clients follow.
+const REDIRECTIONS: usize = 10;
 
 /// Downloads `url` to `file`, bounded in size and time. The error says why not, without the address: that may hold a signature.
 pub(super) async fn fetch(paas: &Arc<Paas>, url: &str, file: &Path) -> Result<(), String> {
     let failed = |why: String| format!("the source archive could not be downloaded: {why}");
     let url = url::Url::parse(url).map_err(|error| failed(error.to_string()))?;
-    let client = client(paas, &url).map_err(|error| failed(told(error)))?;
-    let response = client.get(url).send().await.map_err(|error| failed(told(error)))?;
+    let response = ask(paas, url).await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(failed(format!("the server answered {}", response.status())));
     }
@@ -40,6 +41,28 @@ pub(super) async fn fetch(paas: &Arc<Paas>, url: &str, file: &Path) -> Result<()
     if size > HEAVIEST { Err("The archive is too heavy".into()) } else { Ok(()) }
 }
 
+/// What is at `url`, or where that leads. Each address has a way of its own: it is one of this world or not, and has its own port.
+async fn ask(paas: &Arc<Paas>, mut url: url::Url) -> Result<reqwest::Response, String> {
+    for _ in 0..=REDIRECTIONS {
+        let client = client(paas, &url).map_err(told)?;
+        let response = client.get(url.clone()).send().await.map_err(told)?;
+        match onward(&url, &response) {
+            Some(next) => url = next,
+            None => return Ok(response),
+        }
+    }
+    Err("it leads from one address to another, more than ten times".into())
+}
+
+fn onward(url: &url::Url, response: &reqwest::Response) -> Option<url::Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let target = response.headers().get(reqwest::header::LOCATION)?;
+    url.join(target.to_str().ok()?).ok()
+}
+
+/// A client for the way to `url`, and for no other.
 fn client(paas: &Arc<Paas>, url: &url::Url) -> reqwest::Result<reqwest::Client> {
     let dir = paas.world.dir();
     let doors = Doors::of(dir).filter(|doors| doors.address.is_none());
@@ -47,6 +70,7 @@ fn client(paas: &Arc<Paas>, url: &url::Url) -> reqwest::Result<reqwest::Client> 
     let guide = Guide { paas: Arc::clone(paas), ports, standard: url.port_or_known_default() };
     let mut builder =
         reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).timeout(Duration::from_mins(5));
+    builder = builder.redirect(reqwest::redirect::Policy::none());
     if let Ok(ca) = std::fs::read(dir.join(exec::CA_FOLDER).join(exec::CA_FILE)) {
         builder = builder.tls_certs_merge([reqwest::Certificate::from_pem(&ca)?]);
     }
