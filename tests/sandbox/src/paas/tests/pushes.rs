@@ -150,3 +150,16 @@ async fn a_push_behind_one_that_fails_is_deployed() {
     assert_eq!(dev.statuses(), ["build-error", "success"]);
     assert_eq!(dev.now().await, (second.clone(), second));
 }
+
+#[tokio::test]
+async fn a_push_whose_refs_would_move_together_later_is_not_taken() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, APP).unwrap();
+    let dev = dev(&site).await;
+    dev.commit("first").await;
+    let remote = format!("git@127.0.0.1:{APP}.git");
+    let words = ["push", "--atomic", &remote, "HEAD:main", "HEAD:master"];
+    let (pushed, said) = dev.end(dev.command(&dev.clone(), &words).spawn().unwrap()).await;
+    assert!(!pushed && said.contains("does not support --atomic"), "{said}");
+    assert_eq!(dev.statuses(), Vec::<String>::new());
+}

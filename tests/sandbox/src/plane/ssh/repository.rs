@@ -36,12 +36,14 @@ verdict=$(cat "$SANDBOX_PUSH/verdict") && rm "$SANDBOX_PUSH/verdict" && exit "$v
 exit 1
 "#;
 
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("receive.denyDeletes", "true"),
     ("receive.autogc", "false"),
     // As the vendor says: a shallow clone is refused, a forced push is not.
     ("receive.shallowUpdate", "false"),
     ("receive.denyNonFastForwards", "false"),
+    // All refs would move at the end: after the turn in which the first of them was deployed.
+    ("receive.advertiseAtomic", "false"),
 ];
 
 /// The repository of `app`, made on its first push.
