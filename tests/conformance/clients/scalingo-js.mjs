@@ -194,7 +194,7 @@ await check("Domains.create, for, show, update, destroy", async () => {
 
 // A deployment from an archive, its own stream open beside it.
 mkdirSync(`${scratch}/tree/site/bin`, { recursive: true });
-writeFileSync(`${scratch}/tree/site/Procfile`, 'web: exec python3 -m http.server "$PORT" --bind 127.0.0.1\nworker: exec sleep 600\n');
+writeFileSync(`${scratch}/tree/site/Procfile`, 'web: exec python3 -m http.server "$PORT"\nworker: exec sleep 600\n');
 writeFileSync(`${scratch}/tree/site/bin/build`, "#!/bin/sh\necho built for javascript\n");
 chmodSync(`${scratch}/tree/site/bin/build`, 0o755);
 execFileSync("tar", ["-czf", `${scratch}/site.tar.gz`, "-C", `${scratch}/tree`, "site"]);

@@ -1,9 +1,12 @@
 //! One test's stage: set, played on, and cleared whichever way the test ends.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 
 use futures::FutureExt as _;
 use reprise_sandbox::control::Disaster;
+use reqwest::Method;
+use serde_json::json;
 
 use crate::daemon::Daemon;
 use crate::plan::{NAME, Plan};
@@ -20,6 +23,8 @@ pub struct Stage {
     pub world: World,
     /// The process under test; not started yet.
     pub daemon: Daemon,
+    /// Where all of it lies. Containers see it, and nothing else of the machine's `/tmp`.
+    dir: PathBuf,
 }
 
 /// Plays `scene` in a world drawn from `seed`, then stops and removes everything.
@@ -27,7 +32,7 @@ pub async fn play(seed: u64, scene: impl AsyncFnOnce(&mut Stage)) {
     let dir = tempfile::Builder::new().prefix("reprise-e2e-").tempdir().expect("a folder");
     let world = Box::pin(World::start(&dir.path().join("world"), seed, SPEED)).await;
     let daemon = Daemon::new(dir.path(), world.variables(), SPEED);
-    let mut stage = Stage { world, daemon };
+    let mut stage = Stage { world, daemon, dir: dir.path().to_owned() };
     let played = AssertUnwindSafe(scene(&mut stage)).catch_unwind().await;
     if played.is_err() {
         stage.daemon.tell_last_words();
@@ -55,6 +60,16 @@ impl Stage {
     pub async fn eventually(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
         let seen = poll(async || wanted(self).then_some(())).await;
         assert!(seen.is_some(), "{what} was not seen in time");
+    }
+
+    /// Runs `sql` from a container of the production app, in the database of `url` (a shell's word), and waits until it is done.
+    pub async fn psql(&self, url: &str, sql: &str) {
+        let done = self.dir.join("done");
+        let command = format!("psql -v ON_ERROR_STOP=1 -c \"{sql}\" \"{url}\" && touch {}", done.display());
+        let run = json!({ "command": command, "detached": true });
+        self.world.platform(Method::POST, "apps/apilos-siap/run", Some(run)).await;
+        self.eventually(sql, |_| done.exists()).await;
+        std::fs::remove_file(&done).expect("seen");
     }
 
     /// The value of a variable of `app`, once it is there.

@@ -14,7 +14,7 @@ pub(crate) async fn recovered(stage: &Stage, request: &Request) {
 
 /// The same, where the apps are called otherwise.
 pub(crate) async fn recovered_as(stage: &Stage, request: &Request, apps: [&str; 2]) {
-    let Stage { world, daemon } = stage;
+    let Stage { world, daemon, .. } = stage;
     assert_eq!(daemon.records().standing(request).await.state, "dns-ok");
     one_of_each(world, apps);
     created_once(world);

@@ -12,7 +12,6 @@ use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
 use reprise_sandbox::world::faults::Damage;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 const DAY: u64 = 86_400;
@@ -230,13 +229,7 @@ async fn where_the_code_host_is_gone_migrations_are_held_against_the_code_that_t
 
 /// Runs statements in production's database, as its application would.
 pub(crate) async fn in_production(stage: &Stage, sql: &str) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let done = folder.path().join("done");
-    let command =
-        format!("psql -v ON_ERROR_STOP=1 -c \"{sql}\" \"$DATABASE_URL\" && touch {}", done.display());
-    let run = json!({ "command": command, "detached": true });
-    stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(run)).await;
-    stage.eventually("what was done in production", |_| done.exists()).await;
+    stage.psql("$DATABASE_URL", sql).await;
 }
 
 async fn verdicts(records: &Records) -> Vec<Row> {

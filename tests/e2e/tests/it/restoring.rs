@@ -1,13 +1,10 @@
 //! The dump on its way into the new database.
 
-use std::path::Path;
-
 use reprise_e2e::plan::{APPS, Plan};
 use reprise_e2e::records::Request;
 use reprise_e2e::stage::{Stage, play};
 use reprise_sandbox::control::Disaster;
 use reqwest::Method;
-use serde_json::json;
 
 use crate::proof::{asked_for, night};
 
@@ -21,21 +18,10 @@ const SLOW: &str = "CREATE FUNCTION public.slow(x integer) RETURNS integer LANGU
 const IDLE: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reprise'";
 
-/// Runs `sql` from a container of the lost app, in the database of `url` (a shell's word).
-async fn psql(stage: &Stage, folder: &Path, url: &str, sql: &str) {
-    let done = folder.join("done");
-    let command = format!("psql -v ON_ERROR_STOP=1 -c \"{sql}\" \"{url}\" && touch {}", done.display());
-    let run = json!({ "command": command, "detached": true });
-    stage.world.platform(Method::POST, "apps/apilos-siap/run", Some(run)).await;
-    stage.eventually(sql, |_| done.exists()).await;
-    std::fs::remove_file(&done).expect("seen");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_that_is_built_for_longer_than_nothing_may_move_is_no_stall() {
     play(63, async |stage: &mut Stage| {
-        let folder = tempfile::tempdir().expect("a folder");
-        psql(stage, folder.path(), "$DATABASE_URL", SLOW).await;
+        stage.psql("$DATABASE_URL", SLOW).await;
         stage.daemon.start().await;
         stage.daemon.apply(&Plan::example()).await;
         let new = night(stage).await;
@@ -48,7 +34,7 @@ async fn an_index_that_is_built_for_longer_than_nothing_may_move_is_no_stall() {
         assert_eq!(chosen.output["name"], new);
         records.step_is(&request, "restore", |step| step.message.starts_with("restoring: entry")).await;
         let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
-        psql(stage, folder.path(), &url, IDLE).await;
+        stage.psql(&url, IDLE).await;
         records.succeeded(&request).await;
         let restore = records.step(&request, "restore").await.expect("it is done");
         assert_eq!(restore.attempt, 1, "it was done once more for want of a look");
@@ -59,7 +45,7 @@ async fn an_index_that_is_built_for_longer_than_nothing_may_move_is_no_stall() {
 }
 
 /// Files a request, and puts a table into its database before the restore has looked there. Returns the database's URL.
-async fn occupied(stage: &mut Stage, folder: &Path) -> (Request, String) {
+async fn occupied(stage: &mut Stage) -> (Request, String) {
     stage.daemon.start().await;
     stage.daemon.apply(&Plan::example()).await;
     let request = stage.file().await;
@@ -68,7 +54,7 @@ async fn occupied(stage: &mut Stage, folder: &Path) -> (Request, String) {
     stage.daemon.run(&["pause", "the-bad-day"]).await;
     stage.daemon.records().stands(&request, |now| now.phase == "Paused").await;
     let url = stage.eventual_variable(APPS[0], "SCALINGO_POSTGRESQL_URL").await;
-    psql(stage, folder, &url, "CREATE TABLE public.of_somebody (x integer)").await;
+    stage.psql(&url, "CREATE TABLE public.of_somebody (x integer)").await;
     stage.daemon.run(&["resume", "the-bad-day"]).await;
     let why = stage.daemon.records().failed(&request).await;
     assert!(why.contains("did not put there") && why.contains("What to do: "), "{why}");
@@ -86,9 +72,8 @@ fn addon(stage: &Stage) -> Option<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_somebody_else_put_into_the_new_database_is_not_restored_over() {
     play(64, async |stage: &mut Stage| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (request, url) = occupied(stage, folder.path()).await;
-        psql(stage, folder.path(), &url, "DROP TABLE public.of_somebody").await;
+        let (request, url) = occupied(stage).await;
+        stage.psql(&url, "DROP TABLE public.of_somebody").await;
         stage.daemon.run(&["resume", "the-bad-day"]).await;
         stage.daemon.records().succeeded(&request).await;
     })
@@ -99,8 +84,7 @@ async fn what_somebody_else_put_into_the_new_database_is_not_restored_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_removes_the_addon_and_resumes_gets_another_one() {
     play(69, async |stage: &mut Stage| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (request, _) = occupied(stage, folder.path()).await;
+        let (request, _) = occupied(stage).await;
         let old = addon(stage).expect("it is there");
         let path = format!("apps/{}/addons", APPS[0]);
         let listed = stage.world.platform(Method::GET, &path, None).await;

@@ -16,8 +16,8 @@ use crate::dns::wire::{self, Answerer, Question, Spoken};
 use crate::dns::zone::Reply;
 use crate::world::World;
 
-/// How long one of the machine's resolvers may take: all of them together not longer than a client waits.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long the machine's resolvers may take, all of them together: not longer than a client waits.
+const PATIENCE: Duration = Duration::from_millis(4_500);
 const PAYLOAD: u16 = 1_232;
 const TTL: u32 = 60;
 
@@ -68,12 +68,18 @@ impl Answerer for Both {
         if self.outside.is_empty() || !is_outside(&question.name) {
             return self.inside.speak(question).await;
         }
+        let each = PATIENCE / u32::try_from(self.outside.len()).unwrap_or(1);
+        let mut last = Reply::code(ResponseCode::ServFail);
         for resolver in &self.outside {
-            if let Ok(Ok(reply)) = tokio::time::timeout(PATIENCE, ask(*resolver, question)).await {
-                return Some(Spoken { reply, recursion_available: true });
+            if let Ok(Ok(reply)) = tokio::time::timeout(each, ask(*resolver, question)).await {
+                last = reply;
+                // As the C library does: one that fails or refuses is not the last word.
+                if !matches!(last.code, ResponseCode::ServFail | ResponseCode::Refused) {
+                    break;
+                }
             }
         }
-        Some(Spoken { reply: Reply::code(ResponseCode::ServFail), recursion_available: true })
+        Some(Spoken { reply: last, recursion_available: true })
     }
 }
 
