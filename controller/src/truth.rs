@@ -6,7 +6,7 @@
 mod merge;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -118,7 +118,7 @@ pub fn ranked(
     newest: &[String],
     since: Option<&str>,
     truths: &[TruthRow],
-    behind: &HashSet<String>,
+    behind: &BTreeSet<String>,
 ) -> Vec<String> {
     let dangling = |run: &str| truths.iter().find(|truth| truth.run == run).map(|truth| truth.dangling);
     let (mut within, mut older): (Vec<&String>, Vec<&String>) =
@@ -138,12 +138,12 @@ mod tests {
     }
 
     fn ranked(newest: &[String], since: Option<&str>, truths: &[TruthRow]) -> Vec<String> {
-        super::ranked(newest, since, truths, &HashSet::new())
+        super::ranked(newest, since, truths, &BTreeSet::new())
     }
 
     #[test]
     fn of_runs_that_are_as_good_one_that_stands_behind_comes_last() {
-        let (runs, behind) = (["4", "3", "2"].map(str::to_owned), HashSet::from(["4".to_owned()]));
+        let (runs, behind) = (["4", "3", "2"].map(str::to_owned), BTreeSet::from(["4".to_owned()]));
         assert_eq!(super::ranked(&runs, None, &[], &behind), ["3", "2", "4"]);
         let known = [truth("4", 0), truth("3", 7), truth("2", 7)];
         assert_eq!(super::ranked(&runs, None, &known, &behind), ["4", "3", "2"]);

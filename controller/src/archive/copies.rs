@@ -1,7 +1,7 @@
 //! Runs that show a copy of the bucket (`archive import --mirror`) stand behind those of the bucket itself: what was deleted may be in them,
 //! and what was damaged on its way. Not behind runs of long ago: what was written since is worth more than that.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use chrono::{NaiveDateTime, TimeDelta};
 
@@ -14,8 +14,8 @@ const BESIDE: TimeDelta = TimeDelta::days(15);
 impl Archiver {
     /// Those of `runs` that stand behind others. What our own tables do not know of a run, as on a new machine, its record says; one that cannot
     /// be read is told of by whoever uses the run.
-    pub async fn behind(&self, runs: &[String], rows: &[ArchiveRow]) -> HashSet<String> {
-        let mut copies = HashSet::new();
+    pub async fn behind(&self, runs: &[String], rows: &[ArchiveRow]) -> BTreeSet<String> {
+        let mut copies = BTreeSet::new();
         for run in runs {
             let is_copy = match rows.iter().find(|row| row.run == *run) {
                 Some(row) => row.is_mirrored(),
@@ -30,7 +30,7 @@ impl Archiver {
 }
 
 /// Pure.
-fn behind(runs: &[String], mut copies: HashSet<String>) -> HashSet<String> {
+fn behind(runs: &[String], mut copies: BTreeSet<String>) -> BTreeSet<String> {
     let newest = runs.iter().filter(|run| !copies.contains(*run)).filter_map(|run| began(run)).max();
     copies.retain(|copy| match (newest, began(copy)) {
         (Some(newest), Some(copy)) => copy - newest <= BESIDE,
@@ -45,7 +45,7 @@ fn began(run: &str) -> Option<NaiveDateTime> {
 }
 
 /// The same runs in the same order, but for those that stand behind others.
-pub fn own_first(runs: Vec<String>, behind: &HashSet<String>) -> Vec<String> {
+pub fn own_first(runs: Vec<String>, behind: &BTreeSet<String>) -> Vec<String> {
     let (copies, own): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| behind.contains(run));
     own.into_iter().chain(copies).collect()
 }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn a_copy_stands_behind_the_buckets_own_runs_but_not_behind_those_of_long_ago() {
         let runs = ["20261120T010000Z-c", "20261110T010000Z-a"].map(str::to_owned);
-        let copies = HashSet::from([runs[0].clone()]);
+        let copies = BTreeSet::from([runs[0].clone()]);
         assert_eq!(behind(&runs, copies.clone()), copies);
         assert_eq!(own_first(runs.to_vec(), &copies), [runs[1].clone(), runs[0].clone()]);
         let long_ago = [runs[0].clone(), "20260901T010000Z-a".to_owned()];

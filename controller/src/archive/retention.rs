@@ -144,7 +144,8 @@ fn saved(newest: &[&Run], spec: &RetentionSpec, now: DateTime<Utc>) -> Vec<BTree
     };
     save_newest(Rule::LastVerified, &|run| run.verified);
     save_newest(Rule::NewestUnsuspicious, &|run| !run.suspicious);
-    let frozen = newest.iter().find(|run| !run.mirrored).or(newest.first()).is_some_and(|run| run.suspicious);
+    let frozen =
+        newest.iter().find(|run| !run.mirrored).or_else(|| newest.first()).is_some_and(|run| run.suspicious);
     for (index, run) in newest.iter().enumerate() {
         if run.locked_until.is_some_and(|until| until > now) {
             save(index, Rule::Locked);

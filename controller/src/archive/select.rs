@@ -1,6 +1,6 @@
 //! Which run is meant.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
@@ -53,7 +53,7 @@ impl Archiver {
 }
 
 /// A damaged run comes after all that are whole: where there is no other, most of it is better than nothing. Pure. Runs come oldest first.
-fn choose(runs: &[String], rows: &[ArchiveRow], behind: &HashSet<String>, which: &Which) -> Option<String> {
+fn choose(runs: &[String], rows: &[ArchiveRow], behind: &BTreeSet<String>, which: &Which) -> Option<String> {
     if let Some(run) = &which.run {
         return runs.iter().find(|known| *known == run).cloned();
     }
@@ -80,11 +80,11 @@ mod tests {
         let runs: Vec<String> =
             ["20261101T010000Z-a", "20261108T010000Z-a", "20261115T010000Z-a"].map(str::to_owned).to_vec();
         let rows = [row(&runs[2], true, None), row(&runs[1], false, None)];
-        let copies = HashSet::from([runs[2].clone()]);
+        let copies = BTreeSet::from([runs[2].clone()]);
         let chosen = super::choose(&runs, &[], &copies, &Which::default());
         assert_eq!(chosen.as_ref(), Some(&runs[1]), "the bucket's own");
         let choose = |runs: &[String], rows: &[ArchiveRow], which: &Which| {
-            super::choose(runs, rows, &HashSet::new(), which)
+            super::choose(runs, rows, &BTreeSet::new(), which)
         };
         let at = |text: &str| Which { as_of: Some(text.parse().unwrap()), ..Which::default() };
         assert_eq!(choose(&runs, &[], &Which::default()).as_ref(), Some(&runs[2]));

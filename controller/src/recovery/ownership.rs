@@ -20,7 +20,7 @@ use crate::store::{Epoch, RequestLease};
 /// How long a lease lasts without renewal: about as long as a store of more than one machine takes to hand over, since hours of work end with
 /// it. Calls that take longer are cut off when it ends. Not longer than twice the term of the releases before (30 s): a daemon of theirs takes
 /// what lasts longer for the work of a clock that was set back. Whoever takes over from a dead daemon waits for as long.
-pub(super) const TERM: Duration = Duration::from_secs(60);
+pub(super) const TERM: Duration = Duration::from_mins(1);
 /// What renewals and their repetitions are parts of: far more of them than one fit into a term.
 const PACE: Duration = Duration::from_secs(30);
 /// How long a reconcile waits for a lease that can be had at once.

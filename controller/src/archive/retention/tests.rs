@@ -160,7 +160,9 @@ fn a_copy_that_was_imported_since_ends_no_suspicion_and_takes_no_place_of_the_bu
     assert_eq!(rules(&decision, "2026-11-09"), ["last-verified"]);
     assert_eq!(decision.pruned.len(), 1, "{decision:?}");
     // Where there is nothing but copies, they are what there is.
-    runs.iter_mut().for_each(|run| run.mirrored = true);
+    for run in &mut runs {
+        run.mirrored = true;
+    }
     runs[0].suspicious = true;
     assert!(decide(&runs, &spec(1, 0, 0, 0), now()).is_frozen());
 }

@@ -1,6 +1,6 @@
 //! The plan's own archive: of its runs, the newest whose contents are all there and that is not suspicious.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use reprise_crds::plan::ArchiveSource;
 
@@ -79,7 +79,7 @@ async fn lost(
 async fn suited(
     ctx: &Ctx,
     newest: Vec<String>,
-    behind: &HashSet<String>,
+    behind: &BTreeSet<String>,
 ) -> Result<(Vec<String>, Vec<RefusedBackup>)> {
     let backup = ctx.outputs.find::<ChosenBackup>(&Step::ChooseBackup)?;
     let (ranked, truths) = match &backup {
