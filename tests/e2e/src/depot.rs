@@ -253,7 +253,9 @@ impl Depot {
 
     /// Whether a metric of the daemon comes to be `value`.
     pub async fn sees_metric(&self, series: &str, value: f64) -> bool {
-        poll(async || self.daemon.metric(series).await.filter(|seen| *seen == value)).await.is_some()
+        poll(async || self.daemon.metric(series).await.filter(|seen| (seen - value).abs() < f64::EPSILON))
+            .await
+            .is_some()
     }
 
     /// A metric of the daemon, once it has one.
