@@ -4,62 +4,11 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
 
-use super::{Pending, Result, Store, StoreError, Stored};
+mod row;
 
-/// A row of `archives`.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct ArchiveRow {
-    /// Its number.
-    pub id: i64,
-    /// Whose archive it is.
-    pub plan: String,
-    /// The run's name, by which runs sort in time.
-    pub run: String,
-    /// `Running`, `Complete`, `Failed` or `Pruned`.
-    pub phase: String,
-    /// When it began.
-    pub started_at: DateTime<Utc>,
-    /// When its manifest was there.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// Objects in it.
-    pub objects: Option<i64>,
-    /// Their bytes.
-    pub bytes: Option<i64>,
-    /// Objects that are done so far.
-    pub done_objects: i64,
-    /// Bytes that were copied so far.
-    pub done_bytes: i64,
-    /// Bytes that have to be copied, as far as the listing has shown.
-    pub due_bytes: i64,
-    /// Objects copied in a second, while it goes on.
-    pub objects_per_second: Option<f64>,
-    /// Bytes copied in a second, while it goes on.
-    pub bytes_per_second: Option<f64>,
-    /// Seconds until all is copied, when this was last written; not known before all is listed.
-    pub seconds_left: Option<f64>,
-    /// Objects that had to be copied.
-    pub changed_objects: Option<i64>,
-    /// Their bytes.
-    pub changed_bytes: Option<i64>,
-    /// How long it took.
-    pub duration_seconds: Option<f64>,
-    /// More changed than the plan allows.
-    pub suspicious: bool,
-    /// Why, where that turned out when contents were hashed that the store had copied by itself: sentences.
-    pub suspected: Value,
-    /// When it was last verified, without finding anything.
-    pub verified_at: Option<DateTime<Utc>>,
-    /// How deeply: a `sample`, or in `full`.
-    pub verified_depth: Option<String>,
-    /// Of its objects, so many had their contents read again then; none: that was not counted yet.
-    pub verified_objects: Option<i64>,
-    /// What a verification found wrong.
-    pub damaged: Option<String>,
-    /// Why it failed, or what it waits for.
-    pub message: Option<String>,
-    /// The run's record.
-    pub status: Value,
-}
+pub use row::ArchiveRow;
+
+use super::{Pending, Result, Store, StoreError, Stored};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -101,13 +50,6 @@ pub struct Copied {
 
 const COLUMNS: &str = "SELECT id, plan, run, phase, started_at, finished_at, objects, bytes, done_objects, done_bytes, due_bytes,
     objects_per_second, bytes_per_second, seconds_left, changed_objects, changed_bytes, duration_seconds, suspicious, suspected, verified_at, verified_depth, verified_objects, damaged, message, status FROM archives";
-
-impl ArchiveRow {
-    /// Whether it shows a copy of the bucket, and not the bucket.
-    pub fn is_mirrored(&self) -> bool {
-        self.status.get("mirrored").and_then(Value::as_bool) == Some(true)
-    }
-}
 
 impl Store {
     /// The runs of a plan, newest first.

@@ -60,12 +60,7 @@ async fn a_night_that_lost_most_rows_is_passed_over_until_somebody_says_that_it_
 
         stage.daemon.run(&["backups", NAME, "--accept", &poisoned]).await;
         suspected(stage, false).await;
-        let sql = format!("INSERT INTO recovery_requests (name, plan) VALUES ('as-it-was-meant', '{NAME}')");
-        stage.daemon.records().execute(&sql).await;
-        let request = Request::named("as-it-was-meant");
-        assert_eq!(choice(stage, &request).await["name"], Value::from(poisoned));
-        stage.daemon.run(&["cancel", request.name()]).await;
-        stage.daemon.records().ended(&request).await;
+        is_chosen_by_another_request(stage, poisoned).await;
     })
     .await;
 }
@@ -105,12 +100,7 @@ async fn a_night_that_lost_most_rows_is_passed_over_also_before_anybody_has_prov
         stage.daemon.records().ended(&request).await;
 
         stage.daemon.run(&["backups", NAME, "--accept", &poisoned]).await;
-        let sql = format!("INSERT INTO recovery_requests (name, plan) VALUES ('as-it-was-meant', '{NAME}')");
-        stage.daemon.records().execute(&sql).await;
-        let request = Request::named("as-it-was-meant");
-        assert_eq!(choice(stage, &request).await["name"], Value::from(poisoned));
-        stage.daemon.run(&["cancel", request.name()]).await;
-        stage.daemon.records().ended(&request).await;
+        is_chosen_by_another_request(stage, poisoned).await;
     })
     .await;
 }
@@ -182,4 +172,14 @@ async fn a_proof_keeps_to_its_rate_and_its_disk_and_old_ones_are_looked_at_again
 fn fill(folder: &Path) {
     let ballast = OpenOptions::new().write(true).create_new(true).open(folder.join("ballast"));
     ballast.and_then(|file| file.set_len(2 << 30)).expect("a file");
+}
+
+/// What somebody said was meant is what a request that is filed since takes.
+async fn is_chosen_by_another_request(stage: &Stage, backup: String) {
+    let sql = format!("INSERT INTO recovery_requests (name, plan) VALUES ('as-it-was-meant', '{NAME}')");
+    stage.daemon.records().execute(&sql).await;
+    let request = Request::named("as-it-was-meant");
+    assert_eq!(choice(stage, &request).await["name"], Value::from(backup));
+    stage.daemon.run(&["cancel", request.name()]).await;
+    stage.daemon.records().ended(&request).await;
 }

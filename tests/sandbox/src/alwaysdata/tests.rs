@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::paas::tests::until;
 use crate::world::{Fault, faults::Rule};
 
 mod model;
@@ -116,13 +117,7 @@ async fn an_asynchronous_write_shows_later() {
     let again = bench.call(Method::DELETE, &href).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_FOUND);
     bench.world.clock.advance(Duration::from_secs(4));
-    for _ in 0..200 {
-        if bench.record("siap", "CNAME").await.is_none() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("still listed");
+    until("it is no longer listed", async || bench.record("siap", "CNAME").await.is_none()).await;
 }
 
 #[tokio::test]

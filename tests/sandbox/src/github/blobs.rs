@@ -266,15 +266,21 @@ fn xml(status: StatusCode, code: &str, message: &str, detail: Option<&str>) -> R
 mod tests {
     use super::*;
 
+    /// A store, the address of a file in it, and that address's words.
+    fn signed(world: &Arc<World>, dir: &std::path::Path) -> (Arc<Blobs>, url::Url, HashMap<String, String>) {
+        let blobs = Blobs::new(world);
+        let (name, content_type) = ("a.zip".to_owned(), "application/zip".to_owned());
+        let signed = blobs.sign(&Target { file: dir.join("1.blob"), name, content_type });
+        let url = url::Url::parse(&format!("http://x{signed}")).unwrap();
+        let query = url.query_pairs().into_owned().collect();
+        (blobs, url, query)
+    }
+
     #[tokio::test]
     async fn a_url_lives_a_minute_of_the_world_and_ten_seconds_of_the_wall() {
         let dir = tempfile::tempdir().unwrap();
         let world = World::new(dir.path(), 1.0, 1).unwrap();
-        let blobs = Blobs::new(&world);
-        let (name, content_type) = ("a.zip".to_owned(), "application/zip".to_owned());
-        let signed = blobs.sign(&Target { file: dir.path().join("1.blob"), name, content_type });
-        let url = url::Url::parse(&format!("http://x{signed}")).unwrap();
-        let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let (blobs, url, query) = signed(&world, dir.path());
         let status = || blobs.check(url.path(), &query);
         assert!(status().is_ok());
         for issued in blobs.issued.lock().unwrap().values_mut() {
@@ -291,11 +297,7 @@ mod tests {
     async fn a_clock_that_is_pushed_ends_a_url_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let world = World::new(dir.path(), 1.0, 1).unwrap();
-        let blobs = Blobs::new(&world);
-        let (name, content_type) = ("a.zip".to_owned(), "application/zip".to_owned());
-        let signed = blobs.sign(&Target { file: dir.path().join("1.blob"), name, content_type });
-        let url = url::Url::parse(&format!("http://x{signed}")).unwrap();
-        let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
+        let (blobs, url, query) = signed(&world, dir.path());
         world.clock.advance(Duration::from_secs(50));
         assert!(blobs.check(url.path(), &query).is_ok(), "a minute is not over");
         world.clock.advance(Duration::from_secs(11));

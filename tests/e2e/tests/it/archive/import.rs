@@ -109,15 +109,20 @@ async fn with_a_pair_that_only_adds_an_import_that_was_cut_off_is_ended() {
     .await;
 }
 
+/// A bucket, and the mirror that holds the same.
+async fn mirrored(depot: &mut Depot) {
+    depot.archive.bucket(MIRROR, false, false).await;
+    depot.daemon.set("S3_ARCHIVE_BUCKET", MIRROR);
+    for key in KEYS {
+        depot.source.put(PRODUCTION, key, body(key)).await;
+        depot.archive.put(MIRROR, key, body(key)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_the_mirror_is_not_what_the_buckets_own_are_held_against() {
     play(&Plan::example(), async |depot| {
-        depot.archive.bucket(MIRROR, false, false).await;
-        depot.daemon.set("S3_ARCHIVE_BUCKET", MIRROR);
-        for key in KEYS {
-            depot.source.put(PRODUCTION, key, body(key)).await;
-            depot.archive.put(MIRROR, key, body(key)).await;
-        }
+        mirrored(depot).await;
         depot.take().await;
         let mirrored = run_of(&depot.must(&["import", "--mirror"]).await);
         let record = depot.take().await;
@@ -138,12 +143,7 @@ async fn a_run_of_the_mirror_is_not_what_the_buckets_own_are_held_against() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_of_the_mirror_stands_for_no_run_of_the_bucket_and_ends_no_suspicion() {
     play(&Plan::example(), async |depot| {
-        depot.archive.bucket(MIRROR, false, false).await;
-        depot.daemon.set("S3_ARCHIVE_BUCKET", MIRROR);
-        for key in KEYS {
-            depot.source.put(PRODUCTION, key, body(key)).await;
-            depot.archive.put(MIRROR, key, body(key)).await;
-        }
+        mirrored(depot).await;
         let good = run_of(&depot.take().await);
         let aged = "UPDATE archives SET started_at = started_at - interval '3 days', listed_at = listed_at - interval '3 days'";
         depot.daemon.records().execute(aged).await;
