@@ -34,12 +34,12 @@ mod plans;
 mod preflight;
 mod prune;
 mod requests;
-mod restore_uploads;
 mod schedule;
 pub mod snapshot;
 mod steps;
 mod throwaways;
 mod truths;
+mod uploads;
 mod verdicts;
 
 pub use archive_contents::Stored;
@@ -65,6 +65,7 @@ pub(crate) use steps::a_done_step;
 pub use steps::{Reopen, Span, SpanKind, StepPhase, StepRow};
 pub use throwaways::ThrowawayRow;
 pub use truths::TruthRow;
+pub use uploads::Upload;
 pub use verdicts::{ListedBackup, ProofTurn, Rung, Verdict};
 
 /// The channel on which people's changes of requests are told: the payload is the request's name.

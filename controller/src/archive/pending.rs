@@ -45,8 +45,7 @@ impl Archiver {
         while let Some(object) = listing.try_next().await? {
             let name = object.key.get(prefix.len()..).unwrap_or_default().to_owned();
             while let Some((gone, _)) = ours.take_if(|(known, _)| *known < name) {
-                troubles.missing(format!("{prefix}{gone}"));
-                lost.push(gone);
+                lost.push((gone.clone(), format!("{prefix}{gone}")));
                 ours = known.try_next().await?;
             }
             let size = i64::try_from(object.size).unwrap_or(i64::MAX);
@@ -62,9 +61,12 @@ impl Archiver {
             }
         }
         while let Some((gone, _)) = ours {
-            troubles.missing(format!("{prefix}{gone}"));
-            lost.push(gone);
+            lost.push((gone.clone(), format!("{prefix}{gone}")));
             ours = known.try_next().await?;
+        }
+        let lost = self.not_there(lost).await?;
+        for gone in &lost {
+            troubles.missing(format!("{prefix}{gone}"));
         }
         self.store.archive_pending_lost(&self.plan, &lost).await?;
         self.store.archive_pending_listed(&self.plan, &names, &sizes).await?;

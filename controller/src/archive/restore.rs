@@ -202,6 +202,7 @@ impl Archiver {
             return Err(denied);
         }
         self.is_not_whole(run, &tally.lost).await?;
+        self.end_uploads_out(order).await?;
         let compared = self.compared(manifest, order, &tally.lost).await?;
         let mut differences = compared.differences;
         differences.extend(self.closed(manifest, order, &tally.acls).await?);
@@ -296,7 +297,7 @@ impl Archiver {
             tally.lost.add(&key, how);
             return Ok(false);
         }
-        if !patient || !Self::is_refused_alone(&error) {
+        if !patient || !Self::is_refused_alone(&error, taken > 0) {
             return Err(error);
         }
         tracing::warn!(key, error = %Chain(&error), "the target does not take an object");

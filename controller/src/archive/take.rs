@@ -96,24 +96,41 @@ impl Archiver {
         } else {
             // What it spooled tells of the listing before.
             remove(&self.work.join(&row.run))?;
-            self.reclaim(&row.run).await;
+            self.reclaim(&row.run).await?;
             self.store.rename_archive(row.id, name).await?;
         }
         Ok(begin().await?)
     }
 
-    /// Ends the uploads that `run` had begun when it was cut off: they are billed until then. What this key pair may not end is swept by
-    /// `prune`.
-    async fn reclaim(&self, run: &str) {
+    /// Ends the uploads that `run` had begun when it was cut off, and of which nothing was sent: they are billed until then. What this key
+    /// pair may not end is swept by `prune`.
+    async fn reclaim(&self, run: &str) -> Result<()> {
         let vault = &self.vault;
+        let noted = self.store.uploads_below(&vault.as_place().name(), &self.sent_below()).await?;
         let uploads = vault.s3.uploads(&vault.bucket, &format!("{}uploads/{run}/", vault.prefix)).await;
         let uploads =
             uploads.inspect_err(|error| tracing::debug!(run, %error, "unfinished uploads are not listed"));
-        for upload in uploads.unwrap_or_default() {
+        let is_noted = |id: &str| noted.iter().any(|noted| noted.upload == id);
+        for upload in uploads.unwrap_or_default().into_iter().filter(|upload| !is_noted(&upload.id)) {
             if let Err(error) = vault.s3.abort_parts(&vault.bucket, &upload.key, &upload.id).await {
                 tracing::debug!(run, key = upload.key, %error, "an unfinished upload stays until it is pruned");
             }
         }
+        Ok(())
+    }
+
+    /// Where large contents are while they are sent.
+    fn sent_below(&self) -> String {
+        format!("{}uploads/", self.vault.prefix)
+    }
+
+    /// Ends the uploads that nobody went on with: the run is whole without them.
+    async fn end_uploads(&self) -> Result<()> {
+        let to = self.vault.as_place();
+        for noted in self.store.uploads_below(&to.name(), &self.sent_below()).await? {
+            self.end_upload(&to, &noted).await?;
+        }
+        Ok(())
     }
 
     async fn run(
@@ -150,6 +167,7 @@ impl Archiver {
             ..self.record(row, counts, &written)
         };
         turn.is_ours().await?;
+        self.end_uploads().await?;
         self.publish(row, (record, cost), &folder.join("manifest")).await
     }
 

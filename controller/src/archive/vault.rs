@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::io::ReaderStream;
 
+use super::Place;
 use super::error::{ArchiveError, Result};
 use super::format::{FORMAT, Record, digest, record_key};
 use super::verify::again;
@@ -87,15 +88,23 @@ impl Vault {
         format!("{}/{}/{}", self.endpoint.trim_end_matches('/'), self.bucket, self.prefix)
     }
 
+    /// Its bucket.
+    pub fn as_place(&self) -> Place {
+        Place { s3: self.s3.clone(), endpoint: self.endpoint.clone(), bucket: self.bucket.clone() }
+    }
+
     /// Makes the bucket: private, every version kept where the store does that, with locks where the plan wants them.
     pub async fn init(&self) -> Result<Init> {
         let failed = ArchiveError::inside("making the bucket");
+        // Some stores answer that they made what was there.
+        let there = self.s3.bucket_exists(&self.bucket).await.unwrap_or(false);
         let created = match self.lock {
+            _ if there => Ok(()),
             Some(_) => self.s3.create_lockable_bucket(&self.bucket).await,
             None => self.s3.create_bucket(&self.bucket).await,
         };
         let new = match created {
-            Ok(()) => true,
+            Ok(()) => !there,
             Err(error)
                 if error.is_bucket_taken()
                     && self.s3.bucket_exists(&self.bucket).await.map_err(&failed)? =>

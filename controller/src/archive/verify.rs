@@ -19,6 +19,7 @@ mod listed;
 mod others;
 mod reading;
 mod troubles;
+mod unlisted;
 mod vanished;
 
 /// How deeply it is looked.

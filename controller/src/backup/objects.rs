@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use check::check;
 pub use entry::read_entry;
-pub use refill::{Listed, RefillPlan, Wanted, Wrong, plan_refill};
+pub use refill::{Listed, RefillPlan, Wanted, plan_refill};
 
 use super::archive::sniff::Looks;
 use crate::runtime::class::{Class, Classified};

@@ -16,6 +16,7 @@ pub mod payload;
 pub mod proof;
 mod rows;
 pub mod settings;
+mod spelling;
 pub mod transfer;
 pub mod versions;
 
@@ -80,6 +81,7 @@ pub struct S3 {
     shared: HttpShared,
     pressure: Pressure,
     order: order::Order,
+    spelling: spelling::Spelling,
 }
 
 /// How often a store asked for less, with the SDK's own attempts. Clones count together.
@@ -111,8 +113,8 @@ impl S3 {
         // First: where no authority vouches for anybody it says so, and the SDK's client would panic.
         let direct = direct::Direct::new(config, &shared, pressure.clone())?;
         let client = settings::client(config, &shared, pressure.clone())?;
-        let order = order::Order::default();
-        Ok(Self { client, direct, region: config.region.clone(), shared, pressure, order })
+        let (order, spelling) = (order::Order::default(), spelling::Spelling::default());
+        Ok(Self { client, direct, region: config.region.clone(), shared, pressure, order, spelling })
     }
 
     /// The same store, with every wait ending at `cancel`.

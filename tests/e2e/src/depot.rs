@@ -173,6 +173,13 @@ impl Depot {
         self.break_at("s3-archive", operation, path, times, fault);
     }
 
+    /// The first `skip` parts that the store `service` is sent get through; no other gets an answer.
+    pub fn stall_parts_after(&self, service: &str, path: &str, skip: u32) {
+        let (service, method, path) =
+            (Some(service.to_owned()), Some("UploadPart".to_owned()), Some(path.to_owned()));
+        self.world.faults.add(Rule { service, method, path, skip, times: None, fault: Fault::Stall });
+    }
+
     fn break_at(&self, service: &str, operation: &str, path: &str, times: Option<u32>, fault: Fault) {
         let (service, method, path) =
             (Some(service.to_owned()), Some(operation.to_owned()), Some(path.to_owned()));

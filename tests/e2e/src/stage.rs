@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::daemon::Daemon;
 use crate::plan::{NAME, Plan};
 use crate::records::{Request, poll};
+use crate::stranger::Stranger;
 use crate::world::World;
 
 /// How many times faster than the wall durations pass.
@@ -54,6 +55,11 @@ impl Stage {
         self.daemon.apply(plan).await;
         self.world.strike(Disaster::Data).await;
         self.file().await
+    }
+
+    /// A store that offers next to nothing, and has no bucket yet.
+    pub async fn stranger(&self) -> Stranger {
+        Stranger::empty(self.world.kept(), false).await
     }
 
     /// Waits until `wanted` holds.

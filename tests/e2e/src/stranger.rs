@@ -1,7 +1,7 @@
 //! A small object store as nobody here has seen one: it lists in an order of its own, its entity tags are no digests, and it has never
 //! heard of versions, tags, locks and access control lists. In memory; signatures are not looked at.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -22,6 +22,8 @@ type Shelves = BTreeMap<(String, String), (Bytes, String)>;
 pub struct Stranger {
     endpoint: String,
     things: Arc<Mutex<Shelves>>,
+    /// Its buckets, where they have to be made; else there is whatever is asked for.
+    buckets: Option<Arc<Mutex<BTreeSet<String>>>>,
     /// It says that it encrypts.
     says_so: bool,
 }
@@ -29,12 +31,21 @@ pub struct Stranger {
 impl Stranger {
     /// Serves for as long as the world lasts.
     pub(crate) async fn start(world: &Arc<World>, says_so: bool) -> Self {
+        Self::serve(world, says_so, None).await
+    }
+
+    /// The same without a bucket.
+    pub(crate) async fn empty(world: &Arc<World>, says_so: bool) -> Self {
+        Self::serve(world, says_so, Some(Arc::default())).await
+    }
+
+    async fn serve(world: &Arc<World>, says_so: bool, buckets: Option<Arc<Mutex<BTreeSet<String>>>>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let stranger = Self { endpoint, things: Arc::default(), says_so };
+        let stranger = Self { endpoint, things: Arc::default(), buckets, says_so };
         let routes = Router::new()
-            .route("/{bucket}", axum::routing::any(list))
-            .route("/{bucket}/", axum::routing::any(list))
+            .route("/{bucket}", axum::routing::any(bucket))
+            .route("/{bucket}/", axum::routing::any(bucket))
             .route("/{bucket}/{*key}", axum::routing::any(object))
             .with_state(stranger.clone());
         world.tasks.spawn("stranger", async move { axum::serve(listener, routes).await.expect("it serves") });
@@ -53,6 +64,13 @@ impl Stranger {
         let number = things.len() + usize::from(things.contains_key(&(bucket.to_owned(), key.to_owned())));
         let tag = hex::encode(Sha256::digest(format!("{bucket}{key}{number}")))[..32].to_owned();
         things.insert((bucket.to_owned(), key.to_owned()), (content, tag));
+    }
+
+    /// Whether there is such a bucket.
+    pub fn has(&self, bucket: &str) -> bool {
+        let made =
+            |buckets: &Arc<Mutex<BTreeSet<String>>>| buckets.lock().expect("the buckets").contains(bucket);
+        self.buckets.as_ref().is_none_or(made)
     }
 
     /// What lies in a bucket below `prefix`, by key.
@@ -86,16 +104,46 @@ fn unknown(words: &HashMap<String, String>) -> Option<Response> {
     asked.then(|| (StatusCode::NOT_IMPLEMENTED, "<Error><Code>NotImplemented</Code></Error>").into_response())
 }
 
-async fn list(State(store): State<Stranger>, Path(bucket): Path<String>, Query(words): Words) -> Response {
+/// Buckets belong to whoever makes them: nobody is to be told who may read them.
+async fn bucket(
+    State(store): State<Stranger>,
+    Path(bucket): Path<String>,
+    Query(words): Words,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
     if let Some(answer) = unknown(&words) {
         return answer;
     }
+    let Some(buckets) = &store.buckets else { return list(&store, &bucket, &words) };
+    let error = |status, code: &str| (status, format!("<Error><Code>{code}</Code></Error>")).into_response();
+    match method {
+        Method::PUT if headers.contains_key("x-amz-acl") => {
+            error(StatusCode::BAD_REQUEST, "InvalidBucketAclWithObjectOwnership")
+        }
+        Method::PUT => {
+            buckets.lock().expect("the buckets").insert(bucket);
+            StatusCode::OK.into_response()
+        }
+        _ if !store.has(&bucket) => error(StatusCode::NOT_FOUND, "NoSuchBucket"),
+        Method::DELETE if !store.things(&bucket, "").is_empty() => {
+            error(StatusCode::CONFLICT, "BucketNotEmpty")
+        }
+        Method::DELETE => {
+            buckets.lock().expect("the buckets").remove(&bucket);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        _ => list(&store, &bucket, &words),
+    }
+}
+
+fn list(store: &Stranger, bucket: &str, words: &HashMap<String, String>) -> Response {
     let word = |name: &str| words.get(name).map(String::as_str).unwrap_or_default();
-    let mut keys: Vec<_> = store.things(&bucket, word("prefix")).into_keys().collect();
+    let mut keys: Vec<_> = store.things(bucket, word("prefix")).into_keys().collect();
     keys.reverse();
     let from: usize = word("continuation-token").parse().unwrap_or_default();
     let entry = |key: &String| {
-        let (content, tag) = store.get(&bucket, key).expect("a thing");
+        let (content, tag) = store.get(bucket, key).expect("a thing");
         format!("<Contents><Key>{key}</Key><Size>{}</Size><ETag>{tag}</ETag></Contents>", content.len())
     };
     let entries: String = keys.iter().skip(from).take(PAGE).map(entry).collect();

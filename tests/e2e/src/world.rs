@@ -149,6 +149,11 @@ impl World {
         self.journal().iter().filter(|entry| entry.call == call && (200..300).contains(&entry.status)).count()
     }
 
+    /// What outlives whatever is begun in it.
+    pub(crate) fn kept(&self) -> &std::sync::Arc<reprise_sandbox::world::World> {
+        self.sandbox.world()
+    }
+
     /// Plays `fault` on `method` and paths that contain `path`, `times` times (for ever if `None`).
     pub fn break_(&self, method: &str, path: &str, times: Option<u32>, fault: Fault) {
         let (method, path) = (Some(method.to_owned()), Some(path.to_owned()));

@@ -95,7 +95,7 @@ impl Copier {
     }
 
     /// What travels with the object, without its content: its first byte tells as much as reading it, tags included.
-    async fn glance(&self, listed: &ObjectSummary) -> Result<Option<Found>> {
+    pub(super) async fn glance(&self, listed: &ObjectSummary) -> Result<Option<Found>> {
         let source = &self.archiver.source;
         let range = (listed.size > 0).then_some((0, 1));
         let want = Want { version: None, etag: condition(&listed.etag), range };

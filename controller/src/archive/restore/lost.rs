@@ -131,8 +131,13 @@ impl Archiver {
     }
 
     /// Whether the target does not take this one object, whose key or headers it may not like, and not whatever it is asked for.
-    pub(super) fn is_refused_alone(error: &ArchiveError) -> bool {
-        let alone = |source: &S3Error| source.is_refused() && !source.is_of_all();
+    /// `taken`: it took others.
+    pub(super) fn is_refused_alone(error: &ArchiveError, taken: bool) -> bool {
+        let alone = |source: &S3Error| {
+            (source.is_refused() || source.is_unsupported()) && !source.is_of_all()
+                // A proxy that tidies paths up spoils the signatures of some.
+                || (taken && source.code() == Some("SignatureDoesNotMatch"))
+        };
         matches!(error, ArchiveError::Outside { source, .. }
             if alone(source) || source.is_mismatch())
     }

@@ -4,16 +4,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use futures::{StreamExt as _, TryStreamExt as _};
-use md5::Md5;
-use sha2::{Digest as _, Sha256};
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
 
 use super::RestoreOrder;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{Entry, is_md5};
-use crate::archive::vault::{PART, SENDS, part_size};
+use crate::archive::hashes::Hashes;
+use crate::archive::sending::{Sending, Unsent};
+use crate::archive::vault::{PART, SENDS};
 use crate::archive::verify::again;
 use crate::providers::s3::{Keeping, PartError, Payload, S3Error, Sent, Want};
+use crate::runtime::chain::Chain;
+use crate::runtime::class::{Class, Classified as _};
 
 /// The largest object that one server-side copy takes.
 const ONE_COPY: u64 = 5_000_000_000;
@@ -69,81 +73,110 @@ impl Archiver {
 
     async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
-        self.end_dead(key, order).await?;
-        let upload = to
-            .s3
-            .begin_parts(&to.bucket, key, &entry.headers(), &Keeping::default())
-            .await
-            .map_err(&outside)?;
-        self.store.upload_began(&to.name(), key, &upload).await?;
-        let sent = self.parts_out(entry, content, key, &upload, order).await;
-        let done = match sent {
-            Ok((etags, is_doubtful)) => {
-                let put = to.s3.complete_parts(&to.bucket, key, &upload, &etags).await;
-                put.map_err(&outside).map(|_| is_doubtful)
+        if let Some(sending) = self.begun_out(entry, content, key, order).await? {
+            tracing::debug!(key, parts = sending.tags().len(), "a large object goes on");
+            match self.through(entry, content, sending, order).await {
+                // What was kept of it does not help: it is begun anew.
+                Err(error) if !may_go_on(&error) => {
+                    tracing::debug!(key, error = %Chain(&error), "a large object is begun anew");
+                }
+                done => return done,
+            }
+        }
+        let what = (key, &*told(entry, content));
+        let begun = self.begin_sending(to, what, &entry.headers(), entry.pending.is_some()).await;
+        let sending = begun.map_err(|error| match error {
+            Unsent::Store(error) => outside(error),
+            Unsent::Ours(error) => error,
+        })?;
+        self.through(entry, content, sending, order).await
+    }
+
+    /// Ends the uploads of what was asked for that nobody went on with: what came back is whole without them.
+    pub(super) async fn end_uploads_out(&self, order: &RestoreOrder) -> Result<()> {
+        for noted in self.store.uploads_below(&order.to.name(), &order.to_prefix).await? {
+            if noted.key.strip_prefix(&order.to_prefix).is_some_and(|key| order.wants(key)) {
+                self.end_upload(&order.to, &noted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a restore that was cut off has sent of it. Of what is another content by now the upload is ended: it is billed, and nobody sees
+    /// it.
+    async fn begun_out(
+        &self,
+        entry: &Entry,
+        content: &str,
+        key: &str,
+        order: &RestoreOrder,
+    ) -> Result<Option<Sending>> {
+        let (to, what) = (&order.to, told(entry, content));
+        let mut goes_on = None;
+        for noted in self.store.uploads_to(&to.name(), key).await? {
+            let sending = Sending::taken_up(noted.clone(), entry.pending.is_some());
+            match sending.filter(|_| noted.content == what && goes_on.is_none()) {
+                Some(sending) => goes_on = Some(sending),
+                None => self.end_upload(to, &noted).await?,
+            }
+        }
+        Ok(goes_on)
+    }
+
+    /// Sends what is left of it, and makes an object of it.
+    async fn through(
+        &self,
+        entry: &Entry,
+        content: &str,
+        mut sending: Sending,
+        order: &RestoreOrder,
+    ) -> Result<()> {
+        let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
+        let key = sending.target().0.to_owned();
+        let done = match self.parts_out(entry, content, &mut sending, order).await {
+            Ok(()) => {
+                let (key, upload) = sending.target();
+                let put = to.s3.complete_parts(&to.bucket, key, upload, sending.tags()).await;
+                put.map(drop).map_err(&outside)
             }
             Err(error) => Err(error),
         };
-        if done.is_err()
-            && let Err(error) = to.s3.abort_parts(&to.bucket, key, &upload).await
-        {
-            tracing::warn!(key, %error, "an unfinished upload stays");
-        } else {
-            self.store.upload_ended(&to.name(), key, &upload).await?;
+        match &done {
+            Ok(()) => self.is_sent(&sending).await?,
+            Err(error) if may_go_on(error) => {}
+            Err(_) => self.give_up(to, &sending).await?,
         }
+        done?;
         // A store that encrypts has tags that are no digests: what it holds tells.
-        if done? && !self.has_content(entry, key, order).await? {
+        if sending.is_doubtful && !self.has_content(entry, &key, order).await? {
             let sums = "other checksums at the target than when they were sent".to_owned();
             return Err(outside(S3Error::Mismatch { call: "parts.put", sums }));
         }
         Ok(())
     }
 
-    /// Ends what a restore that was killed had begun to send of an object: it is billed, and nobody sees it.
-    async fn end_dead(&self, key: &str, order: &RestoreOrder) -> Result<()> {
-        let to = &order.to;
-        for upload in self.store.uploads_begun(&to.name(), key).await? {
-            match to.s3.abort_parts(&to.bucket, key, &upload).await {
-                Err(error) if !error.is_not_found() => {
-                    tracing::warn!(key, %error, "an unfinished upload stays");
-                }
-                _ => self.store.upload_ended(&to.name(), key, &upload).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The tags of all parts, and whether one of them is not the MD5 of what was sent.
+    /// Sends the parts that the target does not have yet.
     async fn parts_out(
         &self,
         entry: &Entry,
         content: &str,
-        key: &str,
-        upload: &str,
+        sending: &mut Sending,
         order: &RestoreOrder,
-    ) -> Result<(Vec<String>, bool)> {
-        let part = part_size(entry.size);
-        let (mut hashes, mut etags, mut is_doubtful) = (Hashes::of(entry), Vec::new(), false);
-        for (number, from) in (1..).zip((0..entry.size).step_by(usize::try_from(part).unwrap_or(usize::MAX)))
-        {
-            let range = (from, part.min(entry.size - from));
+    ) -> Result<()> {
+        while let Some((number, range)) = sending.next(entry.size) {
             // A large object is not begun anew because the line broke in one of its parts.
-            let send =
-                || again(SENDS, || self.part_out((content, range), (key, upload, number), order, &hashes));
+            let send = || again(SENDS, || self.part_out((content, range), (&*sending, number), order));
             let mut sent = send().await?;
             if sent.is_doubtful {
                 // The line may have changed it.
                 sent = send().await?;
             }
-            is_doubtful |= sent.is_doubtful;
-            etags.push(sent.etag);
-            hashes = sent.hashes;
+            sending.is_doubtful |= sent.is_doubtful;
+            self.note_part(sending, sent.etag, sent.hashes).await?;
         }
-        proven(entry, content, &hex::encode(hashes.sha256.finalize()))?;
-        unhashed(entry, content, hashes.bytes, || {
-            hashes.md5.map(|md5| hex::encode(md5.finalize())).unwrap_or_default()
-        })?;
-        Ok((etags, is_doubtful))
+        let hashes = &sending.hashes;
+        proven(entry, content, &hex::encode(hashes.sha256()))?;
+        unhashed(entry, content, hashes.bytes, || hashes.md5().unwrap_or_default())
     }
 }
 
@@ -152,14 +185,14 @@ impl Archiver {
     async fn part_out(
         &self,
         (content, range): (&str, (u64, u64)),
-        (key, upload, number): (&str, &str, i32),
+        (sending, number): (&Sending, i32),
         order: &RestoreOrder,
-        before: &Hashes,
     ) -> Result<PartSent> {
+        let (key, upload) = sending.target();
         let want = Want { range: Some(range), ..Want::default() };
         let found = self.vault.s3.read(&self.vault.bucket, content, want).await;
         let found = found.map_err(ArchiveError::inside(READING))?;
-        let state = Arc::new(Mutex::new((before.clone(), Md5::new())));
+        let state = Arc::new(Mutex::new((sending.hashes.clone(), Md5::new())));
         let (passing, told) = (Arc::clone(&state), order.clone());
         let body = found.body.inspect_ok(move |bytes| {
             told.passes();
@@ -189,27 +222,14 @@ struct PartSent {
     is_doubtful: bool,
 }
 
-/// What is computed of a content on its way.
-#[derive(Clone)]
-struct Hashes {
-    sha256: Sha256,
-    /// Only where nothing better is known of it.
-    md5: Option<Md5>,
-    bytes: u64,
+/// All that tells what is sent from other contents, with what travels with it: an upload takes that when it is begun.
+fn told(entry: &Entry, content: &str) -> String {
+    serde_json::json!([content, entry]).to_string()
 }
 
-impl Hashes {
-    fn of(entry: &Entry) -> Self {
-        Self { sha256: Sha256::new(), md5: entry.pending.is_some().then(Md5::new), bytes: 0 }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        if let Some(md5) = &mut self.md5 {
-            md5.update(bytes);
-        }
-        self.bytes += bytes.len() as u64;
-    }
+/// Whether what was sent so far is of use to the next attempt: not after bytes that are wrong.
+fn may_go_on(error: &ArchiveError) -> bool {
+    matches!(error.class(), Class::Transient | Class::Throttled(_) | Class::Cancelled)
 }
 
 /// A content that nobody has hashed is held against its size, and its MD5 where the entity tag is one.

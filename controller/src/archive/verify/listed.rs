@@ -103,8 +103,11 @@ impl Archiver {
         found: Vec<(Vec<u8>, i64)>,
         troubles: &mut Troubles,
     ) -> Result<()> {
+        let key = |digest: &Vec<u8>| object_key(&self.vault.prefix, &hex::encode(digest));
+        let unlisted = lost.into_iter().map(|digest| (digest.clone(), key(&digest))).collect();
+        let lost = self.not_there(unlisted).await?;
         for digest in &lost {
-            troubles.missing(object_key(&self.vault.prefix, &hex::encode(digest)));
+            troubles.missing(key(digest));
         }
         self.store.archive_lost(&self.plan, &lost).await?;
         let (digests, sizes): (Vec<_>, Vec<_>) = found.into_iter().unzip();

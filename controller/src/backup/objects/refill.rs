@@ -24,25 +24,13 @@ pub struct Listed {
     pub etag: Option<String>,
 }
 
-/// Why an object is not the one that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wrong {
-    /// It has another length.
-    Size {
-        /// The length that it has.
-        found: u64,
-    },
-    /// It has the length and other bytes.
-    Content,
-}
-
 /// What is left to do. Every wanted object is in exactly one of the first three, or counted as the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefillPlan<'a> {
     /// Not there: to be put.
     pub missing: Vec<&'a Wanted>,
-    /// There, and another: to be put again.
-    pub wrong: Vec<(&'a Wanted, Wrong)>,
+    /// There, and another by its length or its tag: to be put again, unless the tag turns out to be no digest.
+    pub wrong: Vec<(&'a Wanted, &'a Listed)>,
     /// There with the right length, and its `ETag` cannot tell (a multipart upload): to be read and compared.
     pub unproven: Vec<(&'a Wanted, &'a Listed)>,
     /// There, and not wanted: to be told, and never deleted.
@@ -68,15 +56,13 @@ pub fn plan_refill<'a>(wanted: &'a [Wanted], listed: &'a [Listed]) -> RefillPlan
     for object in wanted {
         match left.remove(object.key.as_str()) {
             None => plan.missing.push(object),
-            Some(found) if found.size != object.size => {
-                plan.wrong.push((object, Wrong::Size { found: found.size }));
-            }
+            Some(found) if found.size != object.size => plan.wrong.push((object, found)),
             Some(found) => match same_content(object.etag.as_deref(), found.etag.as_deref()) {
                 Some(true) => {
                     plan.same += 1;
                     plan.same_bytes += object.size;
                 }
-                Some(false) => plan.wrong.push((object, Wrong::Content)),
+                Some(false) => plan.wrong.push((object, found)),
                 None => plan.unproven.push((object, found)),
             },
         }
@@ -138,7 +124,7 @@ mod tests {
         let plan = plan_refill(&want, &found);
         assert_eq!(plan.same, 1);
         assert_eq!(plan.missing, [&want[1]]);
-        assert_eq!(plan.wrong, [(&want[2], Wrong::Size { found: 1 }), (&want[3], Wrong::Content)]);
+        assert_eq!(plan.wrong, [(&want[2], &found[1]), (&want[3], &found[2])]);
         assert_eq!(plan.unproven, [(&want[4], &found[3])]);
         assert_eq!(plan.extra, [&found[4]]);
         assert!(!plan.is_complete());

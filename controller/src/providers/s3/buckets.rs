@@ -41,11 +41,15 @@ impl S3 {
     ///
     /// Source: S3 API "`CreateBucket`"; Scaleway's API page: the location should equal the region.
     pub async fn create_bucket(&self, bucket: &str) -> Result<(), S3Error> {
+        self.create_private(self.creation(bucket)).await
+    }
+
+    async fn create_private(&self, creation: CreateBucketFluentBuilder) -> Result<(), S3Error> {
         let create =
             |make: CreateBucketFluentBuilder| self.run("buckets.create", Effect::Mutating, make.send());
-        match create(self.creation(bucket).acl(BucketCannedAcl::Private)).await {
+        match create(creation.clone().acl(BucketCannedAcl::Private)).await {
             // A store without access control lists refuses the word, and makes every bucket private.
-            Err(error) if error.is_unsupported() => create(self.creation(bucket)).await.map(drop),
+            Err(error) if error.is_unsupported() => create(creation).await.map(drop),
             made => made.map(drop),
         }
     }
@@ -62,9 +66,7 @@ impl S3 {
     ///
     /// Source: S3 API "`CreateBucket`", `x-amz-bucket-object-lock-enabled`.
     pub async fn create_lockable_bucket(&self, bucket: &str) -> Result<(), S3Error> {
-        let create = self.creation(bucket).acl(BucketCannedAcl::Private);
-        let create = create.object_lock_enabled_for_bucket(true).send();
-        self.run("buckets.create", Effect::Mutating, create).await.map(drop)
+        self.create_private(self.creation(bucket).object_lock_enabled_for_bucket(true)).await
     }
 
     /// Keeps every version from now on.
@@ -97,14 +99,17 @@ impl S3 {
         self.run("buckets.privatise", Effect::Repeatable, put).await.map(drop)
     }
 
-    /// Whether no group (everybody, or every customer) is granted anything.
+    /// Whether no group (everybody, or every customer) is granted anything. `None`: the store does not tell.
     ///
     /// Source: S3 API "`GetBucketAcl`". Safe to repeat.
-    pub async fn is_private(&self, bucket: &str) -> Result<bool, S3Error> {
+    pub async fn is_private(&self, bucket: &str) -> Result<Option<bool>, S3Error> {
         let get = self.client.get_bucket_acl().bucket(bucket).send();
-        let seen = self.run("buckets.acl", Effect::Repeatable, get).await?;
+        let seen = match self.run("buckets.acl", Effect::Repeatable, get).await {
+            Err(error) if error.is_unsupported() => return Ok(None),
+            seen => seen?,
+        };
         let public = |uri: &str| uri.ends_with("/AllUsers") || uri.ends_with("/AuthenticatedUsers");
-        Ok(!seen.grants().iter().filter_map(|grant| grant.grantee()?.uri()).any(public))
+        Ok(Some(!seen.grants().iter().filter_map(|grant| grant.grantee()?.uri()).any(public)))
     }
 
     /// Replaces the bucket's tags.
@@ -121,14 +126,15 @@ impl S3 {
         self.run(call, Effect::Repeatable, put).await.map(drop)
     }
 
-    /// The bucket's tags; none if there are none.
+    /// The bucket's tags; `None`: the store has no room for any.
     ///
     /// Source: S3 API "`GetBucketTagging`". Safe to repeat.
-    pub async fn bucket_tags(&self, bucket: &str) -> Result<Vec<(String, String)>, S3Error> {
+    pub async fn bucket_tags(&self, bucket: &str) -> Result<Option<Vec<(String, String)>>, S3Error> {
         let get = self.client.get_bucket_tagging().bucket(bucket).send();
         match self.run("buckets.tags", Effect::Repeatable, get).await {
-            Ok(seen) => Ok(seen.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect()),
-            Err(error) if error.code() == Some("NoSuchTagSet") => Ok(Vec::new()),
+            Ok(seen) => Ok(Some(seen.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())),
+            Err(error) if error.code() == Some("NoSuchTagSet") => Ok(Some(Vec::new())),
+            Err(error) if error.is_unsupported() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -120,6 +120,10 @@ fn advice(status: u16, code: &str) -> &'static str {
     }
 }
 
+/// What a store says that does not offer something, with whatever status.
+const UNSUPPORTED: [&str; 3] =
+    ["NotImplemented", "AccessControlListNotSupported", "InvalidBucketAclWithObjectOwnership"];
+
 /// What the store said beside the status.
 fn words(code: &str, message: &str) -> String {
     match (code.is_empty(), message.is_empty()) {
@@ -181,7 +185,7 @@ impl S3Error {
     /// The store does not offer this at all, or not for this bucket.
     pub fn is_unsupported(&self) -> bool {
         matches!(self, Self::Status { status: 405 | 501, .. })
-            || matches!(self.code(), Some("NotImplemented" | "AccessControlListNotSupported"))
+            || self.code().is_some_and(|code| UNSUPPORTED.contains(&code))
     }
 
     /// The store fails over this, however often it is asked: its own fault, and not that it is out of reach.

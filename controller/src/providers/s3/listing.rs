@@ -18,26 +18,38 @@ pub(super) struct Page {
     pub(super) objects: Vec<Option<ObjectSummary>>,
     pub(super) truncated: bool,
     pub(super) next: Option<String>,
-    /// Its keys are escaped. That is asked for; a store that does it says so, and the others send them as they are.
-    escaped: bool,
+    /// Its keys are escaped, as it says. That is asked for; a store that does it says so, and the others send them as they are.
+    pub(super) escaped: bool,
 }
 
 impl Page {
-    /// With keys as they are.
-    fn plain(mut self) -> Self {
-        if self.escaped {
-            self.objects = self.objects.into_iter().map(|object| object.map(unescaped)).collect();
+    /// With keys as they are, where they are escaped.
+    pub(super) fn plain(mut self) -> Self {
+        for object in self.objects.iter_mut().flatten() {
+            object.key = unescaped(&object.key);
         }
         self
+    }
+
+    /// The keys, as they are spelt here.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.objects.iter().flatten().map(|object| object.key.as_str())
     }
 }
 
 /// Source: S3 API "`ListObjectsV2`", `encoding-type`: as in forms, where a blank may be a plus sign.
-fn unescaped(object: ObjectSummary) -> ObjectSummary {
-    let key = object.key.replace('+', " ");
+pub(super) fn unescaped(key: &str) -> String {
+    let key = key.replace('+', " ");
     // One that is no UTF-8 cannot be asked for: it costs itself, and not the list.
-    let key = percent_encoding::percent_decode_str(&key).decode_utf8_lossy().into_owned();
-    ObjectSummary { key, ..object }
+    percent_encoding::percent_decode_str(&key).decode_utf8_lossy().into_owned()
+}
+
+/// Whether no store that escapes keys would send this one. Pure.
+pub(super) fn is_raw(key: &str) -> bool {
+    let is_bare = |byte: u8| !byte.is_ascii_graphic() || b"\"<>".contains(&byte);
+    let is_code =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    key.bytes().any(is_bare) || key.split('%').skip(1).any(|rest| !is_code(rest))
 }
 
 /// What is read of a page.
@@ -121,7 +133,7 @@ pub(super) fn parse(text: &str) -> Result<Page, Wrong> {
                 }
                 depth -= 1;
             }
-            Event::Eof if depth == 0 && begun => return Ok(page.plain()),
+            Event::Eof if depth == 0 && begun => return Ok(page),
             Event::Eof => return Err("it breaks off".into()),
             _ => {}
         }
@@ -185,14 +197,22 @@ mod tests {
             let text = format!(
                 "<ListBucketResult><Contents><Key>a%2Bb+c/%C3%A9</Key><Size>1</Size></Contents>{encoding}</ListBucketResult>"
             );
-            parse(&text).expect("a page").objects.remove(0).expect("an object").key
+            parse(&text).expect("a page").escaped
         };
-        assert_eq!(list("<EncodingType>url</EncodingType>"), "a+b c/é");
-        assert_eq!(list("<EncodingType/>"), "a%2Bb+c/%C3%A9");
-        assert_eq!(list(""), "a%2Bb+c/%C3%A9");
-        let latin = "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%E9</Key><Size>1</Size></Contents></ListBucketResult>";
-        let listed = parse(latin).expect("a page").objects.remove(0).expect("an object");
-        assert_eq!(listed.key, "\u{FFFD}", "it costs itself, and not the list");
+        assert!(list("<EncodingType>url</EncodingType>"));
+        assert!(!list("<EncodingType/>") && !list(""));
+        assert_eq!(unescaped("a%2Bb+c/%C3%A9"), "a+b c/é");
+        assert_eq!(unescaped("%E9"), "\u{FFFD}", "it costs itself, and not the list");
+    }
+
+    #[test]
+    fn a_key_that_nobody_who_escapes_would_send_is_known() {
+        for raw in ["é", "a b", "100%", "100%zz", "%2", "a\nb", "<a>"] {
+            assert!(is_raw(raw), "{raw}");
+        }
+        for either in ["a+b", "a%20b", "a/b-c_d.e~f!g*h'(i)", "%C3%A9", ""] {
+            assert!(!is_raw(either), "{either}");
+        }
     }
 
     #[test]

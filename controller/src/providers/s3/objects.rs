@@ -103,7 +103,7 @@ impl S3 {
     }
 
     async fn look(&self, head: Ask<'_>) -> Result<Option<ObjectHead>, S3Error> {
-        match self.told(head).await {
+        match self.told(head.header("accept-encoding", Some("identity"))).await {
             Ok(found) => Ok(Some(read_head(&found)?)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -124,6 +124,7 @@ impl S3 {
         // XML cannot spell every key.
         let list = list.query("encoding-type", Some("url")).patient();
         let page = self.document(list, listing::parse).await?;
+        let page = self.spelt_out(bucket, page).await?;
         let next = page.next.filter(|next| page.truncated && !next.is_empty());
         if page.truncated && (next.is_none() || next.as_deref() == token) {
             // Some servers say that there is more and not where: believing them would lose objects or never end.

@@ -16,10 +16,14 @@ pub struct Proof {
 
 impl Proof {
     /// Source: S3 API, "Checking object integrity": a tag is an MD5 unless an object was sent in parts, or is encrypted by SSE-C or SSE-KMS;
-    /// checksums of parts end in `-` and their number, or are called `COMPOSITE`.
+    /// checksums of parts end in `-` and their number, or are called `COMPOSITE`. Garage says neither, and some keep the checksum of what
+    /// was there before: of what was sent in parts only a checksum counts that is called one of all.
     pub(super) fn of(head: &HeaderMap) -> Self {
         let text = |name: &str| head.get(name).and_then(|value| value.to_str().ok());
-        let whole = !text("x-amz-checksum-type").is_some_and(|kind| kind.eq_ignore_ascii_case("COMPOSITE"));
+        let whole = match text("x-amz-checksum-type") {
+            Some(kind) => !kind.eq_ignore_ascii_case("COMPOSITE"),
+            None => !text("etag").is_some_and(|etag| etag.contains('-')),
+        };
         let checksum = NAMED.into_iter().filter(|_| whole).find_map(|name| {
             let claimed = text(&format!("x-amz-checksum-{name}"))?;
             (!claimed.contains('-')).then(|| (name, claimed.to_owned()))
@@ -53,6 +57,9 @@ mod tests {
         assert_eq!(proof(&[("x-amz-checksum-crc32", "y/Q5Jg==-2")]).checksum, None);
         let parts = proof(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-type", "COMPOSITE")]);
         assert_eq!((parts.checksum.clone(), whole.agrees(&parts)), (None, None));
+        let silent = |etag| proof(&[("x-amz-checksum-crc32", "y/Q5Jg=="), ("etag", etag)]).checksum;
+        assert_eq!(silent("\"0cc175b9c0f1b6a831c399e269772661-2\""), None);
+        assert!(silent("\"0cc175b9c0f1b6a831c399e269772661\"").is_some());
         assert_eq!(whole.agrees(&proof(&[("x-amz-checksum-crc32", "AAAAAA==")])), Some(false));
         assert_eq!(whole.agrees(&proof(&[("x-amz-checksum-sha1", "AAAAAA==")])), None);
         assert_eq!(whole.agrees(&whole), Some(true));

@@ -164,10 +164,10 @@ async fn an_object_is_streamed_and_a_public_bucket_is_seen() {
                  <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission></Grant>\
                  </AccessControlList></AccessControlPolicy>";
     let (s3, _seen, _server) = store(vec![(200, &[], grant)]).await;
-    assert!(!s3.is_private("b").await.unwrap());
+    assert_eq!(s3.is_private("b").await.unwrap(), Some(false));
     let none = "<AccessControlPolicy><AccessControlList/></AccessControlPolicy>";
     let (s3, _seen, _server) = store(vec![(200, &[], none)]).await;
-    assert!(s3.is_private("b").await.unwrap());
+    assert_eq!(s3.is_private("b").await.unwrap(), Some(true));
 }
 
 #[tokio::test]

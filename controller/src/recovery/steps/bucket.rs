@@ -9,7 +9,7 @@ use crate::providers::s3::S3;
 use crate::recovery::drive::{Next, Pace, drive};
 use crate::recovery::outputs::Made;
 use crate::recovery::step::Step;
-use crate::store::{LedgerRow, LedgerState, SpanKind};
+use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 
 /// The tag that marks a bucket as this request's.
 pub(super) const TAG: &str = "reprise-request";
@@ -19,13 +19,32 @@ const ABSENT: &str = "absent";
 
 /// What the store says of the bucket.
 #[derive(Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "four settings that the store tells one by one")]
 struct Seen {
     exists: bool,
-    tag: Option<String>,
+    mark: Mark,
     empty: bool,
     versioned: bool,
-    private: bool,
+    /// `None`: the store does not tell.
+    private: Option<bool>,
+}
+
+/// Whose the bucket says it is.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Mark {
+    #[default]
+    None,
+    Of(String),
+    /// The store has no room for marks.
+    NoRoom,
+}
+
+/// What our own records say of whose it is.
+#[derive(Debug, Clone, Copy)]
+struct Ours {
+    /// There was none before the intent, or in this attempt.
+    was_absent: bool,
+    /// It was seen to be made.
+    is_made: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,20 +75,32 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
                 other => other.map_err(doing("creating")),
             },
             Action::Tag => store.set_bucket_tags(name, &[(TAG, &mark)]).await.map_err(doing("marking")),
-            Action::Version => store.enable_versioning(name).await.map_err(doing("turning versioning on in")),
+            Action::Version => {
+                let doing = doing("turning on the versions that target.bucket.versioning asks for in");
+                store.enable_versioning(name).await.map_err(doing)
+            }
             Action::MakePrivate => store.make_private(name).await.map_err(doing("making private the")),
         }
     };
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
     // An unmarked bucket is ours only if there was none before the intent, or in this attempt.
     let absence = Absence::of(&intent);
-    let decide = |seen: &Seen| decide(bucket, &mark, absence.after(seen.exists), seen);
+    let is_made = intent.state == LedgerState::Present;
+    let is_told = AtomicBool::new(true);
+    let decide = |seen: &Seen| {
+        is_told.store(seen.private.is_some(), Ordering::Relaxed);
+        decide(bucket, &mark, Ours { was_absent: absence.after(seen.exists), is_made }, seen)
+    };
     let driven = drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await;
     if matches!(driven, Err(StepError::Refused { .. })) {
         // Nothing was made under it, and a later attempt must not take the stranger's for its own.
         ctx.gone(&intent).await?;
     }
     driven?;
+    if bucket.visibility == Visibility::Private && !is_told.load(Ordering::Relaxed) {
+        let message = format!("the store does not tell who may read bucket {name}: look at its settings");
+        ctx.event(Severity::Warning, "VisibilityUnknown", &message).await?;
+    }
     ctx.saw(&intent, name).await?;
     Ok(Made { id: name.to_owned() })
 }
@@ -137,28 +168,35 @@ async fn observe(store: &S3, name: &str) -> Result<Seen> {
     if !store.bucket_exists(name).await.map_err(doing())? {
         return Ok(Seen::default());
     }
-    let tags = store.bucket_tags(name).await.map_err(doing())?;
+    let mark = match store.bucket_tags(name).await.map_err(doing())? {
+        None => Mark::NoRoom,
+        Some(tags) => {
+            tags.into_iter().find(|(key, _)| key == TAG).map_or(Mark::None, |(_, value)| Mark::Of(value))
+        }
+    };
     Ok(Seen {
         exists: true,
-        tag: tags.into_iter().find(|(key, _)| key == TAG).map(|(_, value)| value),
+        mark,
         empty: store.is_empty(name, "").await.map_err(doing())?,
         versioned: store.is_versioned(name).await.map_err(doing())?,
         private: store.is_private(name).await.map_err(doing())?,
     })
 }
 
-fn decide(bucket: &TargetBucket, mark: &str, may_be_ours: bool, seen: &Seen) -> Result<Next<Action, ()>> {
+fn decide(bucket: &TargetBucket, mark: &str, ours: Ours, seen: &Seen) -> Result<Next<Action, ()>> {
     if !seen.exists {
         return Ok(Next::Act(Action::Create));
     }
-    match seen.tag.as_deref() {
-        Some(tag) if tag == mark => {}
-        None if may_be_ours && seen.empty => return Ok(Next::Act(Action::Tag)),
+    match &seen.mark {
+        Mark::Of(tag) if tag == mark => {}
+        Mark::None if ours.was_absent && seen.empty => return Ok(Next::Act(Action::Tag)),
+        // Our records alone say whose it is. Once it is seen to be made, documents come into it.
+        Mark::NoRoom if ours.was_absent && (seen.empty || ours.is_made) => {}
         _ => return Err(taken(&bucket.name)),
     }
     Ok(if bucket.versioning && !seen.versioned {
         Next::Act(Action::Version)
-    } else if bucket.visibility == Visibility::Private && !seen.private {
+    } else if bucket.visibility == Visibility::Private && seen.private == Some(false) {
         Next::Act(Action::MakePrivate)
     } else {
         Next::Done(())
@@ -188,16 +226,36 @@ mod tests {
         .expect("a bucket")
     }
 
-    fn seen(tag: Option<&str>, empty: bool) -> Seen {
-        Seen { exists: true, tag: tag.map(str::to_owned), empty, versioned: false, private: true }
+    const ABSENT: Ours = Ours { was_absent: true, is_made: false };
+    const FOREIGN: Ours = Ours { was_absent: false, is_made: false };
+
+    fn seen(mark: Mark, empty: bool) -> Seen {
+        Seen { exists: true, mark, empty, versioned: false, private: Some(true) }
     }
 
     #[test]
     fn a_bucket_that_was_there_before_is_never_adopted() {
-        for stranger in [seen(None, true), seen(None, false), seen(Some("other/99"), true)] {
-            assert!(decide(&bucket(), MARK, false, &stranger).is_err(), "{stranger:?}");
+        let other = Mark::Of("other/99".into());
+        for stranger in
+            [seen(Mark::None, true), seen(Mark::None, false), seen(other, true), seen(Mark::NoRoom, true)]
+        {
+            assert!(decide(&bucket(), MARK, FOREIGN, &stranger).is_err(), "{stranger:?}");
         }
-        assert!(decide(&bucket(), MARK, true, &seen(None, false)).is_err(), "it holds somebody's objects");
+        for mark in [Mark::None, Mark::NoRoom] {
+            assert!(
+                decide(&bucket(), MARK, ABSENT, &seen(mark, false)).is_err(),
+                "it holds somebody's objects"
+            );
+        }
+    }
+
+    #[test]
+    fn where_a_store_has_no_room_for_marks_our_records_say_whose_it_is() {
+        let plain = TargetBucket { versioning: false, ..bucket() };
+        let made = Ours { is_made: true, ..ABSENT };
+        let untold = |empty| Seen { private: None, ..seen(Mark::NoRoom, empty) };
+        assert!(matches!(decide(&plain, MARK, ABSENT, &untold(true)), Ok(Next::Done(()))));
+        assert!(matches!(decide(&plain, MARK, made, &untold(false)), Ok(Next::Done(()))));
     }
 
     #[test]
@@ -212,9 +270,12 @@ mod tests {
 
     #[test]
     fn one_whose_creation_got_no_answer_is_marked_then_set_up() {
-        assert!(matches!(decide(&bucket(), MARK, true, &seen(None, true)), Ok(Next::Act(Action::Tag))));
         assert!(matches!(
-            decide(&bucket(), MARK, true, &seen(Some(MARK), true)),
+            decide(&bucket(), MARK, ABSENT, &seen(Mark::None, true)),
+            Ok(Next::Act(Action::Tag))
+        ));
+        assert!(matches!(
+            decide(&bucket(), MARK, FOREIGN, &seen(Mark::Of(MARK.into()), true)),
             Ok(Next::Act(Action::Version))
         ));
     }

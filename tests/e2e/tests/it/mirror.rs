@@ -55,6 +55,34 @@ async fn an_object_that_was_uploaded_in_parts_comes_back_and_is_written_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_come_to_a_store_that_has_neither_versions_nor_marks_and_whose_tags_tell_nothing() {
+    play(86, async |stage: &mut Stage| {
+        let target = stage.stranger().await;
+        stage.daemon.set("ELSEWHERE", &target.endpoint());
+        let named = "      name: apilos-pra\n      endpoint: env:S3_SOURCE_ENDPOINT";
+        let plan = Plan::example()
+            .with(named, "      name: apilos-pra\n      endpoint: env:ELSEWHERE")
+            .with("      versioning: true\n", "      versioning: false\n");
+        let request = stage.bad_day(&plan).await;
+        let records = stage.daemon.records();
+        let step =
+            records.step_is(&request, "refill", |step| step.phase != "Running" && step.phase != "Pending");
+        let step = step.await;
+        assert_eq!(step.phase, "Done", "{step:?}");
+        assert_eq!(step.output["objects"], target.things(BUCKET, "").len(), "{step:?}");
+        let told = "SELECT message FROM recovery_events WHERE reason = 'VisibilityUnknown'";
+        assert_eq!(records.column(told).await.len(), 1);
+        // Our own records say whose it is: it is gone on with after a death, and deleted at the end.
+        stage.daemon.kill().await;
+        stage.daemon.start().await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        stage.daemon.records().ended(&request).await;
+        assert!(!target.has(BUCKET), "the bucket is left: {:?}", target.things(BUCKET, "").len());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mirror_thaws_beside_the_choice_of_a_better_source_and_not_before_it() {
     play(72, async |stage: &mut Stage| {
         thaw_slowly(stage);

@@ -50,6 +50,69 @@ fn page(keys: &[&str], more: bool) -> &'static str {
     format!("<ListBucketResult><IsTruncated>{more}</IsTruncated>{next}{keys}</ListBucketResult>").leak()
 }
 
+/// A page whose keys are escaped, as the store says.
+fn said_to_be_escaped(keys: &[&str]) -> &'static str {
+    page(keys, false).replace("<IsTruncated>", "<EncodingType>url</EncodingType><IsTruncated>").leak()
+}
+
+#[tokio::test]
+async fn a_store_that_says_that_it_escapes_keys_and_does_not_is_found_out() {
+    let found: Answer = (200, &[], "");
+    let gone: Answer = (404, &[], "");
+    let list = |keys: &[&str]| (200, &[][..], said_to_be_escaped(keys));
+    // The key that is asked for first is the one that it would be, were it escaped.
+    for (looks, keys, meant) in [
+        (vec![found], ["a+b", "c"], ["a b", "c"]),
+        (vec![gone, found], ["a+b", "c"], ["a+b", "c"]),
+        (vec![gone, gone], ["a+b", "c"], ["a b", "c"]),
+        (vec![], ["a+b", "é"], ["a+b", "é"]),
+        (vec![], ["a-b", "c"], ["a-b", "c"]),
+    ] {
+        let answers = [vec![list(&keys)], looks.clone()].concat();
+        let (s3, seen, _server) = store(answers).await;
+        let all: Vec<_> = s3.list("b", "").map_ok(|object| object.key).try_collect().await.unwrap();
+        assert_eq!(all, meant, "{looks:?}");
+        assert_eq!(seen.lock().unwrap().len(), 1 + looks.len(), "{keys:?}");
+    }
+    // It is asked once.
+    let (s3, seen, _server) = store(vec![list(&["a+b"]), gone, found, list(&["100%41"])]).await;
+    for raw in ["a+b", "100%41"] {
+        assert!(s3.is_listed("b", raw).await.unwrap(), "{raw}");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_at_stores_that_know_no_lists_of_access() {
+    let words = "<Error><Code>InvalidBucketAclWithObjectOwnership</Code></Error>";
+    let (s3, seen, _server) =
+        store(vec![(400, &[], words), (200, &[], ""), (400, &[], words), (200, &[], "")]).await;
+    s3.create_bucket("b").await.unwrap();
+    s3.create_lockable_bucket("b").await.unwrap();
+    let seen = seen.lock().unwrap();
+    let said =
+        |name: &str| seen.iter().map(|(_, _, headers, _)| headers.contains_key(name)).collect::<Vec<_>>();
+    assert_eq!(said("x-amz-acl"), [true, false, true, false]);
+    assert_eq!(said("x-amz-bucket-object-lock-enabled"), [false, false, true, true]);
+}
+
+#[tokio::test]
+async fn what_lies_there_packed_is_asked_for_as_it_is_and_a_proxy_may_change_how() {
+    let (s3, seen, _server) = store(vec![(200, &[("etag", "e")], "hello")]).await;
+    s3.read("b", "k", Want::default()).await.unwrap();
+    s3.head("b", "k").await.unwrap();
+    for (_, _, headers, _) in seen.lock().unwrap().iter() {
+        assert_eq!(headers["accept-encoding"], "identity");
+        assert!(!headers["authorization"].to_str().unwrap().contains("accept-encoding"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_store_has_no_room_for_is_no_failure() {
+    let (s3, _seen, _server) = store(vec![(501, &[], "<Error><Code>NotImplemented</Code></Error>")]).await;
+    assert_eq!((s3.bucket_tags("b").await.unwrap(), s3.is_private("b").await.unwrap()), (None, None));
+}
+
 #[tokio::test]
 async fn a_page_that_is_listed_folder_by_folder_is_put_in_order() {
     let (s3, _seen, _server) = store(vec![(200, &[], page(&["a+b/c", "a/b", "a-b", "a"], false))]).await;

@@ -7,8 +7,9 @@ use reprise_crds::plan::{MirrorSource, ObjectSource};
 
 use super::content::{Content, kept};
 use crate::archive::content_type;
+use crate::archive::format::is_md5;
 use crate::backup::objects::{ArtifactEntry, Wanted, read_entry};
-use crate::providers::s3::{Headers, ObjectSummary, S3, Want};
+use crate::providers::s3::{Found, Headers, ObjectSummary, S3, Want};
 use crate::recovery::outputs::ChosenObjects;
 use crate::recovery::step::Step;
 use crate::recovery::steps::choose_objects::{artifact, mirror};
@@ -118,15 +119,18 @@ impl Source {
                 .map(|(key, object)| Wanted {
                     key: key.clone(),
                     size: object.size,
-                    etag: digest(object).or_else(|| hashed.get(key).cloned()),
+                    etag: hashed.get(key).cloned().or_else(|| digest(object)),
                 })
                 .collect(),
         }
     }
 
-    /// Whether it tells nothing of this object's bytes.
-    pub(super) fn is_silent_on(&self, key: &str) -> bool {
-        matches!(self, Self::Mirror { objects, .. } if objects.get(key).is_some_and(|object| digest(object).is_none()))
+    /// The MD5 that it names for this object, if it names one.
+    pub(super) fn tag(&self, key: &str) -> Option<String> {
+        match self {
+            Self::Artifact { entries, .. } => entries.get(key).map(|entry| entry.md5.clone()),
+            Self::Mirror { objects, .. } => objects.get(key).and_then(digest),
+        }
     }
 
     /// The content of one object, its MD5, what travels with it, and its length.
@@ -144,22 +148,50 @@ impl Source {
             Self::Mirror { spec, store, bucket, prefix, objects } => {
                 let object = objects.get(key).ok_or_else(lacks)?;
                 mirror::readable(ctx, spec, object).await?;
-                let found = store.read(bucket, &format!("{prefix}{key}"), Want::default()).await;
-                let found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
-                let stream = found.body.map(|piece| piece.map_err(StepError::s3("reading the mirror")));
-                let (content, md5) = kept(ctx, stream, object.size).await?;
+                let place = (store, bucket.as_str(), format!("{prefix}{key}"));
+                let (content, md5, found) = mirrored(ctx, &place, object.size).await?;
+                let is_digest = !found.proof.is_encrypted;
+                if let Some(tag) = digest(object).filter(|tag| is_digest && *tag != md5) {
+                    // The line changed it, or the store's tags are no digests: then it sends the same again.
+                    let (_, again, _) = mirrored(ctx, &place, object.size).await?;
+                    if again != md5 {
+                        let differs =
+                            format!("{key} of the mirror came as other bytes than its tag {tag} says");
+                        return Err(StepError::io("reading the mirror")(std::io::Error::other(differs)));
+                    }
+                    tracing::warn!(
+                        key,
+                        tag,
+                        md5,
+                        "the mirror's tag is not the digest of what it sends, twice"
+                    );
+                }
                 Ok((content, md5, found.headers, object.size))
             }
         }
     }
 }
 
+/// One object of a mirror: its content, the MD5 of that, and what travels with it.
+async fn mirrored(
+    ctx: &Ctx,
+    (store, bucket, key): &(&S3, &str, String),
+    size: u64,
+) -> Result<(Content, String, Found)> {
+    let found = store.read(bucket, key, Want::default()).await;
+    let mut found = found.map_err(StepError::s3(format!("reading {key} of the mirror")))?;
+    let body = std::mem::replace(&mut found.body, futures::stream::empty().boxed());
+    let stream = body.map(|piece| piece.map_err(StepError::s3("reading the mirror")));
+    let (content, md5) = kept(ctx, stream, size).await?;
+    Ok((content, md5, found))
+}
+
 /// The MD5s of objects whose `ETag` tells nothing of their bytes, as they were read.
 pub(super) type Hashed = BTreeMap<String, String>;
 
-/// An `ETag` of several parts is no digest, and some stores' lists have none: what is read is hashed then.
+/// An `ETag` of several parts is no digest, some stores have others, and some stores' lists have none: what is read is hashed then.
 fn digest(object: &ObjectSummary) -> Option<String> {
-    Some(object.etag.clone()).filter(|etag| !etag.is_empty() && !etag.contains('-'))
+    Some(object.etag.clone()).filter(|etag| is_md5(etag))
 }
 
 #[cfg(test)]

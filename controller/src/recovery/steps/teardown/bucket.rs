@@ -1,10 +1,15 @@
 //! Deleting a bucket that a request made, with all that is in it.
 
+use futures::{StreamExt as _, TryStreamExt as _};
+
 use super::super::{Ctx, Result, StepError, bucket};
 use super::{Undone, mark, not_ours};
-use crate::providers::s3::S3;
 use crate::providers::s3::versions::VersionToken;
+use crate::providers::s3::{S3, S3Error};
 use crate::store::{LedgerRow, LedgerState, SpanKind};
+
+/// Objects that are deleted before it is listed again.
+const PAGE: usize = 1_000;
 
 pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let store = store(ctx, row)?;
@@ -38,15 +43,20 @@ fn store(ctx: &Ctx, row: &LedgerRow) -> Result<S3> {
     ctx.tools.target_store(target)
 }
 
-/// By its tag; or, where we were stopped between creating and marking it, by having been absent before the intent and empty since.
+/// By its tag; or, where we were stopped between creating and marking it, by having been absent before the intent and empty since. A store
+/// that has no room for tags leaves it to our records.
 async fn is_ours(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<bool> {
     let doing = || StepError::s3(format!("looking whose bucket {} is", row.name));
     let tags = store.bucket_tags(&row.name).await.map_err(doing())?;
-    if let Some((_, value)) = tags.iter().find(|(key, _)| key == bucket::TAG) {
+    let has_room = tags.is_some();
+    if let Some((_, value)) = tags.unwrap_or_default().iter().find(|(key, _)| key == bucket::TAG) {
         return Ok(*value == mark(ctx, row));
     }
-    let may_be = row.state == LedgerState::Intended && bucket::was_absent(row) == Some(true);
-    Ok(may_be && store.is_empty(&row.name, "").await.map_err(doing())?)
+    let was_absent = bucket::was_absent(row) == Some(true);
+    if row.state != LedgerState::Intended {
+        return Ok(was_absent && !has_room);
+    }
+    Ok(was_absent && store.is_empty(&row.name, "").await.map_err(doing())?)
 }
 
 /// Every version, and what of an upload was left half way: a bucket with anything in it cannot be deleted.
@@ -62,9 +72,9 @@ async fn empty(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<()> {
     }
     let (mut token, mut deleted) = (Some(VersionToken::default()), 0_u64);
     while let Some(at) = token {
-        let (versions, next) = store.versions_page(&row.name, "", at).await.map_err(doing())?;
-        for version in versions {
-            store.delete(&row.name, &version.key, Some(&version.id)).await.map_err(doing())?;
+        let (versions, next) = page(store, &row.name, at).await.map_err(doing())?;
+        for (key, version) in versions {
+            store.delete(&row.name, &key, version.as_deref()).await.map_err(doing())?;
             deleted += 1;
             // Each is a sign of life: there may be a great many.
             ctx.pulse.moved();
@@ -73,4 +83,23 @@ async fn empty(ctx: &Ctx, row: &LedgerRow, store: &S3) -> Result<()> {
         token = next;
     }
     Ok(())
+}
+
+/// Keys with their versions, and where they go on. Of a store that knows no versions its objects, until there are none.
+async fn page(
+    store: &S3,
+    name: &str,
+    at: VersionToken,
+) -> Result<(Vec<(String, Option<String>)>, Option<VersionToken>), S3Error> {
+    match store.versions_page(name, "", at).await {
+        Err(error) if error.is_unsupported() => {
+            let objects = store.list(name, "").take(PAGE).map_ok(|object| (object.key, None));
+            let objects: Vec<_> = objects.try_collect().await?;
+            let next = (!objects.is_empty()).then(VersionToken::default);
+            Ok((objects, next))
+        }
+        page => page.map(|(versions, next)| {
+            (versions.into_iter().map(|version| (version.key, Some(version.id))).collect(), next)
+        }),
+    }
 }

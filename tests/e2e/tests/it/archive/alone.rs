@@ -128,17 +128,20 @@ async fn a_key_that_the_target_does_not_take_stays_behind_alone() {
             depot.source.put(PRODUCTION, key, body(key)).await;
         }
         depot.take().await;
-        depot.source.bucket("back", false, false).await;
-        depot.break_source("PutObject", "/back/odd", None, answer(400));
-        let said = depot.archive(&["restore", "--to-bucket", "back"]).await;
-        let restored = said.json();
-        assert_eq!(
-            (said.code, &restored["copied"], &restored["refused"]),
-            (1, &3.into(), &1.into()),
-            "{restored}"
-        );
-        let told = restored["differences"][0].as_str().unwrap_or_default();
-        assert!(told.starts_with("odd does not come back: the target does not take it: "), "{restored}");
+        // A header that a store has never heard of is answered 501.
+        for (bucket, status) in [("unheard", 501), ("back", 400)] {
+            depot.source.bucket(bucket, false, false).await;
+            depot.break_source("PutObject", &format!("/{bucket}/odd"), None, answer(status));
+            let said = depot.archive(&["restore", "--to-bucket", bucket]).await;
+            let restored = said.json();
+            assert_eq!(
+                (said.code, &restored["copied"], &restored["refused"]),
+                (1, &3.into(), &1.into()),
+                "{restored}"
+            );
+            let told = restored["differences"][0].as_str().unwrap_or_default();
+            assert!(told.starts_with("odd does not come back: the target does not take it: "), "{restored}");
+        }
         // The archive is none the worse.
         assert!(depot.must(&["list"]).await[0]["damaged"].is_null());
         depot.mend();
@@ -154,6 +157,47 @@ async fn a_key_that_the_target_does_not_take_stays_behind_alone() {
         let said = depot.fails(&["restore", "--to-bucket", "closed"]).await;
         assert!(!said.contains("compared with"), "{said}");
         assert!(depot.archive.list(ARCHIVE, "apilos/runs/").await.len() > 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_whose_signature_a_proxy_spoils_stays_behind_alone_where_others_were_taken() {
+    play(&Plan::example(), async |depot| {
+        // More than are on their way at once, so that others were taken when its turn comes.
+        let mut keys: Vec<String> = (0..60).map(|number| format!("a{number:02}")).collect();
+        keys.push("z//tidied".to_owned());
+        for key in &keys {
+            depot.source.put(PRODUCTION, key, body(key)).await;
+        }
+        depot.take().await;
+        depot.source.bucket("back", false, false).await;
+        let words = "<Error><Code>SignatureDoesNotMatch</Code></Error>".to_owned();
+        let spoilt = Fault::Status { status: 403, body: Some(words), retry_after: None };
+        depot.break_source("PutObject", "tidied", None, spoilt);
+        let restored = depot.archive(&["restore", "--to-bucket", "back"]).await.json();
+        assert_eq!((&restored["copied"], &restored["refused"]), (&60.into(), &1.into()), "{restored}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_late_shows_no_loss() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.take().await;
+        depot.must(&["verify", "--depth", "listing"]).await;
+        depot.source.put(PRODUCTION, "b", body("b")).await;
+        let record = depot.take().await;
+        depot.break_archive("ListObjectsV2", ARCHIVE, None, Fault::StaleRead);
+        let verified = depot.must(&["verify", "--depth", "listing", "--run", &run_of(&record)]).await;
+        assert!(depot.faults_played() > 0, "its list was not late");
+        assert_eq!((&verified["run"], &verified["findings"]), (&record["run"], &serde_json::json!([])));
+        depot.mend();
+        // What is gone is lost all the same.
+        let content = depot.archive.list(ARCHIVE, "apilos/objects/").await.remove(0).0;
+        depot.archive.delete(ARCHIVE, &content).await;
+        assert!(depot.fails(&["verify", "--depth", "listing"]).await.contains(&content));
     })
     .await;
 }

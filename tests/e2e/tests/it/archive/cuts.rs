@@ -285,3 +285,25 @@ async fn uploads_that_a_death_cut_off_are_ended_by_the_run_that_goes_on() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_goes_on_from_its_last_part_after_a_death() {
+    play(&Plan::example(), async |depot| {
+        // Five parts; the third is on its way when the run dies.
+        let content = noise(72 << 20, 16);
+        depot.source.put(PRODUCTION, LARGE, content.clone()).await;
+        depot.stall_parts_after("s3-archive", ARCHIVE, 2);
+        let mut child = depot.begin(&["run"]);
+        depot.eventually("the third part", |depot| depot.faults_played() > 0).await;
+        child.kill().await.expect("it dies");
+        depot.mend();
+        let record = depot.take().await;
+        equals_the_bucket(depot, &run_of(&record), |_| Some(content.clone())).await;
+        assert_eq!(depot.archive.effects("UploadPart", ARCHIVE), 5, "a part was sent twice");
+        // Three parts, a look whether it is the same object still, and its access control list.
+        assert_eq!(record["cost"]["source.get"], 5, "{record}");
+        assert_eq!(depot.daemon.records().column("SELECT key FROM uploads").await, [""; 0]);
+        depot.must(&["verify", "--depth", "full"]).await;
+    })
+    .await;
+}

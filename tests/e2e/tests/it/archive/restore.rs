@@ -178,6 +178,38 @@ async fn what_a_restore_that_died_had_begun_to_send_is_ended_by_the_next_and_nob
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_object_comes_back_from_its_last_part_on_after_a_death() {
+    play(&Plan::example(), async |depot| {
+        depot.source.put(PRODUCTION, "large.bin", noise(72 << 20, 17)).await;
+        depot.take().await;
+        for (bucket, forged) in [("back", false), ("forged", true)] {
+            depot.source.bucket(bucket, false, false).await;
+            let path = format!("/{bucket}/");
+            depot.stall_parts_after("s3-source", &path, 2);
+            let met = depot.faults_played();
+            let mut child = depot.begin(&["restore", "--to-bucket", bucket]);
+            depot.eventually("the third part", |depot| depot.faults_played() > met).await;
+            child.kill().await.expect("it dies");
+            depot.mend();
+            if forged {
+                // Digests of something else: what was noted blames no content, which is sent anew.
+                let other = "UPDATE uploads SET so_far = jsonb_set(so_far, '{hashes,sha256}',
+                    to_jsonb(overlay(so_far #>> '{hashes,sha256}' placing 'deadbeef' from 1)))";
+                depot.daemon.records().execute(other).await;
+            }
+            let restored = depot.must(&["restore", "--to-bucket", bucket]).await;
+            assert_eq!((&restored["copied"], &restored["damaged"]), (&1.into(), &0.into()), "{restored}");
+            let (parts, begun) = if forged { (5 + 5, 2) } else { (5, 1) };
+            assert_eq!(depot.source.effects("UploadPart", &path), parts, "{bucket}");
+            assert_eq!(depot.source.effects("CreateMultipartUpload", &path), begun, "{bucket}");
+            assert_eq!(depot.source.whole(bucket, "").await, depot.source.whole(PRODUCTION, "").await);
+            assert_eq!(depot.daemon.records().column("SELECT key FROM uploads").await, [""; 0]);
+        }
+    })
+    .await;
+}
+
 /// The time, as runs are named.
 fn now() -> String {
     chrono::Utc::now().format("%Y%m%dT%H%M%SZ").to_string()
