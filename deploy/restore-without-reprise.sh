@@ -10,8 +10,7 @@ export AWS_REQUEST_CHECKSUM_CALCULATION=when_required AWS_RESPONSE_CHECKSUM_VALI
 at=${BASH_REMATCH[1]} archive=s3://${BASH_REMATCH[2]}/${BASH_REMATCH[3]} failed=0
 from() { aws ${ARCHIVE_PROFILE:+--profile "$ARCHIVE_PROFILE"} --endpoint-url "$at" s3 "$@" --only-show-errors; }
 mkdir -p "${WORK:=./reprise-restore}/contents" && work=$(cd "$WORK" && pwd); if [[ $2 =~ $url ]]; then export to=${BASH_REMATCH[1]} bucket=${BASH_REMATCH[2]} prefix=${BASH_REMATCH[3]}
-else to='' && mkdir -p "$2" && cd "$2" && target=$PWD; fi
-cd "$work" && from sync --delete --exact-timestamps "${archive}runs/" runs
+else to='' && mkdir -p "$2" && cd "$2" && target=$PWD; fi; cd "$work" && from sync --delete --exact-timestamps "${archive}runs/" runs
 # A record names the digest of the one before it. Nothing of a manifest is believed before its own digest is right.
 exchanged=$(cd runs && for one in *.json; do jq -r '.previous // empty | "\(.sha256)  \(.run).json"' "$one" 2>&1 || :; done |
   sha256sum --check --quiet --ignore-missing 2>/dev/null || :)
@@ -26,13 +25,14 @@ whole() {
 for run in ${3:-$(cd runs && printf '%s\n' *.json | sed 's/\.json$//' | sort -r)} ""; do
   [ -n "$run" ] || die "no run can be restored"
   [ $# -gt 2 ] || [ "$(jq '.suspicious // [] | length' "runs/$run.json" 2>&1)" = 0 ] || { say "$run is passed over"; continue; }
-  ! whole "$run" || break
-done
+  ! whole "$run" || break; done
 say "run $run: $(jq -r '"\(.manifest.objects) objects, \(.manifest.bytes) bytes"' "runs/$run.json")"
-from sync --force-glacier-transfer --exclude '*' --include 'objects/*' --include 'pending/*' "$archive" contents || failed=1; cd contents
-jq -r 'select(.pending == null) | "\(.sha256)  objects/\(.sha256)"' ../manifest | sort -u | sha256sum --check --quiet 2>/dev/null >../bad || :
-jq -r 'select(.pending and (.opaque | not) and (.etag | length) == 32) | "\(.etag)  \(.pending)"' ../manifest | md5sum --check --quiet 2>/dev/null >>../bad || :
-sed -n 's/: FAILED.*//p' ../bad | while IFS= read -r one; do say "$one is missing or damaged" && rm -f "$one"; done # and fetched again next time
+empty=objects/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855; mkdir -p contents/objects; : >"contents/$empty" # the CLI stumbles over it
+from sync --force-glacier-transfer --exclude '*' --include 'objects/*' --include 'pending/*' --exclude "$empty" "$archive" contents || :; cd contents
+bad() { { jq -r 'select(.pending == null) | "\(.sha256)  objects/\(.sha256)"' ../manifest | sort -u | sha256sum --check --quiet; jq -r 'select(.pending and
+  (.opaque | not) and (.etag | length) == 32) | "\(.etag)  \(.pending)"' ../manifest | md5sum --check --quiet; } 2>/dev/null | sed -n 's/: FAILED.*//p' >../bad || :; }
+bad; while IFS= read -r one; do rm -f "$one"; from cp --force-glacier-transfer "$archive$one" "$one" || :; done <../bad; [ ! -s ../bad ] || bad # a store may
+while IFS= read -r one; do say "$one is missing or damaged" && rm -f "$one"; done <../bad # list other tags than it gives; fetched again next time
 place() { # a content, a key
   case /${2%/}/ in *//* | */./* | */../*) say "refused, it would leave the folder: $2"; return 1 ;; esac
   mkdir -p "$target/${2%"${2##*/}"}" && case $2 in */) [ -e "$1" ] && [ ! -s "$1" ] ;; *) cp -T --remove-destination "$1" "$target/$2" ;; esac

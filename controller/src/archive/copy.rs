@@ -41,7 +41,9 @@ mod trouble;
 
 use claims::{claimed, condition};
 pub use outcome::{Done, Kept, Outcome};
-use trouble::{absent, again, error_is_change, is_cut, is_odd, is_of_part, replaced, short, without};
+use trouble::{
+    absent, again, error_is_change, is_cut, is_odd, is_of_part, is_short, replaced, short, without,
+};
 
 /// Bytes that are held at once by all copies together, in kibibytes.
 const BUDGET_KIB: usize = 32 << 10;

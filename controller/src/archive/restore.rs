@@ -58,6 +58,8 @@ pub struct RestoreOrder {
     pub server_side: bool,
     /// For how many days thawed contents stay readable.
     pub thaw_days: i32,
+    /// Nobody else restores into the bucket: what was begun there can be gone on with. Found out when it is begun.
+    pub is_alone: bool,
     /// Told how far it is.
     pub progress: Option<Progress>,
 }
@@ -137,7 +139,8 @@ impl Archiver {
     /// other from coming back.
     pub async fn restore(&self, order: &RestoreOrder) -> Result<Restored> {
         let cost = Cost::default();
-        let order = RestoreOrder { to: cost.of_target(&order.to), ..order.clone() };
+        let turn = self.store.restore_turn(&order.to.name()).await?;
+        let order = RestoreOrder { to: cost.of_target(&order.to), is_alone: turn.is_some(), ..order.clone() };
         let restored = cost.of(self).restore_counted(&order).await?;
         Ok(Restored { cost: cost.counts(), ..restored })
     }
@@ -181,6 +184,12 @@ impl Archiver {
         let shared = (Arc::new(self.clone()), Arc::new(order.clone()), Arc::clone(&tally));
         let shared = &shared;
         let start = order.start();
+        // What is on a later page of a list in another order would be taken for missing, and put again.
+        let mut pages = std::pin::pin!(order.to.s3.list_pages_in_order(&order.to.bucket, &start));
+        let listing = ArchiveError::outside("listing the target");
+        while pages.try_next().await.map_err(&listing)?.is_some() {
+            order.passes();
+        }
         Self::beside(manifest, order, &start)
             .try_for_each_concurrent(self.concurrency, |(entry, there)| async move {
                 let pass = gate.enter().await.ok_or(ArchiveError::Cancelled)?;
@@ -202,7 +211,9 @@ impl Archiver {
             return Err(denied);
         }
         self.is_not_whole(run, &tally.lost).await?;
-        self.end_uploads_out(order).await?;
+        if order.is_alone {
+            self.end_uploads_out(order).await?;
+        }
         let compared = self.compared(manifest, order, &tally.lost).await?;
         let mut differences = compared.differences;
         differences.extend(self.closed(manifest, order, &tally.acls).await?);
@@ -297,7 +308,10 @@ impl Archiver {
             tally.lost.add(&key, how);
             return Ok(false);
         }
-        if !patient || !Self::is_refused_alone(&error, taken > 0) {
+        let alone = patient
+            && (Self::is_refused_alone(&error, taken > 0)
+                || (taken > 0 && self.is_stumbled_over(&error, order).await));
+        if !alone {
             return Err(error);
         }
         tracing::warn!(key, error = %Chain(&error), "the target does not take an object");

@@ -9,6 +9,9 @@ use super::{Archiver, Place};
 use crate::providers::s3::{Headers, Keeping, S3Error};
 use crate::store::Upload;
 
+/// How often an upload is taken up that comes no further.
+const TRIES: i32 = 3;
+
 /// A content on its way.
 #[derive(Debug)]
 pub(super) struct Sending {
@@ -38,7 +41,7 @@ impl Sending {
     }
 
     /// What was noted of an upload. `None`: nothing that can be gone on with.
-    pub(super) fn taken_up(noted: Upload, with_md5: bool) -> Option<Self> {
+    fn taken_up(noted: Upload, with_md5: bool) -> Option<Self> {
         let so_far: SoFar = serde_json::from_value(noted.so_far.clone()?).ok()?;
         let hashes = Hashes::taken_up(&so_far.hashes, with_md5)?;
         let SoFar { is_doubtful, noise, source, .. } = so_far;
@@ -79,8 +82,14 @@ impl Archiver {
         Ok(Sending::begun(noted, with_md5))
     }
 
-    /// Notes a part that the store has, and the digests up to its end.
-    pub(super) async fn note_part(&self, sending: &mut Sending, tag: String, hashes: Hashes) -> Result<()> {
+    /// Notes a part of a content of `size` bytes that the store has, and the digests up to its end.
+    pub(super) async fn note_part(
+        &self,
+        sending: &mut Sending,
+        size: u64,
+        (tag, hashes): (String, Hashes),
+    ) -> Result<()> {
+        let hashes = if hashes.bytes == size { hashes.ended() } else { hashes };
         let Sending { is_doubtful, noise, source, .. } = &*sending;
         let (is_doubtful, noise, source) = (*is_doubtful, *noise, source.clone());
         let so_far = SoFar { hashes: hashes.midway(), is_doubtful, noise, source };
@@ -101,18 +110,25 @@ impl Archiver {
         self.end_upload(to, &sending.noted).await
     }
 
-    /// Ends an upload: it is billed until then. What this key pair may not end is no matter of ours any more.
+    /// Ends an upload: it is billed until then. What our key pair may not end in the archive `prune` sweeps.
     pub(super) async fn end_upload(&self, to: &Place, noted: &Upload) -> Result<()> {
         let Upload { place, key, upload, .. } = noted;
+        let is_swept = *place == self.vault.as_place().name();
         match to.s3.abort_parts(&to.bucket, key, upload).await {
-            Err(error) if !error.is_not_found() && !error.is_denied() => {
+            Err(error) if !error.is_not_found() && !(is_swept && error.is_denied()) => {
                 tracing::warn!(key, %error, "an unfinished upload stays");
-                return Ok(());
+                Ok(())
             }
-            Err(error) => tracing::debug!(key, %error, "an unfinished upload stays, if there is one"),
-            Ok(()) => {}
+            _ => Ok(self.store.upload_ended(place, key, upload).await?),
         }
-        Ok(self.store.upload_ended(place, key, upload).await?)
+    }
+
+    /// Takes up what was noted of an upload, if it can be gone on with. One with which several attempts in a row came no further may be ill
+    /// at the store.
+    pub(super) async fn take_up(&self, noted: &Upload, with_md5: bool) -> Result<Option<Sending>> {
+        let Some(sending) = Sending::taken_up(noted.clone(), with_md5) else { return Ok(None) };
+        let tries = self.store.upload_taken_up(&noted.place, &noted.key, &noted.upload).await?;
+        Ok(tries.filter(|tries| *tries <= TRIES).map(|_| sending))
     }
 }
 

@@ -2,7 +2,10 @@
 //! them, costs the tags and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::Place;
 use super::error::{ArchiveError, Result};
@@ -10,7 +13,11 @@ use crate::providers::s3::S3Error;
 
 /// The tags of one bucket's objects, during one run or restore.
 #[derive(Debug, Default)]
-pub struct Tags(Mutex<Option<String>>);
+pub struct Tags {
+    why: Mutex<Option<String>>,
+    answered: AtomicBool,
+    unsupported: AtomicBool,
+}
 
 impl Tags {
     /// Those of an object; `None` where the store does not tell.
@@ -20,6 +27,9 @@ impl Tags {
         key: &str,
         version: Option<&str>,
     ) -> Result<Option<BTreeMap<String, String>>> {
+        if self.is_over() {
+            return Ok(None);
+        }
         match place.s3.tags(&place.bucket, key, version).await {
             // Gone meanwhile: whoever lists it next knows.
             Err(error) if error.is_not_found() => Ok(None),
@@ -29,6 +39,9 @@ impl Tags {
 
     /// Puts those of an object.
     pub async fn put(&self, place: &Place, key: &str, tags: &BTreeMap<String, String>) -> Result<()> {
+        if self.is_over() {
+            return Ok(());
+        }
         let put = place.s3.set_tags(&place.bucket, key, tags).await;
         self.heard(put, "tagging an object").map(drop)
     }
@@ -41,14 +54,23 @@ impl Tags {
 
     /// Why some were neither put nor compared, if it is so.
     pub fn why(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The store has none: each question costs a request.
+    fn is_over(&self) -> bool {
+        self.unsupported.load(Ordering::Relaxed) && !self.answered.load(Ordering::Relaxed)
     }
 
     fn heard<T>(&self, answer: std::result::Result<T, S3Error>, doing: &'static str) -> Result<Option<T>> {
         match answer {
-            Ok(said) => Ok(Some(said)),
+            Ok(said) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(Some(said))
+            }
             Err(error) if error.is_unsupported() || error.is_denied() => {
-                let mut why = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                self.unsupported.fetch_or(error.is_unsupported(), Ordering::Relaxed);
+                let mut why = self.why.lock().unwrap_or_else(PoisonError::into_inner);
                 why.get_or_insert_with(|| error.to_string());
                 Ok(None)
             }

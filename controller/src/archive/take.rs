@@ -102,8 +102,8 @@ impl Archiver {
         Ok(begin().await?)
     }
 
-    /// Ends the uploads that `run` had begun when it was cut off, and of which nothing was sent: they are billed until then. What this key
-    /// pair may not end is swept by `prune`.
+    /// Ends the uploads that `run` had begun when it was cut off and that nobody noted: they are billed until then. What this key pair may
+    /// not end is swept by `prune`.
     async fn reclaim(&self, run: &str) -> Result<()> {
         let vault = &self.vault;
         let noted = self.store.uploads_below(&vault.as_place().name(), &self.sent_below()).await?;
@@ -120,7 +120,7 @@ impl Archiver {
     }
 
     /// Where large contents are while they are sent.
-    fn sent_below(&self) -> String {
+    pub(super) fn sent_below(&self) -> String {
         format!("{}uploads/", self.vault.prefix)
     }
 

@@ -36,8 +36,8 @@ const LONGEST_RECORD: u64 = 16 << 20;
 
 /// The size of the parts of an object of `size` bytes.
 pub fn part_size(size: u64) -> u64 {
-    // Whoever takes objects that are larger than so many of the largest parts takes more parts.
-    (2 * PART).max(size.div_ceil(MOST_PARTS)).min(LARGEST_PART)
+    // Whoever takes objects that are larger than so many of the largest parts takes more parts. Digests are put down between two blocks.
+    (2 * PART).max(size.div_ceil(MOST_PARTS).next_multiple_of(PIECE as u64)).min(LARGEST_PART)
 }
 
 /// Where the archive lies, and how it is kept.
@@ -122,8 +122,10 @@ impl Vault {
             }
             versioned = self.s3.is_versioned(&self.bucket).await.map_err(&failed)?;
         }
-        self.must_lock().await?;
-        Ok(Init { new, versioned })
+        match self.must_lock().await {
+            Err(ArchiveError::Refused { .. }) if new => Err(self.lockless(true)),
+            locked => locked.map(|()| Init { new, versioned }),
+        }
     }
 
     /// Contents lie in cold storage, and must be thawed before they can be read.
@@ -359,6 +361,7 @@ mod tests {
             let most = if size <= 1_000 * (5 << 30) { 1_000 } else { 10_000 };
             assert!(size.div_ceil(part) <= most, "{size} in parts of {part}");
             assert!((5 << 20..=5 << 30).contains(&part), "{size} in parts of {part}");
+            assert_eq!(part % 64, 0, "{size} in parts of {part}: a part's end is that of a block");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Result, Store, StoreError};
+use super::{Result, Store, StoreError, Turn};
 
 /// An upload that was begun and not ended.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
@@ -35,10 +35,30 @@ impl Store {
 
     /// The store has these parts of it by now. Safe to repeat.
     pub async fn upload_goes_on(&self, upload: &Upload) -> Result<()> {
-        let note = "UPDATE uploads SET tags = $4, so_far = $5 WHERE place = $1 AND key = $2 AND upload = $3";
+        let note = "UPDATE uploads SET tags = $4, so_far = $5, tries = 0
+             WHERE place = $1 AND key = $2 AND upload = $3";
         let noted = sqlx::query(note).bind(&upload.place).bind(&upload.key).bind(&upload.upload);
         let noted = noted.bind(&upload.tags).bind(&upload.so_far).execute(&self.pool).await;
         noted.map(drop).map_err(StoreError::query("uploads.goes_on"))
+    }
+
+    /// Somebody goes on with it: how often in a row, without coming further. `None`: it is noted no more.
+    pub async fn upload_taken_up(&self, place: &str, key: &str, upload: &str) -> Result<Option<i32>> {
+        let note = "UPDATE uploads SET tries = tries + 1 WHERE place = $1 AND key = $2 AND upload = $3
+             RETURNING tries";
+        let noted = sqlx::query_scalar(note).bind(place).bind(key).bind(upload).fetch_optional(&self.pool);
+        noted.await.map_err(StoreError::query("uploads.taken_up"))
+    }
+
+    /// The bucket is gone, with all that was sent to it. Safe to repeat.
+    pub async fn uploads_are_gone(&self, place: &str) -> Result<()> {
+        let forget = sqlx::query("DELETE FROM uploads WHERE place = $1").bind(place).execute(&self.pool);
+        forget.await.map(drop).map_err(StoreError::query("uploads.gone"))
+    }
+
+    /// The turn to go on with what restores into a bucket left; `None`: another restore is at work there, and what is noted may be its own.
+    pub async fn restore_turn(&self, place: &str) -> Result<Option<Turn>> {
+        Turn::at(self, "reprise.restore", place).await
     }
 
     /// It was completed or aborted. Safe to repeat.

@@ -7,8 +7,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use md5::{Digest as _, Md5};
 
 use super::{
-    ATTEMPTS, Copier, Done, Kept, PAUSE, READING_PART, again, claimed, condition, error_is_change, replaced,
-    short,
+    ATTEMPTS, Copier, Done, Kept, PAUSE, READING_PART, again, claimed, condition, error_is_change, is_short,
+    replaced, short,
 };
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::{is_md5, object_key};
@@ -61,9 +61,16 @@ impl Copier {
     async fn begun(&self, listed: &ObjectSummary) -> Result<Option<(Sending, Found)>> {
         let (archiver, to) = (&self.archiver, self.archiver.vault.as_place());
         let mut goes_on = None;
+        let below = archiver.sent_below();
         for noted in archiver.store.uploads_of(&to.name(), &self.content(listed)).await? {
-            let sending =
-                Sending::taken_up(noted.clone(), is_md5(&listed.etag)).filter(|_| goes_on.is_none());
+            // Another plan's archive may lie in the same bucket.
+            if !noted.key.starts_with(&below) {
+                continue;
+            }
+            let sending = match goes_on {
+                None => archiver.take_up(&noted, is_md5(&listed.etag)).await?,
+                Some(_) => None,
+            };
             let found = if sending.is_some() { self.glance(listed).await? } else { None };
             match (sending, found) {
                 (Some(sending), Some(found)) if is_the_one(&sending, &found, listed.size) => {
@@ -99,8 +106,9 @@ impl Copier {
         let done = self.settle(listed, &sending, first).await;
         match &done {
             Ok(_) => archiver.is_sent(&sending).await?,
-            Err(ArchiveError::Cancelled | ArchiveError::Store(_)) => {}
-            Err(error @ ArchiveError::Inside { .. }) if again(error) => {}
+            Err(ArchiveError::Cancelled) => {}
+            // What came of it is another content, or none.
+            Err(error) if again(error) && !is_short(error) && !error_is_change(error) => {}
             Err(_) => archiver.give_up(&to, &sending).await?,
         }
         done.map(Some)
@@ -128,7 +136,7 @@ impl Copier {
                 sending.source = Some((found.etag.clone(), found.version.clone()));
                 first = Some(found);
             }
-            self.archiver.note_part(sending, hashed.etag, hashed.hashes).await?;
+            self.archiver.note_part(sending, listed.size, (hashed.etag, hashed.hashes)).await?;
         }
         Ok(first)
     }
@@ -228,6 +236,7 @@ impl Copier {
         let (said, version) = (claimed(&first).map(str::to_owned), first.version.clone());
         let said = (said.as_deref(), version.as_deref());
         let is_odd = !self.as_claimed(listed, said, &sending.hashes).await?;
+        let acl = self.acl(&listed.key, version.as_deref()).await?;
         let (vault, inside) = (&self.archiver.vault, ArchiveError::inside("completing a large content"));
         let (name, upload) = sending.target();
         let put =
@@ -262,7 +271,6 @@ impl Copier {
                 self.read_back(&key, sha256).await?;
             }
         }
-        let acl = self.acl(&listed.key, version.as_deref()).await?;
         // Append-only key pairs may not: `prune`, which has more rights, sweeps what is pending. Without its version only a marker
         // would be put, and what it hides is billed.
         if let Err(error) = vault.s3.delete(&vault.bucket, name, put.version.as_deref()).await {

@@ -72,11 +72,19 @@ pub(super) fn replaced(key: &str) -> ArchiveError {
     ArchiveError::Outside { doing: super::READING_PART, source }
 }
 
+/// What is being done where [`short`] tells.
+const COPYING: &str = "copying an object";
+
+/// Whether other bytes arrived than were announced.
+pub(super) fn is_short(error: &ArchiveError) -> bool {
+    matches!(error, ArchiveError::Outside { doing, .. } if *doing == COPYING)
+}
+
 /// Fewer bytes arrived than were announced, or others: reading again helps.
 pub(super) fn short(what: &str, got: u64, announced: u64) -> ArchiveError {
     let source = std::io::Error::other(format!("{what}: {got} of {announced} bytes arrived whole"));
     ArchiveError::Outside {
-        doing: "copying an object",
+        doing: COPYING,
         source: S3Error::Transport { call: "objects.get", effect: Effect::Repeatable, source: source.into() },
     }
 }

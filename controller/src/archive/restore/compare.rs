@@ -123,7 +123,10 @@ impl Archiver {
             let wrong = match found {
                 _ if lost.all() > 0 && lost.of(&key).is_some() => lost.of(&key),
                 // A list may be late, and some show no key that ends in a slash.
-                None if told.len() < NAMED && self.is_written(&entry, &key, order).await? => None,
+                None if told.len() < NAMED && self.is_written(&entry, &key, order).await? => {
+                    others.unlisted(&key);
+                    None
+                }
                 None => Some(format!("{key} is missing")),
                 Some(object) if object.size != entry.size => {
                     Some(format!("{key} has {} bytes, and should have {}", object.size, entry.size))
@@ -141,7 +144,7 @@ impl Archiver {
             there = listing.try_next().await?;
         }
         // What begins like the one key that was asked for is nobody's business.
-        let others = others.told().filter(|_| order.key.is_none());
+        let others = others.told(order.key.is_none());
         Ok(Compared { differences: told, others })
     }
 
@@ -204,8 +207,8 @@ impl Archiver {
 pub(super) struct Compared {
     /// Objects that are not as the manifest has them; the first hundred.
     pub differences: Vec<String>,
-    /// Objects that it does not name, in a sentence, if there are any.
-    pub others: Option<String>,
+    /// Objects that it does not name, and objects that the list does not, in a sentence each, if there are any.
+    pub others: Vec<String>,
 }
 
 /// Objects at the target that the manifest does not name. They may be somebody's: they are told, and left alone.
@@ -213,6 +216,9 @@ pub(super) struct Compared {
 struct Others {
     count: u64,
     first: Vec<String>,
+    /// Objects that are right, and are in no list.
+    unlisted: u64,
+    first_unlisted: Option<String>,
 }
 
 impl Others {
@@ -223,15 +229,25 @@ impl Others {
         }
     }
 
-    fn told(self) -> Option<String> {
+    fn unlisted(&mut self, key: &str) {
+        self.unlisted += 1;
+        self.first_unlisted.get_or_insert_with(|| key.to_owned());
+    }
+
+    fn told(self, strangers: bool) -> Vec<String> {
         let more = if self.count > 3 { " and others" } else { "" };
-        (self.count > 0).then(|| {
+        let others = (strangers && self.count > 0).then(|| {
             format!(
                 "{} objects lie there that the run does not have: {}{more}",
                 self.count,
                 self.first.join(", ")
             )
-        })
+        });
+        let unlisted = self.first_unlisted.map(|first| {
+            let count = self.unlisted;
+            format!("{count} objects are given when they are asked for, and are in no list of the target (first: {first})")
+        });
+        others.into_iter().chain(unlisted).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::RestoreOrder;
 use crate::archive::Archiver;
 use crate::archive::error::{ArchiveError, Result};
 use crate::archive::format::Entry;
@@ -140,6 +141,13 @@ impl Archiver {
         };
         matches!(error, ArchiveError::Outside { source, .. }
             if alone(source) || source.is_mismatch())
+    }
+
+    /// Whether the target fails over this one object, however often it is sent, and answers otherwise: a key that its server stumbles over.
+    pub(super) async fn is_stumbled_over(&self, error: &ArchiveError, order: &RestoreOrder) -> bool {
+        let fails =
+            matches!(error, ArchiveError::Outside { source, .. } if source.is_broken() || source.is_cut());
+        fails && matches!(order.to.s3.bucket_exists(&order.to.bucket).await, Ok(true))
     }
 
     /// Whether only this content does not come, where others did: it is refused, or the archive's store tells of it all the same.

@@ -73,7 +73,8 @@ impl Archiver {
 
     async fn large_out(&self, entry: &Entry, content: &str, key: &str, order: &RestoreOrder) -> Result<()> {
         let (to, outside) = (&order.to, ArchiveError::outside("writing a large object"));
-        if let Some(sending) = self.begun_out(entry, content, key, order).await? {
+        let begun = if order.is_alone { self.begun_out(entry, content, key, order).await? } else { None };
+        if let Some(sending) = begun {
             tracing::debug!(key, parts = sending.tags().len(), "a large object goes on");
             match self.through(entry, content, sending, order).await {
                 // What was kept of it does not help: it is begun anew.
@@ -92,7 +93,8 @@ impl Archiver {
         self.through(entry, content, sending, order).await
     }
 
-    /// Ends the uploads of what was asked for that nobody went on with: what came back is whole without them.
+    /// Ends the uploads of what was asked for that nobody went on with: what came back is whole without them. Only where nobody else
+    /// restores.
     pub(super) async fn end_uploads_out(&self, order: &RestoreOrder) -> Result<()> {
         for noted in self.store.uploads_below(&order.to.name(), &order.to_prefix).await? {
             if noted.key.strip_prefix(&order.to_prefix).is_some_and(|key| order.wants(key)) {
@@ -114,8 +116,12 @@ impl Archiver {
         let (to, what) = (&order.to, told(entry, content));
         let mut goes_on = None;
         for noted in self.store.uploads_to(&to.name(), key).await? {
-            let sending = Sending::taken_up(noted.clone(), entry.pending.is_some());
-            match sending.filter(|_| noted.content == what && goes_on.is_none()) {
+            let sending = if noted.content == what && goes_on.is_none() {
+                self.take_up(&noted, entry.pending.is_some()).await?
+            } else {
+                None
+            };
+            match sending {
                 Some(sending) => goes_on = Some(sending),
                 None => self.end_upload(to, &noted).await?,
             }
@@ -172,7 +178,7 @@ impl Archiver {
                 sent = send().await?;
             }
             sending.is_doubtful |= sent.is_doubtful;
-            self.note_part(sending, sent.etag, sent.hashes).await?;
+            self.note_part(sending, entry.size, (sent.etag, sent.hashes)).await?;
         }
         let hashes = &sending.hashes;
         proven(entry, content, &hex::encode(hashes.sha256()))?;

@@ -24,13 +24,28 @@ impl Vault {
         }
         match self.s3.locks(&self.bucket).await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(ArchiveError::Refused {
-                why: format!("the plan wants object lock, and the bucket {} has none", self.bucket),
-                advice: "locks are given to a bucket when it is made: name another one and run `reprise archive init`, or take \
-                         `lock` out of the plan",
-            }),
+            Ok(false) => Err(self.lockless(false)),
             Err(error) if error.is_denied() => Ok(()),
             Err(error) => Err(ArchiveError::inside("looking whether objects can be locked")(error)),
+        }
+    }
+
+    /// What is said of a bucket without locks; `new`: it was made with them just now, as far as the store said.
+    pub(super) fn lockless(&self, new: bool) -> ArchiveError {
+        let bucket = &self.bucket;
+        if new {
+            return ArchiveError::Refused {
+                why: format!(
+                    "the bucket {bucket} was made, and the store gave it no object lock, which the plan wants"
+                ),
+                advice: "this store has no object lock, it seems: take `lock` out of the plan, which can use the bucket then; or name \
+                         another store, and delete the bucket",
+            };
+        }
+        ArchiveError::Refused {
+            why: format!("the plan wants object lock, and the bucket {bucket} has none"),
+            advice: "locks are given to a bucket when it is made: name another one and run `reprise archive init`, or take \
+                     `lock` out of the plan",
         }
     }
 

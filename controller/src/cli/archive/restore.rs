@@ -65,6 +65,7 @@ fn reference(text: &str) -> Result<SecretRef, String> {
 pub(super) async fn run(desk: &Desk<'_>, args: &Args) -> Result<u8, CliError> {
     let opened = desk.open(&args.plan).await?;
     let order = RestoreOrder {
+        is_alone: false,
         which: args.which.which(),
         prefix: args.prefix.clone(),
         key: args.key.clone(),

@@ -103,7 +103,7 @@ impl S3 {
     }
 
     async fn look(&self, head: Ask<'_>) -> Result<Option<ObjectHead>, S3Error> {
-        match self.told(head.header("accept-encoding", Some("identity"))).await {
+        match self.told(head).await {
             Ok(found) => Ok(Some(read_head(&found)?)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),

@@ -120,8 +120,6 @@ impl S3 {
         let mode = want.range.is_none().then_some("ENABLED");
         let get = Ask::get(call, bucket, key).query("versionId", want.version);
         let get = get.header("if-match", want.etag.map(quoted)).header("range", range);
-        // What lies there packed is not to be unpacked on its way: R2 does that for whoever does not ask for it as it is.
-        let get = get.header("accept-encoding", Some("identity"));
         let (head, content) = self.ask(get.header("x-amz-checksum-mode", mode)).await?;
         let content = if mode.is_some() { checked(call, &head, content) } else { content };
         Found::of(call, &head, content)

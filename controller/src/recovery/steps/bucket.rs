@@ -38,15 +38,6 @@ enum Mark {
     NoRoom,
 }
 
-/// What our own records say of whose it is.
-#[derive(Debug, Clone, Copy)]
-struct Ours {
-    /// There was none before the intent, or in this attempt.
-    was_absent: bool,
-    /// It was seen to be made.
-    is_made: bool,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Create,
@@ -85,11 +76,10 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     ctx.doing(SpanKind::Provider, format!("preparing bucket {name}"));
     // An unmarked bucket is ours only if there was none before the intent, or in this attempt.
     let absence = Absence::of(&intent);
-    let is_made = intent.state == LedgerState::Present;
     let is_told = AtomicBool::new(true);
     let decide = |seen: &Seen| {
         is_told.store(seen.private.is_some(), Ordering::Relaxed);
-        decide(bucket, &mark, Ours { was_absent: absence.after(seen.exists), is_made }, seen)
+        decide(bucket, &mark, absence.after(seen.exists), seen)
     };
     let driven = drive(ctx, Pace::PROVIDER, false, || observe(&store, name), decide, act).await;
     if matches!(driven, Err(StepError::Refused { .. })) {
@@ -183,15 +173,14 @@ async fn observe(store: &S3, name: &str) -> Result<Seen> {
     })
 }
 
-fn decide(bucket: &TargetBucket, mark: &str, ours: Ours, seen: &Seen) -> Result<Next<Action, ()>> {
+fn decide(bucket: &TargetBucket, mark: &str, may_be_ours: bool, seen: &Seen) -> Result<Next<Action, ()>> {
     if !seen.exists {
         return Ok(Next::Act(Action::Create));
     }
     match &seen.mark {
         Mark::Of(tag) if tag == mark => {}
-        Mark::None if ours.was_absent && seen.empty => return Ok(Next::Act(Action::Tag)),
-        // Our records alone say whose it is. Once it is seen to be made, documents come into it.
-        Mark::NoRoom if ours.was_absent && (seen.empty || ours.is_made) => {}
+        Mark::None if may_be_ours && seen.empty => return Ok(Next::Act(Action::Tag)),
+        Mark::NoRoom if may_be_ours && seen.empty => {}
         _ => return Err(taken(&bucket.name)),
     }
     Ok(if bucket.versioning && !seen.versioned {
@@ -226,9 +215,6 @@ mod tests {
         .expect("a bucket")
     }
 
-    const ABSENT: Ours = Ours { was_absent: true, is_made: false };
-    const FOREIGN: Ours = Ours { was_absent: false, is_made: false };
-
     fn seen(mark: Mark, empty: bool) -> Seen {
         Seen { exists: true, mark, empty, versioned: false, private: Some(true) }
     }
@@ -239,11 +225,11 @@ mod tests {
         for stranger in
             [seen(Mark::None, true), seen(Mark::None, false), seen(other, true), seen(Mark::NoRoom, true)]
         {
-            assert!(decide(&bucket(), MARK, FOREIGN, &stranger).is_err(), "{stranger:?}");
+            assert!(decide(&bucket(), MARK, false, &stranger).is_err(), "{stranger:?}");
         }
         for mark in [Mark::None, Mark::NoRoom] {
             assert!(
-                decide(&bucket(), MARK, ABSENT, &seen(mark, false)).is_err(),
+                decide(&bucket(), MARK, true, &seen(mark, false)).is_err(),
                 "it holds somebody's objects"
             );
         }
@@ -252,10 +238,8 @@ mod tests {
     #[test]
     fn where_a_store_has_no_room_for_marks_our_records_say_whose_it_is() {
         let plain = TargetBucket { versioning: false, ..bucket() };
-        let made = Ours { is_made: true, ..ABSENT };
-        let untold = |empty| Seen { private: None, ..seen(Mark::NoRoom, empty) };
-        assert!(matches!(decide(&plain, MARK, ABSENT, &untold(true)), Ok(Next::Done(()))));
-        assert!(matches!(decide(&plain, MARK, made, &untold(false)), Ok(Next::Done(()))));
+        let untold = Seen { private: None, ..seen(Mark::NoRoom, true) };
+        assert!(matches!(decide(&plain, MARK, true, &untold), Ok(Next::Done(()))));
     }
 
     #[test]
@@ -270,12 +254,9 @@ mod tests {
 
     #[test]
     fn one_whose_creation_got_no_answer_is_marked_then_set_up() {
+        assert!(matches!(decide(&bucket(), MARK, true, &seen(Mark::None, true)), Ok(Next::Act(Action::Tag))));
         assert!(matches!(
-            decide(&bucket(), MARK, ABSENT, &seen(Mark::None, true)),
-            Ok(Next::Act(Action::Tag))
-        ));
-        assert!(matches!(
-            decide(&bucket(), MARK, FOREIGN, &seen(Mark::Of(MARK.into()), true)),
+            decide(&bucket(), MARK, true, &seen(Mark::Of(MARK.into()), true)),
             Ok(Next::Act(Action::Version))
         ));
     }

@@ -12,7 +12,7 @@ use aws_sigv4::{
 };
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header::ACCEPT_ENCODING};
+use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Host;
@@ -170,8 +170,6 @@ impl Signer {
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        // Proxies write their own.
-        settings.excluded_headers.get_or_insert_default().push(ACCEPT_ENCODING.as_str().into());
         Self { identity: credentials.into(), region: region.to_owned(), settings, agent: agent.to_owned() }
     }
 

@@ -97,17 +97,6 @@ async fn a_bucket_is_made_at_stores_that_know_no_lists_of_access() {
 }
 
 #[tokio::test]
-async fn what_lies_there_packed_is_asked_for_as_it_is_and_a_proxy_may_change_how() {
-    let (s3, seen, _server) = store(vec![(200, &[("etag", "e")], "hello")]).await;
-    s3.read("b", "k", Want::default()).await.unwrap();
-    s3.head("b", "k").await.unwrap();
-    for (_, _, headers, _) in seen.lock().unwrap().iter() {
-        assert_eq!(headers["accept-encoding"], "identity");
-        assert!(!headers["authorization"].to_str().unwrap().contains("accept-encoding"));
-    }
-}
-
-#[tokio::test]
 async fn what_a_store_has_no_room_for_is_no_failure() {
     let (s3, _seen, _server) = store(vec![(501, &[], "<Error><Code>NotImplemented</Code></Error>")]).await;
     assert_eq!((s3.bucket_tags("b").await.unwrap(), s3.is_private("b").await.unwrap()), (None, None));

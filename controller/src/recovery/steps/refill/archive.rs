@@ -55,6 +55,7 @@ pub(super) async fn refill(ctx: &Ctx, store: S3, target: &TargetBucket, run: Str
         to_prefix: String::new(),
         server_side: false,
         thaw_days: DAYS,
+        is_alone: false,
         progress: Some(Arc::new(progress)),
     };
     let restored = archiver.restore(&order).await;

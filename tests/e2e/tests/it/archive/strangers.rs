@@ -41,6 +41,9 @@ async fn kept_by_a_stranger(plan: &Plan, says_so: bool, passed: impl Fn(&Value))
             let verified = depot.must(&["verify", "--depth", "full"]).await;
             assert_eq!((&verified["pending"], &verified["findings"]), (&0.into(), &json!([])), "{verified}");
         }
+        // Whatever page of its list they are on, they are there.
+        let again = depot.must(&["restore", "--to-bucket", "after"]).await;
+        assert_eq!((&again["copied"], &again["skipped"]), (&0.into(), &10.into()), "{again}");
         // A content that is damaged is found all the same.
         let content = stranger.things(ARCHIVE, "apilos/objects/").into_keys().next().expect("a content");
         stranger.put(ARCHIVE, &content, "evil");

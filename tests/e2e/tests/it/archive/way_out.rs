@@ -6,6 +6,7 @@ use std::process::Output;
 use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play};
 use reprise_e2e::plan::Plan;
 use reprise_e2e::shelf::REGION;
+use reprise_e2e::world::Fault;
 use tokio::process::Command;
 
 use super::{oddities, run_of};
@@ -30,10 +31,19 @@ async fn without_reprise_everything_comes_back_into_a_folder_and_into_a_bucket()
         assert!(suspicious["suspicious"].is_array(), "{suspicious}");
         flip(depot, &format!("apilos/manifests/{damaged}.jsonl.zst")).await;
 
+        // A store that lists another tag than it gives refuses the first request for one, and a range of nothing is refused by many.
+        let other = &expected["plain.txt"].sha256;
+        let empty = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(b""));
+        for (content, times, status) in [(other, Some(1), 412), (&empty, None, 416)] {
+            let refused = Fault::Status { status, body: None, retry_after: None };
+            depot.break_archive("GetObject", &format!("objects/{content}"), times, refused);
+        }
         let folder = depot.folder("back");
         let output = restore(depot, &folder.display().to_string(), &[]).await;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{said}");
+        assert_eq!(depot.faults_played(), 1, "{said}");
+        depot.mend();
         assert!(
             said.contains(&format!("{damaged} is damaged")) && said.contains(&format!("run {good}: ")),
             "{said}"
