@@ -21,6 +21,7 @@ mod apps;
 mod data;
 mod deployments;
 mod domains;
+mod evidence;
 mod model;
 mod observers;
 mod one_offs;
