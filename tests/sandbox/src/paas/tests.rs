@@ -25,6 +25,7 @@ mod evidence;
 mod model;
 mod observers;
 mod one_offs;
+mod pages;
 mod people;
 mod pushes;
 mod queue;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{amounts, cron, environment_of};
+use super::{amounts, cron, environment_of, pages};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
@@ -17,7 +17,7 @@ use crate::plane::runner::{DeployFailure, Release};
 use crate::plane::{Branch, LogSink, Turn};
 use crate::world::{Fault, World};
 
-mod fetch;
+pub(super) mod fetch;
 
 /// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
@@ -265,6 +265,7 @@ impl Step<'_> {
         let next = next.ok_or_else(gone)?;
         let env = environment_of(&next, Some(self.id));
         self.paas.plane.runner.release(self.app, release, &amounts(&next), &env, self.log).await?;
+        pages::show(self.paas, self.app, &env).await;
         self.with_mine(|app| app.formation = next.formation).ok_or_else(gone)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{amounts, environment};
+use super::{amounts, environment, pages};
 use crate::paas::Paas;
 
 /// World time from the request to the beginning of the work, and at least to its end.
@@ -35,6 +35,9 @@ pub(in crate::paas) async fn run(
         "restart" => runner.restart(&app, &env, &scope).await,
         _ => runner.scale(&app, &formation, &env).await,
     };
+    if result.is_ok() {
+        pages::show(&paas, &app, &env).await;
+    }
     paas.note_work(&kind, &caller, &app, result.is_ok(), &before);
     finish(&paas, &app, &id, result);
 }
