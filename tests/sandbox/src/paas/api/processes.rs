@@ -255,5 +255,6 @@ pub(super) async fn cron_tasks(
             "next_execution_date": task.next(now).map(date),
         })
     });
-    Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>()})))
+    let deployment = app.last_deployment.as_ref();
+    Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>(), "deployment_id": deployment})))
 }
