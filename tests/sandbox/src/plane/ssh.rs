@@ -125,7 +125,7 @@ impl Who {
     fn evidence(&self, before: Option<Value>, after: Option<Value>) -> Evidence {
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
         let (credential, agent) = (some(&self.key), some(&self.client));
-        Evidence { credential, agent, before, after, ..Evidence::default() }
+        Evidence { agent, credential, before, after, ..Evidence::default() }
     }
 }
 

@@ -80,7 +80,7 @@ fn shown(contents: &Contents, key: &str, version: &Version) -> Value {
     let unusual = [
         ("class", (attributes.class != StorageClass::Standard).then(|| json!(attributes.class))),
         ("tags", (!attributes.tags.is_empty()).then(|| json!(attributes.tags))),
-        ("private", (!attributes.acl.is_private()).then(|| json!(false))),
+        ("private", (!attributes.acl.is_private()).then_some(Value::Bool(false))),
         ("locked", attributes.protection.retention.map(|retention| json!(retention))),
         ("held", attributes.protection.hold.map(|hold| json!(hold))),
         ("thawed", attributes.thaw.map(|thaw| json!(thaw.requested))),

@@ -21,8 +21,8 @@ async fn ended(site: &Site, call: &str, known: usize) -> Entry {
 }
 
 /// The containers of one side, by name, and when each was started.
-fn containers(side: &Option<Value>) -> Vec<(String, String)> {
-    let listed = side.iter().flat_map(|side| side["containers"].as_array().into_iter().flatten());
+fn containers(side: Option<&Value>) -> Vec<(String, String)> {
+    let listed = side.into_iter().flat_map(|side| side["containers"].as_array().into_iter().flatten());
     let text = |one: &Value, member: &str| one[member].as_str().unwrap().to_owned();
     listed.map(|one| (text(one, "name"), text(one, "started_at"))).collect()
 }
@@ -38,18 +38,19 @@ async fn the_end_of_a_scale_and_of_a_restart_tells_which_containers_came_and_wen
     scale(2).await;
     let up = ended(&site, "scale", 0).await;
     assert_eq!((up.caller.as_str(), up.status), (site.user.as_str(), 200));
-    let started = containers(&up.evidence.after);
+    let started = containers(up.evidence.after.as_ref());
     let names: Vec<&str> = started.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!((containers(&up.evidence.before).len(), names), (0, vec!["worker-1", "worker-2"]));
+    assert_eq!((containers(up.evidence.before.as_ref()).len(), names), (0, vec!["worker-1", "worker-2"]));
     let scope = json!({"scope": ["worker-1"]});
     assert_eq!(site.post(&format!("{APP}/restart"), scope).await.0, 202);
     let again = ended(&site, "restart", 0).await;
-    let (before, after) = (containers(&again.evidence.before), containers(&again.evidence.after));
+    let (before, after) =
+        (containers(again.evidence.before.as_ref()), containers(again.evidence.after.as_ref()));
     assert_eq!(before, started[..1], "only the one that was meant");
     assert!(after.len() == 1 && after[0].0 == "worker-1" && after[0].1 != before[0].1, "{after:?}");
     scale(0).await;
     let down = ended(&site, "scale", 1).await;
-    assert_eq!((containers(&down.evidence.before).len(), &down.evidence.after), (2, &None));
+    assert_eq!((containers(down.evidence.before.as_ref()).len(), &down.evidence.after), (2, &None));
 }
 
 #[tokio::test]

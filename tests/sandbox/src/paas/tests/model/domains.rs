@@ -204,11 +204,11 @@ impl Play {
 
     fn status(&self, host: &str) -> (String, bool) {
         let state = self.site.paas.state();
-        let all = state.apps.iter().flat_map(|app| &app.domains);
-        let found = all
-            .filter(|domain| domain.name == host)
-            .map(|domain| (domain.letsencrypt_status.clone(), domain.issued_at.is_some()));
-        found.last().unwrap_or_default()
+        let mut all = state.apps.iter().flat_map(|app| &app.domains);
+        let found = all.find(|domain| domain.name == host);
+        found
+            .map(|domain| (domain.letsencrypt_status.clone(), domain.issued_at.is_some()))
+            .unwrap_or_default()
     }
 
     /// What comes next meets the issuing, or its end.
