@@ -155,7 +155,7 @@ log_drains() {
   api 201 POST "/apps/$app/log_drains" -d "{\"drain\":{\"type\":\"syslog\",\"host\":\"logs.exemple.test\",\"port\":\"6514\"}}"
   api 200 GET "/apps/$app/log_drains"
   holds --arg u "$url" --arg i "$(kept app_id)" '.drains == [{app_id: $i, url: $u}]'
-  api 204 DELETE "/apps/$app/log_drains?url=$url"
+  api 204 DELETE "/apps/$app/log_drains?url=$(jq -rn --arg u "$url" '$u | @uri')"
   api 200 GET "/apps/$app/log_drains"
   holds '.drains == []'
 }
