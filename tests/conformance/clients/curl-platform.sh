@@ -147,8 +147,19 @@ scale_new() {
   holds '.containers == []'
 }
 check 'scale: before the first deployment, 200 without Location' scale_new
-log_drains() { api 200 GET "/apps/$app/log_drains" && holds '.drains == []'; }
-check 'log_drains: none' log_drains
+log_drains() {
+  api 200 GET "/apps/$app/log_drains"
+  holds '.drains == []'
+  api 422 POST "/apps/$app/log_drains" -d '{"drain":{"type":"syslog"}}'
+  local url=tcp+tls://logs.exemple.test:6514
+  api 201 POST "/apps/$app/log_drains" -d "{\"drain\":{\"type\":\"syslog\",\"host\":\"logs.exemple.test\",\"port\":\"6514\"}}"
+  api 200 GET "/apps/$app/log_drains"
+  holds --arg u "$url" --arg i "$(kept app_id)" '.drains == [{app_id: $i, url: $u}]'
+  api 204 DELETE "/apps/$app/log_drains?url=$(jq -rn --arg u "$url" '$u | @uri')"
+  api 200 GET "/apps/$app/log_drains"
+  holds '.drains == []'
+}
+check 'log_drains: none, refused, made, listed, removed' log_drains
 scm_link() {
   api 404 GET "/apps/$app/scm_repo_link"
   api 201 POST "/apps/$app/scm_repo_link" -d '{"scm_repo_link":{"source":"https://github.com/owner/code","branch":"main"}}'

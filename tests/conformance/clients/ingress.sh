@@ -139,16 +139,22 @@ own() { # one's own certificate, before DNS
   within 10 mine
 }
 check 'domain: an own certificate, served before DNS' own
-stopped() {
+stopped() { # with a page of its own, as for maintenance
+  printf 'we are back at noon' >"$SCRATCH/page"
+  api 201 POST /sources -d '{}'
+  local page
+  page=$(json .source.download_url)
+  http 200 PUT "$(json .source.upload_url)" -H 'Content-Type: application/x-gzip' --data-binary "@$SCRATCH/page"
+  api 201 POST "/apps/$app/variables" -d "$(jq -nc --arg u "$page" '{variable: {name: "SCALINGO_STOPPED_PAGE_URL", value: $u}}')"
   api 202 POST "/apps/$app/scale" -d '{"containers":[{"name":"web","amount":0,"size":"M"}]}'
   local operation
   operation=$(header location)
   within 60 operation_done "$app" "${operation##*/}"
-  local status
-  status=$(to https "$default" /)
-  [ "$status" -ge 500 ] || fail "a stopped app answers $status"
+  same "$(to https "$default" /)" 503
+  same "$(cat "$SCRATCH/body")" 'we are back at noon'
+  [ -n "$(header x-scalingo-error)" ] || fail 'no X-Scalingo-Error'
 }
-check 'curl: a stopped app does not answer 2xx' stopped
+check 'curl: a stopped app answers 503 and its own page' stopped
 detach() {
   api 204 DELETE "/apps/$app/domains/$(kept domain)"
   gone() { [ "$(to http "$custom" /)" = 404 ]; }

@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync, mkdirSync, chmodSync } from "node:fs";
-import { assert, refused, reporter, sleep, within } from "../lib/check.mjs";
+import { assert, declared, refused, reporter, sleep, within } from "../lib/check.mjs";
 
 const require = createRequire(`${process.env.CONFORMANCE}/node/package.json`);
 const axios = require("axios").default ?? require("axios");
@@ -28,6 +28,8 @@ axios.create = (settings) => {
 
 const urls = { apiUrl: env.SCALINGO_API_URL, authApiUrl: env.SCALINGO_AUTH_URL };
 const name = "conformance-js";
+// A list that is empty shows nothing of what it holds: each gets a row, held against what the SDK declares of it.
+const shaped = declared(`${env.CONFORMANCE}/node/node_modules/scalingo/lib/models/regional`);
 // Beside paths that are written here and not by the SDK: what they show is our own reading of the vendor (see ../calls).
 const own = { "User-Agent": "own-words" };
 let client, app, project, key, token, domain, addon, guest;
@@ -122,6 +124,7 @@ await check("Collaborators.invite, for, all, update", async () => {
   assert.equal(invited.status, "pending");
   assert.equal(invited.is_limited, true);
   assert.equal((await client.Collaborators.for(app.id)).length, 1);
+  shaped((await client.Collaborators.for(app.id))[0], "Collaborator");
   assert.ok((await client.Collaborators.all({})).collaborators.length >= 1);
   const full = await client.Collaborators.update(app.id, invited.id, { is_limited: false });
   assert.equal(full.is_limited, false);
@@ -186,6 +189,7 @@ await check("Domains.create, for, show, update, destroy", async () => {
   domain = await client.Domains.create(app.id, { name: `js.${env.DNS_ZONE}` });
   assert.equal(domain.letsencrypt_status, "pending_dns");
   assert.equal((await client.Domains.for(app.id)).length, 1);
+  shaped((await client.Domains.for(app.id))[0], "Domain");
   assert.equal((await client.Domains.update(app.id, domain.id, { canonical: true })).canonical, true);
   assert.equal((await client.Domains.show(app.id, domain.id)).canonical, true);
   await client.Domains.destroy(app.id, domain.id);
@@ -195,6 +199,7 @@ await check("Domains.create, for, show, update, destroy", async () => {
 // A deployment from an archive, its own stream open beside it.
 mkdirSync(`${scratch}/tree/site/bin`, { recursive: true });
 writeFileSync(`${scratch}/tree/site/Procfile`, 'web: exec python3 -m http.server "$PORT"\nworker: exec sleep 600\n');
+writeFileSync(`${scratch}/tree/site/cron.json`, '{"jobs": [{"command": "0 0 1 1 * echo yearly", "size": "S"}]}');
 writeFileSync(`${scratch}/tree/site/bin/build`, "#!/bin/sh\necho built for javascript\n");
 chmodSync(`${scratch}/tree/site/bin/build`, 0o755);
 execFileSync("tar", ["-czf", `${scratch}/site.tar.gz`, "-C", `${scratch}/tree`, "site"]);
@@ -277,7 +282,13 @@ await check("Logs.listenerFor", async () => {
   }
 });
 await check("Logs.archives", async () => assert.ok(Array.isArray((await client.Logs.archives(app.id)).archives)));
-await check("CronTasks.for", async () => assert.ok(await client.CronTasks.for(app.id)));
+await check("CronTasks.for", async () => {
+  const tasks = await client.CronTasks.for(app.id);
+  shaped(tasks, "CronDefinition");
+  assert.equal(tasks.deployment_id, deployment.id);
+  shaped(tasks.jobs[0], "CronJob");
+  assert.ok(tasks.jobs[0].next_execution_date && tasks.jobs[0].command.includes("echo yearly"));
+});
 await check("Events.for, all, find", async () => {
   const { events, meta } = await client.Events.for(app.id, { page: 1, per_page: 20 });
   assert.ok(events.length > 3 && meta.pagination.total_count >= events.length);
@@ -292,6 +303,7 @@ await check("Autoscalers.create, for, show, update, destroy", async () => {
   const wanted = { container_type: "web", metric: "cpu", target: 0.5, min_containers: 1, max_containers: 3 };
   const one = await client.Autoscalers.create(app.id, wanted);
   assert.equal((await client.Autoscalers.for(app.id)).length, 1);
+  shaped((await client.Autoscalers.for(app.id))[0], "Autoscaler");
   assert.equal((await client.Autoscalers.update(app.id, one.id, { max_containers: 4 })).max_containers, 4);
   assert.equal((await client.Autoscalers.show(app.id, one.id)).metric, "cpu");
   await client.Autoscalers.destroy(app.id, one.id);
@@ -300,6 +312,7 @@ await check("Autoscalers.create, for, show, update, destroy", async () => {
 await check("Alerts.create, for, find, update, destroy", async () => {
   const one = await client.Alerts.create(app.id, { container_type: "web", metric: "cpu", limit: 0.8 });
   assert.equal((await client.Alerts.for(app.id)).length, 1);
+  shaped((await client.Alerts.for(app.id))[0], "Alert");
   assert.equal((await client.Alerts.update(app.id, one.id, { limit: 0.9 })).limit, 0.9);
   assert.equal((await client.Alerts.find(app.id, one.id)).metric, "cpu");
   await client.Alerts.destroy(app.id, one.id);
@@ -307,9 +320,12 @@ await check("Alerts.create, for, find, update, destroy", async () => {
 await check("NotificationPlatforms.list, Notifiers.create, for, get, update, destroy", async () => {
   const platforms = await client.NotificationPlatforms.list();
   const platform = platforms.find((one) => one.name === "webhook");
+  shaped(platform, "NotificationPlatform");
   const wanted = { platform_id: platform.id, name: "hook", active: true, type_data: { webhook_url: "https://hook.test" } };
   const one = await client.Notifiers.create(app.id, wanted);
-  assert.equal((await client.Notifiers.for(app.id)).length, 1);
+  const [listed] = await client.Notifiers.for(app.id);
+  shaped(listed, "Notifier");
+  assert.deepEqual([listed.type, listed.type_data.webhook_url], ["webhook", "https://hook.test"]);
   assert.equal((await client.Notifiers.update(app.id, one.id, { name: "hooked" })).name, "hooked");
   assert.equal((await client.Notifiers.get(app.id, one.id)).name, "hooked");
   await client.Notifiers.destroy(app.id, one.id);
@@ -325,6 +341,15 @@ await check("SCMIntegrations.all, create, find, importSSHKeys, destroy", async (
   assert.ok((await refused(422, () => client.SCMIntegrations.create({}))).data.errors.access_token);
 });
 await check("SCMRepoLinks.find: none is 404", () => refused(404, () => client.SCMRepoLinks.find(app.id)));
+await check("SCMRepoLinks.create, find, update, destroy", async () => {
+  const made = await client.SCMRepoLinks.create(app.id, { source: "https://github.com/owner/code", branch: "main" });
+  shaped(made, "SCMRepoLink");
+  assert.equal((await client.SCMRepoLinks.update(app.id, { branch: "next" })).branch, "next");
+  const { owner, repo, branch } = await client.SCMRepoLinks.find(app.id);
+  assert.deepEqual([owner, repo, branch], ["owner", "code", "next"]);
+  await client.SCMRepoLinks.destroy(app.id);
+  await refused(404, () => client.SCMRepoLinks.find(app.id));
+});
 await check("Addons.destroy", async () => {
   await client.Addons.destroy(app.id, addon.id);
   await refused(404, () => client.Addons.getAddon(app.id, addon.id));

@@ -1,5 +1,6 @@
 // What every Node client script shares: one line per operation, whatever happens in it.
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export { assert, sleep };
@@ -28,6 +29,23 @@ export function reporter(client) {
     }
   };
   return { check, notOffered: (operation, why) => line(operation, "not-offered", why) };
+}
+
+// What an SDK's own declarations in `folder` say that its users may read: interface to the members that are always there.
+export function declared(folder) {
+  const members = new Map();
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".d.ts"))) {
+    const text = readFileSync(`${folder}/${file}`, "utf8");
+    for (const [, name, body] of text.matchAll(/export interface (\w+)[^{]*\{\n([\s\S]*?)\n\}/g)) {
+      const found = [...body.matchAll(/^ {4}(\w+)(\??):/gm)].filter(([, , optional]) => !optional);
+      members.set(name, found.map(([, member]) => member));
+    }
+  }
+  return (one, name) => {
+    assert.ok(members.get(name)?.length, `the SDK declares no ${name}`);
+    assert.ok(one && typeof one === "object", `there is no ${name} to look at`);
+    assert.deepEqual(members.get(name).filter((member) => !(member in one)), [], `members that every ${name} has`);
+  };
 }
 
 // Until `condition()` gives something true.

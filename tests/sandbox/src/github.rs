@@ -23,6 +23,7 @@ mod gate;
 pub mod json;
 pub mod limits;
 mod links;
+mod progress;
 mod routes;
 pub mod seeds;
 pub mod state;

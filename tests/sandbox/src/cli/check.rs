@@ -100,7 +100,7 @@ fn of_file(file: &PathBuf) -> Result<Report, CheckError> {
         secrets: &[],
         allowed: &ALLOWED,
     };
-    let effects = entries.iter().filter(|entry| (200..300).contains(&entry.status)).count();
+    let effects = entries.iter().filter(|entry| entry.had_effect()).count();
     let not_looked_at = NOT_IN_A_JOURNAL.map(str::to_owned).to_vec();
     Ok(Report { effects, findings: evidence::check(&case), not_looked_at })
 }

@@ -25,6 +25,7 @@ pub(super) fn witness(parts: &Arc<Parts>) {
         match service {
             "scalingo" | "database-api" => Some(parts.paas.inventory()),
             "alwaysdata" => Some(json!({"dns_records": parts.alwaysdata.inventory()["records"]})),
+            "github" => Some(parts.github.holdings()),
             _ => None,
         }
     }));
@@ -69,7 +70,7 @@ pub(super) async fn findings(
     State(parts): Shared,
     Query(query): Query<HashMap<String, String>>,
 ) -> Json<Value> {
-    let effects = parts.evidence().iter().filter(|entry| (200..300).contains(&entry.status)).count();
+    let effects = parts.evidence().iter().filter(|entry| entry.had_effect()).count();
     let mut findings = parts.findings();
     if query.get("clean").is_some_and(|wanted| wanted == "true") {
         findings.extend(evidence::traces(&parts.world.journal.baseline().inventory, &parts.inventory()));

@@ -129,26 +129,31 @@ impl Github {
         let (github, tasks) = (Arc::clone(self), self.world.tasks.clone());
         tasks.spawn("github-run", async move {
             github.world.clock.sleep(QUEUED).await;
-            github.mark(run, "in_progress", None);
+            github.stepped(run, || github.mark(run, "in_progress", None));
             github.world.clock.sleep(RUNNING).await;
             let producer = github.producer.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let produced = match producer {
                 Some(producer) => producer.produce(&workflow).await,
                 None => Ok(Vec::new()),
             };
-            let conclusion = match produced.map(|artifacts| github.upload(run, &artifacts)) {
-                Ok(Ok(())) => "success",
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %error, "artifact not stored");
-                    "failure"
-                }
-                Err(reason) => {
-                    tracing::info!(reason, "dispatched run failed");
-                    "failure"
-                }
-            };
-            github.mark(run, "completed", Some(conclusion));
+            github.stepped(run, || github.complete(run, produced));
         });
+    }
+
+    /// Keeps what the run made, and ends it.
+    fn complete(&self, run: u64, produced: Result<Vec<SeedArtifact>, String>) {
+        let conclusion = match produced.map(|artifacts| self.upload(run, &artifacts)) {
+            Ok(Ok(())) => "success",
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "artifact not stored");
+                "failure"
+            }
+            Err(reason) => {
+                tracing::info!(reason, "dispatched run failed");
+                "failure"
+            }
+        };
+        self.mark(run, "completed", Some(conclusion));
     }
 
     fn upload(&self, run: u64, artifacts: &[SeedArtifact]) -> std::io::Result<()> {

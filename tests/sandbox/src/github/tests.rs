@@ -53,6 +53,19 @@ impl Bench {
         listed["artifacts"][0]["id"].as_u64().unwrap()
     }
 
+    /// The journal has each step of a run by itself, long after the request that asked for it.
+    fn tells_how_it_went(&self, run: u64) {
+        let entries = self.world.journal.entries();
+        let steps = entries
+            .iter()
+            .filter(|one| one.call == "run" && one.resource == format!("run/{run} archive.yml"));
+        let status = |side: &Option<Value>| side.as_ref().unwrap()["workflow_runs"][0]["status"].clone();
+        let told: Vec<_> =
+            steps.map(|one| (status(&one.evidence.before), status(&one.evidence.after))).collect();
+        let wanted = [("queued", "in_progress"), ("in_progress", "completed")];
+        assert_eq!(told, wanted.map(|(before, after)| (json!(before), json!(after))));
+    }
+
     async fn zip(&self, id: u64) -> Response {
         self.call(Method::GET, &format!("/repos/apilos/apilos/actions/artifacts/{id}/zip"))
             .send()
@@ -285,6 +298,7 @@ async fn a_dispatch_makes_a_run_that_ends() {
     .await;
     let now = look().await;
     assert_eq!((&now["conclusion"], &now["event"]), (&json!("success"), &json!("workflow_dispatch")));
+    bench.tells_how_it_went(run);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Paas;
 use super::state::{App, State};
+use super::{Paas, SERVICE};
+use crate::world::journal::{Draft, Evidence, change};
 
 impl Paas {
     /// The platform's part of the inventory.
@@ -41,6 +42,32 @@ impl Paas {
         })
     }
 
+    /// What serves an app, for the journal: the version of its code, and each container by the time of its start.
+    pub(super) fn serving(&self, name: &str) -> Value {
+        let Some(code) = self.with_app(name, |app| deployed(app).map(str::to_owned)) else {
+            return json!({});
+        };
+        let code = code.map(|version| json!({"app": name, "version": version}));
+        let containers = self.plane.runner.containers(name).into_iter().map(|one| {
+            json!({"app": name, "name": format!("{}-{}", one.kind, one.index), "started_at": one.started_at})
+        });
+        json!({"code": code.into_iter().collect::<Value>(), "containers": sorted(containers)})
+    }
+
+    /// Writes down what work on an app, which ends long after its request, made of what served it `before`.
+    pub(super) fn note_work(&self, call: &str, caller: &str, app: &str, ended_well: bool, before: &Value) {
+        let (before, after) = change::between(before, &self.serving(app));
+        let draft = Draft {
+            service: SERVICE,
+            call: call.into(),
+            caller: caller.into(),
+            resource: app.into(),
+            status: if ended_well { 200 } else { 422 },
+            fault: None,
+        };
+        self.world.journal.record_with(draft, Evidence { before, after, ..Evidence::default() });
+    }
+
     /// How many containers of each type run.
     fn processes(&self, app: &App) -> Vec<Value> {
         let mut counts = std::collections::BTreeMap::<String, u32>::new();
@@ -58,9 +85,15 @@ fn shown(state: &State, app: &App) -> Value {
     let project = state.projects.iter().find(|project| project.id == app.project);
     json!({
         "name": app.name, "id": app.id, "owner": who(state, &app.owner), "project": project.map(|project| &project.name),
-        "status": app.status, "stack": app.stack, "force_https": app.force_https,
+        "status": app.status, "stack": app.stack, "force_https": app.force_https, "deployed": deployed(app),
         "formation": app.formation.iter().map(|kind| format!("{}:{}:{}", kind.name, kind.amount, kind.size)).collect::<Vec<_>>(),
     })
+}
+
+/// The version that serves: a commit, or what its deployment was called.
+fn deployed(app: &App) -> Option<&str> {
+    let last = app.deployments.iter().find(|one| Some(&one.id) == app.last_deployment.as_ref())?;
+    last.git_ref.as_deref()
 }
 
 fn who<'a>(state: &'a State, id: &'a str) -> &'a str {

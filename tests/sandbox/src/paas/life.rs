@@ -34,13 +34,14 @@ impl Paas {
     }
 
     /// Starts the processes of an app as they were. An app that does not start is shown as crashed.
-    pub(crate) async fn start_again(&self, app: SavedApp) {
+    pub(crate) async fn start_again(self: &Arc<Self>, app: SavedApp) {
         let name = app.name.clone();
         let Some(env) = self.with_app(&name, |app| work::environment(app)) else { return };
         if let Err(error) = self.plane.runner.bring_back(app, &env).await {
             tracing::error!(app = name, error, "an app did not start again");
             self.with_app(&name, |app| "crashed".clone_into(&mut app.status));
         }
+        work::pages::show(self, &name, &env).await;
     }
 
     /// Routes, certificates, and the work that its state waits for.

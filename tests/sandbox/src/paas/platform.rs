@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::Paas;
 use super::session::{Role, role};
 use super::work::deploy::{self, Code, Pace};
-use super::{Paas, SERVICE};
 use crate::plane::{LogSink, Platform, Push, Turn};
-use crate::world::journal::Draft;
 
 /// What the SSH server holds of the platform.
 #[derive(Debug)]
@@ -37,15 +36,6 @@ impl Platform for Door {
         let id = deploy::enqueue(&self.0, &app, &user, "deployment", Some(commit.clone()));
         let id = id.ok_or_else(|| format!("application '{app}' was not found"))?;
         let code = Code::Commit { repository, commit, branch: Some(branch) };
-        let result = deploy::run(&self.0, &app, &id, code, Some(log), Pace::Vendor).await;
-        self.0.world.journal.record(Draft {
-            service: SERVICE,
-            call: "deploy".into(),
-            caller: user,
-            resource: app,
-            status: if result.is_ok() { 200 } else { 422 },
-            fault: None,
-        });
-        result
+        deploy::run(&self.0, &app, &id, code, Some(log), Pace::Vendor).await
     }
 }

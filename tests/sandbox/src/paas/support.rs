@@ -16,7 +16,7 @@ use super::work::backup::{Retention, retention};
 pub(super) struct Orphan {
     app: String,
     addon: String,
-    backup: Backup,
+    pub(super) backup: Backup,
     /// World date after which the support has it no more either.
     until: DateTime<Utc>,
 }

@@ -21,9 +21,11 @@ mod apps;
 mod data;
 mod deployments;
 mod domains;
+mod evidence;
 mod model;
 mod observers;
 mod one_offs;
+mod pages;
 mod people;
 mod pushes;
 mod queue;
@@ -165,6 +167,8 @@ impl Site {
         self.advance(60);
         let mut ended = None;
         until("the deployment ends", async || {
+            // Again and again: a task that was just spawned may begin to wait after the first step.
+            self.advance(2);
             let state = self.paas.state();
             let one = state.app(app).unwrap().deployments.iter().find(|one| one.id == id).unwrap();
             ended = one.is_finished().then(|| (one.status.clone(), one.output.clone()));

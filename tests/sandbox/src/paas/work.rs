@@ -15,6 +15,7 @@ pub(super) mod cron;
 pub(super) mod demolish;
 pub(super) mod deploy;
 pub(super) mod operate;
+pub(super) mod pages;
 pub(super) mod provision;
 pub(super) mod run;
 

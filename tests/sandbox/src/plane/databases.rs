@@ -300,9 +300,20 @@ impl Databases {
 
     /// The socket of the database that is reached at `host` and `port` from the private network.
     pub fn socket_of(&self, host: &str, port: u16) -> Option<PathBuf> {
+        self.found_at(host, port).map(|(_, addon)| addon.tunnels.clone())
+    }
+
+    /// The resource that is reached at `host` and `port`.
+    pub fn resource_at(&self, host: &str, port: u16) -> Option<String> {
+        self.found_at(host, port).map(|(resource, _)| resource)
+    }
+
+    fn found_at(&self, host: &str, port: u16) -> Option<(String, Arc<Addon>)> {
         let is_here =
-            |addon: &&Arc<Addon>| addon.access.host.eq_ignore_ascii_case(host) && addon.access.port == port;
-        self.addons().values().find(is_here).map(|addon| addon.tunnels.clone())
+            |addon: &Addon| addon.access.host.eq_ignore_ascii_case(host) && addon.access.port == port;
+        let addons = self.addons();
+        let (resource, addon) = addons.iter().find(|(_, addon)| is_here(addon))?;
+        Some((resource.clone(), Arc::clone(addon)))
     }
 
     /// Stops every server, waited for. Their files stay.

@@ -20,12 +20,14 @@ use crate::world::World;
 
 mod bodies;
 mod certificates;
+mod outage;
 mod own;
 mod proxy;
 mod routes;
 mod sticky;
 
 use certificates::Certificates;
+pub use outage::{Pages, VARIABLES as PAGE_VARIABLES};
 pub use own::{OwnCertificate, OwnCertificateError};
 use routes::{Scheme, Table};
 
@@ -140,6 +142,11 @@ impl Ingress {
     /// Whether requests for `app` are told in its log.
     pub fn set_router_logs(&self, app: &str, on: bool) {
         self.table().settings_of(app).logged = on;
+    }
+
+    /// What is shown while `app` does not answer, in place of the platform's own pages.
+    pub fn set_pages(&self, app: &str, pages: Pages) {
+        self.table().set_pages(app, pages);
     }
 
     /// The one host under which `app` answers; its others redirect there. `None`: all are equal.

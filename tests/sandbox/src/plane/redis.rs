@@ -170,10 +170,14 @@ impl RedisServers {
 
     /// The server that is reached at `host` and `port` from the private network.
     pub fn endpoint_of(&self, host: &str, port: u16) -> Option<SocketAddr> {
-        let servers = self.servers();
+        self.resource_at(host, port).map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// The resource that is reached at `host` and `port`.
+    pub fn resource_at(&self, host: &str, port: u16) -> Option<String> {
         let here =
-            |server: &&Server| server.access.host.eq_ignore_ascii_case(host) && server.access.port == port;
-        servers.values().find(here).map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+            |server: &Server| server.access.host.eq_ignore_ascii_case(host) && server.access.port == port;
+        self.servers().iter().find(|(_, server)| here(server)).map(|(resource, _)| resource.clone())
     }
 
     /// Its settings come by standard input: arguments can be read by everybody.

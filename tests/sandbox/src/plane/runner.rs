@@ -35,6 +35,7 @@ mod tests;
 mod tools;
 
 use container::Handle;
+pub(crate) use container::WEB;
 pub(crate) use departed::Departed;
 use groups::Groups;
 pub(crate) use life::SavedApp;

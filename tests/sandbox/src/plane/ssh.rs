@@ -13,6 +13,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
+use serde_json::Value;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
@@ -21,7 +22,9 @@ use super::databases::Databases;
 use super::platform::{Branch, Platform};
 use super::redis::RedisServers;
 use crate::world::World;
+use crate::world::journal::Evidence;
 
+mod bytes;
 mod fetch;
 mod git;
 mod handler;
@@ -104,6 +107,26 @@ struct Site {
     platform: Arc<dyn Platform>,
     databases: Arc<Databases>,
     redis: Arc<RedisServers>,
+}
+
+/// Who speaks, for the journal.
+#[derive(Debug, Clone, Default)]
+struct Who {
+    /// The user whose key was proven.
+    user: String,
+    /// `SHA256:…` of that key.
+    key: String,
+    /// How the client names itself: `SSH-2.0-OpenSSH_9.2`.
+    client: String,
+}
+
+impl Who {
+    /// What is known of something that they changed.
+    fn evidence(&self, before: Option<Value>, after: Option<Value>) -> Evidence {
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let (credential, agent) = (some(&self.key), some(&self.client));
+        Evidence { agent, credential, before, after, ..Evidence::default() }
+    }
 }
 
 impl SshServer {

@@ -20,6 +20,7 @@ use super::documents::{self, Kind};
 use super::gate::Caller;
 use super::server::Status;
 use super::store::Store;
+use super::trace::Trace;
 use super::{
     buckets, copy, cors, deleting, encryption, errors, lifecycle, listing, location, lock, multipart,
     objects, reading, restore, tagging, uploads, versions,
@@ -46,6 +47,11 @@ fn answer_with<T>(output: T, status: StatusCode) -> Answer<T> {
 /// Who asks, as the gate found.
 fn caller<T>(request: &S3Request<T>) -> Caller {
     request.extensions.get::<Caller>().cloned().unwrap_or_default()
+}
+
+/// The notes on the request, for what only its operation knows.
+fn trace<T>(request: &S3Request<T>) -> Trace {
+    request.extensions.get::<Trace>().cloned().unwrap_or_default()
 }
 
 /// The conditions of a `CopyObject` on its destination, which the library does not parse.
@@ -365,12 +371,13 @@ impl S3 for Api {
     }
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
-        answer(deleting::delete(&self.0, request.input).await?)
+        let trace = trace(&request);
+        answer(deleting::delete(&self.0, request.input, &trace).await?)
     }
 
     async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
-        let caller = caller(&request);
-        answer(deleting::delete_many(&self.0, request.input, &caller).await?)
+        let (caller, trace) = (caller(&request), trace(&request));
+        answer(deleting::delete_many(&self.0, request.input, &caller, &trace).await?)
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> Answer<CopyObjectOutput> {

@@ -5,13 +5,16 @@ use s3s::dto::{
     ETagCondition, Error,
 };
 use s3s::{S3Error, S3ErrorCode, S3Result};
+use serde_json::Value;
 
 use super::conditions::WriteConditions;
 use super::errors;
 use super::gate::Caller;
+use super::inventory;
 use super::model::Versioning;
 use super::state::Record;
 use super::store::{Draft, Store};
+use super::trace::Trace;
 
 /// How many keys one request may name.
 const MOST: usize = 1_000;
@@ -44,6 +47,24 @@ fn delete_one(draft: &mut Draft<'_>, wish: &Wish<'_>) -> S3Result<Outcome> {
         Some(name) => remove_version(draft, wish, name),
         None => hide(draft, wish),
     }
+}
+
+/// The same for who may; each key of a mass deletion is asked about by itself.
+fn delete_if_allowed(draft: &mut Draft<'_>, wish: &Wish<'_>, caller: &Caller) -> S3Result<Outcome> {
+    let action = if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let contents = draft.bucket(wish.bucket)?;
+    caller.check(contents, wish.key, action)?;
+    if wish.bypass {
+        caller.check(contents, wish.key, "s3:BypassGovernanceRetention")?;
+    }
+    delete_one(draft, wish)
+}
+
+/// What is there of what is to be deleted, or was, for the journal.
+fn found(draft: &Draft<'_>, wishes: &[Wish<'_>]) -> S3Result<Value> {
+    let Some(first) = wishes.first() else { return Ok(Value::Null) };
+    let wanted = wishes.iter().map(|wish| (wish.key, wish.version));
+    Ok(inventory::named(draft.bucket(first.bucket)?, wanted))
 }
 
 /// Removes one version for good.
@@ -84,7 +105,11 @@ fn hide(draft: &mut Draft<'_>, wish: &Wish<'_>) -> S3Result<Outcome> {
 }
 
 /// `DeleteObject`: of what is not there, too, the answer is success.
-pub(crate) async fn delete(store: &Store, input: DeleteObjectInput) -> S3Result<DeleteObjectOutput> {
+pub(crate) async fn delete(
+    store: &Store,
+    input: DeleteObjectInput,
+    trace: &Trace,
+) -> S3Result<DeleteObjectOutput> {
     let wish = Wish {
         bucket: &input.bucket,
         key: &input.key,
@@ -92,7 +117,13 @@ pub(crate) async fn delete(store: &Store, input: DeleteObjectInput) -> S3Result<
         bypass: input.bypass_governance_retention.unwrap_or(false),
         if_match: input.if_match.clone(),
     };
-    let outcome = store.change(|draft| delete_one(draft, &wish)).await?;
+    let outcome = store.change(|draft| {
+        let before = found(draft, std::slice::from_ref(&wish))?;
+        let outcome = delete_one(draft, &wish)?;
+        trace.changed(before, found(draft, std::slice::from_ref(&wish))?);
+        Ok(outcome)
+    });
+    let outcome = outcome.await?;
     Ok(DeleteObjectOutput {
         delete_marker: outcome.marker.then_some(true),
         version_id: outcome.version_id,
@@ -105,6 +136,7 @@ pub(crate) async fn delete_many(
     store: &Store,
     input: DeleteObjectsInput,
     caller: &Caller,
+    trace: &Trace,
 ) -> S3Result<DeleteObjectsOutput> {
     let objects = input.delete.objects;
     if objects.is_empty() || objects.len() > MOST {
@@ -113,30 +145,25 @@ pub(crate) async fn delete_many(
         return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
     }
     let bypass = input.bypass_governance_retention.unwrap_or(false);
+    let wishes: Vec<Wish<'_>> = objects
+        .iter()
+        .map(|object| Wish {
+            bucket: &input.bucket,
+            key: &object.key,
+            version: object.version_id.as_deref(),
+            bypass,
+            if_match: object.e_tag.clone().map(ETagCondition::ETag),
+        })
+        .collect();
     let outcomes = store.change(|draft| {
-        draft.bucket(&input.bucket)?;
-        let outcomes = objects.into_iter().map(|object| {
-            let wish = Wish {
-                bucket: &input.bucket,
-                key: &object.key,
-                version: object.version_id.as_deref(),
-                bypass,
-                if_match: object.e_tag.clone().map(ETagCondition::ETag),
-            };
-            let action = if wish.version.is_some() { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
-            let contents = draft.bucket(&input.bucket);
-            let allowed = contents.and_then(|contents| {
-                caller.check(contents, &object.key, action)?;
-                let bypass = bypass.then_some("s3:BypassGovernanceRetention");
-                bypass.map_or(Ok(()), |action| caller.check(contents, &object.key, action))
-            });
-            let outcome = allowed.and_then(|()| delete_one(draft, &wish));
-            (object, outcome)
-        });
-        Ok(outcomes.collect::<Vec<_>>())
+        let before = found(draft, &wishes)?;
+        let outcomes: Vec<_> = wishes.iter().map(|wish| delete_if_allowed(draft, wish, caller)).collect();
+        trace.changed(before, found(draft, &wishes)?);
+        Ok(outcomes)
     });
+    let outcomes = outcomes.await?;
     let (mut deleted, mut refused) = (Vec::new(), Vec::new());
-    for (object, outcome) in outcomes.await? {
+    for (object, outcome) in objects.into_iter().zip(outcomes) {
         match outcome {
             Ok(outcome) => deleted.push(DeletedObject {
                 delete_marker: outcome.marker.then_some(true),

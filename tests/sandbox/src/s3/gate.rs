@@ -80,8 +80,8 @@ impl S3Access for Gate {
             let caller = key.map_or("anonymous", |key| &key.access_key_id);
             let resource = resource(context.s3_path());
             trace.identify(operation, caller, &resource);
-            if let (S3Path::Object { bucket, key }, false) = (context.s3_path(), is_read(operation)) {
-                trace.found(inventory::object(&self.store, bucket, key));
+            if !is_read(operation) {
+                trace.found(inventory::at(&self.store, &resource));
             }
             play::before(&self.store.world, self.service, &trace, operation, &resource).await?;
         }
@@ -109,8 +109,9 @@ impl S3Access for Gate {
     async fn post_object(&self, request: &mut S3Request<PostObjectInput>) -> S3Result<()> {
         let (bucket, key) = (&request.input.bucket, &request.input.key);
         if let Some(trace) = request.extensions.get::<Trace>() {
-            trace.concerns(format!("/{bucket}/{key}"));
-            trace.found(inventory::object(&self.store, bucket, key));
+            let resource = format!("/{bucket}/{key}");
+            trace.found(inventory::at(&self.store, &resource));
+            trace.concerns(resource);
         }
         let Some(caller) = request.extensions.get::<Caller>() else { return Err(errors::access_denied()) };
         self.store.read_bucket(bucket, |contents| {

@@ -254,16 +254,15 @@ impl Front {
         };
         let Shown { agent, host, credential, query: _ } = shown;
         let credential = credential.map(|credential| credential.fingerprint);
-        let (before, after) = self.changed(notes);
+        let (before, after) = if status.is_success() { self.changed(notes) } else { (None, None) };
         let evidence =
             Evidence { agent: Some(agent), host: Some(host), credential, before, after, route: None };
         self.world.journal.record_with(draft, evidence);
     }
 
-    /// What the request found under its key and what it left there, if that is not the same.
+    /// What the request found in its place and what it left there, if that is not the same.
     fn changed(&self, notes: &Notes) -> (Option<Value>, Option<Value>) {
-        let after = place(&notes.resource)
-            .map_or(Value::Null, |(bucket, key)| inventory::object(&self.store, bucket, key));
+        let after = notes.after.clone().unwrap_or_else(|| inventory::at(&self.store, &notes.resource));
         change::between(&notes.before, &after)
     }
 

@@ -2,6 +2,7 @@
 
 mod browsers;
 mod durability;
+mod evidence;
 mod faults;
 mod forms;
 mod glacier;

@@ -26,8 +26,10 @@ pub(crate) struct Notes {
     pub(crate) resource: String,
     /// The fault that is being played, to its end in the HTTP layer.
     pub(crate) fault: Option<Fault>,
-    /// What was under the key, before what changes it.
+    /// What was in its place, before what changes it.
     pub(crate) before: Value,
+    /// What it left, where its place alone does not say that.
+    pub(crate) after: Option<Value>,
 }
 
 impl Trace {
@@ -54,9 +56,15 @@ impl Trace {
         self.notes().fault = Some(fault);
     }
 
-    /// Notes what is under the key that is about to be changed.
+    /// Notes what is in the place that is about to be changed.
     pub(crate) fn found(&self, before: Value) {
         self.notes().before = before;
+    }
+
+    /// Notes what the operation itself found, and left.
+    pub(crate) fn changed(&self, before: Value, after: Value) {
+        let mut notes = self.notes();
+        (notes.before, notes.after) = (before, Some(after));
     }
 
     /// Everything noted so far.

@@ -54,6 +54,8 @@ pub struct Finding {
 pub enum Kind {
     /// The same thing was created twice.
     DoubleCreate,
+    /// The same change was made twice.
+    DoubleEffect,
     /// Something that is only of use for a while was left behind.
     Leak,
     /// Something that was there before was changed or deleted.
@@ -86,6 +88,7 @@ impl std::fmt::Display for Finding {
 /// Everything that is wrong, the worst first.
 pub fn check(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = effects::double_creates(case.entries);
+    findings.extend(effects::repeated_moves(case.entries));
     findings.extend(effects::two_addons(case.baseline, case.now));
     findings.extend(effects::foreign_writes(case));
     findings.extend(credentials::wrong_hosts(case.observed));

@@ -69,6 +69,15 @@ pub struct Evidence {
     pub after: Option<Value>,
 }
 
+impl Entry {
+    /// Whether it changed anything: what was refused did not, nor did a deletion of what was not there, which is a success, too.
+    pub fn had_effect(&self) -> bool {
+        let deletes = matches!(self.call.as_str(), "DeleteObject" | "DeleteObjects");
+        let left_all = self.evidence.before.is_none() && self.evidence.after.is_none();
+        (200..300).contains(&self.status) && !(deletes && left_all)
+    }
+}
+
 /// An [`Entry`] before it has a place.
 #[derive(Debug, Clone)]
 pub struct Draft {

@@ -82,8 +82,8 @@ pub(super) async fn update(
         return Err(Refusal::BadRequest("an app can no longer be transferred on its own".into()));
     }
     let mut state = paas.state();
-    state.app_for(&session.user, &key, Role::Collaborator)?;
-    let (stack, project) = checked_change(&state, &session, change)?;
+    let is_owner = state.app_for(&session.user, &key, Role::Collaborator)?.owner == session.user;
+    let (stack, project) = checked_change(&state, &session, change, is_owner)?;
     let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
     for (name, switch) in [
         ("force_https", &mut app.force_https),
@@ -100,18 +100,19 @@ pub(super) async fn update(
     Ok(Reply::ok(json!({"app": view::app(&paas, &state, app, &session)})).about(&app.name))
 }
 
-/// The stack and project that a change names, if it may.
+/// The stack and project that a change names, if it may. An app is on its owner's bill, and nobody else moves it.
 fn checked_change(
     state: &State,
     session: &Session,
     change: &Value,
+    is_owner: bool,
 ) -> Result<(Option<String>, Option<String>), Refusal> {
     let named = |key| change.get(key).and_then(Value::as_str).filter(|id| !id.is_empty());
     let stack =
         named("stack_id").map(|id| catalogue::stack(id).ok_or(Refusal::NotFound("stack"))).transpose()?;
     let project = named("project_id").map(|id| {
         let own = state.projects.iter().find(|project| project.id == id && project.owner == session.user);
-        own.ok_or(Refusal::NotFound("project"))
+        own.filter(|_| is_owner).ok_or(Refusal::NotFound("project"))
     });
     Ok((stack.map(|stack| stack.id.to_owned()), project.transpose()?.map(|project| project.id.clone())))
 }

@@ -151,6 +151,7 @@ fn blank(kind: Kind, app: &App, paas: &Paas) -> Value {
         }),
         "autoscalers" => json!({
             "container_type": "", "metric": "", "target": 0, "min_containers": 2, "max_containers": 10, "disabled": false,
+            "last_scale": null, "alert_id_scale_up": paas.world.ids.hex(24), "alert_id_scale_down": paas.world.ids.hex(24),
         }),
         _ => json!({
             "name": "", "active": true, "type": "webhook", "send_all_events": false, "send_all_alerts": false,
@@ -168,7 +169,9 @@ fn apply(one: &mut Value, change: &Map<String, Value>) {
     let Value::Object(one) = one else { return };
     for (name, value) in change {
         let Some(present) = one.get(name) else { continue };
-        let fixed = matches!(name.as_str(), "id" | "app_id" | "app" | "created_at" | "updated_at");
+        let fixed =
+            matches!(name.as_str(), "id" | "app_id" | "app" | "created_at" | "updated_at" | "last_scale")
+                || name.starts_with("alert_id_");
         if fixed || is_unsaid(name, value) {
             continue;
         }

@@ -155,6 +155,16 @@ fn refuse_too_many(of_app: usize, of_account: usize) -> Result<(), Refusal> {
     Err(Refusal::invalid("app", told))
 }
 
+/// A number of four digits that no other container of the app has: its label names it.
+fn free_index(is_taken: impl Fn(u64) -> bool, mut draw: impl FnMut() -> u64) -> u64 {
+    loop {
+        let index = 1_000 + draw();
+        if !is_taken(index) {
+            return index;
+        }
+    }
+}
+
 impl Paas {
     /// A container that has not started; it is not listed yet.
     pub(in crate::paas) fn new_one_off(
@@ -163,7 +173,9 @@ impl Paas {
         app: &App,
         wanted: Wanted,
     ) -> Result<Known, Refusal> {
-        let index = 1_000 + self.world.ids.below(9_000);
+        let taken = self.one_offs.of_app(&app.id);
+        let index =
+            free_index(|index| taken.iter().any(|one| one.index == index), || self.world.ids.below(9_000));
         let mut env = work::environment(app);
         env.extend(wanted.env);
         let (_, _, megabytes, _) = catalogue::SIZES
@@ -191,5 +203,16 @@ impl Paas {
     /// The address of a one-off container on the attach server.
     pub(in crate::paas) fn attach_url(&self, id: &str) -> String {
         self.attach.get().map_or_else(String::new, |addr| format!("http://{addr}/c/{id}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_taken_is_not_given_again() {
+        let mut drawn = [7, 7, 8].into_iter();
+        assert_eq!(free_index(|index| index == 1_007, || drawn.next().unwrap()), 1_008);
     }
 }

@@ -84,7 +84,8 @@ pub(super) async fn scale(
     let (location, id) = paas.begin(app, "scale", "scaling");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("scale", work::operate::run(Arc::clone(&paas), name.clone(), id, Vec::new()));
+    let scale = work::operate::run(Arc::clone(&paas), name.clone(), id, Vec::new(), session.user);
+    paas.world.tasks.spawn("scale", scale);
     Ok(Reply::accepted(location, Some(body)).about(name))
 }
 
@@ -115,7 +116,8 @@ pub(super) async fn restart(
     let (location, id) = paas.begin(app, "restart", "restarting");
     let name = app.name.clone();
     drop(state);
-    paas.world.tasks.spawn("restart", work::operate::run(Arc::clone(&paas), name.clone(), id, scope));
+    let restart = work::operate::run(Arc::clone(&paas), name.clone(), id, scope, session.user);
+    paas.world.tasks.spawn("restart", restart);
     Ok(Reply::accepted(location, None).about(name))
 }
 
@@ -253,5 +255,6 @@ pub(super) async fn cron_tasks(
             "next_execution_date": task.next(now).map(date),
         })
     });
-    Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>()})))
+    let deployment = app.last_deployment.as_ref();
+    Ok(Reply::ok(json!({"jobs": jobs.collect::<Value>(), "deployment_id": deployment})))
 }

@@ -105,6 +105,7 @@ pub(super) async fn delete(
     }
     let name = project.name.clone();
     state.projects.retain(|project| project.id != id);
+    state.transfers.retain(|transfer| transfer.project != id);
     Ok(Reply::no_content().about(name))
 }
 

@@ -89,7 +89,7 @@ async fn create(
     let mut link = json!({
         "id": paas.world.ids.uuid().to_string(), "app_id": app.id, "linker": linker, "owner": owner, "repo": repository,
         "source": source, "scm_type": kind, "branch": "", "url": host(source), "created_at": now, "updated_at": now,
-        "auth_integration_uuid": integration, "last_auto_deploy_at": null,
+        "auth_integration_uuid": integration, "scm_integration_uuid": integration, "last_auto_deploy_at": null,
     });
     for (name, first) in SETTINGS {
         link[*name] = json!(first);

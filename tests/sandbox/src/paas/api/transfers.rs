@@ -211,7 +211,10 @@ fn hand_over(paas: &Paas, state: &mut State, transfer: &Transfer) {
     for app in state.apps.iter_mut().filter(moves) {
         app.owner.clone_from(&transfer.invited);
         app.updated_at = now;
-        app.collaborators.retain(|who| who.user.as_deref() != Some(&transfer.invited));
+        // The new owner is none any more, and nobody else goes by the address of the former one.
+        app.collaborators.retain(|who| {
+            who.user.as_deref() != Some(&transfer.invited) && !who.email.eq_ignore_ascii_case(&email)
+        });
         app.collaborators.push(Collaborator {
             id: ids.hex(24),
             email: email.clone(),

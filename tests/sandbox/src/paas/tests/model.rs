@@ -10,7 +10,11 @@ use crate::world::Fault;
 use crate::world::faults::Rule;
 
 mod calls;
+mod data;
+mod domains;
 mod inventory;
+mod one_offs;
+mod people;
 mod processes;
 
 /// What the model knows of an app.

@@ -156,7 +156,9 @@ async fn lists_that_are_empty_in_this_world_have_the_vendors_shape() {
         json!({"archives": [], "next_cursor": "", "has_more": false})
     );
     assert_eq!(site.get(&format!("{APP}/stats")).await.1, json!({"stats": []}));
-    assert_eq!(site.get(&format!("{APP}/cron_tasks")).await.1, json!({"jobs": []}));
+    let tasks = site.get(&format!("{APP}/cron_tasks")).await.1;
+    let deployment = site.paas.state().app("demarches-test").unwrap().last_deployment.clone();
+    assert_eq!(tasks, json!({"jobs": [], "deployment_id": deployment}));
     let private = site.get(&format!("{APP}/private_network_domain_names")).await.1["domain_names"].clone();
     assert_eq!((&private["data"], &private["meta"]["total_count"]), (&json!([]), &json!(0)));
 }

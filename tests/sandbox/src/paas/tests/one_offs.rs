@@ -58,7 +58,7 @@ async fn started(site: &Site, command: &str) -> (String, String, String) {
 }
 
 /// A connection that became the container's terminal.
-async fn connected(site: &Site, attach: &str) -> TcpStream {
+pub(super) async fn connected(site: &Site, attach: &str) -> TcpStream {
     let (stream, head) = connect(attach, &site.bearer).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     stream
@@ -86,7 +86,7 @@ async fn connect(attach: &str, bearer: &str) -> (TcpStream, String) {
     (stream, String::from_utf8(answer).unwrap())
 }
 
-async fn rest(mut stream: TcpStream) -> String {
+pub(super) async fn rest(mut stream: TcpStream) -> String {
     let mut said = Vec::new();
     tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut said))
         .await
@@ -95,7 +95,7 @@ async fn rest(mut stream: TcpStream) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-async fn exit_code(site: &Site, attach: &str) -> (u16, Value) {
+pub(super) async fn exit_code(site: &Site, attach: &str) -> (u16, Value) {
     read(site.http.get(format!("{attach}/wait")).basic_auth("", Some(&site.bearer)).send().await.unwrap())
         .await
 }

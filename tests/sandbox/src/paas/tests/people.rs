@@ -250,3 +250,43 @@ async fn a_page_beyond_every_number_is_empty() {
     let (status, listed) = two.site.get(&path).await;
     assert_eq!((status, &listed["deployments"]), (200, &json!([])));
 }
+
+#[tokio::test]
+async fn only_its_owner_moves_an_app_and_only_into_a_project_of_their_own() {
+    let two = two().await;
+    two.join(Some(false)).await;
+    let (status, made) =
+        two.as_alice(Method::POST, "/v1/projects", json!({"project": {"name": "a-elle"}})).await;
+    assert_eq!(status, 201, "{made}");
+    let hers = json!({"project_id": made["project"]["id"]});
+    let path = format!("/v1/apps/{APP}");
+    assert_eq!(two.as_alice(Method::PUT, &path, hers.clone()).await.0, 404, "she took it to her bill");
+    assert_eq!(two.site.call("PUT", &path, hers).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_offer_ends_with_its_project_and_no_address_is_twice_in_an_app() {
+    let two = two().await;
+    let project = project(&two).await;
+    two.join(Some(false)).await;
+    let invite = json!({"transfer_invitation": {"invited_user_id": two.alice}});
+    let invitations = format!("{project}/transfer_invitations");
+    let (status, made) = two.site.post(&invitations, invite.clone()).await;
+    assert_eq!(status, 201, "{made}");
+    let away =
+        json!({"project_id": two.site.paas.state().projects.iter().find(|one| one.default).unwrap().id});
+    assert_eq!(two.site.call("PUT", &format!("/v1/apps/{APP}"), away).await.0, 200);
+    assert_eq!(two.site.call("DELETE", &project, Value::Null).await.0, 204);
+    let one = format!("{invitations}/{}", made["transfer_invitation"]["id"].as_str().unwrap());
+    assert_eq!(two.as_alice(Method::GET, &one, Value::Null).await.0, 404, "offered, and gone");
+
+    let project = self::project(&two).await;
+    let own = json!({"collaborator": {"email": "ops@exemple.test"}});
+    assert_eq!(two.site.post(&format!("/v1/apps/{APP}/collaborators"), own).await.0, 201);
+    let invitations = format!("{project}/transfer_invitations");
+    let made = two.site.post(&invitations, invite).await.1;
+    let accept = format!("{invitations}/{}/accept", made["transfer_invitation"]["id"].as_str().unwrap());
+    assert_eq!(two.as_alice(Method::POST, &accept, json!({})).await.0, 200);
+    let team = two.site.get(&format!("/v1/apps/{APP}/collaborators")).await.1;
+    assert_eq!(team["collaborators"].as_array().unwrap().len(), 1, "{team}");
+}

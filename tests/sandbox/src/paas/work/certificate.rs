@@ -70,19 +70,40 @@ async fn issue(paas: &Paas, app: &str, host: &str) {
     };
     let issued = match (refused, paas.plane.dns.may_issue(host).await) {
         (Some(reason), _) => Err(reason),
-        (None, Caa::Allowed) => paas.plane.ingress.issue_certificate(host).map_err(|error| error.to_string()),
+        (None, Caa::Allowed) => match granted(paas, app, host) {
+            Some(granted) => granted,
+            // It is gone, or its owner has brought one or wants none.
+            None => return,
+        },
         (None, Caa::Forbidden) => Err("a CAA record forbids it".into()),
         // The platform asks again; a name server that is down for a moment is no verdict.
         (None, Caa::Unknown) => return pause(paas).await,
     };
     match issued {
-        Ok(()) => created(paas, app, host),
+        Ok(()) => {}
         Err(reason) => {
             tracing::info!(host, reason, "certificate refused");
             set_status(paas, app, host, "error");
             pause(paas).await;
         }
     }
+}
+
+/// Puts the certificate of a domain that still waits for it in place; `None` where none does.
+fn granted(paas: &Paas, app: &str, host: &str) -> Option<Result<(), String>> {
+    let now = paas.world.clock.wall();
+    paas.with_app(app, |app| {
+        let mut waiting = app.domains.iter_mut().filter(|one| one.name == host && one.issued_at.is_none());
+        let domain = waiting.find(|one| one.letsencrypt_enabled && one.own.is_none())?;
+        // Under the state's lock: nobody removes it, or brings another one, in between.
+        let issued = paas.plane.ingress.issue_certificate(host).map_err(|error| error.to_string());
+        if issued.is_ok() {
+            "created".clone_into(&mut domain.letsencrypt_status);
+            domain.issued_at = Some(now);
+        }
+        Some(issued)
+    })
+    .flatten()
 }
 
 /// Until the next look.

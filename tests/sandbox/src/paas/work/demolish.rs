@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::paas::Paas;
 use crate::paas::state::{Addon, App};
+use crate::plane::ingress::Pages;
 use crate::plane::runner::Departed;
 
 /// An app that is out of the state, and what is left of it. Nothing of it is found by its name any more.
@@ -61,6 +62,7 @@ pub(in crate::paas) fn forget_names(paas: &Paas, app: &App) {
     paas.plane.ingress.set_sticky(&app.name, false);
     paas.plane.ingress.set_router_logs(&app.name, false);
     paas.plane.ingress.set_canonical(&app.name, None);
+    paas.plane.ingress.set_pages(&app.name, Pages::new());
     paas.plane.ingress.detach(&host);
     paas.plane.dns.withdraw_default_domain(&host);
     for domain in &app.domains {

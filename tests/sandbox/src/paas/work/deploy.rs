@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{amounts, cron, environment_of};
+use super::{amounts, cron, environment_of, pages};
 use crate::paas::api::new_type;
 use crate::paas::state::{App, Deployment};
 use crate::paas::{Paas, stream, view};
@@ -17,7 +17,7 @@ use crate::plane::runner::{DeployFailure, Release};
 use crate::plane::{Branch, LogSink, Turn};
 use crate::world::{Fault, World};
 
-mod fetch;
+pub(super) mod fetch;
 
 /// World time from a deployment's turn to the end of each step, at least: what has no real work behind it here takes time too.
 const QUEUED: Duration = Duration::from_secs(1);
@@ -109,6 +109,7 @@ pub(in crate::paas) async fn run(
     let mut end = End { paas: Arc::clone(paas), app: app.to_owned(), id: id.to_owned(), status: "aborted" };
     let owner = paas.with_app(app, |app| app.owner.clone()).ok_or("the app is gone")?;
     let turn = paas.lanes.of_app(app).lock_owned().await;
+    let before = paas.serving(app);
     let slots = paas.lanes.of_owner(&owner);
     let _slot = slots.acquire().await.map_err(|error| error.to_string())?;
     let (log, drained) = paas.keep_log(app, id, follower);
@@ -117,6 +118,7 @@ pub(in crate::paas) async fn run(
         step.say(&format!(" !     {OVERTAKEN}"));
         drop(log);
         drained.await.unwrap_or_default();
+        note(paas, app, id, false, &before);
         return Err(OVERTAKEN.into());
     }
     let result = step.all(code).await;
@@ -127,10 +129,23 @@ pub(in crate::paas) async fn run(
     // The last lines are in the output before the status says that there are no more.
     drained.await.unwrap_or_default();
     end.status = result.as_ref().map_or_else(|failure| told(failure).0, |()| "success");
+    // With its end written down in the state: the version that serves is told from there.
+    drop(end);
+    if pace == Pace::Vendor {
+        note(paas, app, id, result.is_ok(), &before);
+    }
     result.map(|()| turn).map_err(|failure| {
         let (status, text) = told(&failure);
         format!("deployment failed: {status}: {text}")
     })
+}
+
+/// Writes a deployment's end down, named by where the code came from.
+fn note(paas: &Paas, app: &str, id: &str, ended_well: bool, before: &serde_json::Value) {
+    let of = |app: &mut App| app.deployment_mut(id).map(|one| (one.kind.clone(), one.pusher.clone()));
+    let Some((kind, pusher)) = paas.with_app(app, of).flatten() else { return };
+    let call = if kind == "archive" { "deploy archive" } else { "deploy" };
+    paas.note_work(call, &pusher, app, ended_well, before);
 }
 
 /// The vendor's word for a failure, and what it said.
@@ -250,6 +265,7 @@ impl Step<'_> {
         let next = next.ok_or_else(gone)?;
         let env = environment_of(&next, Some(self.id));
         self.paas.plane.runner.release(self.app, release, &amounts(&next), &env, self.log).await?;
+        pages::show(self.paas, self.app, &env).await;
         self.with_mine(|app| app.formation = next.formation).ok_or_else(gone)
     }
 

@@ -3,15 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{amounts, environment};
+use super::{amounts, environment, pages};
 use crate::paas::Paas;
 
 /// World time from the request to the beginning of the work, and at least to its end.
 const BEGIN: Duration = Duration::from_secs(2);
 const END: Duration = Duration::from_secs(10);
 
-/// Carries out the operation `id` of `app`: a restart of what `scope` names (all, if it is empty), or a scale.
-pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String, scope: Vec<String>) {
+/// Carries out the operation `id` of `app`, asked for by `caller`: a restart of what `scope` names (all, if it is empty), or a scale.
+pub(in crate::paas) async fn run(
+    paas: Arc<Paas>,
+    app: String,
+    id: String,
+    scope: Vec<String>,
+    caller: String,
+) {
     let clock = &paas.world.clock;
     let asked = clock.elapsed();
     clock.sleep_until(asked + BEGIN).await;
@@ -24,11 +30,15 @@ pub(in crate::paas) async fn run(paas: Arc<Paas>, app: String, id: String, scope
         return;
     };
     clock.sleep_until(asked + END).await;
-    let runner = &paas.plane.runner;
+    let (runner, before) = (&paas.plane.runner, paas.serving(&app));
     let result = match kind.as_str() {
         "restart" => runner.restart(&app, &env, &scope).await,
         _ => runner.scale(&app, &formation, &env).await,
     };
+    if result.is_ok() {
+        pages::show(&paas, &app, &env).await;
+    }
+    paas.note_work(&kind, &caller, &app, result.is_ok(), &before);
     finish(&paas, &app, &id, result);
 }
 

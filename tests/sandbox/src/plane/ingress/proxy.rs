@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
+use chrono::{DateTime, Utc};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -11,9 +12,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::bodies::{Paced, Upload, silence};
+use super::outage::Outage;
 use super::routes::{Asked, Decision, OwnPorts, Scheme};
 use super::{Ingress, sticky};
-use crate::plane::runner::CONTAINERS;
+use crate::plane::runner::{CONTAINERS, WEB};
 
 /// As documented: a request has at most 75 MB.
 const REQUEST_LIMIT: u64 = 75 * 1024 * 1024;
@@ -71,6 +73,7 @@ impl Ingress {
             return too_large();
         }
         let (settings, limits) = (self.table().settings(app), self.world.limits());
+        let pages = self.table().pages(app);
         let upgrade = request.headers().get(header::UPGRADE).cloned();
         let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
@@ -93,12 +96,32 @@ impl Ingress {
                 answer
             }
             Err(_) if progress.borrow().too_large => too_large(),
-            Err(broken) => broken.answer(),
+            Err(broken) => self.outage(app, &broken).answered(&pages),
         };
+        // What the app itself says of this kind is shown as if it had said nothing, where its owner has set a page for it.
+        let own = Outage::told_by(answer.status()).and_then(|outage| outage.page(&pages));
+        let answer = own.unwrap_or(answer);
         if let Some(line) = line {
             self.runner.note(app, "router", &line.with(answer.status()));
         }
         answer
+    }
+
+    /// What it is that keeps `app` from answering.
+    fn outage(&self, app: &str, broken: &Broken) -> Outage {
+        match broken {
+            Broken::By(_) => return Outage::Broken,
+            Broken::Late => return Outage::Late,
+            Broken::NoContainer => {}
+        }
+        let containers = self.runner.containers(app);
+        if containers.iter().any(|one| one.kind == WEB) {
+            Outage::Crashed
+        } else if containers.iter().any(|one| one.state == "running") {
+            Outage::NoFront
+        } else {
+            Outage::Stopped
+        }
     }
 
     /// The answer of one container, and its port. What only reads is asked again of another one where the first was retired before
@@ -196,6 +219,7 @@ impl Ingress {
             ("x-forwarded-proto", value(scheme.name())),
             ("x-forwarded-port", value(&port.to_string())),
             ("x-request-id", id),
+            ("x-request-start", value(&began(self.world.clock.wall()))),
         ];
         for (name, value) in said {
             value.map(|value| headers.insert(name, value));
@@ -236,18 +260,6 @@ enum Broken {
     Late,
 }
 
-impl Broken {
-    fn answer(&self) -> Response<Body> {
-        match self {
-            Self::NoContainer => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "the application has no running web container")
-            }
-            Self::By(_) => plain(StatusCode::BAD_GATEWAY, "the application broke the connection"),
-            Self::Late => plain(StatusCode::GATEWAY_TIMEOUT, "the application did not answer in time"),
-        }
-    }
-}
-
 /// A request as the app's log tells it. Without the query: a secret may be in it.
 struct Told {
     line: String,
@@ -284,6 +296,11 @@ fn copy_of_read(request: &Request<Body>) -> Option<Request<Body>> {
     request.uri().clone_into(copy.uri_mut());
     request.headers().clone_into(copy.headers_mut());
     Some(copy)
+}
+
+/// When a request came, as the vendor's front says it: `t=1693406590.527`.
+fn began(now: DateTime<Utc>) -> String {
+    format!("t={}.{:03}", now.timestamp(), now.timestamp_subsec_millis())
 }
 
 fn forwarded_for(chain: Option<&str>, peer: IpAddr) -> String {

@@ -1,6 +1,9 @@
 //! What a request deserves, by its host and scheme. Pure.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::outage::Pages;
 
 /// How the request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,7 @@ pub(super) struct Table {
     apps: HashMap<String, String>,
     settings: HashMap<String, Settings>,
     canonical: HashMap<String, String>,
+    pages: HashMap<String, Arc<Pages>>,
 }
 
 impl Table {
@@ -82,6 +86,19 @@ impl Table {
         self.settings.get(app).copied().unwrap_or_default()
     }
 
+    /// What is shown while an app does not answer.
+    pub(super) fn pages(&self, app: &str) -> Arc<Pages> {
+        self.pages.get(app).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set_pages(&mut self, app: &str, pages: Pages) {
+        if pages.is_empty() {
+            self.pages.remove(app);
+        } else {
+            self.pages.insert(app.to_owned(), Arc::new(pages));
+        }
+    }
+
     pub(super) fn set_canonical(&mut self, app: &str, host: Option<&str>) {
         match host {
             Some(host) => self.canonical.insert(app.to_owned(), host.to_ascii_lowercase()),
@@ -98,6 +115,9 @@ impl Table {
         }
         if let Some(host) = self.canonical.remove(old) {
             self.canonical.insert(new.to_owned(), host);
+        }
+        if let Some(pages) = self.pages.remove(old) {
+            self.pages.insert(new.to_owned(), pages);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The ingress before real processes, asked by a real client.
 
+mod outage;
+
 use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
@@ -374,7 +376,7 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Show).serve_forever()
     let port = format!("x-forwarded-port: {}", town.ingress.http().port());
     let expected =
         ["host: own.example.test", "x-forwarded-for: 192.0.2.1, 127.0.0.1", "x-forwarded-proto: http", &port];
-    for line in expected.into_iter().chain(["x-request-id: ", "the body"]) {
+    for line in expected.into_iter().chain(["x-request-id: ", "x-request-start: t=", "the body"]) {
         assert!(shown.contains(line), "{line} is not in {shown}");
     }
 }

@@ -23,7 +23,7 @@ use super::{CONTAINERS, Container, world_or_wall};
 use crate::world::World;
 
 /// The process type that gets a port and connections.
-pub(super) const WEB: &str = "web";
+pub(crate) const WEB: &str = "web";
 /// The one that gets a port and, by TCP, connections.
 const TCP: &str = "tcp";
 /// A process without a port is held for booted when it still lives after this. Counted from when its program was started.

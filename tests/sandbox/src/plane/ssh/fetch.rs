@@ -5,9 +5,9 @@ use std::sync::Arc;
 use russh::Channel;
 use russh::server::Msg;
 
-use super::Site;
-use super::push::{Way, feed, output, refuse};
-use super::repository;
+use super::bytes::{Way, feed, output};
+use super::push::refuse;
+use super::{Site, repository};
 use crate::plane::runner::groups::Groups;
 
 /// Serves one fetch from its first byte to its exit code. Who may push may fetch.

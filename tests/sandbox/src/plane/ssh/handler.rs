@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::keys::PublicKey;
+use russh::keys::{HashAlg, PublicKey};
 use russh::server::{
     Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Wire, VerifiedPublicKey,
 };
@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::git::Request;
 use super::line::Scissors;
-use super::{Site, fetch, git, push, tunnel};
+use super::{Site, Who, fetch, git, push, tunnel};
 use crate::world::Fault;
 
 /// The only login name, as at the vendor's.
@@ -29,6 +29,8 @@ pub(super) struct Session {
     scissors: Scissors,
     /// The user whose key was proven.
     user: Option<String>,
+    /// The fingerprint of that key.
+    key: String,
     /// Session channels that have not said yet what they are for.
     idle: HashMap<ChannelId, Idle>,
 }
@@ -43,7 +45,13 @@ struct Idle {
 impl Session {
     /// A connection that `scissors` can cut.
     pub(super) fn new(site: Arc<Site>, scissors: Scissors) -> Self {
-        Self { site, scissors, user: None, idle: HashMap::new() }
+        Self { site, scissors, user: None, key: String::new(), idle: HashMap::new() }
+    }
+
+    /// Who the other side is.
+    fn who(&self, wire: &Wire) -> Who {
+        let client = String::from_utf8_lossy(wire.remote_sshid()).chars().take(256).collect();
+        Who { user: self.user.clone().unwrap_or_default(), key: self.key.clone(), client }
     }
 
     /// Ends the whole connection, as a line that breaks.
@@ -81,6 +89,7 @@ impl Handler for Session {
 
     async fn auth_publickey(&mut self, login: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.user = self.owner_of(login, key.public_key);
+        self.key = key.public_key.fingerprint(HashAlg::Sha256).to_string();
         Ok(if self.user.is_some() { Auth::Accept } else { Auth::reject() })
     }
 
@@ -106,16 +115,19 @@ impl Handler for Session {
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
-        _wire: &mut Wire,
+        wire: &mut Wire,
     ) -> Result<(), Self::Error> {
-        let user = self.user.clone().unwrap_or_default();
-        let Some(destination) = tunnel::find(&self.site, host, port) else {
-            tunnel::record(&self.site, user, host, port, (false, None));
+        let (who, to) = (self.who(wire), format!("{host}:{port}"));
+        let found = tunnel::find(&self.site, host, port);
+        let asked = tunnel::Asked { to, channel: channel.id().into(), resource: None };
+        let Some((resource, destination)) = found else {
+            tunnel::record(&self.site, &who, &asked, (false, None));
             reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             return Ok(());
         };
-        let fault = self.site.world.faults.take("ssh", tunnel::VERB, &format!("{host}:{port}"));
-        let record = |opened| tunnel::record(&self.site, user, host, port, (opened, fault.as_ref()));
+        let asked = tunnel::Asked { resource: Some(resource), ..asked };
+        let fault = self.site.world.faults.take("ssh", tunnel::VERB, &asked.to);
+        let record = |opened| tunnel::record(&self.site, &who, &asked, (opened, fault.as_ref()));
         match &fault {
             Some(Fault::Latency { ms }) => tokio::time::sleep(Duration::from_millis(*ms)).await,
             Some(Fault::Reject { .. }) => {
@@ -155,12 +167,13 @@ impl Handler for Session {
         let (Some(Idle { channel, .. }), Some(user)) = (self.idle.remove(&id), self.user.clone()) else {
             return wire.channel_failure(id);
         };
+        let who = self.who(wire);
         wire.channel_success(id)?;
         let (site, handle) = (Arc::clone(&self.site), wire.handle());
         match git::parse(command) {
             Ok(Request::Push(app)) => {
                 let line = push::Ends { handle, scissors: self.scissors.clone() };
-                self.site.world.tasks.spawn("git push", push::serve(site, line, channel, user, app));
+                self.site.world.tasks.spawn("git push", push::serve(site, line, channel, who, app));
             }
             Ok(Request::Fetch(app)) => {
                 self.site.world.tasks.spawn("git fetch", fetch::serve(site, channel, user, app));

@@ -1,27 +1,31 @@
 //! A push: the real `git receive-pack` on one side, the platform's deployment on the other, the pusher following both.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use russh::server::{Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use russh::{Channel, Disconnect};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
 
-use super::Site;
+use super::bytes::{STDERR, Way, feed, output};
 use super::git::{Question, Update};
 use super::line::Scissors;
 use super::repository::{self, Exchange};
+use super::{Site, Who};
 use crate::plane::ingress::DEFAULT_DOMAIN;
 use crate::plane::platform::{Branch, Push, Turn};
 use crate::plane::runner::groups::Groups;
 use crate::world::Fault;
 use crate::world::journal::Draft;
 
-const STDERR: u32 = 1;
-const CHUNK: usize = 32 * 1024;
+/// What became of a ref, as HTTP would say it: moved; not taken; deployed, and not moved in the end.
+const MOVED: u16 = 200;
+const REFUSED: u16 = 422;
+const UNMOVED: u16 = 409;
+
 /// How long the hook may take to open its pipe after it asked.
 const HOOK_PATIENCE: Duration = Duration::from_secs(10);
 const HOOK_POLL: Duration = Duration::from_millis(5);
@@ -51,12 +55,12 @@ impl Ends {
 }
 
 /// Serves one push from its first byte to its exit code.
-pub(super) async fn serve(site: Arc<Site>, ends: Ends, channel: Channel<Msg>, user: String, app: String) {
-    if let Err(refusal) = site.platform.may_push(&user, &app) {
+pub(super) async fn serve(site: Arc<Site>, ends: Ends, channel: Channel<Msg>, who: Who, app: String) {
+    if let Err(refusal) = site.platform.may_push(&who.user, &app) {
         return refuse(channel, refusal).await;
     }
     let fault = site.world.faults.take("git", "push", &app);
-    let pusher = Pusher { site, user, app, fault };
+    let pusher = Pusher { site, who, app, fault, taken: Mutex::default() };
     match &pusher.fault {
         Some(Fault::Reject { reason }) => return refuse(channel, reason.clone()).await,
         Some(Fault::DropBefore) => return ends.hang_up().await,
@@ -95,9 +99,16 @@ enum Ended {
 
 struct Pusher {
     site: Arc<Site>,
-    user: String,
+    who: Who,
     app: String,
     fault: Option<Fault>,
+    taken: Mutex<Option<Taken>>,
+}
+
+/// A ref that was deployed and that git moves next: before it asks again, or ends. Whoever deploys after this turn finds it moved.
+struct Taken {
+    update: Update,
+    _turn: Turn,
 }
 
 impl Pusher {
@@ -108,16 +119,21 @@ impl Pusher {
         let mut child = repository::receive_pack(world, &repository, &exchange).spawn()?;
         // Ends the whole group (the hook, too) whichever way this future ends.
         let groups = Arc::new(Groups::start("KILL"));
-        let _group = child.id().map(|leader| groups.adopt(leader));
+        let group = child.id().map(|leader| groups.adopt(leader));
         let (mut from_client, to_client) = channel.split();
         let stdin = child.stdin.take();
         let way = Way::of(self.fault.as_ref());
         let ended = tokio::select! {
             biased;
-            () = feed(&mut from_client, stdin) => return Ok(Ended::Gone),
-            error = self.answer_hooks(&exchange, &repository) => return Err(error),
-            ended = output(&mut child, &to_client, way) => ended?,
+            () = feed(&mut from_client, stdin) => Ok(None),
+            error = self.answer_hooks(&exchange, &repository) => Err(error),
+            ended = output(&mut child, &to_client, way) => ended.map(Some),
         };
+        // What git has not done by now it never does.
+        drop(group);
+        child.wait().await?;
+        self.settle(&repository).await?;
+        let Some(ended) = ended? else { return Ok(Ended::Gone) };
         if way == Way::Lost {
             return Ok(Ended::Silent);
         }
@@ -135,17 +151,12 @@ impl Pusher {
             // Opened for writing too: else the pipe would be at its end between two questions.
             let questions = pipe::OpenOptions::new().read_write(true).open_receiver(exchange.question())?;
             let mut questions = BufReader::new(questions).lines();
-            // Kept until git has moved the ref, which it does before it asks again or ends: whoever deploys next finds it moved.
-            let mut turn: Option<Turn> = None;
             while let Some(question) = questions.next_line().await? {
-                drop(turn.take());
+                self.settle(repository).await?;
                 let mut log = open_log(exchange).await?;
                 let accepted = match Question::parse(&question) {
                     Some(Question::All(updates)) => self.judge(&updates, &mut log).await?,
-                    Some(Question::One(update)) => {
-                        turn = self.decide(&update, repository, &mut log).await?;
-                        turn.is_some()
-                    }
+                    Some(Question::One(update)) => self.decide(update, repository, &mut log).await?,
                     None => false,
                 };
                 exchange.give_verdict(accepted)?;
@@ -164,29 +175,46 @@ impl Pusher {
         }
         if !refusals.is_empty() {
             for update in updates {
-                self.record(update, false);
+                self.record(update, REFUSED);
             }
         }
         Ok(refusals.is_empty())
     }
 
-    /// Deploys one ref, or says why not; the turn lets git update it.
+    /// Deploys one ref, which git may move then, or says why not.
     async fn decide(
         &self,
-        update: &Update,
+        update: Update,
         repository: &std::path::Path,
         log: &mut pipe::Sender,
-    ) -> std::io::Result<Option<Turn>> {
+    ) -> std::io::Result<bool> {
         say(log, &format!("<-- Start deployment of [{}] -->", self.app)).await?;
-        let outcome = self.deploy(update, repository, log).await?;
-        self.record(update, outcome.is_ok());
+        let outcome = self.deploy(&update, repository, log).await?;
         match outcome {
             Ok(turn) => {
+                *self.taken() = Some(Taken { update, _turn: turn });
                 say(log, &format!("<-- https://{}.{DEFAULT_DOMAIN} -->", self.app)).await?;
-                Ok(Some(turn))
+                Ok(true)
             }
-            Err(line) => say(log, &format!("!     {line}")).await.map(|()| None),
+            Err(line) => {
+                self.record(&update, REFUSED);
+                say(log, &format!("!     {line}")).await.map(|()| false)
+            }
         }
+    }
+
+    /// Writes down what became of the ref that was taken last, and ends its turn.
+    async fn settle(&self, repository: &std::path::Path) -> std::io::Result<()> {
+        let taken = self.taken().take();
+        let Some(Taken { update, _turn }) = taken else { return Ok(()) };
+        let now = repository::commit_of(&self.site.world, repository, &update.reference).await?;
+        let moved = now.as_deref() == Some(update.new.as_str());
+        self.record(&update, if moved { MOVED } else { UNMOVED });
+        Ok(())
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Option<Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn deploy(
@@ -198,7 +226,7 @@ impl Pusher {
         let (lines, mut said) = mpsc::unbounded_channel();
         let push = Push {
             app: self.app.clone(),
-            user: self.user.clone(),
+            user: self.who.user.clone(),
             commit: update.new.clone(),
             repository: repository.to_owned(),
             branch: Branch { reference: update.reference.clone(), seen: update.old.clone() },
@@ -217,134 +245,25 @@ impl Pusher {
         Ok(outcome)
     }
 
-    fn record(&self, update: &Update, accepted: bool) {
-        let fault = self.fault.as_ref().map(|fault| fault.kind().to_owned());
-        self.site.world.journal.record(Draft {
+    fn record(&self, update: &Update, status: u16) {
+        let at = |commit: &str| {
+            let is_somewhere = commit.bytes().any(|b| b != b'0');
+            is_somewhere
+                .then(|| json!({"refs": [{"app": self.app, "name": update.reference, "commit": commit}]}))
+        };
+        let moved = status == MOVED;
+        let before = at(&update.old).filter(|_| moved);
+        let after = at(&update.new).filter(|_| moved);
+        let draft = Draft {
             service: "git",
             call: "push".into(),
-            caller: self.user.clone(),
+            caller: self.who.user.clone(),
             resource: format!("{} {} {}", self.app, update.reference, update.new),
-            status: if accepted { 200 } else { 422 },
-            fault,
-        });
+            status,
+            fault: self.fault.as_ref().map(|fault| fault.kind().to_owned()),
+        };
+        self.site.world.journal.record_with(draft, self.who.evidence(before, after));
     }
-}
-
-/// The client's bytes to git, and its end. Resolves when the client is gone.
-pub(super) async fn feed(from_client: &mut ChannelReadHalf, mut stdin: Option<ChildStdin>) {
-    loop {
-        match from_client.wait().await {
-            None | Some(ChannelMsg::Close) => return,
-            Some(ChannelMsg::Eof) => stdin = None,
-            Some(ChannelMsg::Data { data }) => {
-                // A git that no longer reads has said why on its other end.
-                if let Some(pipe) = stdin.as_mut()
-                    && pipe.write_all(&data).await.is_err()
-                {
-                    stdin = None;
-                }
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-/// How git's answers get to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    Open,
-    /// Only the greeting, without which there would be no push at all, is let through: the rest is what gets lost.
-    Lost,
-    /// Only so many bytes per second.
-    Slow(u64),
-}
-
-impl Way {
-    fn of(fault: Option<&Fault>) -> Self {
-        match fault {
-            Some(Fault::DropAfter | Fault::Reset { .. }) => Self::Lost,
-            Some(Fault::SlowBody { bytes_per_second }) => Self::Slow(*bytes_per_second),
-            _ => Self::Open,
-        }
-    }
-
-    /// The bytes that go at once, and the time until the next may.
-    fn piece(self) -> (usize, Duration) {
-        match self {
-            // A tenth of a second's bytes at a time.
-            Self::Slow(pace) => (
-                usize::try_from(pace.div_ceil(10)).unwrap_or(CHUNK).clamp(1, CHUNK),
-                Duration::from_millis(100),
-            ),
-            Self::Open | Self::Lost => (CHUNK, Duration::ZERO),
-        }
-    }
-}
-
-/// git's answers to the client; its exit code.
-pub(super) async fn output(
-    child: &mut Child,
-    to_client: &ChannelWriteHalf<Msg>,
-    way: Way,
-) -> std::io::Result<u32> {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    if way == Way::Lost {
-        greet(stdout, to_client).await?;
-    } else {
-        let piece = way.piece();
-        tokio::try_join!(
-            forward(stdout, to_client, None, piece),
-            forward(stderr, to_client, Some(STDERR), piece)
-        )?;
-    }
-    let status = child.wait().await?;
-    Ok(status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(1))
-}
-
-async fn forward(
-    stream: Option<impl AsyncRead + Unpin>,
-    to_client: &ChannelWriteHalf<Msg>,
-    ext: Option<u32>,
-    (size, pause): (usize, Duration),
-) -> std::io::Result<()> {
-    let Some(mut stream) = stream else { return Ok(()) };
-    let mut chunk = vec![0; size];
-    loop {
-        let read = stream.read(&mut chunk).await?;
-        if read == 0 {
-            return Ok(());
-        }
-        let data = bytes::Bytes::copy_from_slice(&chunk[..read]);
-        match ext {
-            Some(ext) => to_client.extended_data_bytes(ext, data).await,
-            None => to_client.data_bytes(data).await,
-        }
-        .map_err(std::io::Error::other)?;
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
-/// Passes the list of refs on, up to its flush packet, and swallows the rest.
-async fn greet(
-    stream: Option<impl AsyncRead + Unpin>,
-    to_client: &ChannelWriteHalf<Msg>,
-) -> std::io::Result<()> {
-    let Some(mut stream) = stream else { return Ok(()) };
-    loop {
-        let mut packet = vec![0; 4];
-        stream.read_exact(&mut packet).await?;
-        let length = std::str::from_utf8(&packet).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
-        let length = length.ok_or(std::io::ErrorKind::InvalidData)?;
-        packet.resize(length.max(4), 0);
-        stream.read_exact(&mut packet[4..]).await?;
-        to_client.data_bytes(packet).await.map_err(std::io::Error::other)?;
-        if length == 0 {
-            break;
-        }
-    }
-    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
 /// The hook's log, once the hook reads it: what is written before would be lost.

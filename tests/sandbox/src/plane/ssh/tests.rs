@@ -1,5 +1,6 @@
 //! The server before the system's own git, ssh and psql.
 
+mod evidence;
 mod faults;
 mod silence;
 

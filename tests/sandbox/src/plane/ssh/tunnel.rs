@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use russh::Channel;
 use russh::server::Msg;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Site;
 use super::line::Scissors;
 use super::strain::Strain;
+use super::{Site, Who};
 use crate::world::Fault;
 use crate::world::journal::Draft;
 
@@ -31,11 +32,28 @@ pub(super) enum Destination {
 pub(super) trait Far: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Far for T {}
 
-/// The destination that `host` and `port`, taken word for word, name in this world.
-pub(super) fn find(site: &Site, host: &str, port: u32) -> Option<Destination> {
+/// A tunnel that somebody asks for.
+pub(super) struct Asked {
+    /// `host:port`, as it was asked for.
+    pub(super) to: String,
+    /// The number of its channel on the connection.
+    pub(super) channel: u32,
+    /// The database or Redis that this leads to, if it leads anywhere.
+    pub(super) resource: Option<String>,
+}
+
+/// The resource that `host` and `port`, taken word for word, name in this world, and the way there.
+pub(super) fn find(site: &Site, host: &str, port: u32) -> Option<(String, Destination)> {
     let port = u16::try_from(port).ok()?;
-    let database = site.databases.socket_of(host, port).map(Destination::Database);
-    database.or_else(|| site.redis.endpoint_of(host, port).map(Destination::Redis))
+    let database = || {
+        let socket = site.databases.socket_of(host, port)?;
+        Some((site.databases.resource_at(host, port)?, Destination::Database(socket)))
+    };
+    let redis = || {
+        let endpoint = site.redis.endpoint_of(host, port)?;
+        Some((site.redis.resource_at(host, port)?, Destination::Redis(endpoint)))
+    };
+    database().or_else(redis)
 }
 
 pub(super) async fn connect(destination: Destination) -> std::io::Result<Box<dyn Far>> {
@@ -75,19 +93,18 @@ pub(super) async fn relay(
 }
 
 /// A tunnel in the journal. There are no statuses here: 200 and 403 say what HTTP would.
-pub(super) fn record(
-    site: &Site,
-    caller: String,
-    host: &str,
-    port: u32,
-    (opened, fault): (bool, Option<&Fault>),
-) {
-    site.world.journal.record(Draft {
+pub(super) fn record(site: &Site, who: &Who, asked: &Asked, (opened, fault): (bool, Option<&Fault>)) {
+    let resource = asked.resource.as_ref().filter(|_| opened);
+    let open = resource.map(
+        |resource| json!({"tunnels": [{"resource": resource, "channel": asked.channel, "to": asked.to}]}),
+    );
+    let draft = Draft {
         service: "ssh",
         call: VERB.into(),
-        caller,
-        resource: format!("{host}:{port}"),
+        caller: who.user.clone(),
+        resource: asked.to.clone(),
         status: if opened { 200 } else { 403 },
         fault: fault.map(|fault| fault.kind().to_owned()),
-    });
+    };
+    site.world.journal.record_with(draft, who.evidence(None, open));
 }

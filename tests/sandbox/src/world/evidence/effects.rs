@@ -9,15 +9,29 @@ use super::{Case, Finding, Kind};
 use crate::world::journal::Entry;
 
 /// What is made anew as often as somebody likes.
-const REPEATABLE: [&str; 5] = ["variables", "processes", "ssh_keys", "databases", "workflow_runs"];
+const REPEATABLE: [&str; 10] = [
+    "variables",
+    "processes",
+    "ssh_keys",
+    "databases",
+    "workflow_runs",
+    "artifacts",
+    "code",
+    "containers",
+    "refs",
+    "tunnels",
+];
 /// Operations of an object store that are journalled, and leave what is there as it was: a thaw makes a copy for a while.
 const HARMLESS: [&str; 2] = ["CreateBucket", "RestoreObject"];
+
+/// The end of a deployment that nobody pushed.
+const DEPLOYED_ARCHIVE: &str = "deploy archive";
 
 /// What was created twice without being deleted in between.
 pub(super) fn double_creates(entries: &[Entry]) -> Vec<Finding> {
     let mut made = BTreeMap::<(String, String), Vec<u64>>::new();
     let (mut findings, mut seen) = (Vec::new(), BTreeSet::new());
-    for entry in entries.iter().filter(|entry| succeeded(entry)) {
+    for entry in entries.iter().filter(|entry| entry.had_effect()) {
         let created =
             created(entry).into_iter().filter(|((kind, _), _)| !REPEATABLE.contains(&kind.as_str()));
         for (item, very) in created {
@@ -62,6 +76,28 @@ fn bucket(entry: &Entry) -> (Item, Item) {
     (item.clone(), item)
 }
 
+/// Branches that were moved twice to the same commit, without having been elsewhere in between.
+pub(super) fn repeated_moves(entries: &[Entry]) -> Vec<Finding> {
+    let mut last = BTreeMap::<(String, String), (String, u64)>::new();
+    let mut findings = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.had_effect()) {
+        for (_, gone) in deleted(entry).into_iter().filter(|((kind, _), _)| kind == "apps") {
+            let app = gone.1.split(" / ").next().unwrap_or_default().to_owned();
+            last.retain(|(of, _), _| *of != app);
+        }
+        for (_, moved) in entry.evidence.after.iter().flat_map(lists).filter(|(kind, _)| *kind == "refs") {
+            let text = |member: &str| moved[member].as_str().unwrap_or_default().to_owned();
+            let (place, commit) = ((text("app"), text("name")), text("commit"));
+            if let Some((_, first)) = last.get(&place).filter(|(before, _)| *before == commit) {
+                let what = format!("`{}` of {} was moved to {commit} twice", place.1, place.0);
+                findings.push(Finding::new(Kind::DoubleEffect, what, vec![*first, entry.seq]));
+            }
+            last.insert(place, (commit, entry.seq));
+        }
+    }
+    findings
+}
+
 /// Apps that have two addons of one provider and had not before.
 pub(super) fn two_addons(baseline: &Value, now: &Value) -> Vec<Finding> {
     let count = |inventory: &Value| {
@@ -85,7 +121,7 @@ pub(super) fn two_addons(baseline: &Value, now: &Value) -> Vec<Finding> {
 pub(super) fn foreign_writes(case: &Case<'_>) -> Vec<Finding> {
     let mut foreign = Foreign::of(case);
     let mut findings = Vec::new();
-    for entry in case.entries.iter().filter(|entry| succeeded(entry)) {
+    for entry in case.entries.iter().filter(|entry| entry.had_effect()) {
         let told =
             foreign.resources(entry).into_iter().chain(foreign.bucket(entry)).chain(foreign.code(entry));
         findings.extend(told.map(|what| Finding::new(Kind::ForeignWrite, what, vec![entry.seq])));
@@ -141,15 +177,15 @@ impl<'a> Foreign<'a> {
         let store = entry.service.strip_prefix("s3-")?;
         let bucket = entry.resource.trim_start_matches('/').split('/').next().unwrap_or_default();
         let was_there = self.case.baseline["buckets"][store].get(bucket).is_some();
-        let told = format!("{} wrote to the bucket `{bucket}`, which was there before", entry.call);
+        let told = format!("{}{} the bucket `{bucket}`, which was there before", entry.call, many(entry));
         (was_there && !HARMLESS.contains(&entry.call.as_str())).then_some(told)
     }
 
-    /// The app whose code the entry replaced: a push names it first.
+    /// The app whose code the entry replaced: a push names it first. An archive is fetched and built when its request is over.
     fn code(&self, entry: &Entry) -> Option<String> {
         let app = entry.resource.split(' ').next().filter(|app| self.apps.contains(*app))?;
         let told = format!("`{}` changed the code of the app `{app}`, which was there before", entry.call);
-        (entry.service == "git").then_some(told)
+        (entry.service == "git" || entry.call == DEPLOYED_ARCHIVE).then_some(told)
     }
 
     fn learn(&mut self, entry: &Entry) {
@@ -161,6 +197,11 @@ impl<'a> Foreign<'a> {
     }
 }
 
-fn succeeded(entry: &Entry) -> bool {
-    (200..300).contains(&entry.status)
+/// What was done to a bucket: a deletion of many keys says of how many.
+fn many(entry: &Entry) -> String {
+    let taken = match entry.call.as_str() {
+        "DeleteObjects" => entry.evidence.before.iter().flat_map(lists).count(),
+        _ => 0,
+    };
+    if taken == 0 { " wrote to".to_owned() } else { format!(" took {taken} objects and versions from") }
 }

@@ -17,9 +17,14 @@ fn identity(kind: &str) -> &'static [&'static str] {
         "database_users" => &["resource", "name"],
         "collaborators" => &["app", "email"],
         "ssh_keys" => &["owner", "fingerprint"],
-        "dns_records" => &["id"],
+        "dns_records" | "workflow_runs" | "artifacts" => &["id"],
         "processes" => &["app", "type"],
+        "code" => &["app"],
+        "buckets" => &["name"],
         "objects" => &["bucket", "key"],
+        "object_versions" => &["bucket", "key", "version"],
+        "uploads" => &["bucket", "key", "id"],
+        "tunnels" => &["resource", "channel"],
         _ => &["app", "name"],
     }
 }
@@ -42,12 +47,14 @@ fn spelled(item: &Value, members: &[&str]) -> String {
     texts.collect::<Vec<_>>().join(" / ")
 }
 
-/// Lists of objects in an inventory, by kind; DNS records are one level deeper.
+/// Lists of objects in an inventory, by kind; DNS records and what the code host has are one level deeper.
 pub(super) fn lists(inventory: &Value) -> impl Iterator<Item = (&str, &Value)> {
     let kinds = inventory.as_object().into_iter().flatten();
     kinds.flat_map(|(kind, items)| {
-        let items = items.get("records").unwrap_or(items);
-        items.as_array().into_iter().flatten().map(move |item| (kind.as_str(), item))
+        let own = items.get("records").or_else(|| items.get("runs")).unwrap_or(items);
+        let own = own.as_array().into_iter().flatten().map(move |item| (kind.as_str(), item));
+        let artifacts = items.get("artifacts").and_then(Value::as_array).into_iter().flatten();
+        own.chain(artifacts.map(|item| ("artifacts", item)))
     })
 }
 

@@ -70,7 +70,7 @@ fn dangling(case: &Case<'_>) -> Vec<Finding> {
 }
 
 /// Kinds that come and go by themselves, or by an own finding.
-const UNSTEADY: [&str; 3] = ["processes", "workflow_runs", "ssh_keys"];
+const UNSTEADY: [&str; 4] = ["processes", "workflow_runs", "artifacts", "ssh_keys"];
 
 /// What there is that was not there at the start, and what is there no more: for who is to leave no trace.
 pub fn traces(baseline: &Value, now: &Value) -> Vec<Finding> {
@@ -112,9 +112,36 @@ fn uploads(case: &Case<'_>) -> Vec<Finding> {
         .into_iter()
         .filter(|(bucket, uploads)| before.get(bucket).is_none_or(|old| uploads > old));
     more.map(|(bucket, uploads)| {
-        Finding::new(Kind::Leak, format!("{uploads} unfinished uploads are in {bucket}"), Vec::new())
+        let seqs = begun(case, &bucket);
+        Finding::new(Kind::Leak, format!("{uploads} unfinished uploads are in {bucket}"), seqs)
     })
     .collect()
+}
+
+/// The entries that began uploads to `bucket` (its store before it) which no later one ended.
+fn begun(case: &Case<'_>, bucket: &str) -> Vec<u64> {
+    let mut open = BTreeMap::<Item, u64>::new();
+    for entry in case.entries.iter().filter(|entry| entry.had_effect()) {
+        let (before, after) = (&entry.evidence.before, &entry.evidence.after);
+        let of = |side: &Option<Value>| -> BTreeSet<Item> {
+            let uploads = side.iter().flat_map(lists).filter(|(kind, _)| *kind == "uploads");
+            let here = |item: &Value| {
+                let store = entry.service.strip_prefix("s3-").unwrap_or_default();
+                format!("{store} {}", item["bucket"].as_str().unwrap_or_default()) == bucket
+            };
+            uploads.filter(|(_, item)| here(item)).map(|(kind, item)| identified(kind, item)).collect()
+        };
+        let (before, after) = (of(before), of(after));
+        for ended in before.difference(&after) {
+            open.remove(ended);
+        }
+        for begun in after.difference(&before) {
+            open.entry(begun.clone()).or_insert(entry.seq);
+        }
+    }
+    let mut seqs: Vec<u64> = open.into_values().collect();
+    seqs.sort_unstable();
+    seqs
 }
 
 fn unfinished(inventory: &Value) -> BTreeMap<String, u64> {

@@ -76,8 +76,7 @@ fn a_clean_journal_has_no_findings() {
         ),
         entry(4, "CreateBucket", "/new", Value::Null, Value::Null),
         entry(5, "PutObject", "/new/key", Value::Null, object("1")),
-        // Of what a mass deletion took, nothing is told.
-        entry(6, "DeleteObjects", "/new", Value::Null, Value::Null),
+        entry(6, "DeleteObjects", "/new", object("1"), Value::Null),
         entry(7, "PutObject", "/new/key", Value::Null, object("2")),
     ];
     let credential = Some(Credential::of_key("one"));
@@ -124,11 +123,11 @@ fn two_addons_of_one_provider_are_found_in_what_there_is() {
 fn writes_to_what_was_there_are_found_except_where_they_are_allowed() {
     let scaled = entry(1, "POST /v1/apps/old/scale", "old", app("old", "1"), app("old", "1"));
     assert_eq!(found(&[scaled], &[], &baseline()), [Kind::ForeignWrite]);
-    let wiped = entry(1, "DeleteObject", "/production/k", Value::Null, Value::Null);
-    assert_eq!(found(&[wiped], &[], &baseline()), [Kind::ForeignWrite]);
-    let mut refused = entry(1, "DeleteObject", "/production/k", Value::Null, Value::Null);
-    refused.status = 403;
-    assert_eq!(found(&[refused], &[], &baseline()), []);
+    let wiped = entry(1, "DeleteObject", "/production/k", object("1"), Value::Null);
+    assert_eq!(found(std::slice::from_ref(&wiped), &[], &baseline()), [Kind::ForeignWrite]);
+    assert_eq!(found(&[Entry { status: 403, ..wiped.clone() }], &[], &baseline()), []);
+    let of_nothing = Entry { evidence: Evidence::default(), ..wiped };
+    assert_eq!(found(&[of_nothing], &[], &baseline()), [], "nothing was there");
     let record = |index: usize| json!({"dns_records": [baseline()["dns_records"]["records"][index]]});
     let gone =
         |index| found(&[entry(1, "DELETE /v1/record/", "", record(index), Value::Null)], &[], &baseline());
@@ -156,6 +155,89 @@ fn every_write_to_a_bucket_that_was_there_is_found_in_both_stores() {
     assert_eq!(at("s3-archive", "RestoreObject", "mirror"), [], "what is there stays as it was");
 }
 
+/// A push that moved the branch of `app` to `commit`.
+fn moved(seq: u64, app: &str, commit: &str) -> Entry {
+    let refs = json!({"refs": [{"app": app, "name": "refs/heads/main", "commit": commit}]});
+    let mut push = entry(seq, "push", &format!("{app} refs/heads/main {commit}"), Value::Null, refs);
+    push.service = "git".into();
+    push
+}
+
+#[test]
+fn a_branch_that_is_moved_twice_to_the_same_commit_is_found() {
+    let twice = [moved(1, "new", "aa"), moved(2, "other", "aa"), moved(3, "new", "aa")];
+    assert_eq!(found(&twice, &[], &baseline()), [Kind::DoubleEffect]);
+    let back = [moved(1, "new", "aa"), moved(2, "new", "bb"), moved(3, "new", "aa")];
+    assert_eq!(found(&back, &[], &baseline()), [], "it was elsewhere in between");
+    let gone = entry(2, "DELETE /v1/apps/new", "new", app("new", "2"), Value::Null);
+    let anew = [moved(1, "new", "aa"), gone, moved(3, "new", "aa")];
+    assert_eq!(found(&anew, &[], &baseline()), [], "another app has the name");
+}
+
+#[test]
+fn a_mass_deletion_says_of_how_many() {
+    let one = |key: &str| json!({"bucket": "production", "key": key, "version": "1"});
+    let before = json!({"objects": [one("a"), one("b")], "object_versions": [one("c")]});
+    let wiped = [entry(1, "DeleteObjects", "/production", before, Value::Null)];
+    let (observed, baseline) = (Observed::default(), baseline());
+    let case = Case {
+        entries: &wiped,
+        observed: &observed,
+        baseline: &baseline,
+        now: &baseline,
+        secrets: &[],
+        allowed: &[],
+    };
+    let told = check(&case)[0].to_string();
+    assert!(told.contains("took 3 objects and versions from the bucket `production`"), "{told}");
+}
+
+#[test]
+fn somebodys_artifact_is_missed_and_one_of_ours_is_not() {
+    let mut before = baseline();
+    before["workflow_runs"] =
+        json!({"runs": [{"id": 1, "status": "completed"}], "artifacts": [{"id": 5, "run": 1}]});
+    let deleted = |id: u64| {
+        let artifact = json!({"artifacts": [{"id": id, "run": 1}]});
+        let mut one = entry(1, "DELETE /artifacts", "artifact", artifact, Value::Null);
+        one.service = "github".into();
+        let (observed, entries) = (Observed::default(), [one]);
+        let case = Case {
+            entries: &entries,
+            observed: &observed,
+            baseline: &before,
+            now: &before,
+            secrets: &[],
+            allowed: &[],
+        };
+        check(&case).iter().map(|finding| finding.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(deleted(5), [Kind::ForeignWrite]);
+    assert_eq!(deleted(6), []);
+}
+
+#[test]
+fn an_unfinished_upload_is_told_with_its_beginning() {
+    let upload = |id: &str| json!({"uploads": [{"bucket": "new", "key": "k", "id": id, "parts": 0}]});
+    let entries = [
+        entry(1, "CreateMultipartUpload", "/new/k", Value::Null, upload("u1")),
+        entry(2, "CreateMultipartUpload", "/new/k", Value::Null, upload("u2")),
+        entry(3, "AbortMultipartUpload", "/new/k", upload("u1"), Value::Null),
+    ];
+    let mut now = baseline();
+    now["buckets"]["source"]["new"] = json!({"uploads": 1});
+    let (observed, baseline) = (Observed::default(), baseline());
+    let case = Case {
+        entries: &entries,
+        observed: &observed,
+        baseline: &baseline,
+        now: &now,
+        secrets: &[],
+        allowed: &[],
+    };
+    assert_eq!(check(&case)[0].seqs, [2]);
+}
+
 #[test]
 fn a_push_to_somebodys_app_is_found() {
     let push = |seq, app: &str| {
@@ -167,6 +249,9 @@ fn a_push_to_somebodys_app_is_found() {
     assert_eq!(found(&[push(1, "new")], &[], &baseline()), []);
     let anew = entry(1, "POST /v1/apps", "old", Value::Null, app("old", "2"));
     assert_eq!(found(&[anew, push(2, "old")], &[], &baseline()), [], "the name is ours since");
+    let mut archive = entry(1, "deploy archive", "old", Value::Null, Value::Null);
+    archive.service = "scalingo".into();
+    assert_eq!(found(&[archive], &[], &baseline()), [Kind::ForeignWrite], "nobody pushed it");
 }
 
 #[test]

@@ -42,7 +42,10 @@ pub(super) async fn fetch(paas: &Arc<Paas>, url: &str, file: &Path) -> Result<()
 }
 
 /// What is at `url`, or where that leads. Each address has a way of its own: it is one of this world or not, and has its own port.
-async fn ask(paas: &Arc<Paas>, mut url: url::Url) -> Result<reqwest::Response, String> {
+pub(in crate::paas::work) async fn ask(
+    paas: &Arc<Paas>,
+    mut url: url::Url,
+) -> Result<reqwest::Response, String> {
     for _ in 0..=REDIRECTIONS {
         let client = client(paas, &url).map_err(told)?;
         let response = client.get(url.clone()).send().await.map_err(told)?;
