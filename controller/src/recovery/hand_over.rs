@@ -130,6 +130,7 @@ const AGAIN: &str = "nothing is sent again by itself";
 
 impl Stage {
     /// Status, reason and sentence of the condition, but for since when.
+    #[expect(clippy::too_many_lines, reason = "one flat table, an arm a stage")]
     fn told(&self, to: &str, project: &str, request: &str) -> (Option<bool>, &'static str, String) {
         let not = |reason, sentence: String| (Some(false), reason, sentence);
         let again = |what: &str| format!("{AGAIN}: `reprise resume {request}` {what}");

@@ -88,6 +88,11 @@ impl Seen {
         self.offers.iter().find(|one| one.status == TransferStatus::Pending && !self.is_late(one))
     }
 
+    /// Whether our offer is open.
+    fn is_open(&self) -> bool {
+        self.pending().zip(self.ours()).is_some_and(|(open, ours)| open.id == ours.id)
+    }
+
     /// Whether its time is over, whatever the platform calls that.
     fn is_late(&self, offer: &TransferInvitation) -> bool {
         offer.expires_at.is_some_and(|end| end + SKEW < self.now)
@@ -207,7 +212,7 @@ impl Look<'_> {
         };
         if !seen.listed {
             place::is_of_our_account(self.ctx, self.project).await?;
-        } else if !seen.pending().is_some_and(|open| seen.ours().is_some_and(|ours| ours.id == open.id)) {
+        } else if !seen.is_open() {
             self.observe_people(&mut seen).await?;
         }
         Ok(seen)

@@ -124,6 +124,18 @@ async fn a_request_whose_hand_over_is_pursued_is_looked_at_and_counts_since_it_w
     let mut open = lab.store.open_requests().await.expect("answered");
     open.sort_unstable();
     assert_eq!(open, ["unseen", "waits"]);
+    // A drill that runs meanwhile misses no project that somebody has taken over.
+    lab.sql("INSERT INTO recovery_requests (name, plan, created_at) VALUES ('drill', 'apilos', '2100-01-01T00:00:00Z')")
+        .await
+        .expect("filed");
+    lab.sql(
+        "INSERT INTO resource_ledger (request, step, kind, name, nonce, epoch)
+         SELECT name, 'project', kind, name || '-' || kind, gen_random_uuid(), 1 FROM recovery_requests, unnest(ARRAY['project', 'bucket']) AS kind",
+    )
+    .await
+    .expect("written");
+    let names = lab.store.names_of_others("drill").await.expect("answered");
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["unseen-project", "waits-project"]);
     let waiting = lab.store.hand_overs().await.expect("answered");
     assert_eq!(
         waiting,
