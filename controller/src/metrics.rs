@@ -119,6 +119,11 @@ impl Metrics {
         self.recovery.movements_are(movements);
     }
 
+    /// Since when the hand-over of each plan's recovery has waited for the same thing; a plan that is not named waits for nobody.
+    pub fn hand_overs_are(&self, waiting: &[(String, DateTime<Utc>)]) {
+        self.recovery.hand_overs_are(waiting);
+    }
+
     /// How the archives of all plans stand, as the store says.
     pub fn archives_are(&self, facts: &[ArchiveFacts]) {
         self.archive.archives_are(facts);

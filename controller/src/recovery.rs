@@ -14,6 +14,7 @@ pub mod error;
 pub mod evidence;
 pub mod graph;
 pub mod grounds;
+pub mod hand_over;
 pub(crate) mod look;
 pub mod outputs;
 mod ownership;

@@ -12,6 +12,7 @@ mod archive;
 mod checks;
 mod dns;
 mod drill;
+mod hand_over;
 mod objectives;
 mod proof;
 mod source;
@@ -25,6 +26,7 @@ pub use archive::{
 pub use checks::{DataCheck, Expectation, ObjectKeys};
 pub use dns::{DnsProvider, DnsSpec, ExistingRecord};
 pub use drill::DrillSpec;
+pub use hand_over::HandOverSpec;
 pub use objectives::{LimitsSpec, ObjectivesSpec};
 pub use proof::ProofSpec;
 pub use source::{
@@ -82,6 +84,9 @@ pub struct RecoveryPlanSpec {
     /// How it is proven that the database's backups can be restored.
     #[serde(default)]
     pub proof: ProofSpec,
+    /// To whom the recovered estate is handed over, once it is back. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOverSpec>,
     /// How the recovery is rehearsed.
     #[serde(default)]
     pub drill: DrillSpec,

@@ -17,6 +17,7 @@ mod archive;
 mod checks;
 mod dns;
 mod drill;
+mod hand_over;
 pub(crate) mod names;
 mod proof;
 mod request;
@@ -99,6 +100,7 @@ fn plan(plan: &RecoveryPlanSpec, at: &At, report: &mut Report) {
     checks::check(plan, at, report);
     proof::check(plan, at, report);
     drill::check(plan, at, report);
+    hand_over::check(plan, at, report);
 }
 
 type Rules<T> = fn(&T, &At, &mut Report);

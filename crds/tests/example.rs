@@ -44,6 +44,26 @@ fn a_printed_plan_reads_back_the_same() {
 }
 
 #[test]
+fn whom_the_estate_is_handed_to_can_be_invited_or_is_invited() {
+    for to in ["owner@apilos.test", "apilos-owner"] {
+        let plan = RecoveryPlan::from_json(with("/spec/handOver", json!({ "to": to }))).expect(to);
+        assert_eq!(plan.spec.hand_over.expect("it is in it").silence.to_string(), "4w2d");
+    }
+    for (hand_over, place, sentence) in [
+        (json!({ "to": "owner@" }), "spec.handOver.to", "is not an e-mail address"),
+        (json!({ "to": "the owner" }), "spec.handOver.to", "neither an e-mail address nor a user name"),
+        (json!({ "to": "owner", "silence": "0s" }), "spec.handOver.silence", "more than nothing"),
+    ] {
+        let problems = problems(with("/spec/handOver", hand_over));
+        assert_eq!(places(&problems), [place], "{problems:?}");
+        assert!(problems[0].to_string().contains(sentence), "{problems:?}");
+    }
+    let mut nobody = with("/spec/handOver", json!({ "to": "apilos-owner" }));
+    set(&mut nobody, "/spec/target/collaborators", json!([]));
+    assert_eq!(places(&problems(nobody)), ["spec.handOver.to"]);
+}
+
+#[test]
 fn a_store_copies_by_itself_only_what_is_its_own() {
     let mut plan = with("/spec/archive/mode", json!("server-side"));
     RecoveryPlan::from_json(plan.clone()).expect("what the environment says is known to the daemon alone");

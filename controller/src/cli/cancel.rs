@@ -4,6 +4,7 @@ use reprise_crds::Phase;
 use serde_json::json;
 
 use super::{CliError, Common, Format, exit, output};
+use crate::recovery::hand_over;
 use crate::store::{Desired, RequestRow, Store};
 
 /// Arguments of `cancel`.
@@ -73,7 +74,8 @@ async fn ask(common: &Common, name: &str, desired: Desired, told: &str) -> Resul
     let Some(request) = store.request(name).await? else {
         return Err(not_found(&store, name).await?);
     };
-    if let Some(why) = in_vain(&request, desired) {
+    let hands_over = hands_over(&store, &request).await?;
+    if let Some(why) = in_vain(&request, desired, hands_over) {
         return Err(CliError::Answer(format!("{name} {why}")));
     }
     // A drill that is cancelled stays it: only its tear-down is tried again.
@@ -90,6 +92,16 @@ fn answer(request: &RequestRow, desired: Desired) -> Option<&'static str> {
     if request.desired == Desired::TearDown {
         return Some("is being torn down, and that goes on");
     }
+    if request.phase == Phase::Succeeded && desired == Desired::Run {
+        return Some(
+            "has succeeded; its hand-over is looked at now, and what has ended of it is tried once more",
+        );
+    }
+    if request.phase == Phase::Succeeded && desired == Desired::Cancel {
+        return Some(
+            "has succeeded and stays; its hand-over is no longer pursued, and an offer that is open stays open",
+        );
+    }
     if request.phase == Phase::Cancelled && desired == Desired::Cancel {
         return Some("is cancelled; what was not cleaned up then is tried again");
     }
@@ -99,8 +111,17 @@ fn answer(request: &RequestRow, desired: Desired) -> Option<&'static str> {
     )
 }
 
-/// Why nothing would come of asking for `desired`.
-fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
+/// Whether what `request` has recovered is, or can be, on its way to another owner.
+async fn hands_over(store: &Store, request: &RequestRow) -> Result<bool, CliError> {
+    if !hand_over::is_possible(request) || hand_over::is_done(&request.status) {
+        return Ok(false);
+    }
+    let plan = store.plan(&request.plan).await?;
+    Ok(plan.is_some_and(|plan| plan.spec["handOver"].is_object()))
+}
+
+/// Why nothing would come of asking for `desired`. `hands_over`: the plan asks for a hand-over that is not done.
+fn in_vain(request: &RequestRow, desired: Desired, hands_over: bool) -> Option<&'static str> {
     let torn_down = request.desired == Desired::TearDown;
     let drill = is_drill(request);
     let cancelled = request.desired == Desired::Cancel || request.phase == Phase::Cancelled;
@@ -120,7 +141,11 @@ fn in_vain(request: &RequestRow, desired: Desired) -> Option<&'static str> {
         Desired::Cancel if drill && request.phase == Phase::Failed => {
             Some("has failed, and is torn down: if that failed too, `reprise resume` tries it again")
         }
+        Desired::TearDown if hand_over::is_done(&request.status) => Some(
+            "was handed over: what it recovered belongs to somebody else, and is no longer ours to delete. `reprise describe` says whose it is",
+        ),
         Desired::TearDown => None,
+        Desired::Run | Desired::Cancel if hands_over => None,
         _ if torn_down => {
             Some("is being torn down, which cannot be stopped: file another request when it has ended")
         }
@@ -180,17 +205,39 @@ mod tests {
         };
         let (pause, run, cancel) = (Desired::Pause, Desired::Run, Desired::Cancel);
         for phase in [Phase::Cancelled, Phase::Failed] {
-            assert!(in_vain(&row(phase, cancel, "recover"), pause).is_some(), "{phase}");
+            assert!(in_vain(&row(phase, cancel, "recover"), pause, false).is_some(), "{phase}");
         }
-        assert_eq!(in_vain(&row(Phase::Cancelled, cancel, "recover"), run), None, "it goes on");
-        assert_eq!(in_vain(&row(Phase::Cancelled, cancel, "recover"), cancel), None, "it is cleaned up");
+        assert_eq!(in_vain(&row(Phase::Cancelled, cancel, "recover"), run, false), None, "it goes on");
+        assert_eq!(
+            in_vain(&row(Phase::Cancelled, cancel, "recover"), cancel, false),
+            None,
+            "it is cleaned up"
+        );
         for phase in [Phase::Cancelled, Phase::TearingDown] {
-            let told = in_vain(&row(phase, cancel, "drill"), run);
+            let told = in_vain(&row(phase, cancel, "drill"), run, false);
             assert!(told.is_some_and(|told| told.contains("file another drill")), "{phase}");
         }
         let left = row(Phase::Failed, cancel, "drill");
-        assert_eq!(in_vain(&left, run), None, "its tear-down is tried again");
-        assert!(in_vain(&left, cancel).is_some());
+        assert_eq!(in_vain(&left, run, false), None, "its tear-down is tried again");
+        assert!(in_vain(&left, cancel, false).is_some());
+    }
+
+    #[test]
+    fn what_has_succeeded_can_still_be_asked_about_its_hand_over() {
+        let done = request(Milestone::DnsOk, Phase::Succeeded);
+        for asked in [Desired::Run, Desired::Cancel] {
+            assert!(
+                in_vain(&done, asked, false).is_some() && in_vain(&done, asked, true).is_none(),
+                "{asked:?}"
+            );
+            assert!(answer(&done, asked).is_some_and(|told| told.contains("hand-over")), "{asked:?}");
+        }
+        let condition = |status: &str| json!({ "conditions": [{ "type": "HandedOver", "status": status }] });
+        let ours = RequestRow { status: condition("False"), ..done.clone() };
+        assert_eq!(in_vain(&ours, Desired::TearDown, true), None);
+        let theirs = RequestRow { status: condition("True"), ..done };
+        let told = in_vain(&theirs, Desired::TearDown, false);
+        assert!(told.is_some_and(|told| told.contains("no longer ours to delete")), "{told:?}");
     }
 
     #[test]
@@ -199,17 +246,24 @@ mod tests {
         let running = row(Phase::Running, Desired::Run);
         assert!(
             [Desired::Pause, Desired::Cancel, Desired::Run, Desired::TearDown]
-                .map(|asked| in_vain(&running, asked))
+                .map(|asked| in_vain(&running, asked, false))
                 == [None; 4]
         );
         let undone = row(Phase::TearingDown, Desired::TearDown);
-        assert!(in_vain(&undone, Desired::Run).is_some_and(|why| why.contains("cannot be stopped")));
-        assert_eq!(in_vain(&row(Phase::Failed, Desired::TearDown), Desired::Run), None, "it is tried again");
+        assert!(in_vain(&undone, Desired::Run, false).is_some_and(|why| why.contains("cannot be stopped")));
+        assert_eq!(
+            in_vain(&row(Phase::Failed, Desired::TearDown), Desired::Run, false),
+            None,
+            "it is tried again"
+        );
         let gone = row(Phase::Cancelled, Desired::TearDown);
-        let asked = [Desired::Run, Desired::TearDown].map(|asked| in_vain(&gone, asked));
+        let asked = [Desired::Run, Desired::TearDown].map(|asked| in_vain(&gone, asked, false));
         assert!(asked.iter().all(Option::is_some), "it is gone");
-        assert!(in_vain(&row(Phase::WaitingApproval, Desired::Run), Desired::Run).is_some());
+        assert!(in_vain(&row(Phase::WaitingApproval, Desired::Run), Desired::Run, false).is_some());
         let done = row(Phase::Succeeded, Desired::Run);
-        assert!(in_vain(&done, Desired::Cancel).is_some() && in_vain(&done, Desired::TearDown).is_none());
+        assert!(
+            in_vain(&done, Desired::Cancel, false).is_some()
+                && in_vain(&done, Desired::TearDown, false).is_none()
+        );
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::describe::Records;
 use super::get::moment;
 use super::{CliError, output};
+use crate::recovery::hand_over;
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup, read_again};
 use crate::recovery::report::{self, RtoSplit, rpo_minutes};
 use crate::recovery::step::Step;
@@ -16,7 +17,8 @@ pub(super) fn json(records: &Records) -> Value {
     let backup = outputs.find::<ChosenBackup>(&Step::ChooseBackup).ok().flatten();
     let objects = outputs.find::<ChosenObjects>(&Step::ChooseObjects).ok().flatten();
     let rpo = backup.as_ref().map(|backup| rpo_minutes(backup.taken_at, records.request.created_at));
-    json!({ "rto": times(records), "backup": backup, "objects": objects, "rpoMinutes": rpo })
+    let later = hand_over::condition(&records.request.status);
+    json!({ "rto": times(records), "backup": backup, "objects": objects, "rpoMinutes": rpo, "handedOver": later })
 }
 
 /// The report for people.
@@ -51,7 +53,14 @@ pub(super) fn print(records: &Records) -> Result<(), CliError> {
         let share = if total_seconds > 0.0 { 100.0 * spent / total_seconds } else { 0.0 };
         output::line(format!("  {what:<14} {:>9}  {share:>3.0} %", seconds(spent)))?;
     }
-    Ok(())
+    handed_over(records)
+}
+
+/// It goes on after the end: how it stands by now.
+fn handed_over(records: &Records) -> Result<(), CliError> {
+    let Some(told) = hand_over::condition(&records.request.status) else { return Ok(()) };
+    let word = |member: &str| told[member].as_str().unwrap_or_default();
+    output::line(format!("\nHand-over: {} ({}): {}", word("status"), word("reason"), word("message")))
 }
 
 fn times(records: &Records) -> RtoSplit {

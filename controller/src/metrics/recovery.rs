@@ -20,6 +20,8 @@ pub(super) struct Recovery {
     failed: GaugeVec,
     /// No series for a plan that has no open request.
     moved: GaugeVec,
+    /// No series for a plan whose hand-over waits for nobody.
+    hand_over: GaugeVec,
     refused: IntCounterVec,
     bytes: IntCounterVec,
 }
@@ -31,6 +33,7 @@ impl Recovery {
         let failed =
             "When the newest request that stands failed ended, or a step failed of one that has not ended.";
         let moved = "When anything last moved in the plan's open request that has stood still for longest.";
+        let waits = "Since when the hand-over of what the plan recovered has waited for the same thing.";
         let ended = "Attempts of recovery steps by how they ended.";
         let took = "How long an attempt of a recovery step took.";
         let refused = "Database backups that were not good enough, by reason.";
@@ -42,6 +45,7 @@ impl Recovery {
             milestones: families.float_gauges("recovery_milestone_timestamp_seconds", reached, milestone)?,
             failed: families.float_gauges("recovery_failed_timestamp_seconds", failed, &["plan"])?,
             moved: families.float_gauges("request_moved_timestamp_seconds", moved, &["plan"])?,
+            hand_over: families.float_gauges("hand_over_waiting_timestamp_seconds", waits, &["plan"])?,
             refused: families.counters("backups_refused_total", refused, &["reason"])?,
             bytes: families.counters("bytes_moved_total", "Bytes moved, by what they were.", &["what"])?,
         };
@@ -89,6 +93,13 @@ impl Recovery {
         self.moved.reset();
         for (plan, at) in movements {
             self.moved.with_label_values(&[plan]).set(seconds(*at));
+        }
+    }
+
+    pub(super) fn hand_overs_are(&self, waiting: &[(String, DateTime<Utc>)]) {
+        self.hand_over.reset();
+        for (plan, since) in waiting {
+            self.hand_over.with_label_values(&[plan]).set(seconds(*since));
         }
     }
 

@@ -188,6 +188,7 @@ fn all() -> Metrics {
     metrics.milestones_are(&[(plan(), "restored".to_owned(), at)]);
     metrics.failures_are(&[(plan(), at)]);
     metrics.movements_are(&[(plan(), at)]);
+    metrics.hand_overs_are(&[(plan(), at)]);
     let what = [
         What::Backup,
         What::Archive,

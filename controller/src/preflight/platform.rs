@@ -1,5 +1,7 @@
 //! What the platform says.
 
+use std::collections::BTreeSet;
+
 use reprise_crds::plan::PostgresqlSpec;
 
 use super::Preflight;
@@ -7,6 +9,7 @@ use super::finding::{Seen, bad, failed, good, unusable, warning};
 use crate::providers::http::ProviderError;
 use crate::providers::scalingo::addons::{Addon, AddonPlan};
 use crate::providers::scalingo::backups::BackupStatus;
+use crate::providers::scalingo::collaborators::Collaborator;
 use crate::providers::scalingo::{AddonRef, Scalingo};
 
 impl Preflight<'_> {
@@ -20,8 +23,40 @@ impl Preflight<'_> {
 
     async fn account(&self) -> Result<Seen, Seen> {
         let user = self.target()?.self_account().await.map_err(|error| denied(&error))?;
+        let limited = self.limited(&user.id).await?;
         let name = user.username.unwrap_or(user.id);
+        if !limited.is_empty() {
+            return Ok(bad(format!(
+                "the platform takes our token and knows us as {name}, who is a limited collaborator of {}: neither its backups nor the values of \
+                 its variables are to be had; give {name} full rights there",
+                limited.join(", ")
+            )));
+        }
         Ok(good(format!("the platform takes our token and knows us as {name}")))
+    }
+
+    /// The apps of the lost estate in which we may not do what a recovery does. One that is not there is another check's concern.
+    async fn limited(&self, me: &str) -> Result<Vec<String>, Seen> {
+        let source = &self.spec.source;
+        let platform = self.tools.platform(&source.region).map_err(|error| unusable(&error))?;
+        let replaced = self.spec.apps.iter().filter_map(|app| app.replaces.as_ref());
+        let apps: BTreeSet<&String> = replaced.chain([&source.app]).collect();
+        let mut limited = Vec::new();
+        for app in apps {
+            let Some(found) = platform.app(app).await.map_err(|error| failed(&error))? else { continue };
+            if found.owner.is_none_or(|owner| owner.id == me) {
+                continue;
+            }
+            let people = match platform.collaborators(app).await {
+                // Who may not see the others is one of the limited.
+                Err(error) if error.is_denied() => None,
+                told => Some(told.map_err(|error| failed(&error))?),
+            };
+            if is_limited(me, people.as_deref()) {
+                limited.push(app.clone());
+            }
+        }
+        Ok(limited)
     }
 
     pub(super) async fn plans(&self) -> Seen {
@@ -96,6 +131,12 @@ impl Preflight<'_> {
     }
 }
 
+/// Whether `me` is a limited collaborator; `people` of an app that is somebody else's, `None` where we may not see them.
+fn is_limited(me: &str, people: Option<&[Collaborator]>) -> bool {
+    let Some(people) = people else { return true };
+    people.iter().any(|one| one.user_id.as_deref() == Some(me) && one.is_limited == Some(true))
+}
+
 /// The sentence about a plan.
 fn judge(plans: &[AddonPlan], wanted: &str) -> Result<String, Seen> {
     match plans.iter().find(|plan| plan.name == wanted) {
@@ -114,4 +155,22 @@ fn denied(error: &ProviderError) -> Seen {
         return bad("the platform refuses our token: make a new one and put it where the daemon runs");
     }
     failed(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_limited_collaborator_is_known_also_where_they_may_not_see_themselves() {
+        let one = |user: &str, limited: bool| -> Collaborator {
+            let one = json!({ "id": "co-1", "user_id": user, "status": "accepted", "is_limited": limited });
+            serde_json::from_value(one).expect("a collaborator")
+        };
+        assert!(is_limited("us-1", None));
+        assert!(is_limited("us-1", Some(&[one("us-1", true)])));
+        assert!(!is_limited("us-1", Some(&[one("us-1", false), one("us-2", true)])));
+    }
 }

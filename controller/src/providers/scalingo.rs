@@ -20,6 +20,7 @@ pub mod projects;
 pub mod regions;
 pub mod scm;
 pub mod tokens;
+pub mod transfers;
 pub mod users;
 pub mod variables;
 

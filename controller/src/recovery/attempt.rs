@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::drive::QUIET;
 use super::error::{Result, StepError};
+use super::step::Step;
 use super::steps::{self, Ctx};
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
@@ -143,7 +144,12 @@ async fn conclude(
     let error = match result {
         Ok(output) => {
             ctx.patience.answered(&denials);
-            tracing::info!(step = %ctx.step, "step done");
+            if ctx.step == Step::HandOver {
+                // One look of many: what is new of it is told by the condition.
+                tracing::debug!(step = %ctx.step, "step done");
+            } else {
+                tracing::info!(step = %ctx.step, "step done");
+            }
             return (End::Settled, row(ctx, StepPhase::Done, None, Some(output)));
         }
         Err(error) => error,
@@ -213,7 +219,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::recovery::step::Step;
     use crate::recovery::steps::bench::{Bench, vendors};
 
     #[tokio::test]

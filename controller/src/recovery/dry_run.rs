@@ -7,12 +7,15 @@ use serde::Serialize;
 use super::graph::Graph;
 use super::step::{Site, Step};
 
+/// When the hand-over goes on: no milestone waits for it.
+const AFTERWARDS: &str = "after dns-ok";
+
 /// One step of the dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedStep {
     /// Its key.
     pub step: String,
-    /// The milestone of which it is a part.
+    /// The milestone of which it is a part; of the hand-over, which nothing waits for, `after dns-ok`.
     pub milestone: &'static str,
     /// The steps that it waits for.
     pub needs: Vec<String>,
@@ -39,7 +42,13 @@ pub fn dry_run(plan: &RecoveryPlanSpec, graph: &Graph) -> Vec<PlannedStep> {
         needs: graph.needs(step).map(ToString::to_string).collect(),
         calls: calls(plan, step),
     };
-    graph.steps().map(planned).collect()
+    let goes_on = plan.hand_over.is_some() && graph.steps().any(|step| *step == Step::Project);
+    let afterwards = goes_on.then(|| PlannedStep {
+        milestone: AFTERWARDS,
+        needs: vec![Step::Cleanup.to_string()],
+        ..planned(&Step::HandOver)
+    });
+    graph.steps().map(planned).chain(afterwards).collect()
 }
 
 fn read(to: &'static str, call: impl Into<String>) -> PlannedCall {
@@ -150,6 +159,7 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         }
         Step::ForceHttps(app) => vec![change("scalingo", format!("PUT /apps/{app} {{force_https}}"))],
         Step::Cleanup => vec![change("scalingo", "DELETE /keys/{ephemeral key}, if one was registered")],
+        Step::HandOver => hand_over(plan),
         Step::TearDown => Vec::new(),
         Step::Domain(site)
         | Step::Cname(site)
@@ -158,6 +168,31 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         | Step::Certificate(site)
         | Step::Probe(site) => of_site(plan, step, site),
     }
+}
+
+/// Looks, with days between them where people take days.
+fn hand_over(plan: &RecoveryPlanSpec) -> Vec<PlannedCall> {
+    let Some(spec) = &plan.hand_over else { return Vec::new() };
+    let (to, project) = (&spec.to, &plan.target.project);
+    let is_invited = plan.target.collaborators.iter().any(|known| known.eq_ignore_ascii_case(to));
+    let of_app = |app: &reprise_crds::plan::AppSpec| {
+        let app = &app.name;
+        let invite = (to.contains('@') && !is_invited)
+            .then(|| change("scalingo", format!("POST /apps/{app}/collaborators {{{to}, not limited}}")));
+        std::iter::once(read("scalingo", format!("GET /apps/{app}/collaborators, until {to} has accepted")))
+            .chain(invite)
+    };
+    let calls = [
+        read("scalingo", "GET /apps"),
+        read("scalingo", format!("GET /projects/{{{project}}}/transfer_invitations?status=all")),
+    ];
+    let offer = [
+        read("person", format!("{to} accepts the invitation to each app")),
+        read("scalingo", format!("GET /projects/{{{project}}}/eligible_new_owners, until {to} is one")),
+        change("scalingo", format!("POST /projects/{{{project}}}/transfer_invitations {{{to}}}, once")),
+        read("person", format!("{to} accepts project {project}")),
+    ];
+    calls.into_iter().chain(plan.apps.iter().flat_map(of_app)).chain(offer).collect()
 }
 
 fn variables(plan: &RecoveryPlanSpec, app: &str) -> Vec<PlannedCall> {
@@ -281,6 +316,25 @@ mod tests {
         assert!(told[0].starts_with("GET /apps/apilos-standalone "), "{told:?}");
         assert_eq!(told[2], "is asked for JWT_SIGN_KEY: `reprise answer REQUEST JWT_SIGN_KEY`");
         assert_eq!(calls.iter().filter(|call| call.changes).count(), 1);
+    }
+
+    #[test]
+    fn a_hand_over_is_told_after_all_else_and_invites_whom_nobody_has_invited() {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let mut plan = RecoveryPlan::parse_yaml(text).expect("a valid plan").spec;
+        let graph = |plan: &RecoveryPlanSpec| Graph::compile(plan, &reprise_crds::Scope::default());
+        assert!(dry_run(&plan, &graph(&plan)).iter().all(|step| step.step != "hand-over"));
+        let mut changes = |to: &str| {
+            plan.hand_over = serde_json::from_value(serde_json::json!({ "to": to })).ok();
+            let last = dry_run(&plan, &graph(&plan)).pop().expect("steps");
+            assert_eq!((last.step.as_str(), last.milestone), ("hand-over", "after dns-ok"));
+            last.calls.into_iter().filter(|call| call.changes).map(|call| call.call).collect::<Vec<_>>()
+        };
+        let known = changes("OPS@apilos.test");
+        assert_eq!(known, ["POST /projects/{apilos-pra}/transfer_invitations {OPS@apilos.test}, once"]);
+        let new = changes("owner@apilos.test");
+        assert_eq!(new[0], "POST /apps/apilos-siap-pra/collaborators {owner@apilos.test, not limited}");
+        assert_eq!((new.len(), changes("somebody").len()), (3, 1), "{new:?}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use reprise_crds::Milestone;
 use reprise_crds::plan::ObjectivesSpec;
 use serde::{Deserialize, Serialize};
 
+use super::hand_over;
 use super::outputs::{
     ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup, Versions, read_again,
 };
@@ -77,6 +78,37 @@ pub struct Evidence {
     pub not_shown: Vec<String>,
     /// The versions of what each step was done with, and by what the backup was last looked at.
     pub tools: Vec<DoneWith>,
+    /// What became of the hand-over: as it stands when it is shown, since it goes on after the end. `None` where none is pursued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<Later>,
+}
+
+/// How the hand-over of what was recovered stands, and what happened to it, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Later {
+    /// `True`, `False` or `Unknown`.
+    pub handed_over: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What happened.
+    pub timeline: Vec<Moment>,
+}
+
+/// What became of the hand-over of a request with this status and these events.
+pub fn later(request: &RequestRow, events: &[Event]) -> Option<Later> {
+    let told = hand_over::condition(&request.status)?;
+    let word = |member: &str| told[member].as_str().unwrap_or_default().to_owned();
+    let key = Step::HandOver.to_string();
+    let about = events.iter().filter(|event| event.step.as_ref() == Some(&key));
+    Some(Later {
+        handed_over: word("status"),
+        reason: word("reason"),
+        message: word("message"),
+        timeline: about.map(|event| moment(event, request.created_at)).collect(),
+    })
 }
 
 /// What one step was done with.
@@ -170,6 +202,7 @@ pub fn of(record: Record<'_>) -> Evidence {
         left: left(&outputs, steps),
         not_shown: not_shown(steps),
         tools: checks::tools(steps, judge),
+        hand_over: None,
     }
 }
 

@@ -98,7 +98,7 @@ fn part(step: &Step) -> Part {
         | Step::Certificate(_)
         | Step::ForceHttps(_)
         | Step::Probe(_) => Part::Dns,
-        Step::Inventory | Step::Cleanup | Step::TearDown => Part::All,
+        Step::Inventory | Step::Cleanup | Step::HandOver | Step::TearDown => Part::All,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::runtime::backoff::Random;
 use crate::runtime::lease::{Held, LeaseKeeper, Terms};
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
-use crate::store::{Epoch, RequestLease};
+use crate::store::{Epoch, RequestLease, StoreError};
 
 /// How long a lease lasts without renewal: about as long as a store of more than one machine takes to hand over, since hours of work end with
 /// it. Calls that take longer are cut off when it ends. Not longer than twice the term of the releases before (30 s): a daemon of theirs takes
@@ -103,6 +103,22 @@ impl Ownership {
         owned.keeper.shut_down(GRACE).await;
         if self.owned().is_empty() {
             self.tools.metrics.lease(None);
+        }
+    }
+
+    /// What was done under a lease; `None` where that was not ours any more: then nothing more is done for the request.
+    pub(super) async fn unless_fenced<T>(
+        &self,
+        request: &str,
+        done: Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        match done {
+            Err(error @ StoreError::Fenced { .. }) => {
+                tracing::warn!(error = %error, "a write was refused; the request is let go");
+                self.let_go(request).await;
+                Ok(None)
+            }
+            other => other.map(Some),
         }
     }
 

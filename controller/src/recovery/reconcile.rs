@@ -29,8 +29,13 @@ use crate::store::{
     answered,
 };
 
+mod hand_over;
+
 /// The look without an event, while something runs.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// The look at what can go on at once.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Reconciles requests by name.
 #[derive(Debug)]
@@ -64,10 +69,13 @@ impl Requests {
         let row = match self.tools.store.request(&name).await? {
             Some(row) if !status::settled(&row) => row,
             ended => {
-                self.ownership.let_go(&name).await;
-                if let Some(row) = ended {
-                    self.forget(&row).await;
+                if let Some(row) = &ended {
+                    self.forget(row).await;
+                    if let Some(next) = self.hand_over(row).await? {
+                        return Ok(next);
+                    }
                 }
+                self.ownership.let_go(&name).await;
                 return Ok(Outcome::AwaitChange);
             }
         };
@@ -81,14 +89,9 @@ impl Requests {
         let Some(held) = self.ownership.lease(&name).await else {
             return Ok(Outcome::RequeueAfter(TERM));
         };
-        match self.owned(&row, &plans, accepted, &held).await {
-            Err(error @ StoreError::Fenced { .. }) => {
-                tracing::warn!(epoch = held.epoch.0, error = %error, "a write was refused; the request is let go");
-                self.ownership.let_go(&name).await;
-                Ok(Outcome::RequeueAfter(LOOK))
-            }
-            other => other,
-        }
+        let done = self.owned(&row, &plans, accepted, &held).await;
+        let done = self.ownership.unless_fenced(&name, done).await?;
+        Ok(done.unwrap_or(Outcome::RequeueAfter(LOOK)))
     }
 }
 
@@ -146,7 +149,8 @@ impl Requests {
         }
         let loss = Loss::of(row, &accepted.plan, accepted.mode, &Outputs::read(&steps));
         let expired = expired(row, &accepted, self.tools.clock.now());
-        let doing = Doing { busy: Vec::new(), loss, expired, again };
+        let to = accepted.plan.hand_over.as_ref().map(|spec| spec.to.clone());
+        let doing = Doing { busy: Vec::new(), loss, expired, again, hand_over_to: to };
         let decision = decided(row, &accepted, &steps, &busy, &doing);
         if row.phase == Phase::WaitingApproval && approval::covers(row, &steps) {
             self.tell_approval(row, epoch, doing.loss.as_ref()).await?;
@@ -159,7 +163,9 @@ impl Requests {
         self.record(row, epoch, update, &steps, now).await?;
         if decision.phase.is_final() {
             self.ownership.let_go(&row.name).await;
-            return Ok(Outcome::AwaitChange);
+            // Where the estate is to be handed over, that begins now.
+            let pursued = accepted.plan.hand_over.is_some();
+            return Ok(if pursued { Outcome::RequeueAfter(SOON) } else { Outcome::AwaitChange });
         }
         Ok(Outcome::RequeueAfter(live.next_attempt().unwrap_or(LOOK).min(LOOK)))
     }
@@ -352,7 +358,7 @@ fn closes(row: &RequestRow, accepted: &Accepted, steps: &[StepRow], now: DateTim
     }
     let drill = accepted.mode == Mode::Drill;
     let expired = expired(row, accepted, now);
-    let doing = Doing { busy: Vec::new(), loss: None, expired, again: false };
+    let doing = Doing { busy: Vec::new(), loss: None, expired, again: false, hand_over_to: None };
     let phase = || decided(row, accepted, steps, &BTreeSet::new(), &doing).phase;
     drill && matches!(phase(), Phase::TearingDown | Phase::Succeeded | Phase::Failed | Phase::Cancelled)
 }

@@ -14,12 +14,13 @@ pub fn suffix(request: &str, filed_at: DateTime<Utc>) -> String {
     hex::encode(digest)[..6].to_owned()
 }
 
-/// The plan that the drill with this suffix runs. Nothing in it can reach users or what is real: nobody is invited, no app is
-/// replaced, only web containers run, names lie in the drills' own subdomain, and a record that is there already is not ours.
+/// The plan that the drill with this suffix runs. Nothing in it can reach users or what is real: nobody is invited, nothing is
+/// handed over, no app is replaced, only web containers run, names lie in the drills' own subdomain, and a record that is there already is not ours.
 pub fn rehearsed(plan: &RecoveryPlanSpec, suffix: &str) -> RecoveryPlanSpec {
     let mut drill = plan.clone();
     drill.target.project = format!("{}-drill-{suffix}", plan.target.project);
     drill.target.collaborators.clear();
+    drill.hand_over = None;
     drill.target.formation = web_alone(&plan.target.formation);
     if let Some(bucket) = &mut drill.target.bucket {
         bucket.name = format!("{}-drill-{suffix}", bucket.name);
@@ -89,7 +90,11 @@ mod tests {
 
     #[test]
     fn a_drill_reaches_nobody() {
-        let drill = rehearsed(&example(), "0a1b2c");
+        let mut plan = example();
+        plan.hand_over = serde_json::from_value(serde_json::json!({ "to": "owner@apilos.test" })).ok();
+        assert!(plan.hand_over.is_some());
+        let drill = rehearsed(&plan, "0a1b2c");
+        assert!(drill.hand_over.is_none(), "it would go to somebody");
         assert!(drill.target.collaborators.is_empty() && drill.apps.iter().all(|app| app.replaces.is_none()));
         for app in &drill.apps {
             let running: Vec<String> = app

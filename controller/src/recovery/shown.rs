@@ -7,6 +7,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::evidence::{self, Evidence, Record};
+use super::step::Step;
 use crate::store::{RequestRow, StatusUpdate, StepRow, Store, StoreError};
 
 /// What can be shown of a request: of one that has ended, what was written then.
@@ -16,10 +17,19 @@ pub async fn shown(store: &Store, request: &RequestRow) -> Result<Evidence, Stor
         // What another release wrote otherwise is computed anew.
         && let Ok(kept) = Evidence::deserialize(kept)
     {
-        return Ok(kept);
+        return with_later(store, request, kept).await;
     }
-    let steps = store.steps(&request.name).await?;
-    computed(store, request, &steps).await
+    let mut steps = store.steps(&request.name).await?;
+    // It is no part of the recovery, and is shown by itself.
+    steps.retain(|row| row.step != Step::HandOver.to_string());
+    let evidence = computed(store, request, &steps).await?;
+    with_later(store, request, evidence).await
+}
+
+/// What has ended is shown as it was then; its hand-over goes on.
+async fn with_later(store: &Store, request: &RequestRow, evidence: Evidence) -> Result<Evidence, StoreError> {
+    let events = store.events_after(&request.name, 0).await?;
+    Ok(Evidence { hand_over: evidence::later(request, &events), ..evidence })
 }
 
 /// What can be shown of a request that ends now, with `update`.

@@ -9,6 +9,7 @@ use super::accept::Refusal;
 use super::approval::{self, Loss};
 use super::decide::Decision;
 use super::graph::Graph;
+use super::hand_over;
 use super::outputs::{Outputs, TornDown};
 use super::report;
 use super::retry;
@@ -100,6 +101,8 @@ pub struct Doing {
     pub expired: bool,
     /// Somebody asked for another try, and it waits for what runs to end.
     pub again: bool,
+    /// To whom the plan hands over what is recovered.
+    pub hand_over_to: Option<String>,
 }
 
 /// The status after a decision.
@@ -126,6 +129,9 @@ pub fn of(
     if decision.phase.is_final() {
         say("Succeeded", decision.phase == Phase::Succeeded, decision.phase.as_str(), sentence.clone());
     }
+    if let Some(said) = hand_over_of(row, decision, graph, &status, doing.hand_over_to.as_deref()) {
+        conditions::observe(&mut status.conditions, said, time_from_micros(now.timestamp_micros()));
+    }
     status.message = Some(sentence);
     // A drill goes on after its recovery has ended: tearing it down is not part of the time that a recovery takes.
     let ended = decision.phase.is_final() || decision.state == Milestone::DnsOk;
@@ -138,8 +144,37 @@ pub fn of(
     StatusUpdate { state: decision.state, phase: decision.phase, status, evidence: None }
 }
 
+/// What begins or ends of the hand-over with this decision. Whoever asks for another try of what has succeeded asks for that.
+fn hand_over_of(
+    row: &RequestRow,
+    decision: &Decision,
+    graph: &Graph,
+    status: &RecoveryRequestStatus,
+    to: Option<&str>,
+) -> Option<Observation> {
+    let now = RequestRow { phase: decision.phase, state: decision.state, ..row.clone() };
+    let pursued = hand_over::is_pursued(status);
+    let done = hand_over::is_done(&row.status);
+    let whole = graph.steps().any(|step| *step == Step::Project);
+    match to {
+        Some(to) if hand_over::is_possible(&now) && whole && row.desired == Desired::Run => {
+            (!pursued && !done).then(|| hand_over::begins(&now, to))
+        }
+        _ => (pursued && decision.phase != Phase::Running).then(|| hand_over::not_pursued(&now)),
+    }
+}
+
+/// The status with one more observation, and nothing else changed.
+pub(super) fn with(row: &RequestRow, said: Observation, now: DateTime<Utc>) -> StatusUpdate {
+    let mut known = known(row);
+    conditions::observe(&mut known.conditions, said, time_from_micros(now.timestamp_micros()));
+    let mut status = row.status.clone();
+    status["conditions"] = serde_json::to_value(&known.conditions).unwrap_or_default();
+    StatusUpdate { state: row.state, phase: row.phase, status, evidence: None }
+}
+
 /// What was written before, or nothing where it cannot be read: it is ours to write anew.
-fn known(row: &RequestRow) -> RecoveryRequestStatus {
+pub(super) fn known(row: &RequestRow) -> RecoveryRequestStatus {
     serde_json::from_value(row.status.clone()).unwrap_or_default()
 }
 
@@ -268,72 +303,4 @@ fn failures(steps: &[StepRow]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::recovery::evidence::tests::{request, step};
-    use crate::recovery::pulse::Report;
-
-    #[test]
-    fn what_a_tear_down_left_alone_is_named_in_the_end() {
-        let done = |left: &[&str]| {
-            let output = serde_json::json!({ "resources": 4, "leftAlone": left });
-            cancelled("shop", &[step("tear-down", StepPhase::Done, output)])
-        };
-        assert_eq!([cancelled("shop", &[]), done(&[])], ["cancelled on request", "cancelled on request"]);
-        assert!(done(&["app apilos-pra"]).contains("app apilos-pra"), "{}", done(&["app apilos-pra"]));
-    }
-
-    #[test]
-    fn a_cancelled_request_tells_what_was_not_cleaned_up() {
-        let cleanup = |phase| [step("cleanup", phase, serde_json::Value::Null)];
-        assert_eq!(cancelled("shop", &cleanup(StepPhase::Done)), "cancelled on request");
-        let told = cancelled("shop", &cleanup(StepPhase::Failed));
-        assert!(told.contains("not all deleted") && told.contains("`reprise cancel shop`"), "{told}");
-    }
-
-    #[test]
-    fn a_refusal_tells_what_goes_on_all_the_same() {
-        let refusal = Refusal { reason: "NotConfigured", message: "env:NEW leads nowhere".to_owned() };
-        let report = Report { message: "restoring: entry 95 of 100".to_owned(), ..Report::default() };
-        let busy = [BusyStep { step: Step::Restore, report: Some(report), silence: Duration::ZERO }];
-        let row = request(Milestone::Addons, Phase::Running);
-        let told =
-            |busy: &[BusyStep]| message(&refused(&row, &refusal, true, busy, Utc::now()).status).to_owned();
-        let goes_on = told(&busy);
-        assert!(goes_on.starts_with("env:NEW leads nowhere. Nothing new is begun"), "{goes_on}");
-        assert!(goes_on.ends_with("restore: restoring: entry 95 of 100"), "{goes_on}");
-        assert!(told(&[]).ends_with("Nothing runs until that is mended"), "{}", told(&[]));
-        let written = |busy: &[BusyStep]| {
-            let update = refused(&row, &refusal, true, busy, Utc::now());
-            RequestRow { status: update.status, ..row.clone() }
-        };
-        assert!(says(&written(&[]), &refusal) && !says(&written(&busy), &refusal), "it is not over");
-    }
-
-    #[test]
-    fn a_failure_is_told_while_what_does_not_need_it_goes_on() {
-        let steps = [step("collaborators/shop-pra", StepPhase::Failed, serde_json::Value::Null)];
-        let doing = Doing { busy: Vec::new(), loss: None, expired: false, again: false };
-        let decision = |phase| Decision { start: vec![], stop: false, state: Milestone::Pending, phase };
-        let row = |desired| RequestRow { desired, ..request(Milestone::Pending, Phase::Running) };
-        let shop = row(Desired::Run);
-        let told = sentence(&shop, &decision(Phase::Running), &steps, &doing);
-        assert!(told.starts_with("step collaborators/shop-pra failed: "), "{told}");
-        assert!(told.contains("What does not need it goes on: deciding"), "{told}");
-        let stopping = Decision { stop: true, ..decision(Phase::Running) };
-        assert!(sentence(&shop, &stopping, &steps, &doing).contains("It is being ended"));
-        let pausing = row(Desired::Pause);
-        assert!(sentence(&pausing, &stopping, &steps, &doing).contains("It is being paused"));
-        let paused = sentence(&pausing, &decision(Phase::Paused), &steps, &doing);
-        assert!(paused.contains("failed: ") && paused.contains("paused on request"), "{paused}");
-        assert!(!sentence(&shop, &decision(Phase::TearingDown), &steps, &doing).contains("goes on"));
-    }
-
-    #[test]
-    fn only_a_drill_whose_time_was_over_took_too_long() {
-        assert!(failure(&[], true).contains("drill.timeToLive"));
-        assert!(!failure(&[], false).contains("drill.timeToLive"));
-    }
-}
+mod tests;

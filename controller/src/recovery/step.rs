@@ -61,6 +61,8 @@ pub enum Step {
     Probe(Site),
     /// What must not stay: downloaded dumps, the ephemeral key.
     Cleanup,
+    /// One look at the hand-over, and at most one act for it. Not part of any recovery: it goes on once that has succeeded.
+    HandOver,
     /// Everything that the ledger proves to be ours, undone. Not part of any recovery: people ask for it.
     TearDown,
 }
@@ -104,6 +106,7 @@ impl Step {
             Self::ForceHttps(_) => "force-https",
             Self::Probe(_) => "probe",
             Self::Cleanup => "cleanup",
+            Self::HandOver => "hand-over",
             Self::TearDown => "tear-down",
         }
     }
@@ -126,6 +129,7 @@ impl Step {
             | Self::ForceHttps(_)
             | Self::Probe(_)
             | Self::Cleanup
+            | Self::HandOver
             | Self::TearDown => Milestone::DnsOk,
         }
     }
@@ -164,7 +168,7 @@ impl Step {
     }
 
     /// Every kind there is, for metrics that must exist from the start.
-    pub const KINDS: [&'static str; 27] = [
+    pub const KINDS: [&'static str; 28] = [
         "inventory",
         "choose-backup",
         "choose-objects",
@@ -191,6 +195,7 @@ impl Step {
         "force-https",
         "probe",
         "cleanup",
+        "hand-over",
         "tear-down",
     ];
 }

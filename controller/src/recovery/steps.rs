@@ -38,6 +38,7 @@ mod domain;
 mod dump;
 mod force_https;
 mod formation;
+mod hand_over;
 mod health;
 mod inventory;
 mod names;
@@ -242,6 +243,7 @@ pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
         Step::ForceHttps(app) => outputs(force_https::run(ctx, app)),
         Step::Probe(site) => outputs(probe::run(ctx, site)),
         Step::Cleanup => outputs(cleanup::run(ctx)),
+        Step::HandOver => outputs(hand_over::run(ctx)),
         Step::TearDown => outputs(teardown::run(ctx)),
     }
 }

@@ -151,7 +151,12 @@ impl Live {
         let pulse = Arc::new(Pulse::new(self.tools.clock.now(), spans));
         let (live, of, beat) = (Arc::clone(self), step.clone(), Arc::clone(&pulse));
         let run = Arc::clone(&state.run);
-        let urgency = if run.mode == Mode::Drill { Urgency::Drill } else { Urgency::Recovery };
+        let urgency = match (run.mode, &step) {
+            // It has all the time of the people whom it waits for.
+            (_, Step::HandOver) => Urgency::Verdicts,
+            (Mode::Drill, _) => Urgency::Drill,
+            (Mode::Recover, _) => Urgency::Recovery,
+        };
         let task = self.tasks.spawn("step", |stop| {
             urgency.scope(async move {
                 let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));

@@ -118,6 +118,7 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
     metrics.requests_are(&store.phases().await?);
     metrics.failures_are(&store.failures().await?);
     metrics.movements_are(&store.movements().await?);
+    metrics.hand_overs_are(&store.hand_overs().await?);
     Ok(())
 }
 

@@ -67,12 +67,18 @@ pub struct Intent<'a> {
 const COLUMNS: &str = "SELECT nonce, step, kind, name, parent, state, external_id, detail, intended_at, observed_at FROM resource_ledger";
 
 impl Store {
-    /// The names of everything that requests other than this one made, changed or undid since it was filed.
+    /// The names of everything that requests other than this one made, changed or undid since it was filed, or that may have become
+    /// somebody else's since.
     pub async fn names_of_others(&self, request: &str) -> Result<BTreeSet<String>> {
         let names: Vec<String> =
             sqlx::query_scalar(
                 "SELECT DISTINCT name FROM resource_ledger WHERE request <> $1
-                    AND greatest(intended_at, observed_at, deleted_at) >= (SELECT created_at FROM recovery_requests WHERE name = $1)",
+                    AND greatest(intended_at, observed_at, deleted_at) >= (SELECT created_at FROM recovery_requests WHERE name = $1)
+                 UNION SELECT ledger.name FROM resource_ledger AS ledger JOIN recovery_requests AS other ON other.name = request
+                 WHERE request <> $1 AND kind IN ('project', 'app') AND phase = 'Succeeded'
+                    AND (pursues_hand_over(status) OR EXISTS (SELECT FROM jsonb_path_query(status,
+                        '$.conditions[*] ? (@.type == \"HandedOver\" && @.status == \"True\")') AS told
+                        WHERE (told ->> 'lastTransitionTime')::timestamptz >= (SELECT created_at FROM recovery_requests WHERE name = $1)))",
             )
                 .bind(request)
                 .fetch_all(&self.pool)

@@ -148,12 +148,14 @@ impl Store {
         Ok(rows.iter().map(RequestRow::read).collect())
     }
 
-    /// The names of all requests that a daemon has to look at: unfinished ones, and finished ones about which somebody asked for something since.
+    /// The names of all requests that a daemon has to look at: unfinished ones, finished ones about which somebody asked for something since,
+    /// and those whose hand-over is pursued.
     pub async fn open_requests(&self) -> Result<Vec<String>> {
         sqlx::query_scalar(
             "SELECT name FROM recovery_requests
              WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled')
-                OR generation > coalesce((status ->> 'observedGeneration')::bigint, 0)",
+                OR generation > coalesce((status ->> 'observedGeneration')::bigint, 0)
+                OR phase = 'Succeeded' AND pursues_hand_over(status)",
         )
         .fetch_all(&self.pool)
         .await
@@ -329,6 +331,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::query("request.movements"))
+    }
+
+    /// Since when the hand-over of each plan's recovery has waited for the same thing, for the metrics: of several, the one that waits for
+    /// longest.
+    pub async fn hand_overs(&self) -> Result<Vec<(String, DateTime<Utc>)>> {
+        sqlx::query_as(
+            "SELECT plan, min((output ->> 'since')::timestamptz) FROM recovery_requests JOIN recovery_steps ON request = name
+             WHERE recovery_requests.phase = 'Succeeded' AND pursues_hand_over(status) AND step = 'hand-over' AND output ->> 'since' IS NOT NULL
+             GROUP BY plan",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.hand_overs"))
     }
 
     /// The number of requests in each phase, for the metrics.

@@ -109,7 +109,7 @@ impl Store {
         // What was under way is another machine's, or nobody's: people decide whether it goes on here.
         sqlx::query(
             "UPDATE recovery_requests SET desired = 'cancel', deletion_requested_at = NULL, lease_holder = NULL, lease_expires_at = NULL
-             WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled')",
+             WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled') OR phase = 'Succeeded' AND pursues_hand_over(status)",
         )
         .execute(&mut *transaction)
         .await

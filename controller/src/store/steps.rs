@@ -128,9 +128,11 @@ impl Store {
         self.write(request, epoch, "step.heartbeat", statement).await
     }
 
-    /// Records the end of a step: `Done` with its output, `Failed` or (interrupted) `Pending` with the reason.
+    /// Records the end of a step: `Done` with its output, `Failed` or (interrupted) `Pending` with the reason. What a hand-over waits for,
+    /// and since when, stays known while a look at it fails.
     pub async fn finish_step(&self, request: &str, epoch: Epoch, end: &StepRow) -> Result<()> {
-        let statement = sqlx::query("UPDATE recovery_steps SET phase = $3, message = $4, output = $5, spans = $6, done = $7, total = $8, unit = $9,
+        let statement = sqlx::query("UPDATE recovery_steps SET phase = $3, message = $4,
+                output = coalesce($5, CASE WHEN step = 'hand-over' THEN output END), spans = $6, done = $7, total = $8, unit = $9,
                 heartbeat_at = clock_timestamp(),
                 finished_at = CASE WHEN $3 IN ('Done', 'Failed') THEN clock_timestamp() END
             WHERE request = $1 AND step = $2").bind(request.to_owned())

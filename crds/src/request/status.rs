@@ -93,7 +93,8 @@ pub struct RecoveryRequestStatus {
     /// How many steps are in which state.
     #[serde(default)]
     pub steps: StepsSummary,
-    /// `Accepted`, `Progressing`, and once it has ended `Succeeded`. `HandedOver` is a name that is kept: nothing writes it yet.
+    /// `Accepted`, `Progressing`, and once it has ended `Succeeded`. `HandedOver` where the plan hands the estate over: whether it is
+    /// the new owner's, or who has to do what before it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

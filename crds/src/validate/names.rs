@@ -107,6 +107,12 @@ pub(crate) fn email(address: &str) -> Option<&'static str> {
     (!(sound && plain)).then_some("is not an e-mail address")
 }
 
+/// A user of the platform. Loose on purpose: it is only compared with what the platform tells.
+pub(crate) fn user(name: &str) -> Option<&'static str> {
+    let sound = (1..=64).contains(&name.len()) && name.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    (!sound).then_some("is neither an e-mail address nor a user name")
+}
+
 /// A path of a URL.
 pub(crate) fn url_path(path: &str) -> Option<&'static str> {
     let sound = path.starts_with('/')

@@ -278,6 +278,15 @@ handover() { # a project with one app, offered to a collaborator of that app, wh
   holds --arg p "$project" '.transfer_invitation | .status == "pending" and .project_id == $p and .expires_at'
   one=$(json .transfer_invitation.id)
   api 409 POST "$path" -d "$(jq -nc --arg u "$guest" '{transfer_invitation: {invited_user_id: $u}}')"
+  api 200 POST "$path/$one/cancel" -d '{}'
+  holds '.transfer_invitation.status == "canceled"'
+  api 409 POST "$path/$one/cancel" -d '{}'
+  api 201 POST "$path" -d "$(jq -nc --arg u "$guest" '{transfer_invitation: {invited_user_id: $u}}')"
+  one=$(json .transfer_invitation.id)
+  api 200 GET "$path"
+  holds --arg i "$one" '.transfer_invitations | length == 1 and .[0].id == $i'
+  api 200 GET "$path?status=all"
+  holds '[.transfer_invitations[].status] | sort == ["canceled", "pending"]'
   http 200 POST "$API/v1$path/$one/accept" -K "$SCRATCH/guest" -d '{}'
   holds '.transfer_invitation.status == "accepted"'
   api 404 GET "/projects/$project"

@@ -198,7 +198,16 @@ impl World {
 
     /// The owner calls the platform, as with the dashboard; what it answers.
     pub async fn platform(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let token = self.variable("SCALINGO_API_TOKEN");
+        self.platform_as("SCALINGO_API_TOKEN", method, path, body).await
+    }
+
+    /// The collaborator does so.
+    pub async fn guest(&self, method: Method, path: &str) -> Value {
+        self.platform_as("SCALINGO_COLLABORATOR_API_TOKEN", method, path, Some(json!({}))).await
+    }
+
+    async fn platform_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Value {
+        let token = self.variable(token);
         let url = format!("{}/v1/tokens/exchange", self.variable("SCALINGO_AUTH_URL"));
         let answer = client().post(url).basic_auth("", Some(token)).send().await.expect("an answer");
         let bearer: Value = answer.json().await.expect("a token");

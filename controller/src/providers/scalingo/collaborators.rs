@@ -30,6 +30,8 @@ pub struct Collaborator {
     pub id: String,
     /// The invited address.
     pub email: Option<String>,
+    /// The account's user name, once accepted; `n/a` before.
+    pub username: Option<String>,
     /// The account, once accepted.
     pub user_id: Option<String>,
     /// Accepted or not.

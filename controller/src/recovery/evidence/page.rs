@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use pulldown_cmark::{Options, Parser};
 use serde_json::Value;
 
-use super::{Choice, DoneWith, Evidence, Left, Objective};
+use super::{Choice, DoneWith, Evidence, Later, Left, Moment, Objective};
 
 /// The page as Markdown, with tables as GitHub has them.
 pub fn markdown(evidence: &Evidence) -> String {
@@ -22,7 +22,8 @@ pub fn markdown(evidence: &Evidence) -> String {
         timeline(evidence),
         versions(&evidence.tools),
     ];
-    sections.join("\n")
+    let later = evidence.hand_over.as_ref().map(hand_over);
+    sections.into_iter().chain(later).collect::<Vec<_>>().join("\n")
 }
 
 /// The page as one HTML file that needs nothing else.
@@ -124,11 +125,22 @@ fn left(left: &[Left]) -> String {
 }
 
 fn timeline(evidence: &Evidence) -> String {
-    let rows = evidence.timeline.iter().map(|moment| {
+    moments("Timeline", &evidence.timeline)
+}
+
+fn moments(title: &str, moments: &[Moment]) -> String {
+    let rows = moments.iter().map(|moment| {
         let step = moment.step.as_deref().map(|step| format!("{}: ", plain(step))).unwrap_or_default();
         vec![date(moment.at), time(Some(moment.after_seconds)), step + &plain(&moment.message)]
     });
-    section("Timeline", &["At", "After", "What"], rows)
+    section(title, &["At", "After", "What"], rows)
+}
+
+/// A page of its own day: the recovery was over by then.
+fn hand_over(later: &Later) -> String {
+    let Later { handed_over, reason, message, timeline } = later;
+    let stands = format!("**HandedOver={}** ({}): {}\n", plain(handed_over), plain(reason), plain(message));
+    format!("{}\n{stands}", moments("Hand-over, after the end", timeline))
 }
 
 /// What each step was done with.

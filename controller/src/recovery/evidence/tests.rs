@@ -3,8 +3,8 @@ use reprise_crds::plan::ObjectivesSpec;
 use reprise_crds::{Milestone, Period, Phase};
 use serde_json::{Value, json};
 
-use super::{Evidence, Record, html, markdown, of};
-use crate::store::{Desired, RequestRow, StepPhase, StepRow, Verdict};
+use super::{Evidence, Record, html, later, markdown, of};
+use crate::store::{Desired, Event, RequestRow, Severity, StepPhase, StepRow, Verdict};
 
 fn filed() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("a date")
@@ -166,4 +166,31 @@ fn the_page_for_programs_says_the_same() {
     assert_eq!(value["objectives"][0]["met"], false);
     assert_eq!(value["choices"][0]["refused"][0]["reason"], "gzip-cut");
     assert_eq!(value["rto"]["totalSeconds"], 90.0);
+}
+
+#[test]
+fn what_became_of_the_hand_over_is_a_later_page() {
+    let recovered = request(Milestone::DnsOk, Phase::Succeeded);
+    let evidence = shown(&recovered, &[], None);
+    assert!(!markdown(&evidence).contains("Hand-over"), "nobody has asked for one");
+    let event = |id, step: Option<&str>, message: &str| Event {
+        id,
+        at: filed() + TimeDelta::days(id),
+        severity: Severity::Normal,
+        reason: "HandOverOffered".to_owned(),
+        step: step.map(str::to_owned),
+        message: message.to_owned(),
+    };
+    let events =
+        [event(0, Some("restore"), "restoring"), event(4, Some("hand-over"), "it is offered to <owner>")];
+    assert_eq!(later(&recovered, &events), None);
+    let told =
+        json!({ "type": "HandedOver", "status": "False", "reason": "Offered", "message": "since then" });
+    let status = json!({ "message": "well", "conditions": [told] });
+    let hand_over = later(&RequestRow { status, ..recovered }, &events);
+    let timeline = hand_over.as_ref().expect("it is pursued").timeline.len();
+    let page = markdown(&Evidence { hand_over, ..evidence });
+    assert_eq!(timeline, 1);
+    assert!(page.contains("**HandedOver=False** (Offered): since then"), "{page}");
+    assert!(page.contains("4days") && page.contains("it is offered to \\<owner\\>"), "{page}");
 }

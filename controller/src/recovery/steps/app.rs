@@ -126,7 +126,7 @@ fn taken(name: &str) -> StepError {
 }
 
 /// The marker of this request: its name for people, the intent's nonce as proof.
-fn marker(ctx: &Ctx, intent: &LedgerRow) -> String {
+pub(super) fn marker(ctx: &Ctx, intent: &LedgerRow) -> String {
     format!("{}/{}", ctx.run.request, intent.nonce.simple())
 }
 

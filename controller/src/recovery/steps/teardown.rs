@@ -20,6 +20,7 @@ mod bucket;
 mod domain;
 mod project;
 mod record;
+mod theirs;
 
 /// The order of undoing. What is not named goes with what it belongs to (addons, users and variables with their app).
 const ORDER: [&str; 7] = ["dns-record", "domain", "detached-domain", "app", "bucket", "project", "ssh-key"];
@@ -46,7 +47,15 @@ pub(super) async fn run(ctx: &Ctx) -> Result<TornDown> {
     rows.retain(|row| row.state != LedgerState::Deleted);
     let rank = |row: &LedgerRow| ORDER.iter().position(|kind| *kind == row.kind).unwrap_or(ORDER.len());
     rows.sort_by_key(rank);
-    let (undone, trouble) = undo_all(ctx, &rows).await?;
+    let (undone, trouble) = match theirs::whose(ctx, &rows).await? {
+        None => undo_all(ctx, &rows).await?,
+        Some(whose) => {
+            let left = theirs::left_alone(ctx, &rows, &whose).await?;
+            rows.retain(|row| row.kind == "ssh-key");
+            let (undone, trouble) = undo_all(ctx, &rows).await?;
+            (TornDown { resources: undone.resources, ..left }, trouble)
+        }
+    };
     // Whatever else stays, what was downloaded must not.
     cleanup::run(ctx).await?;
     if let Some(error) = trouble {

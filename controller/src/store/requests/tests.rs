@@ -86,3 +86,61 @@ async fn a_drill_that_failed_hides_none_that_succeeded() {
     assert_eq!(names, ["second", "first", "ahead"]);
     lab.end().await;
 }
+
+#[tokio::test]
+async fn a_request_whose_hand_over_is_pursued_is_looked_at_and_counts_since_it_waits() {
+    let lab = lab().await;
+    let statuses = [
+        ("waits", "Succeeded", r#"{"type": "HandedOver", "status": "False", "reason": "Offered"}"#),
+        ("unseen", "Succeeded", r#"{"type": "HandedOver", "status": "Unknown", "reason": "NotSeen"}"#),
+        ("done", "Succeeded", r#"{"type": "HandedOver", "status": "True", "reason": "HandedOver"}"#),
+        ("silent", "Succeeded", r#"{"type": "HandedOver", "status": "False", "reason": "NoAnswer"}"#),
+        ("stopped", "Succeeded", r#"{"type": "HandedOver", "status": "False", "reason": "NotPursued"}"#),
+        ("undone", "Cancelled", r#"{"type": "HandedOver", "status": "False", "reason": "Offered"}"#),
+        ("plain", "Succeeded", r#"{"type": "Succeeded", "status": "True", "reason": "Succeeded"}"#),
+    ];
+    let pool = &lab.store.pool;
+    for (number, (name, phase, condition)) in (1..).zip(statuses) {
+        let status = format!(r#"{{"observedGeneration": 1, "conditions": [{condition}]}}"#);
+        sqlx::query(
+            "INSERT INTO recovery_requests (name, plan, phase, status) VALUES ($1, 'apilos', $2, $3::jsonb)",
+        )
+        .bind(name)
+        .bind(phase)
+        .bind(status)
+        .execute(pool)
+        .await
+        .expect("filed");
+        sqlx::query(
+            "INSERT INTO recovery_steps (request, step, milestone, output)
+             VALUES ($1, 'hand-over', 'dns-ok', jsonb_build_object('since', format('2026-11-0%s 01:00:00Z', $2::integer)))",
+        )
+        .bind(name)
+        .bind(number)
+        .execute(pool)
+        .await
+        .expect("written");
+    }
+    let mut open = lab.store.open_requests().await.expect("answered");
+    open.sort_unstable();
+    assert_eq!(open, ["unseen", "waits"]);
+    // A drill that runs meanwhile misses no project that somebody has taken over.
+    lab.sql("INSERT INTO recovery_requests (name, plan, created_at) VALUES ('drill', 'apilos', '2100-01-01T00:00:00Z')")
+        .await
+        .expect("filed");
+    lab.sql(
+        "INSERT INTO resource_ledger (request, step, kind, name, nonce, epoch)
+         SELECT name, 'project', kind, name || '-' || kind, gen_random_uuid(), 1 FROM recovery_requests, unnest(ARRAY['project', 'bucket']) AS kind",
+    )
+    .await
+    .expect("written");
+    let names = lab.store.names_of_others("drill").await.expect("answered");
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["unseen-project", "waits-project"]);
+    let waiting = lab.store.hand_overs().await.expect("answered");
+    assert_eq!(
+        waiting,
+        [("apilos".to_owned(), at("2026-11-01T01:00:00Z"))],
+        "the one that waits for longest"
+    );
+    lab.end().await;
+}

@@ -16,6 +16,12 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
     )
     .await
     .expect("written");
+    old.sql(
+        "INSERT INTO recovery_requests (name, plan, phase, status) VALUES
+            ('offered', 'apilos', 'Succeeded', '{\"conditions\": [{\"type\": \"HandedOver\", \"status\": \"False\", \"reason\": \"Offered\"}]}')",
+    )
+    .await
+    .expect("written");
     let rows = [
         "INSERT INTO recovery_steps (request, step, milestone) VALUES ('one', 'bucket', 'addons')",
         "INSERT INTO recovery_events (request, reason, message) VALUES ('one', 'Filed', 'it was filed')",
@@ -53,6 +59,8 @@ async fn an_empty_store_takes_in_all_of_a_snapshot_and_goes_on_counting_after_it
     assert_eq!(new.store.archive_count("apilos").await.expect("read"), 1, "the listing tells of the others");
     let request = new.store.request("one").await.expect("read").expect("there");
     assert_eq!(request.desired, crate::store::Desired::Cancel, "what was under way waits for people");
+    let offered = new.store.request("offered").await.expect("read").expect("there");
+    assert_eq!(offered.desired, crate::store::Desired::Cancel, "so does a hand-over");
     new.sql("INSERT INTO archives (plan, run) VALUES ('apilos', 'next')").await.expect("its number is free");
     let again = new.store.take_in(&lines).await.expect_err("it is not empty any more");
     assert!(matches!(again, SnapshotError::NotEmpty(1)), "{again}");

@@ -77,3 +77,21 @@ async fn another_try_looks_at_the_addons_anew_until_something_is_built_on_them()
     assert_eq!(open().await.iter().collect::<Vec<_>>(), ["redis/next"], "the database is checked");
     lab.end().await;
 }
+
+#[tokio::test]
+async fn what_a_hand_over_waits_for_is_known_while_a_look_at_it_fails() {
+    let lab = lab().await;
+    let epoch = lab.filed().await;
+    for step in ["hand-over", "restore"] {
+        lab.store.begin_step("bad-day", epoch, step, "dns-ok").await.expect("begun");
+        let found = StepRow { output: Some(serde_json::json!({ "since": "then" })), ..a_done_step(step) };
+        lab.store.finish_step("bad-day", epoch, &found).await.expect("written");
+        lab.store.begin_step("bad-day", epoch, step, "dns-ok").await.expect("begun");
+        let failed = StepRow { phase: StepPhase::Failed, ..a_done_step(step) };
+        lab.store.finish_step("bad-day", epoch, &failed).await.expect("written");
+    }
+    let steps = lab.store.steps("bad-day").await.expect("read");
+    let kept: Vec<(&str, bool)> = steps.iter().map(|row| (row.step.as_str(), row.output.is_some())).collect();
+    assert_eq!(kept, [("hand-over", true), ("restore", false)]);
+    lab.end().await;
+}

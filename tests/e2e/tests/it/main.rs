@@ -17,6 +17,7 @@ mod edits;
 mod elsewhere;
 mod evidence;
 mod first_plan;
+mod hand_over;
 mod hold;
 mod life;
 mod lost_answers;

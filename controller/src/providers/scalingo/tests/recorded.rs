@@ -11,6 +11,7 @@ use crate::providers::scalingo::collaborators::CollaboratorStatus;
 use crate::providers::scalingo::databases::DatabaseStatus;
 use crate::providers::scalingo::deployments::DeploymentStatus;
 use crate::providers::scalingo::operations::OperationStatus;
+use crate::providers::scalingo::transfers::TransferStatus;
 use crate::providers::scalingo::variables::Aliases;
 
 /// A client of a vendor that answers every call with the recorded answer of this name.
@@ -120,6 +121,17 @@ async fn an_invitation_a_formation_and_the_region() {
     let (scalingo, _server) = vendor("regions", 200).await;
     let regions = scalingo.regions().await.unwrap();
     assert_eq!((regions[0].name.as_str(), regions[0].default), ("osc-fr1", true));
+}
+
+#[tokio::test]
+async fn an_offer_of_a_project() {
+    let (scalingo, _server) = vendor("transfer_invitation", 201).await;
+    let offer = scalingo.offer_project("prj-5f1f", "us-2c9a").await.unwrap();
+    assert_eq!((offer.status, offer.invited_user_name.as_deref()), (TransferStatus::Pending, Some("alice")));
+    assert_eq!(offer.expires_at.unwrap() - offer.created_at.unwrap(), chrono::TimeDelta::days(3));
+    let (scalingo, _server) = vendor("unknown_app", 404).await;
+    assert!(scalingo.transfers("prj-5f1f").await.unwrap().is_none());
+    assert!(scalingo.transfer_candidates("prj-5f1f").await.unwrap().is_none());
 }
 
 #[tokio::test]

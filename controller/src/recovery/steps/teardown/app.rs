@@ -2,6 +2,7 @@
 
 use super::super::{Ctx, Result, StepError, app};
 use super::{Undone, mark, not_ours};
+use crate::providers::scalingo::apps::App;
 use crate::store::{LedgerRow, LedgerState};
 
 pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
@@ -16,11 +17,17 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
                 && app::is_of_intent(row, &found, &ctx.tools.account(&ctx.run).await?)
         }
     };
-    if !ours {
+    if !ours || is_theirs(row, &found, &ctx.tools.account(&ctx.run).await?) {
         return not_ours(ctx, row).await;
     }
     platform.delete_app(&row.name).await.map_err(doing())?;
     Ok(Undone::Settled)
+}
+
+/// Whether it was handed over to somebody, mark and all. What belongs to the account that made it was not.
+fn is_theirs(row: &LedgerRow, found: &App, me: &str) -> bool {
+    let owner = found.owner.as_ref();
+    owner.is_some_and(|owner| owner.id != me && row.detail["account"] != owner.id.as_str())
 }
 
 pub(super) async fn is_gone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
