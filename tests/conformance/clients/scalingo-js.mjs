@@ -148,6 +148,7 @@ await check("Addons.listCategories, listProviders", async () => {
   const providers = await client.Addons.listProviders(undefined, true);
   const postgresql = providers.find((one) => one.id === "postgresql");
   assert.ok(postgresql.plans.some((plan) => plan.name === "postgresql-starter-512" && plan.pricings));
+  assert.deepEqual(await client.Addons.listProviders(undefined, true, true), []);
 });
 await check("Addons.create, getAddon, for", async () => {
   const providers = await client.Addons.listProviders();
@@ -216,7 +217,7 @@ await check("Apps.deploymentListener: opens", async () => {
     return listener.ws?.readyState === 1;
   });
 });
-await check("Deployments.create, find", async () => {
+const uploaded = async () => {
   const { source } = (await client.apiClient().post("/sources", {}, { headers: own })).data;
   const sent = await fetch(source.upload_url, {
     method: "PUT",
@@ -224,7 +225,10 @@ await check("Deployments.create, find", async () => {
     body: readFileSync(`${scratch}/site.tar.gz`),
   });
   assert.equal(sent.status, 200);
-  deployment = await client.Deployments.create(app.id, { source_url: source.download_url, git_ref: "js1" });
+  return source.download_url;
+};
+await check("Deployments.create, find", async () => {
+  deployment = await client.Deployments.create(app.id, { source_url: await uploaded(), git_ref: "js1" });
   const ended = async () => (await client.Deployments.find(app.id, deployment.id)).finished_at;
   await within(90, ended);
   assert.equal((await client.Deployments.find(app.id, deployment.id)).status, "success");
@@ -240,6 +244,11 @@ await check("Deployments.for, logs, purgeCache", async () => {
   assert.ok(page.deployments[0].id === deployment.id && page.meta.pagination.total_count >= 1);
   assert.ok((await client.Deployments.logs(app.id, deployment.id)).includes("built for javascript"));
   await client.Deployments.purgeCache(app.id);
+});
+await check("Deployments.create: no version", async () => {
+  const made = await client.Deployments.create(app.id, { source_url: await uploaded() });
+  assert.match(made.git_ref, /^[0-9]+$/);
+  await within(90, async () => (await client.Deployments.find(app.id, made.id)).finished_at);
 });
 await check("Containers.scale, Operations.operation", async () => {
   const { operation } = await client.Containers.scale(app.id, [{ name: "worker", amount: 1, size: "S" }]);
@@ -300,7 +309,9 @@ await check("Events.listEventTypes, listEventCategories", async () => {
   assert.equal(type.category_id, category.id);
 });
 await check("Autoscalers.create, for, show, update, destroy", async () => {
-  const wanted = { container_type: "web", metric: "cpu", target: 0.5, min_containers: 1, max_containers: 3 };
+  const wanted = { container_type: "web", metric: "cpu", target: 0.5, min_containers: 2, max_containers: 3 };
+  const few = await refused(422, () => client.Autoscalers.create(app.id, { ...wanted, min_containers: 1 }));
+  assert.ok(few.data.errors.min_containers);
   const one = await client.Autoscalers.create(app.id, wanted);
   assert.equal((await client.Autoscalers.for(app.id)).length, 1);
   shaped((await client.Autoscalers.for(app.id))[0], "Autoscaler");
@@ -323,9 +334,11 @@ await check("NotificationPlatforms.list, Notifiers.create, for, get, update, des
   shaped(platform, "NotificationPlatform");
   const wanted = { platform_id: platform.id, name: "hook", active: true, type_data: { webhook_url: "https://hook.test" } };
   const one = await client.Notifiers.create(app.id, wanted);
-  const [listed] = await client.Notifiers.for(app.id);
-  shaped(listed, "Notifier");
-  assert.deepEqual([listed.type, listed.type_data.webhook_url], ["webhook", "https://hook.test"]);
+  const [first, ...others] = await client.Notifiers.for(app.id);
+  assert.deepEqual([first.name, first.type], [`Default '${name}' notifier`, "email"]);
+  assert.deepEqual(others.map((it) => it.id), [one.id]);
+  shaped(others[0], "Notifier");
+  assert.deepEqual([others[0].type, others[0].type_data.webhook_url], ["webhook", "https://hook.test"]);
   assert.equal((await client.Notifiers.update(app.id, one.id, { name: "hooked" })).name, "hooked");
   assert.equal((await client.Notifiers.get(app.id, one.id)).name, "hooked");
   await client.Notifiers.destroy(app.id, one.id);
@@ -335,6 +348,8 @@ await check("SCMIntegrations.all, create, find, importSSHKeys, destroy", async (
   const wanted = { scm_type: "gitlab-self-hosted", url: "https://gitlab.exemple.test", access_token: "conformance" };
   const one = await client.SCMIntegrations.create(wanted);
   assert.deepEqual(await client.SCMIntegrations.find(one.id), one);
+  assert.deepEqual(await client.SCMIntegrations.find(wanted.scm_type), one);
+  assert.ok((await refused(422, () => client.SCMIntegrations.create(wanted))).data.errors.url);
   assert.deepEqual(await client.SCMIntegrations.importSSHKeys(one.id), []);
   await client.SCMIntegrations.destroy(one.id);
   await refused(404, () => client.SCMIntegrations.find(one.id));
@@ -354,6 +369,7 @@ await check("Addons.destroy", async () => {
   await client.Addons.destroy(app.id, addon.id);
   await refused(404, () => client.Addons.getAddon(app.id, addon.id));
 });
+await check("Databases.all", async () => assert.deepEqual(await client.Databases.all(), []));
 notOffered("Databases: backups, users, operations", "the published SDK knows only dedicated databases");
 await check("Apps.destroy: wrong name, right name", async () => {
   assert.ok((await refused(422, () => client.Apps.destroy(app.id, "other"))).data.errors.current_name);

@@ -157,6 +157,13 @@ archive() { # follows the deployment by websocket to its end
   same "$(last_deployment)" success
 }
 check 'deploy an archive' archive
+unnamed() { # no version: the platform makes one
+  of deploy "$SCRATCH/code.tar.gz"
+  same "$(last_deployment)" success
+  api 200 GET "/apps/$app/deployments"
+  holds '.deployments[0].git_ref | test("^[0-9]+$")'
+}
+check 'deploy an archive without a version' unnamed
 check ps prints web of ps
 scale() { of scale --synchronous web:2:M && api 200 GET "/apps/$app/ps" && holds '[.containers[] | select(.type == "web")] | length == 2'; }
 check 'scale --synchronous' scale
@@ -189,6 +196,8 @@ following() { # until it is ended: what is printed from now on
 }
 check 'logs --follow' following
 check 'logs of an addon' prints '\[postgresql-1\]' of --addon "$(kept pg)" logs -n 20
+check 'logs of a Redis' prints '\[redis-1\]' of --addon "$(kept redis)" logs -n 20
+check 'logs --filter postdeploy-1' prints '\[postdeploy-1\]' of logs --filter postdeploy-1 -n 20
 check timeline prints . of timeline
 domains() {
   of domains-add "cli.$DNS_ZONE"
@@ -222,6 +231,21 @@ remove() { # asks for the addon's id
   holds '[.addons[].addon_provider.id] | index("redis") | not'
 }
 check addons-remove remove
+code_hosts() { # the type is what it puts into the path
+  prints github cli integrations
+  cli integrations-import-keys github
+  cli integrations-add --url https://gitlab.exemple.test --token conformance gitlab-self-hosted
+  cli integrations-delete gitlab-self-hosted
+  auth 200 GET /scm_integrations
+  holds '[.scm_integrations[].scm_type] | index("gitlab-self-hosted") | not'
+}
+check 'integrations, -add, -import-keys, -delete' code_hosts
+autoscalers() {
+  of autoscalers-add --container-type web --metric cpu --target 0.9 --min-containers 2 --max-containers 4
+  prints web of autoscalers
+  of autoscalers-remove web
+}
+check 'autoscalers-add, autoscalers, autoscalers-remove' autoscalers
 keys_remove() { cli keys-remove cli && auth 200 GET /keys && holds '[.keys[].name] | index("cli") | not'; }
 check keys-remove keys_remove
 destroy() { of destroy --force && api 404 GET "/apps/$app"; }

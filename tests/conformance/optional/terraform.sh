@@ -5,7 +5,8 @@ client=terraform
 . "$LIB/check.sh"
 command -v terraform >/dev/null 2>&1 || { report 'apply, plan, destroy' not-offered 'no `terraform` on PATH'; exit 0; }
 app=conformance-terraform
-export SCALINGO_AUTH_URL SCALINGO_API_URL SCALINGO_DB_URL SCALINGO_REGION SCALINGO_API_TOKEN
+# The provider takes the addresses of the two other APIs from the region, whatever else is set.
+export SCALINGO_AUTH_URL SCALINGO_REGION SCALINGO_API_TOKEN
 export HOME="$SCRATCH/home" CHECKPOINT_DISABLE=1 TF_IN_AUTOMATION=1 TF_INPUT=0
 mkdir -p "$HOME" "$SCRATCH/plan"
 tf() { timeout 180 terraform -chdir="$SCRATCH/plan" "$@" -no-color </dev/null; }
@@ -42,6 +43,12 @@ resource "scalingo_addon" "db" {
   provider_id = "postgresql"
   plan        = "postgresql-starter-512"
 }
+# By the older id, as in the provider's own documentation.
+resource "scalingo_addon" "cache" {
+  app         = scalingo_app.app.id
+  provider_id = "scalingo-redis"
+  plan        = "redis-starter-256"
+}
 resource "scalingo_collaborator" "colleague" {
   app   = scalingo_app.app.id
   email = "$SCALINGO_COLLABORATOR_EMAIL"
@@ -57,8 +64,8 @@ made() {
   api 200 GET "/apps/$app"
   keep id "$(json .app.id)"
   api 200 GET "/apps/$app/addons"
-  holds '.addons | length == 1 and .[0].addon_provider.id == "postgresql"'
-  keep addons "$(json '.addons[0].id')"
+  holds '[.addons[].addon_provider.id] | sort == ["postgresql", "scalingo-redis"]'
+  keep addons "$(json '[.addons[].id] | sort | join(" ")')"
   api 200 GET "/apps/$app/collaborators"
   holds --arg e "$SCALINGO_COLLABORATOR_EMAIL" '.collaborators | length == 1 and .[0].email == $e'
   api 200 GET "/apps/$app/domains"
@@ -66,7 +73,7 @@ made() {
   api 200 GET "/apps/$app/variables"
   holds '.variables | any(.name == "COLOUR" and .value == "blue")'
 }
-check 'apply: app, addon, collaborator, domain' made
+check 'apply: app, addons, collaborator, domain' made
 unchanged() { # code 2 would be a plan that has something to do
   tf plan -detailed-exitcode
   tf apply -auto-approve | among 'Resources: 0 added, 0 changed, 0 destroyed'
@@ -74,7 +81,7 @@ unchanged() { # code 2 would be a plan that has something to do
   api 200 GET "/apps/$app"
   holds --arg i "$(kept id)" '.app.id == $i'
   api 200 GET "/apps/$app/addons"
-  holds --arg i "$(kept addons)" '.addons | length == 1 and .[0].id == $i'
+  holds --arg i "$(kept addons)" '([.addons[].id] | sort | join(" ")) == $i'
 }
 check 'plan, apply again, plan: nothing changes' unchanged
 destroyed() {

@@ -9,6 +9,7 @@ pub mod ingress;
 pub mod platform;
 pub mod redis;
 pub mod runner;
+mod server_log;
 pub mod ssh;
 pub mod tls;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State as Shared;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::middleware;
 use axum::routing::{delete, get, patch, post};
 use serde_json::json;
@@ -16,6 +16,8 @@ use super::{Paas, REGION, Urls, view};
 mod integrations;
 mod keys;
 mod tokens;
+
+pub(super) use integrations::shown as integration_shown;
 
 /// All routes.
 pub(super) fn router(paas: &Arc<Paas>) -> Router {
@@ -37,8 +39,15 @@ pub(super) fn router(paas: &Arc<Paas>) -> Router {
         .route("/v1/tokens", post(tokens::create))
         .route("/v1/regions", get(regions))
         .merge(guarded)
-        .fallback(async || Refusal::NotFoundPage)
+        .fallback(no_such_route)
         .with_state(Arc::clone(paas))
+}
+
+/// A web page, as the vendor's framework answers what it does not know; JSON for a client that asked for that.
+async fn no_such_route(headers: HeaderMap) -> Refusal {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let wants_json = accepted.into_iter().any(|kinds| kinds.contains("application/json"));
+    if wants_json { Refusal::NotFound("route") } else { Refusal::NotFoundPage }
 }
 
 async fn myself(Shared(paas): Shared<Arc<Paas>>, session: Session) -> Answer {

@@ -110,7 +110,7 @@ impl Provider {
         asked.becomes.map_or(Some(asked), |other| self.plan(other).map(|(_, plan)| plan))
     }
 
-    /// The plan of this name: for seeding, never for requests.
+    /// The plan of this name: for seeding and for looking it up. Nothing is bought by it.
     pub(super) fn plan_named(&self, name: &str) -> Option<&'static Plan> {
         self.plans.iter().find(|plan| plan.name == name)
     }

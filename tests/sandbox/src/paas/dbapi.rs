@@ -29,8 +29,9 @@ mod users;
 
 /// The database API's own host.
 pub(super) fn router(paas: &Arc<Paas>) -> Router {
-    let guarded =
-        routes().route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::database_bearer));
+    let guarded = routes()
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), super::events::witness))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(paas), session::database_bearer));
     let open = open_routes().fallback(async || Refusal::NotFound("route"));
     open.merge(guarded).with_state(Arc::clone(paas))
 }
@@ -93,6 +94,7 @@ fn about_types() -> Router<Arc<Paas>> {
         .route("/api/database_types/{id}", get(types::show))
         .route("/api/database_types/{id}/versions", get(types::versions))
         .route("/api/databases/{id}/plan", get(types::plan))
+        .route("/api/plans/{name}", get(types::plan_named))
         .route("/api/databases/{id}/ping", post(types::ping))
         .route("/api/databases/{id}/lag", get(types::lag))
         .route("/api/databases/{id}/operations/{operation}", get(observe::operation_of))

@@ -12,9 +12,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::Paas;
 use super::session::Session;
-use super::state::{App, Deployment, Event, State};
+use super::state::{Addon, App, Backup, Deployment, Event, State};
+use super::view::date;
+use super::{Paas, catalogue};
 
 mod tell;
 
@@ -24,6 +25,8 @@ use tell::{Before, Call};
 const LARGEST: usize = 4 * 1024 * 1024;
 /// Events that are remembered.
 const KEPT: usize = 10_000;
+/// The vendor's own account, by which its clients know what the platform did by itself.
+pub(super) const PLATFORM: &str = "deploy@scalingo.com";
 
 /// Writes down what a successful call did.
 pub(super) async fn witness(Shared(paas): Shared<Arc<Paas>>, request: Request, next: Next) -> Response {
@@ -42,6 +45,7 @@ pub(super) async fn witness(Shared(paas): Shared<Arc<Paas>>, request: Request, n
     };
     let asked = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let path: Vec<String> = parts.uri.path().split('/').skip(3).map(str::to_owned).collect();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let dry = parts.headers.contains_key("x-dry-run");
     let before = paas.before(&template, &path, &session);
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
@@ -49,7 +53,14 @@ pub(super) async fn witness(Shared(paas): Shared<Arc<Paas>>, request: Request, n
         return response;
     }
     let (response, answered) = peek(response).await;
-    let call = Call { method: &method, template: &template, path: &path, asked: &asked, answered: &answered };
+    let call = Call {
+        method: &method,
+        template: &template,
+        path: &path,
+        query: &query,
+        asked: &asked,
+        answered: &answered,
+    };
     paas.write_down(&session.user, &before, &call);
     response
 }
@@ -70,14 +81,26 @@ impl Paas {
     /// What the call is about, before it changes anything.
     fn before(&self, template: &str, path: &[String], session: &Session) -> Before {
         let state = self.state();
+        let key = path.first().map_or("", String::as_str);
         // A child is an app of its own: its first event is not its parent's.
         let is_about_one = template.starts_with("/v1/apps/{app}") && !template.ends_with("/child_apps");
-        let app = path.first().filter(|_| is_about_one).and_then(|key| state.app(key));
-        let named = path.first().map_or_else(String::new, |id| state.named(id));
+        let app = if is_about_one {
+            state.app(key)
+        } else if template.contains("/databases/{id}") {
+            state.addon(key).map(|(app, _)| app)
+        } else {
+            None
+        };
+        let integration = if template.contains("/scm_integrations/{id}") {
+            super::auth::integration_shown(&state, &session.user, key)
+        } else {
+            Value::Null
+        };
         Before {
             app: app.map(|app| tell::Known::of(&state, app)),
             user: tell::who(&state, &session.user),
-            named,
+            named: state.named(key),
+            integration,
         }
     }
 
@@ -87,7 +110,10 @@ impl Paas {
         let created = call.answered["app"]["id"].as_str().and_then(|id| state.app(id));
         let app = before.app.clone().or_else(|| created.map(|app| tell::Known::of(&state, app)));
         for (kind, data) in tell::events(before, call) {
-            let event = self.event(user, kind, app.as_ref(), data);
+            let mut event = self.event(user, kind, app.as_ref(), data);
+            if let Some((id, name)) = call.project(before) {
+                (event.project_id, event.project_name) = (id, name);
+            }
             state.remember(event);
         }
     }
@@ -117,6 +143,24 @@ impl Paas {
             return;
         };
         let event = self.event(&pusher, "deployment", Some(&known), data);
+        state.remember(event);
+    }
+
+    /// Writes down that a backup ended.
+    pub(super) fn witness_backup(&self, by: &str, addon: &Addon, backup: &Backup) {
+        let mut state = self.state();
+        let Some((app, _)) = state.addon(&addon.id) else { return };
+        let known = tell::Known::of(&state, app);
+        let provider = catalogue::provider(&addon.provider).map_or("", |provider| provider.name);
+        let kind =
+            if backup.status == "done" { "database_backup_succeeded" } else { "database_backup_failed" };
+        let data = json!({
+            "addon_uuid": addon.id, "addon_name": provider, "resource_id": addon.resource_id,
+            "backup_method": backup.method, "backup_id": backup.id, "backup_status": backup.status,
+            "started_at": backup.started_at.map(date), "ended_at": date(self.world.clock.wall()),
+            "remote_ip": "127.0.0.1",
+        });
+        let event = self.event(by, kind, Some(&known), data);
         state.remember(event);
     }
 }

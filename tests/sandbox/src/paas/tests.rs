@@ -18,6 +18,7 @@ use crate::world::World;
 
 mod addons;
 mod apps;
+mod clients;
 mod data;
 mod deployments;
 mod domains;

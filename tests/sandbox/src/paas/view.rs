@@ -142,7 +142,9 @@ pub(super) fn addon(app: &App, addon: &Addon) -> Value {
     };
     json!({
         "id": addon.id, "app_id": app.id, "resource_id": addon.resource_id,
-        "addon_provider": provider.map(|one| json!({"id": one.id, "name": one.name, "logo_url": logo(one)})),
+        "addon_provider": provider.map(|one| {
+            json!({"id": addon.older_id.as_deref().unwrap_or(one.id), "name": one.name, "logo_url": logo(one)})
+        }),
         "plan": chosen.map(|(position, each)| plan_in_addon(each, position)),
         "provisioned_at": date(addon.provisioned_at), "deprovisioned_at": null, "status": addon.status,
         "message": message, "variables": null,

@@ -18,6 +18,7 @@ use crate::world::World;
 
 mod front;
 mod life;
+mod log;
 
 use front::Front;
 pub(crate) use life::SavedRedis;
@@ -56,6 +57,15 @@ pub enum RedisError {
     /// The program could not be started, or given a port or a folder.
     #[error("starting the redis-server of {resource}")]
     Start {
+        /// The addon.
+        resource: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Its log could not be read.
+    #[error("reading the log of the redis-server of {resource}")]
+    Log {
         /// The addon.
         resource: String,
         /// What the system said.
@@ -184,10 +194,12 @@ impl RedisServers {
     async fn spawn(&self, access: &RedisAccess, port: u16) -> std::io::Result<Child> {
         let folder = self.folder(&access.user)?;
         std::fs::create_dir_all(&folder)?;
-        let log = std::fs::File::create(folder.join("redis.log"))?;
+        let log = std::fs::File::create(folder.join(log::FILE))?;
         let mut child = Command::new("redis-server")
             .arg("-")
             .current_dir(&folder)
+            // The dates of its log, which names no time zone.
+            .env("TZ", "UTC")
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)

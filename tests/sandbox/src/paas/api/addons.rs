@@ -10,7 +10,7 @@ use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
 use crate::paas::rights::Action;
 use crate::paas::session::Session;
 use crate::paas::state::{Addon, Database, State};
-use crate::paas::{Paas, view, work};
+use crate::paas::{Paas, dbapi, view, work};
 
 /// `GET /v1/apps/:app/addons`.
 pub(super) async fn list(
@@ -48,14 +48,16 @@ pub(super) async fn create(
             return Err(Refusal::BadRequest(format!("{field} is required")));
         }
     }
-    let provider = catalogue::provider(provider).ok_or(Refusal::NotFound("addon_provider"))?;
+    let asked = provider;
+    let provider = catalogue::provider(asked).ok_or(Refusal::NotFound("addon_provider"))?;
     let plan = provider.provisioned(plan).ok_or(Refusal::NotFound("plan"))?;
     check_version(&paas, provider.id, wanted.get("options"))?;
     let (shown, app, id) = {
         let mut state = paas.state();
         let app = state.app_to(&session.user, &key, Action::Addons)?;
         let name = app.name.clone();
-        let addon = paas.new_addon(&state, &name, provider.id, plan);
+        let mut addon = paas.new_addon(&state, &name, provider.id, plan);
+        addon.older_id = (asked != provider.id).then(|| asked.to_owned());
         let app = state.app_to_mut(&session.user, &key, Action::Addons)?;
         app.addons.push(addon.clone());
         (view::addon(app, &addon), app.name.clone(), addon.id)
@@ -186,6 +188,7 @@ impl Paas {
             id: format!("ad-{}", ids.uuid()),
             resource_id: free_name(state, app, || 1_000 + ids.below(9_000)),
             provider: provider.into(),
+            older_id: None,
             plan_id: plan.id.into(),
             status: "provisioning".into(),
             provisioned_at: now,
@@ -195,7 +198,7 @@ impl Paas {
                 id: ids.hex(24),
                 instance: ids.uuid().to_string(),
                 created_at: now,
-                features: Vec::new(),
+                features: dbapi::features::at_first(provider),
                 users: Vec::new(),
                 backups: Vec::new(),
                 periodic_backups: provider == "postgresql",

@@ -7,6 +7,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
+use super::observers;
 use crate::paas::reply::{Answer, Input, Refusal, Reply, text};
 use crate::paas::session::{Role, Session, role};
 use crate::paas::state::{App, State};
@@ -220,7 +221,7 @@ impl Paas {
         let project =
             mine.find(|one| if wanted.project.is_empty() { one.default } else { one.id == wanted.project });
         let (ids, now) = (&self.world.ids, self.world.clock.wall());
-        Ok(App {
+        let mut app = App {
             id: ids.hex(24),
             uuid: format!("ap-{}", ids.uuid()),
             name: wanted.name.into(),
@@ -248,7 +249,9 @@ impl Paas {
             last_deployment: None,
             created_at: now,
             updated_at: now,
-        })
+        };
+        app.observers.insert("notifiers".into(), vec![observers::default_notifier(self, &app)]);
+        Ok(app)
     }
 
     /// Lets the ingress do as the app's switches say.

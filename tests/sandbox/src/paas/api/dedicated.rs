@@ -11,11 +11,14 @@ use crate::paas::reply::{Input, Refusal};
 use crate::paas::session::Session;
 use crate::paas::{Paas, dbapi, rules};
 
-/// `GET /v1/databases`: none. The vendor's Go client takes them out of an object; its JavaScript client takes the root, and expects
-/// an array.
+/// How the vendor's JavaScript client announces itself; its transport does where it is told not to.
+const JAVASCRIPT: [&str; 4] = ["Scalingo Javascript Client", "axios", "node", "Mozilla"];
+
+/// `GET /v1/databases`: none, in an object, as documented. The JavaScript client that its registry has takes the root, and expects an
+/// array.
 pub(super) async fn list(_: Session, headers: HeaderMap) -> Response {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    let is_javascript = ["axios", "node", "Mozilla"].iter().any(|known| agent.starts_with(known));
+    let is_javascript = JAVASCRIPT.iter().any(|known| agent.starts_with(known));
     let none = if is_javascript { json!([]) } else { json!({"databases": []}) };
     axum::Json(none).into_response()
 }

@@ -83,16 +83,18 @@ pub(super) async fn create(
 ) -> Answer {
     let wanted = input.wrapped("deployment")?;
     let url = text(wanted, "source_url").to_owned();
-    let git_ref = Some(text(wanted, "git_ref").to_owned()).filter(|name| !name.is_empty());
+    let given = Some(text(wanted, "git_ref").trim().to_owned()).filter(|name| !name.is_empty());
     if !url.starts_with("http://") && !url.starts_with("https://") {
         return Err(Refusal::invalid("source_url", "is not a valid URL"));
     }
-    if git_ref.as_deref().is_some_and(|name| name.starts_with('-')) {
+    // Whoever names no version gets one that is made of the time.
+    let git_ref = given.unwrap_or_else(|| paas.world.clock.wall().format("%Y%m%d%H%M%S").to_string());
+    if git_ref.starts_with('-') {
         return Err(Refusal::invalid("git_ref", "is invalid"));
     }
     let app = paas.state().app_for(&session.user, &key, Role::Collaborator)?.name.clone();
-    let id =
-        deploy::enqueue(&paas, &app, &session.user, "archive", git_ref).ok_or(Refusal::NotFound("app"))?;
+    let id = deploy::enqueue(&paas, &app, &session.user, "archive", Some(git_ref))
+        .ok_or(Refusal::NotFound("app"))?;
     let state = paas.state();
     let found = state.app_for(&session.user, &key, Role::Collaborator)?;
     let one = found.deployments.iter().find(|one| one.id == id).ok_or(Refusal::Broken)?;

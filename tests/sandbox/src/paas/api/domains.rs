@@ -23,7 +23,7 @@ const CERTIFICATE_DAYS: i64 = 45;
 
 fn shown(app: &App, domain: &Domain) -> Value {
     let (issued, own) = (domain.issued_at, domain.own.as_ref());
-    let ssl = issued.is_some() || own.is_some();
+    let ssl = domain.has_certificate();
     let ends =
         own.map(|own| own.not_after).or_else(|| issued.map(|at| at + TimeDelta::days(CERTIFICATE_DAYS)));
     let challenged = domain.acme_value.as_ref().filter(|_| domain.letsencrypt_status == "dns_required");

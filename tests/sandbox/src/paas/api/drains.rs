@@ -14,8 +14,17 @@ use crate::paas::session::{Role, Session};
 use crate::paas::state::App;
 
 /// Where logs can go.
-const KINDS: [&str; 8] =
-    ["appsignal", "datadog", "elk", "logentries", "logtail", "ovh-graylog", "papertrail", "syslog"];
+const KINDS: [&str; 9] = [
+    "appsignal",
+    "betterstack",
+    "datadog",
+    "elk",
+    "logentries",
+    "logtail",
+    "ovh-graylog",
+    "papertrail",
+    "syslog",
+];
 
 /// Whose logs: the app's, and the addon's if one is named.
 type Whose = HashMap<String, String>;
@@ -64,6 +73,8 @@ fn address(kind: &str, wanted: &Map<String, Value>) -> Option<String> {
         }
         "ovh-graylog" => Some(format!("ovh://:{}@{}:6514", given("token")?, given("host")?)),
         "logentries" => Some(format!("https://webhook.logentries.com/noformat/logs/{}", given("token")?)),
+        // The vendor shows how it is asked for, not what it becomes.
+        "betterstack" => Some(format!("betterstack://:{}@{}", given("token")?, given("host")?)),
         "appsignal" | "logtail" => Some(format!("{kind}://{}", given("token")?)),
         "syslog" if given("token").is_some() => {
             Some(format!("syslog://:{}@{}:{}", given("token")?, given("host")?, port?))

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State as Shared};
 use serde_json::{Value, json};
 
+use super::projects;
 use crate::paas::Paas;
+use crate::paas::events::PLATFORM;
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::session::{Role, Session};
 use crate::paas::state::{Event, State};
@@ -17,7 +19,8 @@ const PAGE: usize = 20;
 const MOST: usize = 100;
 
 /// What a notifier can tell of, by category: a vocabulary of its own beside the timeline's kinds. Source: the vendor's Ruby client,
-/// `samples/regional/events` (types and categories); the database's five: its changelog.
+/// `samples/regional/events` (types and categories); the later types: its user documentation "App notifiers" and its changelog, which
+/// name no category.
 const CATEGORIES: &[(&str, &str, &[&str])] = &[
     (
         "app_operations",
@@ -34,6 +37,11 @@ const CATEGORIES: &[(&str, &str, &[&str])] = &[
             "app_transferred",
             "app_renamed",
             "app_alert_triggered",
+            "app_edited",
+            "app_project_updated",
+            "app_region_migration_started",
+            "alert_added",
+            "alert_deleted",
         ],
     ),
     (
@@ -52,12 +60,20 @@ const CATEGORIES: &[(&str, &str, &[&str])] = &[
             "database_continuousbackup_healthy",
             "database_continuousbackup_delayed",
             "database_continuousbackup_stale",
+            "database_maintenance_planned",
+            "database_maintenance_started",
+            "database_maintenance_completed",
         ],
     ),
     (
         "collaborators",
         "Collaborators",
-        &["collaborator_invited", "collaborator_accepted", "collaborator_removed"],
+        &[
+            "collaborator_invited",
+            "collaborator_accepted",
+            "collaborator_removed",
+            "collaborator_role_changed",
+        ],
     ),
     ("domains", "Domains", &["domain_added", "domain_edited", "domain_removed"]),
     ("notifiers", "Notifiers", &["notifier_added", "notifier_edited", "notifier_removed"]),
@@ -67,18 +83,17 @@ const CATEGORIES: &[(&str, &str, &[&str])] = &[
         &["variable_added", "variable_edited", "variable_bulk_edited", "variable_removed"],
     ),
     ("github", "GitHub", &["github_link", "github_unlink"]),
+    ("projects", "Projects", &["project_created", "project_edited", "project_deleted"]),
 ];
 
 fn shown(state: &State, event: &Event) -> Value {
-    let user = state.user(&event.user);
-    let who = user.map_or_else(
-        || json!({"id": event.user, "username": "", "email": ""}),
-        |user| json!({"id": user.id, "username": user.username, "email": user.email}),
-    );
-    // The name of now: an app keeps its timeline when it is renamed.
-    let name = state.app(&event.app_id).map_or(&event.app_name, |app| &app.name);
+    let who = match state.user(&event.user) {
+        Some(user) => json!({"id": user.id, "username": user.username, "email": user.email}),
+        None if event.user == PLATFORM => json!({"id": "", "username": "deploy", "email": PLATFORM}),
+        None => json!({"id": event.user, "username": "", "email": ""}),
+    };
     json!({
-        "id": event.id, "created_at": date(event.at), "user": who, "app_id": event.app_id, "app_name": name,
+        "id": event.id, "created_at": date(event.at), "user": who, "app_id": event.app_id, "app_name": event.app_name,
         "type": event.kind, "project_id": event.project_id, "project_name": event.project_name, "type_data": event.data,
     })
 }
@@ -132,6 +147,19 @@ pub(super) async fn of_user(
     let seen = |event: &&Event| event.user == session.user || state.sees(&session.user, &event.app_id);
     let events: Vec<&Event> = state.events.iter().filter(seen).collect();
     page(&state, &events, &query)
+}
+
+/// `GET /v1/projects/:id/events`: of the project and of the apps in it.
+pub(super) async fn of_project(
+    Shared(paas): Shared<Arc<Paas>>,
+    session: Session,
+    Path(id): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
+    let state = paas.state();
+    let id = &projects::own(&state, &session, &id)?.id;
+    let events: Vec<&Event> = state.events.iter().filter(|event| event.project_id == *id).collect();
+    Ok(page(&state, &events, &query))
 }
 
 /// `GET …/events/:id`.

@@ -33,6 +33,13 @@ const AUTOSCALERS: Kind = Kind {
 };
 const NOTIFIERS: Kind = Kind { list: "notifiers", item: "notifier", needs: &["name", "platform_id"] };
 
+/// What an autoscaler leaves at least, and the metrics that only web containers have. Source: user documentation "Scalingo Autoscaler",
+/// "Limitations"; the words are ours.
+const LEAST_CONTAINERS: u64 = 2;
+const OF_THE_ROUTER: [&str; 3] = ["rpm_per_container", "p95_response_time", "5XX"];
+/// What a new app's notifier tells of: "critical alerts", which the vendor does not list.
+const CRITICAL: [&str; 3] = ["app_crashed", "app_crashed_repeated", "database_backup_failed"];
+
 /// Where notifications can go.
 const PLATFORMS: &[(&str, &str)] =
     &[("email", "Email"), ("webhook", "Webhook"), ("slack", "Slack"), ("rocket_chat", "Rocket.Chat")];
@@ -100,6 +107,7 @@ fn create(paas: &Paas, session: &Session, key: &str, kind: Kind, input: &Input) 
         return Err(Refusal::invalid("container_type", "has already been taken"));
     }
     apply(&mut made, wanted);
+    check_scaling(kind, &made)?;
     app.observers.entry(kind.list.to_owned()).or_default().push(made.clone());
     Ok(Reply::created(json!({kind.item: made})).about(format!("{}/{}", app.name, kind.item)))
 }
@@ -112,8 +120,11 @@ fn update(paas: &Paas, session: &Session, (key, id): &Place, kind: Kind, input: 
     let name = app.name.clone();
     let mut all = app.observers.get_mut(kind.list).into_iter().flatten();
     let one = all.find(|one| one["id"] == *id).ok_or(Refusal::NotFound(kind.item))?;
-    apply(one, &change);
-    one["updated_at"] = json!(date(paas.world.clock.wall()));
+    let mut changed = one.clone();
+    apply(&mut changed, &change);
+    check_scaling(kind, &changed)?;
+    changed["updated_at"] = json!(date(paas.world.clock.wall()));
+    *one = changed;
     Ok(Reply::ok(json!({kind.item: one})).about(format!("{name}/{}", kind.item)))
 }
 
@@ -137,6 +148,35 @@ fn check(kind: Kind, wanted: &Map<String, Value>) -> Result<(), Refusal> {
         kind.needs.iter().filter(blank).map(|name| ((*name).to_owned(), "can't be blank".to_owned()));
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() { Ok(()) } else { Err(Refusal::Invalid(missing)) }
+}
+
+/// An autoscaler as it would be.
+fn check_scaling(kind: Kind, one: &Value) -> Result<(), Refusal> {
+    if kind.list != AUTOSCALERS.list {
+        return Ok(());
+    }
+    if one["min_containers"].as_u64().is_some_and(|least| least < LEAST_CONTAINERS) {
+        return Err(Refusal::invalid("min_containers", "must be greater than or equal to 2"));
+    }
+    let of_router = one["metric"].as_str().is_some_and(|metric| OF_THE_ROUTER.contains(&metric));
+    if of_router && one["container_type"] != "web" {
+        return Err(Refusal::invalid("metric", "is only available for web containers"));
+    }
+    Ok(())
+}
+
+/// What each app has from the start: critical alerts by mail to its owner.
+pub(super) fn default_notifier(paas: &Paas, app: &App) -> Value {
+    let mut made = blank(NOTIFIERS, app, paas);
+    let events = CRITICAL.map(events::type_id);
+    let wanted = json!({
+        "name": format!("Default '{}' notifier", app.name), "platform_id": events::type_id("email"),
+        "selected_event_ids": events, "type_data": {"user_ids": [app.owner], "emails": []},
+    });
+    if let Value::Object(wanted) = wanted {
+        apply(&mut made, &wanted);
+    }
+    made
 }
 
 /// A new item with every field that the vendor's has.

@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::{catalogue, view};
 
-/// `GET /v1/addon_providers?category_id=`.
+/// `GET /v1/addon_providers?category_id=&dedicated=`: none of them is on resources of its own.
 pub(super) async fn providers(Query(query): Query<HashMap<String, String>>) -> Reply {
     let category = query.get("category_id").filter(|wanted| !wanted.is_empty());
+    let dedicated = query.get("dedicated").is_some_and(|wanted| wanted == "true");
     let listed = catalogue::PROVIDERS
         .iter()
-        .filter(|one| category.is_none_or(|wanted| one.category == wanted.as_str()));
+        .filter(|one| !dedicated && category.is_none_or(|wanted| one.category == wanted.as_str()));
     Reply::ok(json!({"addon_providers": listed.map(view::provider).collect::<Value>()}))
 }
 

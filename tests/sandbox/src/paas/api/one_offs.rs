@@ -50,14 +50,14 @@ pub(super) async fn run(
     let known = paas.new_one_off(&session.user, app, wanted)?;
     let app = state.app_for_mut(&session.user, &key, Role::Collaborator)?;
     let (location, operation) = paas.new_operation(app, "start-one-off");
-    let (name, label) = (app.name.clone(), known.label());
+    let (id, name, label) = (app.id.clone(), app.name.clone(), known.label());
     let body = json!({
         "container": known.shown(), "operation_url": location,
         "operation": {"id": operation, "status": "pending", "type": "start-one-off"},
     });
     drop(state);
     paas.one_offs.add(known.clone());
-    let start = work::run::start(Arc::clone(&paas), name.clone(), operation, known);
+    let start = work::run::start(Arc::clone(&paas), id, operation, known);
     paas.world.tasks.spawn("start one-off", start);
     Ok(Reply::ok(body).at(location).about(format!("{name}/{label}")))
 }

@@ -159,6 +159,21 @@ pub(super) async fn decline(
     finish(&paas, &mut state, &id, ("declined", ""))
 }
 
+/// `PATCH …/:invitation {"transfer_invitation":{status}}`: the same three ends by their names, as the vendor documents them.
+pub(super) async fn update(
+    paas: Shared<Arc<Paas>>,
+    session: Session,
+    place: Path<(String, String)>,
+    input: Input,
+) -> Answer {
+    match text(input.wrapped("transfer_invitation")?, "status") {
+        "accepted" => accept(paas, session, place).await,
+        "declined" => decline(paas, session, place).await,
+        "canceled" => cancel(paas, session, place).await,
+        _ => Err(Refusal::invalid("status", "is not included in the list")),
+    }
+}
+
 /// `…/cancel`, by the owner.
 pub(super) async fn cancel(
     Shared(paas): Shared<Arc<Paas>>,

@@ -45,9 +45,13 @@ pub(super) async fn show(
 /// `POST /v1/scm_integrations {"scm_integration":{scm_type,url,access_token}}`.
 pub(super) async fn create(Shared(paas): Shared<Arc<Paas>>, session: Session, input: Input) -> Answer {
     let wanted = input.wrapped("scm_integration")?;
-    let url = checked(wanted)?;
-    let made = paas.new_integration(&session.user, text(wanted, "scm_type"), &url);
+    let (kind, url) = (text(wanted, "scm_type"), checked(wanted)?);
     let mut state = paas.state();
+    let same = |one: &Integration| one.user == session.user && one.kind == kind && one.url == url;
+    if state.integrations.iter().any(same) {
+        return Err(Refusal::invalid("url", "has already been taken"));
+    }
+    let made = paas.new_integration(&session.user, kind, &url);
     state.integrations.push(made.clone());
     Ok(Reply::created(json!({"scm_integration": view(&state, &made)})).about(made.id))
 }
@@ -59,7 +63,7 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Answer {
     let mut state = paas.state();
-    found(&state, &session, &id)?;
+    let id = found(&state, &session, &id)?.id.clone();
     state.integrations.retain(|one| one.id != id);
     Ok(Reply::no_content().about(id))
 }
@@ -74,9 +78,19 @@ pub(super) async fn import_keys(
     Ok(Reply::created(json!({"keys": []})))
 }
 
-fn found<'a>(state: &'a State, session: &Session, id: &str) -> Result<&'a Integration, Refusal> {
-    let mut mine = state.integrations.iter().filter(|one| one.user == session.user);
-    mine.find(|one| one.id == id).ok_or_else(missing)
+/// A link of the user's, by its id or by its kind: the vendor's command line puts either into the path. The oldest of a kind.
+fn search<'a>(state: &'a State, user: &str, key: &str) -> Option<&'a Integration> {
+    let mut mine = state.integrations.iter().filter(|one| one.user == user);
+    mine.find(|one| one.id == key || one.kind == key)
+}
+
+fn found<'a>(state: &'a State, session: &Session, key: &str) -> Result<&'a Integration, Refusal> {
+    search(state, &session.user, key).ok_or_else(missing)
+}
+
+/// How a link of `user`'s looks that a path names by `key`; nothing where there is none.
+pub(in crate::paas) fn shown(state: &State, user: &str, key: &str) -> Value {
+    search(state, user, key).map_or(Value::Null, |one| view(state, one))
 }
 
 /// The address of the code host that is wanted.

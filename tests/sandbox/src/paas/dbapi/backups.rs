@@ -37,7 +37,8 @@ pub(super) async fn create(
     Path(id): Path<String>,
 ) -> Answer {
     let addon = running_of_any_kind(&paas.state(), &session, &id)?;
-    let backup = work::backup::schedule(&paas, &addon.id, "manual").ok_or(Refusal::NotFound("database"))?;
+    let backup =
+        work::backup::schedule(&paas, &addon.id, &session.user).ok_or(Refusal::NotFound("database"))?;
     let shown = view::backup_created(&addon, &backup);
     Ok(Reply::created(json!({"database_backup": shown})).about(backup.name))
 }

@@ -19,8 +19,17 @@ const FORCE_SSL: &str = "force-ssl";
 const PUBLIC: &str = "publicly-available";
 /// What every kind of database has.
 const COMMON: [&str; 2] = [FORCE_SSL, PUBLIC];
-/// What Redis has besides.
+/// What Redis has besides; the first of them from the start.
 const OF_REDIS: [&str; 3] = ["redis-rdb", "redis-aof", "redis-cache"];
+
+/// What a database has from the start. Source: developer documentation, "Databases", "Enable feature".
+pub(in crate::paas) fn at_first(provider: &str) -> Vec<Feature> {
+    let by_default: &[&str] = if provider == "redis" { &OF_REDIS[..1] } else { &[] };
+    by_default
+        .iter()
+        .map(|name| Feature { name: (*name).to_owned(), status: "ACTIVATED".to_owned() })
+        .collect()
+}
 
 fn is_offered(addon: &Addon, feature: &str) -> bool {
     COMMON.contains(&feature) || (addon.provider == "redis" && OF_REDIS.contains(&feature))

@@ -1,12 +1,13 @@
 //! Kinds of databases and their versions, and what a plan promises: what the newest SDK asks besides the database itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, Query, State as Shared};
 use serde_json::{Value, json};
 
 use super::{opened, running};
-use crate::paas::catalogue::{self, PROVIDERS, Provider};
+use crate::paas::catalogue::{self, PROVIDERS, Plan, Provider};
 use crate::paas::reply::{Answer, Refusal, Reply};
 use crate::paas::session::Session;
 use crate::paas::work::backup;
@@ -71,14 +72,31 @@ pub(super) async fn plan(
     let (_, addon) = opened(&state, &session, &id)?;
     let plan = catalogue::provider(&addon.provider).and_then(|provider| provider.plan(&addon.plan_id));
     let (_, plan) = plan.ok_or(Refusal::NotFound("plan"))?;
+    Ok(Reply::ok(json!({"plan": promises(&addon.provider, plan)})))
+}
+
+/// `GET /plans/:name?type=`: the same of any plan, by its name; one of another kind of database is not found.
+pub(super) async fn plan_named(
+    _: Session,
+    Path(name): Path<String>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Answer {
+    let kind = query.get("type").map_or("", String::as_str);
+    let mut all = PROVIDERS.iter().filter(|one| kind.is_empty() || one.id == kind);
+    let found = all.find_map(|one| Some((one.id, one.plan_named(&name)?)));
+    let (provider, plan) = found.ok_or(Refusal::NotFound("plan"))?;
+    Ok(Reply::ok(json!({"plan": promises(provider, plan)})))
+}
+
+fn promises(provider: &str, plan: &Plan) -> Value {
     let memory = plan.name.rsplit('-').next().and_then(|size| size.parse::<u64>().ok()).unwrap_or(256);
-    let keep = backup::retention(addon);
-    Ok(Reply::ok(json!({"plan": {
-        "id": plan.id, "name": plan.name, "backup": addon.provider == "postgresql", "memory": memory,
+    let keep = backup::promised(plan);
+    json!({
+        "id": plan.id, "name": plan.name, "backup": provider == "postgresql", "memory": memory,
         "disk": memory * 20, "manual_backups_count": keep.manual, "daily_scheduled_backups": keep.daily,
         "weekly_scheduled_backups": keep.weekly, "monthly_scheduled_backups": keep.monthly, "pitr_backup_days": 0,
         "gateway_nodes": 0,
-    }})))
+    })
 }
 
 /// `POST /databases/:id/ping`: whether the server answers.

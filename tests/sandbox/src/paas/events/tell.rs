@@ -7,17 +7,10 @@ use serde_json::{Map, Value, json};
 use crate::paas::catalogue;
 use crate::paas::state::{App, State};
 
-/// A call that succeeded.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) method: &'a str,
-    /// `/v1/apps/{app}/scale`.
-    pub(super) template: &'a str,
-    /// The path after `/v1/apps/` (or another list), in parts.
-    pub(super) path: &'a [String],
-    pub(super) asked: &'a Value,
-    pub(super) answered: &'a Value,
-}
+mod around;
+mod call;
+
+pub(super) use call::Call;
 
 /// What was, before a call.
 #[derive(Debug, Clone)]
@@ -26,6 +19,8 @@ pub(super) struct Before {
     pub(super) user: Value,
     /// The name of the SSH key, token or project that the call names by its id.
     pub(super) named: String,
+    /// The link to a code host that the call names.
+    pub(super) integration: Value,
 }
 
 /// What events need to know of an app.
@@ -85,7 +80,7 @@ impl Known {
             domains: app
                 .domains
                 .iter()
-                .map(|one| (one.id.clone(), (one.name.clone(), one.issued_at.is_some())))
+                .map(|one| (one.id.clone(), (one.name.clone(), one.has_certificate())))
                 .collect(),
             addons: addons.collect(),
             collaborators: collaborators.collect(),
@@ -117,7 +112,7 @@ pub(super) fn events(before: &Before, call: &Call<'_>) -> Told {
     let was = before.app.as_ref().unwrap_or(&none);
     let rest = call.template.strip_prefix("/v1/apps/{app}");
     match (call.method, rest) {
-        (_, None) => elsewhere(before, call),
+        (_, None) => elsewhere(before, was, call),
         ("PUT" | "PATCH", Some("")) => edited(was, call),
         ("DELETE", Some("")) => vec![("delete_app", json!({}))],
         ("POST", Some("/rename")) => {
@@ -136,6 +131,9 @@ pub(super) fn events(before: &Before, call: &Call<'_>) -> Told {
             vec![("run", json!({"command": call.asked["command"], "audit_log_id": "", "detached": detached}))]
         }
         (_, Some(rest)) if rest.starts_with("/variables") => variables(was, call),
+        (_, Some(rest)) if rest.starts_with("/addons") && rest.ends_with("/log_drains") => {
+            around::addon_drain(was, call)
+        }
         (_, Some(rest)) if rest.starts_with("/addons") => addons(was, call),
         (_, Some(rest)) if rest.starts_with("/domains") => domains(was, call),
         (_, Some(rest)) if rest.starts_with("/collaborators") => collaborators(before, was, call),
@@ -145,7 +143,7 @@ pub(super) fn events(before: &Before, call: &Call<'_>) -> Told {
 }
 
 /// Calls that are not about an existing app.
-fn elsewhere(before: &Before, call: &Call<'_>) -> Told {
+fn elsewhere(before: &Before, was: &Known, call: &Call<'_>) -> Told {
     let answered = call.answered;
     match (call.method, call.template) {
         ("POST", "/v1/apps") => vec![("new_app", json!({"git_source": ""}))],
@@ -176,7 +174,7 @@ fn elsewhere(before: &Before, call: &Call<'_>) -> Told {
         ("DELETE", "/v1/tokens/{id}") => {
             vec![("delete_token", json!({"token_name": before.named, "token_id": call.path.first()}))]
         }
-        _ => Told::new(),
+        _ => around::events(before, was, call),
     }
 }
 
@@ -272,6 +270,9 @@ fn addons(was: &Known, call: &Call<'_>) -> Told {
     });
     match (call.method, call.path.len()) {
         ("POST", 2) => vec![("new_addon", now(&addon["resource_id"]))],
+        ("POST", 4) if call.template.ends_with("/resume") => {
+            vec![("resume_addon", now(&addon["resource_id"]))]
+        }
         ("PATCH", 3) => {
             let mut told = now(&addon["resource_id"]);
             told["old_plan_name"] = json!(old.map(|(_, plan, _)| plan));
@@ -380,7 +381,8 @@ fn observers(was: &Known, call: &Call<'_>, rest: &str) -> Told {
             "notifier_name": now["name"], "active": now["active"], "send_all_events": now["send_all_events"],
             "selected_events": [], "notifier_type": now["type"], "notifier_type_data": now["type_data"], "platform_name": now["type"],
         }),
-        "drain" => json!({"url": now["url"]}),
+        "drain" if now["url"].is_string() => json!({"url": now["url"]}),
+        "drain" => json!({"url": around::drain(call)}),
         _ => json!({
             "container_type": now["container_type"], "metric": now["metric"], "limit": now["limit"],
             "limit_text": now["limit"].to_string(), "send_when_below": now["send_when_below"],

@@ -14,6 +14,9 @@ pub(in crate::paas) struct Addon {
     pub(in crate::paas) resource_id: String,
     /// `postgresql`, `redis`.
     pub(in crate::paas) provider: String,
+    /// The provider's older id, if it was bought by that: clients find it again as they named it.
+    #[serde(default)]
+    pub(in crate::paas) older_id: Option<String>,
     pub(in crate::paas) plan_id: String,
     /// `provisioning`, `running`, `suspended`.
     pub(in crate::paas) status: String,

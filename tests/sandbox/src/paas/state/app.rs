@@ -125,6 +125,13 @@ pub(in crate::paas) struct Domain {
     pub(in crate::paas) own: Option<OwnTls>,
 }
 
+impl Domain {
+    /// Whether it is served by TLS: by the platform's certificate or by one that its owner brought.
+    pub(in crate::paas) fn has_certificate(&self) -> bool {
+        self.issued_at.is_some() || self.own.is_some()
+    }
+}
+
 /// A certificate that somebody brought.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::paas) struct OwnTls {

@@ -15,6 +15,7 @@ pub(in crate::paas) struct Event {
     pub(in crate::paas) kind: String,
     /// Empty for what is about an account.
     pub(in crate::paas) app_id: String,
+    /// What it was called then: a later name does not change it, as documented.
     pub(in crate::paas) app_name: String,
     pub(in crate::paas) project_id: String,
     pub(in crate::paas) project_name: String,

@@ -34,7 +34,8 @@ async fn each_list_is_created_changed_and_deleted_in_both_shapes() {
     ];
     for (list, item, body, change) in cases {
         let path = format!("{APP}/{list}");
-        assert_eq!(site.get(&path).await, (200, json!({list: []})));
+        let before = site.get(&path).await;
+        assert_eq!((before.0, before.1[list].is_array()), (200, true));
         assert_eq!(site.post(&path, json!({item: {}})).await.0, 422, "an empty {item} was taken");
         let (status, made) = site.post(&path, json!({item: body})).await;
         assert_eq!(status, 201, "{made}");
@@ -47,6 +48,7 @@ async fn each_list_is_created_changed_and_deleted_in_both_shapes() {
         assert_eq!(site.get(&one).await.1, changed);
         assert_eq!(site.call("DELETE", &one, Value::Null).await.0, 204);
         assert_eq!(site.get(&one).await, (404, json!({"resource": item, "error": "not found"})));
+        assert_eq!(site.get(&path).await, before);
     }
 }
 
@@ -83,6 +85,7 @@ async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_it
         (drain("elk", "https://u:p@elk.test/x", "", "", ""), "https://u:p@elk.test/x"),
         (drain("appsignal", "", "", "", "t"), "appsignal://t"),
         (drain("logtail", "", "", "", "t"), "logtail://t"),
+        (drain("betterstack", "", "b.logs.test", "", "t"), "betterstack://:t@b.logs.test"),
     ];
     for (sent, url) in cases {
         let (status, made) = site.post(&format!("{APP}/log_drains"), sent.clone()).await;
@@ -92,6 +95,8 @@ async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_it
         drain("carrier-pigeon", "", "h", "1", ""),
         drain("syslog", "", "h", "", ""),
         drain("datadog", "", "", "", ""),
+        drain("betterstack", "", "", "", "t"),
+        drain("betterstack", "", "b.logs.test", "", ""),
     ] {
         assert_eq!(site.post(&format!("{APP}/log_drains"), wrong).await.0, 422);
     }
@@ -103,7 +108,7 @@ async fn a_drain_of_each_kind_has_the_address_of_its_service_and_an_addon_has_it
     let gone = format!("{path}?url=datadog%3A%2F%2Ft1%3Fregion%3Deu");
     assert_eq!(site.call("DELETE", &gone, Value::Null).await.0, 204);
     assert_eq!(site.get(&path).await.1, json!({"drains": []}));
-    assert_eq!(site.get(&format!("{APP}/log_drains")).await.1["drains"].as_array().unwrap().len(), 9);
+    assert_eq!(site.get(&format!("{APP}/log_drains")).await.1["drains"].as_array().unwrap().len(), 10);
     assert_eq!(site.get(&format!("{APP}/addons/unknown/log_drains")).await.0, 404);
 }
 
@@ -183,12 +188,16 @@ async fn event_types_are_those_that_notifiers_select_each_in_its_category() {
         ("notifier_edited", "notifiers"),
         ("variable_bulk_edited", "variables"),
         ("github_unlink", "github"),
+        ("alert_added", "app_operations"),
+        ("database_maintenance_planned", "addons"),
+        ("collaborator_role_changed", "collaborators"),
+        ("project_edited", "projects"),
     ] {
         assert_eq!(category_of(name), category, "{name}");
     }
     assert!(!types.to_string().contains("new_app"), "a word of the timeline is among the types");
     let positions = categories["event_categories"].as_array().unwrap().iter().map(|one| &one["position"]);
-    assert!(positions.eq(&[1, 2, 3, 4, 5, 6, 7]), "{categories}");
+    assert!(positions.eq(&[1, 2, 3, 4, 5, 6, 7, 8]), "{categories}");
 }
 
 #[tokio::test]

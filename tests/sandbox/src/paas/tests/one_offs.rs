@@ -128,6 +128,23 @@ async fn a_command_runs_on_a_terminal_with_the_files_and_variables_of_the_app() 
 }
 
 #[tokio::test]
+async fn a_container_starts_though_its_app_is_renamed_meanwhile() {
+    let site = site().await;
+    site.idle_app().await;
+    let (_, made) = site.post(&format!("{APP}/run"), json!({"command": "echo on", "detached": true})).await;
+    let operation = made["operation"]["id"].as_str().unwrap().to_owned();
+    let rename = json!({"current_name": "demarches-test", "new_name": "demarches-new"});
+    assert_eq!(site.post(&format!("{APP}/rename"), rename).await.0, 200);
+    site.advance(5);
+    let path = format!("/v1/apps/demarches-new/operations/{operation}");
+    until("its operation is done", async || {
+        site.paas.state().app("demarches-new").unwrap().operations.iter().all(|one| one.status == "done")
+    })
+    .await;
+    assert_eq!(site.get(&path).await.1["operation"]["status"], "done");
+}
+
+#[tokio::test]
 async fn only_a_collaborators_bearer_attaches_and_only_once() {
     let site = site().await;
     site.idle_app().await;

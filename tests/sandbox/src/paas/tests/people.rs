@@ -159,7 +159,12 @@ async fn a_project_changes_hands_by_an_invitation() {
     two.site.advance(73 * 3_600);
     assert_eq!(two.as_alice(Method::POST, &one(&late, "accept"), json!({})).await.0, 409, "it had expired");
     let (_, made) = two.site.post(&invitations, invite.clone()).await;
-    let (_, declined) = two.as_alice(Method::POST, &one(&made, "decline"), json!({})).await;
+    // An end by its name, as the newest SDK sends it, is whose the end is.
+    let place = one(&made, "");
+    let end = |status: &str| json!({"transfer_invitation": {"status": status}});
+    assert_eq!(two.site.call("PATCH", place.trim_end_matches('/'), end("declined")).await.0, 404);
+    assert_eq!(two.as_alice(Method::PATCH, place.trim_end_matches('/'), end("lost")).await.0, 422);
+    let (_, declined) = two.as_alice(Method::PATCH, place.trim_end_matches('/'), end("declined")).await;
     assert_eq!(declined["transfer_invitation"]["status"], "declined");
     let (_, made) = two.site.post(&invitations, invite).await;
     assert_eq!(two.site.get(&invitations).await.1["transfer_invitations"].as_array().unwrap().len(), 1);
@@ -191,7 +196,7 @@ async fn dedicated_databases_are_listed_as_none_and_not_sold() {
     let site = site().await;
     assert_eq!(site.get("/v1/databases").await, (200, json!({"databases": []})));
     let list = site.http.get(format!("{}/v1/databases", site.paas.urls().api)).bearer_auth(&site.bearer);
-    let list = list.header("user-agent", "axios/1.7.2").send().await.unwrap();
+    let list = list.header("user-agent", "Scalingo Javascript Client").send().await.unwrap();
     assert_eq!(list.json::<Value>().await.unwrap(), json!([]), "the JavaScript client takes the root");
     assert_eq!(site.get("/v1/databases/x").await, (404, json!({"error": "Database not found"})));
     let bare = json!({"addon_provider_id": "postgresql-ng", "plan_id": "x", "name": "my-database"});

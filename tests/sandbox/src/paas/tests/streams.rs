@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::{Site, site, tarball};
+use super::{Site, site, tarball, until};
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
@@ -122,4 +122,32 @@ async fn a_databases_log_is_read_and_followed_as_an_apps_is() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn the_log_of_a_redis_is_its_servers() {
+    let site = site().await;
+    site.paas.seed_app(&site.user, "demarches-test").unwrap();
+    let (id, _) = site.seeded_addon("demarches-test", "redis", "redis-starter-256").await;
+    let path = format!("/databases/{id}/logs");
+    let address = site.database("GET", "demarches-test", &id, &path, Value::Null).await.1;
+    let url = address["url"].as_str().unwrap().to_owned();
+    let answer = site.http.get(format!("{url}&n=50")).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    let text = answer.text().await.unwrap();
+    assert!(text.contains("Ready to accept connections"), "{text}");
+    for line in text.lines() {
+        assert_eq!(line.split(' ').nth(4), Some("[redis-1]"), "{line}");
+    }
+    let mut socket = open(&format!("{}&stream=true", url.replacen("http", "ws", 1))).await;
+    let resource = site.paas.state().addon(&id).unwrap().1.resource_id.clone();
+    let file = site.world.folder("kept").unwrap().join("dump.rdb");
+    // The server says when it saves. The first may be before the follower looked for the end.
+    until("what comes after is told", async || {
+        site.paas.plane.redis.dump(&resource, &file).await.unwrap();
+        let event = tokio::time::timeout(std::time::Duration::from_secs(1), next(&mut socket)).await;
+        let line = event.ok().flatten().map_or(Value::Null, |event| event["log"].clone());
+        line.as_str().is_some_and(|line| line.contains(" [redis-1] ") && line.contains("DB saved"))
+    })
+    .await;
 }

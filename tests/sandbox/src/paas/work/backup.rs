@@ -7,8 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, Utc};
 
 use super::demolish::remove_archive;
+use crate::paas::catalogue::{self, Plan};
 use crate::paas::state::{Addon, Backup};
-use crate::paas::{Paas, catalogue};
+use crate::paas::{Paas, events};
 
 mod archive;
 mod kind;
@@ -49,7 +50,8 @@ pub(in crate::paas) async fn periodic(paas: Arc<Paas>) {
         }
         for stroke in (struck + 1).max(now.saturating_sub(MADE_UP))..=now {
             for addon in wanting(&paas, calendar.hour_of(stroke)) {
-                schedule_at(&paas, &addon, "periodic", calendar.date(calendar.time_of(stroke)));
+                let date = calendar.date(calendar.time_of(stroke));
+                schedule_at(&paas, &addon, "periodic", events::PLATFORM, date);
             }
         }
         struck = now.max(struck);
@@ -67,12 +69,18 @@ fn wanting(paas: &Paas, hour: u32) -> Vec<String> {
     wanting.map(|addon| addon.id.clone()).collect()
 }
 
-/// Schedules a backup of the addon `id`.
-pub(in crate::paas) fn schedule(paas: &Arc<Paas>, id: &str, method: &str) -> Option<Backup> {
-    schedule_at(paas, id, method, paas.calendar.date(paas.world.clock.elapsed()))
+/// Schedules the backup of the addon `id` that `user` asked for.
+pub(in crate::paas) fn schedule(paas: &Arc<Paas>, id: &str, user: &str) -> Option<Backup> {
+    schedule_at(paas, id, "manual", user, paas.today())
 }
 
-fn schedule_at(paas: &Arc<Paas>, id: &str, method: &str, world_date: DateTime<Utc>) -> Option<Backup> {
+fn schedule_at(
+    paas: &Arc<Paas>,
+    id: &str,
+    method: &str,
+    by: &str,
+    world_date: DateTime<Utc>,
+) -> Option<Backup> {
     let backup = {
         let mut state = paas.state();
         let addon = state.addon_mut(id)?;
@@ -80,7 +88,7 @@ fn schedule_at(paas: &Arc<Paas>, id: &str, method: &str, world_date: DateTime<Ut
         addon.database.backups.push(backup.clone());
         backup
     };
-    paas.world.tasks.spawn("backup", run(Arc::clone(paas), id.to_owned(), backup.id.clone()));
+    paas.world.tasks.spawn("backup", run(Arc::clone(paas), id.to_owned(), backup.id.clone(), by.to_owned()));
     Some(backup)
 }
 
@@ -100,7 +108,7 @@ pub(in crate::paas) fn new(paas: &Paas, addon: &Addon, method: &str, at: DateTim
     }
 }
 
-async fn run(paas: Arc<Paas>, addon: String, id: String) {
+async fn run(paas: Arc<Paas>, addon: String, id: String, by: String) {
     paas.world.clock.sleep(QUEUED).await;
     let started = paas.world.clock.wall();
     let Some((of, backup)) = change(&paas, &addon, &id, |backup| {
@@ -120,8 +128,9 @@ async fn run(paas: Arc<Paas>, addon: String, id: String) {
             "error".clone_into(&mut backup.status);
         }
     });
-    if kept.is_none() {
-        remove_archive(&backup.file).await;
+    match kept {
+        Some((of, ended)) => paas.witness_backup(&by, &of, &ended),
+        None => remove_archive(&backup.file).await,
     }
     prune(&paas, &addon).await;
 }
@@ -179,7 +188,12 @@ async fn prune(paas: &Paas, addon: &str) {
 /// What the plan of an addon keeps.
 pub(in crate::paas) fn retention(addon: &Addon) -> Retention {
     let plan = catalogue::provider(&addon.provider).and_then(|provider| provider.plan(&addon.plan_id));
-    if plan.is_some_and(|(_, plan)| plan.name.contains("-business-")) { BUSINESS } else { STARTER }
+    plan.map_or(STARTER, |(_, plan)| promised(plan))
+}
+
+/// What a plan keeps.
+pub(in crate::paas) fn promised(plan: &Plan) -> Retention {
+    if plan.name.contains("-business-") { BUSINESS } else { STARTER }
 }
 
 /// The ids of finished backups beyond the retention. A day counts by the world's calendar.

@@ -14,7 +14,8 @@ const END: Duration = Duration::from_secs(4);
 const KEPT: Duration = Duration::from_hours(1);
 const KEPT_FLOOR: Duration = Duration::from_mins(2);
 
-/// Carries out the operation `id` of `app`, then forgets the container a while after its end.
+/// Carries out the operation `id` of `app`, then forgets the container a while after its end. The app is named by its id: it may be
+/// renamed meanwhile.
 pub(in crate::paas) async fn start(paas: Arc<Paas>, app: String, id: String, known: Known) {
     let clock = &paas.world.clock;
     let asked = clock.elapsed();

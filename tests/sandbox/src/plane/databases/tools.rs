@@ -4,15 +4,13 @@ use std::path::Path;
 use std::process::Stdio;
 
 use reprise_cluster::Binaries;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::process::Command;
 
 use super::DatabaseError;
 use super::addon::Addon;
 use super::sql;
+use crate::plane::server_log;
 
-/// How much of a log is shown.
-const LOG_TAIL: usize = 64 * 1024;
 /// How much of what a program said is kept.
 const MESSAGE: usize = 2_000;
 
@@ -61,24 +59,12 @@ impl Addon {
 
     /// The end of the server's log, empty if there is none.
     pub(super) async fn log_tail(&self) -> Result<String, DatabaseError> {
-        let log = tokio::fs::read(&self.log).await.map_err(sql::files(self.resource()))?;
-        let start = log.len().saturating_sub(LOG_TAIL);
-        Ok(String::from_utf8_lossy(&log[start..]).into_owned())
+        server_log::tail(&self.log).await.map_err(sql::files(self.resource()))
     }
 
     /// The whole lines after the first `from` bytes, and where the next begins.
     pub(super) async fn log_from(&self, from: u64) -> Result<(String, u64), DatabaseError> {
-        let read = async {
-            let mut log = tokio::fs::File::open(&self.log).await?;
-            let from = from.min(log.metadata().await?.len());
-            log.seek(std::io::SeekFrom::Start(from)).await?;
-            let mut text = Vec::new();
-            log.read_to_end(&mut text).await?;
-            text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-            let end = from + text.len() as u64;
-            Ok((String::from_utf8_lossy(&text).into_owned(), end))
-        };
-        read.await.map_err(sql::files(self.resource()))
+        server_log::after(&self.log, from).await.map_err(sql::files(self.resource()))
     }
 
     fn tool(&self, binaries: &Binaries, name: &str) -> Command {

@@ -1,7 +1,11 @@
 //! Releasing: boot beside, run the hook, switch, retire.
 
 use std::collections::BTreeMap;
+use std::process::ExitStatus;
 use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::sync::mpsc;
 
 use super::container::{Ground, Handle, Spec};
 use super::disk::Disk;
@@ -139,13 +143,35 @@ impl Runner {
             return Err(too_long());
         }
         tokio::select! {
-            ended = self.run_logged(command, log) => match ended {
+            ended = self.run_hook_logged(command, (name, &container), log) => match ended {
                 Ok(status) if status.success() => Ok(()),
                 Ok(status) => Err(DeployFailure::Hook(format!("the postdeploy hook failed ({status})"))),
                 Err(error) => Err(failed(error)),
             },
             () = tokio::time::sleep(self.world.limits().hook) => Err(too_long()),
         }
+    }
+
+    /// What the hook prints is in the app's log, as every container's, and in the deployment's.
+    async fn run_hook_logged(
+        &self,
+        command: Command,
+        (app, container): (&str, &str),
+        log: &LogSink,
+    ) -> std::io::Result<ExitStatus> {
+        let (printed, mut lines) = mpsc::unbounded_channel::<String>();
+        let run = async move {
+            // Dropped with this: the end of the lines.
+            let printed = printed;
+            self.run_logged(command, &printed).await
+        };
+        let copied = async {
+            while let Some(line) = lines.recv().await {
+                self.note(app, container, &line);
+                say(log, line);
+            }
+        };
+        tokio::join!(run, copied).0
     }
 
     pub(super) fn ground(&self) -> Ground {

@@ -11,8 +11,14 @@ fn told(method: &str, template: &str, path: &[&str], asked: &Value, answered: &V
         ..Known::default()
     };
     let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-    let before = Before { app: Some(app), user: json!({"username": "agence"}), named: String::new() };
-    events(&before, &Call { method, template, path: &path, asked, answered })
+    let before = Before {
+        app: Some(app),
+        user: json!({"username": "agence"}),
+        named: String::new(),
+        integration: Value::Null,
+    };
+    let (template, query) = template.split_once('?').unwrap_or((template, ""));
+    events(&before, &Call { method, template, path: &path, query, asked, answered })
 }
 
 #[test]
