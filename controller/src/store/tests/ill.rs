@@ -44,3 +44,53 @@ async fn who_waits_long_is_heard_of() {
     done.await;
     assert_eq!(heard_of.get(), 2);
 }
+
+/// A way to the server that can be cut: what is sent then arrives nowhere, and nobody is told.
+async fn way(lab: &Lab) -> (PgConnectOptions, tokio::sync::watch::Sender<bool>, tokio::task::JoinSet<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let socket = lab.cluster.socket_dir().join(format!(".s.PGSQL.{}", lab.cluster.port()));
+    let (cut, mut lines) = (tokio::sync::watch::Sender::new(false), tokio::task::JoinSet::new());
+    let seen = cut.subscribe();
+    lines.spawn(async move {
+        let mut all = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = tokio::net::UnixStream::connect(&socket).await.expect("the server");
+            let mut cut = seen.clone();
+            all.spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                    _ = cut.wait_for(|cut| *cut) => {}
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    let options = lab.options().host("127.0.0.1").port(port).ssl_mode(sqlx::postgres::PgSslMode::Disable);
+    (options, cut, lines)
+}
+
+#[tokio::test]
+async fn connections_at_whose_other_end_nobody_answers_keep_no_place() {
+    let lab = lab().await;
+    let (options, cut, _lines) = way(&lab).await;
+    let far = Store::connect(options).await.expect("connected");
+    let asked = (0..12).map(|_| async {
+        let slow = sqlx::query("SELECT pg_sleep(60)").execute(&far.pool);
+        tokio::time::timeout(Duration::from_secs(2), slow).await
+    });
+    let asked = futures::future::join_all(asked);
+    let all = async {
+        let busy = "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()";
+        while sqlx::query(busy).fetch_all(&lab.store.pool).await.expect("a list").len() < 12 {
+            tokio::task::yield_now().await;
+        }
+        cut.send_replace(true);
+    };
+    let (asked, ()) = tokio::join!(asked, all);
+    assert!(asked.iter().all(std::result::Result::is_err), "nobody was to answer");
+    cut.send_replace(false);
+    far.ping().await.expect("there is room for new ones");
+    drop(far);
+    lab.end().await;
+}
