@@ -1,7 +1,7 @@
 //! Several daemons on one database: a request is worked on by one of them, and goes on with another when that one dies, stands still, is
 //! cut off or is told to stop.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reprise_e2e::daemon::Daemon;
 use reprise_e2e::plan::Plan;
@@ -10,6 +10,7 @@ use reprise_e2e::shared::Shared;
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
+use tokio::time::Instant;
 
 use crate::evidence::recovered;
 

@@ -124,7 +124,7 @@ async fn a_scheduled_run_whose_daemon_is_told_to_stop_is_another_s_at_once() {
         twin.start().await;
         depot.daemon.stop().await;
         depot.mend();
-        let began = std::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let done = async || {
             let rows = shared.records.column(RUNS).await;
             rows.iter().any(|row| row.starts_with("done")).then_some(rows)
