@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -87,6 +88,12 @@ pub struct DevSettings {
     pub time_scale: f64,
     /// The platform's request budget.
     pub requests_per_minute: u32,
+    /// How long a lease lasts without renewal, in real time. All daemons at one store have to say the same.
+    ///
+    /// A minute is about as long as a store of more than one machine takes to hand over: hours of work end with a lease. Calls that take longer
+    /// are cut off when it ends, and whoever takes over from a dead daemon waits for as long. Not longer than twice the term of the first
+    /// releases (30 s): a daemon of theirs takes what lasts longer for the work of a clock that was set back.
+    pub lease: Duration,
     /// Where the ingress serves plain HTTP.
     pub http_port: u16,
     /// Where the ingress serves HTTPS.
@@ -95,7 +102,13 @@ pub struct DevSettings {
 
 impl Default for DevSettings {
     fn default() -> Self {
-        Self { time_scale: 1.0, requests_per_minute: 60, http_port: 80, https_port: 443 }
+        Self {
+            time_scale: 1.0,
+            requests_per_minute: 60,
+            lease: Duration::from_mins(1),
+            http_port: 80,
+            https_port: 443,
+        }
     }
 }
 

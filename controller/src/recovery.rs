@@ -12,6 +12,7 @@ pub mod drive;
 pub mod dry_run;
 pub mod error;
 pub mod evidence;
+mod fence;
 pub mod graph;
 pub mod grounds;
 pub mod hand_over;

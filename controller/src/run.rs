@@ -28,6 +28,7 @@ use crate::schedule::runner;
 use crate::store::embedded::{Embedded, EmbeddedError};
 use crate::store::{Store, StoreError};
 
+mod data_dir;
 mod jobs;
 mod sweep;
 mod watch;
@@ -73,6 +74,12 @@ pub enum RunError {
     /// What killed predecessors left of throwaway databases cannot be wiped.
     #[error("cannot wipe what is left of throwaway databases")]
     Sweep(#[from] crate::proof::ProofError),
+    /// Another daemon has the data folder.
+    #[error("another daemon uses {}: each needs a --data-dir of its own, also where they share a database", path.display())]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A file of ours cannot be used.
     #[error("cannot use {}", path.display())]
     File {
@@ -99,6 +106,8 @@ pub async fn run(
     stop: CancellationToken,
     started: impl FnOnce(SocketAddr),
 ) -> Result<(), RunError> {
+    // The private store has a lock of its own.
+    let _held = order.database.as_ref().map(|_| data_dir::hold(&order.data_dir)).transpose()?;
     let mut embedded = match &order.database {
         Some(_) => None,
         None => Some(Embedded::start(&order.data_dir).await?),
@@ -146,12 +155,14 @@ async fn serve(
         |stop| server.run(routes, stop)
     });
     let tools = Arc::new(tools(order, store.clone(), Arc::clone(&metrics))?);
+    tracing::info!(name = tools.identity, "leases and claims bear this name");
     sweep::leftovers(&tools).await;
     let queue = WorkQueue::new(tools.clock.clone());
     let requests = Arc::new(Requests::new(Arc::clone(&tools), tasks.child(), queue.clone()));
     let loops = tasks.child();
     loops.spawn("leftovers elsewhere", |stop| sweep::elsewhere(Arc::clone(&tools), stop));
-    start_loops(&loops, &tools, &queue, &requests, &metrics, &health);
+    let asking = tasks.child();
+    start_loops((&loops, &asking), &tools, &queue, &requests, &metrics, &health);
     loops.critical("freshness", |stop| crate::freshness::watch(Arc::clone(&tools), stop));
     if let Some(url) = tools.config.heartbeat_url.clone() {
         loops.critical("heartbeat", |stop| crate::heartbeat::beat(Arc::clone(&tools), url, stop));
@@ -166,15 +177,20 @@ async fn serve(
     }
     tracing::info!("stopping");
     health.stopping();
-    loops.shut_down(GRACE).await;
-    requests.shut_down().await;
+    // Other daemons go on with the requests as soon as they may: not after whatever else takes its time to end.
+    let handed_over = async {
+        asking.shut_down(GRACE).await;
+        requests.shut_down().await;
+    };
+    tokio::join!(loops.shut_down(GRACE), handed_over);
     tasks.shut_down(GRACE).await;
     store.close().await;
     tasks.failure().map_or(Ok(()), |name| Err(RunError::Task(name)))
 }
 
+/// `asking`: what asks for leases, beside all other loops.
 fn start_loops(
-    loops: &Tasks,
+    (loops, asking): (&Tasks, &Tasks),
     tools: &Arc<Tools>,
     queue: &WorkQueue<String>,
     requests: &Arc<Requests>,
@@ -184,7 +200,7 @@ fn start_loops(
     let reporter = health.condition("store");
     let (store, wake) = (tools.store.clone(), queue.clone());
     let counted = Arc::clone(metrics);
-    loops.critical("watch", |stop| watch::requests(store, wake, counted, reporter, stop));
+    asking.critical("watch", |stop| watch::requests(store, wake, counted, reporter, stop));
     let store = tools.store.clone();
     loops.critical("leftovers", |stop| watch::leftovers(store, stop));
     let (store, shown) = (tools.store.clone(), Arc::clone(metrics));
@@ -195,11 +211,11 @@ fn start_loops(
         identity: tools.identity.clone(),
         tasks: loops.child(),
         jobs: jobs::jobs(tools),
-        pace: runner::Pace::default(),
+        pace: runner::Pace::of(tools.config.dev.lease),
     };
     loops.critical("schedules", |stop| runner::run(scheduled, stop));
     let (taken, requests, observer) = (queue.clone(), Arc::clone(requests), Arc::clone(metrics));
-    loops.critical("reconcile", |stop| controller::run(taken, requests, Options::new(KIND), observer, stop));
+    asking.critical("reconcile", |stop| controller::run(taken, requests, Options::new(KIND), observer, stop));
 }
 
 /// What every part of the program needs, from its configuration.

@@ -12,4 +12,5 @@ pub mod controller;
 pub mod lease;
 pub mod queue;
 pub mod tasks;
+pub mod tenure;
 pub mod urgency;

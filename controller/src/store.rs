@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Postgres, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, Postgres, Transaction};
 
 use crate::runtime::class::{Class, Classified};
 pub use crate::runtime::lease::Epoch;
@@ -95,7 +96,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// It was asked and says nothing: its machine, or the way to it, may be gone. Retry with backoff.
-    #[error("the store has not answered for {} s", ANSWER.as_secs())]
+    #[error("the store has not answered in time")]
     Silent,
     /// Another replica owns the request by now: stop at once.
     #[error("the lease on request {request} is no longer ours")]
@@ -123,12 +124,23 @@ pub enum StoreError {
         /// What is in it, or what is wrong with it.
         value: String,
     },
+    /// A newer release has changed the schema: this one might misread what it finds, and write what nobody reads.
+    #[error(
+        "a newer release of Reprise has brought this store up to date (change {change} of its schema; this release knows them up to {known}): \
+         start that release or a newer one"
+    )]
+    Newer {
+        /// The first change that is not known here.
+        change: i64,
+        /// The last one that is.
+        known: i64,
+    },
     /// The schema could not be brought up to date.
     #[error("cannot bring the store's schema up to date")]
     Migrate {
         /// Why.
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
 }
 
@@ -196,7 +208,7 @@ impl Classified for StoreError {
         match self {
             Self::Query { .. } | Self::Connect { .. } | Self::Silent => Class::Transient,
             Self::Fenced { .. } | Self::Outrun { .. } => Class::Cancelled,
-            Self::Unreadable { .. } | Self::Migrate { .. } => Class::Terminal,
+            Self::Unreadable { .. } | Self::Newer { .. } | Self::Migrate { .. } => Class::Terminal,
         }
     }
 }
@@ -258,19 +270,32 @@ const LOST: &str =
     "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;
     SET tcp_user_timeout = 40000; SET idle_in_transaction_session_timeout = 60000";
 
+/// How long a connection that is given back may take to show that it is whole. One that was given back in the middle of a question, because
+/// nobody answers at the other end, would else keep its place in the pool for as long as the system believes in it: a quarter of an hour, or
+/// for ever.
+const BACK: Duration = Duration::from_secs(3);
+
+/// A pool of so many connections.
+fn pool(connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ARRIVAL)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(LOST).execute(connection).await.map(drop) })
+        })
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                let silent = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+                tokio::time::timeout(BACK, connection.ping()).await.map_err(silent)?.map(|()| true)
+            })
+        })
+}
+
 impl Store {
     /// Connects to `options` with a bounded pool; does not touch the schema.
     pub async fn connect(options: PgConnectOptions) -> Result<Self> {
         let options = options.application_name("reprise");
-        let pool = PgPoolOptions::new()
-            .max_connections(12)
-            .acquire_timeout(ARRIVAL)
-            .after_connect(|connection, _| {
-                Box::pin(async move { sqlx::raw_sql(LOST).execute(connection).await.map(drop) })
-            })
-            .connect_with(options.clone())
-            .await;
-        match pool {
+        match pool(12).connect_with(options.clone()).await {
             Ok(pool) => Ok(Self { pool }),
             Err(source) => {
                 Err(StoreError::Connect { at: place(&options), source: met(&options, source).await })
@@ -299,6 +324,7 @@ impl Store {
     }
 
     /// Applies the migrations that are missing. Safe to repeat, and for two daemons at once (it takes a lock, and says so while it waits).
+    /// One of an older release may be at work meanwhile: a migration adds, and takes nothing away that the release before it uses.
     pub async fn migrate(&self) -> Result<()> {
         let migrations = sqlx::migrate!("./migrations");
         let waits = || {
@@ -307,14 +333,23 @@ impl Store {
                  transaction its lock may never be given back: DATABASE_URL has to lead to the server itself"
             );
         };
+        let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
         let done = heard(migrations.run(&self.pool), waits).await;
-        done.map_err(|source| StoreError::Migrate { source })
+        done.map_err(|source| match source {
+            MigrateError::VersionMissing(change) if change > known => StoreError::Newer { change, known },
+            source => StoreError::Migrate { source },
+        })
     }
 
     /// A listener on `channels`. What was told while it was disconnected is lost: resync now and then.
+    ///
+    /// By a connection beside the others: where nobody answers at its other end, the place of one that is dropped is not given back.
     pub async fn listen(&self, channels: &[&str]) -> Result<PgListener> {
         let failed = StoreError::query("listen");
-        let mut listener = PgListener::connect_with(&self.pool).await.map_err(&failed)?;
+        let options = self.pool.connect_options().as_ref().clone();
+        let beside =
+            pool(1).max_lifetime(None).idle_timeout(None).connect_with(options).await.map_err(&failed)?;
+        let mut listener = PgListener::connect_with(&beside).await.map_err(&failed)?;
         listener.listen_all(channels.iter().copied()).await.map_err(&failed)?;
         Ok(listener)
     }

@@ -1,9 +1,10 @@
 //! `reprise describe NAME`: everything that is known of one request, or of one plan.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::get::{moment, request_json};
 use super::{CliError, Common, Format, cancel, exit, output, report, standing};
+use crate::runtime::lease::{Lease, LeaseStore as _, Seen};
 use crate::store::{Event, LedgerRow, RequestRow, StepRow, Store, Verdict};
 
 /// Arguments of `describe`.
@@ -16,6 +17,8 @@ pub(super) struct Args {
 /// All records of one request.
 pub(super) struct Records {
     pub(super) request: RequestRow,
+    /// Who works on it, while somebody does.
+    pub(super) lease: Option<Lease>,
     pub(super) steps: Vec<StepRow>,
     pub(super) events: Vec<Event>,
     pub(super) ledger: Vec<LedgerRow>,
@@ -50,8 +53,14 @@ pub(super) async fn read(store: &Store, name: &str) -> Result<Records, CliError>
         events: store.events_after(name, 0).await?,
         ledger: store.ledger(name).await?,
         verdicts: store.verdicts(&request.plan).await?,
+        lease: held(store.lease(name).read().await?),
         request,
     })
+}
+
+/// A lease that has ended is nobody's.
+fn held(seen: Seen) -> Option<Lease> {
+    seen.lease.filter(|lease| !lease.holder.is_empty() && lease.expires_at > seen.now)
 }
 
 fn json(records: Records) -> Result<(), CliError> {
@@ -76,6 +85,10 @@ fn json(records: Records) -> Result<(), CliError> {
         "report": report::json(&records),
     });
     document["request"] = request_json(&Ok(records.request));
+    document["lease"] = records.lease.map_or(
+        Value::Null,
+        |lease| json!({ "holder": lease.holder, "epoch": lease.epoch.0, "until": lease.expires_at }),
+    );
     output::json(&document)
 }
 
@@ -86,6 +99,10 @@ fn text(records: &Records) -> Result<(), CliError> {
     output::line(format!("State:    {}", request.state))?;
     output::line(format!("Phase:    {}", request.phase))?;
     output::line(format!("Message:  {}", super::get::message(&request.status)))?;
+    if let Some(lease) = &records.lease {
+        let until = moment(lease.expires_at);
+        output::line(format!("Worker:   {} (lease {}, until {until})", lease.holder, lease.epoch))?;
+    }
     output::line("\nConditions:")?;
     for condition in request.status["conditions"].as_array().into_iter().flatten() {
         let word = |name: &str| condition[name].as_str().unwrap_or_default().to_owned();

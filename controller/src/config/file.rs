@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
+use std::time::Duration;
 
 use reprise_crds::Reference;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -65,6 +66,7 @@ struct Dns {
 struct Dev {
     time_scale: Option<Number>,
     requests_per_minute: Option<Number>,
+    lease_seconds: Option<Number>,
     ingress_http: Option<String>,
     ingress_https: Option<String>,
 }
@@ -88,6 +90,8 @@ impl Number {
     }
 }
 
+/// The shortest that a rehearsed lease may be.
+const SHORTEST_LEASE: Duration = Duration::from_secs(12);
 /// The public resolvers that are asked when none is named.
 const RESOLVERS: &str = "9.9.9.9:53,1.1.1.1:53";
 
@@ -223,17 +227,26 @@ impl Reader<'_> {
                     "a whole number above 0",
                 )?
                 .unwrap_or(default.requests_per_minute),
+            lease: self
+                .parsed(file.lease_seconds.map(Number::text), "REPRISE_LEASE_SECONDS", "a whole number")?
+                .map_or(default.lease, Duration::from_secs),
             http_port: self.port(file.ingress_http, "INGRESS_HTTP", default.http_port)?,
             https_port: self.port(file.ingress_https, "INGRESS_HTTPS", default.https_port)?,
         };
         if !dev && found != default {
             let problem =
-                "time scale, request budget and ingress ports can only be changed with --dev".to_owned();
+                "time scale, request budget, lease and ingress ports can only be changed with --dev"
+                    .to_owned();
             return Err(ConfigError::Value { name: "--dev", problem });
         }
         if !(0.01..=100_000.0).contains(&found.time_scale) || found.requests_per_minute == 0 {
             let problem = "must be between 0.01 and 100000, and the request budget above 0".to_owned();
             return Err(ConfigError::Value { name: "REPRISE_TIME_SCALE", problem });
+        }
+        // Below that what works under a lease has no time to stop before its end.
+        if !(SHORTEST_LEASE..=default.lease).contains(&found.lease) {
+            let problem = "must be between 12 and 60".to_owned();
+            return Err(ConfigError::Value { name: "REPRISE_LEASE_SECONDS", problem });
         }
         Ok(found)
     }

@@ -53,6 +53,7 @@ use super::http::{
     Effect, HttpShared, Outcome,
     observe::{CallObserver, CallReport},
 };
+use crate::runtime::tenure::Tenure;
 
 /// The provider's name in spans and metrics.
 pub const NAME: &str = "s3";
@@ -176,6 +177,10 @@ impl S3 {
     ) -> Result<T, S3Error> {
         let span =
             tracing::info_span!("provider_call", provider = NAME, call, status = tracing::field::Empty);
+        // Asked before each call: there are writes that may be repeated, and within a second the answer costs nothing.
+        if !Tenure::stands().await {
+            return Err(S3Error::Cancelled { call, in_doubt: false });
+        }
         let sent = Instant::now();
         let result = tokio::select! {
             biased;

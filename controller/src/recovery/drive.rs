@@ -12,6 +12,7 @@ use super::error::{Result, StepError};
 use super::steps::Ctx;
 use crate::runtime::chain::Chain;
 use crate::runtime::class::{Class, Classified as _};
+use crate::runtime::tenure::Tenure;
 use crate::store::SpanKind;
 
 /// What a step decides, from what was observed alone.
@@ -93,6 +94,9 @@ where
             Next::Done(done) => return Ok(done),
             Next::Act(action) => match doubt.of(&action, ctx.now()) {
                 Verdict::Act => {
+                    if !Tenure::stands().await {
+                        return Err(StepError::Stopped);
+                    }
                     let answer = act(action.clone()).await;
                     doubt = Doubt::after(action, answer, ctx.deadline(QUIET))?;
                     pause = pace.first;

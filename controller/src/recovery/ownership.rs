@@ -6,25 +6,30 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+use super::fence::LeaseFence;
 use super::steps::Run;
 use super::supervisor::{BusyStep, Live};
 use super::tools::Tools;
 use crate::runtime::backoff::Random;
+use crate::runtime::chain::Chain;
 use crate::runtime::lease::{Held, LeaseKeeper, Terms};
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::Tasks;
+use crate::runtime::tenure::Tenure;
 use crate::store::{Epoch, RequestLease, StoreError};
 
-/// How long a lease lasts without renewal: about as long as a store of more than one machine takes to hand over, since hours of work end with
-/// it. Calls that take longer are cut off when it ends. Not longer than twice the term of the releases before (30 s): a daemon of theirs takes
-/// what lasts longer for the work of a clock that was set back. Whoever takes over from a dead daemon waits for as long.
-pub(super) const TERM: Duration = Duration::from_mins(1);
-/// What renewals and their repetitions are parts of: far more of them than one fit into a term.
-const PACE: Duration = Duration::from_secs(30);
+/// What renewals and their repetitions are parts of, as a part of the term: far more of them than one fit into it.
+const PACES: u32 = 2;
 /// How long a reconcile waits for a lease that can be had at once.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long the other daemons are told of something.
+const PARTING: Duration = Duration::from_secs(1);
+/// How much later a process asks for a lease for each that it has: of several, who has less to do is first.
+const MANNERS: Duration = Duration::from_millis(250);
+/// The latest: nobody else may be there.
+const LATEST: Duration = Duration::from_secs(2);
 /// How long stopped tasks may take to stop: less than the margin of a lease.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -34,12 +39,13 @@ pub(super) struct Ownership {
     tools: Arc<Tools>,
     tasks: Tasks,
     queue: WorkQueue<String>,
-    owned: Mutex<HashMap<String, Owned>>,
+    owned: Arc<Mutex<HashMap<String, Owned>>>,
 }
 
 #[derive(Debug)]
 struct Owned {
     held: watch::Receiver<Option<Held>>,
+    again: Arc<Notify>,
     keeper: Tasks,
     live: Option<Arc<Live>>,
 }
@@ -47,16 +53,23 @@ struct Owned {
 impl Ownership {
     /// Nothing is owned yet.
     pub(super) fn new(tools: Arc<Tools>, tasks: Tasks, queue: WorkQueue<String>) -> Self {
-        Self { tools, tasks, queue, owned: Mutex::default() }
+        Self { tools, tasks, queue, owned: Arc::default() }
+    }
+
+    /// How long a lease lasts without renewal.
+    pub(super) fn term(&self) -> Duration {
+        self.tools.config.dev.lease
     }
 
     /// The lease of `request`, if it is ours or can be had now. It is kept until [`Ownership::let_go`].
     pub(super) async fn lease(&self, request: &str) -> Option<Held> {
         let mut held = self.keeper(request);
+        if held.borrow().is_none() {
+            // Its owner may just have given it back.
+            self.again(request);
+        }
         let there = tokio::time::timeout(PATIENCE, held.wait_for(Option::is_some)).await;
-        let held = there.ok()?.ok()?.clone()?;
-        self.tools.metrics.lease(Some(held.epoch));
-        Some(held)
+        there.ok()?.ok()?.clone()
     }
 
     /// The tasks of the request of `run` under the lease `held`. Those of an earlier lease are ended first; those of this one go on, and
@@ -72,8 +85,9 @@ impl Ownership {
             None => {}
         }
         let run = Arc::new(run);
-        let live =
-            Live::new(Arc::clone(&run), Arc::clone(&self.tools), self.queue.clone(), self.tasks.child());
+        let fence = LeaseFence::new(self.tools.store.lease(&run.request), held);
+        let may = (self.tasks.child(), Tenure::within(Arc::new(fence)));
+        let live = Live::new(Arc::clone(&run), Arc::clone(&self.tools), self.queue.clone(), may);
         self.stop_with(&live, held);
         if let Some(owned) = self.owned().get_mut(&run.request) {
             owned.live = Some(Arc::clone(&live));
@@ -101,8 +115,16 @@ impl Ownership {
             live.shut_down(GRACE).await;
         }
         owned.keeper.shut_down(GRACE).await;
-        if self.owned().is_empty() {
-            self.tools.metrics.lease(None);
+        told(&self.tools, &self.owned());
+    }
+
+    /// The same, and tells the other daemons: one may go on with it, and what they have downloaded for one that has ended must go.
+    pub(super) async fn hand_over(&self, request: &str) {
+        self.let_go(request).await;
+        match tokio::time::timeout(PARTING, self.tools.store.wake(request)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "the other daemons cannot be told"),
+            Err(_) => tracing::warn!("the other daemons cannot be told in time"),
         }
     }
 
@@ -125,8 +147,12 @@ impl Ownership {
     /// Lets go of everything.
     pub(super) async fn shut_down(&self) {
         let requests: Vec<String> = self.owned().keys().cloned().collect();
-        for request in requests {
-            self.let_go(&request).await;
+        futures::future::join_all(requests.iter().map(|request| self.hand_over(request))).await;
+    }
+
+    fn again(&self, request: &str) {
+        if let Some(owned) = self.owned().get(request) {
+            owned.again.notify_one();
         }
     }
 
@@ -139,18 +165,27 @@ impl Ownership {
         let keeper = LeaseKeeper::new(
             store,
             &self.tools.identity,
-            Terms { pace: PACE, ..Terms::of(TERM) },
+            Terms { pace: self.term() / PACES, ..Terms::of(self.term()) },
             Random::system(),
         );
-        let (held, tasks) = (keeper.watch(), self.tasks.child());
-        drop(tasks.spawn("lease", |stop| keeper.run(stop)));
+        let (held, again, tasks) = (keeper.watch(), keeper.waker(), self.tasks.child());
+        let busy = owned.values().filter(|owned| owned.held.borrow().is_some()).count();
+        let after = MANNERS.saturating_mul(u32::try_from(busy).unwrap_or(u32::MAX)).min(LATEST);
+        drop(tasks.spawn("lease", |stop| async move {
+            if stop.run_until_cancelled(tokio::time::sleep(after)).await.is_some() {
+                keeper.run(stop).await;
+            }
+        }));
         let (mut changes, queue, name) = (held.clone(), self.queue.clone(), request.to_owned());
+        let (tools, all) = (Arc::clone(&self.tools), Arc::clone(&self.owned));
         drop(tasks.spawn("lease watch", |stop| async move {
             while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
+                // Here, as one that is cut off from its store comes no further.
+                told(&tools, &all.lock().unwrap_or_else(PoisonError::into_inner));
                 queue.add(name.clone(), "lease");
             }
         }));
-        owned.insert(request.to_owned(), Owned { held: held.clone(), keeper: tasks, live: None });
+        owned.insert(request.to_owned(), Owned { held: held.clone(), again, keeper: tasks, live: None });
         held
     }
 
@@ -170,4 +205,10 @@ impl Ownership {
     fn owned(&self) -> MutexGuard<'_, HashMap<String, Owned>> {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Shows whether anything is owned.
+fn told(tools: &Tools, owned: &HashMap<String, Owned>) {
+    let epochs = owned.values().filter_map(|owned| owned.held.borrow().as_ref().map(|held| held.epoch));
+    tools.metrics.lease(epochs.max());
 }

@@ -11,7 +11,7 @@ use super::accept::{self, Accepted, Plans, Refusal};
 use super::approval::{self, Loss};
 use super::decide::{Decision, Drill, Situation, decide};
 use super::outputs::Outputs;
-use super::ownership::{Ownership, TERM};
+use super::ownership::Ownership;
 use super::retry;
 use super::shown::shown_of;
 use super::status::{self, Doing};
@@ -87,7 +87,7 @@ impl Requests {
             return Ok(until_closed(&row, &plans));
         }
         let Some(held) = self.ownership.lease(&name).await else {
-            return Ok(Outcome::RequeueAfter(TERM));
+            return Ok(Outcome::RequeueAfter(self.ownership.term()));
         };
         let done = self.owned(&row, &plans, accepted, &held).await;
         let done = self.ownership.unless_fenced(&name, done).await?;
@@ -162,7 +162,7 @@ impl Requests {
         let update = status::of(row, &decision, &accepted.graph, &steps, &doing, now);
         self.record(row, epoch, update, &steps, now).await?;
         if decision.phase.is_final() {
-            self.ownership.let_go(&row.name).await;
+            self.ownership.hand_over(&row.name).await;
             // Where the estate is to be handed over, that begins now.
             let pursued = accepted.plan.hand_over.is_some();
             return Ok(if pursued { Outcome::RequeueAfter(SOON) } else { Outcome::AwaitChange });

@@ -19,6 +19,7 @@ use crate::runtime::backoff::{Backoffs, Policy, Random};
 use crate::runtime::class::Class;
 use crate::runtime::queue::WorkQueue;
 use crate::runtime::tasks::{Task, Tasks};
+use crate::runtime::tenure::Tenure;
 use crate::runtime::urgency::Urgency;
 use crate::store::Span;
 
@@ -53,6 +54,8 @@ pub(super) struct Live {
     queue: WorkQueue<String>,
     tasks: Tasks,
     patience: Arc<Patience>,
+    /// What its tasks may do outside, and until when.
+    tenure: Tenure,
     state: Mutex<State>,
 }
 
@@ -86,14 +89,19 @@ pub struct BusyStep {
 
 impl Live {
     /// An owned request without tasks yet. `tasks` is a group of its own.
-    pub(super) fn new(run: Arc<Run>, tools: Arc<Tools>, queue: WorkQueue<String>, tasks: Tasks) -> Arc<Self> {
+    pub(super) fn new(
+        run: Arc<Run>,
+        tools: Arc<Tools>,
+        queue: WorkQueue<String>,
+        (tasks, tenure): (Tasks, Tenure),
+    ) -> Arc<Self> {
         let state = State {
             run,
             busy: BTreeMap::new(),
             backoffs: Backoffs::new(BETWEEN_ATTEMPTS, Random::system()),
             failing: HashMap::new(),
         };
-        Arc::new(Self { tools, queue, tasks, patience: Arc::default(), state: Mutex::new(state) })
+        Arc::new(Self { tools, queue, tasks, patience: Arc::default(), tenure, state: Mutex::new(state) })
     }
 
     /// The request, as the steps that begin next are given it.
@@ -157,13 +165,15 @@ impl Live {
             (Mode::Drill, _) => Urgency::Drill,
             (Mode::Recover, _) => Urgency::Recovery,
         };
+        let tenure = self.tenure.clone();
         let task = self.tasks.spawn("step", |stop| {
-            urgency.scope(async move {
+            let work = async move {
                 let (tools, patience) = (Arc::clone(&live.tools), Arc::clone(&live.patience));
                 let ctx = Ctx { tools, run, step: of, pulse: beat, outputs, stop, retry, patience };
                 let end = attempt::run(&ctx, || live.gives_up(&ctx)).await;
                 live.ended(&ctx, end);
-            })
+            };
+            urgency.scope(tenure.scope(work))
         });
         state.busy.insert(step, Busy::Running(pulse, task));
     }

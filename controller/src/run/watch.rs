@@ -15,6 +15,9 @@ use crate::store::{ASKED, PlanRow, Store, StoreError, answered};
 
 /// A lost notification is made up for after this long, in wall time.
 const RESYNC: Duration = Duration::from_secs(15);
+/// How long these questions may take together. With the time between two resyncs it is less than a lease lasts: whoever is cut off from the
+/// store says so before the work ends.
+const PROMPT: Duration = Duration::from_secs(15);
 /// How often ages are read again: Prometheus seldom looks more often.
 const REFRESH: Duration = Duration::from_secs(5);
 
@@ -53,7 +56,7 @@ pub(super) async fn requests(
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        match answered(store.listen(&[ASKED])).await {
+        match promptly(store.listen(&[ASKED])).await {
             Ok(listener) => follow(&store, &queue, &metrics, &reporter, listener, &stop).await,
             Err(error) => lost(&reporter, &error),
         }
@@ -99,8 +102,8 @@ async fn follow(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            _ = resync.tick() => match answered(open(store, queue, metrics)).await {
-                Ok(()) => told(reporter, answered(store.takes_writes()).await),
+            _ = resync.tick() => match promptly(open(store, queue, metrics)).await {
+                Ok(()) => told(reporter, promptly(store.takes_writes()).await),
                 Err(error) => return lost(reporter, &error),
             },
             told = listener.recv() => match told {
@@ -109,6 +112,10 @@ async fn follow(
             },
         }
     }
+}
+
+async fn promptly<T>(asking: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(PROMPT, asking).await.unwrap_or(Err(StoreError::Silent))
 }
 
 async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Result<(), StoreError> {

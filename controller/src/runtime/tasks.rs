@@ -18,6 +18,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::Instrument;
 
+use super::tenure::Tenure;
 use super::urgency::Urgency;
 
 /// How long tasks have to fall after they were cut off, before they are given up.
@@ -47,8 +48,12 @@ struct Process {
 /// A panic in it is one of whoever waits.
 #[expect(clippy::disallowed_methods, reason = "it is waited for, or ended")]
 pub fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Aside<T> {
-    let work = Urgency::current().scope(work.in_current_span());
-    Aside(AbortOnDropHandle::new(tokio::spawn(work)))
+    Aside(AbortOnDropHandle::new(tokio::spawn(inherited(work.in_current_span()))))
+}
+
+/// As urgent as the task that begins it, and with its right to act.
+fn inherited<F: Future>(work: F) -> impl Future<Output = F::Output> + use<F> {
+    Urgency::current().scope(Tenure::current().scope(work))
 }
 
 /// Work that goes on aside.
@@ -190,7 +195,7 @@ impl Tasks {
             drop(counted);
             result
         };
-        tokio::spawn(Urgency::current().scope(work.instrument(tracing::info_span!("task", name))))
+        tokio::spawn(inherited(work.instrument(tracing::info_span!("task", name))))
     }
 
     /// Asks every task of this group to stop and waits for them, at most `grace`; what is left then is cut off at its

@@ -1,7 +1,6 @@
 //! One scheduled run: it is kept alive while the job works, and its end is written down.
 //!
-//! A run that is stopped from outside keeps its claim: the next start of this daemon, or another one after the silence, goes
-//! on with it. A run whose claim is lost, or might be because the store has not answered for too long, is stopped: somebody
+//! A run that is stopped from outside gives its claim back: the next start of this daemon, or another one, goes on with it. A run whose claim is lost, or might be because the store has not answered for too long, is stopped: somebody
 //! else is at it.
 
 use std::sync::Arc;
@@ -19,6 +18,8 @@ use crate::runtime::tasks::{Task, TaskError, Tasks};
 use crate::runtime::urgency::Urgency;
 use crate::store::{Claim, Ending, StoreError};
 
+/// How long a daemon that stops waits for its store.
+const PARTING: Duration = Duration::from_secs(1);
 /// No schedule fails so often in a row that a longer backoff would differ.
 const COUNTED_FAILURES: u32 = 32;
 
@@ -53,8 +54,9 @@ impl Run {
             Left::Stopped => {
                 tasks.shut_down(self.parts.pace.wind_down).await;
                 // What ended well in its last seconds need not be done again.
-                if let Ok(Ok(message)) = task.join().await {
-                    self.record(Ok(message), began, &stop).await;
+                match task.join().await {
+                    Ok(Ok(message)) => self.record(Ok(message), began, &stop).await,
+                    Ok(Err(_)) | Err(_) => self.leave().await,
                 }
             }
             Left::Lost => {
@@ -102,6 +104,15 @@ impl Run {
             if confirmed.elapsed() + pace.heartbeat + pace.wind_down >= pace.silence {
                 return Left::Lost;
             }
+        }
+    }
+
+    /// For whoever comes next. One that cannot be given back is another's after the silence.
+    async fn leave(&self) {
+        match timeout(PARTING, self.parts.store.leave_run(&self.claim)).await {
+            Ok(Ok(())) => tracing::info!("scheduled run left to whoever comes next"),
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "a run cannot be given back"),
+            Err(_) => tracing::warn!("the store is too slow to give a run back"),
         }
     }
 

@@ -54,12 +54,13 @@ pub struct Pace {
     pub retry: Policy,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
+impl Pace {
+    /// Of daemons whose leases last so long.
+    pub fn of(lease: Duration) -> Self {
         Self {
             tick: Duration::from_secs(15),
-            heartbeat: Duration::from_secs(15),
-            silence: Duration::from_mins(2),
+            heartbeat: lease / 4,
+            silence: lease * 2,
             wind_down: Duration::from_secs(4),
             retry: Policy {
                 base: Duration::from_mins(1),

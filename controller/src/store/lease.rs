@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::{Result, Store, StoreError};
+use super::{ASKED, Result, Store, StoreError};
 use crate::runtime::lease::{Epoch, Lease, LeaseStore, Seen};
 
 /// The lease of one request, in its row. The database's clock judges it.
@@ -15,10 +15,32 @@ pub struct RequestLease {
     request: String,
 }
 
+impl RequestLease {
+    /// Whether `epoch` is the current owner's, and its lease has not ended.
+    pub async fn stands(&self, epoch: Epoch) -> Result<bool> {
+        sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM recovery_requests WHERE name = $1 AND lease_epoch = $2 AND lease_holder IS NOT NULL
+                AND lease_expires_at > clock_timestamp())",
+        )
+        .bind(&self.request)
+        .bind(epoch.0)
+        .fetch_one(&self.store.pool)
+        .await
+        .map_err(StoreError::query("lease.stands"))
+    }
+}
+
 impl Store {
     /// The lease of `request`.
     pub fn lease(&self, request: &str) -> RequestLease {
         RequestLease { store: self.clone(), request: request.to_owned() }
+    }
+
+    /// Has every daemon look at `request` at once: there is something for whoever does not own it, or owns it no more.
+    pub async fn wake(&self, request: &str) -> Result<()> {
+        let told =
+            sqlx::query("SELECT pg_notify($1, $2)").bind(ASKED).bind(request).execute(&self.pool).await;
+        told.map(drop).map_err(StoreError::query("lease.wake"))
     }
 
     /// Opens a transaction in which `epoch` is proved to be the current owner's: the row is locked until it ends, so no other

@@ -193,6 +193,16 @@ impl Store {
         ours(claim, done.rows_affected())
     }
 
+    /// Gives a claim back whose work did not end: another daemon need not wait for the silence. Whoever claims the run goes on with it.
+    pub async fn leave_run(&self, claim: &Claim) -> Result<()> {
+        let left = sqlx::query(
+            "UPDATE scheduled_runs SET heartbeat_at = clock_timestamp() - interval '1 day'
+             WHERE plan = $1 AND job = $2 AND due_at = $3 AND claim = $4 AND state = 'claimed'",
+        );
+        let left = left.bind(&claim.plan).bind(&claim.job).bind(claim.due_at).bind(claim.number);
+        left.execute(&self.pool).await.map(drop).map_err(StoreError::query("schedule.leave"))
+    }
+
     /// The newest run of a job that was due until `now`: a clock that was ahead for a while has left later ones, and they are no
     /// reason to wait for years.
     pub async fn last_run_until(

@@ -72,6 +72,48 @@ async fn the_server_is_told_to_look_after_its_clients() {
 }
 
 #[tokio::test]
+async fn every_daemon_can_be_told_to_look() {
+    let lab = lab().await;
+    let mut told = lab.store.listen(&[ASKED]).await.expect("it listens");
+    lab.store.wake("bad-day").await.expect("told");
+    let heard = tokio::time::timeout(TERM, told.recv()).await.expect("it is told").expect("answered");
+    assert_eq!(heard.payload(), "bad-day");
+    lab.end().await;
+}
+
+#[test]
+fn a_migration_takes_nothing_away_that_the_release_before_uses() {
+    for migration in sqlx::migrate!("./migrations").iter() {
+        let sql = migration.sql.as_str().to_uppercase();
+        let statements = sql.split(';').map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "));
+        for statement in statements {
+            let takes = ["DROP TABLE", "DROP COLUMN", "RENAME", "SET NOT NULL"]
+                .iter()
+                .any(|word| statement.contains(word));
+            let mut added = statement.split("ADD COLUMN").skip(1);
+            let asks = added.any(|column| {
+                let column = column.split(", ").next().unwrap_or_default();
+                column.contains(" NOT NULL") && !column.contains(" DEFAULT ")
+            });
+            assert!(!takes && !asks, "migration {}: {statement}", migration.version);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_a_newer_release_has_changed_is_left_to_it() {
+    let lab = lab().await;
+    lab.sql("INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (9001, 'newer', true, '', 0)")
+        .await
+        .expect("changed");
+    let error = lab.store.migrate().await.expect_err("it might misread it");
+    let told = error.to_string();
+    assert!(told.contains("a newer release of Reprise") && told.contains("change 9001"), "{told}");
+    assert_eq!(error.class(), Class::Terminal);
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_database_without_tables_of_ours_is_told_from_one_that_does_not_answer() {
     let lab = lab().await;
     lab.sql("CREATE DATABASE plain").await.expect("made");

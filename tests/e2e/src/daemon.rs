@@ -132,6 +132,43 @@ impl Daemon {
         child.kill().await.expect("the daemon dies");
     }
 
+    /// SIGSTOP: it stands still, and does not know it.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT: it goes on where it stood.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.child.as_ref().and_then(Child::id).and_then(|pid| i32::try_from(pid).ok());
+        kill(Pid::from_raw(pid.expect("the daemon runs")), signal).expect("a signal");
+    }
+
+    /// Whether it runs.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Whether its leases bear this name, now or before it was started again.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.printed().contains(name)
+    }
+
+    /// What `/readyz` says, and whether it is ready.
+    pub async fn readiness(&self) -> (bool, String) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer = client.get(format!("http://{}/readyz", self.address())).send().await.expect("an answer");
+        (answer.status().is_success(), answer.text().await.expect("a text"))
+    }
+
+    /// What it has downloaded is gone, as on another machine.
+    pub fn lose_downloads(&self) {
+        std::fs::remove_dir_all(self.data().join("work")).expect("something was there");
+    }
+
     /// SIGTERM, and SIGKILL if that is not enough.
     pub async fn stop(&mut self) {
         self.forget_records().await;
@@ -198,10 +235,12 @@ impl Daemon {
     /// Another daemon beside this one, with the same records, whose files lie below `dir`. Not started yet.
     #[must_use]
     pub fn twin(&self, dir: &Path) -> Self {
-        let url = std::fs::read_to_string(self.data().join("store.url")).expect("the store's address");
         let mut environment = self.environment.clone();
         std::fs::create_dir_all(dir.join("tmp")).expect("a folder");
-        environment.insert("DATABASE_URL".to_owned(), url.trim().to_owned());
+        if !environment.contains_key("DATABASE_URL") {
+            let url = std::fs::read_to_string(self.data().join("store.url")).expect("the store's address");
+            environment.insert("DATABASE_URL".to_owned(), url.trim().to_owned());
+        }
         environment.insert("TMPDIR".to_owned(), dir.join("tmp").display().to_string());
         Self { dir: dir.to_owned(), environment, child: None, records: None }
     }
@@ -228,6 +267,16 @@ impl Daemon {
         let text = answer.text().await.expect("a text");
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
         Some(value.parse().expect("a number"))
+    }
+
+    /// All of what Prometheus would read now whose line contains `part`, together.
+    pub async fn metrics_with(&self, part: &str) -> f64 {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let answer =
+            client.get(format!("http://{}/metrics", self.address())).send().await.expect("its metrics");
+        let text = answer.text().await.expect("a text");
+        let values = text.lines().filter(|line| line.contains(part)).filter_map(|line| line.rsplit_once(' '));
+        values.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
     }
 
     /// What lies where backups are tried: nothing, while none is.

@@ -7,6 +7,7 @@
 //! * [`world`] is the sandbox: what there is, what happened, what shall go wrong;
 //! * [`daemon`] is the process under test: started, killed, started again;
 //! * [`records`] are its tables, read and written with plain SQL;
+//! * [`shared`] is a server that several daemons keep their records on, and a way to it that can be cut;
 //! * [`plan`] is the example plan, as an operator would edit it;
 //! * [`depot`] is a smaller stage, for the archive alone: two [`shelf`]s, and a [`wire`] that breaks.
 
@@ -21,6 +22,7 @@ pub mod daemon;
 pub mod depot;
 pub mod plan;
 pub mod records;
+pub mod shared;
 pub mod shelf;
 pub mod stage;
 pub mod stranger;

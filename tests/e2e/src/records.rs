@@ -103,7 +103,7 @@ pub async fn poll<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
 
 impl Records {
     /// Connects to the store at `url`.
-    pub(crate) async fn connect(url: &str) -> Self {
+    pub async fn connect(url: &str) -> Self {
         let options: PgConnectOptions = url.parse().expect("the store's address");
         let pool =
             PgPoolOptions::new().max_connections(2).connect_with(options).await.expect("the store answers");

@@ -62,6 +62,13 @@ impl Stage {
         Stranger::empty(self.world.kept(), false).await
     }
 
+    /// A folder of this stage's own.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let folder = self.dir.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
     /// Waits until `wanted` holds.
     pub async fn eventually(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
         let seen = poll(async || wanted(self).then_some(())).await;

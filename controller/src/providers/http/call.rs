@@ -20,6 +20,7 @@ use url::Url;
 
 use super::{Effect, Http, Outcome, ProviderError, TransportKind, message::ErrorBody, observe::CallReport};
 use crate::runtime::class::{Class, Classified};
+use crate::runtime::tenure::Tenure;
 
 /// Largest answer that is held in memory unless a call says otherwise, in bytes.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -271,6 +272,9 @@ impl Call {
             status = tracing::field::Empty
         );
         let waited = self.unless_cancelled(false, self.http.limiter.acquire()).await?;
+        if !self.method.is_safe() && !Tenure::stands().await {
+            return Err(ProviderError::Cancelled { call: self.name, in_doubt: false });
+        }
         let sent = Instant::now();
         let result = self.sent(url).instrument(span.clone()).await;
         let status = match &result {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -63,12 +63,18 @@ pub struct LeaseKeeper<S> {
     terms: Terms,
     random: Random,
     held: watch::Sender<Option<Held>>,
+    again: Arc<Notify>,
 }
 
 impl<S: LeaseStore> LeaseKeeper<S> {
     /// A keeper that holds nothing yet. `me` must belong to one living process at a time.
     pub fn new(store: Arc<S>, me: impl Into<String>, terms: Terms, random: Random) -> Self {
-        Self { store, me: me.into(), terms, random, held: watch::Sender::new(None) }
+        Self { store, me: me.into(), terms, random, held: watch::Sender::new(None), again: Arc::default() }
+    }
+
+    /// Tells it to look at once, for whoever heard that the lease may be free. One that holds it has no use for that.
+    pub fn waker(&self) -> Arc<Notify> {
+        Arc::clone(&self.again)
     }
 
     /// What is held, now and from now on.
@@ -115,7 +121,10 @@ impl<S: LeaseStore> LeaseKeeper<S> {
                 Some(Attempt::Busy(left)) => {
                     // Not all at the same instant, and soon after a release as well.
                     let wait = left.min(self.terms.pace / 4) + self.terms.retry().mul_f64(self.random.draw());
-                    sleep_until(Instant::now() + wait).await;
+                    tokio::select! {
+                        () = sleep_until(Instant::now() + wait) => {}
+                        () = self.again.notified() => {}
+                    }
                 }
                 Some(Attempt::Taken(_)) | None => sleep_until(asked + self.terms.retry()).await,
             }

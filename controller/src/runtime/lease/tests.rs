@@ -308,6 +308,25 @@ async fn a_long_term_outlasts_a_store_that_is_away_and_is_taken_as_soon_as_befor
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_told_that_a_lease_was_given_back_takes_it_at_once() {
+    let store = Memory::new();
+    let mut first = Process::start(&store, "a", 0.5);
+    first.holding().await;
+    let keeper = LeaseKeeper::new(Arc::clone(&store), "b", Terms::of(TERM), Random::fixed(0.5));
+    let again = keeper.waker();
+    let mut second = Process::of(keeper);
+    // Told for nothing, it looks once and waits again.
+    again.notify_one();
+    sleep(TERM * 2).await;
+    assert!(second.held.borrow().is_none(), "two owners");
+    assert!(first.tasks.shut_down(TERM).await);
+    let start = Instant::now();
+    again.notify_one();
+    assert_eq!(second.holding().await.epoch, Epoch(2));
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_was_taken_away_is_not_held() {
     let store = Memory::new();
     let mut process = Process::start(&store, "a", 0.5);

@@ -61,6 +61,18 @@ async fn a_silent_claim_is_taken_over_and_its_former_owner_can_write_nothing() {
 }
 
 #[tokio::test]
+async fn a_claim_that_was_given_back_is_taken_at_once_and_by_whoever_asks() {
+    let lab = lab().await;
+    let old = lab.claim(0, "one").await.expect("free");
+    lab.store.leave_run(&old).await.expect("given back");
+    let new = lab.claim(0, "two").await.expect("nobody has it");
+    lab.store.leave_run(&old).await.expect("nothing to give back");
+    assert_eq!(lab.claim(0, "three").await, None, "it is the other's");
+    lab.store.beat(&new).await.expect("it is");
+    lab.end().await;
+}
+
+#[tokio::test]
 async fn a_restarted_daemon_takes_its_own_claim_back_at_once() {
     let lab = lab().await;
     let before = lab.claim(0, "one").await.expect("free");

@@ -23,6 +23,7 @@ mod turns;
 mod way_out;
 
 use bytes::Bytes;
+pub(crate) use clock::ten_minutes_ahead;
 use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

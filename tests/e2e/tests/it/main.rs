@@ -26,6 +26,7 @@ mod platform;
 mod poisoned;
 mod proof;
 mod references;
+mod replicas;
 mod restoring;
 mod slow;
 mod soak;

@@ -278,3 +278,17 @@ async fn the_observer_hears_names_and_outcomes_only() {
     assert!(error.is_not_found());
     assert_eq!(*heard.lock().unwrap(), [("x.get", "not_found")]);
 }
+
+#[tokio::test]
+async fn a_change_is_not_sent_by_who_may_act_no_more_and_a_look_is() {
+    let (router, calls) = counted(StatusCode::OK, [("x-a", "b")]);
+    let (base, _server) = serve(router).await;
+    let over = Tenure::within(Arc::new(crate::runtime::tenure::tests::Over));
+    let sent = |method: Method| Call::new(&http(&base), "x.put", method).repeatable().answer();
+    let error = over.clone().scope(sent(Method::PUT)).await.unwrap_err();
+    assert_eq!((error.class(), error.outcome_unknown()), (Class::Cancelled, false));
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    over.scope(sent(Method::GET)).await.unwrap();
+    sent(Method::PUT).await.unwrap();
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}

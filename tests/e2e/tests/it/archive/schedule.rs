@@ -2,6 +2,8 @@
 
 use chrono::{TimeDelta, Utc};
 use reprise_e2e::depot::{ARCHIVE, Depot, PRODUCTION, play, with};
+use reprise_e2e::records::poll;
+use reprise_e2e::shared::Shared;
 use reprise_e2e::world::Fault;
 use serde_json::Value;
 
@@ -99,6 +101,41 @@ async fn a_scheduled_run_that_dies_with_the_daemon_is_ended_by_the_next_one() {
         assert_eq!(runs.len(), 1, "{runs:?}");
         let rows = depot.must(&["list"]).await;
         assert_eq!((rows.as_array().map(Vec::len), &rows[0]["phase"]), (Some(1), &Value::from("Complete")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduled_run_whose_daemon_is_told_to_stop_is_another_s_at_once() {
+    let plan = with(&[&weekly()]);
+    play(&plan, async |depot| {
+        depot.source.put(PRODUCTION, "a", body("a")).await;
+        depot.break_source("GetObject", "/a", None, Fault::Stall);
+        let shared = Shared::start(&depot.folder("server")).await;
+        depot.daemon.stop().await;
+        depot.daemon.set("DATABASE_URL", &shared.url());
+        depot.daemon.start().await;
+        depot.daemon.apply(&plan).await;
+        follows(depot).await;
+        missed(depot).await;
+        depot.daemon.start().await;
+        depot.eventually("the run at work", |depot| depot.faults_played() > 0).await;
+        let mut twin = depot.daemon.twin(&depot.folder("twin"));
+        twin.start().await;
+        depot.daemon.stop().await;
+        depot.mend();
+        let began = tokio::time::Instant::now();
+        let done = async || {
+            let rows = shared.records.column(RUNS).await;
+            rows.iter().any(|row| row.starts_with("done")).then_some(rows)
+        };
+        let runs = poll(done).await.expect("another takes it over");
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        // Of one that says nothing any more it would be learnt after two minutes.
+        assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+        let by = shared.records.column("SELECT claimed_by FROM scheduled_runs").await;
+        assert!(twin.is_called(&by[0]), "{by:?}");
+        twin.stop().await;
     })
     .await;
 }
