@@ -106,8 +106,8 @@ pub async fn run(
     stop: CancellationToken,
     started: impl FnOnce(SocketAddr),
 ) -> Result<(), RunError> {
-    // The private store has a lock of its own.
-    let _held = order.database.as_ref().map(|_| data_dir::hold(&order.data_dir)).transpose()?;
+    // Also beside the lock of a private store: a daemon whose records are elsewhere knows nothing of that.
+    let _held = data_dir::hold(&order.data_dir)?;
     let mut embedded = match &order.database {
         Some(_) => None,
         None => Some(Embedded::start(&order.data_dir).await?),

@@ -126,14 +126,12 @@ pub enum StoreError {
     },
     /// A newer release has changed the schema: this one might misread what it finds, and write what nobody reads.
     #[error(
-        "a newer release of Reprise has brought this store up to date (change {change} of its schema; this release knows them up to {known}): \
-         start that release or a newer one"
+        "a newer release of Reprise has brought this store up to date (change {change} of its schema is not known to this one): start that \
+         release or a newer one"
     )]
     Newer {
         /// The first change that is not known here.
         change: i64,
-        /// The last one that is.
-        known: i64,
     },
     /// The schema could not be brought up to date.
     #[error("cannot bring the store's schema up to date")]
@@ -333,10 +331,9 @@ impl Store {
                  transaction its lock may never be given back: DATABASE_URL has to lead to the server itself"
             );
         };
-        let known = migrations.iter().map(|migration| migration.version).max().unwrap_or_default();
         let done = heard(migrations.run(&self.pool), waits).await;
         done.map_err(|source| match source {
-            MigrateError::VersionMissing(change) if change > known => StoreError::Newer { change, known },
+            MigrateError::VersionMissing(change) => StoreError::Newer { change },
             source => StoreError::Migrate { source },
         })
     }

@@ -1,4 +1,4 @@
-//! The data folder of a daemon whose records are elsewhere: one process at a time, as what lies there (downloads, code) is nobody else's.
+//! The data folder of a daemon: one process at a time, as what lies there (downloads, code) is nobody else's.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::DirBuilderExt as _;

@@ -10,7 +10,6 @@ use super::{LOOK, Requests, SOON};
 use crate::recovery::accept::{self, Accepted};
 use crate::recovery::hand_over::{self, HandOver};
 use crate::recovery::outputs::Outputs;
-use crate::recovery::ownership::TERM;
 use crate::recovery::status;
 use crate::recovery::step::Step;
 use crate::runtime::controller::Outcome;
@@ -35,7 +34,7 @@ impl Requests {
             return Ok(Some(Outcome::RequeueAfter(rest)));
         }
         let Some(held) = self.ownership.lease(&row.name).await else {
-            return Ok(Some(Outcome::RequeueAfter(TERM)));
+            return Ok(Some(Outcome::RequeueAfter(self.ownership.term())));
         };
         // Somebody else may have had the lease since it was read.
         let Some(row) = &self.still(row).await? else { return Ok(Some(Outcome::RequeueAfter(SOON))) };
@@ -78,7 +77,7 @@ impl Requests {
     /// Says that nobody pursues it any more. A look that is under way is stopped with the lease.
     async fn stop_hand_over(&self, row: &RequestRow) -> Result<Option<Outcome>, StoreError> {
         let Some(held) = self.ownership.lease(&row.name).await else {
-            return Ok(Some(Outcome::RequeueAfter(TERM)));
+            return Ok(Some(Outcome::RequeueAfter(self.ownership.term())));
         };
         let Some(row) = &self.still(row).await? else { return Ok(Some(Outcome::RequeueAfter(SOON))) };
         let said = self.say(row, held.epoch, hand_over::not_pursued(row)).await;

