@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::graph::Graph;
 use super::step::{Site, Step};
+use super::steps::of_database;
 
 /// One step of the dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,6 +69,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             ),
         ],
         Step::ChooseObjects => plan.source.objects.iter().flat_map(objects).collect(),
+        Step::Target(app) => vec![read(
+            "scalingo",
+            format!("GET /apps/{app}, its variables and its newest deployment; nothing is changed"),
+        )],
         Step::Project => vec![
             read("scalingo", "GET /projects"),
             change("scalingo", format!("POST /projects {{name: {}}}", target.project)),
@@ -131,6 +136,17 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             change("s3", format!("PutObject of each object, {} at once", plan.limits.copy_concurrency)),
         ],
         Step::Variables(app) => variables(plan, app),
+        Step::Switch(app) => vec![
+            read("scalingo", format!("GET /apps/{app}/variables, /addons")),
+            change(
+                "scalingo",
+                format!(
+                    "PUT /apps/{app}/variables {{{}, and what each was}}",
+                    switched(plan, app).join(", ")
+                ),
+            ),
+            change("scalingo", format!("POST /apps/{app}/restart")),
+        ],
         Step::Deploy(app) => {
             let code = plan
                 .app(app)
@@ -148,7 +164,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         Step::Health(app) => {
             vec![read("https", format!("GET {} on the default host of {app}", health_path(plan, app)))]
         }
-        Step::ForceHttps(app) => vec![change("scalingo", format!("PUT /apps/{app} {{force_https}}"))],
+        Step::ForceHttps(app) => vec![
+            read("scalingo", format!("GET /apps/{app}")),
+            change("scalingo", format!("PUT /apps/{app} {{force_https}}, unless it is so")),
+        ],
         Step::Cleanup => vec![change("scalingo", "DELETE /keys/{ephemeral key}, if one was registered")],
         Step::TearDown => Vec::new(),
         Step::Domain(site)
@@ -158,6 +177,12 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         | Step::Certificate(site)
         | Step::Probe(site) => of_site(plan, step, site),
     }
+}
+
+/// The variables that lead an existing app to the new database, those that it has of them.
+fn switched(plan: &RecoveryPlanSpec, app: &str) -> Vec<String> {
+    let names = plan.app(app).map(|app| of_database(plan, app));
+    names.into_iter().flatten().map(|(name, _)| name).collect()
 }
 
 fn variables(plan: &RecoveryPlanSpec, app: &str) -> Vec<PlannedCall> {

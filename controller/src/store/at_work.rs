@@ -15,6 +15,23 @@ impl Store {
         self.at_work(Some(plan)).await
     }
 
+    /// Another request that was filed earlier, has not ended, and makes `app` or was told to use it. The later one waits for a person.
+    pub async fn other_at_work(&self, request: &str, app: &str) -> Result<Option<String>> {
+        sqlx::query_scalar(
+            "SELECT name FROM recovery_requests AS other
+             WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled')
+                AND (created_at, name) < (SELECT created_at, name FROM recovery_requests WHERE name = $1)
+                AND (EXISTS (SELECT FROM resource_ledger WHERE request = other.name AND name = $2 AND kind = 'app' AND state <> 'deleted')
+                    OR EXISTS (SELECT FROM recovery_steps WHERE request = other.name AND step = 'target/' || $2))
+             ORDER BY created_at LIMIT 1",
+        )
+        .bind(request)
+        .bind(app)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(StoreError::query("at_work.other"))
+    }
+
     async fn at_work(&self, plan: Option<&str>) -> Result<bool> {
         sqlx::query_scalar(
             r#"SELECT EXISTS (SELECT FROM recovery_requests WHERE phase IN ('Pending', 'Running', 'TearingDown')
@@ -25,5 +42,36 @@ impl Store {
         .fetch_one(&self.pool)
         .await
         .map_err(StoreError::query("at_work.look"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::tests::lab;
+
+    #[tokio::test]
+    async fn an_earlier_request_that_has_not_ended_keeps_its_app_to_itself() {
+        let lab = lab().await;
+        lab.sql(
+            "INSERT INTO recovery_requests (name, plan, created_at) VALUES ('first', 'apilos', now() - interval '1 hour'), ('second', 'apilos', now())",
+        )
+        .await
+        .expect("filed");
+        lab.sql(
+            "INSERT INTO recovery_steps (request, step, milestone, phase) VALUES ('first', 'target/front-new', 'app-created', 'Done'),
+                ('second', 'target/front-new', 'app-created', 'Running')",
+        )
+        .await
+        .expect("begun");
+        let other =
+            async |request: &str, app: &str| lab.store.other_at_work(request, app).await.expect("answered");
+        assert_eq!(other("second", "front-new").await.as_deref(), Some("first"));
+        assert_eq!(other("first", "front-new").await, None, "it was there first");
+        assert_eq!(other("second", "front-old").await, None);
+        lab.sql("UPDATE recovery_requests SET phase = 'Succeeded' WHERE name = 'first'")
+            .await
+            .expect("ended");
+        assert_eq!(other("second", "front-new").await, None);
+        lab.end().await;
     }
 }
