@@ -188,8 +188,7 @@ fn problems(plan: &RecoveryPlanSpec, scope: &Scope, targets: &BTreeMap<String, S
         targets.keys().filter(|name| !known.contains(name.as_str())).map(unknown).collect();
     let all =
         |problem: Problem| problem.hint(format!("the plan's apps are {names}: `--target APP=EXISTING`"));
-    let named = |app: &&AppSpec| targets.contains_key(&app.name);
-    if scope.includes(Part::App) && plan.apps.iter().all(|app| named(&app)) {
+    if scope.includes(Part::App) && plan.apps.iter().all(|app| targets.contains_key(&app.name)) {
         problems.push(all(Problem::new(
             "spec.targets",
             "names an existing app for every app of the plan: none is left to be made",
@@ -197,13 +196,6 @@ fn problems(plan: &RecoveryPlanSpec, scope: &Scope, targets: &BTreeMap<String, S
     }
     if scope.includes(Part::Dns) && !scope.includes(Part::App) && targets.is_empty() {
         problems.push(all(Problem::new("spec.targets", "is empty, and the scope dns needs existing apps")));
-    }
-    if scope.includes(Part::Dns) {
-        let bare = plan.apps.iter().filter(named).filter(|app| app.domains.is_empty());
-        problems.extend(bare.map(|app| {
-            let at = format!("spec.targets.{}", app.name);
-            Problem::new(at, "has no domains in the plan: there is nothing to switch")
-        }));
     }
     problems.extend(elsewhere(plan, scope, targets));
     problems.extend(doubled(plan, scope, targets));

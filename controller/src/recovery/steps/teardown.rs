@@ -120,7 +120,7 @@ fn holds_up(kept: &LedgerRow, row: &LedgerRow) -> bool {
     let name = matches!(kept.kind.as_str(), "dns-record" | "domain" | "detached-domain" | switch::SWITCHED);
     match row.kind.as_str() {
         "domain" | "detached-domain" => kept.kind == "dns-record" && kept.name == row.name,
-        "dns-record" | "ssh-key" => false,
+        "dns-record" | "ssh-key" | force_https::FORCED | switch::SWITCHED => false,
         "app" => name,
         _ => name || kept.kind == "app",
     }

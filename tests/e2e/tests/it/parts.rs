@@ -1,7 +1,7 @@
 //! Parts of an estate: what a request with a scope brings back, on apps that live on, and the way back.
 
 use reprise_e2e::plan::{APPS, DOMAINS, NAME, Plan};
-use reprise_e2e::records::Request;
+use reprise_e2e::records::{Request, Standing, poll};
 use reprise_e2e::stage::{Stage, play};
 use reprise_e2e::world::Fault;
 use reprise_sandbox::control::Disaster;
@@ -56,6 +56,23 @@ async fn undone(stage: &Stage, request: &Request, before: &Value) {
     assert!(ledger.iter().all(|row| row.state == "deleted"), "{ledger:?}");
 }
 
+/// What does not go together is told before anything is sent.
+async fn refused(stage: &Stage) {
+    let spec = json!({ "scope": ["dns"], "targets": { "nobody-there": LIVE[1] } });
+    let request = file(stage, "unknown", &spec).await;
+    let told = |condition: &Value| condition["status"] == "False" && condition["reason"] == "ScopeNotUsable";
+    let is_told = |now: &Standing| now.condition("Accepted").is_some_and(told);
+    let standing = stage.daemon.records().stands(&request, is_told).await;
+    for part in ["spec.targets.nobody-there: is no app of the plan", "apilos-siap-pra, apilos-standalone-pra"]
+    {
+        assert!(standing.message().contains(part), "`{part}` is not in: {}", standing.message());
+    }
+    let series = "reprise_open_requests{scope=\"dns\"}";
+    let counted = poll(async || (stage.daemon.metric(series).await == Some(1.0)).then_some(())).await;
+    assert!(counted.is_some(), "the scope is not counted");
+    stage.daemon.run(&["cancel", request.name()]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_led_to_an_existing_app_and_back() {
     play(120, async |stage: &mut Stage| {
@@ -63,10 +80,21 @@ async fn names_are_led_to_an_existing_app_and_back() {
         stage.daemon.apply(&Plan::example()).await;
         // The owner's own doing, and what the request names.
         owns(stage, &["PUT /v1/apps/", "POST /v1/apps/apilos-standalone/restart"]);
-        let spec = json!({ "scope": ["dns"], "targets": { APPS[0]: LIVE[1] } });
+        refused(stage).await;
+        let target = format!("{}={}", APPS[0], LIVE[1]);
+        let part = ["--scope", "dns", "--target", target.as_str()];
+        let planned = stage.daemon.run(&[&["plan", NAME][..], &part].concat()).await;
+        assert!(
+            planned.contains("target/apilos-standalone") && planned.contains("cname/siap.apilos.test"),
+            "{planned}"
+        );
+        for other in ["choose-backup", "standalone.apilos.test", "POST /apps {", "variables {"] {
+            assert!(!planned.contains(other), "`{other}` is not of this part: {planned}");
+        }
 
         // It would refuse its visitors: nothing is changed before that is mended.
-        let request = file(stage, "names", &spec).await;
+        stage.daemon.run(&[&["file", NAME, "--name", "names"][..], &part].concat()).await;
+        let request = Request::named("names");
         let told = stage.daemon.records().failed(&request).await;
         for part in [
             "target/apilos-standalone",
@@ -160,6 +188,10 @@ async fn live_apps_are_led_to_a_restored_database_and_back() {
             told.iter().any(|told| told.contains("of apilos-siap stays as it is, and is billed")),
             "{told:?}"
         );
+        let shown = stage.daemon.run(&["evidence", request.name()]).await;
+        for part in ["scope database", "stays, and is billed", "time of this part"] {
+            assert!(shown.contains(part), "`{part}` is not in: {shown}");
+        }
         let everything = stage.daemon.records().everything().await;
         for secret in [&old["DB_PASSWORD"], &new["DB_PASSWORD"], &old["DB_READONLY"], &new["DB_READONLY"]] {
             assert!(!everything.contains(secret.as_str()), "a secret is in the records");
