@@ -12,7 +12,7 @@ use serde_json::json;
 use super::given::of_database;
 use super::read_only_user::{self, is_read_only, read_only};
 use super::variables::{Dsn, database_dsn, listed};
-use super::{Ctx, Result, StepError, deploy};
+use super::{Ctx, Result, StepError, deploy, target};
 use crate::providers::scalingo::variables::{Aliases, Variable, alias_of};
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::SwitchedApp;
@@ -30,6 +30,9 @@ pub(super) struct Switch {
     pub(super) were: BTreeMap<String, Was>,
     /// Where they are led.
     pub(super) to: Place,
+    /// The id of the app, which stays where its name is changed.
+    #[serde(default)]
+    pub(super) app: Option<String>,
 }
 
 /// Of what kind a variable was before.
@@ -58,6 +61,9 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<SwitchedApp> {
     let gone = || StepError::refused(format!("the plan has no app for {app} any more"), "file a new request");
     let spec = ctx.run.plan.app(app).ok_or_else(gone)?;
     let (wanted, to) = wanted(ctx, spec).await?;
+    if !is_begun(ctx, app).await? {
+        target::usable(ctx, app).await?;
+    }
     let before = listed(ctx, app, Aliases::Raw).await?;
     let wanted = there(app, wanted, &before)?;
     let row = intent(ctx, app, &wanted, &before, &to).await?;
@@ -85,6 +91,16 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<SwitchedApp> {
         ctx.event(Severity::Warning, "OldDatabaseStays", &told).await?;
     }
     Ok(SwitchedApp { names: wanted.into_keys().collect(), host: to.host, old })
+}
+
+/// Whether something of the app was put already: what it kept is there.
+async fn is_begun(ctx: &Ctx, app: &str) -> Result<bool> {
+    let ledger = ctx.tools.store.ledger(&ctx.run.request).await?;
+    let ours =
+        |row: &&LedgerRow| row.kind == SWITCHED && row.name == app && row.state != LedgerState::Deleted;
+    let Some(row) = ledger.iter().find(ours) else { return Ok(false) };
+    let kept = kept_as(row, "");
+    Ok(listed(ctx, app, Aliases::Raw).await?.iter().any(|variable| variable.name.starts_with(&kept)))
 }
 
 /// A value that is put; two are the same where their texts are.
@@ -162,6 +178,7 @@ async fn intent(ctx: &Ctx, app: &str, wanted: &Wanted, before: &[Variable], to: 
         names: wanted.iter().map(|(name, (computed, _))| (name.clone(), *computed)).collect(),
         were: wanted.keys().map(was).collect(),
         to: to.clone(),
+        app: Some(ctx.known_app(app)?.id),
     };
     let row = ctx.intend(SWITCHED, app, None, json!(fresh)).await?;
     let mut known = read(&row)?;
@@ -192,6 +209,9 @@ fn decide(
     seen: &[Variable],
 ) -> Result<Next<BTreeMap<String, Put>, ()>> {
     let of = |name: &str| seen.iter().find(|variable| variable.name == name).map(|variable| &variable.value);
+    let names: BTreeMap<String, Computed> =
+        wanted.iter().map(|(name, (computed, _))| (name.clone(), *computed)).collect();
+    let is_led = |name: &str, computed| of(name).is_some_and(|now| is_led_to(&known.to, computed, now));
     let mut put = BTreeMap::new();
     for (name, (computed, value)) in wanted {
         let (now, kept) = (of(name), of(&kept_as(row, name)));
@@ -199,10 +219,13 @@ fn decide(
             continue;
         }
         if let Some(kept) = kept {
-            let ours = now.is_some_and(|now| {
-                now.expose_secret() == kept.expose_secret() || is_led_to(&known.to, *computed, now)
-            });
-            if !ours {
+            let is =
+                |value: &SecretString| now.is_some_and(|now| now.expose_secret() == value.expose_secret());
+            let is_as_put = match goes_with(&names, *computed) {
+                Some(with) => !with.is_empty() && with.iter().all(|(name, computed)| is_led(name, *computed)),
+                None => is_led(name, *computed),
+            };
+            if !(is(kept) || is(value) || is_as_put) {
                 return Err(StepError::refused(
                     format!("somebody has changed {name} of {app} since this request switched it"),
                     format!(
@@ -219,7 +242,29 @@ fn decide(
     Ok(if put.is_empty() { Next::Done(()) } else { Next::Act(put) })
 }
 
-/// Whether a value leads to that database. A password alone says nothing of where it leads: any will do, as it goes with the rest.
+/// What a password goes with: the host and the user that are told beside it, else the URL. `None` for what is no password. Pure.
+pub(super) fn goes_with(
+    names: &BTreeMap<String, Computed>,
+    password: Computed,
+) -> Option<Vec<(&str, Computed)>> {
+    use Computed::{
+        DatabaseHost, DatabasePassword, DatabaseUrl, DatabaseUser, ReadOnlyHost, ReadOnlyPassword,
+        ReadOnlyUrl, ReadOnlyUser,
+    };
+    // The read-only user's database is the other's: where nothing is told of that user, its host is.
+    let beside: &[&[Computed]] = match password {
+        DatabasePassword => &[&[DatabaseHost, DatabaseUser], &[DatabaseUrl]],
+        ReadOnlyPassword => &[&[ReadOnlyHost, ReadOnlyUser], &[ReadOnlyUrl], &[DatabaseHost], &[DatabaseUrl]],
+        _ => return None,
+    };
+    let told = |kinds: &&[Computed]| -> Vec<(&str, Computed)> {
+        let of = names.iter().filter(|(_, computed)| kinds.contains(computed));
+        of.map(|(name, computed)| (name.as_str(), *computed)).collect()
+    };
+    Some(beside.iter().map(told).find(|told| !told.is_empty()).unwrap_or_default())
+}
+
+/// Whether a value leads to that database. A password says nothing of that: see [`goes_with`].
 pub(super) fn is_led_to(to: &Place, computed: Computed, value: &SecretString) -> bool {
     let text = value.expose_secret();
     let url = |user: &str| {
@@ -237,7 +282,7 @@ pub(super) fn is_led_to(to: &Place, computed: Computed, value: &SecretString) ->
         Computed::DatabaseName | Computed::ReadOnlyName => text == to.database,
         Computed::DatabaseUser => text == to.user,
         Computed::ReadOnlyUser => text == reader,
-        _ => true,
+        _ => false,
     }
 }
 
@@ -274,107 +319,4 @@ pub(super) fn overlooked(names: &BTreeMap<String, Computed>, resolved: &[Variabl
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recovery::steps::bench::example;
-
-    const OLD: &str = "postgresql://apilos:old@old.test:31000/apilos";
-
-    fn variable(name: &str, value: &str) -> Variable {
-        Variable { id: name.to_owned(), name: name.to_owned(), value: value.to_owned().into() }
-    }
-
-    fn dsn() -> Dsn {
-        Dsn::parse(&"postgresql://fresh:new@new.test:31001/fresh".to_owned().into()).expect("a URL")
-    }
-
-    fn row() -> LedgerRow {
-        LedgerRow {
-            nonce: uuid::Uuid::nil(),
-            step: "switch/x".to_owned(),
-            kind: SWITCHED.to_owned(),
-            name: "x".to_owned(),
-            parent: None,
-            state: LedgerState::Intended,
-            external_id: None,
-            detail: json!({}),
-            intended_at: chrono::Utc::now(),
-            observed_at: None,
-            fresh: true,
-        }
-    }
-
-    fn decided(seen: &[Variable]) -> Result<Next<BTreeMap<String, Put>, ()>> {
-        let dsn = dsn();
-        let to = Place {
-            host: dsn.host.clone(),
-            port: dsn.port,
-            database: dsn.database.clone(),
-            user: dsn.user.clone(),
-            read_only_user: None,
-        };
-        let known = Switch { to, ..Switch::default() };
-        let wanted = Wanted::from([("DATABASE_URL".to_owned(), (Computed::DatabaseUrl, dsn.url()))]);
-        decide("x", &row(), &known, &wanted, seen)
-    }
-
-    #[test]
-    fn what_a_variable_was_is_kept_in_the_same_call_that_switches_it_and_once() {
-        let kept = "REPRISE_BEFORE_00000000_DATABASE_URL";
-        let Ok(Next::Act(put)) = decided(&[variable("DATABASE_URL", "$SCALINGO_POSTGRESQL_URL")]) else {
-            panic!("it is put")
-        };
-        assert_eq!(put[kept].0.expose_secret(), "$SCALINGO_POSTGRESQL_URL");
-        assert_eq!(put["DATABASE_URL"].0.expose_secret(), dsn().url().expose_secret());
-        let switched = [variable("DATABASE_URL", dsn().url().expose_secret()), variable(kept, OLD)];
-        assert!(matches!(decided(&switched), Ok(Next::Done(()))));
-        // Another password for the same user: it was put by an earlier attempt.
-        let earlier =
-            [variable("DATABASE_URL", "postgresql://fresh:other@new.test:31001/fresh"), variable(kept, OLD)];
-        let Ok(Next::Act(put)) = decided(&earlier) else { panic!("it is put") };
-        assert!(!put.contains_key(kept), "the first word stays");
-    }
-
-    #[test]
-    fn what_a_person_has_changed_since_is_not_overwritten() {
-        let kept = variable("REPRISE_BEFORE_00000000_DATABASE_URL", OLD);
-        let theirs = variable("DATABASE_URL", "postgresql://them:x@theirs.test:5432/db");
-        let told = decided(&[theirs, kept]).expect_err("it is theirs").to_string();
-        assert!(
-            told.contains("somebody has changed DATABASE_URL of x") && !told.contains("theirs.test"),
-            "{told}"
-        );
-    }
-
-    #[test]
-    fn an_app_that_would_use_two_databases_at_once_is_found() {
-        let plan = example();
-        let names = of_database(&plan, &plan.apps[0]);
-        assert_eq!(
-            (names["DATABASE_URL"], names["DB_READONLY"]),
-            (Computed::DatabaseUrl, Computed::ReadOnlyUrl)
-        );
-        let mut there = vec![
-            variable("DATABASE_URL", OLD),
-            variable("DB_HOST", "old.test"),
-            variable("SCALINGO_POSTGRESQL_URL", OLD),
-            variable("REDIS_URL", "redis://redis.test"),
-        ];
-        assert_eq!(overlooked(&names, &there), [""; 0]);
-        there.push(variable("REPORTING_URL", OLD));
-        assert_eq!(overlooked(&names, &there), ["REPORTING_URL"]);
-    }
-
-    #[test]
-    fn the_ledger_has_no_value_of_a_variable() {
-        let switch = Switch {
-            names: BTreeMap::from([("DATABASE_URL".to_owned(), Computed::DatabaseUrl)]),
-            were: BTreeMap::from([("DATABASE_URL".to_owned(), Was::Alias)]),
-            to: Place { host: "new.test".to_owned(), ..Place::default() },
-        };
-        let written = json!(switch);
-        assert_eq!(written["were"], json!({ "DATABASE_URL": "alias" }));
-        let row = LedgerRow { detail: written, ..row() };
-        assert_eq!(read(&row).expect("it is readable"), switch);
-    }
-}
+mod tests;

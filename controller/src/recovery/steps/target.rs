@@ -43,6 +43,16 @@ struct Wanted<'a> {
 }
 
 pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
+    let app = usable(ctx, name).await?;
+    Ok(MadeApp {
+        default_host: default_host(&app, &ctx.run.plan.target.region),
+        git_url: app.git_url.unwrap_or_default(),
+        id: app.id,
+    })
+}
+
+/// The app once it is as it has to be and idle. It is looked at again right before it is changed: a restore takes hours.
+pub(super) async fn usable(ctx: &Ctx, name: &str) -> Result<App> {
     let (plan, cut) = (&ctx.run.plan, &ctx.run.cut);
     let me = ctx.tools.account(&ctx.run).await?;
     let named = plan.app(name).filter(|app| cut.scope.includes(Part::Dns) && !app.domains.is_empty());
@@ -52,14 +62,8 @@ pub(super) async fn run(ctx: &Ctx, name: &str) -> Result<MadeApp> {
     let wanted =
         Wanted { name, region: &plan.target.region, me: &me, stands: cut.is_standing(name), named, database };
     let decide = |seen: &Seen| decide(&wanted, seen);
-    let app =
-        drive(ctx, Pace::PROVIDER, false, || observe(ctx, name), decide, |(): ()| std::future::ready(Ok(())))
-            .await?;
-    Ok(MadeApp {
-        default_host: default_host(&app, wanted.region),
-        git_url: app.git_url.unwrap_or_default(),
-        id: app.id,
-    })
+    drive(ctx, Pace::PROVIDER, false, || observe(ctx, name), decide, |(): ()| std::future::ready(Ok(())))
+        .await
 }
 
 /// The variables of `app` that hold its host names by the plan's word.
@@ -85,7 +89,9 @@ async fn observe(ctx: &Ctx, name: &str) -> Result<Seen> {
     if app.is_none() {
         return Ok(Seen::default());
     }
-    let other = ctx.tools.store.other_at_work(&ctx.run.request, name).await?;
+    let mut apps = ctx.run.plan.app(name).map(|app| ctx.run.cut.taken_from(app)).unwrap_or_default();
+    apps.push(name);
+    let other = ctx.tools.store.other_at_work(&ctx.run.request, &apps).await?;
     let variables = platform.variables(name, Aliases::Resolved).await;
     let variables = variables.map_err(StepError::provider(format!("reading the variables of {name}")))?;
     let deployments = platform.deployments(name, 1).await;
@@ -112,7 +118,9 @@ fn decide(wanted: &Wanted<'_>, seen: &Seen) -> Result<Next<(), App>> {
     }
     if let Some(other) = &seen.other {
         return Err(StepError::refused(
-            format!("the request {other}, which has not ended, is at work with the app {name}"),
+            format!(
+                "the request {other}, which has not ended, is at work with the app {name}, or with the one whose names it takes"
+            ),
             "wait for its end or cancel it, then resume this one: nothing was changed",
         ));
     }
@@ -128,6 +136,16 @@ fn decide(wanted: &Wanted<'_>, seen: &Seen) -> Result<Next<(), App>> {
             "give them values in the plan that say where the database and the bucket are, or bring these back too (`--scope`): nothing was made",
         ));
     }
+    if without_database(&wanted.database, &seen.variables) {
+        let names: Vec<&str> = wanted.database.keys().map(String::as_str).collect();
+        return Err(StepError::refused(
+            format!(
+                "the app {name} has none of the variables that lead to its database by the plan's word: {}",
+                names.join(", ")
+            ),
+            "say in the plan which variable of the app does (computed: database.url), apply it, and resume the request: nothing of the app was changed",
+        ));
+    }
     let other = overlooked(&wanted.database, &seen.variables);
     if !other.is_empty() {
         return Err(StepError::refused(
@@ -135,7 +153,7 @@ fn decide(wanted: &Wanted<'_>, seen: &Seen) -> Result<Next<(), App>> {
                 "the app {name} would use two databases at once: {} would go on leading to the one it has",
                 other.join(", ")
             ),
-            "say in the plan what they are (computed: database.url, or the like, under variables of the app), or take them from the app;              then resume the request: nothing was changed",
+            "say in the plan what they are (computed: database.url, or the like, under variables of the app), or take them from the app; then resume the request: nothing was changed",
         ));
     }
     if let Some(lacking) = wanted.named.as_ref().and_then(|(app, hosts)| lacking(app, hosts, &seen.variables))
@@ -152,6 +170,11 @@ fn decide(wanted: &Wanted<'_>, seen: &Seen) -> Result<Next<(), App>> {
         return Ok(Next::Wait(format!("{name} is being deployed: nothing is done to it until that is over")));
     }
     Ok(Next::Done(app.clone()))
+}
+
+/// Whether it is to be led to a new database and has nothing that leads to one. Pure.
+fn without_database(names: &BTreeMap<String, Computed>, there: &[Variable]) -> bool {
+    !names.is_empty() && there.iter().all(|variable| !names.contains_key(&variable.name))
 }
 
 /// The domain that is not in a variable of the app that holds its host names. A variable that is not there says nothing.
@@ -212,6 +235,16 @@ mod tests {
         assert!(refused(&taken).contains("the request bad-day"), "{}", refused(&taken));
         assert!(refused(&seen(&json!({ "status": "new" }))).contains("never deployed"));
         assert!(matches!(decided(&seen(&json!({}))), Ok(Next::Done(_))));
+    }
+
+    #[test]
+    fn an_app_that_nothing_could_lead_to_the_new_database_is_refused() {
+        let names = BTreeMap::from([("DATABASE_URL".to_owned(), Computed::DatabaseUrl)]);
+        let variable =
+            |name: &str| Variable { id: "v".into(), name: name.into(), value: "x".to_owned().into() };
+        assert!(without_database(&names, &[variable("OTHER")]));
+        assert!(!without_database(&names, &[variable("OTHER"), variable("DATABASE_URL")]));
+        assert!(!without_database(&BTreeMap::new(), &[]), "it has no database by the plan's word");
     }
 
     #[test]

@@ -48,12 +48,32 @@ fn owns(stage: &mut Stage, calls: &[&str]) {
 /// The request is undone, and all is as it was `before`.
 async fn undone(stage: &Stage, request: &Request, before: &Value) {
     stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+    is_undone(stage, request, before).await;
+}
+
+async fn is_undone(stage: &Stage, request: &Request, before: &Value) {
     let end = stage.daemon.records().ended(request).await;
     assert_eq!(end.phase, "Cancelled", "{}", end.message());
     stage.world.becomes(|_| lasting(stage) == *before).await;
     assert_eq!(lasting(stage), *before, "the estate is not as it was before");
     let ledger = stage.daemon.records().ledger(request).await;
     assert!(ledger.iter().all(|row| row.state == "deleted"), "{ledger:?}");
+}
+
+/// Deletes what an app keeps of its variables as they were, and returns that.
+async fn forgotten(stage: &Stage, app: &str) -> Vec<Value> {
+    let path = format!("apps/{app}/variables");
+    let told = stage.world.platform(Method::GET, &path, None).await;
+    let mut kept = Vec::new();
+    for one in told["variables"].as_array().expect("variables") {
+        let (name, id) = (one["name"].as_str().unwrap_or_default(), one["id"].as_str().unwrap_or_default());
+        if name.starts_with("REPRISE_BEFORE_") {
+            stage.world.platform(Method::DELETE, &format!("{path}/{id}"), None).await;
+            kept.push(json!({ "name": name, "value": one["value"] }));
+        }
+    }
+    assert!(!kept.is_empty(), "nothing is kept at {app}");
+    kept
 }
 
 /// What does not go together is told before anything is sent.
@@ -88,6 +108,9 @@ async fn names_are_led_to_an_existing_app_and_back() {
             planned.contains("target/apilos-standalone") && planned.contains("cname/siap.apilos.test"),
             "{planned}"
         );
+        for call in ["DELETE /apps/apilos-siap/domains/", "POST /apps/apilos-standalone/domains {"] {
+            assert!(planned.contains(call), "`{call}` is not told: {planned}");
+        }
         for other in ["choose-backup", "standalone.apilos.test", "POST /apps {", "variables {"] {
             assert!(!planned.contains(other), "`{other}` is not of this part: {planned}");
         }
@@ -196,7 +219,17 @@ async fn live_apps_are_led_to_a_restored_database_and_back() {
         for secret in [&old["DB_PASSWORD"], &new["DB_PASSWORD"], &old["DB_READONLY"], &new["DB_READONLY"]] {
             assert!(!everything.contains(secret.as_str()), "a secret is in the records");
         }
-        undone(stage, &request, &before).await;
+        // Whoever deletes what is kept has no way back: the database must not go under the apps that use it.
+        let kept = forgotten(stage, LIVE[1]).await;
+        stage.daemon.run(&["cancel", request.name(), "--clean"]).await;
+        let told = stage.daemon.records().failed(&request).await;
+        assert!(told.contains("of apilos-standalone would still lead to the database"), "{told}");
+        assert_eq!(stage.world.count("apps", "name", &holder[0]), 1, "the database of a live app is gone");
+        assert_eq!(stage.world.visit(DOMAINS[1], "/rows").await.status.as_u16(), 200);
+        let path = format!("apps/{}/variables", LIVE[1]);
+        stage.world.platform(Method::PUT, &path, Some(json!({ "variables": kept }))).await;
+        stage.daemon.run(&["resume", request.name()]).await;
+        is_undone(stage, &request, &before).await;
     })
     .await;
 }
