@@ -9,6 +9,8 @@ use reprise_crds::plan::{AppSpec, Computed, Needs, Variable};
 use reprise_crds::{Mode, Part, Problem, RecoveryPlanSpec, RecoveryRequestSpec, Scope};
 use serde_json::Value;
 
+use super::steps::of_database;
+
 /// The variable in which the app that holds nothing but a new database keeps what its read-only user needs.
 const READ_ONLY: &str = "REPRISE_READ_ONLY_URL";
 
@@ -197,9 +199,22 @@ fn problems(plan: &RecoveryPlanSpec, scope: &Scope, targets: &BTreeMap<String, S
     if scope.includes(Part::Dns) && !scope.includes(Part::App) && targets.is_empty() {
         problems.push(all(Problem::new("spec.targets", "is empty, and the scope dns needs existing apps")));
     }
+    problems.extend(unled(plan, scope, targets));
     problems.extend(elsewhere(plan, scope, targets));
     problems.extend(doubled(plan, scope, targets));
     problems
+}
+
+/// A database that no app would be led to is of no use, and that would be told after the restore.
+fn unled(plan: &RecoveryPlanSpec, scope: &Scope, targets: &BTreeMap<String, String>) -> Option<Problem> {
+    let uses = |app: &AppSpec| {
+        matches!(existing(plan, scope, targets, app), Existing::Made) || !of_database(plan, app).is_empty()
+    };
+    if !scope.includes(Part::Database) || plan.apps.iter().any(uses) {
+        return None;
+    }
+    let told = "no app of the plan has a variable that leads to the database by the plan's word";
+    Some(Problem::new("spec.scope", told).hint("say which does, with `computed: database.url` or the like"))
 }
 
 /// The database of an app is reached within its region alone.

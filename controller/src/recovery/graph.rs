@@ -7,6 +7,7 @@ use reprise_crds::{Milestone, Part, RecoveryPlanSpec};
 
 use super::cut::Cut;
 use super::step::{Site, Step};
+use super::steps::of_database;
 
 /// Every step in scope with the steps that it needs first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,7 @@ fn app_steps(plan: &RecoveryPlanSpec, app: &str, before: Option<&str>, add: &mut
 /// The steps of an app that is there already. It is led to a new database only once that was checked.
 fn standing_steps(plan: &RecoveryPlanSpec, spec: &AppSpec, cut: &Cut, add: &mut impl FnMut(Step, &[Step])) {
     let app = || spec.name.clone();
-    let switched = cut.scope.includes(Part::Database);
+    let switched = cut.scope.includes(Part::Database) && !of_database(plan, spec).is_empty();
     let named = cut.scope.includes(Part::Dns) && !spec.domains.is_empty();
     if switched {
         let mut checked = vec![Step::Target(app()), Step::Postgres, Step::CheckDatabase];

@@ -79,6 +79,22 @@ fn live_apps_are_led_to_a_new_database_once_it_was_checked() {
 }
 
 #[test]
+fn an_app_without_a_database_by_the_plan_s_word_is_led_nowhere() {
+    let mut plan = example();
+    let names: Vec<String> = of_database(&plan, &plan.apps[1]).into_keys().collect();
+    plan.apps[1].unset.extend(names.iter().cloned());
+    let request = json!({ "plan": "apilos", "scope": "database" });
+    let request = RecoveryRequestSpec::from_json(request).expect("a request");
+    let (cutout, cut) = Cut::of(&plan, &request, "0a1b2c").expect("they go together");
+    let keys = keys(&Graph::compile(&cutout, &cut));
+    assert!(keys.contains(&"switch/apilos-siap".to_owned()), "{keys:?}");
+    assert!(!keys.contains(&"switch/apilos-standalone".to_owned()), "{keys:?}");
+    plan.apps[0].unset.extend(names);
+    let told = Cut::of(&plan, &request, "0a1b2c").expect_err("nobody would use it");
+    assert!(told[0].to_string().contains("no app of the plan has a variable"), "{told:?}");
+}
+
+#[test]
 fn an_app_alone_is_made_with_what_is_its_own() {
     let graph = graph(json!({ "scope": "app", "targets": { FRONT: "apilos-siap" } }));
     let made = "apilos-standalone-pra";
