@@ -9,6 +9,7 @@ use crate::providers::scalingo::domains::Domain;
 use crate::recovery::drive::{Next, Pace, drive, look};
 use crate::recovery::outputs::Made;
 use crate::recovery::step::Site;
+use crate::runtime::class::{Class, Classified as _};
 use crate::store::{LedgerRow, LedgerState, Severity};
 
 /// What the ledger calls a name that was taken from an app that is replaced.
@@ -59,7 +60,16 @@ pub(super) async fn run(ctx: &Ctx, site: &Site) -> Result<Made> {
         }
     };
     let doubt = !intent.fresh;
-    let domain = drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await?;
+    let domain = match drive(ctx, Pace::PROVIDER, doubt, observe, |seen| Ok(decide(seen)), act).await {
+        // Nothing came of it. Who attaches the name from here on is somebody else, and an intent would make it ours.
+        Err(error) if standing && error.class() == Class::Terminal => {
+            if held_by(ctx, app, name).await?.is_none() {
+                ctx.gone(&intent).await?;
+            }
+            return Err(error);
+        }
+        driven => driven?,
+    };
     ctx.saw(&intent, &domain.id).await?;
     for holder in &from {
         settle(ctx, holder, name).await?;
@@ -140,6 +150,9 @@ fn not_attached(app: &str, name: &str, error: ProviderError) -> StepError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::recovery::step::Step;
     use crate::recovery::steps::bench::{Bench, vendors};
@@ -161,6 +174,31 @@ mod tests {
         let bench = Bench::new(Step::Domain(site.clone()), platform).await.standing(&["shop"]);
         assert_eq!(run(&bench.ctx, &site).await.expect("it has it").id, "d-1");
         assert!(bench.ctx.tools.store.ledger("bad-day").await.expect("read").is_empty());
+        bench.end().await;
+    }
+
+    /// The person who mends it attaches the name: a tear-down must not take it.
+    #[tokio::test]
+    async fn a_name_that_the_platform_did_not_attach_is_not_taken_for_ours_later() {
+        let mended = Arc::new(AtomicBool::new(false));
+        let is_mended = Arc::clone(&mended);
+        let platform = vendors(move |what, _| match what {
+            "GET /v1/apps/shop/domains" if is_mended.load(Ordering::SeqCst) => {
+                Ok(serde_json::json!({ "domains": [{ "id": "theirs", "name": "www.example.org" }] }))
+            }
+            "GET /v1/apps/shop/domains" => Ok(serde_json::json!({ "domains": [] })),
+            "POST /v1/apps/shop/domains" => Err(422),
+            "GET /v1/users/self" => Ok(serde_json::json!({ "user": { "id": "us-1" } })),
+            _ => Err(404),
+        });
+        let site = Site { app: "shop".to_owned(), domain: "www.example.org".to_owned() };
+        let bench = Bench::new(Step::Domain(site.clone()), platform).await.standing(&["shop"]);
+        let told = run(&bench.ctx, &site).await.expect_err("another app has it").to_string();
+        assert!(told.contains("does not attach www.example.org to shop"), "{told}");
+        mended.store(true, Ordering::SeqCst);
+        assert_eq!(run(&bench.ctx, &site).await.expect("it has it").id, "theirs");
+        let ledger = bench.ctx.tools.store.ledger("bad-day").await.expect("read");
+        assert!(ledger.iter().all(|row| row.state == LedgerState::Deleted), "{ledger:?}");
         bench.end().await;
     }
 
