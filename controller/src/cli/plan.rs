@@ -31,7 +31,7 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     let request = file::check(&args.plan, &spec)?;
     let of_scope = |problems| CliError::Invalid { what: "the scope".to_owned(), problems };
     let (plan, cut) = Cut::of(&plan, &request, "xxxxxx").map_err(of_scope)?;
-    let steps = dry_run(&plan, &Graph::compile(&plan, &cut));
+    let steps = dry_run(&plan, &cut, &Graph::compile(&plan, &cut));
     match common.output {
         Format::Json => output::json(&steps)?,
         Format::Text => print(&steps)?,
