@@ -109,6 +109,11 @@ impl Metrics {
         self.recovery.requests_are(counts);
     }
 
+    /// How many requests that have not ended are about each part of an estate; one may be about several.
+    pub fn scopes_are(&self, counts: &[(String, i64)]) {
+        self.recovery.scopes_are(counts);
+    }
+
     /// When the newest request of each plan ended that stands failed; a plan that is not named has none.
     pub fn failures_are(&self, failures: &[(String, DateTime<Utc>)]) {
         self.recovery.failures_are(failures);

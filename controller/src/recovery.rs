@@ -1,12 +1,13 @@
 //! The state machine: milestones, steps, the supervisor that runs them.
 //!
-//! What is decided is pure ([`decide`], [`graph`], [`accept`], [`rehearsal`], [`status`], [`report`], and a `decide` in each step); only observing
+//! What is decided is pure ([`decide`], [`graph`], [`accept`], [`rehearsal`], [`cut`], [`status`], [`report`], and a `decide` in each step); only observing
 //! and acting are asynchronous. Reconciles are short; step tasks do the work.
 
 pub mod accept;
 mod approval;
 mod attempt;
 mod cost;
+pub mod cut;
 pub mod decide;
 pub mod drive;
 pub mod dry_run;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use reprise_crds::{Milestone, Phase};
+use reprise_crds::{Milestone, Part, Phase};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
@@ -267,13 +267,16 @@ pub fn labels() -> Labels {
     ];
     const MILESTONES: &[&str] =
         &["pending", "backup-selected", "app-created", "addons", "restored", "deployed", "dns-ok"];
+    const SCOPES: &[&str] = &["all", "database", "bucket", "app", "dns"];
     debug_assert_eq!((PHASES.len(), MILESTONES.len()), (Phase::ALL.len(), Milestone::ALL.len()));
+    debug_assert_eq!(SCOPES.len(), Part::ALL.len());
     Labels {
         kinds: &[KIND],
         calls: crate::providers::CALLS,
         steps: &Step::KINDS,
         step_outcomes: &["ok", "transient", "throttled", "terminal", "cancelled"],
         phases: PHASES,
+        scopes: SCOPES,
         milestones: MILESTONES,
         refusals: &REFUSALS,
         data: &["database-backup", "artifact", "restore", "documents"],

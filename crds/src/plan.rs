@@ -36,8 +36,7 @@ pub use source::{
 pub use target::{
     ContainerSize, Containers, Formation, PostgresqlSpec, RedisSpec, TargetBucket, TargetSpec, Visibility,
 };
-pub(crate) use variables::Needs;
-pub use variables::{Computed, DrillPolicy, Policy, Variable, VariablesSpec};
+pub use variables::{Computed, DrillPolicy, Needs, Policy, Variable, VariablesSpec};
 
 /// What is protected and how it is rebuilt: the source estate, the place where it comes back, its applications, their
 /// variables, its names in the DNS, and how it is judged to be whole.

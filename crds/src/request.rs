@@ -1,5 +1,7 @@
 //! The kind `RecoveryRequest`: an order to run a plan now, and what has become of it.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +41,7 @@ use crate::words::words;
     printcolumn = r#"{"name":"Mode","type":"string","jsonPath":".spec.mode"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Scope","type":"string","priority":1,"jsonPath":".spec.scope"}"#,
     printcolumn = r#"{"name":"Message","type":"string","priority":1,"jsonPath":".status.message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -52,6 +55,10 @@ pub struct RecoveryRequestSpec {
     /// Which parts of the estate. One word or a list of them. Default: `all`.
     #[serde(default)]
     pub scope: Scope,
+    /// Existing apps that take the place of apps of the plan, by the names of the latter; with a scope alone. What a scope says that
+    /// apps keep running is about these. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
     /// Why it was filed, for whoever reads the report; at most 1,024 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::get::{moment, request_json};
 use super::{CliError, Common, Format, cancel, exit, output, report, standing};
+use crate::recovery::cut;
 use crate::runtime::lease::{Lease, LeaseStore as _, Seen};
 use crate::store::{Event, LedgerRow, RequestRow, StepRow, Store, Verdict};
 
@@ -96,6 +97,7 @@ fn text(records: &Records) -> Result<(), CliError> {
     let request = &records.request;
     output::line(format!("Name:     {}", request.name))?;
     output::line(format!("Plan:     {}", request.plan))?;
+    output::line(format!("Scope:    {}", cut::told(&request.spec)))?;
     output::line(format!("State:    {}", request.state))?;
     output::line(format!("Phase:    {}", request.phase))?;
     output::line(format!("Message:  {}", super::get::message(&request.status)))?;

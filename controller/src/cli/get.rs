@@ -4,6 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{CliError, Common, Format, exit, output, standing};
+use crate::recovery::cut;
 use crate::store::{PlanRow, RequestRow, Store, StoreError};
 
 /// Arguments of `get`.
@@ -29,7 +30,7 @@ async fn requests(common: &Common, store: &Store) -> Result<(), CliError> {
     match common.output {
         Format::Json => output::json(&rows.iter().map(request_json).collect::<Vec<_>>()),
         Format::Text => output::table(
-            &["NAME", "PLAN", "STATE", "PHASE", "FILED", "MESSAGE"],
+            &["NAME", "PLAN", "SCOPE", "STATE", "PHASE", "FILED", "MESSAGE"],
             &rows.iter().map(request_cells).collect::<Vec<_>>(),
         ),
     }
@@ -69,6 +70,7 @@ fn request_cells(row: &Result<RequestRow, StoreError>) -> Vec<String> {
         Ok(row) => vec![
             row.name.clone(),
             row.plan.clone(),
+            cut::told(&row.spec),
             row.state.to_string(),
             row.phase.to_string(),
             moment(row.created_at),

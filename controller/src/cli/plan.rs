@@ -1,8 +1,11 @@
 //! `reprise plan PLAN`: the dry run.
 
-use reprise_crds::{RecoveryPlanSpec, Scope};
+use reprise_crds::RecoveryPlanSpec;
+use serde_json::json;
 
+use super::file::{self, Parts};
 use super::{CliError, Common, Format, exit, output};
+use crate::recovery::cut::Cut;
 use crate::recovery::dry_run::{PlannedStep, dry_run};
 use crate::recovery::graph::Graph;
 
@@ -11,6 +14,8 @@ use crate::recovery::graph::Graph;
 pub(super) struct Args {
     /// The plan
     plan: String,
+    #[command(flatten)]
+    parts: Parts,
 }
 
 pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
@@ -21,7 +26,12 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
     };
     let invalid = |problems| CliError::Invalid { what: format!("plan {}", args.plan), problems };
     let plan = RecoveryPlanSpec::from_json(row.spec).map_err(invalid)?;
-    let steps = dry_run(&plan, &Graph::compile(&plan, &Scope::default()));
+    let mut spec = json!({});
+    args.parts.write(&mut spec)?;
+    let request = file::check(&args.plan, &spec)?;
+    let of_scope = |problems| CliError::Invalid { what: "the scope".to_owned(), problems };
+    let (plan, cut) = Cut::of(&plan, &request, "xxxxxx").map_err(of_scope)?;
+    let steps = dry_run(&plan, &cut, &Graph::compile(&plan, &cut));
     match common.output {
         Format::Json => output::json(&steps)?,
         Format::Text => print(&steps)?,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::describe::Records;
 use super::get::moment;
 use super::{CliError, output};
+use crate::recovery::cut;
 use crate::recovery::hand_over;
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs, RefusedBackup, read_again};
 use crate::recovery::report::{self, RtoSplit, rpo_minutes};
@@ -25,8 +26,12 @@ pub(super) fn json(records: &Records) -> Value {
 pub(super) fn print(records: &Records) -> Result<(), CliError> {
     let request = &records.request;
     output::line(format!(
-        "\nReport of {} (plan {}): {}, state {}",
-        request.name, request.plan, request.phase, request.state
+        "\nReport of {} (plan {}, scope {}): {}, state {}",
+        request.name,
+        request.plan,
+        cut::told(&request.spec),
+        request.phase,
+        request.state
     ))?;
     milestones(records)?;
     let outputs = Outputs::read(&records.steps);
@@ -43,7 +48,10 @@ pub(super) fn print(records: &Records) -> Result<(), CliError> {
         provider_wait_seconds,
         own_overhead_seconds,
     } = times(records);
-    output::line(format!("\nTotal time (RTO): {}", seconds(total_seconds)))?;
+    // The objective is about the whole estate.
+    let whole = cut::is_whole(&request.spec);
+    let what = if whole { "Total time (RTO)" } else { "Total time, of this part" };
+    output::line(format!("\n{what}: {}", seconds(total_seconds)))?;
     for (what, spent) in [
         ("provider wait", provider_wait_seconds),
         ("data movement", data_movement_seconds),

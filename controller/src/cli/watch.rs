@@ -4,14 +4,14 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use reprise_crds::Phase;
+use reprise_crds::{Part, Phase};
 use serde_json::json;
 use sqlx::postgres::PgListener;
 
 use super::describe::{self, Records};
 use super::get::moment;
 use super::{CliError, Common, Format, cancel, exit, output, report};
-use crate::recovery::status;
+use crate::recovery::{cut, status};
 use crate::store::{CHANGED, Event, RequestRow, StepPhase, StepRow, Store};
 
 mod rate;
@@ -60,10 +60,18 @@ pub(super) async fn run(common: &Common, args: &Args) -> Result<u8, CliError> {
 async fn follow(store: &Store, name: &str, screen: &mut Screen) -> Result<Phase, CliError> {
     let mut listener = store.listen(&[CHANGED]).await?;
     let (mut seen, mut refused, mut then) = (0, String::new(), Then::default());
+    let mut part = None;
     loop {
         let Some(request) = store.request(name).await? else {
             return Err(cancel::not_found(store, name).await?);
         };
+        if part.is_none() {
+            let told = cut::told(&request.spec);
+            if told != Part::All.as_str() {
+                screen.say(&format!("{name} is about a part of {}: {told}", request.plan))?;
+            }
+            part = Some(told);
+        }
         let events = store.events_after(name, seen).await?;
         seen = events.last().map_or(seen, |event| event.id);
         let steps = store.steps(name).await?;

@@ -29,6 +29,8 @@ pub struct Labels {
     pub step_outcomes: &'static [&'static str],
     /// The phases of a request.
     pub phases: &'static [&'static str],
+    /// The parts of an estate that a request may be about.
+    pub scopes: &'static [&'static str],
     /// The milestones of a recovery.
     pub milestones: &'static [&'static str],
     /// Why a backup can be refused.

@@ -15,6 +15,7 @@ pub(super) struct Recovery {
     steps: IntCounterVec,
     step_duration: HistogramVec,
     requests: IntGaugeVec,
+    open: IntGaugeVec,
     milestones: GaugeVec,
     /// No series for a plan none of whose requests stands failed.
     failed: GaugeVec,
@@ -28,7 +29,9 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(families: &Families, labels: Labels) -> Result<Self, MetricsError> {
-        let reached = "When a recovery of a plan last reached a milestone; drills are not counted.";
+        let reached =
+            "When a recovery of a whole plan last reached a milestone; drills and parts are not counted.";
+        let open = "Requests that have not ended, by what of an estate they are about; one may be about several parts.";
         let milestone = &["plan", "milestone"];
         let failed =
             "When the newest request that stands failed ended, or a step failed of one that has not ended.";
@@ -42,6 +45,7 @@ impl Recovery {
             steps: families.counters("steps_total", ended, &["step", "outcome"])?,
             step_duration: families.histograms("step_duration_seconds", took, &["step"], LONG)?,
             requests: families.gauges("requests", "Recovery requests by phase.", &["phase"])?,
+            open: families.gauges("open_requests", open, &["scope"])?,
             milestones: families.float_gauges("recovery_milestone_timestamp_seconds", reached, milestone)?,
             failed: families.float_gauges("recovery_failed_timestamp_seconds", failed, &["plan"])?,
             moved: families.float_gauges("request_moved_timestamp_seconds", moved, &["plan"])?,
@@ -64,6 +68,9 @@ impl Recovery {
         for phase in with_other(self.labels.phases) {
             self.requests.with_label_values(&[phase]);
         }
+        for scope in with_other(self.labels.scopes) {
+            self.open.with_label_values(&[scope]);
+        }
         for (counters, values) in [(&self.refused, self.labels.refusals), (&self.bytes, self.labels.data)] {
             with_other(values).for_each(|value| drop(counters.with_label_values(&[value])));
         }
@@ -79,6 +86,13 @@ impl Recovery {
         for phase in with_other(self.labels.phases) {
             let there = counts.iter().filter(|(told, _)| at_label(self.labels.phases, told) == phase);
             self.requests.with_label_values(&[phase]).set(there.map(|(_, count)| count).sum());
+        }
+    }
+
+    pub(super) fn scopes_are(&self, counts: &[(String, i64)]) {
+        for scope in with_other(self.labels.scopes) {
+            let there = counts.iter().filter(|(told, _)| at_label(self.labels.scopes, told) == scope);
+            self.open.with_label_values(&[scope]).set(there.map(|(_, count)| count).sum());
         }
     }
 

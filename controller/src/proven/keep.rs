@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use reprise_crds::conditions::{self, Observation, time_from_micros};
 use reprise_crds::plan::RecoveryPlanStatus;
-use reprise_crds::{Phase, RecoveryPlanSpec, Scope};
+use reprise_crds::{Phase, RecoveryPlanSpec};
 use serde::Deserialize as _;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use super::predict::{Growth, Model, Prediction};
 use crate::archive::vault::is_cold;
 use crate::metrics::Outlook;
 use crate::preflight::{MIRROR_IS_COLD, NAMES_TTL};
+use crate::recovery::cut::Cut;
 use crate::recovery::graph::Graph;
 use crate::recovery::grounds::Grounds;
 use crate::recovery::outputs::{ChosenBackup, ChosenObjects, Outputs};
@@ -181,7 +182,7 @@ impl Plan<'_> {
         let accepted = accepted.and_then(|spec| RecoveryPlanSpec::from_json(spec).ok());
         let spec = accepted.as_ref().unwrap_or(self.spec);
         let suffix = rehearsal::suffix(&drill.name, drill.created_at);
-        let graph = Graph::compile(&rehearsal::rehearsed(spec, &suffix), &Scope::default()).rehearsed();
+        let graph = Graph::compile(&rehearsal::rehearsed(spec, &suffix), &Cut::default()).rehearsed();
         let model = Model {
             graph: &graph,
             steps,

@@ -153,9 +153,10 @@ fn between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use reprise_crds::{RecoveryPlan, Scope};
+    use reprise_crds::RecoveryPlan;
 
     use super::*;
+    use crate::recovery::cut::Cut;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).expect("a date")
@@ -194,7 +195,7 @@ mod tests {
     fn predicted(growth: Growth, ttl: u64, change: impl Fn(&mut Vec<StepRow>)) -> Option<f64> {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
-        let graph = Graph::compile(&plan, &Scope::default()).rehearsed();
+        let graph = Graph::compile(&plan, &Cut::default()).rehearsed();
         let mut steps = drilled(&graph);
         change(&mut steps);
         let ttl = Duration::from_secs(ttl);
@@ -213,7 +214,7 @@ mod tests {
     fn the_same_data_take_the_time_that_the_drill_took() {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
-        let steps = drilled(&Graph::compile(&plan, &Scope::default()).rehearsed());
+        let steps = drilled(&Graph::compile(&plan, &Cut::default()).rehearsed());
         let end = steps.iter().filter_map(|row| row.finished_at).max().expect("it ended");
         assert!((measured() - between(at(0), end)).abs() < 1e-9);
     }
@@ -238,7 +239,7 @@ mod tests {
     fn a_thaw_that_the_drill_did_not_wait_for_is_added_and_one_that_it_measured_is_not() {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
-        let graph = Graph::compile(&plan, &Scope::default()).rehearsed();
+        let graph = Graph::compile(&plan, &Cut::default()).rehearsed();
         let mut steps = drilled(&graph);
         let day = Duration::from_hours(24);
         let of = |steps: &[StepRow], thaw| {

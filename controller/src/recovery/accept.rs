@@ -1,8 +1,11 @@
 //! Can this request be run at all? Everything that can be known before the first effect is checked here, all of it at once.
 
+use std::collections::BTreeMap;
+
 use reprise_crds::{Mode, Part, Problem, RecoveryPlanSpec, RecoveryRequestSpec, Reference, Scope};
 use serde_json::{Value, json};
 
+use super::cut::Cut;
 use super::graph::Graph;
 use super::rehearsal;
 use crate::config::{Config, References};
@@ -20,8 +23,10 @@ pub struct Plans {
 /// A request that can be run.
 #[derive(Debug)]
 pub struct Accepted {
-    /// The plan, valid.
+    /// The plan, valid, as its cut has it.
     pub plan: RecoveryPlanSpec,
+    /// What of it is brought back, and the apps that are there already.
+    pub cut: Cut,
     /// What has to be done.
     pub graph: Graph,
     /// For real, or as a rehearsal; the plan and the graph are then the rehearsal's.
@@ -66,7 +71,7 @@ pub fn accept(
     if !problems.is_empty() {
         return Err(refusal("NotConfigured", "the daemon", &problems));
     }
-    Ok(accepted(row, request.mode, &request.scope, plan))
+    accepted(row, &request, &plan).map_err(|problems| refusal("ScopeNotUsable", "the scope", &problems))
 }
 
 /// What a request that was accepted once is closed with, whatever has become of it, of its plan and of what that refers to: undoing
@@ -77,8 +82,18 @@ pub fn to_close(row: &RequestRow, plans: &Plans) -> Option<Accepted> {
     let today = today.and_then(|spec| RecoveryPlanSpec::from_json(spec.clone()).ok());
     // It was valid when it was kept. Rules that came since matter to what is made, and nothing is.
     let plan = today.or_else(|| serde_json::from_value(kept.clone()).ok())?;
-    let scope = request(row).map(|request| request.scope).unwrap_or_default();
-    (!plan.apps.is_empty()).then(|| accepted(row, mode, &scope, plan))
+    if plan.apps.is_empty() {
+        return None;
+    }
+    let whole = || RecoveryRequestSpec {
+        plan: row.plan.clone(),
+        mode,
+        scope: Scope::default(),
+        targets: BTreeMap::new(),
+        reason: None,
+    };
+    let asked = request(row).ok().and_then(|asked| accepted(row, &asked, &plan).ok());
+    asked.or_else(|| accepted(row, &whole(), &plan).ok())
 }
 
 /// What a stored request is, also where the rest of its spec cannot be read.
@@ -87,14 +102,22 @@ pub(super) fn mode(row: &RequestRow) -> Mode {
     if drill { Mode::Drill } else { Mode::Recover }
 }
 
-fn accepted(row: &RequestRow, mode: Mode, scope: &Scope, plan: RecoveryPlanSpec) -> Accepted {
-    match mode {
-        Mode::Recover => Accepted { graph: Graph::compile(&plan, scope), plan, mode },
-        Mode::Drill => {
-            let plan = rehearsal::rehearsed(&plan, &rehearsal::suffix(&row.name, row.created_at));
-            Accepted { graph: Graph::compile(&plan, scope).rehearsed(), plan, mode }
-        }
-    }
+/// What makes names of this request's own.
+fn suffix(row: &RequestRow) -> String {
+    rehearsal::suffix(&row.name, row.created_at)
+}
+
+fn accepted(
+    row: &RequestRow,
+    request: &RecoveryRequestSpec,
+    plan: &RecoveryPlanSpec,
+) -> Result<Accepted, Vec<Problem>> {
+    let (mode, suffix) = (request.mode, suffix(row));
+    let rehearsed = (mode == Mode::Drill).then(|| rehearsal::rehearsed(plan, &suffix));
+    let (plan, cut) = Cut::of(rehearsed.as_ref().unwrap_or(plan), request, &suffix)?;
+    let graph = Graph::compile(&plan, &cut);
+    let graph = if mode == Mode::Drill { graph.rehearsed() } else { graph };
+    Ok(Accepted { plan, cut, graph, mode })
 }
 
 fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
@@ -106,16 +129,18 @@ fn request(row: &RequestRow) -> Result<RecoveryRequestSpec, Refusal> {
     spec["plan"] = row.plan.clone().into();
     let request = RecoveryRequestSpec::from_json(spec)
         .map_err(|problems| refusal("InvalidSpec", "the request", &problems))?;
-    if request.mode == Mode::Drill && !request.scope.is_whole() {
-        let message = "a drill rehearses the whole recovery; file it without a scope".to_owned();
-        return Err(Refusal { reason: "ScopeNotSupported", message });
-    }
-    if !request.scope.is_whole() && request.scope.parts().any(|part| part != Part::Bucket) {
-        let message =
-            "this release runs the scopes `all` and `bucket`; file a request without a scope".to_owned();
-        return Err(Refusal { reason: "ScopeNotSupported", message });
+    if request.mode == Mode::Drill && !request.scope.is_whole() && !is_apart(&request) {
+        let message = "a drill touches no live app, so it rehearses a whole recovery, or `database` and `bucket`: an app alone would use, and \
+                       migrate, the database that is there, and names alone would be led away from the apps that have them";
+        return Err(Refusal { reason: "ScopeNotSupported", message: message.to_owned() });
     }
     Ok(request)
+}
+
+/// Whether what is in scope can be made without anything that lives.
+fn is_apart(request: &RecoveryRequestSpec) -> bool {
+    let apart = |part| matches!(part, Part::Database | Part::Bucket);
+    request.targets.is_empty() && request.scope.parts().all(apart)
 }
 
 fn refusal(reason: &'static str, what: &str, problems: &[Problem]) -> Refusal {
@@ -190,6 +215,7 @@ fn missing_providers(config: &Config) -> Vec<Problem> {
 mod tests {
     use reprise_crds::{Milestone, Phase, RecoveryPlan};
 
+    use super::request as request_of;
     use super::*;
     use crate::recovery::evidence::tests::request;
 
@@ -215,6 +241,33 @@ mod tests {
 
     fn row(spec: Value) -> RequestRow {
         RequestRow { spec, ..request(Milestone::Restored, Phase::Running) }
+    }
+
+    #[test]
+    fn a_drill_of_a_part_makes_what_is_its_own_and_nothing_that_touches_a_live_app() {
+        let asked = |spec| request_of(&row(spec)).err().map(|refusal| refusal.reason);
+        for scope in ["database", "bucket"] {
+            assert_eq!(asked(json!({ "mode": "drill", "scope": scope })), None, "{scope}");
+        }
+        for spec in [
+            json!({ "mode": "drill", "scope": "app" }),
+            json!({ "mode": "drill", "scope": ["database", "app"] }),
+            json!({ "mode": "drill", "scope": "dns", "targets": { "apilos-siap-pra": "apilos-siap" } }),
+            json!({ "mode": "drill", "scope": "database", "targets": { "apilos-siap-pra": "apilos-siap" } }),
+        ] {
+            assert_eq!(asked(spec.clone()), Some("ScopeNotSupported"), "{spec}");
+        }
+        let plans = Plans { today: None, kept: Some(example("osc-fr1")) };
+        let part =
+            to_close(&row(json!({ "mode": "drill", "scope": "database" })), &plans).expect("it was accepted");
+        let kinds: Vec<&str> = part.graph.steps().map(super::super::step::Step::kind).collect();
+        assert!(kinds.contains(&"restore") && kinds.contains(&"inventory"), "{kinds:?}");
+        assert!(
+            ["target", "switch", "health", "deploy"].iter().all(|kind| !kinds.contains(kind)),
+            "{kinds:?}"
+        );
+        let names: Vec<&str> = part.plan.apps.iter().map(|app| app.name.as_str()).collect();
+        assert!(names.len() == 1 && names[0].contains("-db-drill-"), "{names:?}");
     }
 
     #[test]

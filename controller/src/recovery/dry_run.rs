@@ -1,11 +1,13 @@
 //! What a recovery would do: every external call of every step, in the order of the milestones, nothing sent. No I/O.
 
 use reprise_crds::RecoveryPlanSpec;
-use reprise_crds::plan::{ObjectSource, Policy};
+use reprise_crds::plan::{AppSpec, Needs, ObjectSource, Policy};
 use serde::Serialize;
 
+use super::cut::Cut;
 use super::graph::Graph;
 use super::step::{Site, Step};
+use super::steps::of_database;
 
 /// When the hand-over goes on: no milestone waits for it.
 const AFTERWARDS: &str = "after dns-ok";
@@ -34,13 +36,13 @@ pub struct PlannedCall {
     pub changes: bool,
 }
 
-/// The dry run of `graph` for `plan`.
-pub fn dry_run(plan: &RecoveryPlanSpec, graph: &Graph) -> Vec<PlannedStep> {
+/// The dry run of `graph` for `plan`, as its cut has it.
+pub fn dry_run(plan: &RecoveryPlanSpec, cut: &Cut, graph: &Graph) -> Vec<PlannedStep> {
     let planned = |step: &Step| PlannedStep {
         step: step.to_string(),
         milestone: step.milestone().as_str(),
         needs: graph.needs(step).map(ToString::to_string).collect(),
-        calls: calls(plan, step),
+        calls: calls(plan, cut, step),
     };
     let goes_on = plan.hand_over.is_some() && graph.steps().any(|step| *step == Step::Project);
     let afterwards = goes_on.then(|| PlannedStep {
@@ -60,7 +62,7 @@ fn change(to: &'static str, call: impl Into<String>) -> PlannedCall {
 }
 
 #[expect(clippy::too_many_lines, reason = "one flat table, an arm a step")]
-fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
+fn calls(plan: &RecoveryPlanSpec, cut: &Cut, step: &Step) -> Vec<PlannedCall> {
     let (target, first) = (&plan.target, plan.apps[0].name.as_str());
     match step {
         Step::Inventory => vec![
@@ -77,6 +79,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             ),
         ],
         Step::ChooseObjects => plan.source.objects.iter().flat_map(objects).collect(),
+        Step::Target(app) => vec![read(
+            "scalingo",
+            format!("GET /apps/{app}, its variables and its newest deployment; nothing is changed"),
+        )],
         Step::Project => vec![
             read("scalingo", "GET /projects"),
             change("scalingo", format!("POST /projects {{name: {}}}", target.project)),
@@ -105,17 +111,7 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         Step::Redis(app) => {
             addon(app, "redis", target.redis.as_ref().map_or("", |redis| redis.plan.as_str()))
         }
-        Step::ReadOnlyUser => vec![
-            read("scalingo", "GET /databases/{addon}/users"),
-            change(
-                "scalingo",
-                format!(
-                    "POST /databases/{{addon}}/users {{{}, read only}}",
-                    target.read_only_user.as_deref().unwrap_or_default()
-                ),
-            ),
-            change("scalingo", "PUT /apps/{each app}/variables {its credentials}"),
-        ],
+        Step::ReadOnlyUser => read_only_user(plan, cut),
         Step::Restore => vec![
             read("scalingo", format!("GET /apps/{first}/variables")),
             change("ssh", "tunnel to the new database, host key pinned"),
@@ -139,7 +135,18 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
             read("s3", "ListObjectsV2 of the new bucket"),
             change("s3", format!("PutObject of each object, {} at once", plan.limits.copy_concurrency)),
         ],
-        Step::Variables(app) => variables(plan, app),
+        Step::Variables(app) => variables(plan, cut, app),
+        Step::Switch(app) => vec![
+            read("scalingo", format!("GET /apps/{app}/variables, /addons")),
+            change(
+                "scalingo",
+                format!(
+                    "PUT /apps/{app}/variables {{{}, and what each was}}",
+                    switched(plan, app).join(", ")
+                ),
+            ),
+            change("scalingo", format!("POST /apps/{app}/restart")),
+        ],
         Step::Deploy(app) => {
             let code = plan
                 .app(app)
@@ -157,7 +164,10 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         Step::Health(app) => {
             vec![read("https", format!("GET {} on the default host of {app}", health_path(plan, app)))]
         }
-        Step::ForceHttps(app) => vec![change("scalingo", format!("PUT /apps/{app} {{force_https}}"))],
+        Step::ForceHttps(app) => vec![
+            read("scalingo", format!("GET /apps/{app}")),
+            change("scalingo", format!("PUT /apps/{app} {{force_https}}, unless it is so")),
+        ],
         Step::Cleanup => vec![change("scalingo", "DELETE /keys/{ephemeral key}, if one was registered")],
         Step::HandOver => hand_over(plan),
         Step::TearDown => Vec::new(),
@@ -166,7 +176,7 @@ fn calls(plan: &RecoveryPlanSpec, step: &Step) -> Vec<PlannedCall> {
         | Step::Authoritative(site)
         | Step::Resolver(site)
         | Step::Certificate(site)
-        | Step::Probe(site) => of_site(plan, step, site),
+        | Step::Probe(site) => of_site(plan, cut, step, site),
     }
 }
 
@@ -195,29 +205,64 @@ fn hand_over(plan: &RecoveryPlanSpec) -> Vec<PlannedCall> {
     calls.into_iter().chain(plan.apps.iter().flat_map(of_app)).chain(offer).collect()
 }
 
-fn variables(plan: &RecoveryPlanSpec, app: &str) -> Vec<PlannedCall> {
+/// The variables that lead an existing app to the new database, those that it has of them.
+fn switched(plan: &RecoveryPlanSpec, app: &str) -> Vec<String> {
+    let names = plan.app(app).map(|app| of_database(plan, app));
+    names.into_iter().flatten().map(|(name, _)| name).collect()
+}
+
+/// Its credentials go to the apps that are made and use them. One that was there gets them when it is led to the database.
+fn read_only_user(plan: &RecoveryPlanSpec, cut: &Cut) -> Vec<PlannedCall> {
+    let user = plan.target.read_only_user.as_deref().unwrap_or_default();
+    let uses = |app: &&AppSpec| {
+        !cut.is_standing(&app.name)
+            && of_database(plan, app).values().any(|computed| computed.needs() == Needs::ReadOnlyUser)
+    };
+    let put =
+        |app: &AppSpec| change("scalingo", format!("PUT /apps/{}/variables {{its credentials}}", app.name));
+    [
+        read("scalingo", "GET /databases/{addon}/users"),
+        change("scalingo", format!("POST /databases/{{addon}}/users {{{user}, read only}}")),
+    ]
+    .into_iter()
+    .chain(plan.apps.iter().filter(uses).map(put))
+    .collect()
+}
+
+fn variables(plan: &RecoveryPlanSpec, cut: &Cut, app: &str) -> Vec<PlannedCall> {
     let Some(app) = plan.app(app) else { return Vec::new() };
     let old = app.replaces.as_deref().unwrap_or(&plan.source.app);
     let given = plan.variables.values.iter().filter(|(name, _)| !app.variables.contains_key(*name));
     let asked = given.chain(&app.variables).filter(|(_, variable)| variable.policy == Some(Policy::Ask));
     let asked = asked
         .map(|(name, _)| read("person", format!("is asked for {name}: `reprise answer REQUEST {name}`")));
+    let given = cut.givers.get(&app.name).map(|giver| {
+        read("scalingo", format!("GET /apps/{giver}/variables: what leads to what is not brought back"))
+    });
     [
         read("scalingo", format!("GET /apps/{old} and its parts; from the archive if it is gone")),
         change("scalingo", format!("PUT /apps/{}/variables, all in one call", app.name)),
     ]
     .into_iter()
+    .chain(given)
     .chain(asked)
     .collect()
 }
 
-fn of_site(plan: &RecoveryPlanSpec, step: &Step, site: &Site) -> Vec<PlannedCall> {
+fn of_site(plan: &RecoveryPlanSpec, cut: &Cut, step: &Step, site: &Site) -> Vec<PlannedCall> {
     let Site { app, domain } = site;
     match step {
-        Step::Domain(_) => vec![
-            read("scalingo", format!("GET /apps/{app}/domains")),
-            change("scalingo", format!("POST /apps/{app}/domains {{{domain}}}")),
-        ],
+        Step::Domain(_) => {
+            let from = plan.app(app).map(|spec| cut.taken_from(spec)).unwrap_or_default();
+            let taken = from.into_iter().map(|from| {
+                change("scalingo", format!("DELETE /apps/{from}/domains/{{{domain}}}, if it has the name"))
+            });
+            let attached = change("scalingo", format!("POST /apps/{app}/domains {{{domain}}}"));
+            std::iter::once(read("scalingo", format!("GET /apps/{app}/domains")))
+                .chain(taken)
+                .chain([attached])
+                .collect()
+        }
         Step::Cname(_) => vec![
             read("alwaysdata", format!("GET /record/ of {domain}")),
             change(
@@ -301,7 +346,8 @@ fn objects(source: &ObjectSource) -> Vec<PlannedCall> {
 
 #[cfg(test)]
 mod tests {
-    use reprise_crds::RecoveryPlan;
+    use reprise_crds::{RecoveryPlan, RecoveryRequestSpec};
+    use serde_json::json;
 
     use super::*;
 
@@ -311,7 +357,7 @@ mod tests {
         let text = text
             .replace("JWT_SIGN_KEY: { from: \"env:APILOS_JWT_SIGN_KEY\" }", "JWT_SIGN_KEY: { policy: ask }");
         let plan = RecoveryPlan::parse_yaml(&text).expect("a valid plan").spec;
-        let calls = calls(&plan, &Step::Variables(plan.apps[1].name.clone()));
+        let calls = calls(&plan, &Cut::default(), &Step::Variables(plan.apps[1].name.clone()));
         let told: Vec<&str> = calls.iter().map(|call| call.call.as_str()).collect();
         assert!(told[0].starts_with("GET /apps/apilos-standalone "), "{told:?}");
         assert_eq!(told[2], "is asked for JWT_SIGN_KEY: `reprise answer REQUEST JWT_SIGN_KEY`");
@@ -341,12 +387,40 @@ mod tests {
     fn every_source_of_documents_is_in_it() {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let plan = RecoveryPlan::parse_yaml(text).expect("a valid plan").spec;
-        let told: Vec<String> = calls(&plan, &Step::ChooseObjects)
+        let told: Vec<String> = calls(&plan, &Cut::default(), &Step::ChooseObjects)
             .into_iter()
             .map(|call| format!("{} {}", call.to, call.call))
             .collect();
         for source in ["s3 ListObjectsV2 of the archive", "github GET /repos/", "s3 RestoreObject"] {
             assert!(told.iter().any(|call| call.starts_with(source)), "{source}: {told:?}");
         }
+    }
+
+    /// Each change of an app that lives is told, and no other.
+    #[test]
+    fn a_part_tells_what_it_changes_of_apps_that_live() {
+        let text = include_str!("../../../deploy/examples/apilos.yaml");
+        let plan = RecoveryPlan::parse_yaml(text).expect("a valid plan").spec;
+        let changes = |spec: serde_json::Value| -> Vec<String> {
+            let request = RecoveryRequestSpec::from_json(spec).expect("a request");
+            let (plan, cut) = Cut::of(&plan, &request, "0a1b2c").expect("they go together");
+            let steps = dry_run(&plan, &cut, &Graph::compile(&plan, &cut));
+            steps.into_iter().flat_map(|step| step.calls).map(|call| call.call).collect()
+        };
+        let has = |told: &[String], part: &str| told.iter().any(|call| call.starts_with(part));
+        let front = "apilos-siap-pra";
+        let names =
+            changes(json!({ "plan": "apilos", "scope": "dns", "targets": { front: "apilos-other" } }));
+        for part in ["DELETE /apps/apilos-siap/domains/", "POST /apps/apilos-other/domains {"] {
+            assert!(has(&names, part), "{part}: {names:?}");
+        }
+        let rows = changes(json!({ "plan": "apilos", "scope": "database" }));
+        let credentials: Vec<&String> =
+            rows.iter().filter(|call| call.contains("{its credentials}")).collect();
+        assert_eq!(credentials, ["PUT /apps/apilos-siap-pra-db-0a1b2c/variables {its credentials}"]);
+        assert!(has(&rows, "PUT /apps/apilos-siap/variables {DATABASE_URL"), "{rows:?}");
+        assert!(has(&rows, "POST /apps/apilos-siap/restart"), "{rows:?}");
+        let app = changes(json!({ "plan": "apilos", "scope": "app", "targets": { front: "apilos-siap" } }));
+        assert!(has(&app, "GET /apps/apilos-siap/variables: what leads"), "{app:?}");
     }
 }

@@ -11,10 +11,11 @@ pub(crate) mod tests;
 mod verification;
 
 use chrono::{DateTime, Utc};
-use reprise_crds::Milestone;
 use reprise_crds::plan::ObjectivesSpec;
+use reprise_crds::{Milestone, Part};
 use serde::{Deserialize, Serialize};
 
+use super::cut;
 use super::hand_over;
 use super::outputs::{
     ChosenBackup, ChosenObjects, ConfiguredApp, Outputs, RefusedBackup, Versions, read_again,
@@ -50,6 +51,9 @@ pub struct Evidence {
     pub request: String,
     /// Its plan.
     pub plan: String,
+    /// The part of the estate that it is about: `all`, or its scope and the existing apps. `None` where an earlier release wrote it.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// How it stands: `Succeeded`, `Failed`, ….
     pub phase: String,
     /// The last milestone that was reached.
@@ -188,6 +192,7 @@ pub fn of(record: Record<'_>) -> Evidence {
     Evidence {
         request: request.name.clone(),
         plan: request.plan.clone(),
+        scope: Some(cut::told(&request.spec)),
         phase: request.phase.to_string(),
         state: request.state.to_string(),
         message: status::message(&request.status).to_owned(),
@@ -237,10 +242,20 @@ fn objectives_of(
     let back = (request.state == Milestone::DnsOk).then_some(rto.total_seconds);
     let lost = backup.map(|backup| 60.0 * rpo_minutes(backup.taken_at, request.created_at));
     let seconds = |period: reprise_crds::Period| period.duration().as_secs_f64();
-    vec![
-        objective("recovery time (RTO), filing to dns-ok", wanted.rto.map(seconds), back),
-        objective("age of the database backup at the filing (RPO)", wanted.rpo.map(seconds), lost),
-    ]
+    let mut objectives = vec![if cut::is_whole(&request.spec) {
+        objective("recovery time (RTO), filing to dns-ok", wanted.rto.map(seconds), back)
+    } else {
+        // What the plan wants is about the whole estate.
+        objective("time of this part, filing to dns-ok", None, back)
+    }];
+    if cut::includes(&request.spec, Part::Database) {
+        objectives.push(objective(
+            "age of the database backup at the filing (RPO)",
+            wanted.rpo.map(seconds),
+            lost,
+        ));
+    }
+    objectives
 }
 
 fn objective(what: &'static str, wanted: Option<f64>, achieved: Option<f64>) -> Objective {

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reprise_crds::plan::Policy;
-use reprise_crds::{Milestone, Part, RecoveryPlanSpec, Scope};
+use reprise_crds::plan::{AppSpec, Policy};
+use reprise_crds::{Milestone, Part, RecoveryPlanSpec};
 
+use super::cut::Cut;
 use super::step::{Site, Step};
+use super::steps::of_database;
 
 /// Every step in scope with the steps that it needs first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,16 +16,22 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Compiles the plan. A step that the scope leaves out is also left out of what others need.
-    pub fn compile(plan: &RecoveryPlanSpec, scope: &Scope) -> Self {
+    /// Compiles the plan, as its cut has it. A step that the cut leaves out is also left out of what others need.
+    pub fn compile(plan: &RecoveryPlanSpec, cut: &Cut) -> Self {
         let mut needs = BTreeMap::new();
         let mut add = |step: Step, after: &[Step]| {
             needs.insert(step, after.iter().cloned().collect::<BTreeSet<_>>());
         };
         estate(plan, &mut add);
-        for (index, app) in plan.apps.iter().enumerate() {
-            let before = index.checked_sub(1).map(|previous| plan.apps[previous].name.as_str());
-            app_steps(plan, &app.name, before, &mut add);
+        let mut before = None;
+        for app in &plan.apps {
+            if cut.is_standing(&app.name) {
+                standing_steps(plan, app, cut, &mut add);
+            } else if cut.holder.as_ref() == Some(&app.name) {
+                add(Step::App(app.name.clone()), &[Step::Project]);
+            } else {
+                app_steps(plan, &app.name, before.replace(app.name.as_str()), &mut add);
+            }
             for domain in &app.domains {
                 site_steps(
                     &Site { app: app.name.clone(), domain: domain.clone() },
@@ -32,9 +40,12 @@ impl Graph {
                 );
             }
         }
+        for app in cut.looked_at() {
+            add(Step::Target(app.to_owned()), &[]);
+        }
         let last: Vec<Step> = needs.keys().cloned().collect();
         needs.insert(Step::Cleanup, last.into_iter().collect());
-        Self { needs }.within(scope)
+        Self { needs }.within(cut).after_targets()
     }
 
     /// The same for a drill: what there is is written down before anything is made.
@@ -67,23 +78,55 @@ impl Graph {
         reached.last().copied().unwrap_or_default()
     }
 
-    fn within(mut self, scope: &Scope) -> Self {
-        self.needs.retain(|step, _| scope.is_whole() || scope.includes(part(step)) || *step == Step::Cleanup);
+    /// Nothing is made or changed before every app that the request names was looked at.
+    fn after_targets(mut self) -> Self {
+        let targets: BTreeSet<Step> =
+            self.needs.keys().filter(|step| matches!(step, Step::Target(_))).cloned().collect();
+        for (step, needs) in &mut self.needs {
+            // What needs another step that does something comes after them with that one.
+            if !step.makes_nothing() && *step != Step::Cleanup && needs.iter().all(Step::makes_nothing) {
+                needs.extend(targets.iter().cloned());
+            }
+        }
+        self
+    }
+
+    fn within(mut self, cut: &Cut) -> Self {
+        self.needs.retain(|step, _| is_kept(step, cut));
         let kept: BTreeSet<Step> = self.needs.keys().cloned().collect();
         self.needs.values_mut().for_each(|needs| needs.retain(|need| kept.contains(need)));
         self
     }
 }
 
+fn is_kept(step: &Step, cut: &Cut) -> bool {
+    if cut.scope.is_whole() {
+        return true;
+    }
+    match step {
+        Step::Cleanup | Step::Target(_) => true,
+        // A look, whatever the scope: no name is led to an app that does not answer.
+        Step::Health(app) if cut.is_standing(app) => true,
+        Step::App(app) if cut.holder.as_ref() == Some(app) => true,
+        Step::Project => cut.holder.is_some() || cut.scope.includes(Part::App),
+        Step::SshKey => cut.scope.includes(Part::Database) || cut.scope.includes(Part::App),
+        _ => cut.scope.includes(part(step)),
+    }
+}
+
 /// The part of the estate to which a step belongs.
 fn part(step: &Step) -> Part {
     match step {
-        Step::ChooseBackup | Step::Postgres | Step::ReadOnlyUser | Step::Restore | Step::CheckDatabase => {
-            Part::Database
-        }
+        Step::ChooseBackup
+        | Step::Postgres
+        | Step::ReadOnlyUser
+        | Step::Restore
+        | Step::CheckDatabase
+        | Step::Switch(_) => Part::Database,
         Step::ChooseObjects | Step::Bucket | Step::Refill => Part::Bucket,
         Step::Project
         | Step::SshKey
+        | Step::Target(_)
         | Step::App(_)
         | Step::Collaborators(_)
         | Step::Redis(_)
@@ -174,6 +217,24 @@ fn app_steps(plan: &RecoveryPlanSpec, app: &str, before: Option<&str>, add: &mut
     add(Step::ForceHttps(app()), &[Step::Health(app())]);
 }
 
+/// The steps of an app that is there already. It is led to a new database only once that was checked.
+fn standing_steps(plan: &RecoveryPlanSpec, spec: &AppSpec, cut: &Cut, add: &mut impl FnMut(Step, &[Step])) {
+    let app = || spec.name.clone();
+    let switched = cut.scope.includes(Part::Database) && !of_database(plan, spec).is_empty();
+    let named = cut.scope.includes(Part::Dns) && !spec.domains.is_empty();
+    if switched {
+        let mut checked = vec![Step::Target(app()), Step::Postgres, Step::CheckDatabase];
+        checked.extend(plan.target.read_only_user.is_some().then_some(Step::ReadOnlyUser));
+        add(Step::Switch(app()), &checked);
+    }
+    if switched || named {
+        add(Step::Health(app()), &[if switched { Step::Switch(app()) } else { Step::Target(app()) }]);
+    }
+    if named {
+        add(Step::ForceHttps(app()), &[Step::Health(app())]);
+    }
+}
+
 /// The steps of one domain. The name is switched only when the app behind it is healthy and its documents are back.
 fn site_steps(site: &Site, documents: bool, add: &mut impl FnMut(Step, &[Step])) {
     let app = site.app.clone();
@@ -187,3 +248,6 @@ fn site_steps(site: &Site, documents: bool, add: &mut impl FnMut(Step, &[Step]))
     add(Step::Certificate(site()), &[Step::Authoritative(site())]);
     add(Step::Probe(site()), &[Step::Resolver(site()), Step::Certificate(site()), Step::ForceHttps(app)]);
 }
+
+#[cfg(test)]
+mod tests;

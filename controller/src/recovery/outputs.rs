@@ -262,6 +262,18 @@ pub struct ConfiguredApp {
     pub put_after: Option<String>,
 }
 
+/// An app that was there already, led to the restored database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchedApp {
+    /// The variables that were switched.
+    pub names: Vec<String>,
+    /// The host of the database that they lead to.
+    pub host: String,
+    /// The databases that the app has itself. They stay, and are billed.
+    pub old: Vec<String>,
+}
+
 /// What was deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -317,9 +329,11 @@ impl Outputs {
         self.find(step)?.ok_or_else(|| StepError::Output { step: step.to_string() })
     }
 
-    /// The default hosts of the apps that were made: where names were switched to.
-    pub fn hosts(&self) -> Vec<String> {
-        let apps = self.0.iter().filter(|(step, _)| step.starts_with("app/"));
+    /// The default hosts of the apps that were made and of those that were `standing`: where names were switched to.
+    pub fn hosts(&self, standing: impl Fn(&str) -> bool) -> Vec<String> {
+        let is_one =
+            |step: &str| step.starts_with("app/") || step.strip_prefix("target/").is_some_and(&standing);
+        let apps = self.0.iter().filter(|(step, _)| is_one(step));
         apps.filter_map(|(_, made)| MadeApp::deserialize(made).ok()).map(|made| made.default_host).collect()
     }
 

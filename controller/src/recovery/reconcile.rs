@@ -280,6 +280,7 @@ impl Requests {
             request: row.name.clone(),
             plan_name: row.plan.clone(),
             plan: accepted.plan.clone(),
+            cut: accepted.cut.clone(),
             mode: accepted.mode,
             epoch: held.epoch,
             dir: self.tools.work_dir.join(&row.name),

@@ -58,17 +58,18 @@ fn is_closing(accepted: &Accepted, steps: &[StepRow]) -> bool {
 #[cfg(test)]
 mod tests {
     use chrono::{TimeDelta, Utc};
-    use reprise_crds::{Milestone, RecoveryPlan, Scope};
+    use reprise_crds::{Milestone, RecoveryPlan};
     use serde_json::json;
 
     use super::*;
+    use crate::recovery::cut::Cut;
     use crate::recovery::evidence::tests::{request, step};
     use crate::recovery::graph::Graph;
 
     fn accepted(mode: Mode) -> Accepted {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let plan = RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
-        Accepted { graph: Graph::compile(&plan, &Scope::default()), plan, mode }
+        Accepted { graph: Graph::compile(&plan, &Cut::default()), plan, cut: Cut::default(), mode }
     }
 
     /// A request that stands so, asked to be tried again now; its status tells that nobody was heard.

@@ -15,6 +15,8 @@ pub enum Step {
     ChooseBackup,
     /// Find (and download or thaw) the newest copy of the bucket that is whole.
     ChooseObjects,
+    /// An app that is there already and that the request names, looked at.
+    Target(String),
     /// A project of its own for the recovered estate.
     Project,
     /// A key that the platform's SSH server accepts from us.
@@ -39,6 +41,8 @@ pub enum Step {
     Refill,
     /// All variables of one app in one call.
     Variables(String),
+    /// The database's variables of one app that was there already, led to the restored one.
+    Switch(String),
     /// The exact commit pushed, and its deployment followed.
     Deploy(String),
     /// The containers of one app.
@@ -83,6 +87,7 @@ impl Step {
             Self::Inventory => "inventory",
             Self::ChooseBackup => "choose-backup",
             Self::ChooseObjects => "choose-objects",
+            Self::Target(_) => "target",
             Self::Project => "project",
             Self::SshKey => "ssh-key",
             Self::App(_) => "app",
@@ -95,6 +100,7 @@ impl Step {
             Self::Bucket => "bucket",
             Self::Refill => "refill",
             Self::Variables(_) => "variables",
+            Self::Switch(_) => "switch",
             Self::Deploy(_) => "deploy",
             Self::Formation(_) => "formation",
             Self::Health(_) => "health",
@@ -115,10 +121,12 @@ impl Step {
     pub fn milestone(&self) -> Milestone {
         match self {
             Self::Inventory | Self::ChooseBackup | Self::ChooseObjects => Milestone::BackupSelected,
-            Self::Project | Self::SshKey | Self::App(_) | Self::Collaborators(_) => Milestone::AppCreated,
+            Self::Target(_) | Self::Project | Self::SshKey | Self::App(_) | Self::Collaborators(_) => {
+                Milestone::AppCreated
+            }
             Self::Postgres | Self::Redis(_) | Self::ReadOnlyUser => Milestone::Addons,
             Self::Restore | Self::CheckDatabase | Self::Bucket | Self::Refill => Milestone::Restored,
-            Self::Variables(_) | Self::Deploy(_) | Self::Formation(_) | Self::Health(_) => {
+            Self::Variables(_) | Self::Switch(_) | Self::Deploy(_) | Self::Formation(_) | Self::Health(_) => {
                 Milestone::Deployed
             }
             Self::Domain(_)
@@ -136,16 +144,18 @@ impl Step {
 
     /// Whether it only looks: nothing outside is different after it.
     pub const fn makes_nothing(&self) -> bool {
-        matches!(self, Self::Inventory | Self::ChooseBackup | Self::ChooseObjects)
+        matches!(self, Self::Inventory | Self::ChooseBackup | Self::ChooseObjects | Self::Target(_))
     }
 
     /// The app that it is about, if it is about one.
     pub fn app(&self) -> Option<&str> {
         match self {
-            Self::App(app)
+            Self::Target(app)
+            | Self::App(app)
             | Self::Collaborators(app)
             | Self::Redis(app)
             | Self::Variables(app)
+            | Self::Switch(app)
             | Self::Deploy(app)
             | Self::Formation(app)
             | Self::Health(app)
@@ -168,10 +178,11 @@ impl Step {
     }
 
     /// Every kind there is, for metrics that must exist from the start.
-    pub const KINDS: [&'static str; 28] = [
+    pub const KINDS: [&'static str; 30] = [
         "inventory",
         "choose-backup",
         "choose-objects",
+        "target",
         "project",
         "ssh-key",
         "app",
@@ -184,6 +195,7 @@ impl Step {
         "bucket",
         "refill",
         "variables",
+        "switch",
         "deploy",
         "formation",
         "health",

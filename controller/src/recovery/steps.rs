@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::written;
+use super::cut::Cut;
 use super::error::{Result, StepError};
-use super::outputs::Outputs;
+use super::outputs::{MadeApp, Outputs};
 use super::patience::Patience;
 use super::pulse::Pulse;
 use super::step::Step;
@@ -38,6 +39,7 @@ mod domain;
 mod dump;
 mod force_https;
 mod formation;
+mod given;
 mod hand_over;
 mod health;
 mod inventory;
@@ -49,8 +51,12 @@ mod read_only_user;
 mod refill;
 mod restore;
 mod ssh_key;
+mod switch;
+mod target;
 mod teardown;
 mod variables;
+
+pub(super) use given::of_database;
 
 /// What loses data where it is passed over is passed over once it has been failing for so long, and so often.
 const LONG: Duration = Duration::from_mins(10);
@@ -63,8 +69,10 @@ pub struct Run {
     pub request: String,
     /// The plan's name.
     pub plan_name: String,
-    /// The plan, valid, as it was when the step began; in a drill the rehearsed one.
+    /// The plan, valid, as it was when the step began; in a drill the rehearsed one, with a scope as its cut has it.
     pub plan: RecoveryPlanSpec,
+    /// What of the plan is brought back, and the apps that are there already.
+    pub cut: Cut,
     /// For real, or as a rehearsal.
     pub mode: Mode,
     /// The lease's epoch.
@@ -198,6 +206,12 @@ impl Ctx {
         made.map_err(StepError::io("making the request's private folder"))
     }
 
+    /// What is known of an app: one that was made, or one that was there already.
+    pub fn known_app(&self, app: &str) -> Result<MadeApp> {
+        let step = if self.run.cut.is_standing(app) { Step::Target } else { Step::App };
+        self.outputs.get(&step(app.to_owned()))
+    }
+
     /// The app that owns the database, as the plan has it.
     pub fn first_app(&self) -> &str {
         &self.run.plan.apps[0].name
@@ -220,6 +234,7 @@ pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
         Step::Inventory => outputs(inventory::run(ctx)),
         Step::ChooseBackup => outputs(choose_backup::run(ctx)),
         Step::ChooseObjects => outputs(choose_objects::run(ctx)),
+        Step::Target(app) => outputs(target::run(ctx, app)),
         Step::Project => outputs(project::run(ctx)),
         Step::SshKey => outputs(ssh_key::run(ctx)),
         Step::App(app) => outputs(app::run(ctx, app)),
@@ -232,6 +247,7 @@ pub fn run(ctx: &Ctx) -> BoxFuture<'_, Result<Value>> {
         Step::Bucket => outputs(bucket::run(ctx)),
         Step::Refill => outputs(refill::run(ctx)),
         Step::Variables(app) => outputs(variables::run(ctx, app)),
+        Step::Switch(app) => outputs(switch::run(ctx, app)),
         Step::Deploy(app) => outputs(deploy::run(ctx, app)),
         Step::Formation(app) => outputs(formation::run(ctx, app)),
         Step::Health(app) => outputs(health::run(ctx, app)),

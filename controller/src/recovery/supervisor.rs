@@ -113,7 +113,7 @@ impl Live {
     /// be lost. Whoever wants it to follow at once pauses and resumes the request.
     pub(super) fn follow(&self, run: Run) {
         let mut state = self.state();
-        if state.run.plan != run.plan {
+        if state.run.plan != run.plan || state.run.cut != run.cut {
             state.run = Arc::new(run);
         }
     }

@@ -123,6 +123,7 @@ async fn open(store: &Store, queue: &WorkQueue<String>, metrics: &Metrics) -> Re
         queue.add(name, "resync");
     }
     metrics.requests_are(&store.phases().await?);
+    metrics.scopes_are(&store.scopes().await?);
     metrics.failures_are(&store.failures().await?);
     metrics.movements_are(&store.movements().await?);
     metrics.hand_overs_are(&store.hand_overs().await?);

@@ -62,15 +62,17 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// When a recovery of each plan that there is last reached each milestone, for the metrics. Drills are not counted.
+    /// When a recovery of each plan that there is last reached each milestone, for the metrics. Drills are not counted, nor are recoveries of a
+    /// part: where a scope has no step a milestone holds by itself.
     pub async fn milestones(&self) -> Result<Vec<(String, String, DateTime<Utc>)>> {
         sqlx::query_as(
-            "SELECT request.plan, split_part(event.message, ' ', 2), max(event.at)
+            r#"SELECT request.plan, split_part(event.message, ' ', 2), max(event.at)
              FROM recovery_events AS event
              JOIN recovery_requests AS request ON request.name = event.request
              JOIN recovery_plans AS plan ON plan.name = request.plan
              WHERE event.reason = 'MilestoneReached' AND coalesce(request.spec ->> 'mode', 'recover') = 'recover'
-             GROUP BY 1, 2 ORDER BY 1, 3",
+                AND coalesce(request.spec -> 'scope', '"all"') @> '"all"'
+             GROUP BY 1, 2 ORDER BY 1, 3"#,
         )
         .fetch_all(&self.pool)
         .await
@@ -87,5 +89,36 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::query("event.list"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::tests::lab;
+
+    #[tokio::test]
+    async fn milestones_are_those_of_recoveries_and_survive_the_process() {
+        let lab = lab().await;
+        for statement in [
+            "INSERT INTO recovery_requests (name, plan) VALUES ('first', 'apilos'), ('second', 'apilos')",
+            "INSERT INTO recovery_requests (name, plan, spec) VALUES ('drilled', 'apilos', '{\"mode\": \"drill\"}'),
+                ('names', 'apilos', '{\"scope\": [\"dns\"]}'), ('named', 'apilos', '{\"scope\": \"dns\"}')",
+            "INSERT INTO recovery_events (request, at, type, reason, message) VALUES
+                ('first', to_timestamp(100), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+                ('second', to_timestamp(200), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+                ('drilled', to_timestamp(300), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+                ('names', to_timestamp(300), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+                ('named', to_timestamp(300), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
+                ('second', to_timestamp(400), 'Normal', 'BackupChosen', 'milestone dns-ok is near')",
+        ] {
+            lab.sql(statement).await.expect("written");
+        }
+        let reached = lab.store.milestones().await.expect("read");
+        let at = chrono::DateTime::from_timestamp(200, 0).expect("a date");
+        assert_eq!(reached, [("apilos".to_owned(), "app-created".to_owned(), at)]);
+        let mut open = lab.store.scopes().await.expect("read");
+        open.sort_unstable();
+        assert_eq!(open, [("all".to_owned(), 3), ("dns".to_owned(), 2)]);
+        lab.end().await;
     }
 }

@@ -166,7 +166,7 @@ impl Store {
                 WHERE s.plan = p.name AND s.job = 'dumps' AND s.state = 'done') looked ON true
              LEFT JOIN backup_listings artifact ON artifact.plan = p.name AND artifact.kind = 'objects'
              LEFT JOIN LATERAL (SELECT max(finished_at) AS drill_at FROM recovery_requests r
-                WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill'
+                WHERE r.plan = p.name AND r.phase = 'Succeeded' AND r.spec ->> 'mode' = 'drill' AND coalesce(r.spec -> 'scope', '"all"') @> '"all"'
                   AND r.finished_at <= clock_timestamp() + interval '5 minutes') drill ON true
              ORDER BY p.name"#,
         )

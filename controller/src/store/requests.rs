@@ -70,6 +70,9 @@ pub struct StatusUpdate {
 const COLUMNS: &str = "SELECT name, plan, spec, desired, deletion_requested_at, state, phase, status, generation, created_at, \
                        started_at, finished_at, retry_requested_at, approved_by, approved_at FROM recovery_requests";
 
+/// What a drill of a part has shown is nothing that a plan could be called proven by.
+const WHOLE: &str = r#"coalesce(spec -> 'scope', '"all"') @> '"all"'"#;
+
 impl RequestRow {
     fn read(row: &PgRow) -> Result<Self> {
         let get = StoreError::query("request.read");
@@ -162,10 +165,10 @@ impl Store {
         .map_err(StoreError::query("request.open"))
     }
 
-    /// The drill of `plan` that ended last, well or badly. A cancelled one says nothing.
+    /// The drill of all of `plan` that ended last, well or badly. A cancelled one says nothing.
     pub async fn last_drill(&self, plan: &str) -> Result<Option<RequestRow>> {
         let statement = format!(
-            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND phase IN ('Succeeded', 'Failed')
+            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND {WHOLE} AND phase IN ('Succeeded', 'Failed')
              ORDER BY coalesce(finished_at <= clock_timestamp() + interval '5 minutes', false) DESC, finished_at DESC NULLS LAST LIMIT 1"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -176,10 +179,10 @@ impl Store {
         row.as_ref().map(RequestRow::read).transpose()
     }
 
-    /// The newest drills of `plan` that succeeded, at most so many, newest first. Those of a time to come are last.
+    /// The newest drills of all of `plan` that succeeded, at most so many, newest first. Those of a time to come are last.
     pub async fn good_drills(&self, plan: &str, most: i64) -> Result<Vec<RequestRow>> {
         let statement = format!(
-            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND phase = 'Succeeded'
+            "{COLUMNS} WHERE plan = $1 AND spec ->> 'mode' = 'drill' AND {WHOLE} AND phase = 'Succeeded'
              ORDER BY coalesce(finished_at <= clock_timestamp() + interval '5 minutes', false) DESC, finished_at DESC NULLS LAST LIMIT $2"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(statement))
@@ -344,6 +347,19 @@ impl Store {
         .fetch_all(&self.pool)
         .await
         .map_err(StoreError::query("request.hand_overs"))
+    }
+
+    /// The number of requests that have not ended by what of an estate they are about, for the metrics.
+    pub async fn scopes(&self) -> Result<Vec<(String, i64)>> {
+        sqlx::query_as(
+            r#"SELECT part, count(*) FROM recovery_requests, jsonb_array_elements_text(
+                CASE jsonb_typeof(spec -> 'scope') WHEN 'array' THEN spec -> 'scope'
+                    WHEN 'string' THEN jsonb_build_array(spec -> 'scope') ELSE '["all"]' END) AS part
+             WHERE phase NOT IN ('Succeeded', 'Failed', 'Cancelled') GROUP BY part"#,
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(StoreError::query("request.scopes"))
     }
 
     /// The number of requests in each phase, for the metrics.

@@ -419,23 +419,3 @@ async fn a_failure_is_known_when_a_step_fails_and_not_when_all_has_ended() {
     assert!(failures().await.is_empty());
     lab.end().await;
 }
-
-#[tokio::test]
-async fn milestones_are_those_of_recoveries_and_survive_the_process() {
-    let lab = lab().await;
-    for statement in [
-        "INSERT INTO recovery_requests (name, plan) VALUES ('first', 'apilos'), ('second', 'apilos')",
-        "INSERT INTO recovery_requests (name, plan, spec) VALUES ('drilled', 'apilos', '{\"mode\": \"drill\"}')",
-        "INSERT INTO recovery_events (request, at, type, reason, message) VALUES
-            ('first', to_timestamp(100), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
-            ('second', to_timestamp(200), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
-            ('drilled', to_timestamp(300), 'Normal', 'MilestoneReached', 'milestone app-created is reached'),
-            ('second', to_timestamp(400), 'Normal', 'BackupChosen', 'milestone dns-ok is near')",
-    ] {
-        lab.sql(statement).await.expect("written");
-    }
-    let reached = lab.store.milestones().await.expect("read");
-    let at = chrono::DateTime::from_timestamp(200, 0).expect("a date");
-    assert_eq!(reached, [("apilos".to_owned(), "app-created".to_owned(), at)]);
-    lab.end().await;
-}

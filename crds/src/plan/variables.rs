@@ -141,16 +141,22 @@ words! {
 
 /// What of the plan's target a computed value needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub enum Needs {
+    /// The restored database.
     Database,
+    /// Its read-only user.
     ReadOnlyUser,
+    /// The app's own Redis.
     Redis,
+    /// The new bucket.
     Bucket,
+    /// The app alone.
     App,
 }
 
 impl Computed {
-    pub(crate) const fn needs(self) -> Needs {
+    /// What of the target the value needs.
+    pub const fn needs(self) -> Needs {
         match self {
             Self::DatabaseUrl
             | Self::DatabaseHost

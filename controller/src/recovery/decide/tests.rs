@@ -1,10 +1,11 @@
-use reprise_crds::{RecoveryPlan, Scope};
+use reprise_crds::RecoveryPlan;
 
 use super::*;
+use crate::recovery::cut::Cut;
 
 fn graph() -> Graph {
     let text = include_str!("../../../../deploy/examples/apilos.yaml");
-    Graph::compile(&RecoveryPlan::parse_yaml(text).expect("the example is valid").spec, &Scope::default())
+    Graph::compile(&RecoveryPlan::parse_yaml(text).expect("the example is valid").spec, &Cut::default())
 }
 
 fn situation<'a>(

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::DoneWith;
 use crate::recovery::outputs::{
-    CheckedDatabase, ChosenBackup, Deployed, Probed, Refilled, RestoredDatabase, Versions,
+    CheckedDatabase, ChosenBackup, Deployed, Probed, Refilled, RestoredDatabase, SwitchedApp, Versions,
 };
 use crate::store::{StepPhase, StepRow, Verdict};
 
@@ -20,7 +20,8 @@ pub struct Check {
 }
 
 /// The kinds of steps that check something.
-const CHECKING: [&str; 6] = ["choose-backup", "restore", "check-database", "refill", "deploy", "probe"];
+const CHECKING: [&str; 7] =
+    ["choose-backup", "restore", "check-database", "refill", "switch", "deploy", "probe"];
 
 /// The checks of the steps that are done.
 pub(super) fn of(steps: &[StepRow]) -> Vec<Check> {
@@ -70,6 +71,7 @@ fn sentence(step: &StepRow) -> Option<String> {
         "refill" => left(step).map(|Refilled { objects, bytes }| {
             format!("{objects} objects ({bytes} bytes) in the new bucket compared with what was archived: equal")
         }),
+        "switch" => left(step).map(|switched| led(&switched)),
         "deploy" => left(step).map(|Deployed { commit, deployment, .. }| {
             format!("deployment {deployment} of exactly commit {commit} succeeded")
         }),
@@ -78,6 +80,12 @@ fn sentence(step: &StepRow) -> Option<String> {
         }),
         _ => None,
     }
+}
+
+fn led(SwitchedApp { names, host, old }: &SwitchedApp) -> String {
+    let stays =
+        if old.is_empty() { String::new() } else { format!("; {} stays, and is billed", old.join(", ")) };
+    format!("{} lead to the restored database at {host}, and the app was restarted{stays}", names.join(", "))
 }
 
 /// What the step left, if this release can read it.

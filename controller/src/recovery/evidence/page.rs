@@ -50,9 +50,11 @@ pub(super) fn document(name: &str, page: &str) -> String {
 
 fn head(evidence: &Evidence) -> String {
     let Evidence { request, plan, phase, state, message, filed_at, finished_at, .. } = evidence;
+    let scope =
+        evidence.scope.as_deref().map(|scope| format!(", scope {}", plain(scope))).unwrap_or_default();
     let ended = finished_at.map_or_else(|| "has not ended".to_owned(), |at| format!("ended {}", date(at)));
     format!(
-        "# Evidence of {}\n\n**{}**, state {}, plan {}.\n\nFiled {}, {ended}.\n\n{}\n",
+        "# Evidence of {}\n\n**{}**, state {}, plan {}{scope}.\n\nFiled {}, {ended}.\n\n{}\n",
         plain(request),
         plain(phase),
         plain(state),

@@ -156,7 +156,7 @@ async fn stack_id(ctx: &Ctx) -> Result<Option<String>> {
     }
 }
 
-fn default_host(app: &App, region: &str) -> String {
+pub(super) fn default_host(app: &App, region: &str) -> String {
     let url = app.url.as_deref().and_then(|url| url::Url::parse(url).ok());
     let host = url.as_ref().and_then(url::Url::host_str).map(str::to_owned);
     host.unwrap_or_else(|| format!("{}.{region}.scalingo.io", app.name))

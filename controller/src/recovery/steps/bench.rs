@@ -18,6 +18,7 @@ use crate::config::{Config, References};
 use crate::metrics::{Labels, Metrics};
 use crate::providers::http::HttpShared;
 use crate::providers::http::call::tests::serve;
+use crate::recovery::cut::Cut;
 use crate::recovery::outputs::Outputs;
 use crate::recovery::pulse::Pulse;
 use crate::recovery::step::Step;
@@ -56,6 +57,7 @@ impl Bench {
             request: "bad-day".to_owned(),
             plan_name: "apilos".to_owned(),
             plan: example(),
+            cut: Cut::default(),
             mode: Mode::Recover,
             epoch,
             dir: dir.path().join("work"),
@@ -79,6 +81,13 @@ impl Bench {
     pub(in crate::recovery) fn replanned(mut self, change: impl FnOnce(&mut RecoveryPlanSpec)) -> Self {
         let run = Arc::get_mut(&mut self.ctx.run).expect("nobody else runs it");
         change(&mut run.plan);
+        self
+    }
+
+    /// The same request where these apps are there already, each under its own name.
+    pub(in crate::recovery) fn standing(mut self, apps: &[&str]) -> Self {
+        let run = Arc::get_mut(&mut self.ctx.run).expect("nobody else runs it");
+        run.cut.standing = apps.iter().map(|app| ((*app).to_owned(), (*app).to_owned())).collect();
         self
     }
 

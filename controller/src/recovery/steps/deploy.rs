@@ -122,8 +122,8 @@ pub(super) async fn newest(ctx: &Ctx, app: &str) -> Result<Option<String>> {
 /// Has the app's processes begin anew, and waits for that: they may have begun with variables that were mended since.
 ///
 /// Source: developer documentation "Environment": a change restarts nothing.
-async fn restarted(ctx: &Ctx, app: &str) -> Result<()> {
-    ctx.doing(SpanKind::Provider, format!("restarting {app}: its variables were put after it was deployed"));
+pub(super) async fn restarted(ctx: &Ctx, app: &str) -> Result<()> {
+    ctx.doing(SpanKind::Provider, format!("restarting {app}: its variables were changed"));
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let asked = platform.restart(app, None).await;
     let operation = asked.map_err(StepError::provider(format!("restarting {app}")))?;

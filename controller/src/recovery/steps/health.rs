@@ -5,8 +5,6 @@ use std::time::Duration;
 use super::{Ctx, Result};
 use crate::providers::probe::Seen;
 use crate::recovery::drive::{Next, Pace, drive};
-use crate::recovery::outputs::MadeApp;
-use crate::recovery::step::Step;
 use crate::store::SpanKind;
 
 /// How an app that was just deployed is watched.
@@ -14,7 +12,7 @@ const PACE: Pace =
     Pace { first: Duration::from_secs(1), longest: Duration::from_secs(5), waiting_for: SpanKind::Provider };
 
 pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<u16> {
-    let made: MadeApp = ctx.outputs.get(&Step::App(app.to_owned()))?;
+    let made = ctx.known_app(app)?;
     let path = ctx.run.plan.app(app).map_or("/", |spec| spec.health_path.as_str());
     let observe = || ctx.tools.look(&made.default_host, path);
     let decide = |seen: &std::result::Result<Vec<Seen>, String>| {

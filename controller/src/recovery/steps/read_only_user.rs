@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use reprise_crds::plan::{AppSpec, Computed, Variable};
+use reprise_crds::plan::{AppSpec, Computed};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::variables::{Dsn, database_dsn, listed};
-use super::{Ctx, Result, StepError};
+use super::{Ctx, Result, StepError, given};
 use crate::providers::scalingo::AddonRef;
 use crate::providers::scalingo::users::DatabaseUser;
 use crate::providers::scalingo::variables::{self, Aliases};
@@ -37,6 +37,22 @@ pub(super) async fn run(ctx: &Ctx) -> Result<Made> {
     }
     ctx.saw(&intent, &name).await?;
     Ok(Made { id: name })
+}
+
+/// The database as its read-only user, whose password the apps have that were made.
+pub(super) async fn as_reader(ctx: &Ctx, dsn: &Dsn, user: &str) -> Result<Dsn> {
+    let password = told(ctx, user).await?;
+    password.map(|password| dsn.as_user(user, &password)).ok_or_else(|| {
+        StepError::refused(
+            format!("no app that this request made tells the password of {user}"),
+            "look at its variables in the platform's dashboard; `reprise cancel` and another request make another user",
+        )
+    })
+}
+
+/// The apps that were made. Those that were there before are led to the database once it was checked.
+fn made_apps(ctx: &Ctx) -> impl Iterator<Item = &AppSpec> {
+    ctx.run.plan.apps.iter().filter(|app| !ctx.run.cut.is_standing(&app.name))
 }
 
 /// Sees to it that every app has each variable of the read-only user, also one that came into the plan when the user was there already: it
@@ -73,7 +89,7 @@ async fn put_everywhere(ctx: &Ctx, name: &str, password: &SecretString) -> Resul
 async fn told(ctx: &Ctx, user: &str) -> Result<Option<SecretString>> {
     let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
     let mut known: Option<SecretString> = None;
-    for app in &ctx.run.plan.apps {
+    for app in made_apps(ctx) {
         let there = listed(ctx, &app.name, Aliases::Raw).await?;
         for password in passwords(&computed(ctx, app), &dsn, &there) {
             match &known {
@@ -161,7 +177,7 @@ async fn rotated(ctx: &Ctx, at: &AddonRef, name: &str) -> Result<SecretString> {
 async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
     let platform = ctx.tools.target_platform(&ctx.run)?;
     let dsn = database_dsn(ctx).await?.as_user(user, password);
-    for app in &ctx.run.plan.apps {
+    for app in made_apps(ctx) {
         let values = computed(ctx, app);
         if values.is_empty() {
             continue;
@@ -182,15 +198,13 @@ async fn put(ctx: &Ctx, user: &str, password: &SecretString) -> Result<()> {
 
 /// The variables of `app` that are computed from the read-only user, and how.
 fn computed(ctx: &Ctx, app: &AppSpec) -> BTreeMap<String, Computed> {
-    let all = ctx.run.plan.variables.values.iter().filter(|(name, _)| !app.variables.contains_key(*name));
-    let computed = |(name, variable): (&String, &Variable)| {
-        Some((name.clone(), variable.computed.filter(|computed| is_read_only(*computed))?))
-    };
-    all.chain(&app.variables).filter(|(name, _)| !app.unset.contains(name)).filter_map(computed).collect()
+    let mut computed = given::computed(&ctx.run.plan, app);
+    computed.retain(|_, computed| is_read_only(*computed));
+    computed
 }
 
 /// The value of a computed variable, if it is one of the read-only user.
-fn read_only(computed: Computed, dsn: &Dsn) -> Option<SecretString> {
+pub(super) fn read_only(computed: Computed, dsn: &Dsn) -> Option<SecretString> {
     match computed {
         Computed::ReadOnlyUrl => Some(dsn.url()),
         Computed::ReadOnlyHost => Some(dsn.host.clone().into()),
@@ -218,7 +232,7 @@ pub(super) fn is_read_only(computed: Computed) -> bool {
 /// Whether every app has its read-only variables, and they are this user's.
 async fn everywhere(ctx: &Ctx, user: &str) -> Result<bool> {
     let dsn = database_dsn(ctx).await?.as_user(user, &SecretString::from(""));
-    for app in &ctx.run.plan.apps {
+    for app in made_apps(ctx) {
         let wanted = computed(ctx, app);
         let there = listed(ctx, &app.name, Aliases::Raw).await?;
         let has = |(name, computed): (&String, &Computed)| {

@@ -8,7 +8,7 @@ use reprise_crds::Mode;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ctx, Result, StepError, cleanup, inventory, place};
+use super::{Ctx, Result, StepError, cleanup, force_https, inventory, place, switch};
 use crate::recovery::drive::QUIET;
 use crate::recovery::outputs::TornDown;
 use crate::runtime::chain::Chain;
@@ -18,12 +18,24 @@ use crate::store::{LedgerRow, LedgerState, Severity, SpanKind};
 mod app;
 mod bucket;
 mod domain;
+mod forced;
 mod project;
 mod record;
+mod switched;
 mod theirs;
 
 /// The order of undoing. What is not named goes with what it belongs to (addons, users and variables with their app).
-const ORDER: [&str; 7] = ["dns-record", "domain", "detached-domain", "app", "bucket", "project", "ssh-key"];
+const ORDER: [&str; 9] = [
+    "dns-record",
+    "domain",
+    "detached-domain",
+    force_https::FORCED,
+    switch::SWITCHED,
+    "app",
+    "bucket",
+    "project",
+    "ssh-key",
+];
 
 /// Between two looks for what may still appear, or disappear.
 const LOOK: Duration = Duration::from_secs(2);
@@ -111,13 +123,13 @@ async fn undo_all(ctx: &Ctx, rows: &[LedgerRow]) -> Result<(TornDown, Option<Ste
     Ok((undone, first))
 }
 
-/// Whether something that could not be undone keeps `row`: a name must not lead to what is gone, an app needs its bucket, and a project
-/// holds its apps. What goes with an app stays on record with it.
+/// Whether something that could not be undone keeps `row`: neither a name nor an app must lead to what is gone, an app needs its bucket, and
+/// a project holds its apps. What goes with an app stays on record with it.
 fn holds_up(kept: &LedgerRow, row: &LedgerRow) -> bool {
-    let name = matches!(kept.kind.as_str(), "dns-record" | "domain" | "detached-domain");
+    let name = matches!(kept.kind.as_str(), "dns-record" | "domain" | "detached-domain" | switch::SWITCHED);
     match row.kind.as_str() {
         "domain" | "detached-domain" => kept.kind == "dns-record" && kept.name == row.name,
-        "dns-record" | "ssh-key" => false,
+        "dns-record" | "ssh-key" | force_https::FORCED | switch::SWITCHED => false,
         "app" => name,
         _ => name || kept.kind == "app",
     }
@@ -192,6 +204,8 @@ async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
         "dns-record" => record::undo(ctx, row).await,
         "domain" => domain::undo(ctx, row).await,
         "detached-domain" => domain::give_back(ctx, row).await,
+        force_https::FORCED => forced::undo(ctx, row).await,
+        switch::SWITCHED => switched::undo(ctx, row).await,
         "app" => app::undo(ctx, row).await,
         "bucket" => bucket::undo(ctx, row).await,
         "project" => project::undo(ctx, row).await,
@@ -206,6 +220,8 @@ async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
         "dns-record" => record::is_undone(ctx, row).await,
         "domain" => domain::is_gone(ctx, row).await,
         "detached-domain" => domain::is_back(ctx, row).await,
+        force_https::FORCED => forced::is_undone(ctx, row).await,
+        switch::SWITCHED => switched::is_undone(ctx, row).await,
         "app" => app::is_gone(ctx, row).await,
         "bucket" => bucket::is_gone(ctx, row).await,
         "project" => project::is_gone(ctx, row).await,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use reprise_crds::Part;
 use reprise_crds::plan::AppSpec;
 use reprise_crds::variables::{Planned, kept as kept_names, resolve};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -41,7 +42,9 @@ pub(super) async fn run(ctx: &Ctx, app: &str) -> Result<ConfiguredApp> {
     let ((commit, planned), captured) = (decided?, captured?);
     let values = values(ctx, spec, &planned, &captured).await?;
     // One may have come into the plan when the user was there already.
-    if planned.values().any(|one| matches!(one, Planned::Computed(computed) if is_read_only(*computed))) {
+    if ctx.run.cut.scope.includes(Part::Database)
+        && planned.values().any(|one| matches!(one, Planned::Computed(computed) if is_read_only(*computed)))
+    {
         read_only_user::complete(ctx).await?;
     }
     let there = put(ctx, app, &values, &asked(&planned)).await?;

@@ -67,7 +67,7 @@ async fn a_sign_of_life_moves_a_request_where_it_is_more_than_words() {
 }
 
 #[tokio::test]
-async fn a_drill_that_failed_hides_none_that_succeeded() {
+async fn a_drill_that_failed_or_was_of_a_part_hides_none_that_succeeded() {
     let lab = lab().await;
     lab.sql(
         r#"INSERT INTO recovery_requests (name, plan, spec, phase, finished_at) VALUES
@@ -75,6 +75,8 @@ async fn a_drill_that_failed_hides_none_that_succeeded() {
             ('second', 'apilos', '{"mode": "drill"}', 'Succeeded', '2026-11-08T01:00:00Z'),
             ('third', 'apilos', '{"mode": "drill"}', 'Failed', '2026-11-15T01:00:00Z'),
             ('ahead', 'apilos', '{"mode": "drill"}', 'Succeeded', '2126-11-15T01:00:00Z'),
+            ('rows', 'apilos', '{"mode": "drill", "scope": "database"}', 'Succeeded', '2026-11-16T01:00:00Z'),
+            ('files', 'apilos', '{"mode": "drill", "scope": ["bucket"]}', 'Failed', '2026-11-17T01:00:00Z'),
             ('recovery', 'apilos', '{}', 'Succeeded', '2026-11-20T01:00:00Z')"#,
     )
     .await

@@ -22,6 +22,7 @@ mod hold;
 mod life;
 mod lost_answers;
 mod mirror;
+mod parts;
 mod platform;
 mod poisoned;
 mod proof;

@@ -1,6 +1,6 @@
 //! Undoing what was done with names at the platform: ours are detached, those that were taken from a lost app are given back.
 
-use super::super::{Ctx, Result, StepError, app};
+use super::super::{Ctx, Result, StepError, app, domain};
 use super::Undone;
 use crate::providers::scalingo::domains::Domain;
 use crate::store::LedgerRow;
@@ -12,7 +12,9 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     let doing = || StepError::provider(format!("undoing domain {}", row.name));
     let id = match &row.external_id {
         Some(id) => Some(id.clone()),
-        None if is_of_request(ctx, app).await? => held(ctx, app, row).await?.map(|domain| domain.id),
+        None if domain::was_absent(row) || is_of_request(ctx, app).await? => {
+            held(ctx, app, row).await?.map(|domain| domain.id)
+        }
         None => None,
     };
     let Some(id) = id else { return Ok(Undone::Absent) };

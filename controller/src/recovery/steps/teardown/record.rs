@@ -13,7 +13,7 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
     if marked.is_empty() {
         return unmarked(ctx, &provider, row).await;
     }
-    let hosts = ctx.outputs.hosts();
+    let hosts = hosts(ctx);
     let (ours, theirs): (Vec<Record>, Vec<Record>) =
         marked.into_iter().partition(|record| is_as_put(row, &hosts, record));
     for record in &ours {
@@ -23,6 +23,10 @@ pub(super) async fn undo(ctx: &Ctx, row: &LedgerRow) -> Result<Undone> {
         return not_ours(ctx, row).await;
     }
     Ok(Undone::Settled)
+}
+
+fn hosts(ctx: &Ctx) -> Vec<String> {
+    ctx.outputs.hosts(|app| ctx.run.cut.is_standing(app))
 }
 
 /// Whether a record leads where we led it, or where it led before. Where it is not known what was made, the mark has to do.
@@ -73,22 +77,24 @@ async fn zone_records(ctx: &Ctx, provider: &Alwaysdata) -> Result<Vec<Record>> {
 /// Nothing bears the mark: it is gone or was put back, or the record that was ours is somebody's now. One that leads to our app without
 /// the mark holds up what it leads to.
 async fn unmarked(ctx: &Ctx, provider: &Alwaysdata, row: &LedgerRow) -> Result<Undone> {
-    let (zone, hosts) = (ctx.run.plan.dns.zone.as_str(), ctx.outputs.hosts());
+    let (zone, hosts) = (ctx.run.plan.dns.zone.as_str(), hosts(ctx));
+    let found = found(provider, row).await?;
+    // Where it led before another app of this request may be, too.
+    if found.as_ref().is_some_and(|record| is_as_before(row, record)) {
+        return Ok(Undone::Absent);
+    }
     let live = zone_records(ctx, provider).await?;
     let live = live.iter().find(|record| is_named(record, zone, &row.name) && leads_to(&hosts, record));
     if let Some(record) = live {
         return Err(StepError::refused(
             format!(
-                "{} leads to {}, which this request made, and its record does not bear our mark any more: whose it is is not known",
+                "{} leads to {}, as this request led it, and its record does not bear our mark any more: whose it is is not known",
                 row.name, record.value
             ),
-            "switch it elsewhere or delete it at the DNS provider, then resume the request: its app would be deleted under it",
+            "switch it elsewhere or delete it at the DNS provider, then resume the request: what it leads to would be undone under it",
         ));
     }
-    match found(provider, row).await? {
-        Some(record) if !is_as_before(row, &record) => not_ours(ctx, row).await,
-        Some(_) | None => Ok(Undone::Absent),
-    }
+    if found.is_some() { not_ours(ctx, row).await } else { Ok(Undone::Absent) }
 }
 
 /// Whether a record of the zone is this name's.
@@ -99,7 +105,7 @@ fn is_named(record: &Record, zone: &str, name: &str) -> bool {
 
 pub(super) async fn is_undone(ctx: &Ctx, row: &LedgerRow) -> Result<bool> {
     let provider = ctx.tools.alwaysdata()?;
-    let hosts = ctx.outputs.hosts();
+    let hosts = hosts(ctx);
     if marked(ctx, &provider, row).await?.iter().any(|record| is_as_put(row, &hosts, record)) {
         return Ok(false);
     }

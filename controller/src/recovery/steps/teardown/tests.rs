@@ -190,6 +190,7 @@ fn what_cannot_be_undone_keeps_only_what_it_belongs_to() {
         ORDER.into_iter().filter(holds).collect::<Vec<_>>()
     };
     assert_eq!(kept("dns-record"), ["app", "bucket", "project"]);
+    assert_eq!(kept("variables"), ["app", "bucket", "project"], "an app that lives on uses what is in them");
     assert_eq!(kept("app"), ["bucket", "project"], "what it uses stays with it");
     assert_eq!([kept("bucket"), kept("project"), kept("ssh-key")].concat(), [""; 0]);
     let name = |kind| on_record(kind, "www.apilos.test", None);

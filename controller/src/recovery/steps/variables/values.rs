@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use reprise_crds::Setting;
 use reprise_crds::plan::{AppSpec, Computed};
 use reprise_crds::variables::Planned;
+use reprise_crds::{Part, Setting};
 use secrecy::SecretString;
 
 use super::{Dsn, of};
 use crate::providers::scalingo::variables::{Aliases, Variable};
 use crate::recovery::drive::{Pace, look};
-use crate::recovery::outputs::MadeApp;
-use crate::recovery::step::Step;
+use crate::recovery::steps::given::given;
 use crate::recovery::steps::read_only_user::is_read_only;
 use crate::recovery::steps::{Ctx, Result, StepError, bucket};
 use crate::recovery::tools::{Captured, Untold};
@@ -26,6 +25,7 @@ pub(super) async fn values(
 ) -> Result<BTreeMap<String, SecretString>> {
     ctx.doing(SpanKind::Own, "computing the variables");
     let known = Known::gather(ctx, app, planned).await?;
+    let mut given = given_to(ctx, app).await?;
     let mut values = BTreeMap::new();
     for (name, planned) in planned {
         let value = match planned {
@@ -35,6 +35,9 @@ pub(super) async fn values(
                 .references
                 .secret(reference)
                 .map_err(StepError::reference(format!("variable {name}")))?,
+            Planned::Computed(computed) if ctx.run.cut.is_given(*computed) => {
+                given.remove(name).ok_or_else(|| lacks("what the app that is there has"))?
+            }
             Planned::Computed(computed) if is_read_only(*computed) => continue,
             Planned::Computed(computed) => known.value(*computed)?,
             Planned::Kept => match kept(captured, name) {
@@ -48,6 +51,13 @@ pub(super) async fn values(
         values.insert(name.clone(), value);
     }
     Ok(values)
+}
+
+/// What leads `app` to the parts that are not brought back. It was looked for before anything was made.
+async fn given_to(ctx: &Ctx, app: &AppSpec) -> Result<BTreeMap<String, SecretString>> {
+    let Some(giver) = ctx.run.cut.givers.get(&app.name) else { return Ok(BTreeMap::new()) };
+    let there = listed(ctx, giver, Aliases::Resolved).await?;
+    Ok(given(&ctx.run.plan, &ctx.run.cut, app, &there).0)
 }
 
 fn kept(captured: &Result<Captured, Untold>, name: &str) -> Result<SecretString> {
@@ -66,9 +76,14 @@ fn kept(captured: &Result<Captured, Untold>, name: &str) -> Result<SecretString>
 
 /// A new secret. It is known to the app alone: an attempt after a crash finds it there, or makes another one.
 async fn generated(ctx: &Ctx, app: &str, name: &str, shared: bool) -> Result<SecretString> {
-    // The first app's variables were put before those of the others are.
-    let owner = if shared { ctx.first_app() } else { app };
-    let known = there(ctx, owner, name).await?;
+    // The first app's variables were put before those of the others are; an app that lives on has them.
+    let standing = ctx.run.plan.apps.iter().find(|app| ctx.run.cut.is_standing(&app.name));
+    let first = standing.map_or_else(|| ctx.first_app(), |app| app.name.as_str());
+    let owner = if shared { first } else { app };
+    let known = match there(ctx, owner, name).await? {
+        None if owner != app => there(ctx, app, name).await?,
+        known => known,
+    };
     Ok(known.unwrap_or_else(|| hex::encode(rand::random::<[u8; 32]>()).into()))
 }
 
@@ -93,7 +108,7 @@ pub(in crate::recovery::steps) async fn listed(
 
 /// Everything that computed values are made of.
 struct Known {
-    database: Dsn,
+    database: Option<Dsn>,
     redis: Option<SecretString>,
     bucket: Option<Bucket>,
     hosts: Vec<String>,
@@ -109,26 +124,29 @@ struct Bucket {
 
 impl Known {
     async fn gather(ctx: &Ctx, app: &AppSpec, planned: &BTreeMap<String, Planned>) -> Result<Self> {
-        let made: MadeApp = ctx.outputs.get(&Step::App(app.name.clone()))?;
+        let made = ctx.known_app(&app.name)?;
         let wants_redis = planned.values().any(|planned| *planned == Planned::Computed(Computed::RedisUrl));
         let redis =
             if wants_redis { Some(variable(ctx, &app.name, "SCALINGO_REDIS_URL").await?) } else { None };
         let mut hosts = app.domains.clone();
         hosts.push(made.default_host);
-        Ok(Self { database: database_dsn(ctx).await?, redis, bucket: bucket(ctx).await?, hosts })
+        let database =
+            if ctx.run.cut.scope.includes(Part::Database) { Some(database_dsn(ctx).await?) } else { None };
+        Ok(Self { database, redis, bucket: bucket(ctx).await?, hosts })
     }
 
     fn value(&self, computed: Computed) -> Result<SecretString> {
+        let database = || self.database.as_ref().ok_or_else(|| lacks("a database"));
         let bucket = || self.bucket.as_ref().ok_or_else(|| lacks("a bucket"));
         let default_host = || self.hosts.last().cloned().unwrap_or_default();
         let primary = || self.hosts.first().cloned().unwrap_or_default();
         Ok(match computed {
-            Computed::DatabaseUrl => self.database.url(),
-            Computed::DatabaseHost => self.database.host.clone().into(),
-            Computed::DatabasePort => self.database.port.to_string().into(),
-            Computed::DatabaseUser => self.database.user.clone().into(),
-            Computed::DatabasePassword => self.database.password.clone(),
-            Computed::DatabaseName => self.database.database.clone().into(),
+            Computed::DatabaseUrl => database()?.url(),
+            Computed::DatabaseHost => database()?.host.clone().into(),
+            Computed::DatabasePort => database()?.port.to_string().into(),
+            Computed::DatabaseUser => database()?.user.clone().into(),
+            Computed::DatabasePassword => database()?.password.clone(),
+            Computed::DatabaseName => database()?.database.clone().into(),
             Computed::RedisUrl => self.redis.clone().ok_or_else(|| lacks("Redis"))?,
             Computed::BucketName => bucket()?.name.clone().into(),
             Computed::BucketEndpoint => bucket()?.endpoint.clone().into(),
@@ -159,7 +177,7 @@ fn lacks(what: &str) -> StepError {
 }
 
 async fn bucket(ctx: &Ctx) -> Result<Option<Bucket>> {
-    if ctx.run.plan.target.bucket.is_none() {
+    if ctx.run.plan.target.bucket.is_none() || !ctx.run.cut.scope.includes(Part::Bucket) {
         return Ok(None);
     }
     let bucket = bucket::made(ctx).await?;
