@@ -144,6 +144,7 @@ fn list(store: &Stranger, bucket: &str, words: &HashMap<String, String>) -> Resp
     let from: usize = word("continuation-token").parse().unwrap_or_default();
     let entry = |key: &String| {
         let (content, tag) = store.get(bucket, key).expect("a thing");
+        let key = key.replace('&', "&amp;").replace('<', "&lt;");
         format!("<Contents><Key>{key}</Key><Size>{}</Size><ETag>{tag}</ETag></Contents>", content.len())
     };
     let entries: String = keys.iter().skip(from).take(PAGE).map(entry).collect();
