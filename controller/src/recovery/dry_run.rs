@@ -368,11 +368,11 @@ mod tests {
     fn a_hand_over_is_told_after_all_else_and_invites_whom_nobody_has_invited() {
         let text = include_str!("../../../deploy/examples/apilos.yaml");
         let mut plan = RecoveryPlan::parse_yaml(text).expect("a valid plan").spec;
-        let graph = |plan: &RecoveryPlanSpec| Graph::compile(plan, &reprise_crds::Scope::default());
-        assert!(dry_run(&plan, &graph(&plan)).iter().all(|step| step.step != "hand-over"));
+        let graph = |plan: &RecoveryPlanSpec| Graph::compile(plan, &Cut::default());
+        assert!(dry_run(&plan, &Cut::default(), &graph(&plan)).iter().all(|step| step.step != "hand-over"));
         let mut changes = |to: &str| {
             plan.hand_over = serde_json::from_value(serde_json::json!({ "to": to })).ok();
-            let last = dry_run(&plan, &graph(&plan)).pop().expect("steps");
+            let last = dry_run(&plan, &Cut::default(), &graph(&plan)).pop().expect("steps");
             assert_eq!((last.step.as_str(), last.milestone), ("hand-over", "after dns-ok"));
             last.calls.into_iter().filter(|call| call.changes).map(|call| call.call).collect::<Vec<_>>()
         };

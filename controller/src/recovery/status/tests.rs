@@ -64,7 +64,7 @@ fn a_failure_is_told_while_what_does_not_need_it_goes_on() {
 fn a_hand_over_begins_with_the_success_and_ends_with_the_estate() {
     let text = include_str!("../../../../deploy/examples/apilos.yaml");
     let plan = reprise_crds::RecoveryPlan::parse_yaml(text).expect("the example is valid").spec;
-    let graph = Graph::compile(&plan, &reprise_crds::Scope::default());
+    let graph = Graph::compile(&plan, &crate::recovery::cut::Cut::default());
     let done: Vec<StepRow> =
         graph.steps().map(|of| step(&of.to_string(), StepPhase::Done, serde_json::Value::Null)).collect();
     let told = |row: &RequestRow, phase, to: Option<&str>| {
