@@ -115,7 +115,7 @@ impl Archiver {
         let Upload { place, key, upload, .. } = noted;
         let is_swept = *place == self.vault.as_place().name();
         match to.s3.abort_parts(&to.bucket, key, upload).await {
-            Err(error) if !error.is_not_found() && !(is_swept && error.is_denied()) => {
+            Err(error) if !(error.is_not_found() || is_swept && error.is_denied()) => {
                 tracing::warn!(key, %error, "an unfinished upload stays");
                 Ok(())
             }

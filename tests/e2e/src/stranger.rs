@@ -2,6 +2,7 @@
 //! heard of versions, tags, locks and access control lists. In memory; signatures are not looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -26,6 +27,8 @@ pub struct Stranger {
     buckets: Option<Arc<Mutex<BTreeSet<String>>>>,
     /// It says that it encrypts.
     says_so: bool,
+    /// Its lists show nothing yet of what is there.
+    late: Arc<AtomicBool>,
 }
 
 impl Stranger {
@@ -42,7 +45,7 @@ impl Stranger {
     async fn serve(world: &Arc<World>, says_so: bool, buckets: Option<Arc<Mutex<BTreeSet<String>>>>) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let stranger = Self { endpoint, things: Arc::default(), buckets, says_so };
+        let stranger = Self { endpoint, things: Arc::default(), buckets, says_so, late: Arc::default() };
         let routes = Router::new()
             .route("/{bucket}", axum::routing::any(bucket))
             .route("/{bucket}/", axum::routing::any(bucket))
@@ -50,6 +53,16 @@ impl Stranger {
             .with_state(stranger.clone());
         world.tasks.spawn("stranger", async move { axum::serve(listener, routes).await.expect("it serves") });
         stranger
+    }
+
+    /// Whether its lists are late from now on.
+    pub fn is_late(&self, late: bool) {
+        self.late.store(late, Ordering::Relaxed);
+    }
+
+    /// Takes an object out.
+    pub fn remove(&self, bucket: &str, key: &str) {
+        self.things.lock().expect("the shelves").remove(&(bucket.to_owned(), key.to_owned()));
     }
 
     /// Where it is.
@@ -141,6 +154,7 @@ fn list(store: &Stranger, bucket: &str, words: &HashMap<String, String>) -> Resp
     let word = |name: &str| words.get(name).map(String::as_str).unwrap_or_default();
     let mut keys: Vec<_> = store.things(bucket, word("prefix")).into_keys().collect();
     keys.reverse();
+    keys.retain(|_| !store.late.load(Ordering::Relaxed));
     let from: usize = word("continuation-token").parse().unwrap_or_default();
     let entry = |key: &String| {
         let (content, tag) = store.get(bucket, key).expect("a thing");
@@ -180,7 +194,7 @@ async fn object(
         return store.dressed(&tag, answer.unwrap_or_default());
     }
     if method == Method::DELETE {
-        store.things.lock().expect("the shelves").remove(&(bucket, key));
+        store.remove(&bucket, &key);
         return StatusCode::NO_CONTENT.into_response();
     }
     let Some((content, tag)) = store.get(&bucket, &key) else { return StatusCode::NOT_FOUND.into_response() };

@@ -184,27 +184,6 @@ async fn a_key_that_a_proxy_or_the_server_stumbles_over_stays_behind_alone_where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_is_late_shows_no_loss() {
-    play(&Plan::example(), async |depot| {
-        depot.source.put(PRODUCTION, "a", body("a")).await;
-        let record = depot.take().await;
-        // Its lists show nothing of it yet.
-        let nothing = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned();
-        let late = Fault::Status { status: 200, body: Some(nothing), retry_after: None };
-        depot.break_archive("ListObjectsV2", ARCHIVE, None, late);
-        let verified = depot.must(&["verify", "--depth", "listing", "--run", &run_of(&record)]).await;
-        assert!(depot.faults_played() > 0, "its list was not late");
-        assert_eq!((&verified["run"], &verified["findings"]), (&record["run"], &serde_json::json!([])));
-        depot.mend();
-        // What is gone is lost all the same.
-        let content = depot.archive.list(ARCHIVE, "apilos/objects/").await.remove(0).0;
-        depot.archive.delete(ARCHIVE, &content).await;
-        assert!(depot.fails(&["verify", "--depth", "listing"]).await.contains(&content));
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_objects_that_are_denied_cost_themselves_and_many_in_a_row_are_a_right_that_was_taken_away() {
     play(&Plan::example(), async |depot| {
         // In the order of the list, so that some are given before any is denied.

@@ -63,6 +63,25 @@ async fn a_bucket_that_is_listed_in_another_order_is_archived_as_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_late_shows_no_loss() {
+    play(&Plan::example(), async |depot| {
+        let stranger = depot.stranger(true).await;
+        stranger.put(PRODUCTION, "a", body("a"));
+        let run = run_of(&depot.take().await);
+        let verify = ["verify", "--depth", "listing", "--run", &run];
+        stranger.is_late(true);
+        let verified = depot.must(&verify).await;
+        assert_eq!((&verified["findings"], &verified["beside"]), (&json!([]), &json!([])), "{verified}");
+        stranger.is_late(false);
+        // What is gone is lost all the same.
+        let content = stranger.things(ARCHIVE, "apilos/objects/").into_keys().next().expect("a content");
+        stranger.remove(ARCHIVE, &content);
+        assert!(depot.fails(&verify).await.contains(&content));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_encrypts_and_says_so_copies_by_itself() {
     // Nothing passed through; one that was on its way when the disorder was seen is copied once more.
     let copied = |record: &Value| {
