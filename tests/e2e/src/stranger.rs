@@ -27,7 +27,7 @@ pub struct Stranger {
     buckets: Option<Arc<Mutex<BTreeSet<String>>>>,
     /// It says that it encrypts.
     says_so: bool,
-    /// Its lists show nothing yet of what is there.
+    /// Its lists show no content yet that is there.
     late: Arc<AtomicBool>,
 }
 
@@ -154,7 +154,7 @@ fn list(store: &Stranger, bucket: &str, words: &HashMap<String, String>) -> Resp
     let word = |name: &str| words.get(name).map(String::as_str).unwrap_or_default();
     let mut keys: Vec<_> = store.things(bucket, word("prefix")).into_keys().collect();
     keys.reverse();
-    keys.retain(|_| !store.late.load(Ordering::Relaxed));
+    keys.retain(|key| !(store.late.load(Ordering::Relaxed) && key.contains("/objects/")));
     let from: usize = word("continuation-token").parse().unwrap_or_default();
     let entry = |key: &String| {
         let (content, tag) = store.get(bucket, key).expect("a thing");

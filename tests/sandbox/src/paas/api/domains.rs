@@ -36,7 +36,6 @@ fn shown(app: &App, domain: &Domain) -> Value {
         "letsencrypt_status": domain.letsencrypt_status,
         "acme_dns_fqdn": challenged.map(|_| format!("{}.{parent}", work::certificate::CHALLENGE)),
         "acme_dns_value": challenged, "acme_dns_error": {},
-        "acme_challenge_error": null,
     })
 }
 
