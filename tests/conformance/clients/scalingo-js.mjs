@@ -206,7 +206,7 @@ writeFileSync(`${scratch}/tree/site/bin/build`, "#!/bin/sh\necho built for javas
 chmodSync(`${scratch}/tree/site/bin/build`, 0o755);
 execFileSync("tar", ["-czf", `${scratch}/site.tar.gz`, "-C", `${scratch}/tree`, "site"]);
 const seen = { new: [], log: [], status: [] };
-let listener, deployment;
+let listener, deployment, newest;
 await check("Apps.deploymentListener: opens", async () => {
   listener = await client.Apps.deploymentListener(app.id);
   listener.onNew((event) => seen.new.push(event));
@@ -247,7 +247,7 @@ await check("Deployments.for, logs, purgeCache", async () => {
   await client.Deployments.purgeCache(app.id);
 });
 await check("Deployments.create: no version", async () => {
-  const made = await client.Deployments.create(app.id, { source_url: await uploaded() });
+  const made = (newest = await client.Deployments.create(app.id, { source_url: await uploaded() }));
   assert.match(made.git_ref, /^[0-9]+$/);
   await within(90, async () => (await client.Deployments.find(app.id, made.id)).finished_at);
 });
@@ -295,7 +295,7 @@ await check("Logs.archives", async () => assert.ok(Array.isArray((await client.L
 await check("CronTasks.for", async () => {
   const tasks = await client.CronTasks.for(app.id);
   shaped(tasks, "CronDefinition");
-  assert.equal(tasks.deployment_id, deployment.id);
+  assert.equal(tasks.deployment_id, newest.id);
   shaped(tasks.jobs[0], "CronJob");
   assert.ok(tasks.jobs[0].next_execution_date && tasks.jobs[0].command.includes("echo yearly"));
 });
