@@ -1,4 +1,6 @@
 //! The tables as people meet them with psql, and the fence between two daemons. A real PostgreSQL, a database a test.
+//!
+//! Past 400 lines: a test for each promise to whoever looks with psql, on one lab.
 
 use std::time::Duration;
 
